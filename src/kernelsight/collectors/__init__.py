@@ -1,0 +1,1 @@
+"""Readers of the kernel: one file a source, each registered by one line (`base`)."""

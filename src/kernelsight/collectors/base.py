@@ -1,0 +1,171 @@
+"""What a collector is, and which of them can run here.
+
+A collector is a class registered by one line::
+
+    @collector("pressure", source="procfs", emits=(Pressure,))
+    class PressureCollector:
+        def __init__(self, host: Host) -> None: ...   # opens what it reads; SourceUnavailableError if it can't
+        def collect(self, now: int) -> Iterable[Event]: ...
+        def close(self) -> None: ...
+
+Several sources may be registered under one name (`tasks` from BPF, from procfs); the one with the
+highest rank that can run here is used, and the others stand in for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from kernelsight.errors import SourceUnavailableError, UsageError
+from kernelsight.events.declare import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine that is observed, and what the person chose; roots are passed in so that tests can record them."""
+
+    proc: Path = Path("/proc")
+    sys: Path = Path("/sys")
+    cgroup: Path = Path("/sys/fs/cgroup")
+    options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """Settings by name, such as `threshold_ms`; each collector's docstring lists its own."""
+
+    @property
+    def is_root(self) -> bool:
+        """Whether the effective user is root."""
+        return os.geteuid() == 0
+
+
+class Collector(Protocol):
+    """One source. Made by ``factory(host)``; whatever it opens is closed by :meth:`close`."""
+
+    def collect(self, now: int) -> Iterable[Event]:
+        """Read the source once and yield its events.
+
+        Args:
+            now: the grid point (ns since the epoch), to stamp samples with.
+        """
+
+    def close(self) -> None:
+        """Close everything; calling it again does nothing."""
+
+
+class CollectorFactory(Protocol):
+    """Makes a collector, or raises SourceUnavailableError with the reason and what to do."""
+
+    def __call__(self, host: Host) -> Collector:
+        """Open the source on this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """One source of one collector."""
+
+    name: str
+    source: str
+    factory: CollectorFactory
+    emits: tuple[type[Event], ...]
+    rank: int
+    summary: str
+    default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a source can run here, and if not why, and what to do."""
+
+    registered: Registered
+    available: bool
+    reason: str = ""
+
+
+F = TypeVar("F", bound=CollectorFactory)
+_REGISTRY: dict[tuple[str, str], Registered] = {}
+
+
+def collector(
+    name: str, *, source: str, emits: tuple[type[Event], ...], rank: int = 0, default: bool = True
+) -> Callable[[F], F]:
+    """Register one source of the collector ``name``.
+
+    Args:
+        name: what a person types after ``kernelsight collect``.
+        source: `procfs`, `sysfs`, `bpf`, `perf`, ... .
+        emits: the kinds of event it yields.
+        rank: the highest rank that can run here is used.
+        default: whether it runs when no names are given.
+    """
+
+    def declare(factory: F) -> F:
+        if (name, source) in _REGISTRY:
+            raise TypeError(f"collector {name!r} has a source {source!r} already")
+        summary = (factory.__doc__ or "").strip().split("\n", 1)[0]
+        _REGISTRY[name, source] = Registered(name, source, factory, emits, rank, summary, default)
+        return factory
+
+    return declare
+
+
+@cache
+def _load_all() -> None:
+    package = importlib.import_module("kernelsight.collectors")
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
+
+
+def registered() -> Mapping[str, tuple[Registered, ...]]:
+    """All collectors by name, each with its sources, best first."""
+    _load_all()
+    names = sorted({name for name, _ in _REGISTRY})
+    return {
+        name: tuple(sorted((r for r in _REGISTRY.values() if r.name == name), key=lambda r: (-r.rank, r.source)))
+        for name in names
+    }
+
+
+def probe(entry: Registered, host: Host) -> Availability:
+    """Find out whether a source can run here, by opening and closing it."""
+    try:
+        entry.factory(host).close()
+    except SourceUnavailableError as error:
+        return Availability(entry, available=False, reason=str(error))
+    return Availability(entry, available=True)
+
+
+def open_best(name: str, host: Host) -> tuple[Registered, Collector]:
+    """Open the best source of a collector that can run here.
+
+    Raises:
+        UsageError: no collector has this name.
+        SourceUnavailableError: none of its sources can run here; the message has the reason of each.
+    """
+    sources = registered().get(name)
+    if sources is None:
+        raise UsageError(f"no collector is called {name!r}; `kernelsight collect --list` shows all")
+    reasons: list[str] = []
+    for entry in sources:
+        try:
+            return entry, entry.factory(host)
+        except SourceUnavailableError as error:
+            reasons.append(f"{entry.source}: {error}" if len(sources) > 1 else str(error))
+    raise SourceUnavailableError("; ".join(reasons))
+
+
+__all__ = [
+    "Availability",
+    "Collector",
+    "CollectorFactory",
+    "Host",
+    "Registered",
+    "collector",
+    "open_best",
+    "probe",
+    "registered",
+]

@@ -1,0 +1,1 @@
+"""Collectors that load programs into the kernel (bpf/*.bpf.c)."""

@@ -1,0 +1,51 @@
+"""Control groups: what a group has used, and what its limits did to it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from kernelsight.events.declare import Counter, Event, Gauge, Int, Label, Means, Text, Unsigned64, event
+
+
+@event(
+    table="cgroup_stats",
+    source="cgroup v2 (v1 where that is all there is)",
+    entity=("cgroup",),
+    foreign=("cgroup_stats",),
+    recognised_by=(("cgroup", "cpu_usage_us"), ("cgroup", "memory_current_bytes")),
+    indexes=(("cgroup", "timestamp"),),
+)
+class Cgroup(Event, tag="cgroup"):
+    """One control group, its descendants included (Documentation/admin-guide/cgroup-v2.rst)."""
+
+    cgroup: Annotated[Text | None, Label(), Means("path below the mount of the hierarchy")] = None
+    cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup v2 id")] = None
+    cpu_usage_us: Annotated[Int | None, Counter("us")] = None
+    cpu_user_us: Annotated[Int | None, Counter("us")] = None
+    cpu_system_us: Annotated[Int | None, Counter("us")] = None
+    cpu_periods: Annotated[Int | None, Counter("periods")] = None
+    cpu_throttled_periods: Annotated[Int | None, Counter("periods")] = None
+    cpu_throttled_us: Annotated[Int | None, Counter("us")] = None
+    cpu_quota_us: Annotated[Int | None, Gauge("us"), Means("per period; NULL: no limit")] = None
+    cpu_period_us: Annotated[Int | None, Gauge("us")] = None
+    cpu_weight: Annotated[Int | None, Gauge(), Means("cpu.weight, or cpu.shares on v1")] = None
+    memory_current_bytes: Annotated[Int | None, Gauge("B")] = None
+    memory_limit_bytes: Annotated[Int | None, Gauge("B"), Means("memory.max; NULL: no limit")] = None
+    memory_high_bytes: Annotated[Int | None, Gauge("B")] = None
+    memory_swap_bytes: Annotated[Int | None, Gauge("B")] = None
+    memory_anon_bytes: Annotated[Int | None, Gauge("B")] = None
+    memory_file_bytes: Annotated[Int | None, Gauge("B")] = None
+    memory_dirty_bytes: Annotated[Int | None, Gauge("B")] = None
+    memory_pgmajfault: Annotated[Int | None, Counter("faults")] = None
+    memory_refaults: Annotated[Int | None, Counter("pages")] = None
+    memory_high_events: Annotated[Int | None, Counter("events")] = None
+    memory_max_events: Annotated[Int | None, Counter("events"), Means("the limit was hit; failcnt on v1")] = None
+    memory_oom_events: Annotated[Int | None, Counter("events")] = None
+    memory_oom_kills: Annotated[Int | None, Counter("kills")] = None
+    io_read_bytes: Annotated[Int | None, Counter("B")] = None
+    io_write_bytes: Annotated[Int | None, Counter("B")] = None
+    io_read_ios: Annotated[Int | None, Counter("requests")] = None
+    io_write_ios: Annotated[Int | None, Counter("requests")] = None
+    pids_current: Annotated[Int | None, Gauge("tasks")] = None
+    pids_limit: Annotated[Int | None, Gauge("tasks"), Means("NULL: no limit")] = None
+    pids_limit_events: Annotated[Int | None, Counter("forks"), Means("refused at the limit")] = None

@@ -1,0 +1,30 @@
+"""What the collectors say of themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from kernelsight.events.declare import Counter, Event, Gauge, Int, Label, Means, Text, event
+
+
+@event(
+    table="collector_reports",
+    source="kernelsight collect",
+    entity=("name",),
+    indexes=(("name", "timestamp"),),
+    interval_s=10.0,
+)
+class CollectorReport(Event, tag="collector"):
+    """How one collector fares: what it uses, how long it takes, and what it could not record."""
+
+    name: Annotated[Text | None, Label()] = None
+    source: Annotated[Text | None, Label(), Means("which of its sources it uses, such as procfs or bpf")] = None
+    status: Annotated[Literal["running", "unavailable", "failed"] | None, Label()] = None
+    reason: Annotated[Text | None, Label(), Means("why it is not running, and what to do")] = None
+    events: Annotated[Int | None, Counter("events"), Means("written since it started")] = None
+    runs: Annotated[Int | None, Counter("runs")] = None
+    failures: Annotated[Int | None, Counter("runs"), Means("runs that raised an error")] = None
+    missed: Annotated[Int | None, Counter("runs"), Means("seconds of the grid skipped because it was late")] = None
+    lost: Annotated[Int | None, Counter("events"), Means("dropped in the kernel: ring buffer or map full")] = None
+    cpu_ns: Annotated[Int | None, Counter("ns"), Means("CPU time of the collector's own runs")] = None
+    last_duration_ns: Annotated[Int | None, Gauge("ns")] = None

@@ -1,0 +1,278 @@
+"""The declaration language: what a kind of event is, and what is said about each of its columns.
+
+A kind is a :class:`msgspec.Struct` with metadata on its fields::
+
+    @event(table="block_stats", entity=("device_name",), source="/sys/block/*/stat", foreign=("blockstats",))
+    class Block(Event, tag="block"):
+        '''I/O of one block device since boot (Documentation/block/stat.rst).'''
+
+        device_name: Annotated[Text | None, Label(), Aka("device")] = None
+        read_sectors: Annotated[Int | None, Counter("512 B sectors")] = None
+        io_ticks: Annotated[Int | None, Counter("ms"), Means("time with at least one request in flight")] = None
+
+The DDL of every store, the decoder, the collectors' output, the query's columns, the data
+dictionary and the Arrow schema are made from :func:`kinds`; nothing else lists a column.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+# Stamps before 2001-09-09 in nanoseconds are not stamps on the Unix epoch in nanoseconds: they are
+# seconds, milliseconds, microseconds or time since boot, which ingestion converts by rule.
+EARLIEST_EPOCH_NS = 1_000_000_000_000_000_000
+INT64_MAX = 2**63 - 1
+INT64_MIN = -(2**63)
+LONGEST_TEXT = 65_536
+
+Int = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
+"""A signed 64-bit integer, which is what every store holds."""
+
+Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
+"""Text as the kernel or the process gave it; never trusted, never interpreted."""
+
+Real = float
+Flag = bool
+
+EpochNs = Annotated[int, msgspec.Meta(ge=EARLIEST_EPOCH_NS, le=INT64_MAX)]
+"""Nanoseconds since the Unix epoch."""
+
+
+# --- what can be said about a column ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Only grows (until a reset); people want its rate."""
+
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A level at the time of the event, or a measurement of the event itself."""
+
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A count or sum over the interval that ends at the event's timestamp."""
+
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Names or identifies something: a process, a device, a state; not a measurement."""
+
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsigned64:
+    """Unsigned in the kernel, stored as the signed integer of the same 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the column means, where its name does not say it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Aka:
+    """Other collectors' names for this column, with the same unit."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """Another collector's name for this column in another unit: ours = theirs x factor."""
+
+    name: str
+    factor: float
+
+
+Semantics = Counter | Gauge | Delta | Label
+StorageType = Literal["INTEGER", "REAL", "TEXT", "BOOLEAN"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column, as everything that is derived from the declaration sees it."""
+
+    name: str
+    type: StorageType
+    semantics: Semantics
+    unit: str
+    meaning: str
+    aliases: tuple[str, ...]
+    scaled: tuple[Scaled, ...]
+    choices: tuple[str, ...]
+    unsigned64: bool
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of event and all that is known about it."""
+
+    name: str
+    table: str
+    struct: type[Event]
+    columns: tuple[Column, ...]
+    entity: tuple[str, ...]
+    source: str
+    meaning: str
+    foreign: tuple[str, ...]
+    recognised_by: tuple[frozenset[str], ...]
+    indexes: tuple[tuple[str, ...], ...]
+    interval_s: float | None
+    by_name: Mapping[str, Column] = field(repr=False)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns in the order of the struct, of the table and of every row."""
+        return self.struct.__struct_fields__
+
+
+class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """One record of telemetry. On the wire: one NDJSON line, with the kind in ``type``.
+
+    Unknown fields are refused here so that a line in somebody else's words is noticed and goes
+    through :mod:`kernelsight.ingest.foreign`, where nothing in it is lost by accident.
+
+    The stamp is the first field of every kind, so that it is the first column of every row
+    (a keyword-only base would put it last).
+    """
+
+    timestamp: EpochNs
+
+
+E = TypeVar("E", bound=Event)
+_REGISTRY: dict[str, Kind] = {}
+
+
+def event(  # noqa: PLR0913 - a declaration says everything there is to say, by keyword
+    *,
+    table: str,
+    source: str,
+    entity: tuple[str, ...] = (),
+    foreign: tuple[str, ...] = (),
+    recognised_by: tuple[tuple[str, ...], ...] = (),
+    indexes: tuple[tuple[str, ...], ...] = (),
+    interval_s: float | None = 1.0,
+) -> Callable[[type[E]], type[E]]:
+    """Register a kind of event.
+
+    Args:
+        table: public name of its table.
+        source: where in the kernel it comes from, for the data dictionary.
+        entity: the columns that tell one series from another (empty: one per machine).
+        foreign: other collectors' values of ``type`` for it; two kinds may share one, the fields decide.
+        recognised_by: alternative sets of our column names; a line without a usable ``type`` that has
+            all of one set (after aliases) is of this kind. The largest matching set wins.
+        indexes: columns of each secondary index besides the one on ``timestamp``.
+        interval_s: seconds between two samples of one entity; None for events that occur by themselves.
+    """
+
+    def declare(struct: type[E]) -> type[E]:
+        name = struct.__struct_config__.tag
+        if not isinstance(name, str) or not struct.__doc__:
+            raise TypeError(f"{struct.__name__} needs a tag and a docstring")
+        columns = tuple(_columns(struct))
+        by_name = {column.name: column for column in columns}
+        for used in (*entity, *(c for group in (*recognised_by, *indexes) for c in group)):
+            if used not in by_name:
+                raise TypeError(f"{struct.__name__}: no column {used!r}")
+        if name in _REGISTRY or any(kind.table == table for kind in _REGISTRY.values()):
+            raise TypeError(f"{struct.__name__}: kind {name!r} or table {table!r} is declared twice")
+        _REGISTRY[name] = Kind(
+            name=name,
+            table=table,
+            struct=struct,
+            columns=columns,
+            entity=entity,
+            source=source,
+            meaning=" ".join(struct.__doc__.split()),
+            foreign=foreign,
+            recognised_by=tuple(frozenset(group) for group in recognised_by),
+            indexes=indexes,
+            interval_s=interval_s,
+            by_name=types.MappingProxyType(by_name),
+        )
+        return struct
+
+    return declare
+
+
+def registry() -> Mapping[str, Kind]:
+    """What has been declared so far; use :func:`kernelsight.events.wire.kinds` for all of it."""
+    return types.MappingProxyType(_REGISTRY)
+
+
+def kind_of(struct: type[Event]) -> Kind:
+    """The kind that a struct declares."""
+    return _REGISTRY[str(struct.__struct_config__.tag)]
+
+
+_STORAGE: Mapping[type, StorageType] = {int: "INTEGER", float: "REAL", str: "TEXT", bool: "BOOLEAN"}
+
+
+def _columns(struct: type[Event]) -> list[Column]:
+    hints = get_type_hints(struct, include_extras=True)
+    required = {f.name for f in msgspec.structs.fields(struct) if f.required}
+    return [_column(name, hints[name], required=name in required) for name in struct.__struct_fields__]
+
+
+def _column(name: str, hint: Any, *, required: bool) -> Column:
+    if name == "timestamp":
+        hint = Annotated[hint, Label("ns"), Means("nanoseconds since the Unix epoch")]
+    base, notes = _unwrap(hint)
+    choices: tuple[str, ...] = ()
+    if get_origin(base) is Literal:
+        choices, base = get_args(base), str
+    if base not in _STORAGE:
+        raise TypeError(f"column {name!r}: {base!r} cannot be stored")
+    semantics = [note for note in notes if isinstance(note, Semantics)]
+    if len(semantics) != 1:
+        raise TypeError(f"column {name!r} must be one of Counter, Gauge, Delta, Label")
+    return Column(
+        name=name,
+        type=_STORAGE[base],
+        semantics=semantics[0],
+        unit=semantics[0].unit,
+        meaning="; ".join(note.text for note in notes if isinstance(note, Means)),
+        aliases=tuple(alias for note in notes if isinstance(note, Aka) for alias in note.names),
+        scaled=tuple(note for note in notes if isinstance(note, Scaled)),
+        choices=choices,
+        unsigned64=any(isinstance(note, Unsigned64) for note in notes),
+        required=required,
+    )
+
+
+def _unwrap(hint: Any) -> tuple[Any, list[Any]]:
+    """Strip ``Annotated`` and ``| None``; return the plain type and all metadata met on the way."""
+    notes: list[Any] = []
+    while True:
+        if get_origin(hint) is Annotated:
+            hint, *more = get_args(hint)
+            notes.extend(more)
+        elif get_origin(hint) in (Union, types.UnionType):
+            alternatives = [part for part in get_args(hint) if part is not type(None)]
+            if len(alternatives) != 1:
+                raise TypeError(f"{hint!r} is not one type or None")
+            hint = alternatives[0]
+        else:
+            return hint, notes

@@ -1,0 +1,29 @@
+"""File systems: space and inodes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from kernelsight.events.declare import Event, Flag, Gauge, Int, Label, Means, Text, event
+
+
+@event(
+    table="filesystem_stats",
+    source="/proc/self/mountinfo, statvfs(3)",
+    entity=("mount_point",),
+    foreign=("filesystem_stats", "fs"),
+    recognised_by=(("mount_point", "size_bytes"), ("mount_point", "free_bytes")),
+    indexes=(("mount_point", "timestamp"),),
+)
+class Filesystem(Event, tag="filesystem"):
+    """Space of one mounted file system."""
+
+    mount_point: Annotated[Text | None, Label()] = None
+    device: Annotated[Text | None, Label()] = None
+    fs_type: Annotated[Text | None, Label()] = None
+    size_bytes: Annotated[Int | None, Gauge("B")] = None
+    free_bytes: Annotated[Int | None, Gauge("B"), Means("including what is reserved for root")] = None
+    avail_bytes: Annotated[Int | None, Gauge("B"), Means("for users")] = None
+    inodes_total: Annotated[Int | None, Gauge("inodes")] = None
+    inodes_free: Annotated[Int | None, Gauge("inodes")] = None
+    read_only: Annotated[Flag | None, Label()] = None

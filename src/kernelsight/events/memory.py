@@ -1,0 +1,181 @@
+"""Memory: faults, levels, activity of reclaim, and the last resort."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from kernelsight.events.declare import (
+    Aka,
+    Counter,
+    Delta,
+    Event,
+    Flag,
+    Gauge,
+    Int,
+    Label,
+    Means,
+    Scaled,
+    Text,
+    Unsigned64,
+    event,
+)
+
+
+@event(
+    table="page_fault_events",
+    source="eBPF handle_mm_fault, exceptions:page_fault_*; over a threshold, and sampled",
+    entity=("pid",),
+    foreign=("pagefault", "page_faults", "pagefaults"),
+    recognised_by=(("address", "fault_type"), ("address", "access_type"), ("fault_type", "latency_ns")),
+    indexes=(("pid", "timestamp"), ("latency_ns",), ("fault_type", "timestamp")),
+    interval_s=None,
+)
+class PageFault(Event, tag="page_fault"):
+    """A page fault and how long its resolution took."""
+
+    pid: Annotated[Int | None, Label()] = None
+    tid: Annotated[Int | None, Label()] = None
+    cpu: Annotated[Int | None, Label()] = None
+    address: Annotated[Int | None, Label(), Unsigned64(), Aka("addr", "fault_address"), Means("faulting address")] = (
+        None
+    )
+    latency_ns: Annotated[
+        Int | None, Gauge("ns"), Aka("duration_ns"), Scaled("latency_us", 1e3), Scaled("latency_ms", 1e6)
+    ] = None
+    fault_type: Annotated[Literal["major", "minor"] | None, Label(), Means("major: it had to wait for I/O")] = None
+    access_type: Annotated[Literal["read", "write", "exec"] | None, Label()] = None
+    user_mode: Annotated[Flag | None, Label(), Means("raised by code in user mode")] = None
+    comm: Annotated[Text | None, Label()] = None
+    cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
+
+
+@event(
+    table="page_fault_stats",
+    source="eBPF; exact counts per process, every second",
+    entity=("pid",),
+    recognised_by=(("minor_faults", "major_faults", "fault_ns"),),
+    indexes=(("pid", "timestamp"),),
+)
+class PageFaultStats(Event, tag="page_fault_stats"):
+    """Page faults of one process within one second, all of them."""
+
+    pid: Annotated[Int | None, Label()] = None
+    comm: Annotated[Text | None, Label()] = None
+    minor_faults: Annotated[Int | None, Delta("faults")] = None
+    major_faults: Annotated[Int | None, Delta("faults")] = None
+    fault_ns: Annotated[Int | None, Delta("ns"), Means("time in fault handling, where it can be measured")] = None
+    max_latency_ns: Annotated[Int | None, Gauge("ns")] = None
+    cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
+
+
+@event(
+    table="memory_metrics",
+    source="/proc/meminfo",
+    foreign=("meminfo", "mem", "memory_metrics"),
+    recognised_by=(("mem_total_kb",), ("mem_available_kb",), ("mem_free_kb",)),
+    indexes=(("mem_available_kb",), ("timestamp", "mem_available_kb", "mem_total_kb")),
+)
+class Memory(Event, tag="memory"):
+    """Memory of the machine (Documentation/filesystems/proc.rst, meminfo)."""
+
+    mem_total_kb: Annotated[Int | None, Gauge("KiB"), Aka("MemTotal")] = None
+    mem_free_kb: Annotated[Int | None, Gauge("KiB"), Aka("MemFree")] = None
+    mem_available_kb: Annotated[Int | None, Gauge("KiB"), Aka("MemAvailable")] = None
+    buffers_kb: Annotated[Int | None, Gauge("KiB"), Aka("Buffers")] = None
+    cached_kb: Annotated[Int | None, Gauge("KiB"), Aka("Cached")] = None
+    swap_total_kb: Annotated[Int | None, Gauge("KiB"), Aka("SwapTotal")] = None
+    swap_free_kb: Annotated[Int | None, Gauge("KiB"), Aka("SwapFree")] = None
+    active_kb: Annotated[Int | None, Gauge("KiB"), Aka("Active")] = None
+    inactive_kb: Annotated[Int | None, Gauge("KiB"), Aka("Inactive")] = None
+    dirty_kb: Annotated[Int | None, Gauge("KiB"), Aka("Dirty")] = None
+    writeback_kb: Annotated[Int | None, Gauge("KiB"), Aka("Writeback")] = None
+    swap_cached_kb: Annotated[Int | None, Gauge("KiB"), Aka("SwapCached")] = None
+    active_anon_kb: Annotated[Int | None, Gauge("KiB")] = None
+    inactive_anon_kb: Annotated[Int | None, Gauge("KiB")] = None
+    active_file_kb: Annotated[Int | None, Gauge("KiB")] = None
+    inactive_file_kb: Annotated[Int | None, Gauge("KiB")] = None
+    unevictable_kb: Annotated[Int | None, Gauge("KiB")] = None
+    mlocked_kb: Annotated[Int | None, Gauge("KiB")] = None
+    anon_kb: Annotated[Int | None, Gauge("KiB"), Means("AnonPages: anonymous pages mapped by processes")] = None
+    mapped_kb: Annotated[Int | None, Gauge("KiB")] = None
+    shmem_kb: Annotated[Int | None, Gauge("KiB"), Aka("Shmem")] = None
+    slab_kb: Annotated[Int | None, Gauge("KiB"), Aka("Slab")] = None
+    slab_reclaimable_kb: Annotated[Int | None, Gauge("KiB"), Aka("SReclaimable")] = None
+    slab_unreclaimable_kb: Annotated[Int | None, Gauge("KiB"), Aka("SUnreclaim")] = None
+    kernel_stack_kb: Annotated[Int | None, Gauge("KiB")] = None
+    page_tables_kb: Annotated[Int | None, Gauge("KiB")] = None
+    commit_limit_kb: Annotated[Int | None, Gauge("KiB")] = None
+    committed_kb: Annotated[Int | None, Gauge("KiB"), Means("Committed_AS")] = None
+    huge_pages_total: Annotated[Int | None, Gauge("pages")] = None
+    huge_pages_free: Annotated[Int | None, Gauge("pages")] = None
+    huge_page_size_kb: Annotated[Int | None, Gauge("KiB")] = None
+
+
+@event(
+    table="vm_activity",
+    source="/proc/vmstat",
+    foreign=("vm_activity",),
+    recognised_by=(("pgfault", "pgmajfault"), ("pswpin", "pswpout"), ("pgscan_direct",)),
+    indexes=(),
+)
+class Vmstat(Event, tag="vmstat"):
+    """What the virtual memory system has done since boot (mm/vmstat.c)."""
+
+    pgfault: Annotated[Int | None, Counter("faults")] = None
+    pgmajfault: Annotated[Int | None, Counter("faults")] = None
+    pgpgin: Annotated[Int | None, Counter("KiB")] = None
+    pgpgout: Annotated[Int | None, Counter("KiB")] = None
+    pswpin: Annotated[Int | None, Counter("pages")] = None
+    pswpout: Annotated[Int | None, Counter("pages")] = None
+    pgscan_kswapd: Annotated[Int | None, Counter("pages")] = None
+    pgscan_direct: Annotated[Int | None, Counter("pages")] = None
+    pgscan_khugepaged: Annotated[Int | None, Counter("pages")] = None
+    pgsteal_kswapd: Annotated[Int | None, Counter("pages")] = None
+    pgsteal_direct: Annotated[Int | None, Counter("pages")] = None
+    pgsteal_khugepaged: Annotated[Int | None, Counter("pages")] = None
+    allocstall_dma: Annotated[Int | None, Counter("stalls")] = None
+    allocstall_dma32: Annotated[Int | None, Counter("stalls")] = None
+    allocstall_normal: Annotated[Int | None, Counter("stalls")] = None
+    allocstall_movable: Annotated[Int | None, Counter("stalls")] = None
+    workingset_refault_anon: Annotated[Int | None, Counter("pages")] = None
+    workingset_refault_file: Annotated[Int | None, Counter("pages")] = None
+    workingset_activate_anon: Annotated[Int | None, Counter("pages")] = None
+    workingset_activate_file: Annotated[Int | None, Counter("pages")] = None
+    oom_kill: Annotated[Int | None, Counter("kills")] = None
+    drop_pagecache: Annotated[Int | None, Counter("times")] = None
+    compact_stall: Annotated[Int | None, Counter("stalls")] = None
+    thp_fault_alloc: Annotated[Int | None, Counter("pages")] = None
+    thp_fault_fallback: Annotated[Int | None, Counter("pages")] = None
+    thp_collapse_alloc: Annotated[Int | None, Counter("pages")] = None
+    thp_split_page: Annotated[Int | None, Counter("pages")] = None
+    nr_dirtied: Annotated[Int | None, Counter("pages")] = None
+    nr_written: Annotated[Int | None, Counter("pages")] = None
+    balloon_inflate: Annotated[Int | None, Counter("pages")] = None
+    balloon_deflate: Annotated[Int | None, Counter("pages")] = None
+
+
+@event(
+    table="oom_events",
+    source="eBPF oom:mark_victim",
+    entity=("pid",),
+    foreign=("oom", "oom_event"),
+    recognised_by=(("total_vm_kb", "anon_rss_kb"),),
+    indexes=(("pid", "timestamp"),),
+    interval_s=None,
+)
+class OomKill(Event, tag="oom_kill"):
+    """A process that the kernel chose to kill because memory ran out."""
+
+    pid: Annotated[Int | None, Label(), Means("the victim")] = None
+    comm: Annotated[Text | None, Label()] = None
+    uid: Annotated[Int | None, Label()] = None
+    total_vm_kb: Annotated[Int | None, Gauge("KiB")] = None
+    anon_rss_kb: Annotated[Int | None, Gauge("KiB")] = None
+    file_rss_kb: Annotated[Int | None, Gauge("KiB")] = None
+    shmem_rss_kb: Annotated[Int | None, Gauge("KiB")] = None
+    page_tables_kb: Annotated[Int | None, Gauge("KiB")] = None
+    oom_score_adj: Annotated[Int | None, Gauge()] = None
+    trigger_pid: Annotated[Int | None, Label(), Means("whose allocation failed")] = None
+    trigger_comm: Annotated[Text | None, Label()] = None
+    cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup of the victim")] = None
+    cgroup: Annotated[Text | None, Label(), Means("its path, where known")] = None

@@ -1,0 +1,151 @@
+"""Network: interfaces, TCP, and packets that did not arrive."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from kernelsight.events.declare import Aka, Counter, Delta, Event, Gauge, Int, Label, Means, Text, event
+
+
+@event(
+    table="network_interface_stats",
+    source="/proc/net/dev, /sys/class/net/*",
+    entity=("interface_name",),
+    foreign=("net_interface", "network_interface", "netdev", "net"),
+    recognised_by=(("interface_name", "rx_bytes"), ("interface_name", "tx_bytes"), ("rx_bytes", "tx_bytes")),
+    indexes=(("interface_name", "timestamp"), ("rx_drops",)),
+)
+class Network(Event, tag="network"):
+    """Traffic of one network interface since it came up (Documentation/networking/statistics.rst)."""
+
+    interface_name: Annotated[Text | None, Label(), Aka("interface", "iface", "ifname")] = None
+    rx_bytes: Annotated[Int | None, Counter("B")] = None
+    rx_packets: Annotated[Int | None, Counter("packets")] = None
+    rx_errors: Annotated[Int | None, Counter("packets"), Aka("rx_errs")] = None
+    rx_drops: Annotated[Int | None, Counter("packets"), Aka("rx_dropped", "rx_drop")] = None
+    tx_bytes: Annotated[Int | None, Counter("B")] = None
+    tx_packets: Annotated[Int | None, Counter("packets")] = None
+    tx_errors: Annotated[Int | None, Counter("packets"), Aka("tx_errs")] = None
+    tx_drops: Annotated[Int | None, Counter("packets"), Aka("tx_dropped", "tx_drop")] = None
+    rx_fifo: Annotated[Int | None, Counter("packets")] = None
+    rx_frame: Annotated[Int | None, Counter("packets")] = None
+    rx_multicast: Annotated[Int | None, Counter("packets")] = None
+    tx_fifo: Annotated[Int | None, Counter("packets")] = None
+    tx_collisions: Annotated[Int | None, Counter("collisions")] = None
+    tx_carrier: Annotated[Int | None, Counter("errors")] = None
+    speed_mbps: Annotated[Int | None, Gauge("Mbit/s"), Means("link speed; NULL where the driver has none")] = None
+
+
+@event(
+    table="tcp_stats",
+    source="/proc/net/tcp, /proc/net/tcp6, /proc/net/sockstat",
+    foreign=("tcp_stats", "tcp_states", "tcp_connections"),
+    recognised_by=(("established", "syn_sent"), ("established", "time_wait"), ("established", "close_wait")),
+    indexes=(("close_wait",), ("time_wait",)),
+)
+class Tcp(Event, tag="tcp"):
+    """TCP sockets by state (include/net/tcp_states.h), IPv4 and IPv6 together."""
+
+    established: Annotated[Int | None, Gauge("sockets")] = None
+    syn_sent: Annotated[Int | None, Gauge("sockets")] = None
+    syn_recv: Annotated[Int | None, Gauge("sockets")] = None
+    fin_wait1: Annotated[Int | None, Gauge("sockets")] = None
+    fin_wait2: Annotated[Int | None, Gauge("sockets")] = None
+    time_wait: Annotated[Int | None, Gauge("sockets")] = None
+    close: Annotated[Int | None, Gauge("sockets")] = None
+    close_wait: Annotated[Int | None, Gauge("sockets")] = None
+    last_ack: Annotated[Int | None, Gauge("sockets")] = None
+    listen: Annotated[Int | None, Gauge("sockets")] = None
+    closing: Annotated[Int | None, Gauge("sockets")] = None
+    orphan: Annotated[Int | None, Gauge("sockets"), Means("closed by their owner, not by the protocol")] = None
+    allocated: Annotated[Int | None, Gauge("sockets")] = None
+    memory_pages: Annotated[Int | None, Gauge("pages"), Means("memory of all TCP sockets")] = None
+
+
+@event(
+    table="tcp_retransmit_stats",
+    source="/proc/net/snmp, /proc/net/netstat",
+    foreign=("tcp_retransmits", "tcp_retrans", "tcp_retransmit_stats"),
+    recognised_by=(("retrans_segs",),),
+    indexes=(("retrans_segs",),),
+)
+class TcpRetransmit(Event, tag="tcp_retransmit"):
+    """What TCP has sent, sent again and given up since boot (RFC 4022; net/ipv4/proc.c)."""
+
+    retrans_segs: Annotated[Int | None, Counter("segments"), Aka("RetransSegs")] = None
+    out_segs: Annotated[Int | None, Counter("segments"), Aka("OutSegs")] = None
+    in_segs: Annotated[Int | None, Counter("segments"), Aka("InSegs")] = None
+    in_errs: Annotated[Int | None, Counter("segments")] = None
+    out_rsts: Annotated[Int | None, Counter("segments")] = None
+    active_opens: Annotated[Int | None, Counter("connections")] = None
+    passive_opens: Annotated[Int | None, Counter("connections")] = None
+    attempt_fails: Annotated[Int | None, Counter("connections")] = None
+    estab_resets: Annotated[Int | None, Counter("connections")] = None
+    listen_overflows: Annotated[Int | None, Counter("connections")] = None
+    listen_drops: Annotated[Int | None, Counter("connections")] = None
+    timeouts: Annotated[Int | None, Counter("timeouts")] = None
+    syn_retrans: Annotated[Int | None, Counter("segments")] = None
+    fast_retrans: Annotated[Int | None, Counter("segments")] = None
+    lost_retransmits: Annotated[Int | None, Counter("segments")] = None
+    backlog_drops: Annotated[Int | None, Counter("segments")] = None
+    rcv_queue_drops: Annotated[Int | None, Counter("segments")] = None
+    prune_called: Annotated[Int | None, Counter("times"), Means("receive queues over their memory")] = None
+    abort_on_memory: Annotated[Int | None, Counter("connections")] = None
+    tw_sockets: Annotated[Int | None, Counter("sockets"), Means("TIME_WAIT sockets that ran out")] = None
+
+
+@event(
+    table="tcp_retransmit_events",
+    source="eBPF tcp:tcp_retransmit_skb",
+    entity=("saddr", "daddr", "dport"),
+    foreign=("retransmit",),
+    recognised_by=(("saddr", "daddr", "sport", "dport"),),
+    indexes=(("pid", "timestamp"), ("daddr", "dport", "timestamp")),
+    interval_s=None,
+)
+class TcpRetransmitEvent(Event, tag="tcp_retransmit_event"):
+    """One segment that was sent again."""
+
+    saddr: Annotated[Text | None, Label()] = None
+    sport: Annotated[Int | None, Label()] = None
+    daddr: Annotated[Text | None, Label()] = None
+    dport: Annotated[Int | None, Label()] = None
+    state: Annotated[Text | None, Label(), Means("TCP state")] = None
+    comm: Annotated[Text | None, Label(), Means("owner, where it can be known")] = None
+    pid: Annotated[Int | None, Label()] = None
+
+
+@event(
+    table="packet_drops",
+    source="eBPF skb:kfree_skb, every second",
+    entity=("reason", "interface_name", "location"),
+    recognised_by=(("reason", "location", "count"),),
+    indexes=(("reason", "timestamp"),),
+)
+class PacketDrop(Event, tag="packet_drop"):
+    """Packets that the kernel dropped within one second, and why (include/net/dropreason-core.h)."""
+
+    reason: Annotated[Text | None, Label(), Means("drop reason, such as NO_SOCKET")] = None
+    interface_name: Annotated[Text | None, Label()] = None
+    location: Annotated[Text | None, Label(), Means("function of the kernel that dropped it")] = None
+    count: Annotated[Int | None, Delta("packets")] = None
+    bytes: Annotated[Int | None, Delta("B")] = None
+
+
+@event(
+    table="tcp_listeners",
+    source="iter/tcp or /proc/net/tcp; the listeners whose accept queue is fullest",
+    entity=("address", "port"),
+    recognised_by=(("accept_queue", "backlog"),),
+    indexes=(("port", "timestamp"),),
+)
+class TcpListener(Event, tag="tcp_listener"):
+    """Accept queue of one listening socket."""
+
+    address: Annotated[Text | None, Label()] = None
+    port: Annotated[Int | None, Label()] = None
+    accept_queue: Annotated[Int | None, Gauge("connections"), Means("waiting to be accepted")] = None
+    backlog: Annotated[Int | None, Gauge("connections"), Means("the queue's limit")] = None
+    pid: Annotated[Int | None, Label(), Means("an owner, where it can be known")] = None
+    comm: Annotated[Text | None, Label()] = None
+    inode: Annotated[Int | None, Label(), Means("of the socket")] = None

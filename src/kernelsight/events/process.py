@@ -1,0 +1,78 @@
+"""Processes: what each has used, and what it had to wait for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from kernelsight.events.declare import Counter, Event, Gauge, Int, Label, Means, Text, Unsigned64, event
+
+
+@event(
+    table="process_stats",
+    source="/proc/PID/*, taskstats, or iter/task",
+    entity=("pid", "start_ticks"),
+    foreign=("process_stats", "proc"),
+    recognised_by=(("pid", "rss_kb"), ("pid", "utime_ms")),
+    indexes=(("pid", "timestamp"), ("rss_kb",)),
+)
+class Process(Event, tag="process"):
+    """One process, all its threads together: the largest, and every one that moved."""
+
+    pid: Annotated[Int | None, Label()] = None
+    ppid: Annotated[Int | None, Label()] = None
+    uid: Annotated[Int | None, Label(), Means("effective user")] = None
+    comm: Annotated[Text | None, Label()] = None
+    state: Annotated[Text | None, Label(), Means("of the main thread: R S D Z T t I X")] = None
+    threads: Annotated[Int | None, Gauge("threads")] = None
+    nice: Annotated[Int | None, Gauge()] = None
+    start_ticks: Annotated[
+        Int | None, Label("1/100 s since boot"), Means("with pid, tells one process from the next")
+    ] = None
+    utime_ms: Annotated[Int | None, Counter("ms")] = None
+    stime_ms: Annotated[Int | None, Counter("ms")] = None
+    minor_faults: Annotated[Int | None, Counter("faults")] = None
+    major_faults: Annotated[Int | None, Counter("faults")] = None
+    rss_kb: Annotated[Int | None, Gauge("KiB")] = None
+    anon_kb: Annotated[Int | None, Gauge("KiB"), Means("resident anonymous memory")] = None
+    swap_kb: Annotated[Int | None, Gauge("KiB")] = None
+    vsize_kb: Annotated[Int | None, Gauge("KiB")] = None
+    read_bytes: Annotated[Int | None, Counter("B"), Means("from storage")] = None
+    write_bytes: Annotated[Int | None, Counter("B"), Means("to storage: pages dirtied")] = None
+    cancelled_write_bytes: Annotated[Int | None, Counter("B")] = None
+    read_chars: Annotated[Int | None, Counter("B"), Means("by read(2) and its like, cached or not")] = None
+    write_chars: Annotated[Int | None, Counter("B")] = None
+    read_syscalls: Annotated[Int | None, Counter("calls")] = None
+    write_syscalls: Annotated[Int | None, Counter("calls")] = None
+    voluntary_switches: Annotated[Int | None, Counter("switches")] = None
+    involuntary_switches: Annotated[Int | None, Counter("switches")] = None
+    fds: Annotated[Int | None, Gauge("descriptors"), Means("open file descriptors")] = None
+    fd_limit: Annotated[Int | None, Gauge("descriptors"), Means("soft RLIMIT_NOFILE")] = None
+    sockets: Annotated[Int | None, Gauge("descriptors"), Means("of these, sockets")] = None
+    cpu_delay_ns: Annotated[Int | None, Counter("ns"), Means("runnable, waiting for a CPU")] = None
+    blkio_delay_ns: Annotated[Int | None, Counter("ns"), Means("waiting for synchronous block I/O")] = None
+    swapin_delay_ns: Annotated[Int | None, Counter("ns"), Means("waiting for swapped pages")] = None
+    reclaim_delay_ns: Annotated[Int | None, Counter("ns"), Means("in direct reclaim")] = None
+    thrashing_delay_ns: Annotated[Int | None, Counter("ns"), Means("waiting for pages just evicted")] = None
+    cgroup: Annotated[Text | None, Label(), Means("path")] = None
+    cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup v2 id")] = None
+
+
+@event(
+    table="socket_owners",
+    source="iter/task_file, or /proc/PID/fd with /proc/net/tcp",
+    entity=("pid",),
+    recognised_by=(("pid", "close_wait"),),
+    indexes=(("pid", "timestamp"), ("close_wait",)),
+)
+class SocketOwner(Event, tag="socket_owner"):
+    """TCP sockets of one process by the states that leak."""
+
+    pid: Annotated[Int | None, Label()] = None
+    comm: Annotated[Text | None, Label()] = None
+    established: Annotated[Int | None, Gauge("sockets")] = None
+    close_wait: Annotated[Int | None, Gauge("sockets")] = None
+    syn_sent: Annotated[Int | None, Gauge("sockets")] = None
+    listening: Annotated[Int | None, Gauge("sockets")] = None
+    other: Annotated[Int | None, Gauge("sockets")] = None
+    receive_queue_bytes: Annotated[Int | None, Gauge("B"), Means("not yet read, all its sockets")] = None
+    send_queue_bytes: Annotated[Int | None, Gauge("B"), Means("not yet acknowledged, all its sockets")] = None

@@ -1,0 +1,174 @@
+"""The scheduler: who ran, who waited, and for whom."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from kernelsight.events.declare import (
+    Aka,
+    Counter,
+    Delta,
+    Event,
+    Gauge,
+    Int,
+    Label,
+    Means,
+    Real,
+    Scaled,
+    Text,
+    Unsigned64,
+    event,
+)
+
+
+@event(
+    table="sched_events",
+    source="eBPF sched_switch; run-queue wait over a threshold",
+    entity=("pid",),
+    foreign=("scheduler", "sched_latency", "runqlat"),
+    recognised_by=(("prev_state",), ("next_pid",)),
+    indexes=(("pid", "timestamp"), ("latency_ns",), ("comm", "latency_ns")),
+    interval_s=None,
+)
+class Sched(Event, tag="sched"):
+    """A thread that was runnable and had to wait long for a CPU."""
+
+    pid: Annotated[Int | None, Label(), Means("process that waited")] = None
+    tid: Annotated[Int | None, Label()] = None
+    cpu: Annotated[Int | None, Label()] = None
+    latency_ns: Annotated[
+        Int | None,
+        Gauge("ns"),
+        Scaled("latency_us", 1e3),
+        Scaled("latency_ms", 1e6),
+        Means("runnable until running"),
+    ] = None
+    prev_state: Annotated[Int | None, Label(), Means("state in which the thread it followed was switched out")] = None
+    next_pid: Annotated[Int | None, Label(), Means("thread that got the CPU: the waiter itself")] = None
+    comm: Annotated[Text | None, Label()] = None
+    prev_pid: Annotated[Int | None, Label(), Means("thread that had the CPU before it")] = None
+    prev_comm: Annotated[Text | None, Label()] = None
+    cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
+
+
+@event(
+    table="sched_process_stats",
+    source="eBPF sched_switch, sched_wakeup, sched_process_fork/exec, every second",
+    entity=("pid",),
+    foreign=("sched", "sched_stats"),
+    recognised_by=(("context_switches", "voluntary_switches"), ("cpu_time_ms", "avg_timeslice_us")),
+    indexes=(("pid", "timestamp"), ("context_switches",), ("cpu_time_ms",)),
+)
+class SchedProcess(Event, tag="sched_process"):
+    """One process's use of the scheduler within one second."""
+
+    pid: Annotated[Int | None, Label()] = None
+    comm: Annotated[Text | None, Label()] = None
+    context_switches: Annotated[Int | None, Delta("switches")] = None
+    voluntary_switches: Annotated[Int | None, Delta("switches")] = None
+    involuntary_switches: Annotated[Int | None, Delta("switches")] = None
+    wakeups: Annotated[Int | None, Delta("wakeups")] = None
+    cpu_time_ms: Annotated[Real | None, Delta("ms"), Scaled("cpu_time_ns", 1e-6), Scaled("cpu_time_us", 1e-3)] = None
+    avg_timeslice_us: Annotated[Real | None, Gauge("us"), Scaled("avg_timeslice_ns", 1e-3)] = None
+    runqueue_ms: Annotated[Real | None, Delta("ms"), Means("runnable, waiting for a CPU; summed over threads")] = None
+    forks: Annotated[Int | None, Delta("children")] = None
+    execs: Annotated[Int | None, Delta("execs"), Means("by its children and itself")] = None
+    exits: Annotated[Int | None, Delta("children"), Means("children that ended")] = None
+    child_lifetime_ms: Annotated[Real | None, Delta("ms"), Means("summed over the children that ended")] = None
+    cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
+
+
+@event(
+    table="wait_edges",
+    source="eBPF sched_switch, sched_waking, every second",
+    entity=("pid", "waker_pid", "waits_in", "state"),
+    recognised_by=(("waker_pid", "wait_ns"),),
+    indexes=(("pid", "timestamp"), ("waker_pid", "timestamp"), ("wait_ns",)),
+)
+class Wait(Event, tag="wait"):
+    """Who waited for whom within one second: threads of one process, woken by another."""
+
+    pid: Annotated[Int | None, Label(), Means("process that waited")] = None
+    comm: Annotated[Text | None, Label()] = None
+    waker_pid: Annotated[Int | None, Label(), Means("process that woke it; 0: an interrupt or a timer")] = None
+    waker_comm: Annotated[Text | None, Label()] = None
+    waker_context: Annotated[
+        Literal["task", "softirq", "hardirq", "idle"] | None, Label(), Means("what the waking CPU was doing")
+    ] = None
+    waits_in: Annotated[Text | None, Label(), Means("system call, `page_fault`, or NULL for neither")] = None
+    state: Annotated[Literal["runnable", "interruptible", "uninterruptible"] | None, Label()] = None
+    count: Annotated[Int | None, Delta("waits")] = None
+    wait_ns: Annotated[Int | None, Delta("ns"), Means("asleep until woken")] = None
+    runqueue_ns: Annotated[Int | None, Delta("ns"), Means("woken until running")] = None
+    max_wait_ns: Annotated[Int | None, Gauge("ns")] = None
+    cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup of the process that waited")] = None
+
+
+@event(
+    table="blocked_tasks",
+    source="eBPF iter/task, or /proc/PID/{stat,wchan,stack}; uninterruptible for more than a second",
+    entity=("tid",),
+    recognised_by=(("blocked_ms", "wchan"),),
+    indexes=(("pid", "timestamp"),),
+)
+class BlockedTask(Event, tag="blocked_task"):
+    """A thread that has been in uninterruptible sleep for more than a second."""
+
+    pid: Annotated[Int | None, Label()] = None
+    tid: Annotated[Int | None, Label()] = None
+    comm: Annotated[Text | None, Label()] = None
+    blocked_ms: Annotated[Real | None, Gauge("ms"), Means("for how long by now")] = None
+    syscall_nr: Annotated[Int | None, Label()] = None
+    syscall_name: Annotated[Text | None, Label()] = None
+    wchan: Annotated[Text | None, Label(), Means("function of the kernel that it sleeps in")] = None
+    stack: Annotated[Text | None, Label(), Means("kernel stack, innermost first, separated by ';'")] = None
+    device: Annotated[Text | None, Label(), Means("block device it waits for, where known")] = None
+    mount_point: Annotated[Text | None, Label(), Means("mount it waits for, where known")] = None
+    cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
+
+
+@event(
+    table="load_metrics",
+    source="/proc/loadavg",
+    foreign=("loadavg", "load_average", "load_metrics"),
+    recognised_by=(("load_1min",), ("load_5min",), ("load_15min",)),
+    indexes=(("load_1min",),),
+)
+class Load(Event, tag="load"):
+    """Load averages: runnable and uninterruptible tasks, exponentially damped."""
+
+    load_1min: Annotated[Real | None, Gauge("tasks"), Aka("load1", "load_1")] = None
+    load_5min: Annotated[Real | None, Gauge("tasks"), Aka("load5", "load_5")] = None
+    load_15min: Annotated[Real | None, Gauge("tasks"), Aka("load15", "load_15")] = None
+    running_processes: Annotated[Int | None, Gauge("tasks"), Aka("running")] = None
+    total_processes: Annotated[Int | None, Gauge("tasks"), Aka("total")] = None
+    last_pid: Annotated[Int | None, Label()] = None
+
+
+@event(
+    table="cpu_stats",
+    source="/proc/stat",
+    entity=("cpu",),
+    foreign=("cpustat", "cpu_stats"),
+    recognised_by=(("user", "system", "idle"),),
+    indexes=(("cpu", "timestamp"),),
+)
+class Cpu(Event, tag="cpu"):
+    """Where the time of one CPU has gone since boot (Documentation/filesystems/proc.rst)."""
+
+    cpu: Annotated[Int | None, Label(), Means("-1: all together")] = None
+    user: Annotated[Int | None, Counter("USER_HZ ticks")] = None
+    nice: Annotated[Int | None, Counter("USER_HZ ticks")] = None
+    system: Annotated[Int | None, Counter("USER_HZ ticks")] = None
+    idle: Annotated[Int | None, Counter("USER_HZ ticks")] = None
+    iowait: Annotated[Int | None, Counter("USER_HZ ticks")] = None
+    irq: Annotated[Int | None, Counter("USER_HZ ticks")] = None
+    softirq: Annotated[Int | None, Counter("USER_HZ ticks")] = None
+    steal: Annotated[Int | None, Counter("USER_HZ ticks")] = None
+    guest: Annotated[Int | None, Counter("USER_HZ ticks"), Means("contained in user")] = None
+    guest_nice: Annotated[Int | None, Counter("USER_HZ ticks"), Means("contained in nice")] = None
+    context_switches: Annotated[Int | None, Counter("switches"), Means("of the machine; on the -1 row")] = None
+    forks: Annotated[Int | None, Counter("forks"), Means("of the machine; on the -1 row")] = None
+    interrupts: Annotated[Int | None, Counter("interrupts"), Means("of the machine; on the -1 row")] = None
+    procs_running: Annotated[Int | None, Gauge("tasks"), Means("on the -1 row")] = None
+    procs_blocked: Annotated[Int | None, Gauge("tasks"), Means("on the -1 row")] = None

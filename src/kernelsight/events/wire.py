@@ -1,0 +1,47 @@
+"""The wire: NDJSON lines to and from events, made from all declarations."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from functools import cache, reduce
+from operator import or_
+from typing import Any
+
+import msgspec
+
+from kernelsight import events
+from kernelsight.events.declare import Event, Kind, registry
+
+_NOT_SUBJECTS = {"declare", "wire"}
+
+
+@cache
+def kinds() -> Mapping[str, Kind]:
+    """All kinds by name. A new module in this package is found by itself."""
+    for module in pkgutil.iter_modules(events.__path__):
+        if module.name not in _NOT_SUBJECTS:
+            importlib.import_module(f"{events.__name__}.{module.name}")
+    return dict(sorted(registry().items()))
+
+
+@cache
+def tables() -> Mapping[str, Kind]:
+    """All kinds by the public name of their table."""
+    return {kind.table: kind for kind in kinds().values()}
+
+
+@cache
+def decoder() -> msgspec.json.Decoder[Event]:
+    """Decoder of our own lines: strict, so that a line in other words raises and is looked at."""
+    union: Any = reduce(or_, (kind.struct for kind in kinds().values()))
+    return msgspec.json.Decoder(union)
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode_lines(batch: Iterable[Event]) -> bytes:
+    """Encode events as NDJSON, one whole line each, with a newline at the end of every line."""
+    return _ENCODER.encode_lines(list(batch))

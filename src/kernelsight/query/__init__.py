@@ -1,0 +1,1 @@
+"""Questions about telemetry, asked of any store."""

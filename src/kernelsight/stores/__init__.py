@@ -1,0 +1,1 @@
+"""Where events live: one contract (`base`), one package a backend."""

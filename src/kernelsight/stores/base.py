@@ -1,0 +1,159 @@
+"""The contract of a store: what ingestion writes through, and what every reader reads through.
+
+A backend is a package that offers both classes and registers its URL scheme in :func:`register`;
+``tests/stores/contract.py`` is the suite that each must pass.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from kernelsight.errors import StoreError
+from kernelsight.events.declare import Event
+
+Value = int | float | str | bytes | None
+Row = tuple[Value, ...]
+"""The columns of one event in the order of its struct, ``timestamp`` first."""
+
+DEFAULT_DB_PATH = "data/kernelsight.db"
+
+
+@dataclass(slots=True)
+class Account:
+    """What became of the lines of one kind; at any moment ``lines = stored + rejected + dropped + in_memory``."""
+
+    lines: int = 0
+    stored: int = 0
+    rejected: int = 0
+    dropped: int = 0
+    in_memory: int = 0
+    first_timestamp: int | None = None
+    last_timestamp: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line that could not become a row: kept as it came, cut to a bound, with the reason."""
+
+    timestamp: int
+    """When it was refused (ns since the epoch)."""
+    kind: str
+    """Kind it was taken for; `unknown` where that could not be told."""
+    reason: str
+    raw: bytes
+    size: int
+    """Bytes of the whole line, of which ``raw`` may be the beginning."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is committed together: events, refusals and the books that account for both."""
+
+    events: dict[type[Event], list[Row]] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    """Books per kind as they will stand when this batch is committed: totals of this run of the daemon."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row that the store would not take; it is not stored, everything else of its batch is."""
+
+    struct: type[Event]
+    row: Row
+    reason: str
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """The one process that writes events to a store."""
+
+    def write(self, batch: Batch) -> Sequence[RefusedRow]:
+        """Commit a batch whole; when this returns, it survives SIGKILL.
+
+        Returns:
+            the rows that were refused one by one (the writer has moved them, in its books, from stored
+            to rejected, and kept them as rejected events).
+
+        Raises:
+            StoreError: nothing of the batch was stored; it may be written again later.
+        """
+
+    def maintain(self, *, budget_s: float) -> None:
+        """Do what is due (sealing, rollups, retention) for about this long; called when there is time."""
+
+    def close(self) -> None:
+        """Finish, release the lock; calling it again does nothing."""
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A read-only view of a store. Several may exist; none blocks the writer."""
+
+    dialect: str
+    """`sqlite` or `clickhouse`: the SQL that :meth:`query` understands."""
+
+    def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
+        """Run one statement that reads; rows come out as dicts in the order of the columns."""
+
+    def relation(
+        self,
+        table: str,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        columns: Iterable[str] | None = None,
+    ) -> tuple[str, tuple[Value, ...]]:
+        """SQL (in parentheses, to stand after FROM) and its parameters for the rows of a time range.
+
+        It touches only the segments that can hold the range; bounds are inclusive. The columns are
+        ``id`` and those of the kind, or the ones asked for.
+        """
+
+    def bounds(self, table: str) -> tuple[int, int] | None:
+        """First and last timestamp of a table, from the books; None when it is empty."""
+
+    def count(self, table: str) -> int:
+        """Rows of a table."""
+
+    def close(self) -> None:
+        """Release it; calling it again does nothing."""
+
+
+_SCHEMES: dict[str, str] = {"": "kernelsight.stores.sqlite"}
+"""URL scheme → package with ``open_writer(url)``, ``open_reader(url)`` and ``initialise(url)``."""
+
+
+def _backend(url: str) -> object:
+    scheme = url.split("://", 1)[0] if "://" in url else ""
+    if scheme not in _SCHEMES:
+        known = ", ".join(f"{name}://" for name in _SCHEMES if name)
+        raise StoreError(
+            f"--db-path {url}: no store speaks {scheme}://; use a file" + (f" or {known}" if known else "")
+        )
+    return importlib.import_module(_SCHEMES[scheme])
+
+
+def open_writer(url: str) -> Writer:
+    """Open a store for writing, made or migrated first where needed.
+
+    Raises:
+        StoreBusyError: somebody else writes to it.
+        StoreVersionError: it was made by a newer version.
+        StoreError: it cannot be opened.
+    """
+    writer: Writer = _backend(url).open_writer(url)  # type: ignore[attr-defined]
+    return writer
+
+
+def open_reader(url: str) -> Reader:
+    """Open a store for reading only.
+
+    Raises:
+        StoreVersionError: it was made by a newer version.
+        StoreError: it does not exist or cannot be opened.
+    """
+    reader: Reader = _backend(url).open_reader(url)  # type: ignore[attr-defined]
+    return reader
