@@ -1,0 +1,41 @@
+# `make test` is the whole gate, from a fresh clone; `make quick` is for between two edits.
+SHELL := /bin/bash
+bin := .venv/bin
+
+.PHONY: help setup test check lint quick docs lock bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup:  ## set up the virtual environment with what tests need
+	@scripts/setup.sh dev
+
+test: setup  ## set up, then check everything
+	@$(MAKE) --no-print-directory check
+
+check: lint  ## check everything (after set-up)
+	$(bin)/python -m pytest
+
+lint:
+	$(bin)/ruff format --check .
+	$(bin)/ruff check .
+	$(bin)/mypy
+	$(bin)/lint-imports
+	$(bin)/shellcheck start_kernelsight.sh scripts/*.sh .ci/run
+	$(bin)/kernelsight docs --check
+
+quick: setup  ## the tests that take less than a few seconds each
+	$(bin)/python -m pytest -m "not slow"
+
+docs:  ## write the generated pages again
+	$(bin)/kernelsight docs --write
+
+lock:  ## pin the dependencies again (needs uv)
+	scripts/lock.sh
+
+bench: setup  ## run the benchmarks
+	@for program in benchmarks/*.py; do echo "== $$program"; $(bin)/python "$$program" || exit 1; done
+
+clean:  ## remove what was built; .venv and data/ stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,58 @@
+"""Kernel telemetry of this machine: collect it, store it, ask it.
+
+`kernelsight start` runs the whole system; the other commands are its parts, to be used alone or
+joined by pipes: `kernelsight collect | kernelsight ingest`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import pkgutil
+from pathlib import Path
+
+import click
+
+from kernelsight.surfaces import cli as package
+from kernelsight.surfaces.cli.command import Group
+
+_NOT_COMMANDS = {"command", "main", "output"}
+_HIDDEN = {"docs"}
+
+
+class Commands(Group):
+    """The modules of this package, each one command of its own name, imported when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in alphabetical order."""
+        del ctx
+        return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in _NOT_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, or None."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"{package.__name__}.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        command.hidden = cmd_name in _HIDDEN
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them with the first line of their modules, without importing any."""
+        summaries = [(name, _summary(name)) for name in self.list_commands(ctx) if name not in _HIDDEN]
+        with formatter.section("Commands"):
+            formatter.write_dl(summaries)
+
+
+def _summary(name: str) -> str:
+    spec = importlib.util.find_spec(f"{package.__name__}.{name}")
+    if spec is None or spec.origin is None:
+        return ""
+    text = ast.get_docstring(ast.parse(Path(spec.origin).read_bytes()))
+    return (text or "").partition("\n")[0]
+
+
+@click.command(cls=Commands, name="kernelsight", help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Start the command line."""

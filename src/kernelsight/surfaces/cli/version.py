@@ -1,0 +1,19 @@
+"""Print the version."""
+
+from __future__ import annotations
+
+import platform
+
+import click
+
+import kernelsight
+from kernelsight.surfaces.cli.command import Command
+
+
+@click.command(cls=Command, help=__doc__)
+def version() -> None:
+    """Print what a report of a fault needs to say."""
+    system = platform.uname()
+    click.echo(
+        f"kernelsight {kernelsight.__version__} (Python {platform.python_version()}, {system.system} {system.release})"
+    )
