@@ -104,6 +104,18 @@ class Scaled:
     factor: float
 
 
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """Another collector's yes-or-no field that says this column's value: `is_major` for `fault_type`.
+
+    The notes of a column are asked in order; the first that has a value for the answer given decides.
+    """
+
+    name: str
+    yes: str | bool | None = None
+    no: str | bool | None = None
+
+
 Semantics = Counter | Gauge | Delta | Label
 StorageType = Literal["INTEGER", "REAL", "TEXT", "BOOLEAN"]
 
@@ -122,6 +134,7 @@ class Column:
     choices: tuple[str, ...]
     unsigned64: bool
     required: bool
+    flagged: tuple[Flagged, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +272,7 @@ def _column(name: str, hint: Any, *, required: bool) -> Column:
         choices=choices,
         unsigned64=any(isinstance(note, Unsigned64) for note in notes),
         required=required,
+        flagged=tuple(note for note in notes if isinstance(note, Flagged)),
     )
 
 

@@ -10,6 +10,7 @@ from kernelsight.events.declare import (
     Delta,
     Event,
     Flag,
+    Flagged,
     Gauge,
     Int,
     Label,
@@ -42,9 +43,25 @@ class PageFault(Event, tag="page_fault"):
     latency_ns: Annotated[
         Int | None, Gauge("ns"), Aka("duration_ns"), Scaled("latency_us", 1e3), Scaled("latency_ms", 1e6)
     ] = None
-    fault_type: Annotated[Literal["major", "minor"] | None, Label(), Means("major: it had to wait for I/O")] = None
-    access_type: Annotated[Literal["read", "write", "exec"] | None, Label()] = None
-    user_mode: Annotated[Flag | None, Label(), Means("raised by code in user mode")] = None
+    fault_type: Annotated[
+        Literal["major", "minor"] | None,
+        Label(),
+        Flagged("is_major", yes="major", no="minor"),
+        Means("major: it had to wait for I/O"),
+    ] = None
+    access_type: Annotated[
+        Literal["read", "write", "exec"] | None,
+        Label(),
+        Flagged("is_instruction", yes="exec"),
+        Flagged("is_write", yes="write", no="read"),
+    ] = None
+    user_mode: Annotated[
+        Flag | None,
+        Label(),
+        Flagged("is_kernel", yes=False, no=True),
+        Flagged("is_user", yes=True, no=False),
+        Means("raised by code in user mode"),
+    ] = None
     comm: Annotated[Text | None, Label()] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
 

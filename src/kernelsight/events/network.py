@@ -99,7 +99,7 @@ class TcpRetransmit(Event, tag="tcp_retransmit"):
     source="eBPF tcp:tcp_retransmit_skb",
     entity=("saddr", "daddr", "dport"),
     foreign=("retransmit",),
-    recognised_by=(("saddr", "daddr", "sport", "dport"),),
+    # Four ends of a connection do not say what happened on it: only a `type` tells this kind.
     indexes=(("pid", "timestamp"), ("daddr", "dport", "timestamp")),
     interval_s=None,
 )

@@ -37,7 +37,7 @@ class Syscall(Event, tag="syscall"):
     cpu: Annotated[Int | None, Label(), Means("CPU it returned on")] = None
     uid: Annotated[Int | None, Label()] = None
     syscall_nr: Annotated[Int | None, Label(), Aka("syscall", "syscall_id", "nr"), Means("number on this ABI")] = None
-    syscall_name: Annotated[Text | None, Label(), Aka("name")] = None
+    syscall_name: Annotated[Text | None, Label(), Aka("name", "syscall")] = None
     latency_ns: Annotated[
         Int | None,
         Gauge("ns"),
