@@ -1,0 +1,356 @@
+"""The runner: opens collectors, runs them on a fixed grid, and writes their events.
+
+The grid is ``start + n * interval`` on CLOCK_MONOTONIC, so that the time a run takes, late wake-ups
+and set clocks add up to no drift. A grid point that has passed by more than half an interval when
+its turn comes is skipped and counted, because a sample must not carry the stamp of another time.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal, Protocol, TextIO, runtime_checkable
+
+from kernelsight.collectors.base import Availability, Collector, Host, Registered, open_best, probe, registered
+from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
+from kernelsight.collectors.output import LineWriter, ReaderGoneError
+from kernelsight.errors import KernelSightError, SourceUnavailableError, UsageError
+from kernelsight.events.collector import CollectorReport
+from kernelsight.events.declare import Event
+from kernelsight.events.wire import encode_lines
+
+_SLICE_NS = 50_000_000
+"""Longest wait without a look at ``stop``: a signal handler can only set it, not interrupt poll(2)."""
+
+_REST_NS = 5_000_000
+"""Least time between two drains, so that a busy ring buffer is emptied in bulk and not event by event."""
+
+_REPORT_NS = 10 * NS_PER_S
+_SHORTEST_INTERVAL_S = 0.01
+_FIRST_BACKOFF_NS = NS_PER_S
+_LONGEST_BACKOFF_NS = 60 * NS_PER_S
+
+
+@runtime_checkable
+class EventSource(Protocol):
+    """What a collector has besides ``collect`` when its source speaks by itself, such as a BPF ring buffer."""
+
+    def fileno(self) -> int:
+        """A descriptor that poll(2) finds readable when there is something to drain (a ring buffer's epoll)."""
+
+    def drain(self, to_epoch: Callable[[int], int]) -> Iterable[Event]:
+        """Take what is waiting, without blocking; called when readable, and before every grid point.
+
+        Args:
+            to_epoch: turns a stamp of ``bpf_ktime_get_ns`` into nanoseconds since the epoch.
+        """
+
+
+@runtime_checkable
+class Lossy(Protocol):
+    """What a collector has when its source can lose events."""
+
+    @property
+    def lost(self) -> int:
+        """Events lost since it was opened."""
+
+
+def list_collectors(host: Host) -> list[Availability]:
+    """Every source of every collector, and whether it can run here, by name and best source first."""
+    return [probe(entry, host) for entries in registered().values() for entry in entries]
+
+
+def default_names() -> list[str]:
+    """The collectors that run when none is named."""
+    return [name for name, entries in registered().items() if any(entry.default for entry in entries)]
+
+
+def run(  # noqa: PLR0913 - what is run, where, how long, and the four ways out and in
+    names: Sequence[str],
+    host: Host,
+    *,
+    interval_s: float,
+    duration_s: float | None,
+    out: int,
+    stop: threading.Event,
+    log: TextIO,
+    clock: Clock | None = None,
+) -> int:
+    """Run collectors until ``stop`` is set, the duration is over, or nobody reads.
+
+    Args:
+        names: collectors to run; none: all that run by default.
+        host: the machine.
+        interval_s: seconds between two grid points.
+        duration_s: seconds to run: the grid points before start + duration; None: until stopped.
+        out: descriptor to write NDJSON to; not closed.
+        stop: set it (a signal handler may) to end within 100 ms.
+        log: where to say what cannot run, and what failed.
+        clock: the clocks; the system's when None.
+
+    Returns:
+        Exit status: 0, or 1 when none of the collectors can run here.
+
+    Raises:
+        UsageError: a name that no collector has, or an interval that is none.
+        KernelSightError: the events cannot be written, such as to a full disk.
+    """
+    if not interval_s >= _SHORTEST_INTERVAL_S:
+        raise UsageError(f"an interval of {interval_s} s: it must be at least {_SHORTEST_INTERVAL_S} s")
+    sources = _open_all(names or default_names(), host, log)
+    runner = _Runner(sources, host, LineWriter(out, stop), stop, log, clock or SystemClock())
+    try:
+        return runner.run(interval_s, duration_s)
+    except ReaderGoneError:
+        return 0
+    finally:
+        for source in sources:
+            source.close()
+
+
+@dataclass(slots=True)
+class _Source:
+    """One collector as the runner sees it: open or not, and its account."""
+
+    name: str
+    entry: Registered | None = None
+    collector: Collector | None = None
+    speaker: EventSource | None = None
+    lossy: Lossy | None = None
+    fd: int = -1
+    status: Literal["running", "unavailable", "failed"] = "running"
+    reason: str | None = None
+    events: int = 0
+    runs: int = 0
+    failures: int = 0
+    missed: int = 0
+    lost_before: int = 0
+    cpu_ns: int = 0
+    last_duration_ns: int = 0
+    backoff_ns: int = _FIRST_BACKOFF_NS
+    failed_at: int = 0
+    retry_at: int | None = None
+
+    def open(self, host: Host) -> None:
+        """Open the best source that can run; when none can, keep the reason."""
+        try:
+            self.entry, self.collector = open_best(self.name, host)
+        except SourceUnavailableError as error:
+            self.status, self.reason = "unavailable", str(error)
+            return
+        self.status, self.reason = "running", None
+        if isinstance(self.collector, EventSource):
+            self.speaker, self.fd = self.collector, self.collector.fileno()
+        if isinstance(self.collector, Lossy):
+            self.lossy = self.collector
+
+    def close(self) -> None:
+        """Close the collector, if it is open; its account stays."""
+        self.lost_before = self.lost
+        collector, self.collector = self.collector, None
+        self.speaker, self.lossy, self.fd = None, None, -1
+        if collector is not None:
+            collector.close()
+
+    @property
+    def lost(self) -> int:
+        """Events lost in the kernel since the runner started."""
+        return self.lost_before + (self.lossy.lost if self.lossy else 0)
+
+    def fail(self, error: Exception, now: int) -> None:
+        """Close the collector and set when to try again: later and later while it keeps failing."""
+        if now - self.failed_at > _LONGEST_BACKOFF_NS:
+            self.backoff_ns = _FIRST_BACKOFF_NS
+        self.failures += 1
+        self.failed_at, self.retry_at = now, now + self.backoff_ns
+        self.backoff_ns = min(2 * self.backoff_ns, _LONGEST_BACKOFF_NS)
+        self.close()
+        self.status, self.reason = "failed", f"{type(error).__name__}: {error}{_place(error)}"
+
+    def report(self, now: int) -> CollectorReport:
+        """What there is to say of it."""
+        return CollectorReport(
+            timestamp=now,
+            name=self.name,
+            source=self.entry.source if self.entry else None,
+            status=self.status,
+            reason=self.reason,
+            events=self.events,
+            runs=self.runs,
+            failures=self.failures,
+            missed=self.missed,
+            lost=self.lost,
+            cpu_ns=self.cpu_ns,
+            last_duration_ns=self.last_duration_ns,
+        )
+
+
+def _place(error: Exception) -> str:
+    """Where a defect was raised; our own errors say in their message what was wrong."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, KernelSightError) or not frames:
+        return ""
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
+
+
+def _open_all(names: Sequence[str], host: Host, log: TextIO) -> list[_Source]:
+    known = registered()
+    for name in names:
+        if name not in known:
+            raise UsageError(f"no collector is called {name!r}; `kernelsight collect --list` shows all")
+    sources = [_Source(name) for name in dict.fromkeys(names)]
+    for source in sources:
+        source.open(host)
+        if source.collector is None:
+            print(f"collector {source.name} cannot run: {source.reason}", file=log, flush=True)
+    return sources
+
+
+@dataclass(slots=True)
+class _Runner:
+    """The loop over the grid."""
+
+    sources: list[_Source]
+    host: Host
+    writer: LineWriter
+    stop: threading.Event
+    log: TextIO
+    clock: Clock
+    epoch: EpochTime = field(init=False)
+    poller: select.poll = field(init=False, default_factory=select.poll)
+    nothing: select.poll = field(init=False, default_factory=select.poll)
+    speaking: dict[int, _Source] = field(init=False, default_factory=dict)
+    rest_until: int = 0
+    unread: int = 0
+
+    def __post_init__(self) -> None:
+        self.epoch = EpochTime(self.clock)
+
+    def run(self, interval_s: float, duration_s: float | None) -> int:
+        start = self.clock.monotonic_ns()
+        if all(source.collector is None for source in self.sources):
+            self._report(start)
+            print("no collector can run here", file=self.log, flush=True)
+            return 1
+        for source in self.sources:
+            self._listen(source)
+        end = None if duration_s is None else start + round(duration_s * NS_PER_S)
+        self._run_grid(start, round(interval_s * NS_PER_S), end)
+        self._finish()
+        return 0
+
+    def _run_grid(self, start: int, interval: int, end: int | None) -> None:
+        point, next_report = 0, start
+        while end is None or start + point * interval < end:
+            moment = start + point * interval
+            if not self._wait_until(moment):
+                return
+            past, late = divmod(self.clock.monotonic_ns() - moment, interval)
+            skipped = past if late <= interval // 2 else past + 1
+            if skipped:
+                self._miss(skipped)
+                point += skipped
+                continue
+            self._tick(moment)
+            if moment >= next_report:
+                next_report = moment + _REPORT_NS
+                self._report(moment)
+            point += 1
+        self._wait_until(end)
+
+    def _miss(self, points: int) -> None:
+        for source in self.sources:
+            if source.collector is not None:
+                source.missed += points
+
+    def _wait_until(self, moment: int) -> bool:
+        """Wait, draining what speaks meanwhile; False when told to stop."""
+        while not self.stop.is_set():
+            now = self.clock.monotonic_ns()
+            if now >= moment:
+                return True
+            rests = now < self.rest_until
+            until = min(moment, now + _SLICE_NS, self.rest_until if rests else moment)
+            ready = self.clock.wait(self.nothing if rests else self.poller, until - now)
+            if ready:
+                self.epoch.refresh()
+                self._write([self._drain(self.speaking[fd]) for fd in ready if fd in self.speaking])
+                self.rest_until = self.clock.monotonic_ns() + _REST_NS
+        return False
+
+    def _tick(self, moment: int) -> None:
+        self.epoch.refresh()
+        now = self.epoch.at(moment)
+        lines: list[bytes] = []
+        for source in self.sources:
+            if source.retry_at is not None and moment >= source.retry_at:
+                self._reopen(source)
+            lines.append(self._drain(source))
+            if source.collector is not None:
+                source.runs += 1
+                lines.append(self._take(source, partial(source.collector.collect, now)))
+        self._write(lines)
+
+    def _drain(self, source: _Source) -> bytes:
+        return b"" if source.speaker is None else self._take(source, partial(source.speaker.drain, self.epoch.at))
+
+    def _take(self, source: _Source, read: Callable[[], Iterable[Event]]) -> bytes:
+        """Read a collector and encode what it yields."""
+        began, cpu_began = self.clock.monotonic_ns(), time.thread_time_ns()
+        try:
+            events = list(read())
+            lines = encode_lines(events)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one collector, the others go on
+            self._fail(source, error)
+            return b""
+        source.events += len(events)
+        source.cpu_ns += time.thread_time_ns() - cpu_began
+        source.last_duration_ns = self.clock.monotonic_ns() - began
+        return lines
+
+    def _fail(self, source: _Source, error: Exception) -> None:
+        self._ignore(source)
+        source.fail(error, self.clock.monotonic_ns())
+        again_s = ((source.retry_at or 0) - source.failed_at) / NS_PER_S
+        print(f"collector {source.name} failed: {source.reason}; again in {again_s:.0f} s", file=self.log, flush=True)
+
+    def _reopen(self, source: _Source) -> None:
+        source.retry_at = None
+        try:
+            source.open(self.host)
+        except Exception as error:  # noqa: BLE001 - as in _take
+            self._fail(source, error)
+            return
+        if source.collector is None:
+            self._fail(source, SourceUnavailableError(source.reason))
+            return
+        self._listen(source)
+
+    def _listen(self, source: _Source) -> None:
+        if source.fd >= 0:
+            self.speaking[source.fd] = source
+            self.poller.register(source.fd, select.POLLIN)
+
+    def _ignore(self, source: _Source) -> None:
+        if self.speaking.pop(source.fd, None) is not None:
+            self.poller.unregister(source.fd)
+
+    def _report(self, moment: int) -> None:
+        now = self.epoch.at(moment)
+        self._write([encode_lines(source.report(now) for source in self.sources)])
+
+    def _finish(self) -> None:
+        self.epoch.refresh()
+        self._write([self._drain(source) for source in self.sources])
+        self._report(self.clock.monotonic_ns())
+        if self.unread:
+            print(f"{self.unread} bytes of events were not read", file=self.log, flush=True)
+
+    def _write(self, lines: list[bytes]) -> None:
+        self.unread += self.writer.write(b"".join(lines))
