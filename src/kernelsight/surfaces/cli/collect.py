@@ -1,0 +1,89 @@
+"""Read the kernel and print what it says, one JSON event a line.
+
+Without NAMEs, all collectors run that can run here. The samples stand on a fixed grid, by default
+one a second. What cannot run is said on stderr with the reason; the others go on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from kernelsight.collectors import runner
+from kernelsight.collectors.base import Host
+from kernelsight.errors import UsageError
+from kernelsight.events.declare import kind_of
+from kernelsight.surfaces.cli.command import Command
+from kernelsight.surfaces.cli.output import print_table, printable
+from kernelsight.surfaces.stopping import stop_on_signals
+
+
+@click.command(cls=Command, help=__doc__)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--interval", type=float, default=1.0, show_default=True, metavar="SECONDS", help="Between two samples.")
+@click.option("--duration", type=float, metavar="SECONDS", help="Stop after this long; until Ctrl-C when not given.")
+@click.option(
+    "--list", "only_list", is_flag=True, help="List the collectors, whether each can run here, and if not why."
+)
+@click.option(
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of the collectors, such as threshold_ms=5; may be given several times.",
+)
+def collect(
+    *, names: Sequence[str], interval: float, duration: float | None, only_list: bool, options: Sequence[str]
+) -> None:
+    """Run collectors, or list them."""
+    host = Host(options=dict(map(_parse_option, options)))
+    if only_list:
+        _list(names, host)
+        return
+    code = runner.run(
+        names,
+        host,
+        interval_s=interval,
+        duration_s=duration,
+        out=sys.stdout.fileno(),
+        stop=stop_on_signals(),
+        log=sys.stderr,
+    )
+    click.get_current_context().exit(code)
+
+
+def _list(names: Sequence[str], host: Host) -> None:
+    entries = [entry for entry in runner.list_collectors(host) if not names or entry.registered.name in names]
+    if not entries:
+        raise UsageError(f"no collector is called {' or '.join(map(repr, names))}")
+    print_table(
+        ("collector", "source", "runs here", "tables", "what it reads, or why it cannot run"),
+        (
+            (
+                entry.registered.name,
+                entry.registered.source,
+                "yes" if entry.available else "no",
+                ", ".join(kind_of(struct).table for struct in entry.registered.emits),
+                entry.registered.summary if entry.available else printable(entry.reason),
+            )
+            for entry in entries
+        ),
+    )
+
+
+def _parse_option(text: str) -> tuple[str, str | int | float | bool]:
+    """``name=value`` with the value as the type that it looks like."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"-o {text}: it must be NAME=VALUE")
+    if value in {"true", "false"}:
+        return name, value == "true"
+    for number in (int, float):
+        try:
+            return name, number(value)
+        except ValueError:
+            continue
+    return name, value
