@@ -14,7 +14,7 @@ import msgspec
 from kernelsight import events
 from kernelsight.events.declare import Event, Kind, registry
 
-_NOT_SUBJECTS = {"declare", "wire"}
+_NOT_SUBJECTS = {"declare", "unsigned", "wire"}
 
 
 @cache

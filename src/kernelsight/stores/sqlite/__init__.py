@@ -1,0 +1,12 @@
+"""SQLite: the default store, one file, no server."""
+
+from kernelsight.stores.sqlite.reader import SqliteReader, open_reader
+from kernelsight.stores.sqlite.writer import SqliteWriter, open_writer
+
+
+def initialise(url: str) -> None:
+    """Make the database and its tables, or migrate them."""
+    open_writer(url).close()
+
+
+__all__ = ["SqliteReader", "SqliteWriter", "initialise", "open_reader", "open_writer"]

@@ -1,0 +1,122 @@
+"""The books of the lines: the ``collectors`` table, one row per kind, and ``rejected_events``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+
+import apsw
+
+from kernelsight.stores.base import Account, Rejected, Value
+
+KEPT_REJECTED = 10_000
+"""Refused lines that are kept, the newest; the books count all."""
+
+CREATE_COLLECTORS = """CREATE TABLE collectors (
+    kind TEXT PRIMARY KEY,
+    lines INTEGER NOT NULL DEFAULT 0,
+    stored INTEGER NOT NULL DEFAULT 0,
+    rejected INTEGER NOT NULL DEFAULT 0,
+    dropped INTEGER NOT NULL DEFAULT 0,
+    in_memory INTEGER NOT NULL DEFAULT 0,
+    first_timestamp INTEGER,
+    last_timestamp INTEGER,
+    name TEXT,
+    source TEXT,
+    status TEXT,
+    reason TEXT,
+    lost INTEGER NOT NULL DEFAULT 0,
+    updated_at INTEGER
+) WITHOUT ROWID"""
+
+CREATE_REJECTED = (
+    """CREATE TABLE rejected_events (
+    id INTEGER PRIMARY KEY,
+    timestamp INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    raw NOT NULL,
+    size INTEGER NOT NULL
+)""",
+    "CREATE INDEX rejected_events_timestamp ON rejected_events (timestamp)",
+    "CREATE INDEX rejected_events_kind_timestamp ON rejected_events (kind, timestamp)",
+)
+
+_COUNTS = ("lines", "stored", "rejected", "dropped", "in_memory")
+_FIELDS = tuple(field.name for field in fields(Account))
+_SAVE = (
+    f"INSERT INTO collectors (kind, {', '.join(_FIELDS)}, updated_at)"
+    f" VALUES ({', '.join('?' * (len(_FIELDS) + 2))})"
+    f" ON CONFLICT (kind) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in (*_FIELDS, 'updated_at'))}"
+)
+
+
+def raw_value(raw: bytes) -> str | bytes:
+    """A line as text, where it is text, so that people can read and search it; as bytes otherwise."""
+    try:
+        return raw.decode() if b"\0" not in raw else raw
+    except UnicodeDecodeError:
+        return raw
+
+
+def keep_rejected(connection: apsw.Connection, rejected: list[Rejected], kept: int = KEPT_REJECTED) -> None:
+    """Add refused lines and let the oldest beyond the bound go."""
+    connection.executemany(
+        "INSERT INTO rejected_events (timestamp, kind, reason, raw, size) VALUES (?, ?, ?, ?, ?)",
+        [(line.timestamp, line.kind, line.reason, raw_value(line.raw), line.size) for line in rejected[-kept:]],
+    )
+    connection.execute("DELETE FROM rejected_events WHERE id <= (SELECT max(id) FROM rejected_events) - ?", (kept,))
+
+
+class Books:
+    """The accounts of all runs: what earlier runs left, plus what this run reports."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._before = _load(connection)
+        self._saved: dict[str, Account] = {}
+
+    def save(self, accounts: Mapping[str, Account], refused: Mapping[str, int], now_ns: int) -> dict[str, Account]:
+        """Write the accounts that changed; to be called within a transaction.
+
+        Args:
+            accounts: totals of this run, per kind.
+            refused: rows of this batch that the store would not take, per kind: moved from stored to rejected.
+            now_ns: for ``updated_at``.
+
+        Returns:
+            what was written, for :meth:`committed`.
+        """
+        changed: dict[str, Account] = {}
+        for kind, account in accounts.items():
+            if moved := refused.get(kind, 0):
+                changed[kind] = replace(account, stored=account.stored - moved, rejected=account.rejected + moved)
+            elif self._saved.get(kind) != account:
+                changed[kind] = replace(account)
+        self._connection.executemany(_SAVE, [self._row(kind, account, now_ns) for kind, account in changed.items()])
+        return changed
+
+    def committed(self, changed: Mapping[str, Account]) -> None:
+        """What :meth:`save` wrote is now stored."""
+        self._saved.update(changed)
+
+    def _row(self, kind: str, account: Account, now_ns: int) -> tuple[Value, ...]:
+        before = self._before.get(kind, Account())
+        counts = [getattr(before, name) + getattr(account, name) for name in _COUNTS]
+        first = min(_known((before.first_timestamp, account.first_timestamp)), default=None)
+        last = max(_known((before.last_timestamp, account.last_timestamp)), default=None)
+        return (kind, *counts, first, last, now_ns)
+
+
+def _known(stamps: Iterable[int | None]) -> list[int]:
+    return [stamp for stamp in stamps if stamp is not None]
+
+
+def _load(connection: apsw.Connection) -> dict[str, Account]:
+    rows = connection.execute(f"SELECT kind, {', '.join(_FIELDS)} FROM collectors")
+    return {kind: Account(*values) for kind, *values in rows}
+
+
+def settle_crash(connection: apsw.Connection) -> None:
+    """Lines that were in memory when the last writer died are gone: book them as dropped."""
+    connection.execute("UPDATE collectors SET dropped = dropped + in_memory, in_memory = 0 WHERE in_memory > 0")

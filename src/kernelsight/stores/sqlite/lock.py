@@ -1,0 +1,42 @@
+"""One writer at a time, by a lock that the kernel releases when its holder ends, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from kernelsight.errors import StoreBusyError, StoreError
+
+
+class WriterLock:
+    """The right to write to a store: ``flock`` on ``<database>.lock``, which has the holder's pid in it.
+
+    Raises:
+        StoreBusyError: another process has it; its pid is in the message.
+        StoreError: the file cannot be made.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self.path = database.with_name(f"{database.name}.lock")
+        try:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be made: {error.strerror}; write where this user may") from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._fd)
+            self._fd = -1
+            raise StoreBusyError(
+                f"{database}: process {holder} is writing to it; stop it, or use another file"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Give it up; calling it again does nothing. The file stays: removing it would race with the next holder."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

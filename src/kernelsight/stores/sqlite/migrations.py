@@ -1,0 +1,97 @@
+"""What was changed in the layout of the database, step by step.
+
+Tables of events need no step here: they follow their declarations (see
+:mod:`kernelsight.stores.sqlite.schema`). A step is for the books, or for moving what is stored.
+Steps are applied in order, each recorded in ``schema_version``; none is ever changed or removed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from kernelsight.errors import StoreError, StoreVersionError
+from kernelsight.stores.sqlite.books import CREATE_COLLECTORS, CREATE_REJECTED
+from kernelsight.stores.sqlite.connect import integer
+from kernelsight.stores.sqlite.segments import CREATE_SEGMENTS
+
+Step = Callable[[apsw.Connection], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step, and the version that the database has after it."""
+
+    version: int
+    name: str
+    apply: Step
+
+
+MIGRATIONS: list[Migration] = []
+
+
+def migration(step: Step) -> Step:
+    """Register the next step; its version is its place."""
+    MIGRATIONS.append(Migration(len(MIGRATIONS) + 1, step.__name__, step))
+    return step
+
+
+@migration
+def books_of_segments_and_lines(connection: apsw.Connection) -> None:
+    """The first layout."""
+    for statement in (CREATE_SEGMENTS, CREATE_COLLECTORS, *CREATE_REJECTED):
+        connection.execute(statement)
+
+
+def stored_version(connection: apsw.Connection) -> int:
+    """Version of the database; 0: nothing of ours in it yet."""
+    known = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
+    ).fetchall()
+    if not known:
+        return 0
+    return integer(connection, "SELECT max(version) FROM schema_version") or 0
+
+
+def check_version(connection: apsw.Connection, path: Path, migrations: Sequence[Migration]) -> int:
+    """Version of the database.
+
+    Raises:
+        StoreVersionError: it is newer than we are.
+    """
+    version, known = stored_version(connection), len(migrations)
+    if version > known:
+        raise StoreVersionError(
+            f"{path}: its layout has version {version}, this KernelSight knows up to {known}; update KernelSight"
+        )
+    return version
+
+
+def migrate(connection: apsw.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    """Apply the steps that the database lacks; to be called within a transaction."""
+    version = check_version(connection, path, migrations)
+    if version == 0:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_version"
+            " (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"
+        )
+    for step in migrations[version:]:
+        step.apply(connection)
+        connection.execute(
+            "INSERT INTO schema_version (version, name, applied_at) VALUES (?, ?, ?)",
+            (step.version, step.name, time.time_ns()),
+        )
+
+
+def require_ours(connection: apsw.Connection, path: Path) -> None:
+    """Refuse a database that something else made.
+
+    Raises:
+        StoreError: it has none of our books.
+    """
+    if stored_version(connection) == 0:
+        raise StoreError(f"{path}: is not a KernelSight database (it has no schema_version)")

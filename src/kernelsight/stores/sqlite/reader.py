@@ -1,0 +1,162 @@
+"""Read-only connections: plain SQL, and relations that touch only the segments of a time range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from kernelsight.errors import StoreError
+from kernelsight.events.wire import tables
+from kernelsight.stores.base import Value
+from kernelsight.stores.ddl import quote
+from kernelsight.stores.sqlite import segments as segment_books
+from kernelsight.stores.sqlite.connect import connect_reader, translated
+from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, require_ours
+from kernelsight.stores.sqlite.schema import column_names
+from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.writer import database_path
+
+
+class SqliteReader:
+    """A view of the database that cannot change it; what it reads does not block the writer."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = connect_reader(path)
+        try:
+            with translated(path):
+                require_ours(self._connection, path)
+                check_version(self._connection, path, MIGRATIONS)
+        except StoreError:
+            self._connection.close()
+            raise
+
+    def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        with translated(self._path):
+            cursor = self._connection.execute(sql, tuple(params))
+            try:
+                names = [column[0] for column in cursor.get_description()]
+            except apsw.ExecutionCompleteError:
+                return []
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def relation(
+        self,
+        table: str,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        columns: Iterable[str] | None = None,
+    ) -> tuple[str, tuple[Value, ...]]:
+        """See :class:`kernelsight.stores.base.Reader`.
+
+        A column that is declared but not stored yet, because no writer of this version has opened
+        the database, reads as NULL.
+        """
+        segments = self._load(table)
+        if not segments:
+            return self._plain_relation(table, start_ns, end_ns, columns)
+        kind = tables().get(table)
+        stored = self._columns(segments[-1].name)
+        known = ("id", *kind.column_names) if kind else tuple(stored)
+        names = _checked(table, known, columns)
+        selected = ", ".join(quote(name) if name in stored else f"NULL AS {quote(name)}" for name in names)
+        within = [segment for segment in segments if segment.overlaps(start_ns, end_ns)]
+        if not within:
+            return f"(SELECT {selected} FROM {quote(segments[-1].name)} WHERE 0)", ()
+        arms: list[str] = []
+        params: list[Value] = []
+        for segment in within:
+            terms = _terms(segment, start_ns, end_ns)
+            where = f" WHERE {' AND '.join(term for term, _ in terms)}" if terms else ""
+            arms.append(f"SELECT {selected} FROM {quote(segment.name)}{where}")
+            params.extend(value for _, value in terms)
+        return f"({' UNION ALL '.join(arms)})", tuple(params)
+
+    def bounds(self, table: str) -> tuple[int, int] | None:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        found = [bounds for segment in self._load(table) if segment.rows and (bounds := self._bounds_of(segment))]
+        if not found:
+            return None
+        return min(first for first, _ in found), max(last for _, last in found)
+
+    def _bounds_of(self, segment: Segment) -> tuple[int, int] | None:
+        if segment.stale:
+            name = quote(segment.name)
+            sql = f"SELECT (SELECT min(timestamp) FROM {name}), (SELECT max(timestamp) FROM {name})"
+            [(first, last)] = self._fetch(sql)
+        else:
+            first, last = segment.first_timestamp, segment.last_timestamp
+        return None if first is None or last is None else (int(first), int(last))
+
+    def count(self, table: str) -> int:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        segments = self._load(table)
+        if segments:
+            return sum(segment.rows for segment in segments)
+        [(rows,)] = self._fetch(f"SELECT count(*) FROM {quote(self._existing(table))}")
+        return int(rows)
+
+    def _load(self, table: str) -> list[Segment]:
+        with translated(self._path):
+            return segment_books.load_table(self._connection, table)
+
+    def _fetch(self, sql: str) -> list[Any]:
+        with translated(self._path):
+            return self._connection.execute(sql).fetchall()
+
+    def _columns(self, table: str) -> list[str]:
+        with translated(self._path):
+            return column_names(self._connection, table)
+
+    def _existing(self, table: str) -> str:
+        if not self._columns(table):
+            raise StoreError(f"{self._path}: has no table {table!r}")
+        return table
+
+    def _plain_relation(
+        self, table: str, start_ns: int | None, end_ns: int | None, columns: Iterable[str] | None
+    ) -> tuple[str, tuple[Value, ...]]:
+        """A relation over a table that is not made of segments, such as ``rejected_events``."""
+        selected = ", ".join(map(quote, _checked(table, self._columns(self._existing(table)), columns)))
+        limits = [("timestamp >= ?", start_ns), ("timestamp <= ?", end_ns)]
+        terms = [(term, value) for term, value in limits if value is not None]
+        where = f" WHERE {' AND '.join(term for term, _ in terms)}" if terms else ""
+        sql = f"(SELECT {selected} FROM {quote(table)}{where})"
+        return sql, tuple(value for _, value in terms)
+
+    def close(self) -> None:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        self._connection.close()
+
+
+def _checked(table: str, known: Iterable[str], columns: Iterable[str] | None) -> list[str]:
+    known = list(known)
+    names = known if columns is None else list(columns)
+    if unknown := [name for name in names if name not in known]:
+        raise StoreError(f"{table} has no column {unknown[0]!r}; it has {', '.join(known)}")
+    return names
+
+
+def _terms(segment: Segment, start_ns: int | None, end_ns: int | None) -> list[tuple[str, int]]:
+    """The conditions that a segment's rows must be put to; a segment that lies within the range needs none."""
+    terms: list[tuple[str, int]] = []
+    if start_ns is not None and (segment.first_timestamp is None or segment.first_timestamp < start_ns):
+        terms.append(("timestamp >= ?", start_ns))
+        if segment.in_order:
+            terms.append(("id >= ?", start_ns - segment.early_ns))
+    if end_ns is not None and (segment.last_timestamp is None or segment.last_timestamp > end_ns or not segment.full):
+        terms.append(("timestamp <= ?", end_ns))
+        if segment.in_order:
+            terms.append(("id <= ?", end_ns + segment.late_ns))
+    return terms
+
+
+def open_reader(url: str) -> SqliteReader:
+    """Open a database file for reading only."""
+    return SqliteReader(database_path(url))

@@ -1,0 +1,69 @@
+"""Make the database what the declarations say: new kinds get their tables, new columns are added, nothing is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import apsw
+
+from kernelsight.events.declare import Kind
+from kernelsight.stores import ddl
+from kernelsight.stores.sqlite import segments as books
+from kernelsight.stores.sqlite.migrations import Migration, migrate
+from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.views import public_view
+
+
+def prepare(connection: apsw.Connection, path: Path, kinds: Mapping[str, Kind], migrations: list[Migration]) -> None:
+    """Migrate the books, then bring every table of events to its declaration, in one transaction."""
+    with connection:
+        migrate(connection, path, migrations)
+        stored = books.load(connection)
+        for kind in kinds.values():
+            _follow(connection, kind, stored.get(kind.table, []))
+
+
+def _follow(connection: apsw.Connection, kind: Kind, segments: list[Segment]) -> None:
+    if not segments:
+        segments = [add_segment(connection, kind, None)]
+    for segment in segments:
+        _add_columns(connection, kind, segment)
+    rebuild_view(connection, kind, segments)
+
+
+def add_segment(connection: apsw.Connection, kind: Kind, previous: Segment | None) -> Segment:
+    """Make a new hot segment that continues the ids of the one before it."""
+    segment = Segment(
+        table_name=kind.table,
+        number=previous.number + 1 if previous else 1,
+        first_id=previous.next_id_floor if previous else 1,
+        opened_ns=time.time_ns(),
+    )
+    connection.execute(ddl.create_segment(kind, segment.number))
+    books.save(connection, [segment])
+    return segment
+
+
+def _add_columns(connection: apsw.Connection, kind: Kind, segment: Segment) -> None:
+    stored = set(column_names(connection, segment.name))
+    for column in kind.columns:
+        if column.name not in stored:
+            definition = ddl.column_definition(column)
+            connection.execute(f"ALTER TABLE {ddl.quote(segment.name)} ADD COLUMN {definition}")
+
+
+def column_names(connection: apsw.Connection, table: str) -> list[str]:
+    """The columns of a table or view, in order; empty where there is none of that name."""
+    return [str(name) for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+
+
+def rebuild_view(connection: apsw.Connection, kind: Kind, segments: Iterable[Segment]) -> None:
+    """Put the public view over these segments, where it does not stand so already."""
+    statements = public_view(kind, list(segments))
+    wanted = {statement for statement in statements if statement.startswith("CREATE")}
+    stored = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE tbl_name = ?", (kind.table,))}
+    if stored != wanted:
+        for statement in statements:
+            connection.execute(statement)
