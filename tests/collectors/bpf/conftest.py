@@ -1,0 +1,57 @@
+"""What the tests of BPF tracers need: root, and small C programs compiled where they lie."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[2]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("root") and item.path.is_relative_to(HERE) and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="loads programs into the kernel: needs root"))
+
+
+@pytest.fixture(scope="session")
+def compile_bpf(tmp_path_factory):
+    """Compile a BPF source beside the tests as the Makefile does; returns the object's bytes."""
+    clang = shutil.which("clang-14") or shutil.which("clang")
+    if clang is None:
+        pytest.skip("needs clang to compile a BPF program of the test's own")
+    machine = os.uname().machine
+    target = {"x86_64": "x86", "aarch64": "arm64"}[machine]
+
+    def compile_one(name, *flags):
+        made = tmp_path_factory.mktemp("bpf") / f"{name}.o"
+        subprocess.run(
+            [
+                clang, "-O2", "-g", "-target", "bpf", "-mcpu=v3", f"-D__TARGET_ARCH_{target}",
+                f"-I{REPOSITORY / 'bpf'}", "-idirafter", f"/usr/include/{machine}-linux-gnu", *flags,
+                "-c", str(HERE / f"{name}.bpf.c"), "-o", str(made),
+            ],
+            check=True,
+        )  # fmt: skip
+        return made.read_bytes()
+
+    return compile_one
+
+
+@pytest.fixture(scope="session")
+def compile_c(tmp_path_factory):
+    """Compile a C program beside the tests; returns its path."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc to compile a program whose waits are known")
+
+    def compile_one(name):
+        made = tmp_path_factory.mktemp("c") / name
+        subprocess.run(
+            ["gcc", "-O1", "-Wall", "-pthread", "-o", str(made), str(HERE / "programs" / f"{name}.c")], check=True
+        )
+        return made
+
+    return compile_one
