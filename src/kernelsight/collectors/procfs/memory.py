@@ -1,0 +1,75 @@
+"""Memory of the machine, from /proc/meminfo (Documentation/filesystems/proc.rst)."""
+
+from __future__ import annotations
+
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.files import KernelFile
+from kernelsight.collectors.text import number, parsing, whole_lines
+from kernelsight.events.memory import Memory
+
+# The kernel's name of every column, in the columns' order.
+_NAMES = {
+    "mem_total_kb": b"MemTotal",
+    "mem_free_kb": b"MemFree",
+    "mem_available_kb": b"MemAvailable",
+    "buffers_kb": b"Buffers",
+    "cached_kb": b"Cached",
+    "swap_total_kb": b"SwapTotal",
+    "swap_free_kb": b"SwapFree",
+    "active_kb": b"Active",
+    "inactive_kb": b"Inactive",
+    "dirty_kb": b"Dirty",
+    "writeback_kb": b"Writeback",
+    "swap_cached_kb": b"SwapCached",
+    "active_anon_kb": b"Active(anon)",
+    "inactive_anon_kb": b"Inactive(anon)",
+    "active_file_kb": b"Active(file)",
+    "inactive_file_kb": b"Inactive(file)",
+    "unevictable_kb": b"Unevictable",
+    "anon_kb": b"AnonPages",
+    "mapped_kb": b"Mapped",
+    "shmem_kb": b"Shmem",
+    "slab_kb": b"Slab",
+    "slab_reclaimable_kb": b"SReclaimable",
+    "slab_unreclaimable_kb": b"SUnreclaim",
+    "kernel_stack_kb": b"KernelStack",
+    "page_tables_kb": b"PageTables",
+    "commit_limit_kb": b"CommitLimit",
+    "committed_kb": b"Committed_AS",
+    "huge_pages_total": b"HugePages_Total",
+    "huge_pages_free": b"HugePages_Free",
+    "huge_page_size_kb": b"Hugepagesize",
+}
+
+
+@collector("memory", source="procfs", emits=(Memory,))
+class MemoryCollector:
+    """Levels of memory: free, available, cached, dirty, swap."""
+
+    def __init__(self, host: Host) -> None:
+        self._file = KernelFile(host.proc / "meminfo")
+
+    def collect(self, now: int) -> list[Memory]:
+        """Read it once."""
+        return [parse_meminfo(self._file.read(), now)]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def parse_meminfo(text: bytes, now: int) -> Memory:
+    """Parse lines such as ``MemFree:   24011452 kB``; what a kernel does not report is None.
+
+    Raises:
+        SourceUnavailableError: it is not meminfo.
+    """
+    with parsing("/proc/meminfo", text):
+        found = dict(line.split(b":", 1) for line in whole_lines(text))
+        if b"MemTotal" not in found:
+            raise KeyError("no MemTotal")
+        return Memory(now, **{column: _amount(found.get(key)) for column, key in _NAMES.items()})
+
+
+def _amount(value: bytes | None) -> int | None:
+    return None if value is None else number(value.removesuffix(b" kB"))

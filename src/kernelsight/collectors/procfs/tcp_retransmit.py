@@ -1,0 +1,88 @@
+"""What TCP sent again and gave up, from /proc/net/snmp and /proc/net/netstat (net/ipv4/proc.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.files import KernelFile
+from kernelsight.collectors.text import number, parsing, whole_lines
+from kernelsight.errors import SourceUnavailableError
+from kernelsight.events.network import TcpRetransmit
+
+_TCP = {
+    "retrans_segs": b"RetransSegs",
+    "out_segs": b"OutSegs",
+    "in_segs": b"InSegs",
+    "in_errs": b"InErrs",
+    "out_rsts": b"OutRsts",
+    "active_opens": b"ActiveOpens",
+    "passive_opens": b"PassiveOpens",
+    "attempt_fails": b"AttemptFails",
+    "estab_resets": b"EstabResets",
+}
+_TCP_EXTENDED = {
+    "listen_overflows": b"ListenOverflows",
+    "listen_drops": b"ListenDrops",
+    "timeouts": b"TCPTimeouts",
+    "syn_retrans": b"TCPSynRetrans",
+    "fast_retrans": b"TCPFastRetrans",
+    "lost_retransmits": b"TCPLostRetransmit",
+    "backlog_drops": b"TCPBacklogDrop",
+    "rcv_queue_drops": b"TCPRcvQDrop",
+    "prune_called": b"PruneCalled",
+    "abort_on_memory": b"TCPAbortOnMemory",
+    "tw_sockets": b"TW",
+}
+
+
+@collector("tcp_retransmit", source="procfs", emits=(TcpRetransmit,))
+class TcpRetransmitCollector:
+    """Segments sent, sent again, lost and refused since boot."""
+
+    def __init__(self, host: Host) -> None:
+        self._snmp = KernelFile(host.proc / "net/snmp")
+        try:
+            self._netstat: KernelFile | None = KernelFile(host.proc / "net/netstat", size=16384)
+        except SourceUnavailableError:
+            self._netstat = None
+
+    def collect(self, now: int) -> list[TcpRetransmit]:
+        """Read both once."""
+        netstat = self._netstat.read() if self._netstat else None
+        return [parse_tcp_counters(self._snmp.read(), netstat, now)]
+
+    def close(self) -> None:
+        """Close the files."""
+        self._snmp.close()
+        if self._netstat:
+            self._netstat.close()
+
+
+def parse_tcp_counters(snmp: bytes, netstat: bytes | None, now: int) -> TcpRetransmit:
+    """Parse the pairs of lines, names and values, that begin with ``Tcp:`` and ``TcpExt:``.
+
+    Args:
+        snmp: /proc/net/snmp.
+        netstat: /proc/net/netstat, where there is one.
+        now: the stamp.
+
+    Raises:
+        SourceUnavailableError: one of them is not that.
+    """
+    with parsing("/proc/net/snmp", snmp):
+        tcp = _group(snmp, b"Tcp:")
+        columns = _columns(_TCP, tcp)
+    if netstat is not None:
+        with parsing("/proc/net/netstat", netstat):
+            columns |= _columns(_TCP_EXTENDED, _group(netstat, b"TcpExt:"))
+    return TcpRetransmit(now, **columns)
+
+
+def _group(text: bytes, label: bytes) -> Mapping[bytes, bytes]:
+    names, values = (line.split() for line in whole_lines(text) if line.startswith(label))
+    return dict(zip(names, values, strict=True))
+
+
+def _columns(names: Mapping[str, bytes], found: Mapping[bytes, bytes]) -> dict[str, int | None]:
+    return {column: number(found.get(key)) for column, key in names.items()}

@@ -1,0 +1,75 @@
+"""I/O of block devices, from /sys/block/*/stat (Documentation/block/stat.rst)."""
+
+from __future__ import annotations
+
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.files import KernelFile, unavailable
+from kernelsight.collectors.text import number, parsing, whole_lines
+from kernelsight.errors import SourceUnavailableError
+from kernelsight.events.block import Block
+
+_OLDEST_COLUMNS = 11
+_COLUMNS = 17  # with discards (Linux 4.18) and flushes (5.5); what comes after is not known yet
+
+
+@collector("block", source="sysfs", emits=(Block,))
+class BlockCollector:
+    """I/O of every block device that has done any."""
+
+    def __init__(self, host: Host) -> None:
+        self._root = host.sys / "block"
+        self._files: dict[str, KernelFile] = {}
+        try:
+            self._names()
+        except OSError as error:
+            raise unavailable(self._root, error, absent="sysfs is not mounted, or there are no block devices") from None
+
+    def collect(self, now: int) -> list[Block]:
+        """Read every device once; those that came are opened and those that went are closed."""
+        present = self._names()
+        for gone in self._files.keys() - set(present):
+            self._files.pop(gone).close()
+        events: list[Block] = []
+        for device in present:
+            text = self._text(device)
+            # Loop and RAM disks that nobody has set up would be rows of zeros for ever.
+            if text is not None and text.strip(b" 0\n"):
+                events.append(parse_block_stat(device, text, now))
+        return events
+
+    def close(self) -> None:
+        """Close all files."""
+        while self._files:
+            self._files.popitem()[1].close()
+
+    def _names(self) -> list[str]:
+        return sorted(device.name for device in self._root.iterdir())
+
+    def _text(self, device: str) -> bytes | None:
+        """What its file says; None when the device goes away at this moment."""
+        for _ in range(2):
+            try:
+                if device not in self._files:
+                    self._files[device] = KernelFile(self._root / device / "stat")
+                return self._files[device].read()
+            except SourceUnavailableError:
+                return None
+            except OSError:
+                # ENODEV: this one has gone, but another may have come under its name.
+                self._files.pop(device).close()
+        return None
+
+
+def parse_block_stat(device: str, text: bytes, now: int) -> Block:
+    """Parse the one line of ``/sys/block/DEVICE/stat``; columns that a kernel lacks are None.
+
+    Raises:
+        SourceUnavailableError: it is not that.
+    """
+    with parsing(f"/sys/block/{device}/stat", text):
+        (line,) = whole_lines(text)
+        values = [number(token) for token in line.split()]
+        if len(values) < _OLDEST_COLUMNS:
+            raise ValueError(f"{len(values)} columns")
+        # sysfs shows the `/` of a name such as cciss/c0d0 as `!`.
+        return Block(now, device.replace("!", "/"), *values[:_COLUMNS])
