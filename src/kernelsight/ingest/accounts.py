@@ -1,0 +1,100 @@
+"""The books: every line that was read is in exactly one of them.
+
+``lines = stored + rejected + dropped + in_memory``, per kind and in all, at any moment. A *line* here is
+one event or one thing that could not become one. Counted beside it are blank lines, lines that only
+continue an object begun on an earlier one (*joined*), and objects that share a line with an earlier one
+(*shared*), so that ``wc -l`` of the input is ``lines + blank + joined - shared``, plus what is waiting
+for its end: one for each of the ``waiting`` lines of an unfinished object. (An unfinished last line is
+no line yet, for ``wc`` neither.)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+
+from kernelsight.events.declare import Event, kind_of
+from kernelsight.stores.base import Account, Row
+
+
+@dataclass(slots=True)
+class Accounts:
+    """What became of what this run has read."""
+
+    by_kind: dict[str, Account] = field(default_factory=dict)
+    bytes_read: int = 0
+    blank: int = 0
+    joined: int = 0
+    shared: int = 0
+    arrivals: int = 0
+    """Events stamped with their time of arrival, because their own was of another boot."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Refusals by reason, without what is particular to one line."""
+    ignored_fields: Counter[str] = field(default_factory=Counter)
+    """Fields of foreign lines that no column stands for, by kind."""
+
+    def of(self, kind: str) -> Account:
+        """The account of a kind."""
+        account = self.by_kind.get(kind)
+        if account is None:
+            account = self.by_kind[kind] = Account()
+        return account
+
+    def took(self, struct: type[Event], rows: list[Row]) -> None:
+        """Events were read and wait to be stored."""
+        account = self.of(kind_of(struct).name)
+        account.lines += len(rows)
+        account.in_memory += len(rows)
+        # Rows come in the order of time, nearly; the store has the exact bounds.
+        first, last = _stamp(rows[0]), _stamp(rows[-1])
+        account.first_timestamp = min(account.first_timestamp or first, first, last)
+        account.last_timestamp = max(account.last_timestamp or last, first, last)
+
+    def refused(self, kind: str, reason: str) -> None:
+        """A line could not become an event."""
+        account = self.of(kind)
+        account.lines += 1
+        account.rejected += 1
+        self.reasons[reason.split(":", 1)[0]] += 1
+
+    def dropped(self, struct: type[Event], rows: int) -> None:
+        """Events were given up."""
+        account = self.of(kind_of(struct).name)
+        account.in_memory -= rows
+        account.dropped += rows
+
+    def once_stored(self, events: Mapping[type[Event], list[Row]]) -> dict[str, Account]:
+        """The books as they will stand when these events are stored."""
+        books = {kind: replace(account) for kind, account in self.by_kind.items()}
+        for struct, rows in events.items():
+            account = books[kind_of(struct).name]
+            account.in_memory -= len(rows)
+            account.stored += len(rows)
+        return books
+
+    def stored(self, books: dict[str, Account], not_taken: Iterable[type[Event]]) -> None:
+        """The books that :meth:`once_stored` foresaw are true now, but for rows that the store refused."""
+        self.by_kind = books
+        for struct in not_taken:
+            account = self.of(kind_of(struct).name)
+            account.stored -= 1
+            account.rejected += 1
+            self.reasons["refused by the store"] += 1
+
+    def total(self) -> Account:
+        """All kinds together."""
+        every = self.by_kind.values()
+        total = Account(**{name: sum(getattr(account, name) for account in every) for name in _COUNTS})
+        total.first_timestamp = min((a.first_timestamp for a in every if a.first_timestamp is not None), default=None)
+        total.last_timestamp = max((a.last_timestamp for a in every if a.last_timestamp is not None), default=None)
+        return total
+
+
+_COUNTS = tuple(f.name for f in fields(Account) if not f.name.endswith("_timestamp"))
+
+
+def _stamp(row: Row) -> int:
+    stamp = row[0]
+    assert isinstance(stamp, int)
+    return stamp

@@ -1,0 +1,128 @@
+"""Lines in somebody else's words: flatten, identify, normalise, validate.
+
+Others' lines are partial, nested, in other units and under other names; so a line is identified by
+what it has before it is validated. Zero is not missing; null and absent are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from kernelsight.events.declare import Event, Kind
+from kernelsight.ingest.identify import UNKNOWN, UnidentifiedError, identify
+from kernelsight.ingest.times import DESCRIPTIONS, KEYS, Clocks, UnreadableTimeError, find_stamp
+from kernelsight.ingest.values import Stored, WrongValueError, convert, truth
+from kernelsight.ingest.vocabulary import TYPE_KEYS, WRAPPERS, Meaning, all_names, vocabulary
+
+_DEEPEST = 4
+"""Levels of nesting that are looked into; collectors use two."""
+
+_NOT_FIELDS = frozenset((*TYPE_KEYS, *KEYS, *DESCRIPTIONS, *WRAPPERS))
+
+
+class UnusableLineError(ValueError):
+    """The line cannot become an event.
+
+    Attributes:
+        kind: what it was taken for, `unknown` where that could not be told.
+    """
+
+    def __init__(self, reason: str, kind: str = UNKNOWN) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A foreign line as one of our events."""
+
+    event: Event
+    kind: Kind
+    ignored: int
+    """Fields that no column of the kind stands for."""
+    arrival: bool
+    """Its stamp is of another boot or machine, so the time of arrival stands for it."""
+
+
+def translate(line: object, clocks: Clocks) -> Translated:
+    """Make an event of a decoded line.
+
+    Raises:
+        UnusableLineError: it is no event, with the reason and the kind it was taken for.
+    """
+    if not isinstance(line, dict):
+        raise UnusableLineError("not an object")
+    fields = _flatten(line)
+    word = next((word for key in TYPE_KEYS if isinstance(word := fields.get(key), str)), None)
+    names = frozenset(name for name, value in fields.items() if value is not None and name not in _NOT_FIELDS)
+    try:
+        kind = identify(word, names)
+    except UnidentifiedError as error:
+        raise UnusableLineError(str(error)) from None
+    try:
+        stamp = find_stamp(fields, clocks)
+        values = _normalise(kind, fields, names)
+        event = msgspec.convert({"timestamp": stamp.epoch_ns, **values}, kind.struct)
+    except UnreadableTimeError as error:
+        raise UnusableLineError(str(error), kind.name) from None
+    except (WrongValueError, msgspec.ValidationError) as error:
+        raise UnusableLineError(f"wrong value: {error}", kind.name) from None
+    words = vocabulary(kind)
+    return Translated(event, kind, sum(name not in words for name in names), stamp.arrival)
+
+
+def _flatten(line: Mapping[str, object]) -> dict[str, object]:
+    """Fields by name: what a wrapper holds under its own name, what `read` holds as `read_...`."""
+    flat: dict[str, object] = {}
+    _flatten_into(flat, line, "", _DEEPEST)
+    return flat
+
+
+def _flatten_into(flat: dict[str, object], nested: Mapping[str, object], prefix: str, levels: int) -> None:
+    inner: list[tuple[str, Mapping[str, object]]] = []
+    for key, value in nested.items():
+        name = prefix + key
+        if isinstance(value, dict):
+            inner.append((prefix if key in WRAPPERS else f"{name}_", value))
+        elif name not in flat or flat[name] is None:
+            flat[name] = value
+        elif value is not None and flat[name] != value and name in all_names():
+            raise UnusableLineError(f"contradictory values of {name}")
+    if not levels and inner:
+        raise UnusableLineError("nested too deeply")
+    for inner_prefix, value in inner:
+        _flatten_into(flat, value, inner_prefix, levels - 1)
+
+
+def _normalise(kind: Kind, fields: Mapping[str, object], names: frozenset[str]) -> dict[str, Stored]:
+    """Our columns, each from the best of the names that mean it."""
+    words = vocabulary(kind)
+    chosen: dict[str, tuple[float, Stored]] = {}
+    for name in names:
+        meant = words.get(name)
+        if meant is None:
+            continue
+        rank, column, value = _first_that_takes(meant, name, fields[name])
+        if value is not None and (column not in chosen or rank < chosen[column][0]):
+            chosen[column] = rank, value
+    return {column: value for column, (_, value) in chosen.items()}
+
+
+def _first_that_takes(meant: tuple[Meaning, ...], name: str, value: object) -> tuple[float, str, Stored | None]:
+    """A name can mean two columns (`syscall`: number or name); the value's type tells which."""
+    reason = ""
+    for meaning in meant:
+        try:
+            return meaning.rank, meaning.column.name, _value(meaning, name, value)
+        except WrongValueError as error:
+            reason = reason or str(error)
+    raise WrongValueError(reason)
+
+
+def _value(meaning: Meaning, name: str, value: object) -> Stored | None:
+    if meaning.flagged is None:
+        return convert(meaning.column, value, meaning.factor)
+    return meaning.flagged.yes if truth(name, value) else meaning.flagged.no

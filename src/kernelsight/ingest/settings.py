@@ -1,0 +1,24 @@
+"""What a person can set about ingestion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of one run of the daemon; the defaults are the documented ones."""
+
+    batch_size: int = 100
+    """Events that wait before they are committed."""
+    batch_timeout_s: float = 1.0
+    """Seconds that an event waits at most before it is committed."""
+    verbose: bool = False
+    """Say what is committed, and every refused line."""
+    buffer_bytes: int = 16 << 20
+    """Input held in memory while the store cannot be written; in memory it takes about four times that."""
+    patience_s: float = 30.0
+    """Seconds that the input is held back with a full buffer before the oldest detail is dropped."""
+    status_path: Path | None = None
+    """Where to write the status as JSON, once a second."""

@@ -1,0 +1,120 @@
+"""One value of a foreign line, as its column holds it.
+
+What is unambiguous is taken: 5.0 for 5, "12" and "0x1f" for integers, 0 and 1 for booleans. What is
+not (5.5 for an integer, true for a count, 7 for a name) raises; a field is never stored approximately.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+
+from kernelsight.events.declare import INT64_MAX, INT64_MIN, LONGEST_TEXT, Column
+
+Stored = int | float | str | bool
+_EXACT_IN_FLOAT = 2**53
+_UINT64 = 2**64
+_LONGEST_NUMBER = 40
+_DECIMAL = re.compile(r"[+-]?\d+")
+_HEX = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
+_REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_YES_NO: Mapping[object, bool] = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+
+
+class WrongValueError(ValueError):
+    """The value cannot be what the column holds; the message is the reason."""
+
+
+def convert(column: Column, value: object, factor: float = 1) -> Stored:
+    """The value as the column holds it.
+
+    Args:
+        column: where it goes.
+        value: as JSON has it, not null.
+        factor: ours = theirs x factor.
+
+    Raises:
+        WrongValueError: it is of another type, or out of range.
+    """
+    return _CONVERTERS[column.type](column, value, factor)
+
+
+def _integer(column: Column, value: object, factor: float) -> int:
+    number = _exact_number(column, value)
+    if factor != 1:
+        number = round(number * factor) if math.isfinite(number * factor) else math.inf
+    if isinstance(number, float):
+        if not number.is_integer() or abs(number) > _EXACT_IN_FLOAT:
+            raise WrongValueError(f"{column.name}: not an integer of 64 bits")
+        number = int(number)
+    if column.unsigned64 and INT64_MAX < number < _UINT64:
+        number -= _UINT64
+    if not INT64_MIN <= number <= INT64_MAX:
+        raise WrongValueError(f"{column.name}: not an integer of 64 bits")
+    return number
+
+
+def _exact_number(column: Column, value: object) -> int | float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER:
+        text = value.strip()
+        if _HEX.fullmatch(text):
+            return int(text, 16)
+        if _DECIMAL.fullmatch(text):
+            return int(text)
+        if _REAL.fullmatch(text):
+            return float(text)
+    raise WrongValueError(f"{column.name}: expected a number")
+
+
+def _real(column: Column, value: object, factor: float) -> float:
+    if isinstance(value, str) and not _REAL.fullmatch(value.strip()[:_LONGEST_NUMBER]):
+        raise WrongValueError(f"{column.name}: expected a number")
+    try:
+        number = float(_exact_number(column, value)) * factor
+    except OverflowError as error:
+        raise WrongValueError(f"{column.name}: out of range") from error
+    if not math.isfinite(number):
+        raise WrongValueError(f"{column.name}: out of range")
+    return number
+
+
+def _text(column: Column, value: object, _factor: float) -> str:
+    if not isinstance(value, str):
+        raise WrongValueError(f"{column.name}: expected text")
+    if len(value) > LONGEST_TEXT:
+        raise WrongValueError(f"{column.name}: longer than {LONGEST_TEXT} characters")
+    if column.choices and value not in column.choices:
+        if value.lower() not in column.choices:
+            raise WrongValueError(f"{column.name}: expected one of {', '.join(column.choices)}")
+        return value.lower()
+    return value
+
+
+def truth(name: str, value: object) -> bool:
+    """The answer of a yes-or-no field.
+
+    Raises:
+        WrongValueError: it is neither yes nor no.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str) and value.lower() in _YES_NO:
+        return _YES_NO[value.lower()]
+    raise WrongValueError(f"{name}: expected true or false")
+
+
+def _boolean(column: Column, value: object, _factor: float) -> bool:
+    return truth(column.name, value)
+
+
+_CONVERTERS: Mapping[str, Callable[[Column, object, float], Stored]] = {
+    "INTEGER": _integer,
+    "REAL": _real,
+    "TEXT": _text,
+    "BOOLEAN": _boolean,
+}
