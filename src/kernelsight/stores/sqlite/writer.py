@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,15 +13,17 @@ from kernelsight.errors import StoreError
 from kernelsight.events.declare import Event, Kind, kind_of
 from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores import ddl
-from kernelsight.stores.base import Account, Batch, RefusedRow, Rejected, Row
+from kernelsight.stores.base import Batch, RefusedRow, Rejected, Row
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, keep_rejected, settle_crash
-from kernelsight.stores.sqlite.connect import connect_writer, integer, translated
+from kernelsight.stores.sqlite.connect import connect_writer, translated
+from kernelsight.stores.sqlite.layout import SEGMENT_ROWS, Layout
 from kernelsight.stores.sqlite.lock import WriterLock
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, Migration
 from kernelsight.stores.sqlite.place import place
 from kernelsight.stores.sqlite.schema import prepare
 from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS, Segment
+from kernelsight.stores.sqlite.upkeep import Upkeep
 
 # What SQLite or the binding raises because of one row's values; anything else is the whole batch's trouble.
 _ROW_ERRORS = (
@@ -44,64 +47,57 @@ class SqliteWriter:
         *,
         kinds: Mapping[str, Kind] | None = None,
         migrations: list[Migration] | None = None,
+        segment_rows: int = SEGMENT_ROWS,
     ) -> None:
+        """Take the lock and open the file.
+
+        Args:
+            path: the database; made where it does not exist.
+            kinds: the declarations to follow; all of them by default.
+            migrations: the steps to apply; all of them by default.
+            segment_rows: rows at which a segment is full.
+        """
         self._path = path
-        self._kinds = all_kinds() if kinds is None else kinds
         self._lock = WriterLock(path)
+        kinds = all_kinds() if kinds is None else kinds
         try:
             self._connection = connect_writer(path)
             with translated(path):
-                prepare(self._connection, path, self._kinds, MIGRATIONS if migrations is None else migrations)
+                prepare(self._connection, path, kinds, MIGRATIONS if migrations is None else migrations)
                 settle_crash(self._connection)
                 self._books = Books(self._connection)
+                self._layout = Layout(self._connection, kinds, segment_rows)
         except BaseException:
             self._lock.release()
             raise
-        self._segments: dict[str, list[Segment]] = {}
-        self._data_version: int | None = None
+        self._upkeep = Upkeep(self._layout)
+        self._statements: dict[tuple[str, int, bool], str] = {}
         self._closed = False
 
     def write(self, batch: Batch) -> Sequence[RefusedRow]:
-        """See :class:`kernelsight.stores.base.Writer`."""
-        connection = self._connection
+        """See :class:`kernelsight.stores.base.Writer`.
+
+        The caller moves refused rows from stored to rejected in its own accounts too: the totals that
+        it hands over with the next batch are taken as they are.
+        """
+        now = time.time_ns()
         with translated(self._path):
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                refused, changed = self._write(batch)
-                connection.execute("COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
-        self._books.committed(changed)
+            with self._layout.transaction():
+                refused = self._insert_all(batch, now)
+                changed = self._books.save(batch.accounts, _per_kind(refused), now)
+            self._books.committed(changed)
+            self._upkeep.keep_up()
         return refused
 
-    def _roll_back(self) -> None:
-        self._data_version = None  # what is in memory is not what is stored
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
-    def _write(self, batch: Batch) -> tuple[list[RefusedRow], dict[str, Account]]:
-        self._notice_others()
-        now = time.time_ns()
+    def _insert_all(self, batch: Batch, now: int) -> list[RefusedRow]:
         refused = [row for struct, rows in batch.events.items() if rows for row in self._insert(struct, rows, now)]
-        counts: dict[str, int] = {}
-        for row in refused:
-            kind = kind_of(row.struct).name
-            counts[kind] = counts.get(kind, 0) + 1
         if rejected := [*batch.rejected, *(_as_rejected(row, now) for row in refused)]:
             keep_rejected(self._connection, rejected)
-        return refused, self._books.save(batch.accounts, counts, now)
-
-    def _notice_others(self) -> None:
-        """Somebody with another client may have written through the views: read the books again if so."""
-        version = integer(self._connection, "PRAGMA data_version")
-        if version != self._data_version:
-            self._segments = segment_books.load(self._connection)
-            self._data_version = version
+        return refused
 
     def _insert(self, struct: type[Event], rows: list[Row], now: int) -> list[RefusedRow]:
         kind = kind_of(struct)
-        hot = self._segments[kind.table][-1]
+        hot = self._layout.hot(kind.table)
         latest = now + FUTURE_TOLERANCE_NS
         refused: list[RefusedRow] = []
         self._connection.execute("SAVEPOINT rows_of_kind")
@@ -116,20 +112,29 @@ class SqliteWriter:
                     refused.append(RefusedRow(struct, row, f"{type(error).__name__}: {error}"))
         self._connection.execute("RELEASE rows_of_kind")
         segment_books.save(self._connection, [hot])
+        if self._layout.is_due(hot, now):
+            self._layout.roll(kind.table)
         return refused
 
     def _insert_together(self, kind: Kind, hot: Segment, rows: list[Row], latest: int) -> None:
         placed = place(rows, hot.next_id_floor - 1, latest)
-        self._connection.executemany(ddl.insert_row(kind, hot.number, with_id=placed.with_id), placed.rows)
-        hot.rows += len(rows)
-        hot.last_id = placed.last_id
-        hot.first_timestamp = min(hot.first_timestamp or placed.first_timestamp, placed.first_timestamp)
-        hot.last_timestamp = max(hot.last_timestamp or placed.last_timestamp, placed.last_timestamp)
-        hot.late_ns = max(hot.late_ns, placed.late_ns)
-        hot.early_ns = max(hot.early_ns, placed.early_ns)
+        self._connection.executemany(self._statement(kind, hot, with_id=placed.with_id), placed.rows)
+        self._layout.book(hot, len(rows), placed)
+
+    def _statement(self, kind: Kind, hot: Segment, *, with_id: bool) -> str:
+        key = (kind.table, hot.number, with_id)
+        if key not in self._statements:
+            self._statements[key] = ddl.insert_row(kind, hot.number, with_id=with_id)
+        return self._statements[key]
 
     def maintain(self, *, budget_s: float) -> None:
         """See :class:`kernelsight.stores.base.Writer`."""
+        with translated(self._path):
+            self._upkeep.run(budget_s)
+
+    def unsealed(self) -> int:
+        """Indexes of full segments that are not built yet."""
+        return len(self._layout.pending())
 
     def close(self) -> None:
         """See :class:`kernelsight.stores.base.Writer`."""
@@ -141,6 +146,10 @@ class SqliteWriter:
                 self._connection.close()
         finally:
             self._lock.release()
+
+
+def _per_kind(refused: Sequence[RefusedRow]) -> dict[str, int]:
+    return Counter(kind_of(row.struct).name for row in refused)
 
 
 def _as_rejected(row: RefusedRow, now: int) -> Rejected:

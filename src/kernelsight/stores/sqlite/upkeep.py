@@ -1,0 +1,80 @@
+"""What a writer does between batches: close segments that are due, index them, correct their bounds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from kernelsight.stores import ddl
+from kernelsight.stores.sqlite import segments as segment_books
+from kernelsight.stores.sqlite.connect import integer, sorting
+from kernelsight.stores.sqlite.layout import Layout
+from kernelsight.stores.sqlite.segments import Segment
+
+BACKLOG = 8
+"""Missing indexes up to which batches go first; beyond it, each batch waits for one index."""
+LONGEST_BACKLOG = 64
+"""Missing indexes beyond which batches wait until there are fewer."""
+
+
+class Upkeep:
+    """Steps of upkeep. Each is one transaction, so that a batch waits for one step at most."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._steps: tuple[Callable[[], bool], ...] = (self._close_old, self._index, self._correct_bounds)
+
+    def keep_up(self) -> None:
+        """Called after every batch: keep the backlog bounded when there is never time for :meth:`run`."""
+        pending = len(self._layout.pending())
+        if pending > BACKLOG:
+            self._index()
+        while len(self._layout.pending()) > LONGEST_BACKLOG:
+            self._index()
+
+    def run(self, budget_s: float) -> None:
+        """Do what is due, one step after the other, until the time is over or nothing is left."""
+        deadline = time.monotonic() + budget_s
+        for step in self._steps:
+            while time.monotonic() < deadline and step():
+                pass
+
+    def _close_old(self) -> bool:
+        now = time.time_ns()
+        layout = self._layout
+        with layout.transaction():
+            for table in layout.kinds:
+                if layout.is_due(layout.hot(table), now):
+                    layout.roll(table)
+                    return True
+        return False
+
+    def _index(self) -> bool:
+        """Build one missing index."""
+        if not self._layout.pending():
+            return False
+        with sorting(self._layout.connection), self._layout.transaction():
+            pending = self._layout.pending()  # another client may have changed it meanwhile
+            if not pending:
+                return False
+            step = pending[0]
+            self._layout.connection.execute(ddl.create_index(step.kind.table, step.segment.number, step.columns))
+        pending.popleft()
+        return True
+
+    def _correct_bounds(self) -> bool:
+        layout = self._layout
+        for table in layout.kinds:
+            for segment in layout.of(table):
+                if segment.stale and segment.full:
+                    with layout.transaction():
+                        self._read_bounds(segment)
+                    return True
+        return False
+
+    def _read_bounds(self, segment: Segment) -> None:
+        connection, name = self._layout.connection, ddl.quote(segment.name)
+        segment.first_timestamp = integer(connection, f"SELECT min(timestamp) FROM {name}")
+        segment.last_timestamp = integer(connection, f"SELECT max(timestamp) FROM {name}")
+        segment.stale = False
+        segment_books.save(self._layout.connection, [segment])
