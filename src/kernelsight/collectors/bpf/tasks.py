@@ -1,0 +1,211 @@
+"""Processes, from the kernel's own list of tasks (iter/task): the source of choice for `process`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from struct import Struct
+from typing import NamedTuple
+
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf import objects
+from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.selection import Selection
+from kernelsight.events.process import Process
+
+# struct record of tasks.bpf.c
+_RECORD = Struct("=QIIIIIIIIiIII16s19Q4q4Q")
+_KEY = slice(0, 12)  # start time and pid
+_RESIDENT = Struct("=2q8xq")  # of `pages`: file, anonymous, (swapped), shared
+_RESIDENT_AT = 224
+
+_UNKNOWN = 2**64 - 1
+_KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h
+_MOST_CPUS = 64  # EXACT_CPUS of tasks.bpf.c
+_NS_PER_MS = 1_000_000
+_NS_PER_TICK = 10_000_000  # USER_HZ is 100 on every architecture we run on
+_PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+class Record(NamedTuple):
+    """One process as the kernel's program wrote it; times in ns, memory in pages."""
+
+    start_boottime: int
+    pid: int
+    seen: int
+    complete: int
+    ppid: int
+    uid: int
+    state: int
+    exit_state: int
+    flags: int
+    nice: int
+    threads: int
+    delays_known: int
+    unused: int
+    comm: bytes
+    utime: int
+    stime: int
+    runtime: int
+    minor_faults: int
+    major_faults: int
+    voluntary: int
+    involuntary: int
+    read_chars: int
+    write_chars: int
+    read_syscalls: int
+    write_syscalls: int
+    read_bytes: int
+    write_bytes: int
+    cancelled_write_bytes: int
+    cpu_delay: int
+    blkio_delay: int
+    swapin_delay: int
+    reclaim_delay: int
+    thrashing_delay: int
+    file_pages: int
+    anon_pages: int
+    swap_pages: int
+    shared_pages: int
+    vsize_pages: int
+    fds: int
+    fd_limit: int
+    cgroup_id: int
+
+
+def state_letter(state: int, exit_state: int) -> str:
+    """The letter of /proc/PID/stat for a task's state (get_task_state, fs/proc/array.c)."""
+    if state & 0x402 == 0x402:  # TASK_IDLE: uninterruptible, but no load
+        return "I"
+    if state & 0x9000:  # TASK_RTLOCK_WAIT, TASK_FROZEN
+        return "D"
+    return "RSDTtXZP"[((state | exit_state) & 0x7F).bit_length()]
+
+
+def split_time(utime: int, stime: int, runtime: int) -> tuple[int, int]:
+    """User and system time (ns) as /proc/PID/stat shows them.
+
+    The scheduler knows exactly how long a process ran; how that divides is sampled by ticks
+    (cputime_adjust, kernel/sched/cputime.c).
+    """
+    if stime == 0:
+        return runtime, 0
+    if utime == 0:
+        return 0, runtime
+    system = stime * runtime // (stime + utime)
+    return runtime - system, system
+
+
+class CgroupPaths:
+    """Paths of control groups by their id, each asked for once, of a process that is in it."""
+
+    def __init__(self, proc: Path) -> None:
+        self._proc = proc
+        self._paths: dict[int, str | None] = {}
+
+    def path(self, cgroup_id: int, pid: int) -> str | None:
+        """The path of a group as /proc/PID/cgroup has it (cgroup v2); None when it cannot be told."""
+        if cgroup_id not in self._paths:
+            if len(self._paths) > 10_000:  # groups come and go; their ids are not used again
+                self._paths.clear()
+            try:
+                text = (self._proc / str(pid) / "cgroup").read_text(errors="replace")
+            except OSError:
+                return None  # the process has ended; the next one in this group will tell
+            self._paths[cgroup_id] = next((line[3:] for line in text.split("\n") if line.startswith("0::")), None)
+        return self._paths[cgroup_id]
+
+
+@collector("process", source="bpf", emits=(Process,), rank=10)
+class TasksCollector:
+    """Processes, read in one pass over the kernel's tasks, about a microsecond each.
+
+    The same events as the source `procfs`; `sockets` is left to the collector `files`. The program
+    adds up the threads, those that have ended included. Names of kernel workers are without what
+    /proc adds to them.
+    """
+
+    def __init__(self, host: Host) -> None:
+        cpus = os.cpu_count() or 1
+        self._object = Object(
+            objects.image("tasks"), "tasks", settings={"exact_cpus": cpus if cpus <= _MOST_CPUS else 0}
+        )
+        try:
+            self._object.iterate("tasks")
+        except BaseException:
+            self.close()
+            raise
+        self._unfinished = self._object.map("unfinished")
+        self._lost = self._object.variable("lost")
+        self._cgroups = CgroupPaths(host.proc)
+        self._selection: Selection[bytes] = Selection()
+
+    @property
+    def lost(self) -> int:
+        """Processes that had no record because too many had threads."""
+        return self._lost.value
+
+    def collect(self, now: int) -> Iterable[Process]:
+        """The processes that moved, the largest, and each once a minute."""
+        records = {record[_KEY]: record for record in self._records()}
+        sizes = {key: (record, sum(_RESIDENT.unpack_from(record, _RESIDENT_AT))) for key, record in records.items()}
+        chosen = self._selection.choose(now, sizes)
+        return [self._event(Record._make(_RECORD.unpack(records[key])), now) for key in chosen]
+
+    def close(self) -> None:
+        """Remove the program from the kernel."""
+        self._object.close()
+
+    def _records(self) -> Iterator[bytes]:
+        written = self._object.iterate("tasks")
+        size = _RECORD.size
+        for at in range(0, len(written), size):
+            yield written[at : at + size]
+        # Threads that began or ended during the pass; a rest without its main thread describes nobody.
+        _, rest = self._unfinished.drain()
+        for at in range(0, len(rest), size):
+            if any(rest[at + 8 : at + 12]):
+                yield rest[at : at + size]
+
+    def _event(self, r: Record, now: int) -> Process:
+        utime, stime = split_time(r.utime, r.stime, r.runtime)
+        kernel = bool(r.flags & _KERNEL_THREAD)
+        delays = bool(r.delays_known)
+        return Process(
+            now,
+            pid=r.pid,
+            ppid=r.ppid,
+            uid=r.uid,
+            comm=r.comm.split(b"\0", 1)[0].decode("utf-8", "replace"),
+            state=state_letter(r.state, r.exit_state),
+            threads=r.threads,
+            nice=r.nice,
+            start_ticks=r.start_boottime // _NS_PER_TICK,
+            utime_ms=utime // _NS_PER_MS,
+            stime_ms=stime // _NS_PER_MS,
+            minor_faults=r.minor_faults,
+            major_faults=r.major_faults,
+            rss_kb=None if kernel else (r.file_pages + r.anon_pages + r.shared_pages) * _PAGE_KB,
+            anon_kb=None if kernel else r.anon_pages * _PAGE_KB,
+            swap_kb=None if kernel else r.swap_pages * _PAGE_KB,
+            vsize_kb=None if kernel else r.vsize_pages * _PAGE_KB,
+            read_bytes=r.read_bytes,
+            write_bytes=r.write_bytes,
+            cancelled_write_bytes=r.cancelled_write_bytes,
+            read_chars=r.read_chars,
+            write_chars=r.write_chars,
+            read_syscalls=r.read_syscalls,
+            write_syscalls=r.write_syscalls,
+            voluntary_switches=r.voluntary,
+            involuntary_switches=r.involuntary,
+            fds=None if r.fds == _UNKNOWN else r.fds,
+            fd_limit=None if r.fd_limit > 2**63 - 1 else r.fd_limit,
+            cpu_delay_ns=r.cpu_delay,
+            blkio_delay_ns=r.blkio_delay if delays else None,
+            swapin_delay_ns=r.swapin_delay if delays else None,
+            reclaim_delay_ns=r.reclaim_delay if delays else None,
+            thrashing_delay_ns=r.thrashing_delay if delays else None,
+            cgroup=self._cgroups.path(r.cgroup_id, r.pid),
+            cgroup_id=r.cgroup_id - 2**64 if r.cgroup_id >= 2**63 else r.cgroup_id,
+        )
