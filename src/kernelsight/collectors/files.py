@@ -86,6 +86,10 @@ class KernelFile:
             at += len(chunks[-1])
         return b"".join(chunks)
 
+    def fileno(self) -> int:
+        """Its descriptor, for poll(2)."""
+        return self._fd
+
     def close(self) -> None:
         """Close it; calling it again does nothing."""
         if self._fd >= 0:

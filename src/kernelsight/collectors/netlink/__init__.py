@@ -1,0 +1,1 @@
+"""Collectors that ask the kernel through netlink."""

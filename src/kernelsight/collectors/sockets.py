@@ -1,0 +1,82 @@
+"""TCP sockets as a source describes them, and the events that are made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kernelsight.collectors.sockstat import TcpTotals
+from kernelsight.events.network import Tcp, TcpListener
+
+# include/net/tcp_states.h. A request that waits for the end of its handshake (12) is shown to
+# user space as SYN_RECV, which it is in the protocol.
+STATES = {
+    1: "established",
+    2: "syn_sent",
+    3: "syn_recv",
+    4: "fin_wait1",
+    5: "fin_wait2",
+    6: "time_wait",
+    7: "close",
+    8: "close_wait",
+    9: "last_ack",
+    10: "listen",
+    11: "closing",
+    12: "syn_recv",
+}
+ESTABLISHED, FIN_WAIT2, TIME_WAIT, LISTEN = 1, 5, 6, 10
+
+_INVENTORY_NS = 10_000_000_000
+_MOST_LISTENERS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One listening socket."""
+
+    address: str
+    port: int
+    accept_queue: int
+    backlog: int | None
+    inode: int
+
+
+def tcp_event(now: int, by_state: Mapping[int, int], totals: TcpTotals) -> Tcp:
+    """The event from the number of sockets in each state (a state that is missing has none) and the totals."""
+    counts = dict.fromkeys(STATES.values(), 0)
+    for state, count in by_state.items():
+        if state in STATES:
+            counts[STATES[state]] += count
+    return Tcp(now, **counts, orphan=totals.orphan, allocated=totals.allocated, memory_pages=totals.memory_pages)
+
+
+class ListenerEvents:
+    """Chooses which listeners are worth a row.
+
+    Those whose accept queue holds a connection, and once more when it has emptied; all of them every
+    ten seconds, so that it is known who listens. At most 64, the fullest first.
+    """
+
+    def __init__(self) -> None:
+        self._inventory_at = 0
+        self._queued: frozenset[int] = frozenset()
+
+    def choose(self, now: int, listeners: Sequence[Listener]) -> Iterable[TcpListener]:
+        """The events of this sample."""
+        everything = abs(now - self._inventory_at) >= _INVENTORY_NS
+        if everything:
+            self._inventory_at = now
+        before, self._queued = self._queued, frozenset(one.inode for one in listeners if one.accept_queue)
+        chosen = [one for one in listeners if everything or one.accept_queue or one.inode in before]
+        chosen.sort(key=lambda one: (-one.accept_queue, one.port, one.address))
+        return [
+            TcpListener(
+                now,
+                address=one.address,
+                port=one.port,
+                accept_queue=one.accept_queue,
+                backlog=one.backlog,
+                inode=one.inode,
+            )
+            for one in chosen[:_MOST_LISTENERS]
+        ]
