@@ -111,8 +111,11 @@ class Supervisor:
         return more
 
     def _deafen(self, process: PartProcess) -> None:
-        if process.stderr in self._selector.get_map():
+        if self._hears(process):
             self._selector.unregister(process.stderr)
+
+    def _hears(self, process: PartProcess) -> bool:
+        return process.stderr >= 0 and process.stderr in self._selector.get_map()
 
     def _tend(self, process: PartProcess) -> None:
         now = self._clock()
@@ -129,13 +132,12 @@ class Supervisor:
         while self._has_more_to_say(process) and self._repeat(process):
             pass
         self._deafen(process)
-        process.forget()
-        if process.part.pipe == "writes":
+        if process.part.pipe == "writes" and process.poll() != 0:
             self._end_line()
+        process.forget()
 
     def _has_more_to_say(self, process: PartProcess) -> bool:
-        heard = process.stderr in self._selector.get_map()
-        return heard and bool(select.select([process.stderr], [], [], 0)[0])
+        return self._hears(process) and bool(select.select([process.stderr], [], [], 0)[0])
 
     def _end_line(self) -> None:
         """What a part wrote last may be half a line: the next one's first must not be glued to it."""

@@ -1,0 +1,46 @@
+"""Store the events that come in on standard input, one JSON object a line.
+
+Every line is accounted for: stored, or kept in rejected_events with the reason, or dropped and
+counted; `kernelsight status` shows the books. SIGTERM, Ctrl-C and the end of the input store what
+is still in memory first. SIGUSR1 prints the books to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from kernelsight.ingest import daemon
+from kernelsight.surfaces.cli.command import Command, db_path_option
+
+
+@click.command(cls=Command, help=__doc__)
+@db_path_option
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    metavar="EVENTS",
+    help="Commit when so many events wait.",
+)
+@click.option(
+    "--batch-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Commit when events have waited for so long.",
+)
+@click.option("--init-only", is_flag=True, help="Make the database and its tables, and exit.")
+@click.option("--verbose", "-v", is_flag=True, help="Say more on stderr.")
+def ingest(*, db_path: str, batch_size: int, batch_timeout: float, init_only: bool, verbose: bool) -> None:
+    """Run the ingestion daemon on standard input."""
+    if init_only:
+        daemon.init(db_path)
+        click.echo(f"{db_path} is ready", err=True)
+        return
+    settings = daemon.Settings(batch_size=batch_size, batch_timeout_s=batch_timeout, verbose=verbose)
+    code = daemon.run(sys.stdin.fileno(), db_path, settings, sys.stderr)
+    click.get_current_context().exit(code)

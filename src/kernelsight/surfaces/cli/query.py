@@ -1,0 +1,192 @@
+"""Ask a database: rows, top consumers, series, percentiles, what happened around a moment, what changed.
+
+A TABLE is the name of a table or of a kind (`syscall_events` or `syscall`); a METRIC is one of its
+numeric columns; `docs/data-dictionary.md` lists them. Counters are turned into rates a second. A time
+is `now`, an age such as `15m` or `1h30m`, a time of day, a date with time, or nanoseconds since the
+epoch. A condition is a comparison such as `latency_ns>=10ms`, `comm=postgres` or `comm like kworker%`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from kernelsight import query as ask
+from kernelsight.surfaces.cli.command import Group, db_path_option
+from kernelsight.surfaces.cli.output import Format, format_option, show
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SINCE = click.option("--since", default="15m", show_default=True, metavar="TIME", help="Where the range begins.")
+_UNTIL = click.option("--until", default="now", show_default=True, metavar="TIME", help="Where it ends.")
+_WHERE = click.option("--where", multiple=True, metavar="CONDITION", help="Only such rows; may be given several times.")
+_BY = click.option("--by", multiple=True, metavar="COLUMN", help="One answer for each value of it; may be repeated.")
+
+
+def _about_a_range(command: F) -> F:
+    """The options of a question about the rows of a time range."""
+    for option in (format_option, db_path_option, _WHERE, _UNTIL, _SINCE):
+        command = option(command)
+    return command
+
+
+@click.group(cls=Group, help=__doc__)
+def query() -> None:
+    """Questions about telemetry."""
+
+
+@query.command("range")
+@click.argument("table")
+@_about_a_range
+@click.option("--columns", metavar="NAMES", help="Only these, separated by commas.")
+@click.option("--order-by", default="timestamp", show_default=True, metavar="COLUMN", help="What to order rows by.")
+@click.option("--descending", is_flag=True, help="Greatest first.")
+@click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="At most so many rows.")
+def range_(  # noqa: PLR0913 - one argument an option, here and below
+    *,
+    table: str,
+    since: str,
+    until: str,
+    where: Sequence[str],
+    columns: str | None,
+    order_by: str,
+    descending: bool,
+    limit: int,
+    db_path: str,
+    form: Format,
+) -> None:
+    """Print the rows of TABLE in a time range."""
+    names = [name.strip() for name in columns.split(",")] if columns else None
+    found = ask.rows(
+        db_path,
+        table,
+        since,
+        until,
+        where=where,
+        columns=names,
+        order_by=order_by,
+        descending=descending,
+        limit=limit,
+    )
+    show(found, form, empty=_nothing(table, since, until))
+
+
+@query.command()
+@click.argument("table")
+@click.argument("metric")
+@_about_a_range
+@_BY
+@click.option("-n", "count", type=click.IntRange(min=0), default=10, show_default=True, help="How many.")
+@click.option(
+    "--function",
+    type=click.Choice(["max", "avg", "sum", "count"]),
+    help="What orders groups; by default the sum of what is counted, the maximum of what is a level.",
+)
+def top(  # noqa: PLR0913
+    *,
+    table: str,
+    metric: str,
+    since: str,
+    until: str,
+    where: Sequence[str],
+    by: Sequence[str],
+    count: int,
+    function: Any,
+    db_path: str,
+    form: Format,
+) -> None:
+    """Print what has most of METRIC in TABLE: rows, or groups of rows with --by."""
+    found = ask.top(db_path, table, metric, since, until, by=by, n=count, function=function, where=where)
+    show(found, form, empty=_nothing(table, since, until))
+
+
+@query.command()
+@click.argument("table")
+@click.argument("metric")
+@_about_a_range
+@click.option(
+    "--points",
+    type=click.IntRange(min=2),
+    default=60,
+    show_default=True,
+    help="At most so many a series, the extremes kept.",
+)
+@click.option("--raw", is_flag=True, help="Counters as they are stored, not as rates.")
+def series(  # noqa: PLR0913
+    *,
+    table: str,
+    metric: str,
+    since: str,
+    until: str,
+    where: Sequence[str],
+    points: int,
+    raw: bool,
+    db_path: str,
+    form: Format,
+) -> None:
+    """Print METRIC of TABLE over time, one series for each device, interface or process."""
+    found = ask.series(db_path, table, metric, since, until, where=where, points=points, raw=raw)
+    name = f"{metric} ({found[0].unit})" if found and found[0].unit and form == "table" else metric
+    rows = ({**one.entity, "time": row["time"], name: row["value"]} for one in found for row in one.rows())
+    show(rows, form, empty=_nothing(table, since, until))
+
+
+@query.command()
+@click.argument("table")
+@click.argument("metric")
+@_about_a_range
+@_BY
+@click.option("--interval", default="1m", show_default=True, metavar="DURATION", help="Length of an interval.")
+@click.option(
+    "--functions",
+    default="count,min,avg,max",
+    show_default=True,
+    metavar="NAMES",
+    help="Of avg, min, max, sum, count, rate, and percentiles such as p95; separated by commas.",
+)
+def aggregate(  # noqa: PLR0913
+    *,
+    table: str,
+    metric: str,
+    since: str,
+    until: str,
+    where: Sequence[str],
+    by: Sequence[str],
+    interval: str,
+    functions: str,
+    db_path: str,
+    form: Format,
+) -> None:
+    """Print METRIC of TABLE summed up by intervals of time."""
+    names = [name.strip() for name in functions.split(",")]
+    found = ask.aggregate(db_path, table, metric, since, until, interval, functions=names, by=by, where=where)
+    show(found, form, empty=_nothing(table, since, until))
+
+
+@query.command()
+@click.argument("table")
+@click.argument("metric")
+@_about_a_range
+@_BY
+@click.option("-p", "ps", type=float, multiple=True, default=(50, 95, 99), show_default=True, help="Which percentile.")
+def percentiles(  # noqa: PLR0913
+    *,
+    table: str,
+    metric: str,
+    since: str,
+    until: str,
+    where: Sequence[str],
+    by: Sequence[str],
+    ps: Sequence[float],
+    db_path: str,
+    form: Format,
+) -> None:
+    """Print exact percentiles of METRIC of TABLE over a time range."""
+    found = ask.percentiles(db_path, table, metric, since, until, ps=ps, by=by, where=where)
+    show(found, form, empty=_nothing(table, since, until))
+
+
+def _nothing(table: str, since: str, until: str) -> str:
+    return f"no rows of {table} between {since} and {until}; `kernelsight status` shows what there is"

@@ -1,0 +1,95 @@
+"""Run the whole system: collect, ingest, show how it goes, until Ctrl-C.
+
+The collectors and the ingestion daemon run as processes of their own, joined by a pipe. A part that
+dies is started again. Ctrl-C, SIGTERM or the end of --duration stop the collectors first; then the
+daemon stores everything that is still under way, and ends.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from kernelsight.errors import UsageError
+from kernelsight.stores.base import DEFAULT_DB_PATH
+from kernelsight.surfaces.cli.command import Command, db_path_option
+from kernelsight.surfaces.figures import human_bytes
+from kernelsight.surfaces.stopping import stop_on_signals
+from kernelsight.surfaces.supervisor.loop import Supervisor
+from kernelsight.surfaces.supervisor.part import Part
+from kernelsight.surfaces.supervisor.views import LiveView, PlainView, on_terminal
+from kernelsight.surfaces.supervisor.watch import Figures, Watch
+
+_NO_AGENT = "agent: this version has none"
+
+
+@click.command(cls=Command, help=__doc__)
+@click.argument("collectors", nargs=-1, metavar="[COLLECTOR]...")
+@db_path_option
+@click.option("--duration", type=float, metavar="SECONDS", help="Stop after this long; until Ctrl-C when not given.")
+@click.option("--interval", type=float, default=1.0, show_default=True, metavar="SECONDS", help="Between two samples.")
+@click.option("--no-agent", is_flag=True, help="Run without the agent. (This version has none yet.)")
+@click.option(
+    "--agent-interval",
+    type=float,
+    metavar="SECONDS",
+    help="Between two looks of the agent. (This version has none yet.)",
+)
+def start(  # noqa: PLR0913 - one argument an option
+    *,
+    collectors: Sequence[str],
+    db_path: str,
+    duration: float | None,
+    interval: float,
+    no_agent: bool,
+    agent_interval: float | None,
+) -> None:
+    """Supervise the parts."""
+    if duration is not None and duration <= 0:
+        raise UsageError(f"--duration {duration:g}: it must be more than 0 seconds")
+    del agent_interval
+    notes = "" if no_agent else _NO_AGENT
+    stop = stop_on_signals()
+    watch = Watch(db_path)
+    live = on_terminal()
+    if not live:
+        click.echo(f"KernelSight → {db_path}; Ctrl-C stops" + (f"; {notes}" if notes else ""))
+    try:
+        with LiveView(watch, notes) if live else PlainView(watch) as view:
+            code = Supervisor(_parts(collectors, db_path, interval), view, stop, duration_s=duration).run()
+        if code == 0:
+            _summarise(watch.look(), db_path)
+    finally:
+        watch.close()
+    click.get_current_context().exit(code)
+
+
+def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Part]:
+    """The system. What else is to run beside these two is one more entry."""
+
+    def collect(seconds_left: float | None) -> list[str]:
+        limit = [] if seconds_left is None else ["--duration", f"{seconds_left:.3f}"]
+        return ["collect", "--interval", str(interval), *limit, "--", *collectors]
+
+    return [
+        Part("collect", collect, pipe="writes"),
+        Part("ingest", lambda _: ["ingest", "--db-path", db_path], pipe="reads"),
+    ]
+
+
+def _summarise(figures: Figures, db_path: str) -> None:
+    click.echo(f"ran for {figures.seconds:.0f} s: {figures.totals.stored:,} events stored, {figures.troubles}")
+    click.echo(f"{db_path}: {figures.rows:,} rows in {figures.tables} tables, {human_bytes(figures.size_bytes)}")
+    click.echo(f"next:  {_next_command(db_path)}")
+
+
+def _next_command(db_path: str) -> str:
+    program = Path(sys.argv[0])
+    near = os.path.relpath(program)
+    name = near if len(near) < len(str(program)) else str(program)
+    default = Path(db_path).absolute() == Path(DEFAULT_DB_PATH).absolute()
+    return f"{name} status" + ("" if default else f" --db-path {db_path}")

@@ -1,0 +1,61 @@
+"""Show what a database holds: rows, size, what became of every line, how the collectors fare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from kernelsight.stores.base import Reader, open_reader
+from kernelsight.surfaces import figures
+from kernelsight.surfaces.cli.command import Command, db_path_option
+from kernelsight.surfaces.cli.output import show
+
+_RECENT_NS = 3600 * 1_000_000_000
+
+
+@click.command(cls=Command, help=__doc__)
+@db_path_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def status(*, db_path: str, as_json: bool) -> None:
+    """Read the books of a store."""
+    reader = open_reader(db_path)
+    try:
+        state = _state(reader, db_path)
+    finally:
+        reader.close()
+    if as_json:
+        show([state], "json")
+    else:
+        _print(state)
+
+
+def _state(reader: Reader, db_path: str) -> dict[str, Any]:
+    tables = figures.rows_by_table(reader)
+    newest = reader.bounds("collector_reports")
+    return {
+        "database": db_path,
+        "size_bytes": figures.size_bytes(db_path),
+        "rows": sum(table["rows"] for table in tables),
+        "tables": tables,
+        "accounts": figures.books(reader),
+        "rejected": figures.refusals(reader),
+        # Of the last run only: within an hour before the newest report.
+        "collectors": figures.collectors(reader, newest[1] - _RECENT_NS) if newest else [],
+    }
+
+
+def _print(state: dict[str, Any]) -> None:
+    size = figures.human_bytes(state["size_bytes"])
+    click.echo(f"{state['database']}: {state['rows']:,} rows, {size}\n")
+    show(state["tables"], empty="It has no rows yet; `kernelsight start` fills it.")
+    if state["accounts"]:
+        click.echo("\nWhat became of the lines, by kind (lines = stored + rejected + dropped + in_memory):")
+        show(state["accounts"])
+    if state["rejected"]:
+        click.echo("\nWhy lines were refused (rejected_events has them):")
+        show([{**row, "last_timestamp": figures.moment(row["last_timestamp"])} for row in state["rejected"]])
+    if state["collectors"]:
+        click.echo("\nCollectors, by their last report:")
+        names = ("name", "source", "status", "runs", "events", "missed", "lost", "failures", "reason")
+        show(state["collectors"], columns=names)

@@ -1,0 +1,98 @@
+"""What a store says about the running system: rows, books, collectors, refusals, size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kernelsight.events.collector import CollectorReport
+from kernelsight.events.declare import kind_of
+from kernelsight.events.wire import tables
+from kernelsight.stores.base import Reader
+
+_BOOKED = ("lines", "stored", "rejected", "dropped", "in_memory", "lost")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The books of all kinds together: what became of the lines since the store was made."""
+
+    lines: int = 0
+    stored: int = 0
+    rejected: int = 0
+    dropped: int = 0
+    in_memory: int = 0
+    lost: int = 0
+
+    def since(self, earlier: Totals) -> Totals:
+        """What has been added since; what waits in memory is as it is now."""
+        counts = {name: getattr(self, name) - getattr(earlier, name) for name in _BOOKED}
+        return Totals(**{**counts, "in_memory": self.in_memory})
+
+
+def books(reader: Reader) -> list[dict[str, Any]]:
+    """The account of every kind of which there were lines."""
+    return reader.query(f"SELECT kind, {', '.join(_BOOKED)} FROM collectors WHERE lines > 0 ORDER BY kind")  # noqa: S608 - our names
+
+
+def totals(reader: Reader) -> Totals:
+    """All accounts together."""
+    accounts = books(reader)
+    return Totals(**{name: sum(int(account[name] or 0) for account in accounts) for name in _BOOKED})
+
+
+def refusals(reader: Reader, limit: int = 10) -> list[dict[str, Any]]:
+    """Why lines were refused, the most frequent reasons first, among the refused lines that are kept."""
+    return reader.query(
+        "SELECT kind, reason, count(*) AS lines, max(timestamp) AS last_timestamp FROM rejected_events"
+        " GROUP BY kind, reason ORDER BY lines DESC, kind, reason LIMIT ?",
+        (limit,),
+    )
+
+
+def collectors(reader: Reader, since_ns: int) -> list[dict[str, Any]]:
+    """The last report of each collector that has reported since then."""
+    table = kind_of(CollectorReport).table
+    relation, params = reader.relation(table, since_ns)
+    last: dict[Any, dict[str, Any]] = {}
+    for report in reader.query(f"SELECT * FROM {relation} ORDER BY timestamp", params):  # noqa: S608 - made by the store
+        last[report["name"]] = report
+    return [last[name] for name in sorted(last, key=str)]
+
+
+def rows_by_table(reader: Reader) -> list[dict[str, Any]]:
+    """Every table of events that has rows: how many, the first and the last."""
+    found = []
+    for table in tables():
+        bounds = reader.bounds(table)
+        if bounds is not None:
+            first, last = map(moment, bounds)
+            found.append({"table": table, "rows": reader.count(table), "first": first, "last": last})
+    return found
+
+
+def moment(timestamp_ns: int) -> str:
+    """A time for a person: local, to the second, with its zone."""
+    return datetime.fromtimestamp(timestamp_ns // 1_000_000_000, tz=UTC).astimezone().isoformat(" ", "seconds")
+
+
+def size_bytes(url: str) -> int | None:
+    """Bytes on disk, what is not yet checkpointed included; None where the store is not a file here."""
+    if "://" in url:
+        return None
+    files = [Path(url), Path(f"{url}-wal")]
+    return sum(path.stat().st_size for path in files if path.exists())
+
+
+def human_bytes(size: int | None) -> str:
+    """A size for a person."""
+    if size is None:
+        return "-"
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"

@@ -1,0 +1,188 @@
+"""`kernelsight start` on the machine itself: everything is stored, nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from processes import PATIENCE_S, alive, ask, child, children, kernelsight, rows, running, until
+
+pytestmark = pytest.mark.slow
+
+# What every Linux has; further tables depend on the kernel's configuration.
+ALWAYS = (
+    "memory_metrics",
+    "vm_activity",
+    "load_metrics",
+    "cpu_stats",
+    "network_interface_stats",
+    "tcp_stats",
+    "tcp_retransmit_stats",
+    "process_stats",
+    "filesystem_stats",
+)
+WHERE_THERE_IS = {
+    "pressure_stall": "/proc/pressure/cpu",
+    "block_stats": "/sys/block/*",
+    "cgroup_stats": "/sys/fs/cgroup/*",
+}
+
+
+def tables_here():
+    return [*ALWAYS, *(table for table, path in WHERE_THERE_IS.items() if any(Path("/").glob(path[1:])))]
+
+
+@pytest.fixture
+def database(tmp_path):
+    return tmp_path / "data" / "kernelsight.db"
+
+
+def start(database, *options):
+    return running("start", "--no-agent", "--db-path", database, *options)
+
+
+def wait_for_rows(database, table="load_metrics", more_than=0):
+    return until(lambda: rows(database, table) > more_than, f"rows in {table}")
+
+
+def assert_everything_is_stored(database):
+    """What the collectors say they wrote is what the books say was read, and what the tables hold."""
+    lines, stored, lost = ask(
+        database, "SELECT sum(lines), sum(stored), sum(rejected + dropped + in_memory) FROM collectors"
+    )[0]
+    assert (lines, lost) == (stored, 0)
+    written = ask(
+        database, "SELECT sum(events) FROM (SELECT max(events) AS events FROM collector_reports GROUP BY name)"
+    )
+    reports = rows(database, "collector_reports")
+    assert written[0][0] + reports == stored
+
+
+def test_a_run_leaves_every_second_in_every_table(database):
+    with start(database, "--duration", "5") as process:
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    for table in tables_here():
+        moments = ask(database, f"SELECT count(DISTINCT timestamp) FROM {table}")[0][0]
+        assert moments == 5, f"{table} has {moments} moments; {err}"
+    assert_everything_is_stored(database)
+    assert "nothing rejected or dropped" in out
+    stored = ask(database, "SELECT sum(stored) FROM collectors")[0][0]
+    assert f"{stored:,} events stored" in out
+    assert "next:" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_everything_and_stores_everything(database, number):
+    with start(database) as process:
+        wait_for_rows(database)
+        parts = until(lambda: children(process.pid), "the parts")
+        process.send_signal(number)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    assert not any(map(alive, parts))
+    assert_everything_is_stored(database)
+
+
+def test_nothing_survives_the_supervisor(database):
+    with start(database) as process:
+        wait_for_rows(database)
+        parts = until(lambda: children(process.pid), "the parts")
+        assert len(parts) == 2
+        process.kill()
+        until(lambda: not any(map(alive, parts)), "the end of the parts")
+    assert_everything_is_stored(database)
+
+
+def test_a_collector_process_that_dies_is_started_again(database):
+    with start(database) as process:
+        wait_for_rows(database)
+        first = until(lambda: child(process.pid, "collect"), "the collectors")
+        wait_for_rows(database, more_than=6)  # a part that dies sooner never came up, and is not started again
+        os.kill(first, signal.SIGKILL)
+        second = until(lambda: child(process.pid, "collect"), "the new collectors")
+        assert second != first
+        wait_for_rows(database, more_than=rows(database, "load_metrics"))
+        process.terminate()
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    assert "collect was ended by SIGKILL; starting it again" in err
+    assert ask(database, "SELECT count(*) FROM rejected_events")[0][0] == 0
+
+
+def test_a_daemon_that_dies_is_started_again_and_goes_on_reading(database):
+    with start(database) as process:
+        wait_for_rows(database)
+        os.kill(until(lambda: child(process.pid, "ingest"), "the daemon"), signal.SIGKILL)
+        wait_for_rows(database, more_than=rows(database, "load_metrics"))
+        process.terminate()
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    assert "ingest was ended by SIGKILL; starting it again" in err
+    assert ask(database, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_second_start_is_refused_with_the_pid_of_the_first(database):
+    with start(database) as first:
+        wait_for_rows(database)
+        daemon = child(first.pid, "ingest")
+        second = kernelsight("start", "--db-path", database)
+        assert second.returncode == 1
+        assert f"process {daemon} is writing to it" in second.stderr
+        assert "Traceback" not in second.stderr
+        # The first has not noticed.
+        wait_for_rows(database, more_than=rows(database, "load_metrics"))
+
+
+def test_a_database_that_cannot_be_made_is_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    refused = kernelsight("start", "--db-path", tmp_path / "file" / "kernelsight.db")
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert str(tmp_path / "file") in refused.stderr
+
+
+def test_without_an_agent_it_says_so_once_unless_told(database):
+    with running("start", "--db-path", database, "--agent-interval", "30", "--duration", "1") as process:
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    assert (out + err).count("agent: this version has none") == 1
+
+
+def test_a_person_on_a_terminal_sees_what_happens(database):
+    ours, theirs = pty.openpty()
+    with running(
+        "start", "--db-path", database, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        seen = read_until(ours, r"load\s+procfs\s+running\s+\d")
+        assert "events/s" in seen
+        assert "Ctrl-C stops" in seen
+        assert "agent: this version has none" in seen
+        process.send_signal(signal.SIGINT)
+        seen = read_until(ours, r"next:  ")
+        assert process.wait(timeout=PATIENCE_S) == 0
+    assert "events stored" in seen
+    assert_everything_is_stored(database)
+
+
+def read_until(terminal, pattern):
+    """What a terminal shows, until it shows this, without what only moves the cursor or colours."""
+    text = ""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.5)[0]:
+            try:
+                text += os.read(terminal, 65536).decode(errors="replace")
+            except OSError:  # the other side is closed
+                break
+        plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+        if re.search(pattern, plain):
+            return plain
+    raise AssertionError(f"{pattern} was not shown, but {text[-3000:]}")
