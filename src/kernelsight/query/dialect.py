@@ -1,0 +1,60 @@
+"""Where the SQL of the stores differs. Everything else in this package is written in what they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kernelsight.errors import StoreError
+from kernelsight.stores.base import Reader, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """A piece of SQL and the values of its ``?``, in order.
+
+    The text is made of names from the events' declarations only; whatever a person gives is a value.
+    """
+
+    text: str
+    params: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The expressions that each store writes in its own way."""
+
+    name: Literal["sqlite", "clickhouse"]
+
+    def int_div(self, dividend: str, divisor: str) -> str:
+        """Whole part of a quotient of two integers."""
+        return f"({dividend}) / ({divisor})" if self.name == "sqlite" else f"intDiv({dividend}, {divisor})"
+
+    def lag(self, column: str, partition: str) -> str:
+        """The column's value in the row before this one, by time; NULL (or 0) in the first."""
+        over = f"PARTITION BY {partition} ORDER BY timestamp" if partition else "ORDER BY timestamp"
+        if self.name == "sqlite":
+            return f"LAG({column}) OVER ({over})"
+        return f"lagInFrame({column}) OVER ({over} ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)"
+
+    def extreme(self, function: Literal["min", "max"], column: str) -> str:
+        """The columns ``value`` and ``timestamp`` of the row that has the least or greatest value of a group."""
+        if self.name == "sqlite":  # a bare column beside min() or max() comes from that row
+            return f"{function}({column}) AS value, timestamp"
+        pick = "argMin" if function == "min" else "argMax"
+        return f"{function}({column}) AS value, {pick}(timestamp, {column}) AS timestamp"
+
+
+_DIALECTS: dict[str, Dialect] = {"sqlite": Dialect("sqlite"), "clickhouse": Dialect("clickhouse")}
+
+
+def dialect_of(reader: Reader) -> Dialect:
+    """The dialect that a reader understands."""
+    if reader.dialect not in _DIALECTS:
+        raise StoreError(f"the query API does not speak {reader.dialect!r}")
+    return _DIALECTS[reader.dialect]
+
+
+def run(reader: Reader, sql: Sql) -> list[dict[str, Value]]:
+    """Run a finished piece of SQL."""
+    return reader.query(sql.text, sql.params)

@@ -1,0 +1,106 @@
+"""Conditions on columns: from Python values or from text, to SQL with parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from kernelsight.errors import UsageError
+from kernelsight.events.declare import INT64_MAX, INT64_MIN, Column, Kind
+from kernelsight.query.dialect import Sql
+from kernelsight.query.source import column_named
+from kernelsight.query.times import parse_duration
+from kernelsight.stores.base import Value
+
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "like"]
+Wanted = Value | Sequence[Value]
+
+_TEXT = re.compile(r"\s*(\w+)\s*(<=|>=|!=|=|<|>|\blike\b)\s*(.*?)\s*", re.IGNORECASE | re.DOTALL)
+_TRUTH = {"true": 1, "yes": 1, "1": 1, "false": 0, "no": 0, "0": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison, such as ``Condition("latency_ns", ">=", 10_000_000)``.
+
+    ``=`` with None asks for NULL, with a list for any of its members; ``like`` takes SQL's ``%`` and ``_``.
+    """
+
+    column: str
+    operator: Operator
+    value: Wanted
+
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """Read ``latency_ns>=10ms``, ``comm=postgres``, ``comm like kworker%``; the column's type decides on the value.
+
+        Raises:
+            UsageError: it is not a comparison.
+        """
+        match = _TEXT.fullmatch(text)
+        operators = {str(name): name for name in get_args(Operator)}
+        if match is None:
+            raise UsageError(f"{text!r} is not a condition; write for example latency_ns>=10ms or comm=postgres")
+        return cls(match[1], operators[match[2].lower()], match[3])
+
+
+Where = Mapping[str, Wanted] | Iterable[Condition | str]
+
+
+def conditions(where: Where) -> list[Condition]:
+    """All forms of ``where``: a mapping of columns to values, conditions, or text."""
+    if isinstance(where, Mapping):
+        return [Condition(column, "=", value) for column, value in where.items()]
+    if isinstance(where, str):
+        where = (where,)
+    return [Condition.parse(entry) if isinstance(entry, str) else entry for entry in where]
+
+
+def where_sql(kind: Kind, wanted: Iterable[Condition]) -> Sql:
+    """Conditions joined by AND, ``1 = 1`` where there are none.
+
+    Raises:
+        UsageError: no such column, or a value that the column cannot have.
+    """
+    parts = [_comparison(column_named(kind, one.column), one) for one in wanted]
+    text = " AND ".join(part.text for part in parts) or "1 = 1"
+    return Sql(text, tuple(value for part in parts for value in part.params))
+
+
+def _comparison(column: Column, one: Condition) -> Sql:
+    if isinstance(one.value, Sequence) and not isinstance(one.value, (str, bytes)):
+        if one.operator != "=" or not one.value:
+            raise UsageError(f"{column.name}: a list of values goes with = and is not empty")
+        values = tuple(_stored(column, value) for value in one.value)
+        return Sql(f"{column.name} IN ({', '.join('?' * len(values))})", values)
+    if one.value is None:
+        if one.operator not in {"=", "!="}:
+            raise UsageError(f"{column.name}: NULL can only be equal or unequal")
+        return Sql(f"{column.name} IS {'NOT ' if one.operator == '!=' else ''}NULL")
+    if one.operator == "like":
+        return Sql(f"{column.name} LIKE ?", (str(one.value),))
+    return Sql(f"{column.name} {one.operator} ?", (_stored(column, one.value),))
+
+
+def _stored(column: Column, value: Value) -> Value:
+    """A value as the store holds it: of the column's type, unsigned 64-bit integers wrapped."""
+    if isinstance(value, str) and column.type != "TEXT":
+        value = _number(column, value)
+    if isinstance(value, int) and column.unsigned64 and INT64_MAX < value < 2**64:
+        value -= 2**64
+    if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
+        raise UsageError(f"{column.name}: {value} does not fit 64 bits")
+    return value
+
+
+def _number(column: Column, text: str) -> int | float:
+    try:
+        if column.type == "BOOLEAN":
+            return _TRUTH[text.lower()]
+        if column.type == "INTEGER":
+            return parse_duration(text) if column.unit == "ns" and text[-1:].isalpha() else int(text, 0)
+        return float(text)
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{column.name} is {column.type.lower()}; {text!r} is not") from error

@@ -1,0 +1,172 @@
+"""From stored columns to values that mean something: levels as they are, counters as rates.
+
+The rate of a counter is its increase since the sample before, of the same entity, divided by the
+time between the two. There is none (NULL)
+
+* at an entity's first sample,
+* where the counter is lower than before: it was reset (a reboot, a driver reloaded, a device put in again),
+* where the entity was away: the time since its last sample is longer than :data:`PATIENCE` of its usual
+  intervals; what happened meanwhile is not known to be one count.
+
+A process that has been away is the same process (its start time is part of who it is), so for it only
+the first two hold.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.errors import UsageError
+from kernelsight.events.declare import INT64_MAX, Column, Counter, Delta, Kind
+from kernelsight.query.dialect import Sql, dialect_of, run
+from kernelsight.query.filters import Condition, where_sql
+from kernelsight.query.source import column_named
+from kernelsight.query.times import TimeRange
+from kernelsight.stores.base import Reader
+
+PATIENCE = 5
+"""An entity that has not been seen for more than this many intervals has been away."""
+
+_SAMPLE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which points: metrics of one kind, in a range, of the rows that meet all conditions."""
+
+    kind: Kind
+    metrics: tuple[str, ...]
+    when: TimeRange
+    conditions: tuple[Condition, ...] = ()
+    raw: bool = False
+    """Counters as they are stored instead of as rates."""
+    keep: tuple[str, ...] = ()
+    """Columns wanted beside the entity's."""
+
+    @property
+    def counters(self) -> tuple[str, ...]:
+        """The metrics that become rates."""
+        return () if self.raw else tuple(name for name in self.metrics if is_counter(self.kind.by_name[name]))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The entity's columns and those kept beside them."""
+        return tuple(dict.fromkeys((*self.kind.entity, *self.keep)))
+
+
+def is_counter(column: Column) -> bool:
+    """Whether people want a column's rate rather than its value."""
+    return isinstance(column.semantics, Counter)
+
+
+def is_level(column: Column) -> bool:
+    """Whether a column's values at different moments do not add up, as counters' increases and interval sums do."""
+    return not isinstance(column.semantics, (Counter, Delta))
+
+
+def metric_named(kind: Kind, name: str) -> Column:
+    """A column that holds numbers.
+
+    Raises:
+        UsageError: there is no such column, or it names things.
+    """
+    column = column_named(kind, name)
+    if column.type not in {"INTEGER", "REAL"} or name == "timestamp":
+        raise UsageError(f"{kind.table}.{name} is not a number to calculate with")
+    return column
+
+
+def unit_of(selection: Selection, metric: str) -> str:
+    """The unit of a metric's points."""
+    unit = selection.kind.by_name[metric].unit
+    return f"{unit}/s" if metric in selection.counters else unit
+
+
+def points_sql(reader: Reader, selection: Selection, gap_ns: int | None = None) -> Sql:
+    """SELECT the points: ``timestamp``, the labels, and each metric under its own name.
+
+    A counter ``c`` comes with ``c__increase`` and ``c__ns``, the time in which it grew by that; both are
+    NULL where there is no rate.
+    """
+    if not selection.counters:
+        return _levels(reader, selection)
+    when, kind = selection.when, selection.kind
+    gap_ns = longest_gap_ns(reader, selection) if gap_ns is None else gap_ns
+    entity_tests = [one for one in selection.conditions if one.column in kind.entity]
+    other_tests = [one for one in selection.conditions if one.column not in kind.entity]
+    lookback = when.start_ns - min(when.start_ns, gap_ns if gap_ns < INT64_MAX else _usual_gap_ns(kind))
+    columns = _columns(selection, other_tests)
+    relation, params = reader.relation(kind.table, lookback, when.end_ns, columns)
+    inside, outside = where_sql(kind, entity_tests), where_sql(kind, other_tests)
+    dialect, entity = dialect_of(reader), ", ".join(kind.entity)
+    before = ", ".join(f"{dialect.lag(name, entity)} AS {name}__before" for name in selection.counters)
+    inner = (
+        f"SELECT {', '.join(columns)}, {before}, timestamp - {dialect.lag('timestamp', entity)} AS elapsed"
+        f" FROM {relation} AS samples WHERE {inside.text}"
+    )
+    chosen = [*_head(selection), *(part for name in selection.metrics for part in _value(selection, name))]
+    text = f"SELECT {', '.join(chosen)} FROM ({inner}) AS pairs WHERE timestamp >= ? AND {outside.text}"
+    gaps = (gap_ns,) * (3 * len(selection.counters))
+    return Sql(text, (*gaps, *params, *inside.params, when.start_ns, *outside.params))
+
+
+def longest_gap_ns(reader: Reader, selection: Selection) -> int:
+    """How long an entity may be away and still be the same: :data:`PATIENCE` of its usual intervals.
+
+    The usual interval is the median one among the first samples of the range, at least the declared one.
+    """
+    kind = selection.kind
+    if "start_ticks" in kind.entity:
+        return INT64_MAX
+    entity_tests = [one for one in selection.conditions if one.column in kind.entity]
+    test = where_sql(kind, entity_tests)
+    columns = ["timestamp", *kind.entity]
+    relation, params = reader.relation(kind.table, selection.when.start_ns, selection.when.end_ns, columns)
+    text = (
+        f"SELECT {', '.join(columns)} FROM {relation} AS samples WHERE {test.text} ORDER BY timestamp LIMIT {_SAMPLE}"
+    )
+    last: dict[tuple[object, ...], int] = {}
+    intervals: list[int] = []
+    for timestamp, *entity in (tuple(row.values()) for row in run(reader, Sql(text, (*params, *test.params)))):
+        assert isinstance(timestamp, int)
+        if tuple(entity) in last:
+            intervals.append(timestamp - last[tuple(entity)])
+        last[tuple(entity)] = timestamp
+    return max(_usual_gap_ns(kind), int(PATIENCE * statistics.median(intervals)) if intervals else 0)
+
+
+def _usual_gap_ns(kind: Kind) -> int:
+    return int(PATIENCE * (kind.interval_s or 1.0) * 1e9)
+
+
+def _levels(reader: Reader, selection: Selection) -> Sql:
+    test = where_sql(selection.kind, selection.conditions)
+    columns = _columns(selection, selection.conditions)
+    when = selection.when
+    relation, params = reader.relation(selection.kind.table, when.start_ns, when.end_ns, columns)
+    chosen = ", ".join([*_head(selection), *selection.metrics])
+    return Sql(f"SELECT {chosen} FROM {relation} AS samples WHERE {test.text}", (*params, *test.params))
+
+
+def _columns(selection: Selection, tests: Iterable[Condition]) -> Sequence[str]:
+    names = ("timestamp", *selection.labels, *selection.metrics, *(one.column for one in tests))
+    return list(dict.fromkeys(names))
+
+
+def _head(selection: Selection) -> list[str]:
+    return list(dict.fromkeys(["timestamp", *selection.labels]))
+
+
+def _value(selection: Selection, name: str) -> list[str]:
+    if name not in selection.counters:
+        return [name]
+    # qualified, because ClickHouse would take a bare name for the alias that is being defined
+    valid = f"CASE WHEN elapsed > 0 AND elapsed <= ? AND pairs.{name} >= {name}__before THEN"
+    growth = f"pairs.{name} - {name}__before"
+    return [
+        f"{valid} ({growth}) * 1e9 / elapsed END AS {name}",
+        f"{valid} {growth} END AS {name}__increase",
+        f"{valid} elapsed END AS {name}__ns",
+    ]

@@ -1,0 +1,111 @@
+"""Rows of one table by time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kernelsight.errors import UsageError
+from kernelsight.events.declare import INT64_MAX, Kind
+from kernelsight.query.dialect import Sql, run
+from kernelsight.query.filters import Where, conditions, where_sql
+from kernelsight.query.source import Source, column_named, kind_named, opened
+from kernelsight.query.times import Time, TimeRange, format_time, time_range
+from kernelsight.stores.base import Reader, Value
+
+Row = dict[str, Value]
+
+
+def rows(  # noqa: PLR0913 - a question has as many parts, all but the first three by keyword
+    source: Source,
+    table: str,
+    start: Time,
+    end: Time = "now",
+    *,
+    where: Where = (),
+    columns: Iterable[str] | None = None,
+    order_by: str = "timestamp",
+    descending: bool = False,
+    limit: int | None = None,
+) -> list[Row]:
+    """Rows of a table within a time range, both ends included.
+
+    Args:
+        source: the store.
+        table: name of a table (`syscall_events`) or kind (`syscall`).
+        start: first moment.
+        end: last moment.
+        where: conditions that all must hold.
+        columns: those wanted besides ``timestamp`` and ``time``; all by default, the row's ``id`` then too.
+        order_by: a column; NULLs come last.
+        descending: greatest first.
+        limit: at most so many rows.
+
+    Returns:
+        one dict a row: ``timestamp`` (ns), ``time`` (UTC), and the columns; flags are bool, unsigned
+        64-bit columns (addresses, cgroup ids) not negative.
+
+    Raises:
+        UsageError: no such table, column or time.
+        StoreError: the store cannot be read.
+    """
+    kind = kind_named(table)
+    when = time_range(start, end)
+    with opened(source) as reader:
+        return rows_of(
+            reader, kind, when, where=where, columns=columns, order_by=order_by, descending=descending, limit=limit
+        )
+
+
+def rows_of(  # noqa: PLR0913 - as above
+    reader: Reader,
+    kind: Kind,
+    when: TimeRange,
+    *,
+    where: Where = (),
+    columns: Iterable[str] | None = None,
+    order_by: str = "timestamp",
+    descending: bool = False,
+    limit: int | None = None,
+) -> list[Row]:
+    """As :func:`rows`, for callers that have a reader, a kind and a range already."""
+    wanted = None if columns is None else _wanted(kind, columns)
+    order = column_named(kind, order_by).name
+    if limit is not None and not 0 <= limit <= INT64_MAX:
+        raise UsageError(f"limit {limit}: give a number of rows, 0 or more")
+    test = conditions(where)
+    needed = None if wanted is None else [*{*wanted, order, *(one.column for one in test)}]
+    relation, params = reader.relation(kind.table, when.start_ns, when.end_ns, needed)
+    condition = where_sql(kind, test)
+    text = f"SELECT {'*' if wanted is None else ', '.join(wanted)} FROM {relation} WHERE {condition.text}"
+    nulls_last = "" if order == "timestamp" else " NULLS LAST"
+    text += f" ORDER BY {order}{' DESC' if descending else nulls_last}"
+    params = (*params, *condition.params)
+    if limit is not None:
+        text, params = f"{text} LIMIT ?", (*params, limit)
+    return [decoded(kind, row) for row in run(reader, Sql(text, params))]
+
+
+def decoded(kind: Kind, row: Row) -> Row:
+    """A row as it is handed out: ``time`` beside ``timestamp``, flags as bool, unsigned columns unwrapped."""
+    for name, value in row.items():
+        column = kind.by_name.get(name)
+        if column is None or not isinstance(value, int):
+            continue
+        if column.type == "BOOLEAN":
+            row[name] = bool(value)
+        elif column.unsigned64 and value < 0:
+            row[name] = value + 2**64
+    return with_time(row)
+
+
+def with_time(row: Row) -> Row:
+    """The row with ``timestamp`` and ``time`` first."""
+    timestamp = row.get("timestamp")
+    if not isinstance(timestamp, int):
+        return row
+    return {"timestamp": timestamp, "time": format_time(timestamp), **row}
+
+
+def _wanted(kind: Kind, columns: Iterable[str]) -> list[str]:
+    names = [column_named(kind, name).name for name in columns]
+    return list(dict.fromkeys(["timestamp", *names]))

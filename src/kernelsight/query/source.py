@@ -1,0 +1,82 @@
+"""What may be asked: a reader, a path or URL, or anything that can give a reader."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
+
+from kernelsight.errors import UsageError
+from kernelsight.events.declare import Column, Kind
+from kernelsight.events.wire import kinds, tables
+from kernelsight.query.times import TimeRange
+from kernelsight.stores.base import Reader, open_reader
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """Something that is not a reader but has one; the reader stays its own."""
+
+    def reader(self) -> Reader:
+        """A reader that sees what this object sees."""
+
+
+Source = Reader | Readable | str | os.PathLike[str]
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[Reader]:
+    """Give the reader of a source; one that is opened here, from a path or URL, is closed here.
+
+    Raises:
+        StoreError: it cannot be opened.
+    """
+    if isinstance(source, Reader):
+        yield source
+    elif isinstance(source, Readable):
+        yield source.reader()
+    else:
+        reader = open_reader(os.fspath(source))
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+
+def kind_named(table: str) -> Kind:
+    """The kind of a table, found by the table's name or by the kind's.
+
+    Raises:
+        UsageError: there is none; the message names the nearest.
+    """
+    kind = tables().get(table) or kinds().get(table)
+    if kind is None:
+        raise UsageError(f"no table is called {table!r}{_nearest(table, [*tables(), *kinds()])}")
+    return kind
+
+
+def column_named(kind: Kind, name: str) -> Column:
+    """A column of a kind.
+
+    Raises:
+        UsageError: there is none; the message names the nearest.
+    """
+    column = kind.by_name.get(name)
+    if column is None:
+        raise UsageError(f"{kind.table} has no column {name!r}{_nearest(name, kind.column_names)}")
+    return column
+
+
+def clipped(reader: Reader, table: str, when: TimeRange) -> TimeRange | None:
+    """The part of a range in which the table has rows; None where it has none."""
+    bounds = reader.bounds(table)
+    if bounds is None or bounds[1] < when.start_ns or bounds[0] > when.end_ns:
+        return None
+    return TimeRange(max(when.start_ns, bounds[0]), min(when.end_ns, bounds[1]))
+
+
+def _nearest(wrong: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(wrong, list(names), n=3)
+    return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(sorted(names))}"

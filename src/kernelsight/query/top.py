@@ -1,0 +1,81 @@
+"""The most of something: the greatest rows, or the greatest groups of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from kernelsight.errors import UsageError
+from kernelsight.query.dialect import Sql, run
+from kernelsight.query.filters import Condition, Where, conditions
+from kernelsight.query.points import Selection, is_level, metric_named, points_sql
+from kernelsight.query.rows import Row, decoded, rows_of
+from kernelsight.query.source import Source, clipped, column_named, kind_named, opened
+from kernelsight.query.times import Time, time_range
+
+Function = Literal["max", "avg", "sum", "count"]
+FUNCTIONS: Sequence[Function] = ("max", "avg", "sum", "count")
+
+
+def top(  # noqa: PLR0913 - a question has as many parts, all but the first four by keyword
+    source: Source,
+    table: str,
+    metric: str,
+    start: Time,
+    end: Time = "now",
+    *,
+    by: Iterable[str] | str = (),
+    n: int = 10,
+    function: Function | None = None,
+    where: Where = (),
+) -> list[Row]:
+    """The ``n`` rows, or groups of rows, with the most of a metric.
+
+    Args:
+        source: the store.
+        table: name of a table or kind.
+        metric: one of its numeric columns.
+        start: first moment.
+        end: last moment.
+        by: columns of a group, such as ``("pid", "comm")``; none asks for rows.
+        n: how many.
+        function: what orders the groups: ``max``, ``avg``, ``sum`` or ``count``. By default ``sum`` for
+            counters (their increases) and per-interval sums, ``max`` for levels.
+        where: conditions on rows.
+
+    Returns:
+        without ``by`` whole rows, greatest first; with it one dict a group: its columns, ``value`` (by
+        which they are ordered), ``count``, ``sum``, ``avg``, ``max``. For a counter ``sum`` is its increase,
+        ``avg`` and ``max`` are rates a second, and ``count`` is the number of rates.
+    """
+    kind = kind_named(table)
+    metric_named(kind, metric)
+    groups = tuple(column_named(kind, name).name for name in ([by] if isinstance(by, str) else by))
+    when = time_range(start, end)
+    if n < 0:
+        raise UsageError(f"the top {n}? give 0 or more")
+    with opened(source) as reader:
+        if not groups:
+            known = (*conditions(where), Condition(metric, "!=", None))
+            return rows_of(reader, kind, when, where=known, order_by=metric, descending=True, limit=n)
+        chosen = function or ("max" if is_level(kind.by_name[metric]) else "sum")
+        if chosen not in FUNCTIONS:
+            raise UsageError(f"no function {chosen!r}; there are {', '.join(FUNCTIONS)}")
+        part = clipped(reader, kind.table, when)
+        if part is None:
+            return []
+        selection = Selection(kind, (metric,), part, tuple(conditions(where)), keep=groups)
+        points = points_sql(reader, selection)
+        summed = f"{metric}__increase" if selection.counters else metric
+        head = ", ".join(groups)
+        text = (
+            f"SELECT {head}, COUNT({metric}) AS count, SUM({summed}) AS sum, AVG({metric}) AS avg, MAX({metric}) AS max"
+            f" FROM ({points.text}) AS points WHERE {metric} IS NOT NULL GROUP BY {head}"
+            f" ORDER BY {chosen} DESC, {head} LIMIT ?"
+        )
+        found = run(reader, Sql(text, (*points.params, n)))
+    return [_with_value(decoded(kind, row), groups, chosen) for row in found]
+
+
+def _with_value(row: Row, groups: Sequence[str], function: Function) -> Row:
+    return {name: row[name] for name in groups} | {"value": row[function]} | row
