@@ -8,6 +8,7 @@ what stands before them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from kernelsight.events.declare import Column, Kind, StorageType
 
@@ -57,9 +58,11 @@ def create_index(table: str, number: int, columns: Sequence[str]) -> str:
     return f"CREATE INDEX IF NOT EXISTS {name} ON {quote(segment_name(table, number))} ({quoted(columns)})"
 
 
-def insert_row(kind: Kind, number: int, *, with_id: bool) -> str:
-    """``INSERT`` of one row: the columns of the struct as parameters, after the id or with the stamp as id."""
-    names = ("id", *kind.column_names)
-    first = 1 if with_id else 0
-    values = ", ".join(f"?{max(1, first + position)}" for position in range(len(names)))
-    return f"INSERT INTO {quote(segment_name(kind.table, number))} ({quoted(names)}) VALUES ({values})"
+@lru_cache(maxsize=512)
+def insert_rows(segment: str, columns: tuple[str, ...], rows: int, *, with_id: bool) -> str:
+    """``INSERT`` of some rows at once: each row's values as parameters, after its id or with its stamp as the id."""
+    names = ("id", *columns)
+    width = len(names) if with_id else len(columns)
+    places = range(1, width + 1) if with_id else (1, *range(1, width + 1))
+    values = ", ".join("(" + ", ".join(f"?{row * width + place}" for place in places) + ")" for row in range(rows))
+    return f"INSERT INTO {quote(segment)} ({quoted(names)}) VALUES {values}"

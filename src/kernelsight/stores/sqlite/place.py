@@ -38,6 +38,8 @@ def place(rows: Sequence[Row], last_id: int, latest: int) -> Placed:
         TypeError: a stamp is not a number.
     """
     stamps: list[int] = list(map(_STAMP, rows))
+    if set(map(type, stamps)) != {int}:
+        raise TypeError("a timestamp is not an integer")
     first, last = stamps[0], stamps[-1]
     if first > last_id and last <= latest and all(map(lt, stamps, islice(stamps, 1, None))):
         return Placed(rows, False, last, first, last, 0, 0)

@@ -7,35 +7,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import apsw
-
 from kernelsight.errors import StoreError
-from kernelsight.events.declare import Event, Kind, kind_of
+from kernelsight.events.declare import Event, Kind
 from kernelsight.events.wire import kinds as all_kinds
-from kernelsight.stores import ddl
 from kernelsight.stores.base import Batch, RefusedRow, Rejected, Row
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, keep_rejected, settle_crash
 from kernelsight.stores.sqlite.connect import connect_writer, translated
+from kernelsight.stores.sqlite.insert import ROW_ERRORS, insert
 from kernelsight.stores.sqlite.layout import SEGMENT_ROWS, Layout
 from kernelsight.stores.sqlite.lock import WriterLock
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, Migration
-from kernelsight.stores.sqlite.place import place
 from kernelsight.stores.sqlite.schema import prepare
-from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS, Segment
+from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS
 from kernelsight.stores.sqlite.upkeep import Upkeep
-
-# What SQLite or the binding raises because of one row's values; anything else is the whole batch's trouble.
-_ROW_ERRORS = (
-    apsw.ConstraintError,
-    apsw.MismatchError,
-    apsw.TooBigError,
-    apsw.BindingsError,
-    OverflowError,
-    TypeError,
-    UnicodeError,
-    IndexError,
-)
 
 
 class SqliteWriter:
@@ -59,19 +44,18 @@ class SqliteWriter:
         """
         self._path = path
         self._lock = WriterLock(path)
-        kinds = all_kinds() if kinds is None else kinds
+        self._kinds = all_kinds() if kinds is None else kinds
         try:
             self._connection = connect_writer(path)
             with translated(path):
-                prepare(self._connection, path, kinds, MIGRATIONS if migrations is None else migrations)
+                prepare(self._connection, path, self._kinds, MIGRATIONS if migrations is None else migrations)
                 settle_crash(self._connection)
                 self._books = Books(self._connection)
-                self._layout = Layout(self._connection, kinds, segment_rows)
+                self._layout = Layout(self._connection, self._kinds, segment_rows)
         except BaseException:
             self._lock.release()
             raise
         self._upkeep = Upkeep(self._layout)
-        self._statements: dict[tuple[str, int, bool], str] = {}
         self._closed = False
 
     def write(self, batch: Batch) -> Sequence[RefusedRow]:
@@ -96,36 +80,25 @@ class SqliteWriter:
         return refused
 
     def _insert(self, struct: type[Event], rows: list[Row], now: int) -> list[RefusedRow]:
-        kind = kind_of(struct)
+        kind = self._kinds[_name(struct)]
         hot = self._layout.hot(kind.table)
         latest = now + FUTURE_TOLERANCE_NS
         refused: list[RefusedRow] = []
         self._connection.execute("SAVEPOINT rows_of_kind")
         try:
-            self._insert_together(kind, hot, rows, latest)
-        except _ROW_ERRORS:
+            self._layout.book(hot, len(rows), insert(self._connection, kind, hot, rows, latest))
+        except ROW_ERRORS:
             self._connection.execute("ROLLBACK TO rows_of_kind")
             for row in rows:
                 try:
-                    self._insert_together(kind, hot, [row], latest)
-                except _ROW_ERRORS as error:
+                    self._layout.book(hot, 1, insert(self._connection, kind, hot, [row], latest))
+                except ROW_ERRORS as error:
                     refused.append(RefusedRow(struct, row, f"{type(error).__name__}: {error}"))
         self._connection.execute("RELEASE rows_of_kind")
         segment_books.save(self._connection, [hot])
         if self._layout.is_due(hot, now):
             self._layout.roll(kind.table)
         return refused
-
-    def _insert_together(self, kind: Kind, hot: Segment, rows: list[Row], latest: int) -> None:
-        placed = place(rows, hot.next_id_floor - 1, latest)
-        self._connection.executemany(self._statement(kind, hot, with_id=placed.with_id), placed.rows)
-        self._layout.book(hot, len(rows), placed)
-
-    def _statement(self, kind: Kind, hot: Segment, *, with_id: bool) -> str:
-        key = (kind.table, hot.number, with_id)
-        if key not in self._statements:
-            self._statements[key] = ddl.insert_row(kind, hot.number, with_id=with_id)
-        return self._statements[key]
 
     def maintain(self, *, budget_s: float) -> None:
         """See :class:`kernelsight.stores.base.Writer`."""
@@ -148,13 +121,17 @@ class SqliteWriter:
             self._lock.release()
 
 
+def _name(struct: type[Event]) -> str:
+    return str(struct.__struct_config__.tag)
+
+
 def _per_kind(refused: Sequence[RefusedRow]) -> dict[str, int]:
-    return Counter(kind_of(row.struct).name for row in refused)
+    return Counter(_name(row.struct) for row in refused)
 
 
 def _as_rejected(row: RefusedRow, now: int) -> Rejected:
     raw = repr(row.row).encode(errors="backslashreplace")
-    return Rejected(now, kind_of(row.struct).name, row.reason, raw[:4096], len(raw))
+    return Rejected(now, _name(row.struct), row.reason, raw[:4096], len(raw))
 
 
 def open_writer(url: str) -> SqliteWriter:

@@ -1,0 +1,53 @@
+"""Rows into a segment, as fast as SQLite takes them."""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+
+import apsw
+
+from kernelsight.events.declare import Kind
+from kernelsight.stores.base import Row
+from kernelsight.stores.ddl import insert_rows
+from kernelsight.stores.sqlite.place import Placed, place
+from kernelsight.stores.sqlite.segments import Segment
+
+ROWS_A_STATEMENT = 16
+"""Rows bound at once: 1.25 times the rows/s of one at a time; more gain nothing."""
+
+# What SQLite or the binding raises because of one row's values; anything else is the whole batch's trouble.
+ROW_ERRORS = (
+    apsw.BindingsError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.TooBigError,
+    IndexError,
+    OverflowError,
+    TypeError,
+    UnicodeError,
+)
+
+
+def insert(connection: apsw.Connection, kind: Kind, hot: Segment, rows: list[Row], latest: int) -> Placed:
+    """Insert rows, all or (with an error) some of them; the caller has a savepoint.
+
+    Args:
+        connection: within a transaction.
+        kind: what the rows are.
+        hot: the segment that takes them; its books are left to the caller.
+        rows: at least one.
+        latest: see :func:`kernelsight.stores.sqlite.place.place`.
+
+    Raises:
+        ROW_ERRORS: a row cannot be stored.
+    """
+    if set(map(len, rows)) != {len(kind.columns)}:  # rows bound together would shift each other's values
+        raise TypeError(f"a row of {kind.table} has {len(kind.columns)} values")
+    placed = place(rows, hot.next_id_floor - 1, latest)
+    target = hot.name, kind.column_names
+    waiting = iter(placed.rows)
+    if groups := len(rows) // ROWS_A_STATEMENT:
+        together = (tuple(chain.from_iterable(islice(waiting, ROWS_A_STATEMENT))) for _ in range(groups))
+        connection.executemany(insert_rows(*target, ROWS_A_STATEMENT, with_id=placed.with_id), together)
+    connection.executemany(insert_rows(*target, 1, with_id=placed.with_id), waiting)
+    return placed
