@@ -1,6 +1,7 @@
 """Which kind of event a foreign line is: the fields decide, the word in ``type`` helps.
 
-1. Of the kinds that ``type`` can mean, one whose ``recognised_by`` the fields satisfy.
+1. Of the kinds that ``type`` can mean, one whose ``recognised_by`` the fields satisfy, or which knows
+   them all.
 2. Otherwise any kind whose ``recognised_by`` they satisfy: a word that the fields contradict is wrong.
 3. Otherwise, of the kinds that ``type`` can mean, the one that knows most of the fields;
    our own name for a kind before a name that others share.
@@ -11,7 +12,6 @@ undecided is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 from kernelsight.events import wire
@@ -45,24 +45,22 @@ def identify(word: str | None, names: frozenset[str]) -> Kind:
 @lru_cache(maxsize=512)
 def _verdict(word: str | None, names: frozenset[str]) -> Kind | str:
     called = kinds_called().get(word, ()) if word is not None else ()
-    for candidates in (called, wire.kinds().values()):
-        fits = {kind.name: _fit(kind, names) for kind in candidates}
-        recognised = [kind for kind in candidates if fits[kind.name][0]]
-        if recognised:
-            return _best(recognised, names)
-    knowing = [kind for kind in called if _fit(kind, names)[1]]
-    if not knowing:
+    fitting = [kind for kind in called if _fit(kind, names)[0] or _knows_all(kind, names)]
+    fitting = fitting or [kind for kind in wire.kinds().values() if _fit(kind, names)[0]]
+    fitting = fitting or [kind for kind in called if _fit(kind, names)[1]]
+    if not fitting:
         return "unknown kind: no field of what `type` says" if called else "unknown kind"
-    best = _best(knowing, names)
+    first, *others = sorted(fitting, key=lambda kind: _fit(kind, names), reverse=True)
+    rivals = [first, *(kind for kind in others if _fit(kind, names) == _fit(first, names))]
     # Labels alone leave it open (`pid` and `comm` of a `sched`); then our own word means our own kind.
-    return knowing[0] if isinstance(best, str) and knowing[0].name == word else best
+    named = [kind for kind in rivals if kind.name == word]
+    if len(rivals) > 1 and not named:
+        return "ambiguous kind: " + " or ".join(kind.name for kind in rivals)
+    return named[0] if named else first
 
 
-def _best(candidates: Iterable[Kind], names: frozenset[str]) -> Kind | str:
-    ranked = sorted(candidates, key=lambda kind: _fit(kind, names), reverse=True)
-    if len(ranked) > 1 and _fit(ranked[0], names) == _fit(ranked[1], names):
-        return "ambiguous kind: " + " or ".join(kind.name for kind in ranked[:2])
-    return ranked[0]
+def _knows_all(kind: Kind, names: frozenset[str]) -> bool:
+    return bool(names) and _fit(kind, names)[1] == len(names)
 
 
 def _fit(kind: Kind, names: frozenset[str]) -> tuple[int, int]:

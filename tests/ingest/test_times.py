@@ -1,0 +1,140 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernelsight.ingest.times import Clocks, Stamp, UnreadableTimeError, find_stamp, read_stamp
+
+NOW = 1_795_000_000_123_456_789
+DAY = 86_400 * 10**9
+
+
+def clocks(uptime: int, suspended: int = 0) -> Clocks:
+    return Clocks(now=NOW, boot=uptime, monotonic=uptime - suspended)
+
+
+MONTH_UP = clocks(30 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("written", "epoch_ns"),
+    [
+        (NOW, NOW),
+        (1_795_000_000_123_456, 1_795_000_000_123_456_000),
+        (1_795_000_000_123, 1_795_000_000_123_000_000),
+        (1_795_000_000, 1_795_000_000_000_000_000),
+        (1_795_000_000.123456, 1_795_000_000_123_456_000),
+        (1_795_000_000_123.5, 1_795_000_000_123_500_000),
+        ("1795000000", 1_795_000_000_000_000_000),
+        ("2026-11-18T11:06:40Z", int(datetime(2026, 11, 18, 11, 6, 40, tzinfo=UTC).timestamp()) * 10**9),
+        (
+            "2026-11-18 12:06:40.123456789+01:00",
+            int(datetime(2026, 11, 18, 11, 6, 40, tzinfo=UTC).timestamp()) * 10**9 + 123_456_789,
+        ),
+        (
+            "2026-11-18T11:06:40,5+0000",
+            int(datetime(2026, 11, 18, 11, 6, 40, tzinfo=UTC).timestamp()) * 10**9 + 500_000_000,
+        ),
+    ],
+)
+def test_every_unit_and_notation_since_the_epoch(written, epoch_ns):
+    assert read_stamp(written, clocks(5 * 10**9)) == Stamp(epoch_ns)
+
+
+def test_a_time_without_zone_is_local():
+    local = datetime(2026, 11, 18, 11, 6, 40)  # noqa: DTZ001 - a naive time is the subject
+    assert read_stamp("2026-11-18T11:06:40", MONTH_UP).epoch_ns == int(local.timestamp()) * 10**9
+
+
+def test_time_since_boot_becomes_time_since_the_epoch():
+    assert read_stamp(30 * DAY - 7, MONTH_UP) == Stamp(NOW - 7)
+
+
+@pytest.mark.parametrize(
+    "uptime", [5 * 10**9, 30 * 60 * 10**9, 20 * DAY], ids=["seconds", "milliseconds", "microseconds"]
+)
+def test_an_uptime_that_looks_like_an_epoch_is_what_lies_nearer_to_now(uptime):
+    assert read_stamp(uptime - 1000, clocks(uptime)) == Stamp(NOW - 1000)
+
+
+def test_an_epoch_that_looks_like_an_uptime_is_what_lies_nearer_to_now():
+    in_ms = NOW // 10**6
+    assert read_stamp(in_ms, MONTH_UP) == Stamp(in_ms * 10**6)
+
+
+def test_both_clocks_since_boot_are_understood_after_a_suspend():
+    slept = clocks(10**13, suspended=4 * 10**12)
+    assert read_stamp(10**13 - 3, slept) == Stamp(NOW - 3)
+    assert read_stamp(6 * 10**12 - 3, slept) == Stamp(NOW - 3)
+
+
+def test_fractional_seconds_since_boot():
+    assert read_stamp(3599.5, clocks(3600 * 10**9)) == Stamp(NOW - 500_000_000)
+
+
+def test_a_stamp_of_another_boot_takes_the_time_of_arrival_and_says_so():
+    assert read_stamp(5 * 10**13, clocks(10**13)) == Stamp(NOW, arrival=True)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        0,
+        -5,
+        True,
+        None,
+        [],
+        {},
+        "",
+        "noon",
+        "12:00:00",
+        "2026-13-45T99:99:99Z",
+        10**30,
+        "1e400",
+        1e300,
+        "9" * 100,
+        "nan",
+    ],
+)
+def test_what_is_no_time_is_refused(written):
+    with pytest.raises(UnreadableTimeError):
+        read_stamp(written, MONTH_UP)
+
+
+def test_the_name_says_the_unit():
+    seconds = NOW // 10**9
+    assert find_stamp({"time_bucket": seconds}, MONTH_UP) == Stamp(seconds * 10**9)
+    assert find_stamp({"timestamp_ms": NOW // 10**6}, MONTH_UP) == Stamp(NOW // 10**6 * 10**6)
+    assert find_stamp({"timestamp_us": NOW // 10**3}, MONTH_UP) == Stamp(NOW // 10**3 * 10**3)
+    assert find_stamp({"timestamp_ns": NOW}, MONTH_UP) == Stamp(NOW)
+
+
+def test_the_first_name_with_a_readable_time_counts():
+    assert find_stamp({"timestamp": None, "ts": "noon", "time": NOW}, MONTH_UP) == Stamp(NOW)
+
+
+def test_none_at_all_is_refused_with_the_reason():
+    with pytest.raises(UnreadableTimeError, match="no timestamp"):
+        find_stamp({"comm": "x"}, MONTH_UP)
+
+
+anything = st.one_of(
+    st.integers(), st.floats(), st.text(max_size=60), st.booleans(), st.none(), st.lists(st.integers())
+)
+
+
+@given(anything, st.integers(1, 10**17))
+def test_nothing_ever_becomes_1970_or_raises_anything_else(written, uptime):
+    try:
+        stamp = read_stamp(written, clocks(uptime))
+    except UnreadableTimeError:
+        return
+    assert min(10**18, NOW - uptime) <= stamp.epoch_ns < 2**63
+
+
+@given(st.integers(1, 10**17), st.data())
+def test_every_stamp_since_this_boot_lies_between_boot_and_now_unless_an_epoch_is_nearer(uptime, data):
+    since_boot = data.draw(st.integers(1, uptime))
+    stamp = read_stamp(since_boot, clocks(uptime)).epoch_ns
+    assert abs(stamp - NOW) <= uptime - since_boot
