@@ -192,6 +192,42 @@ def test_every_question_finds_the_greatest_value(filled, arguments):
     assert 400 in values
 
 
+def test_around_shows_all_tables_near_a_moment(filled):
+    done = kernelsight("query", "around", T0, "--db-path", filled, "--json")
+    found = json.loads(done.stdout)
+    assert {near["table"]: near["rows"] for near in found["tables"]} == {"memory_metrics": 2, "syscall_events": 2}
+    shown = kernelsight("query", "around", T0, "--db-path", filled)
+    assert shown.returncode == 0, shown.stderr
+    assert "syscall_events: 2 rows" in shown.stdout
+    nothing = kernelsight("query", "around", "2024-01-01", "--db-path", filled)
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "no rows within 5s" in nothing.stderr
+
+
+def test_compare_shows_what_changed(database):
+    second = 1_000_000_000
+    lines = [
+        {"type": "memory", "timestamp": T0 + n * second, "mem_free_kb": 5000 if n < 60 else 100, "mem_total_kb": 9000}
+        for n in range(120)
+    ]
+    kernelsight("ingest", "--db-path", database, input="".join(json.dumps(line) + "\n" for line in lines))
+    windows = [T0, T0 + 59 * second, T0 + 60 * second, T0 + 119 * second]
+    done = kernelsight("query", "compare", *windows, "--db-path", database, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    [change] = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (change["metric"], change["before"], change["after"]) == ("mem_free_kb", 5000, 100)
+    assert "mem_free_kb" in kernelsight("query", "compare", *windows, "--db-path", database).stdout
+
+
+def test_correlate_joins_by_time(filled):
+    metrics = ["memory.mem_free_kb", "syscall.latency_ns"]
+    since = ["--since", "2025-01-01", "--db-path", filled, "--format", "json"]
+    summary = json.loads(kernelsight("query", "correlate", *metrics, *since).stdout)
+    assert (summary["pairs"], summary["unmatched"]) == (2, 0)
+    pairs = kernelsight("query", "correlate", *metrics, "--tolerance", "0s", "--pairs", *since).stdout.splitlines()
+    assert [json.loads(pair)["b"] for pair in pairs] == [12, None]
+
+
 def test_status_shows_rows_and_books(filled):
     done = kernelsight("status", "--json", "--db-path", filled)
     state = json.loads(done.stdout)

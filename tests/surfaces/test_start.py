@@ -148,6 +148,19 @@ def test_a_database_that_cannot_be_made_is_one_clear_line(tmp_path):
     assert str(tmp_path / "file") in refused.stderr
 
 
+def test_when_nobody_reads_what_it_says_it_ends_in_order(database):
+    with start(database) as process:
+        assert process.stdout.readline().startswith("KernelSight")
+        wait_for_rows(database)
+        parts = until(lambda: children(process.pid), "the parts")
+        process.stdout.close()
+        process.stdout = None
+        process.wait(timeout=PATIENCE_S)
+        assert not any(map(alive, parts))
+        assert process.stderr.read().count("Traceback") == 0
+    assert_everything_is_stored(database)
+
+
 def test_without_an_agent_it_says_so_once_unless_told(database):
     with running("start", "--db-path", database, "--agent-interval", "30", "--duration", "1") as process:
         out, err = process.communicate(timeout=PATIENCE_S)

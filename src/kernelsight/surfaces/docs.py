@@ -148,18 +148,14 @@ def _help_of(context: click.Context) -> str:
     arguments = " ".join(command.collect_usage_pieces(context))
     lines = [f"## {context.command_path}", "", f"    {context.command_path} {arguments}".rstrip(), ""]
     lines += [inspect.cleandoc(command.help).replace("\b\n", ""), ""]
-    options = [_option(option, context) for option in command.params if not getattr(option, "hidden", False)]
-    rows = [option for option in options if option is not None]
+    rows = [_option(option, context) for option in command.params if isinstance(option, click.Option)]
     if rows:
         lines += [*_table(("option", "what it does"), rows), ""]
     return "\n".join(lines)
 
 
-def _option(parameter: click.Parameter, context: click.Context) -> tuple[str, str] | None:
-    record = parameter.get_help_record(context)
-    if record is None:
-        return None
-    names, text = record
+def _option(option: click.Option, context: click.Context) -> tuple[str, str]:
+    names, text = option.get_help_record(context) or (option.opts[-1], "")
     if not text:
         raise StaleDocsError(f"`{context.command_path} {names}` has no help text")
     return f"`{names}`", text

@@ -8,7 +8,7 @@ epoch. A condition is a comparison such as `latency_ns>=10ms`, `comm=postgres` o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -186,6 +186,108 @@ def percentiles(  # noqa: PLR0913
     """Print exact percentiles of METRIC of TABLE over a time range."""
     found = ask.percentiles(db_path, table, metric, since, until, ps=ps, by=by, where=where)
     show(found, form, empty=_nothing(table, since, until))
+
+
+@query.command()
+@click.argument("moment", metavar="TIME")
+@db_path_option
+@click.option("--window", default="5s", show_default=True, metavar="DURATION", help="How far to look to either side.")
+@click.option("--limit", type=click.IntRange(min=0), default=5, show_default=True, help="At most so many rows a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def around(*, moment: str, window: str, limit: int, as_json: bool, db_path: str) -> None:
+    """Print everything that happened near TIME: the rows of all tables, and what changed."""
+    found = ask.around(db_path, moment, window, limit=limit)
+    if as_json:
+        show([found], "json")
+        return
+    if not found["tables"]:
+        show([], empty=f"no rows within {window} of {found['time']} UTC; `kernelsight status` shows what there is")
+    for near in found["tables"]:
+        click.echo(f"\n{near['table']}: {near['rows']:,} rows, the nearest:")
+        show(_with_all_columns(near["nearest"]))
+        if near["largest"]:
+            click.echo(f"\n{near['table']}: the longest:")
+            show(_with_all_columns(near["largest"]))
+    if found["changed"]:
+        click.echo("\nWhat was not as it had been just before:")
+        show(map(_flat_change, found["changed"]))
+
+
+@query.command()
+@click.argument("before_start", metavar="START")
+@click.argument("before_end", metavar="END")
+@click.argument("after_start", metavar="START2")
+@click.argument("after_end", metavar="END2", default="now")
+@db_path_option
+@click.option("--table", "tables", multiple=True, metavar="TABLE", help="Only this one; may be given several times.")
+@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="At most so many metrics.")
+@format_option
+def compare(  # noqa: PLR0913
+    *,
+    before_start: str,
+    before_end: str,
+    after_start: str,
+    after_end: str,
+    tables: Sequence[str],
+    limit: int,
+    db_path: str,
+    form: Format,
+) -> None:
+    """Print what changed most between START to END and START2 to END2 (now, when not given)."""
+    windows = (before_start, before_end), (after_start, after_end)
+    found = ask.compare(db_path, *windows, tables=tables or None, limit=limit)
+    show(found if form == "json" else map(_flat_change, found), form, empty="nothing changed")
+
+
+@query.command()
+@click.argument("a", metavar="TABLE.METRIC")
+@click.argument("b", metavar="TABLE.METRIC")
+@db_path_option
+@_SINCE
+@_UNTIL
+@click.option(
+    "--tolerance", default="1s", show_default=True, metavar="DURATION", help="How far apart two points may be."
+)
+@click.option("--where-a", multiple=True, metavar="CONDITION", help="Only such rows of the first table.")
+@click.option("--where-b", multiple=True, metavar="CONDITION", help="Only such rows of the second table.")
+@_BY
+@click.option("--pairs", is_flag=True, help="Print the pairs of points themselves.")
+@click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="At most so many pairs.")
+@format_option
+def correlate(  # noqa: PLR0913
+    *,
+    a: str,
+    b: str,
+    since: str,
+    until: str,
+    tolerance: str,
+    where_a: Sequence[str],
+    where_b: Sequence[str],
+    by: Sequence[str],
+    pairs: bool,
+    limit: int,
+    db_path: str,
+    form: Format,
+) -> None:
+    """Print how two metrics move together: each point of the first with the nearest in time of the second."""
+    how: dict[str, Any] = {"tolerance": tolerance, "by": by, "where_a": where_a, "where_b": where_b}
+    if pairs:
+        found = ask.asof_join(db_path, a, b, since, until, limit=limit, **how)
+    else:
+        found = ask.correlate(db_path, a, b, since, until, **how)
+    show(found, form, empty=_nothing(a, since, until))
+
+
+def _flat_change(change: Mapping[str, Any]) -> dict[str, Any]:
+    """A change with its entity as text."""
+    entity = " ".join(f"{name}={value}" for name, value in change["entity"].items())
+    return {**change, "entity": entity}
+
+
+def _with_all_columns(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows from which NULLs were left out, with the same columns each."""
+    names = dict.fromkeys(name for row in found for name in row if name not in {"id", "timestamp"})
+    return [{name: row.get(name) for name in names} for row in found]
 
 
 def _nothing(table: str, since: str, until: str) -> str:

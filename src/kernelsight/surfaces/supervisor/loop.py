@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from kernelsight.surfaces.supervisor.part import Part, PartProcess, explain
@@ -36,6 +36,16 @@ class View(Protocol):
         """Some time has passed; called several times a second."""
 
 
+class _Nobody:
+    """Stands in for a view that nobody can see any more."""
+
+    def say(self, part: str, text: str) -> None:
+        """Say nothing."""
+
+    def tick(self) -> None:
+        """Show nothing."""
+
+
 class Supervisor:
     """Keeps parts running until it is told to stop."""
 
@@ -50,7 +60,7 @@ class Supervisor:
     ) -> None:
         # Those that read come up first.
         self.parts = [PartProcess(part) for part in sorted(parts, key=lambda part: part.pipe != "reads")]
-        self._view = view
+        self._view: View = view
         self._stop = stop
         self._clock = clock
         self._duration_s = duration_s
@@ -82,6 +92,19 @@ class Supervisor:
             self._release()
         return self._exit_code or 0
 
+    def _say(self, part: str, text: str) -> None:
+        with self._watched():
+            self._view.say(part, text)
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """When the terminal or the pipe that we speak to is gone, end as if told to, in order."""
+        try:
+            yield
+        except OSError:
+            self._view = _Nobody()
+            self._stop.set()
+
     # --- while it runs -----------------------------------------------------------------------------
 
     def _start(self, process: PartProcess) -> None:
@@ -100,12 +123,13 @@ class Supervisor:
     def _listen(self) -> None:
         for key, _ in self._selector.select(_TICK_S):
             self._repeat(key.data)
-        self._view.tick()
+        with self._watched():
+            self._view.tick()
 
     def _repeat(self, process: PartProcess) -> bool:
         lines, more = process.take_lines()
         for line in lines:
-            self._view.say(process.part.name, line)
+            self._say(process.part.name, line)
         if not more:
             self._deafen(process)
         return more
@@ -150,11 +174,11 @@ class Supervisor:
         if status == 0 and self._ends_at is not None and process.part.pipe == "writes":
             self._exit_code = 0  # its time was over
         elif status > 0 and not process.came_up(now):
-            self._view.say("start", f"{name} cannot run (exit status {status}); see above")
+            self._say("start", f"{name} cannot run (exit status {status}); see above")
             self._exit_code = status
         else:
             wait_s = process.plan_restart(now)
-            self._view.say("start", f"{name} {explain(status)}; starting it again in {wait_s:.0f} s")
+            self._say("start", f"{name} {explain(status)}; starting it again in {wait_s:.0f} s")
 
     # --- the end -----------------------------------------------------------------------------------
 
@@ -179,7 +203,7 @@ class Supervisor:
             left = [process for process in processes if process.runs]
             for process in left:
                 if step is signal.SIGKILL:
-                    self._view.say("start", f"{process.part.name} does not end; killing it")
+                    self._say("start", f"{process.part.name} does not end; killing it")
                 if step is not None:
                     process.send(step)
             if self._wait_for(left, patience_s):
