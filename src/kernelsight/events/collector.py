@@ -28,3 +28,6 @@ class CollectorReport(Event, tag="collector"):
     lost: Annotated[Int | None, Counter("events"), Means("dropped in the kernel: ring buffer or map full")] = None
     cpu_ns: Annotated[Int | None, Counter("ns"), Means("CPU time of the collector's own runs")] = None
     last_duration_ns: Annotated[Int | None, Gauge("ns")] = None
+    kinds: Annotated[
+        Text | None, Label(), Means("kinds of event that it yields, separated by ','; NULL: the one of its name")
+    ] = None

@@ -41,10 +41,10 @@ class IndexStep:
 class Layout:
     """All segments by table, and the transactions in which they change."""
 
-    def __init__(self, connection: apsw.Connection, kinds: Mapping[str, Kind], segment_rows: int) -> None:
+    def __init__(self, connection: apsw.Connection, kinds: Mapping[str, Kind], segment_rows: int | None) -> None:
         self.connection = connection
         self.kinds = {kind.table: kind for kind in kinds.values()}
-        self._segment_rows = segment_rows
+        self._segment_rows = SEGMENT_ROWS if segment_rows is None else segment_rows
         self._segments: dict[str, list[Segment]] = {}
         self._data_version: int | None = None
         self._pending: deque[IndexStep] | None = None

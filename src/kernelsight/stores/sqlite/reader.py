@@ -80,19 +80,27 @@ class SqliteReader:
 
     def bounds(self, table: str) -> tuple[int, int] | None:
         """See :class:`kernelsight.stores.base.Reader`."""
-        found = [bounds for segment in self._load(table) if segment.rows and (bounds := self._bounds_of(segment))]
+        segments = self._load(table)
+        if not segments:
+            return self._read_bounds(self._existing(table))
+        found = [bounds for segment in segments if segment.rows and (bounds := self._bounds_of(segment))]
         if not found:
             return None
         return min(first for first, _ in found), max(last for _, last in found)
 
     def _bounds_of(self, segment: Segment) -> tuple[int, int] | None:
-        if segment.stale:
-            name = quote(segment.name)
-            sql = f"SELECT (SELECT min(timestamp) FROM {name}), (SELECT max(timestamp) FROM {name})"
-            [(first, last)] = self._fetch(sql)
-        else:
-            first, last = segment.first_timestamp, segment.last_timestamp
-        return None if first is None or last is None else (int(first), int(last))
+        first, last = segment.first_timestamp, segment.last_timestamp
+        if segment.stale or first is None or last is None:
+            return self._read_bounds(segment.name)
+        return first, last
+
+    def _read_bounds(self, table: str) -> tuple[int, int] | None:
+        """Bounds from the rows themselves: two lookups where the timestamp is indexed."""
+        name = quote(table)
+        [(first, last)] = self._fetch(
+            f"SELECT (SELECT min(timestamp) FROM {name}), (SELECT max(timestamp) FROM {name})"
+        )
+        return None if first is None else (int(first), int(last))
 
     def count(self, table: str) -> int:
         """See :class:`kernelsight.stores.base.Reader`."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kernelsight.errors import StoreError
+from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event, Kind
 from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores.base import Batch, RefusedRow, Rejected, Row
@@ -15,9 +16,10 @@ from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, keep_rejected, settle_crash
 from kernelsight.stores.sqlite.connect import connect_writer, translated
 from kernelsight.stores.sqlite.insert import ROW_ERRORS, insert
-from kernelsight.stores.sqlite.layout import SEGMENT_ROWS, Layout
+from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.lock import WriterLock
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, Migration
+from kernelsight.stores.sqlite.reports import Reports
 from kernelsight.stores.sqlite.schema import prepare
 from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS
 from kernelsight.stores.sqlite.upkeep import Upkeep
@@ -32,7 +34,7 @@ class SqliteWriter:
         *,
         kinds: Mapping[str, Kind] | None = None,
         migrations: list[Migration] | None = None,
-        segment_rows: int = SEGMENT_ROWS,
+        segment_rows: int | None = None,
     ) -> None:
         """Take the lock and open the file.
 
@@ -40,7 +42,7 @@ class SqliteWriter:
             path: the database; made where it does not exist.
             kinds: the declarations to follow; all of them by default.
             migrations: the steps to apply; all of them by default.
-            segment_rows: rows at which a segment is full.
+            segment_rows: rows at which a segment is full; SEGMENT_ROWS by default.
         """
         self._path = path
         self._lock = WriterLock(path)
@@ -51,6 +53,7 @@ class SqliteWriter:
                 prepare(self._connection, path, self._kinds, MIGRATIONS if migrations is None else migrations)
                 settle_crash(self._connection)
                 self._books = Books(self._connection)
+                self._reports = Reports(self._connection, self._kinds)
                 self._layout = Layout(self._connection, self._kinds, segment_rows)
         except BaseException:
             self._lock.release()
@@ -67,9 +70,11 @@ class SqliteWriter:
         now = time.time_ns()
         with translated(self._path):
             with self._layout.transaction():
+                reports = self._reports.fold(batch.events.get(CollectorReport, ()), now)
                 refused = self._insert_all(batch, now)
                 changed = self._books.save(batch.accounts, _per_kind(refused), now)
             self._books.committed(changed)
+            self._reports.committed(reports)
             self._upkeep.keep_up()
         return refused
 
