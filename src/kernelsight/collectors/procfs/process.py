@@ -1,0 +1,304 @@
+"""Processes from /proc/PID/*, with delays from taskstats (Documentation/filesystems/proc.rst).
+
+A row a second for every process would be dear and mostly say again what the last one said, so the
+kernel is first asked who ran at all: /proc/PID/schedstat counts the times that a task was given a
+CPU and costs a third of /proc/PID/stat. Only those that ran are read in full.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.clock import NS_PER_S
+from kernelsight.collectors.files import read_once
+from kernelsight.collectors.procfs.cgroup_paths import CgroupIds
+from kernelsight.collectors.procfs.process_files import DescriptorBudget, ProcessFiles, ProcessGoneError
+from kernelsight.collectors.procfs.process_text import (
+    Stat,
+    Status,
+    parse_cgroup,
+    parse_fd_limit,
+    parse_io,
+    parse_run_delay,
+    parse_stat,
+    parse_status,
+)
+from kernelsight.collectors.procfs.taskstats import DelayAccounting, Delays, TaskstatsClient
+from kernelsight.collectors.selection import Selection
+from kernelsight.errors import SourceUnavailableError
+from kernelsight.events.process import Process
+
+_LABELS_EVERY_NS = 10 * NS_PER_S
+"""How often limits, the control group and the kinds of descriptors are read of a process that runs."""
+
+_BUSY_NS = 5 * NS_PER_S
+
+_LINKS_A_RUN = 500
+"""Descriptors whose kind is looked up in one run, about 1 ms; what is left waits for the next."""
+
+_FDS_LISTED = 4096
+"""Of a process with more descriptors than this, sockets are not counted."""
+
+
+@dataclass(slots=True)
+class _Tracked:
+    """One process that is known."""
+
+    key: tuple[int, int]
+    """The pid, and how many processes were known before it: nothing else ever has this key."""
+    name: str
+    """The pid, as its directory is called."""
+    pid: int
+    files: ProcessFiles
+    watch: str
+    """The file that changes when it runs."""
+    watched: bytes = b""
+    threads: int = 1
+    rss_kb: int = 0
+    shown_at: int = 0
+    busy: bool = False
+    """It was shown moments ago too: worth keeping its files open."""
+    status: Status | None = None
+    status_due: int = 0
+    labels_due: int = 0
+    cgroup: str | None = None
+    cgroup_id: int | None = None
+    fd_limit: int | None = None
+    sockets_due: int = 0
+    switches: tuple[int, int] = (0, 0)
+    switches_lost: tuple[int, int] = (0, 0)
+
+
+@collector("process", source="procfs", emits=(Process,))
+class ProcessCollector:
+    """Processes that ran, the largest ones, and each one at least once a minute.
+
+    Options: ``enable_delayacct`` switches `kernel.task_delayacct` on while this runs, so that processes
+    started from then on have their delays for block I/O, swapping, reclaim and thrashing counted.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._proc = host.proc
+        self._tracked: dict[str, _Tracked] = {}
+        self._seen = 0
+        self._selection: Selection[tuple[int, int]] = Selection()
+        self._page_kb = os.sysconf("SC_PAGE_SIZE") // 1024
+        self._ms_per_tick = 1000 // os.sysconf("SC_CLK_TCK")
+        self._links_left = 0
+        self.limitations: list[str] = []
+        """What it cannot say here, and why: columns that stay NULL."""
+        try:
+            names = self._list_processes()
+        except OSError as error:
+            raise SourceUnavailableError(f"{host.proc}: {error.strerror}") from error
+        self._counts_runs = self._find_counter(names)
+        # A recording has no process that is this one, and its delays would be those of another machine.
+        live = str(os.getpid()) in names
+        self._sizes_fd = live and (host.proc / "self/fd").stat().st_size > 0  # since Linux 6.2
+        self._budget = DescriptorBudget()
+        self._cgroup_ids = CgroupIds(host)
+        self._delays = DelayAccounting(host.proc, enable=live and bool(host.options.get("enable_delayacct")))
+        self._taskstats = self._open_taskstats() if live else None
+
+    def _find_counter(self, names: set[str]) -> bool:
+        """Whether this kernel counts how often a task ran."""
+        for name in ("self", *sorted(names)):
+            said = read_once(self._proc / name / "schedstat")
+            if said:
+                return parse_run_delay(said) is not None
+        return False
+
+    def _open_taskstats(self) -> TaskstatsClient | None:
+        try:
+            client = TaskstatsClient()
+        except SourceUnavailableError as error:
+            self.limitations.append(str(error))
+            return None
+        if self._delays.reason:
+            self.limitations.append(self._delays.reason)
+        return client
+
+    def collect(self, now: int) -> Iterator[Process]:
+        """Find out who ran, and read those, the largest, and those not shown for a minute."""
+        self._links_left = _LINKS_A_RUN
+        shown, delays = self._find_shown(now)
+        delays |= self._ask_delays([process for process in shown if process.pid not in delays])
+        for process in shown:
+            try:
+                event = self._read(process, delays.get(process.pid), now)
+            except ProcessGoneError:
+                self._forget(process)
+                continue
+            yield event
+
+    def close(self) -> None:
+        """Close all files, and put `kernel.task_delayacct` back."""
+        for process in list(self._tracked.values()):
+            self._forget(process)
+        if self._taskstats is not None:
+            self._taskstats.close()
+        self._delays.restore()
+
+    def _list_processes(self) -> set[str]:
+        return {name for name in os.listdir(self._proc) if "0" < name[0] <= "9"}  # noqa: PTH208 - names are enough
+
+    def _forget(self, process: _Tracked) -> None:
+        process.files.close()
+        del self._tracked[process.name]
+
+    # --- who is shown ---
+
+    def _find_shown(self, now: int) -> tuple[list[_Tracked], dict[int, Delays]]:
+        names = self._list_processes()
+        for name in self._tracked.keys() - names:
+            self._forget(self._tracked[name])
+        for name in sorted(names - self._tracked.keys()):
+            self._track(name)
+        used: dict[tuple[int, int], tuple[object, int]] = {}
+        threaded: list[_Tracked] = []
+        for process in list(self._tracked.values()):
+            if process.threads > 1 and self._taskstats is not None:
+                threaded.append(process)
+                continue
+            try:
+                process.watched = process.files.read(process.watch, keep=True) or b""
+            except ProcessGoneError:
+                self._forget(process)  # when its pid is in use again, it is a new process at the next grid point
+                continue
+            used[process.key] = (process.watched, process.rss_kb)
+        delays = self._ask_delays(threaded)
+        for process in threaded:
+            said = delays.get(process.pid)
+            used[process.key] = (said and said.runs, process.rss_kb)
+        chosen = self._selection.choose(now, used)
+        return [self._tracked[str(pid)] for pid, _ in chosen], delays
+
+    def _track(self, name: str) -> None:
+        files = ProcessFiles(self._proc, name, self._budget)
+        self._seen += 1
+        watch = "schedstat" if self._counts_runs else "stat"
+        self._tracked[name] = _Tracked((int(name), self._seen), name, int(name), files, watch)
+
+    def _ask_delays(self, processes: Sequence[_Tracked]) -> dict[int, Delays]:
+        return self._taskstats.ask([process.pid for process in processes]) if self._taskstats else {}
+
+    # --- what it did ---
+
+    def _read(self, process: _Tracked, delays: Delays | None, now: int) -> Process:
+        process.busy = now - process.shown_at <= _BUSY_NS
+        process.shown_at = now
+        if not process.busy:
+            process.files.close_all_but(process.watch)
+        text = process.files.read("stat", keep=process.busy)
+        if not text:  # hidden from this user, or ended
+            raise ProcessGoneError
+        try:
+            stat = parse_stat(text)
+        except ValueError as error:
+            raise SourceUnavailableError(f"/proc/{process.name}/stat says {text[:80]!r}: {error}") from error
+        rss_kb = stat.rss_pages * self._page_kb
+        if delays is None or rss_kb != process.rss_kb or now >= process.status_due:
+            said = process.files.read("status", keep=process.busy)
+            process.status = parse_status(said) if said else None
+            process.status_due = now + _LABELS_EVERY_NS
+        process.rss_kb = rss_kb
+        if now >= process.labels_due:
+            self._read_labels(process, now)
+        process.threads = stat.threads
+        # The main thread's counter says nothing of the other threads; the sums in stat do, if late.
+        process.watch = "schedstat" if self._counts_runs and stat.threads == 1 else "stat"
+        return self._event(process, stat, delays, now)
+
+    def _read_labels(self, process: _Tracked, now: int) -> None:
+        process.labels_due = now + _LABELS_EVERY_NS
+        limits = process.files.read("limits", keep=False)
+        process.fd_limit = parse_fd_limit(limits) if limits else None
+        group = process.files.read("cgroup", keep=False)
+        process.cgroup = parse_cgroup(group) if group else None
+        process.cgroup_id = self._cgroup_ids.find(process.cgroup) if process.cgroup else None
+
+    def _event(self, process: _Tracked, stat: Stat, delays: Delays | None, now: int) -> Process:
+        status = process.status
+        io_text = process.files.read("io", keep=process.busy)
+        io = parse_io(io_text) if io_text else None
+        fds, sockets = self._count_descriptors(process, now)
+        voluntary, involuntary = _count_switches(process, delays)
+        waits = delays if stat.start >= self._delays.since_tick else None
+        return Process(
+            now,
+            pid=process.pid,
+            ppid=stat.ppid,
+            uid=status.uid if status else None,
+            comm=stat.comm,
+            state=stat.state,
+            threads=stat.threads,
+            nice=stat.nice,
+            start_ticks=stat.start,
+            utime_ms=stat.utime * self._ms_per_tick,
+            stime_ms=stat.stime * self._ms_per_tick,
+            minor_faults=stat.minor_faults,
+            major_faults=stat.major_faults,
+            rss_kb=None if stat.is_kernel else process.rss_kb,
+            anon_kb=None if stat.is_kernel or status is None else status.anon_kb,
+            swap_kb=None if stat.is_kernel or status is None else status.swap_kb,
+            vsize_kb=None if stat.is_kernel else stat.vsize // 1024,
+            read_bytes=io.read_bytes if io else None,
+            write_bytes=io.write_bytes if io else None,
+            cancelled_write_bytes=io.cancelled_write_bytes if io else None,
+            read_chars=io.read_chars if io else None,
+            write_chars=io.write_chars if io else None,
+            read_syscalls=io.read_syscalls if io else None,
+            write_syscalls=io.write_syscalls if io else None,
+            voluntary_switches=voluntary,
+            involuntary_switches=involuntary,
+            fds=fds,
+            fd_limit=process.fd_limit,
+            sockets=sockets,
+            cpu_delay_ns=delays.cpu_delay_ns if delays else _run_delay(process),
+            blkio_delay_ns=waits.blkio_delay_ns if waits else None,
+            swapin_delay_ns=waits.swapin_delay_ns if waits else None,
+            reclaim_delay_ns=waits.reclaim_delay_ns if waits else None,
+            thrashing_delay_ns=waits.thrashing_delay_ns if waits else None,
+            cgroup=process.cgroup,
+            cgroup_id=process.cgroup_id,
+        )
+
+    def _count_descriptors(self, process: _Tracked, now: int) -> tuple[int | None, int | None]:
+        """Descriptors, and how many are sockets: the first at once where the kernel tells, the second seldom."""
+        count = process.files.count_descriptors() if self._sizes_fd else None
+        if now < process.sockets_due or (count is not None and count > min(_FDS_LISTED, self._links_left)):
+            return count, None
+        process.sockets_due = now + _LABELS_EVERY_NS
+        listed = process.files.list_descriptors()
+        if listed is None:
+            return count, None
+        if len(listed) > min(_FDS_LISTED, self._links_left):
+            return len(listed), None
+        self._links_left -= len(listed)
+        return len(listed), process.files.count_sockets(listed)
+
+
+def _run_delay(process: _Tracked) -> int | None:
+    """The wait for a CPU as schedstat has it, which is of one thread."""
+    return parse_run_delay(process.watched) if process.watch == "schedstat" and process.watched else None
+
+
+def _count_switches(process: _Tracked, delays: Delays | None) -> tuple[int | None, int | None]:
+    """Context switches of all threads, voluntary and not.
+
+    The kernel's sums lose what ended threads had; a counter that falls would be taken for a reset and
+    its whole value for new, so what was lost is added again.
+    """
+    if delays is None:
+        status = process.status if process.threads == 1 else None
+        return (status.voluntary_switches, status.involuntary_switches) if status else (None, None)
+    said = (delays.voluntary_switches, delays.involuntary_switches)
+    process.switches_lost = (
+        process.switches_lost[0] + max(0, process.switches[0] - said[0]),
+        process.switches_lost[1] + max(0, process.switches[1] - said[1]),
+    )
+    process.switches = said
+    return said[0] + process.switches_lost[0], said[1] + process.switches_lost[1]
