@@ -19,8 +19,17 @@ struct sched_info {
 	unsigned long long run_delay;
 } VIEW;
 
+struct cfs_rq;
+
 struct sched_entity {
+	struct cfs_rq *cfs_rq;
 	u64 sum_exec_runtime;
+} VIEW;
+
+struct thread_info {
+	unsigned long flags;
+	u32 status;	   /* x86 */
+	u64 preempt_count; /* arm64 */
 } VIEW;
 
 struct uid_view {
@@ -28,6 +37,7 @@ struct uid_view {
 } VIEW;
 
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int __state;
 	unsigned int flags;
 	int pid;
@@ -44,6 +54,22 @@ struct task_struct {
 } VIEW;
 
 #define PF_KTHREAD 0x00200000
+#define PF_IO_WORKER 0x00000010
+#define PF_USER_WORKER 0x00004000
+#define TASK_UNINTERRUPTIBLE 0x0002
+#define TASK_DEAD 0x0080
+#define TASK_NOLOAD 0x0400
+#define TASK_RTLOCK_WAIT 0x1000
+
+struct iterator_meta {
+	struct seq_file *seq;
+};
+
+/* The context of a program on iter/task (struct bpf_iter__task). */
+struct task_iterator {
+	struct iterator_meta *meta;
+	struct task_struct *task;
+};
 
 /* u64 cgroup v2 id of a task; 0 while it exits. */
 static __always_inline u64 cgroup_of(struct task_struct *task)

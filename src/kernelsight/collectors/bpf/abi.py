@@ -14,7 +14,7 @@ from kernelsight.errors import SourceUnavailableError
 
 LIBRARY = "libbpf.so.1"
 KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
-LONGEST_LINE = 4096
+LONGEST_MESSAGE = 1 << 22  # the verifier's log is one message; its last lines matter
 
 # (name, result, arguments); None is void, P any pointer.
 P = c.c_void_p
@@ -56,6 +56,8 @@ _FUNCTIONS: tuple[tuple[str, type | None, tuple[type, ...]], ...] = (
     ("bpf_map_get_next_key", c.c_int, (c.c_int, P, P)),
     ("bpf_map_lookup_batch", c.c_int, (c.c_int, P, P, P, P, c.POINTER(c.c_uint32), P)),
     ("bpf_map_lookup_and_delete_batch", c.c_int, (c.c_int, P, P, P, P, c.POINTER(c.c_uint32), P)),
+    ("btf__load_vmlinux_btf", P, ()),
+    ("btf__free", None, (P,)),
     ("btf__find_by_name_kind", c.c_int32, (P, c.c_char_p, c.c_uint32)),
     ("btf__type_by_id", P, (P, c.c_uint32)),
     ("btf__name_by_offset", c.c_char_p, (P, c.c_uint32)),
@@ -77,14 +79,14 @@ class _Log:
         self.lines: deque[str] = deque(maxlen=400)
         self._vsnprintf = c.CDLL(None).vsnprintf
         self._vsnprintf.argtypes = (P, c.c_size_t, P, P)
-        self._line = c.create_string_buffer(LONGEST_LINE)
         self.callback = Print(self._print)
 
     def _print(self, level: int, template: int, values: int) -> int:
         if level == 0:  # LIBBPF_WARN
             # A va_list is passed by address on x86-64 and arm64, so a plain pointer stands for it.
-            self._vsnprintf(self._line, LONGEST_LINE, template, values)
-            self.lines.extend(self._line.value.decode("utf-8", "replace").splitlines())
+            message = c.create_string_buffer(LONGEST_MESSAGE)
+            self._vsnprintf(message, LONGEST_MESSAGE, template, values)
+            self.lines.extend(message.value.decode("utf-8", "replace").splitlines())
         return 0
 
 

@@ -107,21 +107,31 @@ class Map:
         return OSError(code, f"map {self.name}: {what}: {os.strerror(code)}")
 
 
-class Variables:
-    """The variables of a section, by name: where each one lies in it (from the object's BTF)."""
+def variables(btf: int | None, section: str) -> dict[str, tuple[int, int]]:
+    """Offset and size of the variables of a section, by name, as a BTF describes it; none if it does not."""
+    lib = abi.library()
+    section_id = lib.btf__find_by_name_kind(btf, section.encode(), 15) if btf else -1  # BTF_KIND_DATASEC
+    if section_id < 0:
+        return {}
+    places = {}
+    address = lib.btf__type_by_id(btf, section_id)
+    count = c.c_uint32.from_address(address + 4).value & 0xFFFF
+    for variable, offset, size in _SECINFO.iter_unpack(c.string_at(address + 12, count * _SECINFO.size)):
+        name_offset = c.c_uint32.from_address(lib.btf__type_by_id(btf, variable)).value
+        places[lib.btf__name_by_offset(btf, name_offset).decode()] = (offset, size)
+    return places
 
-    def __init__(self, object_pointer: int, section: str) -> None:
-        self.places: dict[str, tuple[int, int]] = {}
-        lib = abi.library()
-        btf = lib.bpf_object__btf(object_pointer)
-        section_id = lib.btf__find_by_name_kind(btf, section.encode(), 15) if btf else -1  # BTF_KIND_DATASEC
-        if section_id < 0:
-            return
-        address = lib.btf__type_by_id(btf, section_id)
-        count = c.c_uint32.from_address(address + 4).value & 0xFFFF
-        for variable, offset, size in _SECINFO.iter_unpack(c.string_at(address + 12, count * _SECINFO.size)):
-            name_offset = c.c_uint32.from_address(lib.btf__type_by_id(btf, variable)).value
-            self.places[lib.btf__name_by_offset(btf, name_offset).decode()] = (offset, size)
+
+def kernel_percpu_variables() -> dict[str, tuple[int, int]]:
+    """Offset and size of the kernel's own per-CPU variables, by name."""
+    lib = abi.library()
+    btf = lib.btf__load_vmlinux_btf()
+    if not btf:
+        return {}
+    try:
+        return variables(btf, ".data..percpu")
+    finally:
+        lib.btf__free(btf)
 
 
 class Shared:

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the tracers on the scheduler's tracepoints share: the state of every thread and of every CPU.
+ *
+ * One program on sched_switch serves them all; `features` says which of them are in use.
+ */
+#ifndef KERNELSIGHT_THREADS_H
+#define KERNELSIGHT_THREADS_H
+
+#include "common.h"
+
+enum feature { SLOW_CALLS = 1, CALL_ERRORS = 2, RUN_QUEUE = 4, WAIT_EDGES = 8 };
+enum state { RUNNABLE, INTERRUPTIBLE, UNINTERRUPTIBLE };
+enum { IN_NOTHING = -1, IN_PAGE_FAULT = -2 };
+enum { CALL_WAITS_BY_DESIGN = 1, CALL_MAKES_TASKS = 2, CALL_SENDS = 4 };
+
+#define MAX_CALLS 512
+#define COMPAT_CALL 0x10000 /* added to the number of a 32-bit program's call, which counts otherwise */
+
+/* Set while loaded, as collectors come and go. */
+u32 features;
+u32 thin_mask; /* of the waits, record those whose number has none of these bits */
+
+const volatile u8 call_flags[MAX_CALLS];
+
+/* Losses; each is read by the collector that it concerns. */
+u64 threads_missed;
+
+struct thread {
+	u64 off_at;	/* switched out then; 0: not seen to be */
+	u64 on_at;	/* switched in then */
+	u64 woken_at;
+	u64 cpu_ns;
+	u64 call_start; /* of the system call it is in; 0: none, or not slow so far */
+	u64 runqueue_ns, blocked_ns, sleep_ns; /* since call_start */
+	int call;
+	int waits_in;
+	u32 waker;
+	u8 waker_context;
+	u8 state;
+	u16 known; /* the fields below hold what the last scan saw */
+	u32 wakeups, seen_wakeups;
+	u64 seen_cpu_ns, seen_delay_ns, seen_voluntary, seen_involuntary;
+	char waker_comm[COMM_LEN];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+/* What a hook must find without a lookup. */
+struct slot {
+	u64 call_start; /* of the running thread, as in struct thread */
+	u64 switched_at;
+	u64 switches;
+	u64 exits;	   /* system calls that returned */
+	u64 ticked_at;
+	u64 tick_exits;	   /* `exits` at that tick */
+	u64 maybe_start;   /* at that tick a call ran; it may have begun then */
+	u64 padding;
+} __attribute__((aligned(64)));
+
+struct slot slots[MAX_CPUS];
+
+static __always_inline struct slot *this_slot(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+
+	return cpu < MAX_CPUS ? &slots[cpu] : 0;
+}
+
+static __always_inline struct thread *thread_of(struct task_struct *task, u64 flags)
+{
+	return bpf_task_storage_get(&threads, task, 0, flags);
+}
+
+#define CREATE BPF_LOCAL_STORAGE_GET_F_CREATE
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long di, ax, orig_ax;
+} VIEW;
+#define ARG0(regs) ((regs)->di)
+#define CALL_NUMBER(regs) ((int)(regs)->orig_ax)
+/* The entry code puts -ENOSYS there; the result replaces it before the way back to the program. */
+#define CALL_GOES_ON(regs) ((long)(regs)->ax == -38)
+#define IS_COMPAT(task) ((task)->thread_info.status & 2) /* TS_COMPAT */
+#else
+struct pt_regs {
+	u64 regs[31];
+	u64 orig_x0;
+	s32 syscallno;
+} VIEW;
+#define ARG0(regs) ((regs)->orig_x0)
+#define CALL_NUMBER(regs) ((int)(regs)->syscallno)
+/* The result replaces the first argument; one that is equal to it is taken for a call that goes on. */
+#define CALL_GOES_ON(regs) ((regs)->regs[0] == (regs)->orig_x0)
+#define IS_COMPAT(task) ((task)->thread_info.flags & (1 << 22)) /* TIF_32BIT */
+#endif
+
+/* The system call that a thread of a program is in, IN_NOTHING, or IN_PAGE_FAULT for any other exception. */
+static __always_inline int call_of(struct task_struct *task)
+{
+	struct pt_regs *regs;
+	int number;
+
+	if (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER))
+		return IN_NOTHING;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (!regs)
+		return IN_NOTHING;
+	number = CALL_NUMBER(regs);
+	if (number < 0)
+		return IN_PAGE_FAULT;
+	if (!CALL_GOES_ON(regs))
+		return IN_NOTHING;
+	return IS_COMPAT(task) ? number + COMPAT_CALL : number;
+}
+
+/* Keeps the compiler from dropping a bound that it thinks known: the verifier forgets more easily. */
+#define hide(variable) asm volatile("" : "+r"(variable))
+
+static __always_inline u8 flags_of_call(int call)
+{
+	u64 index = (u32)call;
+
+	if (index >= MAX_CALLS)
+		return 0;
+	hide(index);
+	return call_flags[index & (MAX_CALLS - 1)];
+}
+
+/* __state has been the name since 5.14; TASK_NOLOAD marks kernel threads that only idle. */
+static __always_inline enum state state_of(struct task_struct *task, bool preempted)
+{
+	u32 state = task->__state;
+
+	if (preempted || !state)
+		return RUNNABLE;
+	if (state & TASK_RTLOCK_WAIT || ((state & TASK_UNINTERRUPTIBLE) && !(state & TASK_NOLOAD)))
+		return UNINTERRUPTIBLE;
+	return INTERRUPTIBLE;
+}
+
+#endif

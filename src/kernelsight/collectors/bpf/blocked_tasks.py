@@ -1,0 +1,160 @@
+"""Threads in uninterruptible sleep for more than a second, and what they hang on (bpf/blocked_tasks.h)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of, numbers_of
+from kernelsight.collectors.bpf.syscalls import text
+from kernelsight.collectors.bpf.threads import MS, Feature, join
+from kernelsight.events.declare import Event
+from kernelsight.events.scheduler import BlockedTask
+
+_BLOCKED = Struct("<4Q2q2IiI16s")  # struct blocked
+_LONG_NS = 1_000_000_000
+
+# Functions through which every sleeper goes (kernel/sched: in_sched_functions), which say nothing.
+_SCHEDULING = re.compile(
+    r"(__)?schedule(_\w+)?|io_schedule(_\w+)?|(__)?wait_for_(common|completion)(_\w+)?|wait_for_completion\w*"
+    r"|(__)?mutex_lock(_\w+)?|rwsem_down_\w+|down_(read|write)(_\w+)?|(__)?down(_\w+)?|(out_of_line_)?wait_on_bit\w*"
+    r"|__wait_on_bit\w*|bit_wait\w*|folio_wait_bit\w*"
+)
+_ON_A_DESCRIPTOR = numbers_of(
+    "read", "write", "pread64", "pwrite64", "readv", "writev", "preadv", "pwritev", "preadv2", "pwritev2",
+    "fsync", "fdatasync", "sync_file_range", "syncfs", "fallocate", "ftruncate", "fadvise64", "readahead",
+    "fstat", "getdents", "getdents64", "lseek", "flock", "fcntl", "ioctl", "fchmod", "fchown", "fsetxattr",
+)  # fmt: skip
+# Kernel threads that serve one device carry its name.
+_SERVES_DEVICE = re.compile(
+    r"(?:jbd2|xfsaild|xfs-\w+|btrfs-\w+|dmcrypt_write|md)[/_](?P<a>[\w!-]+?)(?:-\d+)?|(?P<b>loop\d+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """One thread as the scan saw it; times in ns on the monotonic clock, `off_at` 0 if it is not known."""
+
+    now: int
+    off_at: int
+    switches: int
+    start_time: int
+    arg0: int
+    cgroup: int
+    pid: int
+    tid: int
+    call: int
+    comm: str
+    stack: tuple[str, ...]
+
+
+def parse_blocked(data: bytes) -> Iterator[Blocked]:
+    """What the iterator wrote: for every thread a fixed record and one line for each frame of its kernel stack."""
+    at = 0
+    while at < len(data):
+        now, off_at, switches, start_time, arg0, cgroup, pid, tid, call, frames, comm = _BLOCKED.unpack_from(data, at)
+        at += _BLOCKED.size
+        stack = []
+        for _ in range(frames):
+            end = data.index(b"\n", at)
+            stack.append(data[at:end].decode("ascii", "replace").split("+0x", 1)[0])
+            at = end + 1
+        yield Blocked(
+            now, off_at, switches, start_time, arg0, cgroup, pid, tid, call, comm=text(comm), stack=tuple(stack)
+        )
+
+
+def wait_channel(stack: Iterable[str]) -> str | None:
+    """The innermost function that is not about sleeping as such."""
+    return next((frame for frame in stack if not _SCHEDULING.fullmatch(frame)), None)
+
+
+def served_device(comm: str) -> str | None:
+    """The block device that a kernel thread serves, by its name."""
+    match = _SERVES_DEVICE.fullmatch(comm)
+    return (match["a"] or match["b"]) if match else None
+
+
+def parse_mounts(mountinfo: str) -> dict[str, str]:
+    """Mount point to `major:minor`, from /proc/PID/mountinfo; of mounts over each other the last."""
+    mounts = {}
+    for line in mountinfo.splitlines():
+        fields = line.split(" ")
+        if len(fields) > 4:
+            mounts[re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])] = fields[2]
+    return mounts
+
+
+def mount_of(path: str, mounts: Iterable[str]) -> str | None:
+    """The mount point that a path lies under."""
+    under = (mount for mount in mounts if path == mount or path.startswith(mount.rstrip("/") + "/"))
+    return max(under, key=len, default=None)
+
+
+@collector("blocked_tasks", source="bpf", emits=(BlockedTask,))
+class BlockedTasks:
+    """Threads that have been in uninterruptible sleep for more than a second, and what they hang on."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._threads = join(Feature.BLOCKED_TASKS, host)
+        self._since: dict[tuple[int, int, int], int] = {}
+
+    def collect(self, now: int) -> Iterable[Event]:
+        """The threads that are blocked now."""
+        since = {}
+        events = []
+        for task in parse_blocked(self._threads.object.iterate("scan_blocked")):
+            # Without the switch hook: blocked at least since a scan found it after as many switches.
+            sleep = (task.tid, task.start_time, task.switches)
+            since[sleep] = task.off_at or self._since.get(sleep, task.now)
+            if task.now - since[sleep] >= _LONG_NS:
+                events.append(self._event(task, task.now - since[sleep], now))
+        self._since = since
+        return events
+
+    def close(self) -> None:
+        """Leave the programs."""
+        self._threads.close()
+
+    def _event(self, task: Blocked, blocked_ns: int, now: int) -> BlockedTask:
+        mount, device = self._place(task)
+        return BlockedTask(
+            timestamp=now,
+            pid=task.pid,
+            tid=task.tid,
+            comm=task.comm,
+            blocked_ms=blocked_ns / MS,
+            syscall_nr=task.call % COMPAT if task.call >= 0 else None,
+            syscall_name=name_of(task.call),
+            wchan=wait_channel(task.stack),
+            stack=";".join(task.stack) or None,
+            device=device,
+            mount_point=mount,
+            cgroup_id=task.cgroup,
+        )
+
+    def _place(self, task: Blocked) -> tuple[str | None, str | None]:
+        """The mount and the device that a thread's call is about; only links are read, which cannot hang."""
+        if task.call not in _ON_A_DESCRIPTOR:
+            return None, served_device(task.comm)
+        process = self._host.proc / str(task.tid)
+        with suppress(OSError):  # it may have ended, or closed the file
+            path = str((process / "fd" / str(task.arg0 & 0xFFFFFFFF)).readlink())
+            name = Path(path).name
+            if path.startswith("/dev/") and (self._host.sys / "class/block" / name).is_symlink():
+                return None, name
+            mounts = parse_mounts((process / "mountinfo").read_text(errors="surrogateescape"))
+            mount = mount_of(path.removesuffix(" (deleted)"), mounts)
+            return mount, self._device(mounts[mount]) if mount else None
+        return None, None
+
+    def _device(self, number: str) -> str | None:
+        with suppress(OSError):
+            return (self._host.sys / "dev/block" / number).readlink().name
+        return None

@@ -1,0 +1,181 @@
+"""The programs on the scheduler's hooks (bpf/threads.bpf.c), loaded once for all collectors that live on them.
+
+A collector takes part with :func:`join` and leaves by closing what it got; the hooks that only it
+needs are detached then, and the last one to leave closes the object.
+"""
+
+from __future__ import annotations
+
+import errno
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntFlag
+
+from kernelsight.collectors.base import Host
+from kernelsight.collectors.bpf.libbpf import Object, Setting
+from kernelsight.collectors.bpf.maps import kernel_percpu_variables
+from kernelsight.collectors.bpf.objects import image
+from kernelsight.collectors.bpf.syscall_names import numbers_of
+
+MS = 1_000_000
+DEFAULT_THRESHOLD_MS = 10
+
+
+class Feature(IntFlag):
+    """What is in use: `enum feature` in bpf/threads.h."""
+
+    SLOW_CALLS = 1
+    CALL_ERRORS = 2
+    RUN_QUEUE = 4
+    WAIT_EDGES = 8
+    BLOCKED_TASKS = 16  # only reads what the others leave
+
+
+_SWITCH = ("on_switch", "on_waking", "on_wakeup_new")
+_HOOKS: Mapping[Feature, tuple[str, ...]] = {
+    Feature.SLOW_CALLS: (*_SWITCH, "on_exit", "on_tick"),
+    Feature.CALL_ERRORS: ("on_exit",),
+    Feature.RUN_QUEUE: (*_SWITCH, "on_fork", "on_exec", "on_thread_exit"),
+    Feature.WAIT_EDGES: _SWITCH,
+    Feature.BLOCKED_TASKS: (),
+}
+
+# Calls whose purpose is to wait for something to happen: an interruptible sleep in them says nothing.
+WAIT_BY_DESIGN = numbers_of(
+    "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6",
+    "futex", "futex_wait", "futex_waitv", "nanosleep", "clock_nanosleep", "pause", "restart_syscall",
+    "wait4", "waitid", "rt_sigsuspend", "rt_sigtimedwait", "accept", "accept4",
+    "read", "readv", "recvfrom", "recvmsg", "recvmmsg",
+    "io_getevents", "io_pgetevents", "io_uring_enter", "msgrcv", "mq_timedreceive", "semop", "semtimedop",
+)  # fmt: skip
+_MAKE_TASKS = numbers_of("fork", "vfork", "clone", "clone3")
+# Calls in which a loopback packet can wake its receiver, or an acknowledgement its sender.
+_SEND = numbers_of(
+    "write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice", "connect", "close", "shutdown",
+    "read", "readv", "recvfrom", "recvmsg", "recvmmsg", "accept", "accept4", "io_uring_enter",
+)  # fmt: skip
+
+# Errors that mean that something has run out, is full, or is broken.
+EXHAUSTION = frozenset(
+    {
+        errno.EIO, errno.ENOMEM, errno.ENFILE, errno.EMFILE, errno.EFBIG, errno.ENOSPC, errno.EROFS,
+        errno.ENOLCK, errno.EUSERS, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ETOOMANYREFS, errno.EDQUOT,
+    }
+)  # fmt: skip
+_EXHAUSTION_OF_TASKS = frozenset({errno.EAGAIN})
+
+
+def _flags_of_calls() -> bytes:
+    flags = bytearray(512)
+    for bit, numbers in ((1, WAIT_BY_DESIGN), (2, _MAKE_TASKS), (4, _SEND)):
+        for number in numbers:
+            flags[number] |= bit
+    return bytes(flags)
+
+
+def _watched_errors() -> bytes:
+    return bytes(1 if n in EXHAUSTION else 2 if n in _EXHAUSTION_OF_TASKS else 0 for n in range(256))
+
+
+def _of_machine() -> dict[str, Setting]:
+    """Where x86 keeps the count of nested contexts: its distance from the run queue of the same CPU; 0 if unknown."""
+    if platform.machine() != "x86_64":
+        return {}
+    places = kernel_percpu_variables()
+    nested = places.get("__preempt_count") or places.get("pcpu_hot")
+    queue = places.get("runqueues")
+    return {"nested_from_runqueue": nested[0] - queue[0] if nested and queue else 0}
+
+
+def _settings(host: Host) -> dict[str, Setting]:
+    options = host.options
+    settings: dict[str, Setting] = {
+        "call_flags": _flags_of_calls(),
+        "watched_errors": _watched_errors(),
+        "call_threshold_ns": int(float(options.get("threshold_ms", DEFAULT_THRESHOLD_MS)) * MS),
+        "queue_threshold_ns": int(float(options.get("runqueue_threshold_ms", DEFAULT_THRESHOLD_MS)) * MS),
+        "include_waits": bool(options.get("include_waits", False)),
+    }
+    return settings
+
+
+@dataclass(slots=True)
+class Threads:
+    """The loaded object and who takes part."""
+
+    object: Object
+    users: dict[Feature, int]
+
+    def features(self) -> Feature:
+        """What is in use now."""
+        used = Feature(0)
+        for feature, count in self.users.items():
+            if count:
+                used |= feature
+        return used
+
+    def enter(self, feature: Feature) -> None:
+        """Attach what a feature needs and switch it on."""
+        self.object.attach(*_HOOKS[feature])
+        self.users[feature] = self.users.get(feature, 0) + 1
+        self.object.variable("features").value = int(self.features())
+
+    def leave(self, feature: Feature) -> None:
+        """Switch a feature off and detach what nothing else needs."""
+        self.users[feature] -= 1
+        used = self.features()
+        self.object.variable("features").value = int(used)
+        needed = {hook for other in used for hook in _HOOKS[other]}
+        self.object.detach(*(hook for hook in _HOOKS[feature] if hook not in needed))
+
+
+_loaded: dict[tuple[tuple[str, Setting], ...], Threads] = {}
+
+
+class Membership:
+    """One collector's part in the shared programs."""
+
+    def __init__(self, feature: Feature, host: Host) -> None:
+        settings = _settings(host)
+        self._feature = feature
+        self._key = tuple(sorted(settings.items()))
+        self._threads: Threads | None = _loaded.get(self._key)
+        if self._threads is None:
+            settings |= _of_machine()
+            self._threads = _loaded[self._key] = Threads(Object(image("threads"), "threads", settings=settings), {})
+        try:
+            self._threads.enter(feature)
+        except BaseException:
+            self._drop()
+            raise
+
+    @property
+    def object(self) -> Object:
+        """The loaded programs and their maps."""
+        if self._threads is None:
+            raise ValueError("closed")
+        return self._threads.object
+
+    def close(self) -> None:
+        """Leave; calling it again does nothing."""
+        if self._threads is not None:
+            self._threads.leave(self._feature)
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._threads is not None and not self._threads.features():
+            self._threads.object.close()
+            del _loaded[self._key]
+        self._threads = None
+
+
+def join(feature: Feature, host: Host) -> Membership:
+    """Take part in the programs on the scheduler's hooks.
+
+    Options: `threshold_ms` and `include_waits` (slow system calls), `runqueue_threshold_ms` (waits for a CPU).
+
+    Raises:
+        SourceUnavailableError: they cannot be loaded or attached here.
+    """
+    return Membership(feature, host)

@@ -1,0 +1,124 @@
+"""The wait-for graph: who waited for whom (bpf/waits.h)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from struct import Struct
+from typing import Literal
+
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of
+from kernelsight.collectors.bpf.syscalls import text
+from kernelsight.collectors.bpf.threads import Feature, join
+from kernelsight.events.declare import Event
+from kernelsight.events.scheduler import Wait
+
+_KEY = Struct("<IIiBBxx")  # struct edge_key
+_EDGE = Struct("<4Qq16s16s")  # struct edge
+_SLOT_SIZE = 64  # struct slot
+_SWITCHES_AT = 16
+
+_STATES: tuple[Literal["runnable", "interruptible", "uninterruptible"], ...] = (
+    "runnable", "interruptible", "uninterruptible",
+)  # fmt: skip
+_CONTEXTS: Mapping[int, Literal["task", "softirq", "hardirq", "idle"]] = {
+    0: "task", 1: "softirq", 2: "hardirq", 3: "idle",
+}  # fmt: skip
+_PAGE_FAULT = -2
+
+EDGE_NS = 150
+"""What recording one wait costs; benchmarks/overhead.py measures it."""
+LARGEST_SHARE = 0.03
+"""Of one core, that recording may cost."""
+_LARGEST_MASK = (1 << 12) - 1
+
+
+def parse_edges(keys: bytes, values: bytes, now: int) -> Iterator[Wait]:
+    """The drained map as events."""
+    for (pid, waker, waits_in, state, context), edge in zip(
+        _KEY.iter_unpack(keys), _EDGE.iter_unpack(values), strict=True
+    ):
+        count, wait, queued, longest, cgroup, comm, waker_comm = edge
+        if not count:  # made, but not yet added to
+            continue
+        seen = _CONTEXTS.get(context)
+        yield Wait(
+            timestamp=now,
+            pid=pid,
+            comm=text(comm),
+            waker_pid=waker if seen else None,
+            waker_comm=text(waker_comm) if waker else None,
+            waker_context=seen,
+            waits_in=place(waits_in),
+            state=_STATES[state],
+            count=count,
+            wait_ns=wait,
+            runqueue_ns=queued,
+            max_wait_ns=longest,
+            cgroup_id=cgroup,
+        )
+
+
+def place(waits_in: int) -> str | None:
+    """What a thread waited in: the name of a system call (or its number, where it has none), a page fault, or None."""
+    if waits_in >= 0:
+        return name_of(waits_in) or f"{'compat_' if waits_in >= COMPAT else 'syscall_'}{waits_in % COMPAT}"
+    return "page_fault" if waits_in == _PAGE_FAULT else None
+
+
+def thin_mask(switches_per_s: float) -> int:
+    """Which waits to record so that it costs at most its share of a core: those whose number has no bit of this."""
+    too_many = switches_per_s * EDGE_NS / (LARGEST_SHARE * 1e9)
+    mask = 0
+    while mask + 1 < too_many and mask < _LARGEST_MASK:
+        mask = mask * 2 + 1
+    return mask
+
+
+@collector("waits", source="bpf", emits=(Wait,))
+class Waits:
+    """Who waited for whom, in what, for how long, per process and second; thinned where switches are too many."""
+
+    def __init__(self, host: Host) -> None:
+        self._threads = join(Feature.WAIT_EDGES, host)
+        loaded = self._threads.object
+        self._edges = loaded.map("edges")
+        self._slots = loaded.variable("slots")
+        self._mask = loaded.variable("thin_mask")
+        self._losses = [loaded.variable(name) for name in ("edges_lost", "threads_missed")]
+        self._lost_at_start = self._lost()
+        self._counted = self._switches()
+        self._counted_at = time.monotonic()
+
+    def collect(self, now: int) -> Iterable[Event]:
+        """The edges since the last time."""
+        self._thin()
+        return parse_edges(*self._edges.drain(), now)
+
+    @property
+    def lost(self) -> int:
+        """Waits that found the map full, and threads that could not be followed."""
+        return self._lost() - self._lost_at_start
+
+    def close(self) -> None:
+        """Leave the hooks."""
+        self._threads.close()
+
+    def _lost(self) -> int:
+        return sum(loss.value for loss in self._losses)
+
+    def _switches(self) -> int:
+        cpus = os.sysconf("SC_NPROCESSORS_CONF")
+        raw = self._slots.raw
+        return sum(
+            int.from_bytes(raw[at : at + 8], "little")
+            for at in range(_SWITCHES_AT, min(cpus * _SLOT_SIZE, len(raw)), _SLOT_SIZE)
+        )
+
+    def _thin(self) -> None:
+        counted, at = self._switches(), time.monotonic()
+        if at > self._counted_at:
+            self._mask.value = thin_mask((counted - self._counted) / (at - self._counted_at))
+        self._counted, self._counted_at = counted, at
