@@ -86,7 +86,12 @@ def rows_of(  # noqa: PLR0913 - as above
 
 
 def decoded(kind: Kind, row: Row) -> Row:
-    """A row as it is handed out: ``time`` beside ``timestamp``, flags as bool, unsigned columns unwrapped."""
+    """A row as it is handed out: ``time`` beside ``timestamp``, and the values as :func:`unwrapped`."""
+    return with_time(unwrapped(kind, row))
+
+
+def unwrapped(kind: Kind, row: Row) -> Row:
+    """The row's values as they are meant, in place: flags as bool, unsigned 64-bit columns not negative."""
     for name, value in row.items():
         column = kind.by_name.get(name)
         if column is None or not isinstance(value, int):
@@ -95,7 +100,7 @@ def decoded(kind: Kind, row: Row) -> Row:
             row[name] = bool(value)
         elif column.unsigned64 and value < 0:
             row[name] = value + 2**64
-    return with_time(row)
+    return row
 
 
 def with_time(row: Row) -> Row:

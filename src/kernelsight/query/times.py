@@ -122,11 +122,12 @@ def format_time(timestamp_ns: int) -> str:
 
 
 def _from_datetime(value: datetime) -> int:
-    try:
-        since_epoch = value.astimezone(UTC) - _EPOCH
-    except (OverflowError, ValueError) as error:  # the years 1 and 9999, shifted by a zone
-        raise UsageError(f"{value!r} is out of range: {error}") from error
-    return min(max(0, since_epoch // _MICROSECOND * 1_000), INT64_MAX)
+    """To the microsecond exactly; what lies before 1970 or beyond 64 bits becomes the first or last moment there is."""
+    if value.year < 1969:
+        return 0
+    if value.year > 2262:
+        return INT64_MAX
+    return min(max(0, (value.astimezone(UTC) - _EPOCH) // _MICROSECOND * 1_000), INT64_MAX)
 
 
 def _from_number(value: int) -> int:
