@@ -11,8 +11,9 @@ no line yet, for ``wc`` neither.)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from operator import itemgetter
 
 from kernelsight.events.declare import Event, kind_of
 from kernelsight.stores.base import Account, Row
@@ -46,10 +47,10 @@ class Accounts:
         account = self.of(kind_of(struct).name)
         account.lines += len(rows)
         account.in_memory += len(rows)
-        # Rows come in the order of time, nearly; the store has the exact bounds.
-        first, last = _stamp(rows[0]), _stamp(rows[-1])
-        account.first_timestamp = min(account.first_timestamp or first, first, last)
-        account.last_timestamp = max(account.last_timestamp or last, first, last)
+        stamps = list(map(_STAMP, rows))
+        first, last = min(stamps), max(stamps)
+        account.first_timestamp = min(account.first_timestamp or first, first)
+        account.last_timestamp = max(account.last_timestamp or last, last)
 
     def refused(self, kind: str, reason: str) -> None:
         """A line could not become an event."""
@@ -92,9 +93,4 @@ class Accounts:
 
 
 _COUNTS = tuple(f.name for f in fields(Account) if not f.name.endswith("_timestamp"))
-
-
-def _stamp(row: Row) -> int:
-    stamp = row[0]
-    assert isinstance(stamp, int)
-    return stamp
+_STAMP: Callable[[Row], int] = itemgetter(0)  # type: ignore[assignment] # the first column is the stamp

@@ -2,11 +2,16 @@
 
 A number may be seconds, milliseconds, microseconds or nanoseconds since the Unix epoch, or
 nanoseconds (with a fraction: seconds) since boot. Each epoch unit has a window of magnitude, which
-is 2001-09-09 to 2262; a stamp since boot lies between 0 and the present uptime. Where several
-readings are possible the one nearest to now is meant: an uptime of half an hour in nanoseconds looks like
-milliseconds since the epoch, but only one of the two happened just now. A number that fits no window
-and lies beyond the uptime was stamped by another boot or another machine; where that is on our clock
-cannot be known, and the time of arrival stands for it. Nothing ever becomes 1970.
+is 2001-09-09 to 2262; a stamp since boot lies between 0 and the present uptime. The windows overlap:
+half an hour of uptime in nanoseconds looks like milliseconds since the epoch, 20 days like
+microseconds. Then the reading nearest to now is meant, if it is that of something that just happened;
+clocks since boot are those of live tracers, and what is older than ten minutes is a recording, which
+is read as a date unless that date lies in the future (no tracer runs in the first ten seconds after
+boot, whose nanoseconds look like seconds since the epoch: those are always a date).
+
+A number that fits no window and lies beyond the uptime was stamped by another boot or another machine;
+where that is on our clock cannot be known, and the time of arrival stands for it. Nothing ever becomes
+1970.
 """
 
 from __future__ import annotations
@@ -22,6 +27,14 @@ from kernelsight.events.declare import EARLIEST_EPOCH_NS, INT64_MAX
 
 _NS_PER_S = 1_000_000_000
 _EPOCH_UNITS = (_NS_PER_S, 1_000_000, 1_000, 1)
+_LIVE_NS = 600 * _NS_PER_S
+"""A stamp since boot that could also be a date is believed for so long."""
+
+_EARLIEST_TRACER_NS = 10 * _NS_PER_S
+
+_FUTURE_NS = 86_400 * _NS_PER_S
+"""A date further ahead than a wrong clock would put it is not meant, if there is another reading."""
+
 _LONGEST_STAMP = 48
 """No stamp in any notation is longer; a longer text is not looked at."""
 
@@ -113,19 +126,38 @@ def read_stamp(value: object, clocks: Clocks, unit: int | None = None) -> Stamp:
     if number <= 0:
         raise UnreadableTimeError("timestamp is not after zero")
     # A unit that the name states but the magnitude rules out is not believed.
-    readings = list(_readings(number, clocks, unit)) or list(_readings(number, clocks, None))
-    if readings:
-        return Stamp(min(readings, key=lambda epoch_ns: abs(epoch_ns - clocks.now)))
+    epoch_ns = _reading(number, clocks, unit) or _reading(number, clocks, None)
+    if epoch_ns is not None:
+        return Stamp(epoch_ns)
     if number > INT64_MAX:
         raise UnreadableTimeError("timestamp out of range")
     return Stamp(clocks.now, arrival=True)
 
 
-def _readings(number: Decimal, clocks: Clocks, unit: int | None) -> Iterator[int]:
+def _reading(number: Decimal, clocks: Clocks, unit: int | None) -> int | None:
+    """The moment that a number means; None when it fits no window."""
+
+    def distance(epoch_ns: int) -> int:
+        return abs(epoch_ns - clocks.now)
+
+    dates = list(_since_epoch(number, unit))
+    uptimes = list(_since_boot(number, clocks, unit))
+    if not dates or not uptimes:
+        return min((*dates, *uptimes), key=distance, default=None)
+    date, uptime = min(dates, key=distance), min(uptimes, key=distance)
+    if distance(uptime) <= _LIVE_NS:
+        return min(date, uptime, key=distance)
+    return uptime if date > clocks.now + _FUTURE_NS and number >= _EARLIEST_TRACER_NS else date
+
+
+def _since_epoch(number: Decimal, unit: int | None) -> Iterator[int]:
     for scale in _EPOCH_UNITS if unit is None else (unit,):
         epoch_ns = int(number * scale)
         if EARLIEST_EPOCH_NS <= epoch_ns <= INT64_MAX:
             yield epoch_ns
+
+
+def _since_boot(number: Decimal, clocks: Clocks, unit: int | None) -> Iterator[int]:
     fraction = number != number.to_integral_value()
     since_boot = int(number * (unit or (_NS_PER_S if fraction else 1)))
     # The two clocks since boot differ by the time the machine was suspended.
