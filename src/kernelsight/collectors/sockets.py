@@ -38,7 +38,7 @@ class Listener:
     port: int
     accept_queue: int
     backlog: int | None
-    inode: int
+    inode: int | None
 
 
 def tcp_event(now: int, by_state: Mapping[int, int], totals: TcpTotals) -> Tcp:
@@ -59,7 +59,7 @@ class ListenerEvents:
 
     def __init__(self) -> None:
         self._inventory_at = 0
-        self._queued: frozenset[int] = frozenset()
+        self._queued: frozenset[int | None] = frozenset()
 
     def choose(self, now: int, listeners: Sequence[Listener]) -> Iterable[TcpListener]:
         """The events of this sample."""

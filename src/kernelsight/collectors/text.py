@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -47,6 +48,18 @@ def number(token: bytes | None) -> int | None:
         return None
     value = int(token)
     return value if INT64_MIN <= value <= INT64_MAX else None
+
+
+def real(token: bytes) -> float:
+    """Read a number with a fraction.
+
+    Raises:
+        ValueError: it is not one, or not finite.
+    """
+    value = float(token)
+    if not math.isfinite(value):
+        raise ValueError(f"{token!r} is not a finite number")
+    return value
 
 
 def name(raw: bytes) -> str:

@@ -138,7 +138,7 @@ def _unescaped(field: bytes) -> bytes:
 def watched(mounts: Sequence[Mount], *, remote_too: bool) -> list[Mount]:
     """The mounts to ask: one of each file system, none of those that other mounts hide.
 
-    Of bind mounts of one file system the one that shows its root is taken, and the shortest of these.
+    Of bind mounts of one file system the one that shows its root is taken, of these the shortest, and the oldest.
     An overlay shows the space of the file system below it, so it is taken only as the root of a container.
     """
     hidden = _hidden(mounts)
@@ -157,8 +157,8 @@ def watched(mounts: Sequence[Mount], *, remote_too: bool) -> list[Mount]:
     return sorted(best.values(), key=lambda mount: mount.point)
 
 
-def _preference(mount: Mount) -> tuple[bool, int, bytes]:
-    return mount.root != b"/", len(mount.point), mount.point
+def _preference(mount: Mount) -> tuple[bool, int, int]:
+    return mount.root != b"/", len(mount.point), mount.id
 
 
 def _hidden(mounts: Sequence[Mount]) -> set[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.files import KernelFile
-from kernelsight.errors import SourceUnavailableError
+from kernelsight.collectors.text import number, parsing, real, whole_lines
 from kernelsight.events.scheduler import Load
 
 
@@ -30,9 +30,8 @@ def parse_loadavg(text: bytes, now: int) -> Load:
     Raises:
         SourceUnavailableError: it is not that.
     """
-    try:
-        one, five, fifteen, tasks, last_pid, *_ = text.split()
+    with parsing("/proc/loadavg", text):
+        (line,) = whole_lines(text)
+        one, five, fifteen, tasks, last_pid, *_ = line.split()
         running, total = tasks.split(b"/")
-        return Load(now, float(one), float(five), float(fifteen), int(running), int(total), int(last_pid))
-    except ValueError as error:
-        raise SourceUnavailableError(f"/proc/loadavg says {text[:80]!r}, which is not a load average") from error
+        return Load(now, real(one), real(five), real(fifteen), number(running), number(total), number(last_pid))

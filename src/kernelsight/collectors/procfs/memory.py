@@ -26,6 +26,7 @@ _NAMES = {
     "active_file_kb": b"Active(file)",
     "inactive_file_kb": b"Inactive(file)",
     "unevictable_kb": b"Unevictable",
+    "mlocked_kb": b"Mlocked",
     "anon_kb": b"AnonPages",
     "mapped_kb": b"Mapped",
     "shmem_kb": b"Shmem",

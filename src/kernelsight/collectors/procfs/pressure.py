@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.text import name, number, parsing, whole_lines
+from kernelsight.collectors.text import name, number, parsing, real, whole_lines
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.pressure import Pressure
 
@@ -79,7 +79,7 @@ class PressureCollector:
         found = dict(zip(groups_below(root), range(self._most), strict=False))
         for gone in self._groups.keys() - found.keys():
             self._forget(gone)
-        for new in found.keys() - self._groups.keys():
+        for new in [group for group in found if group not in self._groups]:
             self._groups[new] = []
             for resource in _OF_A_GROUP:
                 try:
@@ -147,7 +147,7 @@ def parse_pressure(resource: Resource, scope: str, text: bytes, now: int) -> Pre
 
 def _stalls(pairs: list[bytes]) -> tuple[float, float, float, int | None]:
     found = dict(pair.split(b"=", 1) for pair in pairs)
-    return float(found[b"avg10"]), float(found[b"avg60"]), float(found[b"avg300"]), number(found[b"total"])
+    return real(found[b"avg10"]), real(found[b"avg60"]), real(found[b"avg300"]), number(found[b"total"])
 
 
 def groups_below(root: Path) -> Iterator[str]:

@@ -1,0 +1,290 @@
+"""The grid, isolation of collectors from each other, and what they report of themselves."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from grid import BOOT, EPOCH, HandClock, Loads, S, run_to_file
+
+from kernelsight.collectors import base
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.runner import list_collectors
+from kernelsight.errors import KernelSightError, SourceUnavailableError, UsageError
+from kernelsight.events.network import Tcp
+from kernelsight.events.scheduler import Load
+
+
+@pytest.fixture
+def register(monkeypatch):
+    """Register collectors of the test's own, without leaving them to the next."""
+    base.registered()
+    monkeypatch.setattr(base, "_REGISTRY", {})
+
+    def add(name, factory, **more):
+        factory.__doc__ = factory.__doc__ or "For a test."
+        collector(name, **({"source": "test", "emits": (Load,)} | more))(factory)
+
+    return add
+
+
+def test_samples_stand_on_the_grid_however_long_runs_and_wake_ups_take(register, tmp_path):
+    clock = HandClock()
+    some = random.Random(1)
+
+    def work(_):
+        clock.now += some.randrange(300_000_000)
+
+    clock.overslept = iter(lambda: some.randrange(90_000_000), None)
+    register("a", lambda host: Loads(work))
+    ran = run_to_file(tmp_path, ["a"], duration_s=1000, clock=clock)
+    assert ran.stamps == [EPOCH + n * S for n in range(1000)]
+    assert ran.last_report("a").missed == 0
+
+
+def test_no_second_is_sampled_twice_at_short_intervals(register, tmp_path):
+    clock = HandClock()
+    register("a", lambda host: Loads())
+    ran = run_to_file(tmp_path, ["a"], duration_s=1, interval_s=0.03, clock=clock)
+    assert ran.stamps == [EPOCH + n * 30_000_000 for n in range(34)]
+
+
+def test_grid_points_that_pass_during_a_long_run_are_skipped_and_counted(register, tmp_path):
+    clock = HandClock()
+    took = {EPOCH + 2 * S: 3_700_000_000, EPOCH + 8 * S: 1_200_000_000}
+
+    def work(now):
+        clock.now += took.get(now, 0)
+
+    register("a", lambda host: Loads(work))
+    ran = run_to_file(tmp_path, ["a"], duration_s=12, clock=clock)
+    # After 5.7 s the point at 5 is too long ago and 6 is next; after 9.2 s the point at 9 still counts.
+    assert [(stamp - EPOCH) // S for stamp in ran.stamps] == [0, 1, 2, 6, 7, 8, 9, 10, 11]
+    assert ran.last_report("a").missed == 3
+    assert ran.last_report("a").runs == 9
+
+
+def test_stamps_follow_a_clock_that_is_set_and_a_suspend(register, tmp_path):
+    clock = HandClock()
+
+    def work(now):
+        if now == EPOCH + 3 * S:
+            clock.offset += 3600 * S  # an hour asleep, which CLOCK_MONOTONIC does not count
+        if now == EPOCH + 3606 * S:
+            clock.offset -= 7200 * S  # set back
+
+    register("a", lambda host: Loads(work))
+    ran = run_to_file(tmp_path, ["a"], duration_s=10, clock=clock)
+    assert [(stamp - EPOCH) // S for stamp in ran.stamps] == [0, 1, 2, 3, 3604, 3605, 3606, -3593, -3592, -3591]
+
+
+def test_a_collector_that_fails_is_reopened_later_and_later_and_the_others_go_on(register, tmp_path):
+    clock = HandClock()
+    opened = []
+
+    def broken(host):
+        opened.append(clock.now)
+        return Loads(lambda _: 1 // 0)
+
+    register("bad", broken)
+    register("good", lambda host: Loads())
+    ran = run_to_file(tmp_path, ["bad", "good"], duration_s=300, clock=clock)
+    assert len(ran.samples) == 300
+    gaps = [(b - a) // S for a, b in pairwise(opened)]
+    assert gaps == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert len(ran.log) == len(opened)
+    assert ran.log[0].startswith("collector bad failed: ZeroDivisionError: ")
+    assert "test_runner.py:" in ran.log[0]
+    report = ran.last_report("bad")
+    assert (report.status, report.failures, report.events) == ("failed", len(opened), 0)
+    assert "ZeroDivisionError" in report.reason
+
+
+def test_a_collector_that_recovers_goes_on_with_its_account(register, tmp_path):
+    clock = HandClock()
+    register("a", lambda host: Loads(lambda now: 1 // (now - EPOCH - 2 * S)))
+    ran = run_to_file(tmp_path, ["a"], duration_s=6, clock=clock)
+    assert [(stamp - EPOCH) // S for stamp in ran.stamps] == [0, 1, 3, 4, 5]
+    report = ran.last_report("a")
+    assert (report.status, report.failures, report.runs, report.events) == ("running", 1, 6, 5)
+    assert report.reason is None
+
+
+def test_an_event_that_cannot_be_encoded_is_its_collectors_failure(register, tmp_path):
+    class Unprintable(Loads):
+        def collect(self, now):
+            return [Load(now), Tcp(now, established=object())]
+
+    register("bad", lambda host: Unprintable())
+    register("good", lambda host: Loads())
+    ran = run_to_file(tmp_path, ["bad", "good"], duration_s=2, clock=HandClock())
+    assert len(ran.samples) == 2
+    assert ran.last_report("bad").failures == 2
+
+
+def test_what_cannot_run_is_said_with_its_reason_and_the_others_run(register, tmp_path):
+    def locked(host):
+        raise SourceUnavailableError("the door is locked: fetch the key")
+
+    register("locked", locked)
+    register("open", lambda host: Loads())
+    ran = run_to_file(tmp_path, ["locked", "open"], duration_s=2, clock=HandClock())
+    assert ran.code == 0
+    assert ran.log == ["collector locked cannot run: the door is locked: fetch the key"]
+    assert len(ran.samples) == 2
+    report = ran.last_report("locked")
+    assert (report.status, report.reason, report.runs) == ("unavailable", "the door is locked: fetch the key", 0)
+
+
+def test_when_none_can_run_the_exit_status_says_so_and_the_reports_why(register, tmp_path):
+    def locked(host):
+        raise SourceUnavailableError("locked")
+
+    register("a", locked)
+    ran = run_to_file(tmp_path, [], duration_s=5, clock=HandClock())
+    assert ran.code == 1
+    assert [(report.name, report.status) for report in ran.reports] == [("a", "unavailable")]
+
+
+def test_without_names_those_run_that_run_by_default(register, tmp_path):
+    register("a", lambda host: Loads())
+    register("b", lambda host: Loads(), default=False)
+    ran = run_to_file(tmp_path, [], duration_s=1, clock=HandClock())
+    assert {report.name for report in ran.reports} == {"a"}
+
+
+@pytest.mark.parametrize("interval", [0, -1, float("nan"), 0.001])
+def test_an_interval_that_is_none_is_refused(interval, register, tmp_path):
+    register("a", lambda host: Loads())
+    with pytest.raises(UsageError, match="interval"):
+        run_to_file(tmp_path, ["a"], duration_s=1, interval_s=interval, clock=HandClock())
+
+
+def test_an_unknown_name_is_refused_before_anything_is_opened(register, tmp_path):
+    opened = []
+    register("a", lambda host: opened.append(host) or Loads())
+    with pytest.raises(UsageError, match="'nonsense'"):
+        run_to_file(tmp_path, ["a", "nonsense"], duration_s=1, clock=HandClock())
+    assert not opened
+
+
+def test_reports_come_at_once_every_ten_seconds_and_at_the_end(register, tmp_path):
+    register("a", lambda host: Loads())
+    ran = run_to_file(tmp_path, ["a"], duration_s=25, clock=HandClock())
+    assert [(report.timestamp - EPOCH) // S for report in ran.reports] == [0, 10, 20, 25]
+    assert [report.events for report in ran.reports] == [1, 11, 21, 25]
+    assert ran.reports[-1].cpu_ns > 0
+
+
+def test_everything_is_closed_at_the_end(register, tmp_path):
+    made = []
+    register("a", lambda host: made.append(Loads()) or made[-1])
+    run_to_file(tmp_path, ["a"], duration_s=1, clock=HandClock())
+    assert [one.closed for one in made] == [1]
+
+
+def test_a_full_disk_is_an_error_with_its_name(register):
+    from kernelsight.collectors.runner import run
+
+    register("a", lambda host: Loads())
+    with (
+        Path("/dev/full").open("wb") as full,
+        Path(os.devnull).open("w") as log,
+        pytest.raises(KernelSightError, match="No space"),
+    ):
+        run(["a"], Host(), interval_s=1, duration_s=1, out=full.fileno(), stop=threading.Event(), log=log)
+
+
+class Ringing(Loads):
+    """Speaks by itself, through an eventfd, as a BPF ring buffer does through its epoll."""
+
+    def __init__(self):
+        super().__init__()
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK)
+        self.waiting = []
+        self.lost = 0
+
+    def fileno(self):
+        return self.fd
+
+    def drain(self, to_epoch):
+        waiting, self.waiting = self.waiting, []
+        if waiting:
+            os.eventfd_read(self.fd)
+        return [Load(to_epoch(stamp), last_pid=number) for number, stamp in waiting]
+
+    def collect(self, now):
+        return []
+
+    def ring(self, number):
+        self.waiting.append((number, time.monotonic_ns()))
+        os.eventfd_write(self.fd, 1)
+
+    def close(self):
+        os.close(self.fd)
+
+
+def test_sources_that_speak_are_drained_between_grid_points_and_at_the_end(register, tmp_path):
+    source = Ringing()
+    source.lost = 3
+    register("ring", lambda host: source)
+    stop = threading.Event()
+
+    def speak():
+        deadline = time.monotonic() + 20
+        for number in range(5):
+            source.ring(number)
+            while source.waiting and time.monotonic() < deadline:
+                time.sleep(0.001)
+        # The grid's second point is an hour away: only draining in between can have taken the five.
+        source.waiting.append((5, time.monotonic_ns()))
+        os.eventfd_write(source.fd, 1)
+        stop.set()
+
+    thread = threading.Thread(target=speak)
+    before = time.time_ns()
+    thread.start()
+    ran = run_to_file(tmp_path, ["ring"], duration_s=None, interval_s=3600, stop=stop)
+    thread.join()
+    assert [event.last_pid for event in ran.samples] == [0, 1, 2, 3, 4, 5]
+    assert all(before - S < stamp < time.time_ns() + S for stamp in ran.stamps)
+    assert ran.last_report("ring").lost == 3
+
+
+def test_a_source_that_fails_to_drain_is_not_listened_to_any_more(register, tmp_path):
+    made = []
+
+    class Broken(Ringing):
+        def drain(self, to_epoch):
+            raise OSError("the buffer is gone")
+
+    def factory(host):
+        made.append(Broken())
+        made[-1].ring(0)
+        return made[-1]
+
+    register("ring", factory)
+    register("good", lambda host: Loads())
+    ran = run_to_file(tmp_path, ["ring", "good"], duration_s=0.5, interval_s=0.1)
+    assert len(ran.samples) == 5
+    assert len(made) == 1
+    assert ran.last_report("ring").status == "failed"
+
+
+def test_the_list_names_every_source_and_why_one_cannot_run(tmp_path):
+    host = Host(proc=tmp_path, sys=tmp_path, cgroup=tmp_path)
+    listed = {(one.registered.name, one.registered.source): one for one in list_collectors(host)}
+    assert {"memory", "cpu", "pressure", "block", "network", "tcp", "filesystem"} <= {name for name, _ in listed}
+    assert not listed["memory", "procfs"].available
+    assert str(tmp_path / "meminfo") in listed["memory", "procfs"].reason
+    here = {(one.registered.name, one.registered.source): one for one in list_collectors(Host())}
+    assert here["memory", "procfs"].available
+
+
+def test_boot_time_is_not_the_epoch():
+    assert BOOT != EPOCH  # else a stamp on the wrong clock would pass
