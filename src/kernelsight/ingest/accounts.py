@@ -93,4 +93,4 @@ class Accounts:
 
 
 _COUNTS = tuple(f.name for f in fields(Account) if not f.name.endswith("_timestamp"))
-_STAMP: Callable[[Row], int] = itemgetter(0)  # type: ignore[assignment] # the first column is the stamp
+_STAMP: Callable[[Row], int] = itemgetter(0)
