@@ -98,7 +98,7 @@ class ProcessCollector:
         # A recording has no process that is this one, and its delays would be those of another machine.
         live = str(os.getpid()) in names
         self._sizes_fd = live and (host.proc / "self/fd").stat().st_size > 0  # since Linux 6.2
-        self._budget = DescriptorBudget()
+        self._budget = DescriptorBudget(share=0.75)
         self._cgroup_ids = CgroupIds(host)
         self._delays = DelayAccounting(host.proc, enable=live and bool(host.options.get("enable_delayacct")))
         self._taskstats = self._open_taskstats() if live else None

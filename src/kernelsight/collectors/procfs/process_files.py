@@ -28,11 +28,12 @@ class DescriptorBudget:
     throwing out the one that was used longest ago would then throw out each just before its turn.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, share: float) -> None:
+        """Raise the soft limit of open files to the hard one, and take a share of it (0 to 1)."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft != hard:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        self.left = (1 << 20 if hard == resource.RLIM_INFINITY else hard) - _RESERVED
+        self.left = int(share * ((1 << 20 if hard == resource.RLIM_INFINITY else hard) - _RESERVED))
 
 
 class ProcessFiles:

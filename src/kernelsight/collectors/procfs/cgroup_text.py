@@ -1,0 +1,160 @@
+"""The files of one control group: text in, columns out.
+
+Documentation/admin-guide/cgroup-v2.rst, and cgroup-v1/{cpuacct,memory,blkio-controller,pids}.rst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kernelsight.events.cgroup import Cgroup
+
+V2_ACTIVITY = ("cpu.stat", "memory.current")
+V2_USE = ("memory.stat", "memory.events", "memory.swap.current", "io.stat", "pids.current", "pids.events")
+V2_LIMITS = ("cpu.max", "cpu.weight", "memory.max", "memory.high", "pids.max")
+
+V1_ACTIVITY = {"cpuacct": ("cpuacct.usage",), "memory": ("memory.usage_in_bytes",)}
+V1_USE = {
+    "cpu": ("cpu.stat",),
+    "cpuacct": ("cpuacct.usage_user", "cpuacct.usage_sys"),
+    "memory": ("memory.stat", "memory.failcnt", "memory.oom_control"),
+    "blkio": ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive"),
+    "pids": ("pids.current", "pids.events"),
+}
+V1_LIMITS = {
+    "cpu": ("cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares"),
+    "memory": ("memory.limit_in_bytes",),
+    "pids": ("pids.max",),
+}
+
+_UNLIMITED = 1 << 62
+"""Version 1 has no word for no limit: it is the largest number of whole pages, 9223372036854771712 with 4 kB."""
+
+
+def fill_v2(event: Cgroup, texts: Mapping[str, bytes]) -> None:
+    """Set the columns that the files of version 2 tell, by file name; absent files leave theirs as they are."""
+    if said := texts.get("cpu.stat"):
+        cpu = _pairs(said)
+        event.cpu_usage_us = cpu.get(b"usage_usec")
+        event.cpu_user_us, event.cpu_system_us = cpu.get(b"user_usec"), cpu.get(b"system_usec")
+        event.cpu_periods, event.cpu_throttled_periods = cpu.get(b"nr_periods"), cpu.get(b"nr_throttled")
+        event.cpu_throttled_us = cpu.get(b"throttled_usec")
+    if said := texts.get("cpu.max"):
+        quota, _, period = said.partition(b" ")
+        event.cpu_quota_us, event.cpu_period_us = limit(quota), limit(period)
+    event.cpu_weight = limit(texts.get("cpu.weight"))
+    event.memory_current_bytes = limit(texts.get("memory.current"))
+    event.memory_limit_bytes = limit(texts.get("memory.max"))
+    event.memory_high_bytes = limit(texts.get("memory.high"))
+    event.memory_swap_bytes = limit(texts.get("memory.swap.current"))
+    if said := texts.get("memory.stat"):
+        memory = _pairs(said)
+        event.memory_anon_bytes, event.memory_file_bytes = memory.get(b"anon"), memory.get(b"file")
+        event.memory_dirty_bytes, event.memory_pgmajfault = memory.get(b"file_dirty"), memory.get(b"pgmajfault")
+        event.memory_refaults = _refaults(memory, b"")
+    if said := texts.get("memory.events"):
+        happened = _pairs(said)
+        event.memory_high_events, event.memory_max_events = happened.get(b"high"), happened.get(b"max")
+        event.memory_oom_events, event.memory_oom_kills = happened.get(b"oom"), happened.get(b"oom_kill")
+    if (said := texts.get("io.stat")) is not None:
+        event.io_read_bytes, event.io_write_bytes = _sum(said, b" rbytes="), _sum(said, b" wbytes=")
+        event.io_read_ios, event.io_write_ios = _sum(said, b" rios="), _sum(said, b" wios=")
+    _fill_pids(event, texts)
+
+
+def fill_v1(event: Cgroup, texts: Mapping[str, bytes]) -> None:
+    """Set the columns that the files of version 1 tell; in a hybrid set-up, each controller is in one version only.
+
+    Only CPU time may be there twice (version 2 always has it): then that of version 2 stays.
+    """
+    if event.cpu_usage_us is None:
+        event.cpu_usage_us = _thousandth(texts.get("cpuacct.usage"))
+        event.cpu_user_us = _thousandth(texts.get("cpuacct.usage_user"))
+        event.cpu_system_us = _thousandth(texts.get("cpuacct.usage_sys"))
+    if said := texts.get("cpu.stat"):
+        cpu = _pairs(said)
+        event.cpu_periods, event.cpu_throttled_periods = cpu.get(b"nr_periods"), cpu.get(b"nr_throttled")
+        throttled_ns = cpu.get(b"throttled_time")
+        event.cpu_throttled_us = None if throttled_ns is None else throttled_ns // 1000
+    if "cpu.shares" in texts:
+        event.cpu_quota_us = limit(texts.get("cpu.cfs_quota_us"))  # -1: none
+        event.cpu_period_us = limit(texts.get("cpu.cfs_period_us"))
+        event.cpu_weight = limit(texts.get("cpu.shares"))
+    if said := texts.get("memory.usage_in_bytes"):
+        event.memory_current_bytes = limit(said)
+        event.memory_limit_bytes = limit(texts.get("memory.limit_in_bytes"))
+        event.memory_max_events = limit(texts.get("memory.failcnt"))
+        event.memory_oom_kills = _pairs(texts.get("memory.oom_control", b"")).get(b"oom_kill")
+    if said := texts.get("memory.stat"):
+        memory = _pairs(said)
+        event.memory_anon_bytes, event.memory_file_bytes = memory.get(b"total_rss"), memory.get(b"total_cache")
+        event.memory_dirty_bytes = memory.get(b"total_dirty")
+        event.memory_swap_bytes = memory.get(b"total_swap")
+        event.memory_pgmajfault = memory.get(b"total_pgmajfault")
+        event.memory_refaults = _refaults(memory, b"total_")
+    if (said := texts.get("blkio.throttle.io_service_bytes_recursive")) is not None:
+        event.io_read_bytes, event.io_write_bytes = _sum(said, b" Read "), _sum(said, b" Write ")
+    if (said := texts.get("blkio.throttle.io_serviced_recursive")) is not None:
+        event.io_read_ios, event.io_write_ios = _sum(said, b" Read "), _sum(said, b" Write ")
+    if "pids.current" in texts:
+        _fill_pids(event, texts)
+
+
+def _fill_pids(event: Cgroup, texts: Mapping[str, bytes]) -> None:
+    event.pids_current, event.pids_limit = limit(texts.get("pids.current")), limit(texts.get("pids.max"))
+    event.pids_limit_events = _pairs(texts.get("pids.events", b"")).get(b"max")
+
+
+def cpu_time(texts: Mapping[str, bytes]) -> int:
+    """CPU time (us) in the files of activity; 0 where none has it."""
+    if said := texts.get("cpu.stat"):
+        return _pairs(said).get(b"usage_usec", 0)
+    return _thousandth(texts.get("cpuacct.usage")) or 0
+
+
+def memory_use(texts: Mapping[str, bytes]) -> int:
+    """Bytes in use in the files of activity; 0 where none has it."""
+    return limit(texts.get("memory.current", texts.get("memory.usage_in_bytes"))) or 0
+
+
+def limit(text: bytes | None) -> int | None:
+    """One number; None: there is no such file, it says `max`, or it is version 1's way to say so."""
+    if text is None:
+        return None
+    stripped = text.strip()
+    if not stripped.isdigit():
+        return None
+    number = int(stripped)
+    return number if number < _UNLIMITED else None
+
+
+def _thousandth(text: bytes | None) -> int | None:
+    number = limit(text)
+    return None if number is None else number // 1000
+
+
+def _pairs(text: bytes) -> dict[bytes, int]:
+    """Lines of a key and a number; others are left out."""
+    pairs = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(b" ")
+        if value.isdigit():
+            pairs[key] = int(value)
+    return pairs
+
+
+def _refaults(memory: Mapping[bytes, int], prefix: bytes) -> int | None:
+    """Pages that came back soon after they were evicted; counted apart for files and the rest since Linux 5.9."""
+    of_files = memory.get(prefix + b"workingset_refault_file")
+    if of_files is None:
+        return memory.get(prefix + b"workingset_refault")
+    return of_files + memory.get(prefix + b"workingset_refault_anon", 0)
+
+
+def _sum(text: bytes, label: bytes) -> int:
+    """The sum over devices of the number behind a label."""
+    total = 0
+    for part in text.split(label)[1:]:
+        number = part.replace(b"\n", b" ", 1).partition(b" ")[0]
+        total += int(number) if number.isdigit() else 0
+    return total
