@@ -1,4 +1,4 @@
-"""The books of the lines: the ``collectors`` table, one row per kind, and ``rejected_events``."""
+"""The books beside the rows: the lines of every kind, the lines that were refused, and how long rows are kept."""
 
 from __future__ import annotations
 
@@ -41,6 +41,11 @@ CREATE_REJECTED = (
     "CREATE INDEX rejected_events_timestamp ON rejected_events (timestamp)",
     "CREATE INDEX rejected_events_kind_timestamp ON rejected_events (kind, timestamp)",
 )
+
+CREATE_RETENTION = """CREATE TABLE retention (
+    table_name TEXT PRIMARY KEY,
+    keep_ns INTEGER NOT NULL
+) WITHOUT ROWID"""
 
 _COUNTS = ("lines", "stored", "rejected", "dropped", "in_memory")
 _FIELDS = tuple(field.name for field in fields(Account))

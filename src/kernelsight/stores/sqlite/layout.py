@@ -45,7 +45,7 @@ class Layout:
         self.connection = connection
         self.kinds = {kind.table: kind for kind in kinds.values()}
         self._segment_rows = SEGMENT_ROWS if segment_rows is None else segment_rows
-        self._segments: dict[str, list[Segment]] = {}
+        self._segments = segment_books.load(connection)
         self._data_version: int | None = None
         self._pending: deque[IndexStep] | None = None
 

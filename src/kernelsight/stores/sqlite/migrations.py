@@ -15,7 +15,7 @@ from pathlib import Path
 import apsw
 
 from kernelsight.errors import StoreError, StoreVersionError
-from kernelsight.stores.sqlite.books import CREATE_COLLECTORS, CREATE_REJECTED
+from kernelsight.stores.sqlite.books import CREATE_COLLECTORS, CREATE_REJECTED, CREATE_RETENTION
 from kernelsight.stores.sqlite.connect import integer
 from kernelsight.stores.sqlite.segments import CREATE_SEGMENTS
 
@@ -43,7 +43,7 @@ def migration(step: Step) -> Step:
 @migration
 def books_of_segments_and_lines(connection: apsw.Connection) -> None:
     """The first layout."""
-    for statement in (CREATE_SEGMENTS, CREATE_COLLECTORS, *CREATE_REJECTED):
+    for statement in (CREATE_SEGMENTS, CREATE_COLLECTORS, *CREATE_REJECTED, CREATE_RETENTION):
         connection.execute(statement)
 
 

@@ -9,6 +9,7 @@ from kernelsight.stores import ddl
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import integer, sorting
 from kernelsight.stores.sqlite.layout import Layout
+from kernelsight.stores.sqlite.retention import Retention, summarise_segment
 from kernelsight.stores.sqlite.segments import Segment
 
 BACKLOG = 8
@@ -20,9 +21,16 @@ LONGEST_BACKLOG = 64
 class Upkeep:
     """Steps of upkeep. Each is one transaction, so that a batch waits for one step at most."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, retention: Retention) -> None:
         self._layout = layout
-        self._steps: tuple[Callable[[], bool], ...] = (self._close_old, self._index, self._correct_bounds)
+        self._steps: tuple[Callable[[], bool], ...] = (
+            self._close_old,
+            self._index,
+            self._correct_bounds,
+            self._summarise,
+            lambda: retention.apply_policy(time.time_ns()),
+            retention.drop_removed,
+        )
 
     def keep_up(self) -> None:
         """Called after every batch: keep the backlog bounded when there is never time for :meth:`run`."""
@@ -63,14 +71,27 @@ class Upkeep:
         return True
 
     def _correct_bounds(self) -> bool:
-        layout = self._layout
-        for table in layout.kinds:
-            for segment in layout.of(table):
-                if segment.stale and segment.full:
-                    with layout.transaction():
-                        self._read_bounds(segment)
-                    return True
-        return False
+        return self._treat(lambda segment: segment.stale and segment.full, self._read_bounds)
+
+    def _summarise(self) -> bool:
+        return self._treat(
+            lambda segment: segment.full and not segment.summarised,
+            lambda segment: summarise_segment(self._layout, segment),
+        )
+
+    def _treat(self, needs_it: Callable[[Segment], bool], treatment: Callable[[Segment], None]) -> bool:
+        """Treat one segment that needs it, in a transaction; False when none does."""
+        if self._first(needs_it) is None:
+            return False
+        with self._layout.transaction():
+            segment = self._first(needs_it)  # again: another client may have written meanwhile
+            if segment is not None:
+                treatment(segment)
+        return segment is not None
+
+    def _first(self, needs_it: Callable[[Segment], bool]) -> Segment | None:
+        every = (segment for table in self._layout.kinds for segment in self._layout.of(table))
+        return next(filter(needs_it, every), None)
 
     def _read_bounds(self, segment: Segment) -> None:
         connection, name = self._layout.connection, ddl.quote(segment.name)

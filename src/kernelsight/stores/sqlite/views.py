@@ -64,6 +64,7 @@ def _on_delete(kind: Kind, segments: Sequence[Segment]) -> str:
   UPDATE segments SET rows = rows - 1, stale = stale OR OLD.timestamp IN (first_timestamp, last_timestamp)
   WHERE {_books(kind, segment.number)} AND {_owns(segment)};"""
         for segment in segments
+        if _has_ids(segment)
     )
     return (
         f"CREATE TRIGGER {quote(kind.table + '_delete')} INSTEAD OF DELETE ON {quote(kind.table)} BEGIN\n{steps}\nEND"
@@ -80,6 +81,7 @@ def _on_update(kind: Kind, segments: Sequence[Segment]) -> str:
     late_ns = max(late_ns, OLD.id - NEW.timestamp), early_ns = max(early_ns, NEW.timestamp - OLD.id)
   WHERE {_books(kind, segment.number)} AND {_owns(segment)} AND NEW.timestamp <> OLD.timestamp;"""
         for segment in segments
+        if _has_ids(segment)
     )
     return (
         f"CREATE TRIGGER {quote(kind.table + '_update')} INSTEAD OF UPDATE ON {quote(kind.table)} BEGIN\n{steps}\nEND"
@@ -88,6 +90,10 @@ def _on_update(kind: Kind, segments: Sequence[Segment]) -> str:
 
 def _books(kind: Kind, number: int) -> str:
     return f"table_name = {literal(kind.table)} AND number = {number}"
+
+
+def _has_ids(segment: Segment) -> bool:
+    return not segment.full or segment.last_id is not None
 
 
 def _owns(segment: Segment) -> str:

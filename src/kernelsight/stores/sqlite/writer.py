@@ -14,12 +14,14 @@ from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores.base import Batch, RefusedRow, Rejected, Row
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, keep_rejected, settle_crash
-from kernelsight.stores.sqlite.connect import connect_writer, translated
+from kernelsight.stores.sqlite.connect import connect_writer, integer, translated
 from kernelsight.stores.sqlite.insert import ROW_ERRORS, insert
 from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.lock import WriterLock
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, Migration
 from kernelsight.stores.sqlite.reports import Reports
+from kernelsight.stores.sqlite.retention import Retention
+from kernelsight.stores.sqlite.rollups import register_functions
 from kernelsight.stores.sqlite.schema import prepare
 from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS
 from kernelsight.stores.sqlite.upkeep import Upkeep
@@ -54,11 +56,13 @@ class SqliteWriter:
                 settle_crash(self._connection)
                 self._books = Books(self._connection)
                 self._reports = Reports(self._connection, self._kinds)
+                register_functions(self._connection)
                 self._layout = Layout(self._connection, self._kinds, segment_rows)
         except BaseException:
             self._lock.release()
             raise
-        self._upkeep = Upkeep(self._layout)
+        self._retention = Retention(self._layout)
+        self._upkeep = Upkeep(self._layout, self._retention)
         self._closed = False
 
     def write(self, batch: Batch) -> Sequence[RefusedRow]:
@@ -109,6 +113,26 @@ class SqliteWriter:
         """See :class:`kernelsight.stores.base.Writer`."""
         with translated(self._path):
             self._upkeep.run(budget_s)
+
+    def retain(self, table: str, older_than_ns: int) -> int:
+        """Let go of the rows of a table of events that are older; their rollups stay.
+
+        Returns:
+            how many rows went.
+        """
+        with translated(self._path):
+            before = self._rows(table)
+            while self._retention.step(table, older_than_ns):
+                pass
+            return before - self._rows(table)
+
+    def _rows(self, table: str) -> int:
+        return integer(self._connection, "SELECT sum(rows) FROM segments WHERE table_name = ?", (table,)) or 0
+
+    def keep(self, table: str, keep_ns: int | None) -> None:
+        """Let :meth:`maintain` let go of a table's rows when they are older than this; None: never, as by default."""
+        with translated(self._path):
+            self._retention.set_policy(table, keep_ns)
 
     def unsealed(self) -> int:
         """Indexes of full segments that are not built yet."""

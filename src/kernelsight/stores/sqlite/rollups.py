@@ -1,0 +1,180 @@
+"""Rollups: what a segment says in short, made when it is full, kept when its rows are gone.
+
+For each kind there are two tables, ``<table>_1m`` and ``<table>_1h``. A row is a *partial* summary: of
+one segment's rows of one entity within one minute or hour. A minute that lies in two segments has
+two rows, and so has one with late rows; whoever reads adds them up:
+
+    SELECT timestamp, pid, sum(rows) AS rows, sum(latency_ns_sum) / sum(latency_ns_count) AS mean,
+      max(latency_ns_max) AS worst
+    FROM syscall_events_1m GROUP BY timestamp, pid
+
+Each column that measures has ``_count`` (of values that are not NULL), ``_sum``, ``_min`` and ``_max``.
+Latencies of single events also have ``_sketch``: a JSON object of the DDSketch kind (Masson, Rim, Lee:
+DDSketch, VLDB 2019), from bin to count, where bin ``i`` holds the values of (g^(i-1), g^i] with
+g = 1.02 / 0.98, so that any quantile is within 2 % of the truth; sketches are merged by adding up
+the counts of equal bins (see :func:`merge` and :func:`quantile`); the bin ``zero`` holds what is not positive.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable
+from itertools import accumulate
+
+import apsw
+
+from kernelsight.events.declare import Column, Gauge, Kind, Label
+from kernelsight.stores.ddl import quote, quoted
+from kernelsight.stores.sqlite.schema import column_names
+from kernelsight.stores.sqlite.segments import Segment
+
+ACCURACY = 0.02
+GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
+STEPS = {"1m": 60 * 10**9, "1h": 3600 * 10**9}
+"""Suffix of the table and length of its steps in ns."""
+
+ZERO = "zero"
+_PARTS = ("count", "sum", "min", "max")
+
+
+def metrics(kind: Kind) -> list[Column]:
+    """The columns that measure something."""
+    return [column for column in kind.columns if not isinstance(column.semantics, Label) and column.type != "TEXT"]
+
+
+def sketched(kind: Kind) -> Column | None:
+    """The column of which quantiles are kept: the latency, where every event is one occurrence."""
+    latencies = [column for column in metrics(kind) if column.name.startswith("latency_")]
+    if kind.interval_s is not None or not latencies or not isinstance(latencies[0].semantics, Gauge):
+        return None
+    return latencies[0]
+
+
+def rollup_name(table: str, suffix: str) -> str:
+    """Name of a rollup table."""
+    return f"{table}_{suffix}"
+
+
+def _columns(kind: Kind) -> dict[str, str]:
+    """The columns of a rollup table, with their types."""
+    columns = {"timestamp": "INTEGER NOT NULL", "segment": "INTEGER NOT NULL"}
+    columns |= dict.fromkeys(kind.entity, "")
+    columns["rows"] = "INTEGER NOT NULL"
+    for metric in metrics(kind):
+        columns |= {f"{metric.name}_{part}": "" for part in _PARTS}
+    if latency := sketched(kind):
+        columns[f"{latency.name}_sketch"] = "TEXT"
+    return columns
+
+
+def prepare_rollups(connection: apsw.Connection, kind: Kind) -> None:
+    """Make the rollup tables of a kind, or add the columns that they lack; within a transaction."""
+    for name in (rollup_name(kind.table, suffix) for suffix in STEPS):
+        stored = column_names(connection, name)
+        wanted = _columns(kind)
+        if not stored:
+            definitions = ", ".join(f"{quote(column)} {declared}" for column, declared in wanted.items())
+            connection.execute(f"CREATE TABLE {quote(name)} ({definitions})")
+            connection.execute(f"CREATE INDEX {quote(name + '_timestamp')} ON {quote(name)} (timestamp)")
+            continue
+        for column, declared in wanted.items():
+            if column not in stored:
+                connection.execute(f"ALTER TABLE {quote(name)} ADD COLUMN {quote(column)} {declared}")
+
+
+def summarise(connection: apsw.Connection, kind: Kind, segment: Segment) -> None:
+    """Put a full segment's rows into the rollups, instead of what it put there before; within a transaction."""
+    prepare_rollups(connection, kind)
+    minutes, hours = (rollup_name(kind.table, suffix) for suffix in STEPS)
+    for target in (minutes, hours):
+        connection.execute(f"DELETE FROM {quote(target)} WHERE segment = ?", (segment.number,))
+    latency = sketched(kind)
+    name = latency.name if latency else ""
+    counted = quote(f"{name}_count")
+    from_bins = f"json_group_object(bin, {counted}) FILTER (WHERE {counted} > 0)"
+    from_sketches = f"merge_sketches({quote(name + '_sketch')})"
+    rows = _summaries(kind, segment.name, STEPS["1m"])
+    connection.execute(_combined(kind, minutes, rows, from_bins), (segment.number,))
+    of_segment = f"SELECT *, {_step(STEPS['1h'])} AS step FROM {quote(minutes)} WHERE segment = ?1"
+    connection.execute(_combined(kind, hours, of_segment, from_sketches), (segment.number,))
+
+
+def _step(length: int) -> str:
+    return f"timestamp / {length} * {length}"
+
+
+def _summaries(kind: Kind, source: str, length: int) -> str:
+    """Rows of a segment by step and entity and, where there is a sketch, by bin of the latency."""
+    latency = sketched(kind)
+    keys = [f"{_step(length)} AS step", *map(quote, kind.entity), *([_bin(latency.name)] if latency else [])]
+    functions = {"count": "count", "sum": "total", "min": "min", "max": "max"}  # sum() may overflow, total() cannot
+    values = [
+        f"{functions[part]}({quote(metric.name)}) AS {quote(f'{metric.name}_{part}')}"
+        for metric in metrics(kind)
+        for part in _PARTS
+    ]
+    selected = ", ".join((*keys, "count(*) AS rows", *values))
+    return f"SELECT {selected} FROM {quote(source)} GROUP BY {', '.join(str(n + 1) for n in range(len(keys)))}"
+
+
+def _combined(kind: Kind, target: str, source: str, sketch: str) -> str:
+    """Summaries added up by step and entity, into a rollup."""
+    functions = {"count": "sum", "sum": "total", "min": "min", "max": "max"}
+    parts = {f"{metric.name}_{part}": functions[part] for metric in metrics(kind) for part in _PARTS}
+    names = ["timestamp", *kind.entity, "segment", "rows", *parts]
+    values = ["step", *map(quote, kind.entity), "?1", "sum(rows)"]
+    values += [f"{function}({quote(name)})" for name, function in parts.items()]
+    if latency := sketched(kind):
+        names.append(f"{latency.name}_sketch")
+        values.append(sketch)
+    keys = ", ".join(str(number + 1) for number in range(1 + len(kind.entity)))
+    return f"INSERT INTO {quote(target)} ({quoted(names)}) SELECT {', '.join(values)} FROM ({source}) GROUP BY {keys}"
+
+
+def _bin(column: str) -> str:
+    name = quote(column)
+    number = f"CAST(ceil(ln({name}) / {math.log(GAMMA)!r}) AS INTEGER)"
+    return f"CASE WHEN {name} > 0 THEN {number} ELSE '{ZERO}' END AS bin"
+
+
+def merge(sketches: Iterable[str | None]) -> dict[str, int]:
+    """Add sketches up."""
+    bins: Counter[str] = Counter()
+    for sketch in sketches:
+        if sketch is not None:
+            bins.update(json.loads(sketch))
+    return dict(bins)
+
+
+def quantile(sketch: dict[str, int], share: float) -> float | None:
+    """The value below which a share (0 to 1) of the values lies, within 2 %; None of an empty sketch."""
+    total = sum(sketch.values())
+    if not total:
+        return None
+    bins = sorted((-math.inf if name == ZERO else int(name), count) for name, count in sketch.items())
+    reached = list(accumulate(count for _, count in bins))
+    number = bins[bisect_right(reached, share * (total - 1))][0]
+    return 0.0 if number == -math.inf else 2 * GAMMA**number / (GAMMA + 1)
+
+
+class _Merging:
+    """The aggregate function ``merge_sketches`` of the writer's connection."""
+
+    def __init__(self) -> None:
+        self._sketches: list[str] = []
+
+    def step(self, *values: apsw.SQLiteValue) -> None:
+        """Take one sketch."""
+        self._sketches.extend(value for value in values if isinstance(value, str))
+
+    def final(self) -> str:
+        """Give their sum."""
+        return json.dumps(merge(self._sketches), separators=(",", ":"))
+
+
+def register_functions(connection: apsw.Connection) -> None:
+    """Give the writer's connection the function that the statements here use."""
+    connection.create_aggregate_function("merge_sketches", _Merging)
