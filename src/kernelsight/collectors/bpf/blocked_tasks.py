@@ -31,9 +31,7 @@ _ON_A_DESCRIPTOR = numbers_of(
     "fstat", "getdents", "getdents64", "lseek", "flock", "fcntl", "ioctl", "fchmod", "fchown", "fsetxattr",
 )  # fmt: skip
 # Kernel threads that serve one device carry its name.
-_SERVES_DEVICE = re.compile(
-    r"(?:jbd2|xfsaild|xfs-\w+|btrfs-\w+|dmcrypt_write|md)[/_](?P<a>[\w!-]+?)(?:-\d+)?|(?P<b>loop\d+)"
-)
+_SERVES_DEVICE = re.compile(r"jbd2/(?P<journal>[\w!-]+)-\d+|xfs[\w-]*/(?P<xfs>[\w!-]+)|(?P<loop>loop\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ def wait_channel(stack: Iterable[str]) -> str | None:
 def served_device(comm: str) -> str | None:
     """The block device that a kernel thread serves, by its name."""
     match = _SERVES_DEVICE.fullmatch(comm)
-    return (match["a"] or match["b"]) if match else None
+    return match[match.lastgroup] if match and match.lastgroup else None
 
 
 def parse_mounts(mountinfo: str) -> dict[str, str]:

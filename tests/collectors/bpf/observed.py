@@ -1,0 +1,74 @@
+"""Runs a program while collectors watch, and gives back what both say."""
+
+import json
+import subprocess
+import time
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+from kernelsight.collectors.base import Host
+from kernelsight.collectors.clock import EpochTime, SystemClock
+
+
+@dataclass
+class Observed:
+    """What the program said of itself (`what, pid, tid, ns`) and the events of the collectors."""
+
+    pid: int
+    said: list[SimpleNamespace]
+    events: list = field(default_factory=list)
+    lost: int = 0
+    began_ns: int = 0
+    ended_ns: int = 0
+
+    def of(self, kind, **wanted):
+        """The events of a kind with these values."""
+        return [
+            event
+            for event in self.events
+            if isinstance(event, kind) and all(getattr(event, name) == value for name, value in wanted.items())
+        ]
+
+    def one_said(self, what):
+        """The only thing that it said under this name."""
+        (line,) = [line for line in self.said if line.what == what]
+        return line
+
+
+def observe(collectors, *command, check=True, **options):
+    """Open collectors, run the command to its end while they are drained, and take what they have."""
+    with ExitStack() as stack:
+        host = Host(options=options)
+        opened = [stack.enter_context(closing(make(host))) for make in collectors]
+        began = time.time_ns()
+        with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True) as program:
+            events = []
+            deadline = time.monotonic() + 60
+            while program.poll() is None and time.monotonic() < deadline:
+                events += take(opened)
+                time.sleep(0.05)
+            program.kill()
+            output = program.communicate()[0]
+        events += take(opened)
+        lost = sum(getattr(collector, "lost", 0) for collector in opened)
+    if check:
+        assert program.returncode == 0, output
+    said = [SimpleNamespace(**json.loads(line)) for line in output.splitlines()]
+    return Observed(program.pid, said, events, lost, began, time.time_ns())
+
+
+def take(opened):
+    """What the collectors have by now."""
+    epoch = EpochTime(SystemClock())
+    events = []
+    for collector in opened:
+        if hasattr(collector, "drain"):
+            events += collector.drain(epoch.at)
+        events += collector.collect(time.time_ns())
+    return events
+
+
+def within(value, truth, *, share=0.0, slack=0.0):
+    """Whether a value is the truth but for a share of it or an absolute slack, whichever is more."""
+    return abs(value - truth) <= max(truth * share, slack)

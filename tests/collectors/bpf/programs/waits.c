@@ -1,0 +1,120 @@
+/* Waits for known things, one scenario a run, and says for how long it was kept waiting. */
+#include "measured.h"
+
+#define ROUNDS 100
+#define PERIOD (10 * MS)
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static long long start;
+
+static void *hold(void *unused)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		sleep_until(start + i * PERIOD);
+		pthread_mutex_lock(&mutex);
+		sleep_until(start + i * PERIOD + 5 * MS);
+		pthread_mutex_unlock(&mutex);
+	}
+	return unused;
+}
+
+/* Another thread holds a mutex for 5 ms in every 10; this one wants it 1 ms later. */
+static void wait_for_mutex(void)
+{
+	pthread_t holder;
+	long long waited = 0, began;
+
+	start = now() + 20 * MS;
+	pthread_create(&holder, NULL, hold, NULL);
+	for (int i = 0; i < ROUNDS; i++) {
+		sleep_until(start + i * PERIOD + MS);
+		began = now();
+		pthread_mutex_lock(&mutex);
+		waited += now() - began;
+		pthread_mutex_unlock(&mutex);
+	}
+	pthread_join(holder, NULL);
+	said("futex", waited);
+}
+
+/* A child answers every byte after 3 ms. */
+static void wait_for_pipe(void)
+{
+	int there[2], back[2];
+	long long waited = 0, began;
+	char byte = 'x';
+	pid_t child;
+
+	if (pipe(there) || pipe(back))
+		exit(1);
+	child = fork();
+	if (child == 0) {
+		close(there[1]);
+		while (read(there[0], &byte, 1) == 1) {
+			sleep_until(now() + 3 * MS);
+			if (write(back[1], &byte, 1) != 1)
+				_exit(1);
+		}
+		_exit(0);
+	}
+	printf("{\"what\": \"child\", \"pid\": %d, \"tid\": %d, \"ns\": 0}\n", child, child);
+	for (int i = 0; i < ROUNDS; i++) {
+		if (write(there[1], &byte, 1) != 1)
+			exit(1);
+		began = now();
+		if (read(back[0], &byte, 1) != 1)
+			exit(1);
+		waited += now() - began;
+	}
+	close(there[1]);
+	wait(NULL);
+	said("read", waited);
+}
+
+static void wait_for_child(void)
+{
+	long long began;
+	pid_t child = fork();
+
+	if (child == 0) {
+		sleep_until(now() + 300 * MS);
+		_exit(0);
+	}
+	printf("{\"what\": \"child\", \"pid\": %d, \"tid\": %d, \"ns\": 0}\n", child, child);
+	began = now();
+	waitpid(child, NULL, 0);
+	said("wait4", now() - began);
+}
+
+/* Reads past the page cache from a device that is made slow from outside. */
+static void wait_for_device(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECT);
+	long long waited = 0, began;
+	void *block;
+
+	if (fd < 0 || posix_memalign(&block, 4096, 4096))
+		perror(path), exit(1);
+	for (int i = 0; i < 20; i++) {
+		began = now();
+		if (pread(fd, block, 4096, i * 4096) != 4096)
+			perror("pread"), exit(1);
+		waited += now() - began;
+	}
+	said("pread64", waited);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "mutex"))
+		wait_for_mutex();
+	else if (argc > 1 && !strcmp(argv[1], "pipe"))
+		wait_for_pipe();
+	else if (argc > 1 && !strcmp(argv[1], "child"))
+		wait_for_child();
+	else if (argc > 2 && !strcmp(argv[1], "device"))
+		wait_for_device(argv[2]);
+	else
+		return 2;
+	return 0;
+}

@@ -1,0 +1,154 @@
+"""Threads that hang in the kernel are found, with what they hang on."""
+
+import json
+import shutil
+import subprocess
+import time
+from contextlib import closing
+
+import pytest
+from observed import within
+
+from kernelsight.collectors.base import Host
+from kernelsight.collectors.bpf.blocked_tasks import (
+    Blocked,
+    BlockedTasks,
+    mount_of,
+    parse_blocked,
+    parse_mounts,
+    served_device,
+    wait_channel,
+)
+from kernelsight.collectors.bpf.waits import Waits
+
+MS = 1_000_000
+
+
+def found(collector, pid, how_often=1, timeout=15):
+    """Scan every 100 ms until a process has been found blocked that many times; the events of it."""
+    events, deadline = [], time.monotonic() + timeout
+    while len(events) < how_often and time.monotonic() < deadline:
+        events += [event for event in collector.collect(time.time_ns()) if event.pid == pid]
+        time.sleep(0.1)
+    return events
+
+
+@pytest.fixture(scope="module")
+def program(compile_c):
+    return compile_c("blocked")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("with_switches", [False, True], ids=["alone", "with the switch hook"])
+def test_a_parent_that_waits_for_its_vfork_child_is_blocked(program, with_switches):
+    host = Host()
+    with closing(Waits(host) if with_switches else BlockedTasks(host)), closing(BlockedTasks(host)) as collector:
+        list(collector.collect(time.time_ns()))
+        began = time.monotonic_ns()
+        with subprocess.Popen([program, "vfork"], stdout=subprocess.PIPE) as child:
+            first = found(collector, child.pid)[0]
+            seen_after_ms = (time.monotonic_ns() - began) / MS
+            said = json.loads(child.communicate()[0])
+        assert found(collector, child.pid, timeout=0.3) == []  # and no longer
+    assert said["what"] == "vfork"
+    assert 1000 <= first.blocked_ms <= seen_after_ms
+    assert within(first.blocked_ms, seen_after_ms, slack=300)
+    assert (first.tid, first.comm, first.syscall_name) == (child.pid, "blocked", "vfork")
+    assert "vfork" in first.stack or "clone" in first.stack
+    assert first.wchan in first.stack.split(";")
+
+
+@pytest.fixture
+def frozen(tmp_path):
+    """A file on a file system of its own that is frozen, and its mount point."""
+    for tool in ("losetup", "mkfs.ext4", "fsfreeze", "mount"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"needs {tool}")
+    image, mount = tmp_path / "image", tmp_path / "mounted here"
+    mount.mkdir()
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    if subprocess.run(["mount", "-o", "loop", image, mount], check=False).returncode:
+        pytest.skip("cannot mount a loop device here")
+    path = mount / "file"
+    path.touch()
+    subprocess.run(["fsfreeze", "--freeze", mount], check=True)
+    try:
+        yield path, mount
+    finally:
+        subprocess.run(["fsfreeze", "--unfreeze", mount], check=False, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while subprocess.run(["umount", mount], check=False).returncode and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+@pytest.mark.root
+def test_a_writer_to_a_frozen_file_system_hangs_on_its_mount(program, frozen):
+    path, mount = frozen
+    device = subprocess.run(
+        ["findmnt", "-n", "-o", "SOURCE", mount], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    with (
+        closing(BlockedTasks(Host())) as collector,
+        subprocess.Popen([program, "write", path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as writer,
+    ):
+        try:
+            event = found(collector, writer.pid)[0]
+        finally:
+            subprocess.run(["fsfreeze", "--unfreeze", mount], check=True)
+    assert (event.syscall_name, event.mount_point) == ("write", str(mount))
+    assert event.device == device.removeprefix("/dev/")
+    assert "write" in event.stack
+
+
+@pytest.mark.root
+def test_nobody_is_blocked_on_a_quiet_machine_because_it_idles():
+    """Kernel threads that idle uninterruptibly (TASK_IDLE) are not blocked."""
+    with closing(BlockedTasks(Host())) as collector:
+        names = set()
+        for _ in range(15):
+            names |= {event.comm for event in collector.collect(time.time_ns())}
+            time.sleep(0.1)
+    assert not {name for name in names if name.startswith(("rcu_", "kworker", "kcompactd", "kthreadd"))}
+
+
+def test_records_and_their_stacks_are_told_apart():
+    def record(tid, frames, comm):
+        words = b"".join(n.to_bytes(8, "little", signed=n < 0) for n in (9, 8, 7, 6, -1, 5))
+        return words + b"".join(n.to_bytes(4, "little") for n in (3, tid, 1, frames)) + comm.ljust(16, b"\0")
+
+    data = record(4, 2, b"a\nb") + b"schedule+0x2f/0x90\n__x64_sys_vfork+0x1/0x2 [module]\n" + record(5, 0, b"c")
+    assert list(parse_blocked(data)) == [
+        Blocked(9, 8, 7, 6, -1, 5, 3, 4, 1, "a\nb", ("schedule", "__x64_sys_vfork")),
+        Blocked(9, 8, 7, 6, -1, 5, 3, 5, 1, "c", ()),
+    ]
+
+
+def test_the_wait_channel_is_where_sleeping_was_decided():
+    stack = ["__schedule", "schedule", "schedule_timeout", "wait_for_completion_killable", "kernel_clone"]
+    assert wait_channel(stack) == "kernel_clone"
+    assert wait_channel(["schedule"]) is None
+    assert wait_channel(["io_schedule", "folio_wait_bit_common", "filemap_read"]) == "filemap_read"
+
+
+def test_a_kernel_thread_says_which_device_it_serves():
+    assert served_device("jbd2/sda1-8") == "sda1"
+    assert served_device("xfsaild/dm-0") == "dm-0"
+    assert served_device("loop3") == "loop3"
+    assert served_device("kworker/0:1") is None
+    assert served_device("postgres") is None
+
+
+def test_the_mount_is_the_innermost_one():
+    mounts = parse_mounts(
+        "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        "30 22 8:2 / /srv rw shared:5 - xfs /dev/sda2 rw\n"
+        "31 30 0:50 / /srv/with\\040space rw - nfs4 host:/export rw\n"
+        "damaged line\n"
+    )
+    assert mounts == {"/": "8:1", "/srv": "8:2", "/srv/with space": "0:50"}
+    assert mount_of("/srv/with space/file", mounts) == "/srv/with space"
+    assert mount_of("/srv/without", mounts) == "/srv"
+    assert mount_of("/srvother", mounts) == "/"
+    assert mount_of("pipe:[4]", mounts) is None

@@ -1,0 +1,87 @@
+"""Waits for a CPU, and every process's use of the scheduler."""
+
+import os
+from pathlib import Path
+
+import pytest
+from observed import observe, within
+
+from kernelsight.collectors.bpf.scheduler import Scheduler, parse_use
+from kernelsight.events.scheduler import Sched, SchedProcess
+
+MS = 1_000_000
+
+
+@pytest.mark.root
+def test_time_ready_but_not_running_is_found_as_such(compile_c):
+    cpu = max(os.sched_getaffinity(0))
+    observed = observe([Scheduler], compile_c("contend"), cpu, runqueue_threshold_ms=1)
+    said = observed.one_said("queued")
+    assert said.ns > 300 * MS
+    queued = sum(use.runqueue_ms for use in observed.of(SchedProcess, pid=said.pid))
+    assert within(queued * MS, said.ns, share=0.05), (queued, said)
+    waits = observed.of(Sched, pid=said.pid)
+    # Two that want one CPU take turns of several milliseconds, so nearly all of it is in waits over one.
+    assert within(sum(wait.latency_ns for wait in waits), said.ns, share=0.10)
+    for wait in waits:
+        assert wait.latency_ns >= MS
+        assert (wait.cpu, wait.tid, wait.next_pid, wait.comm) == (cpu, said.pid, said.pid, "contend")
+        assert observed.began_ns < wait.timestamp < observed.ended_ns
+
+
+@pytest.mark.root
+def test_switches_and_time_agree_with_what_proc_says(compile_c, tmp_path):
+    copied = tmp_path / "status"
+    command = f"""{compile_c("contend")} {max(os.sched_getaffinity(0))} > /dev/null
+        sleep 0.05; cat /proc/$$/schedstat /proc/$$/status > {copied}; exit 0"""
+    observed = observe([Scheduler], "sh", "-c", command)
+    switches = dict(line.split(":\t") for line in copied.read_text().splitlines() if "ctxt_switches" in line)
+    use = observed.of(SchedProcess, pid=observed.pid)
+    voluntary = sum(one.voluntary_switches for one in use)
+    involuntary = sum(one.involuntary_switches for one in use)
+    # After the copy: the wait for `cat` to end, and the end itself.
+    assert 0 <= voluntary - int(switches["voluntary_ctxt_switches"]) <= 3
+    assert 0 <= involuntary - int(switches["nonvoluntary_ctxt_switches"]) <= 3
+    assert sum(one.context_switches for one in use) == voluntary + involuntary
+
+
+@pytest.mark.root
+def test_children_are_counted_with_their_parent(compile_c):
+    observed = observe([Scheduler], compile_c("children"))
+    use = observed.of(SchedProcess, pid=observed.pid)
+    assert sum(one.forks for one in use) == 25
+    assert sum(one.exits for one in use) == 25
+    assert sum(one.execs for one in use) == 10 + 1  # its children's and its own
+    lived = sum(one.child_lifetime_ms for one in use)
+    assert within(lived * MS, observed.one_said("lived").ns, share=0.05)
+
+
+@pytest.mark.root
+def test_a_process_that_runs_all_the_time_is_seen_every_time(compile_c):
+    observed = observe([Scheduler], "timeout", "1", "sh", "-c", "while :; do :; done", check=False)
+    (spinner,) = {use.pid for use in observed.of(SchedProcess) if use.comm == "sh" and use.cpu_time_ms > 20}
+    ran = sum(use.cpu_time_ms for use in observed.of(SchedProcess, pid=spinner))
+    waited = sum(use.runqueue_ms for use in observed.of(SchedProcess, pid=spinner))
+    assert within(ran + waited, 1000, share=0.05)
+    assert not Path(f"/proc/{spinner}").exists()
+
+
+def test_threads_are_folded_into_their_process_together_with_those_that_ended():
+    def scanned(pid, tid, *amounts):
+        return b"".join(n.to_bytes(8, "little") for n in (*amounts, 77)) + b"".join(
+            n.to_bytes(4, "little") for n in (pid, tid)
+        ) + b"it".ljust(16, b"\0")  # fmt: skip
+
+    family = b"".join(n.to_bytes(8, "little") for n in (1, 2, 3, 4, 5, 6, 7, 8, 9 * MS, 77)) + b"it".ljust(16, b"\0")
+    scan = scanned(5, 5, 2 * MS, MS, 3, 1, 3) + scanned(5, 6, 4 * MS, 0, 1, 1, 1) + scanned(8, 8, 0, MS, 0, 0, 0)
+    first, second = parse_use(scan, (5).to_bytes(4, "little"), family, now=10**18)
+    assert (first.pid, first.voluntary_switches, first.involuntary_switches, first.wakeups) == (5, 7, 6, 9)
+    assert (first.forks, first.execs, first.exits, first.child_lifetime_ms) == (6, 7, 8, 9.0)
+    assert first.cpu_time_ms == pytest.approx(6.000001)
+    assert first.runqueue_ms == pytest.approx(1.000002)
+    assert first.avg_timeslice_us == pytest.approx(6000.001 / 13)
+    assert second == SchedProcess(
+        timestamp=10**18, pid=8, comm="it", context_switches=0, voluntary_switches=0, involuntary_switches=0,
+        wakeups=0, cpu_time_ms=0.0, avg_timeslice_us=None, runqueue_ms=1.0, forks=0, execs=0, exits=0,
+        child_lifetime_ms=0.0, cgroup_id=77,
+    )  # fmt: skip

@@ -1,0 +1,138 @@
+"""Slow system calls are found with their latency, and nothing else is."""
+
+import os
+import platform
+
+import pytest
+from observed import observe, within
+
+from kernelsight.collectors.bpf.scheduler import Scheduler
+from kernelsight.collectors.bpf.syscall_errors import SyscallErrors
+from kernelsight.collectors.bpf.syscall_names import name_of, names, numbers_of
+from kernelsight.collectors.bpf.syscalls import Syscalls, parse_slow_calls
+from kernelsight.events.syscalls import Syscall, SyscallError
+
+MS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def program(compile_c):
+    return compile_c("slow_calls")
+
+
+@pytest.fixture
+def observed(program, tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    return observe([Syscalls, SyscallErrors, Scheduler], program, path, -1, include_waits=True, threshold_ms=1)
+
+
+@pytest.mark.root
+def test_latencies_agree_with_what_the_program_measured(observed):
+    for what in ("flock", "read", "clock_nanosleep", "fsync"):
+        said = observed.one_said(what)
+        if said.ns < 2 * MS:
+            assert what == "fsync", f"{what} took only {said.ns} ns"  # a disk may be that fast
+            continue
+        found = observed.of(Syscall, tid=said.tid, syscall_name=what)
+        assert any(within(call.latency_ns, said.ns, share=0.02, slack=MS) for call in found), (what, found, said)
+        assert all(observed.began_ns < call.timestamp < observed.ended_ns for call in found)
+    assert observed.lost == 0
+
+
+@pytest.mark.root
+def test_the_parts_of_a_latency_are_the_whole_of_it(observed):
+    calls = observed.of(Syscall, pid=observed.pid)
+    assert calls
+    for call in calls:
+        assert call.on_cpu_ns + call.runqueue_ns + call.blocked_ns + call.sleep_ns == call.latency_ns
+    (slept,) = observed.of(Syscall, pid=observed.pid, syscall_name="clock_nanosleep")
+    assert within(slept.sleep_ns, 25 * MS, slack=MS)
+    (flock,) = observed.of(Syscall, pid=observed.pid, syscall_name="flock")
+    assert flock.sleep_ns > 0.9 * flock.latency_ns
+    assert not flock.is_error
+    assert flock.ret_value == 0
+    assert flock.comm == "slow_calls"
+    assert flock.uid == os.getuid()
+
+
+@pytest.mark.root
+def test_a_call_that_never_sleeps_is_found_by_the_tick(observed):
+    said = observed.one_said("getrandom")
+    assert said.ns > 30 * MS
+    (call,) = observed.of(Syscall, pid=observed.pid, syscall_name="getrandom")
+    assert within(call.latency_ns, said.ns, slack=10 * MS)  # its start is known to a tick (10 ms at HZ=100)
+    assert call.on_cpu_ns > call.sleep_ns + call.blocked_ns
+
+
+@pytest.mark.root
+def test_quick_calls_are_not_taken_for_slow_ones(program, tmp_path):
+    """Two copies share a CPU, so that they are preempted in calls, between calls and on the way out of calls."""
+    path = tmp_path / "file"
+    path.touch()
+    cpu = max(os.sched_getaffinity(0))
+    run_both = f"{program} {path} {cpu} & exec {program} {path} {cpu}"
+    observed = observe([Syscalls], "sh", "-c", f"touch {path}; {run_both}")
+    said = [line for line in observed.said if line.what == "getppid" and line.pid == observed.pid]
+    calls = observed.of(Syscall, pid=observed.pid, syscall_name="getppid")
+    assert len(calls) <= sum(line.ns for line in said)
+
+
+@pytest.mark.root
+def test_waits_by_design_are_not_slow_unless_asked_for(program, tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    observed = observe([Syscalls], program, path, -1)
+    names = {call.syscall_name for call in observed.of(Syscall, pid=observed.pid)}
+    assert {"flock", "getrandom"} <= names
+    assert not {"clock_nanosleep", "read"} & names
+
+
+@pytest.mark.root
+def test_the_threshold_is_the_one_asked_for(program, tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    observed = observe([Syscalls], program, path, -1, include_waits=True, threshold_ms=33)
+    names = {call.syscall_name for call in observed.of(Syscall, pid=observed.pid)}
+    assert "flock" in names
+    assert not {"clock_nanosleep"} & names
+
+
+@pytest.mark.root
+def test_failures_for_want_of_something_are_counted_exactly(compile_c):
+    observed = observe([SyscallErrors], compile_c("errors"))
+    counted = {}
+    for failed in observed.of(SyscallError, pid=observed.pid):
+        key = failed.syscall_name, failed.error
+        counted[key] = counted.get(key, 0) + failed.count
+    fork = next(name for name in ("clone", "fork", "clone3") if (name, "EAGAIN") in counted)
+    assert counted == {("write", "ENOSPC"): 7, ("openat", "EMFILE"): 5, (fork, "EAGAIN"): 3}
+
+
+def test_a_record_of_the_ring_buffer_is_read_field_by_field():
+    record = b"".join(
+        number.to_bytes(8, "little", signed=number < 0)
+        for number in (1_000, 20 * MS, 3 * MS, 4 * MS, 5 * MS, -1, 7, -110)
+    )
+    record += b"".join(number.to_bytes(4, "little") for number in (10, 11, 12, 3, 0x10000 + 5))
+    record += b"a\xff\0garbage after".ljust(16, b"\0") + b"\0" * 4
+    (call,) = parse_slow_calls([record], lambda stamp: stamp + 1_700_000_000_000_000_000)
+    assert call == Syscall(
+        timestamp=1_700_000_000_000_001_000, pid=10, tid=11, cpu=3, uid=12, syscall_nr=5, syscall_name=None,
+        latency_ns=20 * MS, ret_value=-110, is_error=True, arg0=-1, comm="a\N{REPLACEMENT CHARACTER}",
+        on_cpu_ns=8 * MS, runqueue_ns=3 * MS, blocked_ns=4 * MS, sleep_ns=5 * MS, cgroup_id=7,
+    )  # fmt: skip
+
+
+def test_names_are_those_of_the_architecture():
+    assert (names("x86_64")[0], names("x86_64")[202], names("x86_64")[334], names("x86_64")[462]) == (
+        "read", "futex", "rseq", "mseal",
+    )  # fmt: skip
+    assert (names("aarch64")[63], names("aarch64")[98], names("aarch64")[293]) == ("read", "futex", "rseq")
+    assert names("riscv128") == {}
+    assert name_of(100_000) is None
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are those of x86-64")
+def test_numbers_are_found_by_name_and_absent_calls_are_left_out():
+    assert numbers_of("read", "accept", "no_such_call") == {0, 43}
