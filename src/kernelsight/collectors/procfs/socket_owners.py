@@ -1,6 +1,7 @@
 """Whose TCP sockets they are: /proc/PID/fd matched by inode with /proc/net/tcp.
 
-Measured: 14 ms for 300 processes with 3,000 descriptors, so every 10 s it costs 0.14 % of a core. Sees the sockets of its own network namespace, and without root only those of the user's processes.
+Sees the sockets of its own network namespace, and without root only those of the user's processes.
+Measured: 14 ms for 300 processes with 3,000 descriptors, so every 10 s it costs 0.14 % of a core.
 """
 
 from __future__ import annotations
