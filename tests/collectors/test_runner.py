@@ -148,7 +148,25 @@ def test_when_none_can_run_the_exit_status_says_so_and_the_reports_why(register,
     register("a", locked)
     ran = run_to_file(tmp_path, [], duration_s=5, clock=HandClock())
     assert ran.code == 1
+    assert ran.log == ["collector a cannot run: locked", "no collector can run here"]
     assert [(report.name, report.status) for report in ran.reports] == [("a", "unavailable")]
+
+
+def test_a_collector_that_fails_to_open_is_tried_again_and_the_others_run(register, tmp_path):
+    opened = []
+
+    def late(host):
+        opened.append(host)
+        if len(opened) < 3:
+            raise OSError("not yet")
+        return Loads()
+
+    register("late", late)
+    register("good", lambda host: Loads())
+    ran = run_to_file(tmp_path, ["late", "good"], duration_s=6, clock=HandClock())
+    assert [line.split(";")[0].split(" (")[0] for line in ran.log] == ["collector late failed: OSError: not yet"] * 2
+    assert ran.last_report("late").events == 3
+    assert ran.last_report("good").events == 6
 
 
 def test_without_names_those_run_that_run_by_default(register, tmp_path):

@@ -20,13 +20,11 @@ from typing import Literal, Protocol, TextIO, runtime_checkable
 from kernelsight.collectors.base import Availability, Collector, Host, Registered, open_best, probe, registered
 from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
 from kernelsight.collectors.output import LineWriter, ReaderGoneError
+from kernelsight.collectors.stopping import StopDescriptor
 from kernelsight.errors import KernelSightError, SourceUnavailableError, UsageError
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event
 from kernelsight.events.wire import encode_lines
-
-_SLICE_NS = 50_000_000
-"""Longest wait without a look at ``stop``: a signal handler can only set it, not interrupt poll(2)."""
 
 _REST_NS = 5_000_000
 """Least time between two drains, so that a busy ring buffer is emptied in bulk and not event by event."""
@@ -90,7 +88,7 @@ def run(  # noqa: PLR0913 - what is run, where, how long, and the four ways out 
         interval_s: seconds between two grid points.
         duration_s: seconds to run: the grid points before start + duration; None: until stopped.
         out: descriptor to write NDJSON to; not closed.
-        stop: set it (a signal handler may) to end within 100 ms.
+        stop: set it (from a signal handler or another thread) to end within 100 ms.
         log: where to say what cannot run, and what failed.
         clock: the clocks; the system's when None.
 
@@ -103,15 +101,13 @@ def run(  # noqa: PLR0913 - what is run, where, how long, and the four ways out 
     """
     if not interval_s >= _SHORTEST_INTERVAL_S:
         raise UsageError(f"an interval of {interval_s} s: it must be at least {_SHORTEST_INTERVAL_S} s")
-    sources = _open_all(names or default_names(), host, log)
-    runner = _Runner(sources, host, LineWriter(out, stop), stop, log, clock or SystemClock())
+    runner = _Runner(_named(names or default_names()), host, LineWriter(out, stop), stop, log, clock or SystemClock())
     try:
         return runner.run(interval_s, duration_s)
     except ReaderGoneError:
         return 0
     finally:
-        for source in sources:
-            source.close()
+        runner.close()
 
 
 @dataclass(slots=True)
@@ -199,17 +195,12 @@ def _place(error: Exception) -> str:
     return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
 
 
-def _open_all(names: Sequence[str], host: Host, log: TextIO) -> list[_Source]:
+def _named(names: Sequence[str]) -> list[_Source]:
     known = registered()
     for name in names:
         if name not in known:
             raise UsageError(f"no collector is called {name!r}; `kernelsight collect --list` shows all")
-    sources = [_Source(name) for name in dict.fromkeys(names)]
-    for source in sources:
-        source.open(host)
-        if source.collector is None:
-            print(f"collector {source.name} cannot run: {source.reason}", file=log, flush=True)
-    return sources
+    return [_Source(name) for name in dict.fromkeys(names)]
 
 
 @dataclass(slots=True)
@@ -223,6 +214,7 @@ class _Runner:
     log: TextIO
     clock: Clock
     epoch: EpochTime = field(init=False)
+    stopping: StopDescriptor = field(init=False)
     poller: select.poll = field(init=False, default_factory=select.poll)
     nothing: select.poll = field(init=False, default_factory=select.poll)
     speaking: dict[int, _Source] = field(init=False, default_factory=dict)
@@ -231,15 +223,22 @@ class _Runner:
 
     def __post_init__(self) -> None:
         self.epoch = EpochTime(self.clock)
+        self.stopping = StopDescriptor(self.stop)
+        self.poller.register(self.stopping.fileno(), select.POLLIN)
+
+    def close(self) -> None:
+        for source in self.sources:
+            source.close()
+        self.stopping.close()
 
     def run(self, interval_s: float, duration_s: float | None) -> int:
+        for source in self.sources:
+            self._open(source)
         start = self.clock.monotonic_ns()
         if all(source.collector is None for source in self.sources):
             self._report(start)
-            print("no collector can run here", file=self.log, flush=True)
+            self._say("no collector can run here")
             return 1
-        for source in self.sources:
-            self._listen(source)
         end = None if duration_s is None else start + round(duration_s * NS_PER_S)
         self._run_grid(start, round(interval_s * NS_PER_S), end)
         self._finish()
@@ -276,7 +275,7 @@ class _Runner:
             if now >= moment:
                 return True
             rests = now < self.rest_until
-            until = min(moment, now + _SLICE_NS, self.rest_until if rests else moment)
+            until = min(moment, self.rest_until) if rests else moment
             ready = self.clock.wait(self.nothing if rests else self.poller, until - now)
             if ready:
                 self.epoch.refresh()
@@ -318,19 +317,31 @@ class _Runner:
         self._ignore(source)
         source.fail(error, self.clock.monotonic_ns())
         again_s = ((source.retry_at or 0) - source.failed_at) / NS_PER_S
-        print(f"collector {source.name} failed: {source.reason}; again in {again_s:.0f} s", file=self.log, flush=True)
+        self._say(f"collector {source.name} failed: {source.reason}; again in {again_s:.0f} s")
 
-    def _reopen(self, source: _Source) -> None:
-        source.retry_at = None
+    def _open(self, source: _Source) -> None:
         try:
             source.open(self.host)
         except Exception as error:  # noqa: BLE001 - as in _take
             self._fail(source, error)
             return
         if source.collector is None:
-            self._fail(source, SourceUnavailableError(source.reason))
+            self._say(f"collector {source.name} cannot run: {source.reason}")
+        self._listen(source)
+
+    def _reopen(self, source: _Source) -> None:
+        source.retry_at = None
+        try:
+            source.open(self.host)
+            if source.collector is None:
+                raise SourceUnavailableError(source.reason)
+        except Exception as error:  # noqa: BLE001 - as in _take
+            self._fail(source, error)
             return
         self._listen(source)
+
+    def _say(self, text: str) -> None:
+        print(text, file=self.log, flush=True)
 
     def _listen(self, source: _Source) -> None:
         if source.fd >= 0:
@@ -350,7 +361,7 @@ class _Runner:
         self._write([self._drain(source) for source in self.sources])
         self._report(self.clock.monotonic_ns())
         if self.unread:
-            print(f"{self.unread} bytes of events were not read", file=self.log, flush=True)
+            self._say(f"{self.unread} bytes of events were not read")
 
     def _write(self, lines: list[bytes]) -> None:
         self.unread += self.writer.write(b"".join(lines))
