@@ -167,7 +167,7 @@ class _Source:
         self.failed_at, self.retry_at = now, now + self.backoff_ns
         self.backoff_ns = min(2 * self.backoff_ns, _LONGEST_BACKOFF_NS)
         self.close()
-        self.status, self.reason = "failed", f"{type(error).__name__}: {error}{_place(error)}"
+        self.status, self.reason = "failed", _described(error)
 
     def report(self, now: int) -> CollectorReport:
         """What there is to say of it."""
@@ -187,12 +187,12 @@ class _Source:
         )
 
 
-def _place(error: Exception) -> str:
-    """Where a defect was raised; our own errors say in their message what was wrong."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, KernelSightError) or not frames:
-        return ""
-    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
+def _described(error: Exception) -> str:
+    """What went wrong; and where it was raised, unless it is an error of ours, which says so in its message."""
+    if isinstance(error, KernelSightError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
 
 
 def _named(names: Sequence[str]) -> list[_Source]:
@@ -289,7 +289,7 @@ class _Runner:
         lines: list[bytes] = []
         for source in self.sources:
             if source.retry_at is not None and moment >= source.retry_at:
-                self._reopen(source)
+                self._open(source)
             lines.append(self._drain(source))
             if source.collector is not None:
                 source.runs += 1
@@ -320,25 +320,18 @@ class _Runner:
         self._say(f"collector {source.name} failed: {source.reason}; again in {again_s:.0f} s")
 
     def _open(self, source: _Source) -> None:
+        again, source.retry_at = source.retry_at is not None, None
         try:
             source.open(self.host)
         except Exception as error:  # noqa: BLE001 - as in _take
             self._fail(source, error)
             return
-        if source.collector is None:
+        if source.collector is not None:
+            self._listen(source)
+        elif again:
+            self._fail(source, SourceUnavailableError(source.reason))
+        else:
             self._say(f"collector {source.name} cannot run: {source.reason}")
-        self._listen(source)
-
-    def _reopen(self, source: _Source) -> None:
-        source.retry_at = None
-        try:
-            source.open(self.host)
-            if source.collector is None:
-                raise SourceUnavailableError(source.reason)
-        except Exception as error:  # noqa: BLE001 - as in _take
-            self._fail(source, error)
-            return
-        self._listen(source)
 
     def _say(self, text: str) -> None:
         print(text, file=self.log, flush=True)
