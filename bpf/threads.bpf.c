@@ -30,6 +30,9 @@ static __always_inline void leave(struct task_struct *task, bool preempted, stru
 	thread->waits_in = call;
 	if (call == IN_PAGE_FAULT && thread->state != UNINTERRUPTIBLE)
 		thread->waits_in = IN_NOTHING;
+	thread->weight = 0;
+	if ((features & WAIT_EDGES) && !(slot->switches & thin_mask))
+		thread->weight = thin_mask + 1;
 	if (call < 0 || !(features & SLOW_CALLS))
 		thread->call_start = 0;
 	else if (!thread->call_start)
@@ -65,7 +68,7 @@ static __always_inline void enter(struct task_struct *task, struct task_struct *
 			thread->sleep_ns += asleep;
 		slot->call_start = thread->call_start;
 	}
-	if ((features & WAIT_EDGES) && !(slot->switches & thin_mask))
+	if (thread->weight)
 		add_edge(task, thread, asleep, queued);
 	if ((features & RUN_QUEUE) && queued >= queue_threshold_ns)
 		add_queue_wait(task, prev, now, queued);
@@ -102,7 +105,7 @@ int on_waking(u64 *ctx)
 	if (!thread)
 		return 0;
 	thread->woken_at = bpf_ktime_get_ns();
-	if (features & WAIT_EDGES)
+	if (thread->weight)
 		remember_waker(thread);
 	return 0;
 }
@@ -121,5 +124,6 @@ int on_wakeup_new(u64 *ctx)
 	thread->off_at = bpf_ktime_get_ns();
 	thread->state = RUNNABLE;
 	thread->waits_in = IN_NOTHING;
+	thread->weight = features & WAIT_EDGES ? 1 : 0;
 	return 0;
 }

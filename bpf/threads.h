@@ -19,7 +19,7 @@ enum { CALL_WAITS_BY_DESIGN = 1, CALL_MAKES_TASKS = 2, CALL_SENDS = 4 };
 
 /* Set while loaded, as collectors come and go. */
 u32 features;
-u32 thin_mask; /* of the waits, record those whose number has none of these bits */
+u32 thin_mask; /* of the waits, record those whose switch's number has none of these bits */
 
 const volatile u8 call_flags[MAX_CALLS];
 
@@ -38,7 +38,8 @@ struct thread {
 	u32 waker;
 	u8 waker_context;
 	u8 state;
-	u16 known; /* the fields below hold what the last scan saw */
+	u16 known;  /* the fields below hold what the last scan saw */
+	u32 weight; /* of the wait that it is in: how many waits it stands for; 0: it is not recorded */
 	u32 wakeups, seen_wakeups;
 	u64 seen_cpu_ns, seen_delay_ns, seen_voluntary, seen_involuntary;
 	char waker_comm[COMM_LEN];

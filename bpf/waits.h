@@ -90,8 +90,9 @@ static __always_inline void remember_waker(struct thread *thread)
 		thread->waker_context = WOKEN_BY_TASK;
 		on_own_account = true;
 	}
-	thread->waker = 0;
-	if (on_own_account) {
+	if (!on_own_account) {
+		thread->waker = 0;
+	} else if (thread->waker != (u32)task->tgid) {
 		thread->waker = task->tgid;
 		__builtin_memcpy(thread->waker_comm, task->group_leader->comm, COMM_LEN);
 	}
@@ -101,7 +102,7 @@ static __always_inline void remember_waker(struct thread *thread)
 static __noinline int add_edge(struct task_struct *task, struct thread *thread, u64 asleep, u64 queued)
 {
 	struct edge_key key = {.pid = task->tgid, .waits_in = thread->waits_in, .state = thread->state};
-	u64 weight = (u64)thin_mask + 1;
+	u64 weight = thread->weight;
 	struct edge *edge, first = {};
 
 	key.waker_context = WOKEN_UNSEEN;

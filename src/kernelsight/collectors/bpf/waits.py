@@ -28,7 +28,7 @@ _CONTEXTS: Mapping[int, Literal["task", "softirq", "hardirq", "idle"]] = {
 }  # fmt: skip
 _PAGE_FAULT = -2
 
-EDGE_NS = 150
+EDGE_NS = 170
 """What recording one wait costs; benchmarks/overhead.py measures it."""
 LARGEST_SHARE = 0.03
 """Of one core, that recording may cost."""
