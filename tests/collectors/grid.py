@@ -72,13 +72,13 @@ class Ran:
 
 
 def run_to_file(
-    tmp_path, names, *, duration_s, interval_s=1.0, clock: Clock | None = None, stop: threading.Event | None = None
+    tmp_path, names, *, duration_s, interval_s=1.0, clock: Clock | None = None, stop=None, options=None
 ) -> Ran:
     log = io.StringIO()
     with (tmp_path / "out").open("w+b") as out:
         code = run(
             names,
-            Host(),
+            Host(options=options or {}),
             interval_s=interval_s,
             duration_s=duration_s,
             out=out.fileno(),

@@ -191,6 +191,13 @@ def test_an_unknown_name_is_refused_before_anything_is_opened(register, tmp_path
     assert not opened
 
 
+@pytest.mark.parametrize("options", [{"pressure_groups": "many"}, {"pressure_groups": -1}, {"tcp_many": "few"}])
+def test_an_option_that_is_none_is_refused_and_not_tried_again(options, tmp_path):
+    name = next(iter(options)).partition("_")[0]
+    with pytest.raises(UsageError, match=next(iter(options))):
+        run_to_file(tmp_path, [name], duration_s=1, clock=HandClock(), options=options)
+
+
 def test_reports_come_at_once_every_ten_seconds_and_at_the_end(register, tmp_path):
     register("a", lambda host: Loads())
     ran = run_to_file(tmp_path, ["a"], duration_s=25, clock=HandClock())

@@ -252,3 +252,25 @@ def test_a_cgroup_that_comes_and_goes_is_found_and_forgotten():
 
 def scopes(collector: PressureCollector, now: int) -> set[str | None]:
     return {event.scope for event in collector.collect(now)}
+
+
+AS_NOBODY = """
+import os, sys, threading
+from kernelsight.collectors.base import Host, registered
+from kernelsight.collectors.runner import run
+registered()
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+names = sys.argv[1:]
+sys.exit(run(names, Host(), interval_s=0.1, duration_s=0.3, out=1, stop=threading.Event(), log=sys.stderr))
+"""
+
+
+@pytest.mark.root
+def test_a_user_who_is_not_root_gets_all_that_is_readable():
+    if os.geteuid():
+        pytest.skip("needs root, to become another user; for that user the tests above say it")
+    names = runnable()
+    done = subprocess.run([sys.executable, "-c", AS_NOBODY, *names], capture_output=True, timeout=60, check=True)
+    assert done.stderr == b""
+    reports = [event for event in decoder().decode_lines(done.stdout) if isinstance(event, CollectorReport)]
+    assert {(report.name, report.status) for report in reports} == {(name, "running") for name in names}

@@ -323,6 +323,8 @@ class _Runner:
         again, source.retry_at = source.retry_at is not None, None
         try:
             source.open(self.host)
+        except UsageError:
+            raise  # an option of the collector: whoever typed it should know
         except Exception as error:  # noqa: BLE001 - as in _take
             self._fail(source, error)
             return

@@ -23,7 +23,7 @@ from kernelsight.collectors.sockets import (
 )
 from kernelsight.collectors.sockstat import SockstatFiles, TcpTotals
 from kernelsight.collectors.text import parsing
-from kernelsight.errors import SourceUnavailableError
+from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event
 from kernelsight.events.network import Tcp, TcpListener
 
@@ -54,9 +54,12 @@ class TcpFromSockDiag:
     def __init__(self, host: Host) -> None:
         if host.proc != Path("/proc"):
             raise SourceUnavailableError(f"sock_diag is of this machine, not of {host.proc}")
+        many = host.options.get("tcp_many", _MANY)
+        if not isinstance(many, int):
+            raise UsageError(f"tcp_many={many}: it must be a number of sockets")
+        self._many = many
         self._sockstat = SockstatFiles(host)
         self._listeners = ListenerEvents()
-        self._many = int(host.options.get("tcp_many", _MANY))
         self._sequence = 0
         # Ask now, because some kernels lack the module and some containers forbid it.
         try:

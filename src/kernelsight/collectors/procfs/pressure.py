@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.files import KernelFile
 from kernelsight.collectors.text import name, number, parsing, real, whole_lines
-from kernelsight.errors import SourceUnavailableError
+from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.pressure import Pressure
 
 Resource = Literal["cpu", "memory", "io", "irq"]
@@ -31,13 +31,16 @@ class PressureCollector:
     """
 
     def __init__(self, host: Host) -> None:
+        most = host.options.get("pressure_groups", _GROUPS)
+        if not isinstance(most, int) or most < 0:
+            raise UsageError(f"pressure_groups={most}: it must be a number of cgroups, 0 or more")
+        self._most = most
         self._system: dict[Resource, KernelFile] = {}
         for resource in get_args(Resource):
             self._open(host.proc / "pressure" / resource, resource)
         if not self._system:
             raise SourceUnavailableError(f"nothing in {host.proc / 'pressure'}: {_ABSENT}")
         self._root = next((root for root in (host.cgroup, host.cgroup / "unified") if _is_v2(root)), None)
-        self._most = int(host.options.get("pressure_groups", _GROUPS))
         self._groups: dict[str, list[_Stalls]] = {}
         self._scanned_at = 0
 
