@@ -192,13 +192,14 @@ def test_arbitrary_bytes_are_refused_as_no_value(parse, text):
 def test_workers_have_their_plain_name():
     assert task_name(b"kworker/u4:1-writeback") == "kworker/u4:1"
     assert task_name(b"kworker/0:2H+events") == "kworker/0:2H"
-    assert task_name(b"kworker/R-rcu_gp") == "kworker/R-rcu_gp"
+    assert task_name(b"kworker/R-sync_wq") == "kworker/R-sync_"
     assert task_name(b"my-program") == "my-program"
+    assert task_name(b"pool_workqueue_release") == "pool_workqueue_"
 
 
 def test_status_of_a_process_without_memory():
     status = parse_status(b"Name:\tx\nUid:\t1\t2\t3\t4\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t8")
-    assert status == (2, 0, 0, 7, 8)
+    assert status == (2, 0, 0, 0, 7, 8)
 
 
 def test_unlimited_descriptors_are_no_limit():
@@ -209,19 +210,20 @@ def test_unlimited_descriptors_are_no_limit():
 
 
 @pytest.mark.parametrize(
-    ("text", "path"),
+    ("text", "groups"),
     [
-        (b"0::/a.slice/b\n", "/a.slice/b"),
-        (b"5:memory:/m\n2:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/u\n", "/u"),
-        (b"5:memory:/m\n2:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/\n", "/c"),
-        (b"1:name=systemd:/s\n0::/\n", "/"),
-        (b"0::/gone (deleted)\n", "/gone"),
-        (b"0::/with:colon\n", "/with:colon"),
-        (b"", "/"),
+        (b"0::/a.slice/b\n", ("/a.slice/b", "/a.slice/b")),
+        (b"5:memory:/m\n2:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/u\n", ("/u", "/u")),
+        (b"5:memory:/m\n2:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/\n", ("/m", "/")),
+        (b"5:memory:/m\n1:name=systemd:/s\n", ("/m", None)),
+        (b"1:name=systemd:/s\n0::/\n", ("/", "/")),
+        (b"0::/gone (deleted)\n", ("/gone", "/gone")),
+        (b"0::/with:colon\n", ("/with:colon", "/with:colon")),
+        (b"", ("/", None)),
     ],
 )
-def test_the_group_of_a_process(text, path):
-    assert parse_cgroup(text) == path
+def test_the_group_of_a_process(text, groups):
+    assert parse_cgroup(text) == groups
 
 
 # --- processes that run ---

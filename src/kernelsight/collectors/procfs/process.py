@@ -17,6 +17,7 @@ from kernelsight.collectors.files import read_once
 from kernelsight.collectors.procfs.cgroup_paths import CgroupIds
 from kernelsight.collectors.procfs.process_files import DescriptorBudget, ProcessFiles, ProcessGoneError
 from kernelsight.collectors.procfs.process_text import (
+    Groups,
     Stat,
     Status,
     parse_cgroup,
@@ -57,7 +58,7 @@ class _Tracked:
     """The file that changes when it runs."""
     watched: bytes = b""
     threads: int = 1
-    rss_kb: int = 0
+    rss_pages: int = 0
     shown_at: int = 0
     busy: bool = False
     """It was shown moments ago too: worth keeping its files open."""
@@ -168,11 +169,11 @@ class ProcessCollector:
             except ProcessGoneError:
                 self._forget(process)  # when its pid is in use again, it is a new process at the next grid point
                 continue
-            used[process.key] = (process.watched, process.rss_kb)
+            used[process.key] = (process.watched, process.rss_pages)
         delays = self._ask_delays(threaded)
         for process in threaded:
             said = delays.get(process.pid)
-            used[process.key] = (said and said.runs, process.rss_kb)
+            used[process.key] = (said and said.runs, process.rss_pages)
         chosen = self._selection.choose(now, used)
         return [self._tracked[str(pid)] for pid, _ in chosen], delays
 
@@ -199,12 +200,11 @@ class ProcessCollector:
             stat = parse_stat(text)
         except ValueError as error:
             raise SourceUnavailableError(f"/proc/{process.name}/stat says {text[:80]!r}: {error}") from error
-        rss_kb = stat.rss_pages * self._page_kb
-        if delays is None or rss_kb != process.rss_kb or now >= process.status_due:
+        if delays is None or stat.rss_pages != process.rss_pages or now >= process.status_due:
             said = process.files.read("status", keep=process.busy)
             process.status = parse_status(said) if said else None
             process.status_due = now + _LABELS_EVERY_NS
-        process.rss_kb = rss_kb
+        process.rss_pages = stat.rss_pages
         if now >= process.labels_due:
             self._read_labels(process, now)
         process.threads = stat.threads
@@ -217,8 +217,9 @@ class ProcessCollector:
         limits = process.files.read("limits", keep=False)
         process.fd_limit = parse_fd_limit(limits) if limits else None
         group = process.files.read("cgroup", keep=False)
-        process.cgroup = parse_cgroup(group) if group else None
-        process.cgroup_id = self._cgroup_ids.find(process.cgroup) if process.cgroup else None
+        groups = parse_cgroup(group) if group else Groups(None, None)
+        process.cgroup = groups.path
+        process.cgroup_id = self._cgroup_ids.find(groups.v2_path) if groups.v2_path else None
 
     def _event(self, process: _Tracked, stat: Stat, delays: Delays | None, now: int) -> Process:
         status = process.status
@@ -241,7 +242,7 @@ class ProcessCollector:
             stime_ms=stat.stime * self._ms_per_tick,
             minor_faults=stat.minor_faults,
             major_faults=stat.major_faults,
-            rss_kb=None if stat.is_kernel else process.rss_kb,
+            rss_kb=None if stat.is_kernel else self._resident_kb(stat, status),
             anon_kb=None if stat.is_kernel or status is None else status.anon_kb,
             swap_kb=None if stat.is_kernel or status is None else status.swap_kb,
             vsize_kb=None if stat.is_kernel else stat.vsize // 1024,
@@ -265,6 +266,9 @@ class ProcessCollector:
             cgroup=process.cgroup,
             cgroup_id=process.cgroup_id,
         )
+
+    def _resident_kb(self, stat: Stat, status: Status | None) -> int | None:
+        return stat.rss_pages * self._page_kb if status is None else status.rss_kb
 
     def _count_descriptors(self, process: _Tracked, now: int) -> tuple[int | None, int | None]:
         """Descriptors, and how many are sockets: the first at once where the kernel tells, the second seldom."""

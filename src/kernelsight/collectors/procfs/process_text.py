@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+_LONGEST_NAME = 15  # TASK_COMM_LEN, without the NUL
 _PF_KTHREAD = 0x00200000  # include/linux/sched.h
 
 
@@ -30,6 +31,8 @@ class Status(NamedTuple):
     """What /proc/PID/status adds; the switches are those of the main thread alone."""
 
     uid: int
+    rss_kb: int | None
+    """Exact since Linux 6.16, where what /proc/PID/stat says lacks what each CPU has not added yet."""
     anon_kb: int | None
     swap_kb: int | None
     voluntary_switches: int | None
@@ -79,14 +82,15 @@ def parse_stat(text: bytes) -> Stat:
 
 
 def task_name(raw: bytes) -> str:
-    """The name of a task as the scheduler knows it.
+    """The name of a task as the scheduler and every tracer know it.
 
-    procfs adds to a kworker's name what it works on at the moment (``kworker/u4:1-writeback``);
-    tracers see the plain name, and a label should not change with every sample.
+    procfs shows the whole name of a kernel thread, and adds to a kworker's what it works on at the
+    moment (``kworker/u4:1-writeback``); a label should be the same from every source, and not change
+    with every sample.
     """
     if raw.startswith(b"kworker/") and not raw.startswith(b"kworker/R-"):
         raw = raw.split(b"-", 1)[0].split(b"+", 1)[0]
-    return raw.decode("utf-8", "backslashreplace")
+    return raw[:_LONGEST_NAME].decode("utf-8", "backslashreplace")
 
 
 def parse_status(text: bytes) -> Status:
@@ -95,13 +99,15 @@ def parse_status(text: bytes) -> Status:
     Raises:
         ValueError: it is not that.
     """
-    none = None if b"\nVmRSS:" in text else 0
-    anon, swap = _number(text, b"\nRssAnon:"), _number(text, b"\nVmSwap:")
+    rss, anon, swap = _number(text, b"\nVmRSS:"), _number(text, b"\nRssAnon:"), _number(text, b"\nVmSwap:")
+    if rss is None:
+        rss = anon = swap = 0
     start = text.index(b"\nUid:") + 5
     return Status(
         uid=int(text[start : text.index(b"\n", start)].split()[1]),
-        anon_kb=none if anon is None else anon,
-        swap_kb=none if swap is None else swap,
+        rss_kb=rss,
+        anon_kb=anon,
+        swap_kb=swap,
         voluntary_switches=_number(text, b"\nvoluntary_ctxt_switches:"),
         involuntary_switches=_number(text, b"\nnonvoluntary_ctxt_switches:"),
     )
@@ -147,15 +153,25 @@ def parse_fd_limit(text: bytes) -> int | None:
     return int(words[0]) if words and words[0].isdigit() else None
 
 
-def parse_cgroup(text: bytes) -> str:
-    """The control group in /proc/PID/cgroup.
+class Groups(NamedTuple):
+    """What /proc/PID/cgroup says."""
 
-    Version 2 (`0::/path`) wherever it groups at all; in a hybrid set-up, where it does not, the first
-    hierarchy of version 1 with a controller that does; `/` when none does.
-    """
-    for line in reversed(text.splitlines()):  # version 2 stands last
-        _, _, rest = line.partition(b":")
-        controllers, _, path = rest.partition(b":")
-        if path not in (b"", b"/") and not controllers.startswith(b"name="):
-            return path.removesuffix(b" (deleted)").decode("utf-8", "backslashreplace")
-    return "/"
+    path: str | None
+    """The group whose limits the process has: of version 2 wherever that groups at all; in a hybrid set-up,
+    where it does not, of the first hierarchy of version 1 with a controller that does; `/` when none does."""
+    v2_path: str | None
+    """The group in version 2; None: this kernel does not have it."""
+
+
+def parse_cgroup(text: bytes) -> Groups:
+    """Parse /proc/PID/cgroup."""
+    path, v2_path = "/", None
+    for line in text.splitlines():  # version 2 stands last
+        number, _, rest = line.partition(b":")
+        controllers, _, raw = rest.partition(b":")
+        here = raw.removesuffix(b" (deleted)").decode("utf-8", "backslashreplace")
+        if number == b"0":
+            v2_path = here
+        if here not in ("", "/") and not controllers.startswith(b"name=") and (number == b"0" or path == "/"):
+            path = here
+    return Groups(path, v2_path)
