@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.clock import NS_PER_S
+from kernelsight.collectors.delay_accounting import DelayAccounting
 from kernelsight.collectors.files import read_once
 from kernelsight.collectors.procfs.cgroup_paths import CgroupIds
 from kernelsight.collectors.procfs.process_files import DescriptorBudget, ProcessFiles, ProcessGoneError
@@ -27,7 +28,7 @@ from kernelsight.collectors.procfs.process_text import (
     parse_stat,
     parse_status,
 )
-from kernelsight.collectors.procfs.taskstats import DelayAccounting, Delays, TaskstatsClient
+from kernelsight.collectors.procfs.taskstats import Delays, TaskstatsClient
 from kernelsight.collectors.selection import Selection
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.process import Process
