@@ -12,7 +12,7 @@ from kernelsight.errors import KernelSightError
 # that the pipe is writable. So cutting at line ends below it keeps every line whole, also when the
 # program is told to stop while its reader sleeps, or when several programs share the pipe.
 _ATOMIC = select.PIPE_BUF
-_SLICE_MS = 50
+_SLICE_MS = 30
 
 
 class ReaderGoneError(KernelSightError):
@@ -27,6 +27,7 @@ class LineWriter:
         self._stop = stop
         self._poller = select.poll()
         self._poller.register(fd, select.POLLOUT)
+        self._given_up = False
 
     def write(self, lines: bytes) -> int:
         """Write lines, each with its newline.
@@ -47,13 +48,13 @@ class LineWriter:
         return 0
 
     def _writable(self) -> bool:
-        """Wait for room; False when there is none and the program is to stop."""
-        while True:
+        """Wait for room; False when there is none and the program is to stop, and from then on."""
+        while not self._given_up:
             stopping = self._stop.is_set()
             if self._poller.poll(_SLICE_MS):
                 return True
-            if stopping:
-                return False
+            self._given_up = stopping
+        return False
 
     def _write(self, piece: memoryview) -> int:
         try:
