@@ -363,3 +363,24 @@ def test_another_user_sees_what_may_be_seen():
     seen, limits = done.stdout.splitlines()
     assert seen == "True 0 None None None"
     assert "CAP_NET_ADMIN" in limits
+
+
+@root
+@pytest.mark.root
+@pytest.mark.parametrize("hidepid", [1, 2])
+def test_where_others_are_hidden_a_user_sees_his_own(hidepid):
+    program = (
+        "import os\n"
+        "from kernelsight.collectors.base import Host\n"
+        "from kernelsight.collectors.procfs.process import ProcessCollector\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "collector = ProcessCollector(Host())\n"
+        "print(*{e.uid for e in collector.collect(1_800_000_000_000_000_000)})\n"
+    )
+    # A mount of its own, in a mount namespace that ends with the command.
+    mount = f'mount -t proc -o hidepid={hidepid} proc /proc && exec "$0" -c "$1"'
+    command = ["unshare", "-m", "sh", "-c", mount, sys.executable, program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "mount:" in done.stderr or "unshare:" in done.stderr:
+        pytest.skip(f"no mount namespace of its own: {done.stderr}")
+    assert (done.stdout, done.stderr) == ("65534\n", "")
