@@ -38,7 +38,7 @@ class Network(Event, tag="network"):
 
 @event(
     table="tcp_stats",
-    source="/proc/net/tcp, /proc/net/tcp6, /proc/net/sockstat",
+    source="sock_diag(7), or /proc/net/tcp and tcp6; /proc/net/sockstat",
     foreign=("tcp_stats", "tcp_states", "tcp_connections"),
     recognised_by=(("established", "syn_sent"), ("established", "time_wait"), ("established", "close_wait")),
     indexes=(("close_wait",), ("time_wait",)),
@@ -134,7 +134,7 @@ class PacketDrop(Event, tag="packet_drop"):
 
 @event(
     table="tcp_listeners",
-    source="iter/tcp or /proc/net/tcp; the listeners whose accept queue is fullest",
+    source="sock_diag(7), or /proc/net/tcp; the listeners whose accept queue is fullest",
     entity=("address", "port"),
     recognised_by=(("accept_queue", "backlog"),),
     indexes=(("port", "timestamp"),),
