@@ -73,6 +73,10 @@ class StoreContract:
         assert len(read(reader, SYSCALLS, None, BASE)) == 1
         assert read(reader, SYSCALLS, BASE + 200 * SECOND) == []
 
+    def test_the_whole_of_time_is_a_range(self, writer: Writer, reader: Reader):
+        writer.write(Batch({struct(SYSCALLS): [*rows(SYSCALLS, 3), row(SYSCALLS, 1)]}))
+        assert len(read(reader, SYSCALLS, -(2**63), 2**63 - 1)) == 4
+
     def test_rows_out_of_order_are_found_by_time(self, writer: Writer, reader: Reader):
         later = [row(SYSCALLS, n) for n in (50, 10, 40, 40, 20, 7000, 30)]
         for line in later:
@@ -114,7 +118,10 @@ class StoreContract:
         )
         refused = writer.write(batch)
         assert [line.row for line in refused] == bad
-        assert all(line.struct is struct(SYSCALLS) and line.reason for line in refused)
+        assert all(line.struct is struct(SYSCALLS) for line in refused)
+        for line, blamed in zip(refused, ("pid", "comm", "timestamp", ""), strict=True):
+            assert line.reason.startswith(blamed)
+            assert line.reason
         assert without_id(read(reader, SYSCALLS)) == [as_dict(SYSCALLS, line) for line in good]
         assert reader.count("memory_metrics") == 2
         books = reader.query(f"SELECT {BOOKS} FROM collectors WHERE kind = 'syscall'")
@@ -131,6 +138,12 @@ class StoreContract:
         assert kept == raws
         assert [line["size"] for line in found] == [len(raw) for raw in raws]
         assert reader.count("rejected_events") == 4
+
+    def test_a_reason_may_quote_text_that_has_no_encoding(self, writer: Writer, reader: Reader):
+        writer.write(Batch(rejected=[Rejected(BASE, "no \udcff kind", "comm is '\ud800'", b"x", 1)]))
+        assert reader.query("SELECT kind, reason FROM rejected_events") == [
+            {"kind": r"no \udcff kind", "reason": r"comm is '\ud800'"}
+        ]
 
     def test_books_add_up_over_runs(self, url: str):
         for run in (1, 2):

@@ -112,6 +112,19 @@ def test_an_older_database_is_migrated_and_a_newer_one_refused(path):
     SqliteWriter(path, migrations=newer).close()  # the refused writer gave the lock back
 
 
+def test_reading_migrates_an_older_database(path):
+    SqliteWriter(path).close()
+    MIGRATIONS.append(
+        Migration(len(MIGRATIONS) + 1, "add", lambda connection: connection.execute("CREATE TABLE t (x)"))
+    )
+    try:
+        with closing(open_reader(str(path))) as reader:
+            assert reader.count("t") == 0
+            assert reader.version == len(MIGRATIONS)
+    finally:
+        MIGRATIONS.pop()
+
+
 def test_a_migration_that_fails_leaves_the_database_as_it_was(path):
     SqliteWriter(path).close()
 
@@ -197,6 +210,45 @@ def test_a_database_that_is_not_ours_is_refused_for_reading(path):
         stock.execute("CREATE TABLE x (y)")
     with pytest.raises(StoreError, match="not a KernelSight database"):
         open_reader(str(path))
+
+
+@pytest.mark.parametrize("theirs", ["", ", theirs TEXT"])
+def test_a_database_with_plain_tables_of_the_documented_schema_is_taken_over(path, theirs):
+    with closing(sqlite3.connect(path)) as stock:
+        stock.executescript(f"""
+            CREATE TABLE schema_version (version INTEGER PRIMARY KEY, description TEXT);
+            INSERT INTO schema_version VALUES (1, 'theirs');
+            CREATE TABLE syscall_events (
+                id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp INTEGER NOT NULL, pid INTEGER, comm TEXT{theirs});
+            CREATE INDEX idx_syscall_timestamp ON syscall_events (timestamp);
+            CREATE VIEW v_recent_slow_syscalls AS SELECT * FROM syscall_events;
+            CREATE VIEW v_theirs AS SELECT pid FROM syscall_events WHERE comm = 'b';
+        """)
+        stock.executemany(
+            "INSERT INTO syscall_events (timestamp, pid, comm) VALUES (?, ?, ?)", [(BASE + 5, 1, "a"), (BASE, 2, "b")]
+        )
+        stock.commit()
+    writer = SqliteWriter(path)
+    assert not writer.write(Batch({struct(TABLE): rows(TABLE, 1, start=60)}))
+    writer.close()
+    SqliteWriter(path).close()
+    with closing(open_reader(str(path))) as reader:
+        found = read(reader, TABLE, columns=["id", "timestamp", "pid", "comm"])
+        assert [tuple(line.values()) for line in found[:2]] == [(BASE, BASE, 2, "b"), (BASE + 5, BASE + 5, 1, "a")]
+        assert (reader.count(TABLE), reader.bounds(TABLE)) == (3, (BASE, rows(TABLE, 1, start=60)[0][0]))
+        assert reader.query("SELECT pid FROM v_theirs") == [{"pid": 2}]
+        assert reader.query("SELECT count(latency_ms) AS n FROM v_recent_slow_syscalls") == [{"n": 0}]  # ours now
+        kept = reader.query("SELECT 1 FROM sqlite_master WHERE name = 'syscall_events_before'")
+        assert bool(kept) == bool(theirs)
+
+
+def test_a_table_that_is_no_table_of_events_is_not_touched(path):
+    with closing(sqlite3.connect(path)) as stock:
+        stock.execute("CREATE TABLE syscall_events (x)")
+    with pytest.raises(StoreError, match=r"telemetry\.db: there is a table syscall_events without a timestamp"):
+        open_writer(str(path))
+    with closing(sqlite3.connect(path)) as stock:
+        assert stock.execute("SELECT name FROM sqlite_master").fetchall() == [("syscall_events",)]
 
 
 @pytest.mark.parametrize("url", ["", ":memory:"])

@@ -64,11 +64,19 @@ def raw_value(raw: bytes) -> str | bytes:
         return raw
 
 
+def _storable(text: str) -> str:
+    """Text that may quote a line, lone surrogates included, as text that has an encoding."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def keep_rejected(connection: apsw.Connection, rejected: list[Rejected], kept: int = KEPT_REJECTED) -> None:
     """Add refused lines and let the oldest beyond the bound go."""
     connection.executemany(
         "INSERT INTO rejected_events (timestamp, kind, reason, raw, size) VALUES (?, ?, ?, ?, ?)",
-        [(line.timestamp, line.kind, line.reason, raw_value(line.raw), line.size) for line in rejected[-kept:]],
+        [
+            (line.timestamp, _storable(line.kind), _storable(line.reason), raw_value(line.raw), line.size)
+            for line in rejected[-kept:]
+        ],
     )
     connection.execute("DELETE FROM rejected_events WHERE id <= (SELECT max(id) FROM rejected_events) - ?", (kept,))
 

@@ -6,7 +6,7 @@ from itertools import chain, islice
 
 import apsw
 
-from kernelsight.events.declare import Kind
+from kernelsight.events.declare import INT64_MAX, INT64_MIN, Kind
 from kernelsight.stores.base import Row
 from kernelsight.stores.ddl import insert_rows
 from kernelsight.stores.sqlite.place import Placed, place
@@ -51,3 +51,19 @@ def insert(connection: apsw.Connection, kind: Kind, hot: Segment, rows: list[Row
         connection.executemany(insert_rows(*target, ROWS_A_STATEMENT, with_id=placed.with_id), together)
     connection.executemany(insert_rows(*target, 1, with_id=placed.with_id), waiting)
     return placed
+
+
+def reason_of(kind: Kind, row: Row, error: Exception) -> str:
+    """Why a row was refused, with the column that is to blame where one is."""
+    for name, value in zip(kind.column_names, row, strict=False):
+        if name == "timestamp" and not isinstance(value, int):
+            return f"timestamp is {value!r}, not nanoseconds since the epoch"
+        if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
+            return f"{name}: {value} does not fit into 64 bits"
+        if isinstance(value, str) and not value.isascii() and _has_no_encoding(value):
+            return f"{name}: text with lone surrogates"
+    return f"{type(error).__name__}: {error}"
+
+
+def _has_no_encoding(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)

@@ -47,12 +47,14 @@ def books_of_segments_and_lines(connection: apsw.Connection) -> None:
         connection.execute(statement)
 
 
+def table_names(connection: apsw.Connection) -> set[str]:
+    """The tables of the database, views not included."""
+    return {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
 def stored_version(connection: apsw.Connection) -> int:
     """Version of the database; 0: nothing of ours in it yet."""
-    known = connection.execute(
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
-    ).fetchall()
-    if not known:
+    if not {"schema_version", "segments"} <= table_names(connection):
         return 0
     return integer(connection, "SELECT max(version) FROM schema_version") or 0
 
@@ -75,9 +77,10 @@ def migrate(connection: apsw.Connection, path: Path, migrations: Sequence[Migrat
     """Apply the steps that the database lacks; to be called within a transaction."""
     version = check_version(connection, path, migrations)
     if version == 0:
+        if "schema_version" in table_names(connection):  # of the program that made the file
+            connection.execute("ALTER TABLE schema_version RENAME TO schema_version_before")
         connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_version"
-            " (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"
+            "CREATE TABLE schema_version (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"
         )
     for step in migrations[version:]:
         step.apply(connection)

@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 
 from kernelsight.errors import StoreError
+from kernelsight.events.declare import INT64_MAX, INT64_MIN
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import Value
 from kernelsight.stores.ddl import quote
@@ -17,7 +18,7 @@ from kernelsight.stores.sqlite.connect import connect_reader, translated
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, require_ours
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
-from kernelsight.stores.sqlite.writer import database_path
+from kernelsight.stores.sqlite.writer import SqliteWriter, database_path
 
 
 class SqliteReader:
@@ -31,7 +32,7 @@ class SqliteReader:
         try:
             with translated(path):
                 require_ours(self._connection, path)
-                check_version(self._connection, path, MIGRATIONS)
+                self.version = check_version(self._connection, path, MIGRATIONS)
         except StoreError:
             self._connection.close()
             raise
@@ -157,14 +158,20 @@ def _terms(segment: Segment, start_ns: int | None, end_ns: int | None) -> list[t
     if start_ns is not None and (segment.first_timestamp is None or segment.first_timestamp < start_ns):
         terms.append(("timestamp >= ?", start_ns))
         if segment.in_order:
-            terms.append(("id >= ?", start_ns - segment.early_ns))
+            terms.append(("id >= ?", max(INT64_MIN, start_ns - segment.early_ns)))
     if end_ns is not None and (segment.last_timestamp is None or segment.last_timestamp > end_ns or not segment.full):
         terms.append(("timestamp <= ?", end_ns))
         if segment.in_order:
-            terms.append(("id <= ?", end_ns + segment.late_ns))
+            terms.append(("id <= ?", min(INT64_MAX, end_ns + segment.late_ns)))
     return terms
 
 
 def open_reader(url: str) -> SqliteReader:
-    """Open a database file for reading only."""
-    return SqliteReader(database_path(url))
+    """Open a database file for reading only; one of an older version is migrated first."""
+    path = database_path(url)
+    reader = SqliteReader(path)
+    if reader.version < len(MIGRATIONS):
+        reader.close()
+        SqliteWriter(path).close()
+        reader = SqliteReader(path)
+    return reader

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import apsw
 
+from kernelsight.errors import StoreError
 from kernelsight.events.declare import Kind
 from kernelsight.stores import ddl
 from kernelsight.stores.sqlite import segments as books
-from kernelsight.stores.sqlite.migrations import Migration, migrate
+from kernelsight.stores.sqlite.migrations import Migration, migrate, table_names
 from kernelsight.stores.sqlite.named_views import make_named_views
 from kernelsight.stores.sqlite.segments import Segment
 from kernelsight.stores.sqlite.views import public_view
@@ -22,13 +23,17 @@ def prepare(connection: apsw.Connection, path: Path, kinds: Mapping[str, Kind], 
     with connection:
         migrate(connection, path, migrations)
         stored = books.load(connection)
+        tables = table_names(connection)
         for kind in kinds.values():
-            _follow(connection, kind, stored.get(kind.table, []))
+            _follow(connection, path, kind, stored.get(kind.table, []), tables)
         if {"syscall", "memory", "io_latency"} <= kinds.keys():
             make_named_views(connection)
 
 
-def _follow(connection: apsw.Connection, kind: Kind, segments: list[Segment]) -> None:
+def _follow(connection: apsw.Connection, path: Path, kind: Kind, segments: list[Segment], tables: set[str]) -> None:
+    if kind.table in tables:
+        _adopt(connection, path, kind, segments)
+        return
     if not segments:
         segments = [add_segment(connection, kind, None)]
     for segment in segments:
@@ -47,6 +52,32 @@ def add_segment(connection: apsw.Connection, kind: Kind, previous: Segment | Non
     connection.execute(ddl.create_segment(kind, segment.number))
     books.save(connection, [segment])
     return segment
+
+
+def _adopt(connection: apsw.Connection, path: Path, kind: Kind, segments: list[Segment]) -> None:
+    """Take over the rows of a plain table of this name, as other programs with the documented schema make it.
+
+    It stays under the name ``<table>_before`` where it has columns, or rows without a stamp, that cannot be taken over.
+
+    Raises:
+        StoreError: it has no timestamp.
+    """
+    stored = column_names(connection, kind.table)
+    shared = [name for name in stored if name in kind.by_name]
+    if "timestamp" not in shared:
+        raise StoreError(f"{path}: there is a table {kind.table} without a timestamp; rename it")
+    before = f"{kind.table}_before"
+    connection.execute("PRAGMA legacy_alter_table = 1")  # views over the public name go on meaning it
+    connection.execute(f"ALTER TABLE {ddl.quote(kind.table)} RENAME TO {ddl.quote(before)}")
+    _follow(connection, path, kind, segments, set())
+    names = ddl.quoted(shared)
+    connection.execute(
+        f"INSERT INTO {ddl.quote(kind.table)} ({names})"
+        f" SELECT {names} FROM {ddl.quote(before)} WHERE timestamp IS NOT NULL ORDER BY timestamp"
+    )
+    left = connection.execute(f"SELECT 1 FROM {ddl.quote(before)} WHERE timestamp IS NULL LIMIT 1").fetchall()
+    if not left and {"id", *shared} >= set(stored):
+        connection.execute(f"DROP TABLE {ddl.quote(before)}")
 
 
 def _add_columns(connection: apsw.Connection, kind: Kind, segment: Segment) -> None:

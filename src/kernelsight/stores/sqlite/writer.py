@@ -15,7 +15,7 @@ from kernelsight.stores.base import Batch, RefusedRow, Rejected, Row
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, keep_rejected, settle_crash
 from kernelsight.stores.sqlite.connect import connect_writer, integer, translated
-from kernelsight.stores.sqlite.insert import ROW_ERRORS, insert
+from kernelsight.stores.sqlite.insert import ROW_ERRORS, insert, reason_of
 from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.lock import WriterLock
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, Migration
@@ -102,7 +102,7 @@ class SqliteWriter:
                 try:
                     self._layout.book(hot, 1, insert(self._connection, kind, hot, [row], latest))
                 except ROW_ERRORS as error:
-                    refused.append(RefusedRow(struct, row, f"{type(error).__name__}: {error}"))
+                    refused.append(RefusedRow(struct, row, reason_of(kind, row, error)))
         self._connection.execute("RELEASE rows_of_kind")
         segment_books.save(self._connection, [hot])
         if self._layout.is_due(hot, now):
