@@ -328,3 +328,20 @@ def test_a_group_that_is_removed_is_forgotten_with_its_files(group):
     collector.close()
     collector.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.root
+def test_a_group_made_again_under_the_same_path_is_another_one(group):
+    collector = CgroupCollector(Host())
+    before = next(event for event in collector.collect(NOW) if event.cgroup == f"/{group.name}")
+    group.remove()
+    group.folders = []
+    again = Group(group.name)
+    group.folders = again.folders
+    found = []
+    for step in range(1, 4):
+        found += [event for event in collector.collect(NOW + step * S) if event.cgroup == f"/{group.name}"]
+    collector.close()
+    assert found
+    if before.cgroup_id is not None:
+        assert found[-1].cgroup_id not in (None, before.cgroup_id)

@@ -242,7 +242,8 @@ def test_a_process_that_works_is_reported_each_time_and_one_that_sleeps_is_not(c
 
 
 def test_what_is_reported_agrees_with_status(collector, start):
-    child = start("import time; x = bytearray(30_000_000); time.sleep(600)")
+    child = start("import sys; x = bytearray(30_000_000); print('filled', flush=True); sys.stdin.read()")
+    assert child.stdout.readline() == b"filled\n"
     event = until(collector, lambda events: ((e := events.get(child.pid)) and e.rss_kb > 30_000 and e) or None)
     status = dict(line.split(":", 1) for line in _lines(Path(f"/proc/{child.pid}/status")))
     assert abs(event.rss_kb - int(status["VmRSS"].removesuffix("kB"))) < 1024

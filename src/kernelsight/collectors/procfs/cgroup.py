@@ -53,6 +53,7 @@ class _Group:
     """How many were known before it, and its path: nothing else ever has this key."""
     path: str
     hierarchies: list[_Hierarchy]
+    v2_id: int | None
     cpu: int = -1
     """CPU time at the last look; -1: not looked at yet."""
     used: int = 0
@@ -87,6 +88,7 @@ class CgroupCollector:
             try:
                 looked_at[group.key] = (self._look(group), group.memory)
             except GroupGoneError:
+                self._search_due = 0  # it may be made again, as when a service is restarted
                 self._forget(group)
         chosen = [self._groups[path] for _, path in self._selection.choose(now, looked_at)]
         known = sorted((group for group in chosen if group.key not in fresh), key=lambda group: -group.used)
@@ -115,7 +117,8 @@ class CgroupCollector:
                 self._forget(known)
             self._seen += 1
             hierarchies = [self._open(mount, path) for mount in mounts]
-            self._groups[path] = _Group((self._seen, path), path, hierarchies)
+            v2_id = self._ids.find(path) if mounts[0].version == 2 else None
+            self._groups[path] = _Group((self._seen, path), path, hierarchies, v2_id)
 
     def _open(self, mount: CgroupMount, path: str) -> _Hierarchy:
         folder = GroupFolder(mount.folder(path) or mount.point, self._budget)
@@ -141,7 +144,7 @@ class CgroupCollector:
         return tuple(files.values())
 
     def _read(self, group: _Group, now: int) -> Cgroup:
-        event = Cgroup(now, cgroup=group.path, cgroup_id=self._ids.find(group.path))
+        event = Cgroup(now, cgroup=group.path, cgroup_id=group.v2_id)
         limits_due = now >= group.limits_due
         if limits_due:
             group.limits_due = now + _LIMITS_EVERY_NS

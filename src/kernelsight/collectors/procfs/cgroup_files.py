@@ -11,8 +11,7 @@ from kernelsight.collectors.procfs.cgroup_paths import CgroupMount
 from kernelsight.collectors.procfs.process_files import DescriptorBudget
 
 _READ_SIZE = 16_384
-_GONE = (errno.ENODEV, errno.ENOENT)
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL)
+_ABSENT = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 def find_groups(mounts: Sequence[CgroupMount], *, most: int, depth: int) -> dict[str, list[CgroupMount]]:
@@ -87,15 +86,12 @@ class GroupFolder:
         return said
 
     def _note(self, file: str, error: OSError) -> None:
-        if error.errno in _GONE and not self._folder.is_dir():
+        # An open file goes with its group, or with a controller that is switched off; a new group may
+        # have the same path by now.
+        if error.errno == errno.ENODEV or (error.errno == errno.ENOENT and not self._folder.is_dir()):
             raise GroupGoneError from error
-        if error.errno not in _GONE + _REFUSED:
+        if error.errno not in _ABSENT:
             raise error
-        # A controller that was switched off takes its files with it.
-        fd = self._open.pop(file, None)
-        if fd is not None:
-            os.close(fd)
-            self._budget.left += 1
         self._absent.add(file)
 
     def _read_new(self, file: str, *, keep: bool) -> bytes:

@@ -11,7 +11,6 @@ from kernelsight.collectors.files import read_once
 
 _USUAL = "/sys/fs/cgroup"
 _V1_CONTROLLERS = frozenset({"cpu", "cpuacct", "memory", "blkio", "pids"})
-_LONGEST_MEMORY = 4096
 
 
 class CgroupMount(NamedTuple):
@@ -76,19 +75,17 @@ class CgroupIds:
 
     def __init__(self, host: Host) -> None:
         self._mount = next((mount for mount in find_mounts(host) if mount.version == 2), None)
-        self._known: dict[str, int | None] = {}
 
     def find(self, path: str) -> int | None:
-        """The id of the group with this path; None: version 2 has no such group."""
-        if path not in self._known:
-            if len(self._known) >= _LONGEST_MEMORY:
-                self._known.clear()
-            folder = self._mount.folder(path) if self._mount else None
-            try:
-                self._known[path] = _signed(folder.stat().st_ino) if folder else None
-            except OSError:  # the group is gone, and its path may come back as another one
-                return None
-        return self._known[path]
+        """The id of the group that has this path now; None: version 2 has no such group.
+
+        A group that is made again under the same path, as when a service is restarted, has another id.
+        """
+        folder = self._mount.folder(path) if self._mount else None
+        try:
+            return _signed(folder.stat().st_ino) if folder else None
+        except OSError:  # it is gone
+            return None
 
 
 def _signed(number: int) -> int:

@@ -48,9 +48,9 @@ def fill_v2(event: Cgroup, texts: Mapping[str, bytes]) -> None:
     event.memory_high_bytes = limit(texts.get("memory.high"))
     event.memory_swap_bytes = limit(texts.get("memory.swap.current"))
     if said := texts.get("memory.stat"):
-        memory = _pairs(said)
-        event.memory_anon_bytes, event.memory_file_bytes = memory.get(b"anon"), memory.get(b"file")
-        event.memory_dirty_bytes, event.memory_pgmajfault = memory.get(b"file_dirty"), memory.get(b"pgmajfault")
+        memory = b"\n" + said
+        event.memory_anon_bytes, event.memory_file_bytes = _value(memory, b"anon"), _value(memory, b"file")
+        event.memory_dirty_bytes, event.memory_pgmajfault = _value(memory, b"file_dirty"), _value(memory, b"pgmajfault")
         event.memory_refaults = _refaults(memory, b"")
     if said := texts.get("memory.events"):
         happened = _pairs(said)
@@ -86,11 +86,11 @@ def fill_v1(event: Cgroup, texts: Mapping[str, bytes]) -> None:
         event.memory_max_events = limit(texts.get("memory.failcnt"))
         event.memory_oom_kills = _pairs(texts.get("memory.oom_control", b"")).get(b"oom_kill")
     if said := texts.get("memory.stat"):
-        memory = _pairs(said)
-        event.memory_anon_bytes, event.memory_file_bytes = memory.get(b"total_rss"), memory.get(b"total_cache")
-        event.memory_dirty_bytes = memory.get(b"total_dirty")
-        event.memory_swap_bytes = memory.get(b"total_swap")
-        event.memory_pgmajfault = memory.get(b"total_pgmajfault")
+        memory = b"\n" + said
+        event.memory_anon_bytes, event.memory_file_bytes = _value(memory, b"total_rss"), _value(memory, b"total_cache")
+        event.memory_dirty_bytes = _value(memory, b"total_dirty")
+        event.memory_swap_bytes = _value(memory, b"total_swap")
+        event.memory_pgmajfault = _value(memory, b"total_pgmajfault")
         event.memory_refaults = _refaults(memory, b"total_")
     if (said := texts.get("blkio.throttle.io_service_bytes_recursive")) is not None:
         event.io_read_bytes, event.io_write_bytes = _sum(said, b" Read "), _sum(said, b" Write ")
@@ -143,12 +143,23 @@ def _pairs(text: bytes) -> dict[bytes, int]:
     return pairs
 
 
-def _refaults(memory: Mapping[bytes, int], prefix: bytes) -> int | None:
+def _value(text: bytes, key: bytes) -> int | None:
+    """The number of one key in a long file, of which few are wanted; a line feed stands before each line."""
+    start = text.find(b"\n" + key + b" ")
+    if start < 0:
+        return None
+    start += len(key) + 2
+    end = text.find(b"\n", start)
+    value = text[start : end if end >= 0 else None]
+    return int(value) if value.isdigit() else None
+
+
+def _refaults(memory: bytes, prefix: bytes) -> int | None:
     """Pages that came back soon after they were evicted; counted apart for files and the rest since Linux 5.9."""
-    of_files = memory.get(prefix + b"workingset_refault_file")
+    of_files = _value(memory, prefix + b"workingset_refault_file")
     if of_files is None:
-        return memory.get(prefix + b"workingset_refault")
-    return of_files + memory.get(prefix + b"workingset_refault_anon", 0)
+        return _value(memory, prefix + b"workingset_refault")
+    return of_files + (_value(memory, prefix + b"workingset_refault_anon") or 0)
 
 
 def _sum(text: bytes, label: bytes) -> int:
