@@ -7,8 +7,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 import apsw
@@ -279,3 +281,54 @@ def test_a_reader_reads_no_other_file(path):
     with closing(open_reader(str(path))) as reader, pytest.raises(StoreError, match="attach"):
         reader.query("ATTACH ? AS other", (str(path.with_name("other.db")),))
     assert not path.with_name("other.db").exists()
+
+
+def test_a_user_who_may_only_read_can_read_when_nobody_writes():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "telemetry.db"
+        with closing(SqliteWriter(path)) as writer:
+            writer.write(Batch({struct(TABLE): rows(TABLE, 3)}))
+        os.chmod(folder, 0o555)  # noqa: PTH101
+        child = os.fork()
+        if child == 0:
+            try:
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setgid(65534)
+                    os.setuid(65534)
+                with closing(open_reader(str(path))) as reader:
+                    os._exit(reader.count(TABLE))
+            finally:
+                os._exit(99)
+        _, status = os.waitpid(child, 0)
+        os.chmod(folder, 0o755)  # noqa: PTH101
+        assert os.waitstatus_to_exitcode(status) == 3
+
+
+def test_a_stock_client_in_another_process_may_write_meanwhile(path):
+    program = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+for number in range(300):
+    connection.execute("INSERT INTO syscall_events (timestamp, pid) VALUES (?, -1)", (int(sys.argv[2]) + number,))
+    if number % 3 == 0:
+        connection.execute("DELETE FROM syscall_events WHERE pid = -1 AND timestamp = ?", (int(sys.argv[2]) + number,))
+"""
+    with closing(SqliteWriter(path, segment_rows=2000)) as writer:
+        with subprocess.Popen([sys.executable, "-c", program, str(path), str(BASE)]) as client:
+            batches = 0
+            while client.poll() is None or batches < 10:
+                assert not writer.write(Batch({struct(TABLE): rows(TABLE, 50, start=50 * batches)}))
+                batches += 1
+                writer.maintain(budget_s=0.01)
+        assert client.returncode == 0
+        with closing(open_reader(str(path))) as reader:
+            found = reader.query(
+                f"SELECT pid = -1 AS theirs, count(*) AS n, count(DISTINCT id) AS ids FROM {TABLE} GROUP BY 1"
+            )
+            assert [(line["theirs"], line["n"], line["ids"]) for line in found] == [
+                (0, 50 * batches, 50 * batches),
+                (1, 200, 200),
+            ]
+            assert reader.count(TABLE) == 50 * batches + 200
+            assert reader.query("PRAGMA integrity_check") == [{"integrity_check": "ok"}]

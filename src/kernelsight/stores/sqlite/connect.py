@@ -83,9 +83,22 @@ def connect_reader(path: Path) -> apsw.Connection:
     if not path.is_file():
         raise StoreError(f"{path}: no such database; `kernelsight ingest --db-path {path}` makes it")
     with translated(path):
-        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        connection = apsw.Connection(f"file:{url_quote(str(path.absolute()))}?mode=ro", flags=flags)
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        connection.execute("PRAGMA query_only = 1").fetchall()
-        connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)  # a reader of telemetry reads no other file
+        connection = _open_for_reading(path, "mode=ro")
+        try:
+            integer(connection, "PRAGMA schema_version")
+        except (apsw.ReadOnlyError, apsw.CantOpenError):
+            # Nobody writes to it (no WAL), and this user may not make the WAL's index beside it: read the file alone.
+            connection.close()
+            if path.with_name(f"{path.name}-wal").exists():
+                raise
+            connection = _open_for_reading(path, "mode=ro&immutable=1")
         return connection
+
+
+def _open_for_reading(path: Path, options: str) -> apsw.Connection:
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(f"file:{url_quote(str(path.absolute()))}?{options}", flags=flags)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.execute("PRAGMA query_only = 1").fetchall()
+    connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)  # a reader of telemetry reads no other file
+    return connection
