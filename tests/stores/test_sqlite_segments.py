@@ -116,7 +116,7 @@ def test_stamps_far_in_the_future_do_not_draw_the_ids_after_them(writer, reader)
 
 
 def test_a_hot_segment_in_disorder_gets_its_timestamp_index_early(writer, reader):
-    write(writer, [row(TABLE, 5000), row(TABLE, 1), row(TABLE, 4000)])
+    write(writer, [row(TABLE, 5000), row(TABLE, 1), row(TABLE, 4000)], size=1)
     seal(writer)
     relation, params = reader.relation(TABLE, BASE, BASE + 10 * SECOND)
     [plan] = reader.query(f"EXPLAIN QUERY PLAN SELECT * FROM {relation}", params)

@@ -27,7 +27,7 @@ class Placed:
 
 
 def place(rows: Sequence[Row], last_id: int, latest: int) -> Placed:
-    """Give each row the id ``max(last id + 1, min(timestamp, latest))``.
+    """Give each row the id ``max(last id + 1, min(timestamp, latest))``, sorting them first where that helps.
 
     Args:
         rows: at least one row.
@@ -43,6 +43,10 @@ def place(rows: Sequence[Row], last_id: int, latest: int) -> Placed:
     first, last = stamps[0], stamps[-1]
     if first > last_id and last <= latest and all(map(lt, stamps, islice(stamps, 1, None))):
         return Placed(rows, False, last, first, last, 0, 0)
+    lowest, highest = min(stamps), max(stamps)
+    if lowest > last_id and highest <= latest and len(set(stamps)) == len(stamps):
+        # Several CPUs' events, each in order: sorting costs less than ids of their own.
+        return Placed(sorted(rows, key=_STAMP), False, highest, lowest, highest, 0, 0)
     ids = []
     for stamp in stamps:
         wanted = min(stamp, latest)
@@ -53,8 +57,8 @@ def place(rows: Sequence[Row], last_id: int, latest: int) -> Placed:
         rows=map(add, zip(ids, strict=True), rows),
         with_id=True,
         last_id=last_id,
-        first_timestamp=min(stamps),
-        last_timestamp=max(stamps),
+        first_timestamp=lowest,
+        last_timestamp=highest,
         late_ns=max(0, *offsets) if offsets else 0,
         early_ns=max(0, -min(offsets)),
     )
