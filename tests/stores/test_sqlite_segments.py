@@ -11,6 +11,7 @@ import pytest
 from contract import read, without_id
 from rows import BASE, SECOND, as_dict, row, rows, struct
 
+from kernelsight.errors import StoreError
 from kernelsight.stores.base import Batch, open_reader
 from kernelsight.stores.sqlite import layout
 from kernelsight.stores.sqlite.segments import DISORDER_NS
@@ -208,6 +209,19 @@ def test_an_old_hot_segment_is_closed_by_its_age(writer, reader, monkeypatch):
     writer.maintain(budget_s=1)
     assert [line["full"] for line in segments(reader)] == [1, 0]
     assert writer.unsealed() == 0
+
+
+def test_a_batch_is_not_said_to_have_failed_because_sealing_did(writer, reader, other, monkeypatch):
+    monkeypatch.setattr("kernelsight.stores.sqlite.upkeep.BACKLOG", 0)
+    other.execute(f"CREATE TABLE {TABLE}__1_timestamp (x)")  # takes the name of the index
+    write(writer, rows(TABLE, 15))
+    assert reader.count(TABLE) == 15
+    with pytest.raises(StoreError, match="already a table"):
+        writer.maintain(budget_s=1)
+    other.execute(f"DROP TABLE {TABLE}__1_timestamp")
+    seal(writer)
+    assert writer.unsealed() == 0
+    assert len(read(reader, TABLE)) == 15
 
 
 def test_unfinished_sealing_goes_on_after_a_restart(path, writer):

@@ -76,7 +76,8 @@ class Writer(Protocol):
 
         Returns:
             the rows that were refused one by one (the writer has moved them, in its books, from stored
-            to rejected, and kept them as rejected events).
+            to rejected, and kept them as rejected events; the caller moves them in its own, which come with
+            the next batch).
 
         Raises:
             StoreError: nothing of the batch was stored; it may be written again later.

@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+import apsw
 
 from kernelsight.errors import StoreError
 from kernelsight.events.collector import CollectorReport
@@ -79,6 +82,7 @@ class SqliteWriter:
                 changed = self._books.save(batch.accounts, _per_kind(refused), now)
             self._books.committed(changed)
             self._reports.committed(reports)
+        with suppress(apsw.Error):  # the batch is stored, whatever this says; maintain() meets it again and raises it
             self._upkeep.keep_up()
         return refused
 
