@@ -6,7 +6,8 @@
 All run at 1 Hz with about 300 processes, of which every tenth moves a little. They are measured in
 turns on the same machine, each alone while the others are stopped (SIGSTOP), several times; figures
 are medians. CPU time is that of the whole process tree, ended children included. The others come
-from apt when they are missing; their services are kept from starting, and nothing is left running.
+from apt when they are missing; their services are kept from starting, now and at the next boot, and
+nothing is left running.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ PROCESSES = 300
 MOVER_EVERY = 10
 PLAIN_SOURCES = {"procfs", "sysfs", "cgroupfs", "sock_diag"}
 PACKAGES = {"netdata": "netdata-core", "prometheus-node-exporter": "prometheus-node-exporter", "atop": "atop"}
+SERVICES = {
+    "netdata": ("netdata",),
+    "prometheus-node-exporter": ("prometheus-node-exporter",),
+    "atop": ("atop", "atopacct", "atop-rotate.timer"),
+}
 POLICY = Path("/usr/sbin/policy-rc.d")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 TARGET = {"cpu_percent": 2.0, "pss_mb": 45.0}
@@ -298,6 +304,9 @@ def install() -> list[str]:
         finally:
             if barred:
                 POLICY.unlink()
+            if shutil.which("systemctl"):  # nor at the next boot
+                services = [service for name in missing for service in SERVICES[name]]
+                subprocess.run(["systemctl", "disable", "-q", *services], stderr=subprocess.DEVNULL, check=False)
     return [name for name in PACKAGES if shutil.which(name) is None]
 
 
