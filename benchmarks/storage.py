@@ -73,6 +73,34 @@ def load(path: Path, rows: list[Row], batch: int, *, seal: bool) -> dict[str, fl
     }
 
 
+def offered(path: Path, rows: list[Row], rate: int) -> dict[str, float]:
+    """Write rows as they arrive at a rate, a hundred or more at once, with upkeep every second."""
+    writer = SqliteWriter(path)
+    commits: list[float] = []
+    written = 0
+    begun = upkept = time.perf_counter()
+    while written < len(rows):
+        now = time.perf_counter()
+        arrived = min(len(rows), int((now - begun) * rate))
+        if arrived - written >= 100 or arrived == len(rows):
+            writer.write(Batch({Syscall: rows[written:arrived]}))
+            commits.append(time.perf_counter() - now)
+            written = arrived
+        elif now - upkept > 1:
+            writer.maintain(budget_s=0.05)
+            upkept = now
+        else:
+            time.sleep(0.0005)
+    writer.close()
+    commits.sort()
+    name = f"offered_{rate}_per_s_commit"
+    return {
+        f"{name}_p50_ms": 1e3 * commits[len(commits) // 2],
+        f"{name}_p99_ms": 1e3 * commits[len(commits) * 99 // 100],
+        f"{name}_max_ms": 1e3 * commits[-1],
+    }
+
+
 def timed(action: Callable[[], object], times: int) -> float:
     """Median milliseconds of an action."""
     taken = []
@@ -157,6 +185,7 @@ def one_round(folder: Path, rows: list[Row], batch: int, chance: random.Random) 
         "batches_of_100_commit_p50_ms": small["commit_p50_ms"],
         "batches_of_100_commit_p99_ms": small["commit_p99_ms"],
         **{f"sustained_{name}": value for name, value in sustained.items()},
+        **offered(folder / "offered.db", rows[:300_000], 50_000),
         **read(folder / "sustained.db", rows, chance),
         **delete(folder / "sustained.db", rows),
     }
