@@ -66,11 +66,17 @@ struct slot {
 
 struct slot slots[MAX_CPUS];
 
+/* Keeps the compiler from dropping a bound that it thinks known: the verifier forgets more easily. */
+#define hide(variable) asm volatile("" : "+r"(variable))
+
 static __always_inline struct slot *this_slot(void)
 {
-	u32 cpu = bpf_get_smp_processor_id();
+	u64 cpu = bpf_get_smp_processor_id();
 
-	return cpu < MAX_CPUS ? &slots[cpu] : 0;
+	if (cpu >= MAX_CPUS)
+		return 0;
+	hide(cpu);
+	return &slots[cpu & (MAX_CPUS - 1)];
 }
 
 static __always_inline struct thread *thread_of(struct task_struct *task, u64 flags)
@@ -120,9 +126,6 @@ static __always_inline int call_of(struct task_struct *task)
 		return IN_NOTHING;
 	return IS_COMPAT(task) ? number + COMPAT_CALL : number;
 }
-
-/* Keeps the compiler from dropping a bound that it thinks known: the verifier forgets more easily. */
-#define hide(variable) asm volatile("" : "+r"(variable))
 
 static __always_inline u8 flags_of_call(int call)
 {
