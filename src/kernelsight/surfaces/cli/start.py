@@ -8,6 +8,7 @@ daemon stores everything that is still under way, and ends.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,12 +85,17 @@ def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Par
 def _summarise(figures: Figures, db_path: str) -> None:
     click.echo(f"ran for {figures.seconds:.0f} s: {figures.totals.stored:,} events stored, {figures.troubles}")
     click.echo(f"{db_path}: {figures.rows:,} rows in {figures.tables} tables, {human_bytes(figures.size_bytes)}")
-    click.echo(f"next:  {_next_command(db_path)}")
+    for lead, command in zip(("next: ", "or:   "), _next_commands(db_path), strict=True):
+        click.echo(f"{lead} {command}")
 
 
-def _next_command(db_path: str) -> str:
+def _next_commands(db_path: str) -> tuple[str, str]:
+    """What to type to see what was stored, as short as it works from here."""
     program = Path(sys.argv[0])
-    near = os.path.relpath(program)
-    name = near if len(near) < len(str(program)) else str(program)
-    default = Path(db_path).absolute() == Path(DEFAULT_DB_PATH).absolute()
-    return f"{name} status" + ("" if default else f" --db-path {db_path}")
+    name = min(os.path.relpath(program), str(program), key=len)
+    database = "" if _is_default(db_path) else f" --db-path {shlex.quote(db_path)}"
+    return f"{name} status{database}", f"{name} query top process utime_ms --by pid --by comm{database}"
+
+
+def _is_default(db_path: str) -> bool:
+    return Path(db_path).absolute() == Path(DEFAULT_DB_PATH).absolute()
