@@ -115,6 +115,21 @@ def test_a_collector_that_recovers_goes_on_with_its_account(register, tmp_path):
     assert report.reason is None
 
 
+def test_a_report_names_the_kinds_that_are_fed_and_the_columns_that_stay_empty(register, tmp_path):
+    class Half(Loads):
+        limitations = ("last_pid: not readable by this user",)
+
+    def missing(host):
+        raise SourceUnavailableError("no such file")
+
+    register("half", lambda host: Half(), emits=(Load, Tcp))
+    register("missing", missing, emits=(Tcp,))
+    ran = run_to_file(tmp_path, ["half", "missing"], duration_s=1, clock=HandClock())
+    half, gone = ran.last_report("half"), ran.last_report("missing")
+    assert (half.status, half.kinds, half.reason) == ("running", "load,tcp", "last_pid: not readable by this user")
+    assert (gone.status, gone.kinds, gone.reason) == ("unavailable", "tcp", "no such file")
+
+
 def test_an_event_that_cannot_be_encoded_is_its_collectors_failure(register, tmp_path):
     class Unprintable(Loads):
         def collect(self, now):

@@ -23,7 +23,7 @@ from kernelsight.collectors.output import LineWriter, ReaderGoneError
 from kernelsight.collectors.stopping import StopDescriptor
 from kernelsight.errors import KernelSightError, SourceUnavailableError, UsageError
 from kernelsight.events.collector import CollectorReport
-from kernelsight.events.declare import Event
+from kernelsight.events.declare import Event, kind_of
 from kernelsight.events.wire import encode_lines
 
 _REST_NS = 5_000_000
@@ -57,6 +57,15 @@ class Lossy(Protocol):
     @property
     def lost(self) -> int:
         """Events lost since it was opened."""
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """What a collector has when it may run without some of its columns."""
+
+    @property
+    def limitations(self) -> Sequence[str]:
+        """The columns that stay empty, and why, a sentence each; empty when all are filled."""
 
 
 def list_collectors(host: Host) -> list[Availability]:
@@ -119,6 +128,7 @@ class _Source:
     collector: Collector | None = None
     speaker: EventSource | None = None
     lossy: Lossy | None = None
+    limited: Limited | None = None
     fd: int = -1
     status: Literal["running", "unavailable", "failed"] = "running"
     reason: str | None = None
@@ -145,12 +155,14 @@ class _Source:
             self.speaker, self.fd = self.collector, self.collector.fileno()
         if isinstance(self.collector, Lossy):
             self.lossy = self.collector
+        if isinstance(self.collector, Limited):
+            self.limited = self.collector
 
     def close(self) -> None:
         """Close the collector, if it is open; its account stays."""
         self.lost_before = self.lost
         collector, self.collector = self.collector, None
-        self.speaker, self.lossy, self.fd = None, None, -1
+        self.speaker, self.lossy, self.limited, self.fd = None, None, None, -1
         if collector is not None:
             collector.close()
 
@@ -171,12 +183,14 @@ class _Source:
 
     def report(self, now: int) -> CollectorReport:
         """What there is to say of it."""
+        limits = self.limited.limitations if self.limited else ()
         return CollectorReport(
             timestamp=now,
             name=self.name,
             source=self.entry.source if self.entry else None,
+            kinds=self._kinds(),
             status=self.status,
-            reason=self.reason,
+            reason=self.reason or "; ".join(limits) or None,
             events=self.events,
             runs=self.runs,
             failures=self.failures,
@@ -185,6 +199,11 @@ class _Source:
             cpu_ns=self.cpu_ns,
             last_duration_ns=self.last_duration_ns,
         )
+
+    def _kinds(self) -> str:
+        """The kinds of event it yields, or would yield if it could run."""
+        entries = [self.entry] if self.entry else registered()[self.name]
+        return ",".join(dict.fromkeys(kind_of(struct).name for entry in entries for struct in entry.emits))
 
 
 def _described(error: Exception) -> str:

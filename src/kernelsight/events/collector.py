@@ -20,7 +20,9 @@ class CollectorReport(Event, tag="collector"):
     name: Annotated[Text | None, Label()] = None
     source: Annotated[Text | None, Label(), Means("which of its sources it uses, such as procfs or bpf")] = None
     status: Annotated[Literal["running", "unavailable", "failed"] | None, Label()] = None
-    reason: Annotated[Text | None, Label(), Means("why it is not running, and what to do")] = None
+    reason: Annotated[
+        Text | None, Label(), Means("why it is not running, or which columns stay empty and why, and what to do")
+    ] = None
     events: Annotated[Int | None, Counter("events"), Means("written since it started")] = None
     runs: Annotated[Int | None, Counter("runs")] = None
     failures: Annotated[Int | None, Counter("runs"), Means("runs that raised an error")] = None
