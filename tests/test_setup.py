@@ -112,7 +112,8 @@ def test_set_up_runs_from_anywhere_and_does_nothing_the_second_time(clone, tmp_p
     assert printed.returncode == 0, printed.stderr
     assert '"type":"load"' in printed.stdout
 
-    (clone / "requirements.lock").open("a").write("# changed\n")
+    lock = clone / "requirements.lock"
+    lock.write_text(lock.read_text() + "# changed\n")
     changed = run([clone / "scripts/setup.sh", "run"])
     assert changed.returncode == 0, changed.stderr
     assert "virtual environment" not in changed.stdout  # it is kept
