@@ -17,9 +17,16 @@ struct css_set {
 
 struct sched_info {
 	unsigned long long run_delay;
+	unsigned long long last_queued; /* by the run queue's clock; 0: not queued */
 } VIEW;
 
-struct cfs_rq;
+struct rq {
+	u64 clock;
+} VIEW;
+
+struct cfs_rq {
+	struct rq *rq;
+} VIEW;
 
 struct sched_entity {
 	struct cfs_rq *cfs_rq;

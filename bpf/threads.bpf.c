@@ -39,6 +39,21 @@ static __always_inline void leave(struct task_struct *task, bool preempted, stru
 		begin_call(thread, call, slot->maybe_start && slot->tick_exits == slot->exits ? slot->ticked_at : now);
 }
 
+/*
+ * Time ready for a CPU by the kernel's own account, for a waking that was not seen: it came before
+ * the thread had left its CPU, or from inside a program or a task storage, where none is run.
+ */
+static __always_inline u64 queued_by_kernel(struct task_struct *task, u64 most)
+{
+	u64 since = task->sched_info.last_queued, clock, queued;
+
+	if (!since || !bpf_core_field_exists(task->se.cfs_rq))
+		return 0;
+	clock = task->se.cfs_rq->rq->clock;
+	queued = clock > since ? clock - since : 0;
+	return queued < most ? queued : most;
+}
+
 /* `task` gets the CPU that `prev` had. */
 static __always_inline void enter(struct task_struct *task, struct task_struct *prev, struct slot *slot, u64 now)
 {
@@ -53,9 +68,10 @@ static __always_inline void enter(struct task_struct *task, struct task_struct *
 	if (thread->state == RUNNABLE) {
 		queued = now - thread->off_at;
 	} else {
-		/* Woken before it had left the CPU: it did not sleep. */
 		if (thread->woken_at > thread->off_at)
 			asleep = thread->woken_at - thread->off_at;
+		else
+			asleep = now - thread->off_at - queued_by_kernel(task, now - thread->off_at);
 		queued = now - thread->off_at - asleep;
 		thread->wakeups++;
 	}

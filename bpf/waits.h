@@ -36,10 +36,6 @@ struct {
  */
 const volatile s64 nested_from_runqueue; /* 0: not known */
 
-struct rq;
-struct cfs_rq {
-	struct rq *rq;
-} VIEW;
 struct pcpu_hot {
 	int preempt_count;
 } VIEW;

@@ -1,6 +1,7 @@
 """Waits for a CPU, and every process's use of the scheduler."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,34 @@ def test_switches_and_time_agree_with_what_proc_says(compile_c, tmp_path):
     assert 0 <= voluntary - int(switches["voluntary_ctxt_switches"]) <= 3
     assert 0 <= involuntary - int(switches["nonvoluntary_ctxt_switches"]) <= 3
     assert sum(one.context_switches for one in use) == voluntary + involuntary
+
+
+def run_delays():
+    """Time that every process's main thread has been ready but not running, by the kernel's own account (ns)."""
+    delays = {}
+    for path in Path("/proc").glob("[0-9]*/schedstat"):
+        try:
+            delays[int(path.parent.name)] = int(path.read_text().split()[1])
+        except OSError:
+            continue  # it ended
+    return delays
+
+
+@pytest.mark.root
+def test_no_thread_of_the_machine_is_said_to_have_waited_longer_than_the_kernel_says(compile_c):
+    # New threads make the kernel wake others from inside the very storage that the tracer keeps for them.
+    before = run_delays()
+    observed = observe(
+        [Scheduler], "sh", "-c", f"for i in 1 2 3 4 5 6; do {compile_c('children')} > {os.devnull}; done; sleep 2"
+    )
+    after = run_delays()
+    waited = Counter()
+    for wait in observed.of(Sched):
+        if wait.tid == wait.pid:
+            waited[wait.pid] += wait.latency_ns
+    for pid, latency_ns in waited.items():
+        if pid in before and pid in after:
+            assert latency_ns <= 1.02 * (after[pid] - before[pid]) + MS
 
 
 @pytest.mark.root
