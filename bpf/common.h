@@ -8,9 +8,9 @@
 #ifndef KERNELSIGHT_COMMON_H
 #define KERNELSIGHT_COMMON_H
 
-#include <linux/types.h>
-#include <linux/bpf.h>
 #include <stdbool.h>
+
+#include "uapi.h"
 
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
@@ -33,7 +33,6 @@ typedef __s64 s64;
 #define VIEW __attribute__((preserve_access_index))
 
 #define add(target, amount) __sync_fetch_and_add(&(target), (amount))
-
 
 #include "kernel.h"
 

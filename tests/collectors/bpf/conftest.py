@@ -31,7 +31,7 @@ def compile_bpf(tmp_path_factory):
         subprocess.run(
             [
                 clang, "-O2", "-g", "-target", "bpf", "-mcpu=v3", f"-D__TARGET_ARCH_{target}",
-                f"-I{REPOSITORY / 'bpf'}", "-idirafter", f"/usr/include/{machine}-linux-gnu", *flags,
+                f"-I{REPOSITORY / 'bpf'}", *flags,
                 "-c", str(HERE / f"{name}.bpf.c"), "-o", str(made),
             ],
             check=True,
