@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 bin := .venv/bin
 
-.PHONY: help setup test check lint quick docs lock bench clean
+.PHONY: help setup test check lint quick docs bpf lock bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ quick: setup  ## the tests that take less than a few seconds each
 
 docs:  ## write the generated pages again
 	$(bin)/kernelsight docs --write
+
+bpf:  ## compile the eBPF programs again, for both architectures (needs clang-14)
+	$(MAKE) -C bpf
 
 lock:  ## pin the dependencies again (needs uv)
 	scripts/lock.sh

@@ -48,7 +48,7 @@ satisfied() { # condition of the third column
   local what=${1#*:}
   case $1 in
   command:*) command -v "$what" >/dev/null ;;
-  file:*) [[ -e $what ]] ;;
+  file:*) compgen -G "$what" >/dev/null ;; # may be a pattern
   python-module:*) "$python" -c "import $what" >/dev/null 2>&1 ;;
   *) fail "packages.debian: I don't know the condition '$1'" ;;
   esac
