@@ -62,7 +62,9 @@ def create_index(table: str, number: int, columns: Sequence[str]) -> str:
 def insert_rows(segment: str, columns: tuple[str, ...], rows: int, *, with_id: bool) -> str:
     """``INSERT`` of some rows at once: each row's values as parameters, after its id or with its stamp as the id."""
     names = ("id", *columns)
-    width = len(names) if with_id else len(columns)
-    places = range(1, width + 1) if with_id else (1, *range(1, width + 1))
-    values = ", ".join("(" + ", ".join(f"?{row * width + place}" for place in places) + ")" for row in range(rows))
+    # A plain `?` is the next parameter: the text stays short, which matters, as it is looked up by its
+    # hash for every group of rows.
+    others = ",?" * (len(columns) - 1)
+    groups = [f"(?,?{others})"] * rows if with_id else [f"(?,?{row * len(columns) + 1}{others})" for row in range(rows)]
+    values = ",".join(groups)
     return f"INSERT INTO {quote(segment)} ({quoted(names)}) VALUES {values}"
