@@ -102,5 +102,7 @@ def _number(column: Column, text: str) -> int | float:
         if column.type == "INTEGER":
             return parse_duration(text) if column.unit == "ns" and text[-1:].isalpha() else int(text, 0)
         return float(text)
+    except UsageError as error:
+        raise UsageError(f"{column.name}: {error}") from error
     except (KeyError, ValueError) as error:
         raise UsageError(f"{column.name} is {column.type.lower()}; {text!r} is not") from error
