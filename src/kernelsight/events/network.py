@@ -96,7 +96,7 @@ class TcpRetransmit(Event, tag="tcp_retransmit"):
 
 @event(
     table="tcp_retransmit_events",
-    source="eBPF tcp:tcp_retransmit_skb",
+    source="eBPF tcp:tcp_retransmit_skb, tcp:tcp_retransmit_synack",
     entity=("saddr", "daddr", "dport"),
     foreign=("retransmit",),
     # Four ends of a connection do not say what happened on it: only a `type` tells this kind.
@@ -104,7 +104,7 @@ class TcpRetransmit(Event, tag="tcp_retransmit"):
     interval_s=None,
 )
 class TcpRetransmitEvent(Event, tag="tcp_retransmit_event"):
-    """One segment that was sent again."""
+    """One packet of one or more segments that was sent again."""
 
     saddr: Annotated[Text | None, Label()] = None
     sport: Annotated[Int | None, Label()] = None
@@ -113,6 +113,7 @@ class TcpRetransmitEvent(Event, tag="tcp_retransmit_event"):
     state: Annotated[Text | None, Label(), Means("TCP state")] = None
     comm: Annotated[Text | None, Label(), Means("owner, where it can be known")] = None
     pid: Annotated[Int | None, Label()] = None
+    segments: Annotated[Int | None, Gauge("segments"), Means("in the packet, which the device may divide")] = None
 
 
 @event(

@@ -1,0 +1,118 @@
+"""TCP that has to send again, in a network namespace of its own: `data|close|connect|storm ADDRESS`."""
+
+import fcntl
+import os
+import resource
+import socket
+import sys
+import termios
+from contextlib import closing
+
+from network import counter, drop, drop_no_more, family_of, say, up, wait_until
+
+ADDRESS = sys.argv[2]
+
+
+def ends(sock):
+    """Both ends' addresses as an event has them."""
+    return [*sock.getsockname()[:2], *sock.getpeername()[:2]]
+
+
+def listening():
+    return socket.create_server((ADDRESS, 0), family=family_of(ADDRESS))
+
+
+def connected(server):
+    """A connection: the client's end here, the server's in a child process of its own."""
+    client = socket.socket(family_of(ADDRESS))
+    if (child := os.fork()) == 0:
+        client.close()
+        with server.accept()[0] as peer:
+            while peer.recv(1 << 16):
+                pass
+        os._exit(0)
+    client.connect(server.getsockname()[:2])
+    return client, child
+
+
+def until_sent_again(times, *clients):
+    """Let segments pass when so many were sent again, and wait until all that these clients sent has arrived."""
+    wait_until(lambda: counter("Tcp.RetransSegs") >= times)
+    drop_no_more()
+    wait_until(lambda: not any(unacknowledged(client) for client in clients))
+
+
+def unacknowledged(client):
+    """Bytes that were sent and may have to be sent again (SIOCOUTQ, tcp(7))."""
+    return int.from_bytes(fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
+def summary():
+    """Say how many segments were sent again in all; an attempt that failed at once sent nothing."""
+    say(
+        "sent again",
+        segments=counter("Tcp.RetransSegs") - counter("TcpExt.TCPRetransFail"),
+        syns=counter("TcpExt.TCPSynRetrans"),
+    )
+
+
+def data():
+    """What the client sends does not arrive for a while."""
+    with listening() as server:
+        client, child = connected(server)
+        drop(f"tcp dport {server.getsockname()[1]}")
+        say("client", ends=ends(client), pid=os.getpid())
+        client.sendall(b"x" * 50_000)
+        until_sent_again(3, client)
+        client.close()
+        os.waitpid(child, 0)
+
+
+def close():
+    """The client closes before what it sent has arrived: its socket belongs to nobody then."""
+    with listening() as server:
+        client, child = connected(server)
+        drop(f"tcp dport {server.getsockname()[1]}")
+        say("client", ends=ends(client), pid=os.getpid())
+        client.sendall(b"x")
+        client.close()
+        until_sent_again(2)
+        os.waitpid(child, 0)
+
+
+def connect():
+    """The answer to the client's SYN does not arrive for a while; the one who listens is another process."""
+    with listening() as server:
+        port = server.getsockname()[1]
+        drop(f"tcp sport {port} tcp flags & (syn | ack) == (syn | ack)")
+        if (child := os.fork()) == 0:
+            server.close()
+            with socket.create_connection((ADDRESS, port)) as client:
+                say("client", ends=ends(client), pid=os.getpid())
+            os._exit(0)
+        say("server", pid=os.getpid())
+        until_sent_again(3)
+        with server.accept()[0]:
+            os.waitpid(child, 0)
+
+
+def storm():
+    """Many connections send again at once, more often than there is room for."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    with listening() as server:
+        port = server.getsockname()[1]
+        say("server", port=port)
+        server.listen(2000)
+        clients = [socket.create_connection((ADDRESS, port)) for _ in range(1500)]
+        drop(f"tcp dport {port}")
+        for client in clients:
+            client.sendall(b"x")
+        until_sent_again(4500, *clients)
+        for client in clients:
+            client.close()
+
+
+up()
+with closing(sys.stdout):
+    {"data": data, "close": close, "connect": connect, "storm": storm}[sys.argv[1]]()
+    summary()
