@@ -130,7 +130,7 @@ class PacketDrop(Event, tag="packet_drop"):
     interface_name: Annotated[Text | None, Label()] = None
     location: Annotated[Text | None, Label(), Means("function of the kernel that dropped it")] = None
     count: Annotated[Int | None, Delta("packets")] = None
-    bytes: Annotated[Int | None, Delta("B")] = None
+    bytes: Annotated[Int | None, Delta("B"), Means("without headers that were taken off before")] = None
 
 
 @event(

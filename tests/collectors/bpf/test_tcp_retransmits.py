@@ -1,7 +1,6 @@
 """What TCP sends again is seen as often as the kernel counts it, with the ends, the state and the owner."""
 
 import json
-import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -9,25 +8,17 @@ from pathlib import Path
 
 import pytest
 from observed import observe
+from own_network import in_own_network
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.tcp_retransmits import TcpRetransmits, address
 
-PROGRAM = Path(__file__).parent / "programs/lossy_tcp.py"
 LOOPBACK = pytest.mark.parametrize("loopback", ["127.0.0.1", "::1"])
-
-
-def command(how, loopback):
-    """Loses segments in a network namespace of its own."""
-    for needed in ("unshare", "ip", "nft"):
-        if shutil.which(needed) is None:
-            pytest.skip(f"needs {needed} to lose packets in a network namespace of its own")
-    return "unshare", "--net", sys.executable, str(PROGRAM), how, loopback
 
 
 def lose(how, loopback):
     """Lose segments while the collector watches."""
-    return observe([TcpRetransmits], *command(how, loopback))
+    return observe([TcpRetransmits], *in_own_network("lossy_tcp.py", how, loopback))
 
 
 def between(observed, port):
@@ -41,11 +32,19 @@ def test_data_sent_again_is_seen_as_often_as_the_kernel_counts_it(loopback):
     observed = lose("data", loopback)
     client = observed.one_said("client")
     events = between(observed, client.ends[1])
-    assert sum(event.segments for event in events) == observed.one_said("sent again").segments >= 3
+    assert sum(event.segments for event in events) == observed.one_said("sent again").segments >= 2
     assert {(e.saddr, e.sport, e.daddr, e.dport) for e in events} == {tuple(client.ends)}
     assert {(e.state, e.pid, e.comm) for e in events} == {("established", client.pid, Path(sys.executable).name)}
     assert all(observed.began_ns < event.timestamp < observed.ended_ns for event in events)
     assert observed.lost == 0
+
+
+@pytest.mark.root
+def test_an_attempt_that_sent_nothing_is_none():
+    observed = lose("refused", "127.0.0.1")
+    events = between(observed, observed.one_said("client").ends[1])
+    assert sum(event.segments for event in events) == observed.one_said("sent again").segments
+    assert observed.one_said("sent again").failed > 0
 
 
 @pytest.mark.root
@@ -76,7 +75,8 @@ def test_both_sides_of_a_handshake_are_seen_with_their_owners(loopback):
 def test_in_a_storm_what_is_not_recorded_is_counted():
     with closing(TcpRetransmits(Host())) as collector:
         # Nobody reads meanwhile, as within a second of a heavier storm.
-        output = subprocess.run(command("storm", "127.0.0.1"), capture_output=True, check=True, timeout=60).stdout
+        storm = in_own_network("lossy_tcp.py", "storm", "127.0.0.1")
+        output = subprocess.run(storm, stdout=subprocess.PIPE, check=True, timeout=60).stdout
         server, sent_again = (json.loads(line) for line in output.splitlines())
         segments = sent_again["segments"]
         events = [event for event in collector.drain(int) if event.dport == server["port"]]

@@ -1,4 +1,4 @@
-"""TCP that has to send again, in a network namespace of its own: `data|close|connect|storm ADDRESS`."""
+"""TCP that has to send again, in a network namespace of its own."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from contextlib import closing
 
 from network import counter, drop, drop_no_more, family_of, say, up, wait_until
 
-ADDRESS = sys.argv[2]
+HOW, ADDRESS = sys.argv[1:]  # one of the functions below, and 127.0.0.1 or ::1
 
 
 def ends(sock):
@@ -52,20 +52,26 @@ def summary():
     say(
         "sent again",
         segments=counter("Tcp.RetransSegs") - counter("TcpExt.TCPRetransFail"),
+        failed=counter("TcpExt.TCPRetransFail"),
         syns=counter("TcpExt.TCPSynRetrans"),
     )
 
 
-def data():
+def data(hook="input"):
     """What the client sends does not arrive for a while."""
     with listening() as server:
         client, child = connected(server)
-        drop(f"tcp dport {server.getsockname()[1]}")
+        drop(f"tcp dport {server.getsockname()[1]}", hook)
         say("client", ends=ends(client), pid=os.getpid())
         client.sendall(b"x" * 50_000)
-        until_sent_again(3, client)
+        until_sent_again(2, client)
         client.close()
         os.waitpid(child, 0)
+
+
+def refused():
+    """What the client sends does not even leave for a while."""
+    data("output")
 
 
 def close():
@@ -114,5 +120,5 @@ def storm():
 
 up()
 with closing(sys.stdout):
-    {"data": data, "close": close, "connect": connect, "storm": storm}[sys.argv[1]]()
+    {"data": data, "refused": refused, "close": close, "connect": connect, "storm": storm}[HOW]()
     summary()

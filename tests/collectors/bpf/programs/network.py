@@ -1,6 +1,7 @@
 """What the programs share that lose packets in a network namespace of their own (`unshare --net`)."""
 
 import json
+import os
 import socket
 import subprocess
 import time
@@ -8,16 +9,18 @@ from pathlib import Path
 
 
 def up():
-    """Start the only interface that the namespace has, with packets of the usual size."""
-    subprocess.run(["ip", "link", "set", "lo", "mtu", "1500", "up"], check=True)
+    """Start the only interface that the namespace has, with packets of the usual size; its name is no other's."""
+    name = f"lo{os.getpid()}"
+    subprocess.run(["ip", "link", "set", "lo", "name", name, "mtu", "1500", "up"], check=True)
+    return name
 
 
-def drop(rule):
-    """Drop the incoming packets that a rule of nftables selects."""
+def drop(rule, hook="input"):
+    """Drop the packets that a rule of nftables selects, as they come in, or on the way out."""
     commands = (
         "add table inet lossy",
-        "add chain inet lossy incoming { type filter hook input priority 0; }",
-        f"add rule inet lossy incoming {rule} drop",
+        f"add chain inet lossy here {{ type filter hook {hook} priority 0; }}",
+        f"add rule inet lossy here {rule} drop",
     )
     subprocess.run(["nft", "-f", "-"], input="\n".join(commands), text=True, check=True)
 
@@ -40,8 +43,11 @@ def dropped_by_rule():
 
 
 def counter(name):
-    """One of this namespace's counters, such as `Tcp.RetransSegs` (/proc/net/snmp, /proc/net/netstat)."""
+    """One of this namespace's counters, such as `Tcp.RetransSegs` (snmp, netstat) or `Udp6NoPorts` (snmp6)."""
     table, _, column = name.partition(".")
+    if not column:
+        lines = Path("/proc/self/net/snmp6").read_text().splitlines()
+        return int(dict(line.split() for line in lines)[name])
     for file in ("snmp", "netstat"):
         lines = Path("/proc/self/net", file).read_text().splitlines()
         for names, values in zip(lines[::2], lines[1::2], strict=True):

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Packets that the kernel gave up, by its reason, the interface and the place.
+ *
+ * What it frees because it is done with it goes past another tracepoint (skb:consume_skb). Nothing is
+ * cleared here: the reader takes differences, so that no count falls between two reads.
+ */
+#include "common.h"
+
+#define MOST_INDEX (1 << 24)
+#define NAME_LEN 16
+#define PLACE_LEN 80
+#define HASH_SIZE 256 /* NETDEV_HASHENTRIES */
+#define HASH_CHAIN 16
+
+struct hlist_node { struct hlist_node *next; } VIEW;
+struct hlist_head { struct hlist_node *first; } VIEW;
+struct net { struct hlist_head *dev_index_head; } VIEW;
+typedef struct { struct net *net; } VIEW possible_net_t;
+struct net_device { char name[NAME_LEN]; u32 ifindex; struct hlist_node index_hlist; } VIEW;
+struct sock_common { possible_net_t skc_net; } VIEW;
+struct sock { struct sock_common __sk_common; } VIEW;
+struct sk_buff {
+	struct net_device *dev; /* in a union with what queues need, see is_device() */
+	u32 len;
+	u32 skb_iif;
+	u16 protocol;
+} VIEW;
+enum skb_drop_reason { SKB_DROP_REASON_QUEUE_PURGE = 104 }; /* the running kernel's number counts */
+struct trace_event_raw_kfree_skb {
+	enum skb_drop_reason reason; /* since c504e5c2f964 (5.17) */
+	void *rx_sk; /* since c53795d48ee8 (6.11) */
+} VIEW;
+
+struct drop_key {
+	u64 location;
+	u32 reason, padding;
+	char interface[NAME_LEN];
+};
+
+struct drop_count {
+	u64 count, bytes;
+	char place[PLACE_LEN]; /* location as the kernel prints it: function+0x12/0x34 [module] */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct drop_key);
+	__type(value, struct drop_count);
+} drops SEC(".maps");
+
+u64 drops_lost; /* packets for which the map had no room */
+
+/*
+ * A packet in a queue has other things where its device was (struct udp_dev_scratch, a node of a tree),
+ * and some are dropped as they come out of it. A device lies in the kernel's memory and has an index
+ * and a name.
+ */
+static __always_inline bool is_device(struct net_device *dev)
+{
+	u32 index;
+	char first;
+
+	if ((s64)dev >= 0)
+		return false;
+	index = BPF_CORE_READ(dev, ifindex);
+	first = BPF_CORE_READ(dev, name[0]);
+	return index && index < MOST_INDEX && first > ' ' && first < 127;
+}
+
+static __always_inline struct net_device *device_by_index(struct net *net, u32 index)
+{
+	struct hlist_head *head = BPF_CORE_READ(net, dev_index_head);
+	struct hlist_node *node = BPF_CORE_READ(&head[index & (HASH_SIZE - 1)], first);
+	struct net_device *dev;
+
+	for (int i = 0; i < HASH_CHAIN && node; i++) {
+		dev = (void *)node - bpf_core_field_offset(struct net_device, index_hlist);
+		if (BPF_CORE_READ(dev, ifindex) == index)
+			return dev;
+		node = BPF_CORE_READ(node, next);
+	}
+	return NULL;
+}
+
+/* TCP takes the device off a packet before it looks at it; the index that is left needs the socket's namespace. */
+static __always_inline struct net_device *device_of(struct sk_buff *skb, struct sock *receiver)
+{
+	struct net_device *dev = BPF_CORE_READ(skb, dev);
+	u32 index = BPF_CORE_READ(skb, skb_iif);
+
+	if (is_device(dev))
+		return dev;
+	return index && receiver ? device_by_index(BPF_CORE_READ(receiver, __sk_common.skc_net.net), index) : NULL;
+}
+
+static __always_inline struct drop_count *count_of(struct drop_key *key)
+{
+	struct drop_count *found = bpf_map_lookup_elem(&drops, key), first = {};
+
+	if (found)
+		return found;
+	BPF_SNPRINTF(first.place, PLACE_LEN, "%pB", (void *)key->location);
+	bpf_map_update_elem(&drops, key, &first, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&drops, key);
+}
+
+SEC("tp_btf/kfree_skb")
+int on_drop(u64 *ctx)
+{
+	BPF_ARG(struct sk_buff *, skb, 0);
+	struct drop_key key = {.location = ctx[1]};
+	struct sock *receiver = NULL;
+	struct net_device *dev;
+	struct drop_count *count;
+
+	/* Messages of Unix and netlink sockets are no packets, nor is what TCP has not sent yet. */
+	if (!skb->protocol)
+		return 0;
+	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, reason))
+		key.reason = ctx[2];
+	/* Nor is a packet dropped that is still in a queue when its socket is closed. */
+	if (bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE) &&
+	    key.reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE))
+		return 0;
+	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, rx_sk))
+		receiver = (struct sock *)ctx[3];
+	dev = device_of(skb, receiver);
+	if (dev)
+		BPF_CORE_READ_STR_INTO(&key.interface, dev, name);
+	count = count_of(&key);
+	if (!count) {
+		add(drops_lost, 1);
+		return 0;
+	}
+	add(count->count, 1);
+	add(count->bytes, skb->len);
+	return 0;
+}

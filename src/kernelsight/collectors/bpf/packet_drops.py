@@ -1,0 +1,118 @@
+"""Packets that the kernel dropped, and why (bpf/packet_drops.bpf.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from struct import Struct
+
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf.enums import kernel_enums
+from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.bpf.objects import image
+from kernelsight.collectors.bpf.syscalls import text
+from kernelsight.events.declare import Event
+from kernelsight.events.network import PacketDrop
+
+_KEY = Struct("<QI4x16s")  # struct drop_key
+_COUNT = Struct("<QQ80s")  # struct drop_count
+_SUBSYSTEM_SHIFT = 16  # SKB_DROP_REASON_SUBSYS_SHIFT, include/net/dropreason.h
+_FORGET_AFTER = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """The kernel's names for why it drops packets; none of kernels that do not say why (before 5.17)."""
+
+    core: Mapping[int, str]
+    subsystems: Mapping[int, str]
+
+    def name(self, number: int) -> str | None:
+        """Such as `NO_SOCKET`; of a subsystem's own reasons, which its module names, `OPENVSWITCH_3`."""
+        if not self.core:
+            return None
+        subsystem, reason = number >> _SUBSYSTEM_SHIFT, number & 0xFFFF
+        if subsystem:
+            prefix = self.subsystems.get(subsystem, f"SUBSYSTEM_{subsystem}")
+            return f"{prefix.removeprefix('SKB_DROP_REASON_SUBSYS_')}_{reason}"
+        return self.core.get(number, f"REASON_{number}").removeprefix("SKB_").removeprefix("DROP_REASON_")
+
+
+def function(place: str) -> str | None:
+    """The function in what the kernel prints for an address; None where it keeps no symbols."""
+    return None if place.startswith("0x") else place.split("+0x", 1)[0] or None
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What is known of one element of the map."""
+
+    reason: str | None
+    interface: str | None
+    location: str | None
+    count: int = 0
+    bytes: int = 0
+    idle: int = 0
+
+
+@collector("packet_drops", source="bpf", emits=(PacketDrop,))
+class PacketDrops:
+    """Packets that the kernel dropped, in all network namespaces, by reason, interface and function."""
+
+    def __init__(self, host: Host) -> None:  # noqa: ARG002
+        self._object = Object(image("packet_drops"), "packet_drops")
+        try:
+            self._object.attach("on_drop")
+        except BaseException:
+            self.close()
+            raise
+        self._drops = self._object.map("drops")
+        self._lost = self._object.variable("drops_lost")
+        self._reasons = Reasons(*kernel_enums("skb_drop_reason", "skb_drop_reason_subsys"))
+        self._known: dict[bytes, _Counted] = {}
+
+    def collect(self, now: int) -> Iterable[Event]:
+        """What was dropped since the last time."""
+        events = []
+        for key, value in self._drops.items():
+            count, size, place = _COUNT.unpack(value)
+            known = self._known.get(key) or self._learn(key, place)
+            if count == known.count:
+                known.idle += 1
+                continue
+            events.append(
+                PacketDrop(
+                    timestamp=now,
+                    reason=known.reason,
+                    interface_name=known.interface,
+                    location=known.location,
+                    count=count - known.count,
+                    bytes=size - known.bytes,
+                )
+            )
+            known.count, known.bytes, known.idle = count, size, 0
+        self._make_room()
+        return events
+
+    @property
+    def lost(self) -> int:
+        """Packets that found the map full."""
+        return self._lost.value
+
+    def close(self) -> None:
+        """Detach the program."""
+        self._object.close()
+
+    def _learn(self, key: bytes, place: bytes) -> _Counted:
+        _, reason, interface = _KEY.unpack(key)
+        counted = _Counted(self._reasons.name(reason), text(interface) or None, function(text(place)))
+        self._known[key] = counted
+        return counted
+
+    def _make_room(self) -> None:
+        """Give up elements where nothing happens any more, such as those of interfaces that have gone."""
+        if 2 * len(self._known) < self._drops.max_entries:
+            return
+        for key in [key for key, known in self._known.items() if known.idle >= _FORGET_AFTER]:
+            self._drops.delete(key)
+            del self._known[key]
