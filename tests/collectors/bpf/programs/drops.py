@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from contextlib import closing, suppress
+from contextlib import suppress
 
 from network import counter, drop, dropped_by_rule, family_of, say, up, wait_until
 
@@ -85,5 +85,4 @@ def late():
 
 
 say("interface", name=up())
-with closing(sys.stdout):
-    {"filter": filtered, "closed": closed, "full": full, "unread": unread, "late": late}[HOW]()
+{"filter": filtered, "closed": closed, "full": full, "unread": unread, "late": late}[HOW]()

@@ -3,10 +3,10 @@
 import fcntl
 import os
 import resource
+import signal
 import socket
 import sys
 import termios
-from contextlib import closing
 
 from network import counter, drop, drop_no_more, family_of, say, up, wait_until
 
@@ -27,6 +27,8 @@ def connected(server):
     client = socket.socket(family_of(ADDRESS))
     if (child := os.fork()) == 0:
         client.close()
+        os.close(sys.stdout.fileno())
+        signal.alarm(60)  # should the parent fail
         with server.accept()[0] as peer:
             while peer.recv(1 << 16):
                 pass
@@ -57,11 +59,11 @@ def summary():
     )
 
 
-def data(hook="input"):
+def data():
     """What the client sends does not arrive for a while."""
     with listening() as server:
         client, child = connected(server)
-        drop(f"tcp dport {server.getsockname()[1]}", hook)
+        drop(f"tcp dport {server.getsockname()[1]}")
         say("client", ends=ends(client), pid=os.getpid())
         client.sendall(b"x" * 50_000)
         until_sent_again(2, client)
@@ -70,8 +72,19 @@ def data(hook="input"):
 
 
 def refused():
-    """What the client sends does not even leave for a while."""
-    data("output")
+    """What the client sends does not arrive, and then for a while it cannot even be sent again."""
+    with listening() as server:
+        client, child = connected(server)
+        port = server.getsockname()[1]
+        drop(f"tcp dport {port}")
+        say("client", ends=ends(client), pid=os.getpid())
+        client.sendall(b"x")
+        wait_until(lambda: counter("Tcp.RetransSegs") > 0)
+        drop(f"tcp dport {port}", hook="output")
+        wait_until(lambda: counter("TcpExt.TCPRetransFail") > 0)
+        until_sent_again(2, client)
+        client.close()
+        os.waitpid(child, 0)
 
 
 def close():
@@ -92,6 +105,7 @@ def connect():
         port = server.getsockname()[1]
         drop(f"tcp sport {port} tcp flags & (syn | ack) == (syn | ack)")
         if (child := os.fork()) == 0:
+            signal.alarm(60)
             server.close()
             with socket.create_connection((ADDRESS, port)) as client:
                 say("client", ends=ends(client), pid=os.getpid())
@@ -119,6 +133,5 @@ def storm():
 
 
 up()
-with closing(sys.stdout):
-    {"data": data, "refused": refused, "close": close, "connect": connect, "storm": storm}[HOW]()
-    summary()
+{"data": data, "refused": refused, "close": close, "connect": connect, "storm": storm}[HOW]()
+summary()

@@ -19,8 +19,8 @@ def drop(rule, hook="input"):
     """Drop the packets that a rule of nftables selects, as they come in, or on the way out."""
     commands = (
         "add table inet lossy",
-        f"add chain inet lossy here {{ type filter hook {hook} priority 0; }}",
-        f"add rule inet lossy here {rule} drop",
+        f"add chain inet lossy {hook} {{ type filter hook {hook} priority 0; }}",
+        f"add rule inet lossy {hook} {rule} drop",
     )
     subprocess.run(["nft", "-f", "-"], input="\n".join(commands), text=True, check=True)
 
