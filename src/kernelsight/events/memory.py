@@ -195,4 +195,4 @@ class OomKill(Event, tag="oom_kill"):
     trigger_pid: Annotated[Int | None, Label(), Means("whose allocation failed")] = None
     trigger_comm: Annotated[Text | None, Label()] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup of the victim")] = None
-    cgroup: Annotated[Text | None, Label(), Means("its path, where known")] = None
+    cgroup: Annotated[Text | None, Label(), Means("path of the group that its memory counts to, where known")] = None
