@@ -26,7 +26,10 @@ struct sk_buff {
 	u32 skb_iif;
 	u16 protocol;
 } VIEW;
-enum skb_drop_reason { SKB_DROP_REASON_QUEUE_PURGE = 104 }; /* the running kernel's number counts */
+enum skb_drop_reason { /* the running kernel's numbers count */
+	SKB_DROP_REASON_NOT_SPECIFIED = 2,
+	SKB_DROP_REASON_QUEUE_PURGE = 104,
+};
 struct trace_event_raw_kfree_skb {
 	enum skb_drop_reason reason; /* since c504e5c2f964 (5.17) */
 	void *rx_sk; /* since c53795d48ee8 (6.11) */
@@ -69,6 +72,7 @@ static __always_inline bool is_device(struct net_device *dev)
 	return index && index < MOST_INDEX && first > ' ' && first < 127;
 }
 
+/* TCP takes the device off a packet before it looks at it; the index that is left needs the socket's namespace. */
 static __always_inline struct net_device *device_by_index(struct net *net, u32 index)
 {
 	struct hlist_head *head = BPF_CORE_READ(net, dev_index_head);
@@ -84,16 +88,9 @@ static __always_inline struct net_device *device_by_index(struct net *net, u32 i
 	return NULL;
 }
 
-/* TCP takes the device off a packet before it looks at it; the index that is left needs the socket's namespace. */
-static __always_inline struct net_device *device_of(struct sk_buff *skb, struct sock *receiver)
-{
-	struct net_device *dev = BPF_CORE_READ(skb, dev);
-	u32 index = BPF_CORE_READ(skb, skb_iif);
-
-	if (is_device(dev))
-		return dev;
-	return index && receiver ? device_by_index(BPF_CORE_READ(receiver, __sk_common.skc_net.net), index) : NULL;
-}
+#define IS_REASON(number, name) \
+	(bpf_core_enum_value_exists(enum skb_drop_reason, name) && \
+	 (number) == bpf_core_enum_value(enum skb_drop_reason, name))
 
 static __always_inline struct drop_count *count_of(struct drop_key *key)
 {
@@ -110,23 +107,31 @@ SEC("tp_btf/kfree_skb")
 int on_drop(u64 *ctx)
 {
 	BPF_ARG(struct sk_buff *, skb, 0);
+	struct net_device *dev = BPF_CORE_READ(skb, dev);
 	struct drop_key key = {.location = ctx[1]};
 	struct sock *receiver = NULL;
-	struct net_device *dev;
 	struct drop_count *count;
+	bool explained = false;
 
 	/* Messages of Unix and netlink sockets are no packets, nor is what TCP has not sent yet. */
 	if (!skb->protocol)
 		return 0;
-	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, reason))
+	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, reason)) {
 		key.reason = ctx[2];
-	/* Nor is a packet dropped that is still in a queue when its socket is closed. */
-	if (bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE) &&
-	    key.reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE))
-		return 0;
+		explained = !IS_REASON(key.reason, SKB_DROP_REASON_NOT_SPECIFIED);
+	}
 	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, rx_sk))
 		receiver = (struct sock *)ctx[3];
-	dev = device_of(skb, receiver);
+	/* What is in a queue that is emptied, as when its socket is closed, is not dropped on its way. */
+	if (explained && IS_REASON(key.reason, SKB_DROP_REASON_QUEUE_PURGE))
+		return 0;
+	if (!is_device(dev)) {
+		/* It had come to its socket; what is freed there without a reason has been dealt with. */
+		if (!explained)
+			return 0;
+		dev = receiver && skb->skb_iif ?
+			device_by_index(BPF_CORE_READ(receiver, __sk_common.skc_net.net), skb->skb_iif) : NULL;
+	}
 	if (dev)
 		BPF_CORE_READ_STR_INTO(&key.interface, dev, name);
 	count = count_of(&key);

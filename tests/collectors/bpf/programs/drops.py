@@ -1,6 +1,7 @@
 """Packets that are dropped for known reasons, in a network namespace of its own."""
 
 import socket
+import struct
 import sys
 from contextlib import suppress
 
@@ -72,17 +73,19 @@ def unread():
     say("dropped", packets=counter(f"{UDP}RcvbufErrors"))
 
 
-def late():
-    """They come for clients that have closed their side for good, which TCP finds out inside of itself."""
+def again():
+    """They were received before, but the sender does not know: TCP finds that out inside of itself."""
     with socket.create_server((ADDRESS, 0), family=family_of(ADDRESS)) as server:
-        for _ in range(PACKETS):
-            client = socket.create_connection(server.getsockname()[:2])
-            with server.accept()[0] as peer:
-                client.close()
-                peer.send(b"x")
-        wait_until(lambda: counter("TcpExt.TCPAbortOnData") == PACKETS)
-        say("dropped", packets=counter("TcpExt.TCPAbortOnData"))
+        port = server.getsockname()[1]
+        with socket.create_connection((ADDRESS, port)) as client, server.accept()[0]:
+            drop(f"tcp sport {port}")
+            client.send(b"x")
+            wait_until(lambda: counter("Tcp.RetransSegs") >= 3)
+            # No more of them after this, as the connection ends with a reset.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        say("dropped", packets=counter("Tcp.RetransSegs"))
 
 
 say("interface", name=up())
-{"filter": filtered, "closed": closed, "full": full, "unread": unread, "late": late}[HOW]()
+{"filter": filtered, "closed": closed, "full": full, "unread": unread, "again": again}[HOW]()
