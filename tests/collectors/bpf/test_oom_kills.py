@@ -52,7 +52,7 @@ def hungry(compile_c, group):
     started = []
 
     def start(megabytes, threads=1, user=0):
-        # Inside of the group only when it runs: what comes before has limits of its own.
+        # The shell enters the group and becomes the program.
         enter = f'echo 0 > "{group[0]}/cgroup.procs" && exec "$@"'
         command = ["sh", "-c", enter, "sh", program, str(megabytes), str(threads), str(user)]
         child = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -76,22 +76,24 @@ def killed(collector, pid):
     return events + [event for event in collector.drain(epoch.at) if event.pid == pid]
 
 
-def log_of(pid):
-    """What the kernel's log says of a kill: figures by the name that they have there."""
-    log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-    found = None
-    with suppress(BlockingIOError):
-        while True:
-            line = os.read(log, 8192).decode(errors="replace")
+@pytest.fixture
+def log():
+    """The kernel's log from here on: its figures of the kill of a process, by the names that they have there."""
+    file = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    os.lseek(file, 0, os.SEEK_END)
+
+    def of(pid):
+        while True:  # until it is found, or there is no more: BlockingIOError
+            line = os.read(file, 8192).decode(errors="replace")
             if f"Killed process {pid} " in line:
-                found = line
-    os.close(log)
-    assert found, f"the kernel's log has no kill of {pid}"
-    return {name: int(value) for name, value in re.findall(r"([\w-]+):(-?\d+)", found)}
+                return {name: int(value) for name, value in re.findall(r"([\w-]+):(-?\d+)", line)}
+
+    yield of
+    os.close(file)
 
 
 @pytest.mark.root
-def test_a_kill_in_a_control_group_has_the_figures_of_the_kernels_log(group, hungry):
+def test_a_kill_in_a_control_group_has_the_figures_of_the_kernels_log(group, hungry, log):
     with closing(OomKills(Host())) as collector:
         began = time.time_ns()
         victim = hungry(200)
@@ -99,7 +101,7 @@ def test_a_kill_in_a_control_group_has_the_figures_of_the_kernels_log(group, hun
         (event,) = killed(collector, victim.pid)
         assert collector.lost == 0
     assert began < event.timestamp < time.time_ns()
-    log = log_of(victim.pid)
+    logged = log(victim.pid)
     assert (event.pid, event.comm, event.cgroup) == (victim.pid, "hungry", group[1])
     assert (event.trigger_pid, event.trigger_comm) == (victim.pid, "hungry")
     assert event.anon_rss_kb > LIMIT / 1024 / 2
@@ -112,7 +114,7 @@ def test_a_kill_in_a_control_group_has_the_figures_of_the_kernels_log(group, hun
         "UID": event.uid,
         "oom_score_adj": event.oom_score_adj,
     }
-    assert ours == {name: log[name] for name in ours}
+    assert ours == {name: logged[name] for name in ours}
 
 
 @pytest.mark.root

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import termios
+from contextlib import contextmanager
 
 from network import counter, drop, drop_no_more, family_of, say, up, wait_until
 
@@ -59,45 +60,43 @@ def summary():
     )
 
 
-def data():
-    """What the client sends does not arrive for a while."""
-    with listening() as server:
-        client, child = connected(server)
-        drop(f"tcp dport {server.getsockname()[1]}")
-        say("client", ends=ends(client), pid=os.getpid())
-        client.setblocking(False)
-        client.send(b"x" * 50_000)  # what there is room for
-        until_sent_again(2, client)
-        client.close()
-        os.waitpid(child, 0)
-
-
-def refused():
-    """What the client sends does not arrive, and then for a while it cannot even be sent again."""
+@contextmanager
+def cut_off():
+    """A connection over which nothing arrives at the server any more: the client's socket, and the server's port."""
     with listening() as server:
         client, child = connected(server)
         port = server.getsockname()[1]
         drop(f"tcp dport {port}")
         say("client", ends=ends(client), pid=os.getpid())
-        client.sendall(b"x")
+        yield client, port
+        client.close()
+        os.waitpid(child, 0)
+
+
+def data():
+    """What the client sends does not arrive for a while."""
+    with cut_off() as (client, _):
+        client.setblocking(False)
+        client.send(b"x" * 50_000)  # what there is room for
+        until_sent_again(2, client)
+
+
+def refused():
+    """What the client sends does not arrive, and then for a while it cannot even be sent again."""
+    with cut_off() as (client, port):
+        client.send(b"x")
         wait_until(lambda: counter("Tcp.RetransSegs") > 0)
         drop(f"tcp dport {port}", hook="output")
         wait_until(lambda: counter("TcpExt.TCPRetransFail") > 0)
         until_sent_again(2, client)
-        client.close()
-        os.waitpid(child, 0)
 
 
 def close():
     """The client closes before what it sent has arrived: its socket belongs to nobody then."""
-    with listening() as server:
-        client, child = connected(server)
-        drop(f"tcp dport {server.getsockname()[1]}")
-        say("client", ends=ends(client), pid=os.getpid())
-        client.sendall(b"x")
+    with cut_off() as (client, _):
+        client.send(b"x")
         client.close()
         until_sent_again(2)
-        os.waitpid(child, 0)
 
 
 def connect():
