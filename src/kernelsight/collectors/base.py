@@ -17,12 +17,13 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
+from kernelsight.collectors.privileges import BPF, Capability
 from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event
 
@@ -57,6 +58,15 @@ class Collector(Protocol):
         """Close everything; calling it again does nothing."""
 
 
+@runtime_checkable
+class Limited(Protocol):
+    """What a collector has when it may run without some of its columns."""
+
+    @property
+    def limitations(self) -> Sequence[str]:
+        """The columns that stay empty, why, and what to do, a sentence each; empty when all are filled."""
+
+
 class CollectorFactory(Protocol):
     """Makes a collector, or raises SourceUnavailableError with the reason and what to do."""
 
@@ -75,6 +85,8 @@ class Registered:
     rank: int
     summary: str
     default: bool
+    needs: frozenset[Capability]
+    """Capabilities without which it has less to say, or nothing, while it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +96,23 @@ class Availability:
     registered: Registered
     available: bool
     reason: str = ""
+    limitations: tuple[str, ...] = ()
+    """What it cannot say here though it runs."""
 
 
 F = TypeVar("F", bound=CollectorFactory)
 _REGISTRY: dict[tuple[str, str], Registered] = {}
+_NEEDS_OF_SOURCE: Mapping[str, Collection[Capability]] = {"bpf": BPF, "perf": (Capability.CAP_PERFMON,)}
 
 
-def collector(
-    name: str, *, source: str, emits: tuple[type[Event], ...], rank: int = 0, default: bool = True
+def collector(  # noqa: PLR0913 - all that there is to say about one
+    name: str,
+    *,
+    source: str,
+    emits: tuple[type[Event], ...],
+    rank: int = 0,
+    default: bool = True,
+    needs: Collection[Capability] = (),
 ) -> Callable[[F], F]:
     """Register one source of the collector ``name``.
 
@@ -101,13 +122,15 @@ def collector(
         emits: the kinds of event it yields.
         rank: the highest rank that can run here is used.
         default: whether it runs when no names are given.
+        needs: capabilities that it uses while it runs, besides those that all of its source need.
     """
 
     def declare(factory: F) -> F:
         if (name, source) in _REGISTRY:
             raise TypeError(f"collector {name!r} has a source {source!r} already")
         summary = (factory.__doc__ or "").strip().split("\n", 1)[0]
-        _REGISTRY[name, source] = Registered(name, source, factory, emits, rank, summary, default)
+        used = frozenset(needs).union(_NEEDS_OF_SOURCE.get(source, ()))
+        _REGISTRY[name, source] = Registered(name, source, factory, emits, rank, summary, default, used)
         return factory
 
     return declare
@@ -133,10 +156,12 @@ def registered() -> Mapping[str, tuple[Registered, ...]]:
 def probe(entry: Registered, host: Host) -> Availability:
     """Find out whether a source can run here, by opening and closing it."""
     try:
-        entry.factory(host).close()
+        opened = entry.factory(host)
     except SourceUnavailableError as error:
         return Availability(entry, available=False, reason=str(error))
-    return Availability(entry, available=True)
+    limitations = tuple(opened.limitations) if isinstance(opened, Limited) else ()
+    opened.close()
+    return Availability(entry, available=True, limitations=limitations)
 
 
 def open_best(name: str, host: Host) -> tuple[Registered, Collector]:
@@ -163,6 +188,7 @@ __all__ = [
     "Collector",
     "CollectorFactory",
     "Host",
+    "Limited",
     "Registered",
     "collector",
     "open_best",

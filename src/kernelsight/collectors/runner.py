@@ -17,7 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TextIO, runtime_checkable
 
-from kernelsight.collectors.base import Availability, Collector, Host, Registered, open_best, probe, registered
+from kernelsight.collectors import privileges
+from kernelsight.collectors.base import (
+    Availability,
+    Collector,
+    Host,
+    Limited,
+    Registered,
+    open_best,
+    probe,
+    registered,
+)
 from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
 from kernelsight.collectors.output import LineWriter, ReaderGoneError
 from kernelsight.collectors.stopping import StopDescriptor
@@ -59,15 +69,6 @@ class Lossy(Protocol):
         """Events lost since it was opened."""
 
 
-@runtime_checkable
-class Limited(Protocol):
-    """What a collector has when it may run without some of its columns."""
-
-    @property
-    def limitations(self) -> Sequence[str]:
-        """The columns that stay empty, and why, a sentence each; empty when all are filled."""
-
-
 def list_collectors(host: Host) -> list[Availability]:
     """Every source of every collector, and whether it can run here, by name and best source first."""
     return [probe(entry, host) for entries in registered().values() for entry in entries]
@@ -88,6 +89,7 @@ def run(  # noqa: PLR0913 - what is run, where, how long, and the four ways out 
     stop: threading.Event,
     log: TextIO,
     clock: Clock | None = None,
+    drop_privileges: bool = False,
 ) -> int:
     """Run collectors until ``stop`` is set, the duration is over, or nobody reads.
 
@@ -100,6 +102,7 @@ def run(  # noqa: PLR0913 - what is run, where, how long, and the four ways out 
         stop: set it (from a signal handler or another thread) to end within 100 ms.
         log: where to say what cannot run, and what failed.
         clock: the clocks; the system's when None.
+        drop_privileges: give up, for good, what the collectors do not need once they are open.
 
     Returns:
         Exit status: 0, or 1 when none of the collectors can run here.
@@ -112,6 +115,7 @@ def run(  # noqa: PLR0913 - what is run, where, how long, and the four ways out 
         raise UsageError(f"an interval of {interval_s} s: it must be at least {_SHORTEST_INTERVAL_S} s")
     runner = _Runner(_named(names or default_names()), host, LineWriter(out, stop), stop, log, clock or SystemClock())
     try:
+        runner.open(drop_privileges=drop_privileges)
         return runner.run(interval_s, duration_s)
     except ReaderGoneError:
         return 0
@@ -181,6 +185,15 @@ class _Source:
         self.close()
         self.status, self.reason = "failed", _described(error)
 
+    @property
+    def needs(self) -> frozenset[privileges.Capability]:
+        """What it will use: that of its source; while none is open but will be tried again, that of all of them."""
+        if self.collector is not None and self.entry is not None:
+            return self.entry.needs
+        if self.retry_at is None:
+            return frozenset()
+        return frozenset().union(*(entry.needs for entry in registered()[self.name]))
+
     def report(self, now: int) -> CollectorReport:
         """What there is to say of it."""
         limits = self.limited.limitations if self.limited else ()
@@ -233,7 +246,7 @@ class _Runner:
     log: TextIO
     clock: Clock
     epoch: EpochTime = field(init=False)
-    stopping: StopDescriptor = field(init=False)
+    stopping: StopDescriptor | None = None
     poller: select.poll = field(init=False, default_factory=select.poll)
     nothing: select.poll = field(init=False, default_factory=select.poll)
     speaking: dict[int, _Source] = field(init=False, default_factory=dict)
@@ -242,17 +255,26 @@ class _Runner:
 
     def __post_init__(self) -> None:
         self.epoch = EpochTime(self.clock)
-        self.stopping = StopDescriptor(self.stop)
-        self.poller.register(self.stopping.fileno(), select.POLLIN)
 
     def close(self) -> None:
         for source in self.sources:
             source.close()
-        self.stopping.close()
+        if self.stopping is not None:
+            self.stopping.close()
 
-    def run(self, interval_s: float, duration_s: float | None) -> int:
+    def open(self, *, drop_privileges: bool) -> None:
         for source in self.sources:
             self._open(source)
+        if drop_privileges:
+            kept = {need for source in self.sources for need in source.needs}
+            if self.host.options.get("enable_delayacct"):
+                kept.add(privileges.Capability.CAP_SYS_ADMIN)  # to switch it back
+            privileges.keep_only(kept)
+        # It is a thread, and those that run already keep their privileges.
+        self.stopping = StopDescriptor(self.stop)
+        self.poller.register(self.stopping.fileno(), select.POLLIN)
+
+    def run(self, interval_s: float, duration_s: float | None) -> int:
         start = self.clock.monotonic_ns()
         if all(source.collector is None for source in self.sources):
             self._report(start)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ctypes as c
 import errno
-import os
 import sys
 from collections import deque
 from functools import cache
 from pathlib import Path
 
+from kernelsight.collectors import privileges
 from kernelsight.errors import SourceUnavailableError
 
 LIBRARY = "libbpf.so.1"
 KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
+_WITHOUT_A_REASON = ("failed to load object", "failed to iterate BTF objects", "-- ")
 LONGEST_MESSAGE = 1 << 22  # the verifier's log is one message; its last lines matter
 
 # (name, result, arguments); None is void, P any pointer.
@@ -69,7 +70,25 @@ _FUNCTIONS: tuple[tuple[str, type | None, tuple[type, ...]], ...] = (
 class OpenOptions(c.Structure):
     """The first members of struct bpf_object_open_opts; libbpf takes the size as the version."""
 
-    _fields_ = (("sz", c.c_size_t), ("object_name", c.c_char_p))
+    _fields_ = (
+        ("sz", c.c_size_t),
+        ("object_name", c.c_char_p),
+        ("relaxed_maps", c.c_bool),
+        ("pin_root_path", c.c_char_p),
+        ("removed", c.c_uint32),
+        ("kconfig", c.c_char_p),
+        ("btf_custom_path", c.c_char_p),
+    )
+
+    @classmethod
+    def of(cls, name: str) -> OpenOptions:
+        """The options for an object of this name.
+
+        A type that vmlinux does not have is looked for in the modules, unless a file is named. Only
+        CAP_SYS_ADMIN may list those, libbpf 1.1 gives up without it, and none of ours is in a module.
+        """
+        may_list = privileges.Capability.CAP_SYS_ADMIN in privileges.effective()
+        return cls(c.sizeof(cls), name.encode(), btf_custom_path=None if may_list else bytes(KERNEL_BTF))
 
 
 class _Log:
@@ -132,8 +151,11 @@ def refusal(what: str, code: int) -> SourceUnavailableError:
     """One clear line for an operation that libbpf or the kernel refused, with what to do about it."""
     if not KERNEL_BTF.exists():
         return SourceUnavailableError(f"{what}: no {KERNEL_BTF}; use a kernel built with CONFIG_DEBUG_INFO_BTF")
-    if code in (errno.EPERM, errno.EACCES) and os.geteuid() != 0 and not _verifier_complaint():
-        return SourceUnavailableError(f"{what}: not permitted; run as root or with CAP_BPF and CAP_PERFMON")
+    lacking = privileges.missing(privileges.BPF)
+    if code in (errno.EPERM, errno.EACCES) and lacking:
+        return SourceUnavailableError(
+            f"{what}: not permitted without {privileges.listed(lacking)}; run as root or with CAP_BPF and CAP_PERFMON"
+        )
     reason = _verifier_complaint() or _last_warning()
     text = c.create_string_buffer(128)
     library().libbpf_strerror(code, text, len(text))  # knows errno, and libbpf's own codes past 4000
@@ -155,7 +177,7 @@ def _last_warning() -> str:
     interesting = [
         line.removeprefix("libbpf: ")
         for line in _LOG.lines
-        if line.startswith("libbpf: ") and "failed to load object" not in line and "-- " not in line
+        if line.startswith("libbpf: ") and not any(other in line for other in _WITHOUT_A_REASON)
     ]
     return interesting[0] if interesting else ""
 

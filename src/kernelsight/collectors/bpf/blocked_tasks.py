@@ -13,6 +13,7 @@ from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of, numbers_of
 from kernelsight.collectors.bpf.syscalls import text
 from kernelsight.collectors.bpf.threads import MS, Feature, join
+from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
 from kernelsight.events.declare import Event
 from kernelsight.events.scheduler import BlockedTask
 
@@ -94,7 +95,7 @@ def mount_of(path: str, mounts: Iterable[str]) -> str | None:
     return max(under, key=len, default=None)
 
 
-@collector("blocked_tasks", source="bpf", emits=(BlockedTask,))
+@collector("blocked_tasks", source="bpf", emits=(BlockedTask,), needs=OTHERS_PROCESSES)
 class BlockedTasks:
     """Threads that have been in uninterruptible sleep for more than a second, and what they hang on."""
 
@@ -102,6 +103,7 @@ class BlockedTasks:
         self._host = host
         self._threads = join(Feature.BLOCKED_TASKS, host)
         self._since: dict[tuple[int, int, int], int] = {}
+        self.limitations = limits_on_others("device and mount_point", host.proc)
 
     def collect(self, now: int) -> Iterable[Event]:
         """The threads that are blocked now."""

@@ -51,8 +51,8 @@ class Object:
         self._maps: dict[str, Map] = {}
         self._memory: dict[str, mmap.mmap] = {}
         abi.forget_log()
-        options = abi.OpenOptions(c.sizeof(abi.OpenOptions), name.encode())
-        self._object: int | None = self._lib.bpf_object__open_mem(image, len(image), c.byref(options))
+        options = c.byref(abi.OpenOptions.of(name))
+        self._object: int | None = self._lib.bpf_object__open_mem(image, len(image), options)
         if not self._object:
             raise abi.refusal(f"cannot open the BPF object {name}", c.get_errno())
         try:

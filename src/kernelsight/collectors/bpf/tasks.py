@@ -11,6 +11,7 @@ from typing import NamedTuple
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf import objects
 from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.privileges import OTHERS_PROCESSES
 from kernelsight.collectors.selection import Selection
 from kernelsight.events.process import Process
 
@@ -117,7 +118,7 @@ class CgroupPaths:
         return self._paths[cgroup_id]
 
 
-@collector("process", source="bpf", emits=(Process,), rank=10)
+@collector("process", source="bpf", emits=(Process,), rank=10, needs=OTHERS_PROCESSES)
 class TasksCollector:
     """Processes, read in one pass over the kernel's tasks, about a microsecond each.
 

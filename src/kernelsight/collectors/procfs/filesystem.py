@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.files import KernelFile
+from kernelsight.collectors.privileges import Capability
 from kernelsight.collectors.text import name, parsing, whole_lines
 from kernelsight.events.declare import INT64_MAX
 from kernelsight.events.filesystem import Filesystem
@@ -45,7 +46,7 @@ class Mount:
     device: bytes
 
 
-@collector("filesystem", source="procfs", emits=(Filesystem,))
+@collector("filesystem", source="procfs", emits=(Filesystem,), needs=(Capability.CAP_DAC_READ_SEARCH,))
 class FilesystemCollector:
     """Space and inodes of every mounted file system that has any.
 

@@ -15,6 +15,7 @@ from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.delay_accounting import DelayAccounting
 from kernelsight.collectors.files import read_once
+from kernelsight.collectors.privileges import OTHERS_PROCESSES, Capability, limits_on_others
 from kernelsight.collectors.procfs.cgroup_paths import CgroupIds
 from kernelsight.collectors.procfs.process_files import DescriptorBudget, ProcessFiles, ProcessGoneError
 from kernelsight.collectors.procfs.process_text import (
@@ -74,7 +75,7 @@ class _Tracked:
     switches_lost: tuple[int, int] = (0, 0)
 
 
-@collector("process", source="procfs", emits=(Process,))
+@collector("process", source="procfs", emits=(Process,), needs=(*OTHERS_PROCESSES, Capability.CAP_NET_ADMIN))
 class ProcessCollector:
     """Processes that ran, the largest ones, and each one at least once a minute.
 
@@ -100,6 +101,9 @@ class ProcessCollector:
         # A recording has no process that is this one, and its delays would be those of another machine.
         live = str(os.getpid()) in names
         self._sizes_fd = live and (host.proc / "self/fd").stat().st_size > 0  # since Linux 6.2
+        self.limitations += limits_on_others(
+            "I/O and sockets" if self._sizes_fd else "I/O, descriptors and sockets", host.proc
+        )
         self._budget = DescriptorBudget(share=0.75)
         self._cgroup_ids = CgroupIds(host)
         self._delays = DelayAccounting(host.proc, enable=live and bool(host.options.get("enable_delayacct")))

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.files import KernelFile, read_once
+from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
 from kernelsight.collectors.text import parsing, whole_lines
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.process import SocketOwner
@@ -63,7 +64,7 @@ class _Owned:
         self.send_queue += socket.send_queue
 
 
-@collector("socket_owner", source="procfs", emits=(SocketOwner,))
+@collector("socket_owner", source="procfs", emits=(SocketOwner,), needs=OTHERS_PROCESSES)
 class SocketOwnerCollector:
     """TCP sockets of every process that has any, every 10 s."""
 
@@ -72,6 +73,7 @@ class SocketOwnerCollector:
         self._tables = [KernelFile(host.proc / "net/tcp", records=True, size=65536)]
         with suppress(SourceUnavailableError):  # no IPv6 here
             self._tables.append(KernelFile(host.proc / "net/tcp6", records=True, size=65536))
+        self.limitations = limits_on_others("sockets", host.proc)
         self._due = 0
         self._had: set[str] = set()
 

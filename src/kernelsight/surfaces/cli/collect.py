@@ -28,6 +28,9 @@ from kernelsight.surfaces.stopping import stop_on_signals
     "--list", "only_list", is_flag=True, help="List the collectors, whether each can run here, and if not why."
 )
 @click.option(
+    "--keep-privileges", is_flag=True, help="Do not give up what the collectors do not need once they are open."
+)
+@click.option(
     "-o",
     "--option",
     "options",
@@ -35,8 +38,14 @@ from kernelsight.surfaces.stopping import stop_on_signals
     metavar="NAME=VALUE",
     help="A setting of the collectors, such as threshold_ms=5; may be given several times.",
 )
-def collect(
-    *, names: Sequence[str], interval: float, duration: float | None, only_list: bool, options: Sequence[str]
+def collect(  # noqa: PLR0913 - one argument an option
+    *,
+    names: Sequence[str],
+    interval: float,
+    duration: float | None,
+    only_list: bool,
+    keep_privileges: bool,
+    options: Sequence[str],
 ) -> None:
     """Run collectors, or list them."""
     host = Host(options=dict(map(_parse_option, options)))
@@ -51,6 +60,7 @@ def collect(
         out=sys.stdout.fileno(),
         stop=stop_on_signals(),
         log=sys.stderr,
+        drop_privileges=not keep_privileges,
     )
     click.get_current_context().exit(code)
 
