@@ -98,6 +98,8 @@ class Availability:
     reason: str = ""
     limitations: tuple[str, ...] = ()
     """What it cannot say here though it runs."""
+    used: bool = False
+    """It is the best of its collector's sources that can run here."""
 
 
 F = TypeVar("F", bound=CollectorFactory)

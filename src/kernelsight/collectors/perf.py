@@ -218,6 +218,13 @@ class PerfCollector:
         if not any(cpu.groups for cpu in self._cpus.values()):
             raise SourceUnavailableError("this kernel offers no perf counter of any kind")
 
+    @property
+    def limitations(self) -> Sequence[str]:
+        """The counters that no CPU has here."""
+        found = {column for cpu in self._cpus.values() for group in cpu.groups for column in group.columns}
+        lacking = [column for group in (SOFTWARE, *HARDWARE) for column, _ in group if column not in found]
+        return [f"{', '.join(lacking)}: not counted by this machine, as by most virtual ones"] if lacking else []
+
     def collect(self, now: int) -> Iterable[Perf]:
         """One event for each CPU that is online."""
         self._follow_hotplug()

@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TextIO, runtime_checkable
@@ -71,7 +71,12 @@ class Lossy(Protocol):
 
 def list_collectors(host: Host) -> list[Availability]:
     """Every source of every collector, and whether it can run here, by name and best source first."""
-    return [probe(entry, host) for entries in registered().values() for entry in entries]
+    listed: list[Availability] = []
+    for entries in registered().values():
+        found = [probe(entry, host) for entry in entries]
+        best = next((one for one in found if one.available), None)
+        listed += [replace(one, used=one is best) for one in found]
+    return listed
 
 
 def default_names() -> list[str]:

@@ -27,6 +27,7 @@ _FUNCTIONS: tuple[tuple[str, type | None, tuple[type, ...]], ...] = (
     ("libbpf_set_print", P, (P,)),
     ("libbpf_strerror", c.c_int, (c.c_int, c.c_char_p, c.c_size_t)),
     ("libbpf_num_possible_cpus", c.c_int, ()),
+    ("libbpf_version_string", c.c_char_p, ()),
     ("bpf_object__open_mem", P, (c.c_char_p, c.c_size_t, P)),
     ("bpf_object__load", c.c_int, (P,)),
     ("bpf_object__close", None, (P,)),

@@ -14,9 +14,8 @@ import click
 from kernelsight.collectors import runner
 from kernelsight.collectors.base import Host
 from kernelsight.errors import UsageError
-from kernelsight.events.declare import kind_of
 from kernelsight.surfaces.cli.command import Command
-from kernelsight.surfaces.cli.output import print_table, printable
+from kernelsight.surfaces.cli.sources import print_sources
 from kernelsight.surfaces.stopping import stop_on_signals
 
 
@@ -69,19 +68,7 @@ def _list(names: Sequence[str], host: Host) -> None:
     entries = [entry for entry in runner.list_collectors(host) if not names or entry.registered.name in names]
     if not entries:
         raise UsageError(f"no collector is called {' or '.join(map(repr, names))}")
-    print_table(
-        ("collector", "source", "runs here", "tables", "what it reads, or why it cannot run"),
-        (
-            (
-                entry.registered.name,
-                entry.registered.source,
-                "yes" if entry.available else "no",
-                ", ".join(kind_of(struct).table for struct in entry.registered.emits),
-                entry.registered.summary if entry.available else printable(entry.reason),
-            )
-            for entry in entries
-        ),
-    )
+    print_sources(entries)
 
 
 def _parse_option(text: str) -> tuple[str, str | int | float | bool]:

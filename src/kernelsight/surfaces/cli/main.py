@@ -17,7 +17,7 @@ import click
 from kernelsight.surfaces import cli as package
 from kernelsight.surfaces.cli.command import Group
 
-_NOT_COMMANDS = {"command", "main", "output"}
+_NOT_COMMANDS = {"command", "main", "output", "sources"}
 _HIDDEN = {"docs"}
 
 
