@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from processes import PATIENCE_S, alive, ask, child, children, kernelsight, rows, running, until
 
+from kernelsight.collectors.privileges import BPF, FILES, Capability
+
 pytestmark = pytest.mark.slow
 
 # What every Linux has; further tables depend on the kernel's configuration.
@@ -98,6 +100,32 @@ def test_nothing_survives_the_supervisor(database):
         process.kill()
         until(lambda: not any(map(alive, parts)), "the end of the parts")
     assert_everything_is_stored(database)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which is what the parts are to give up")
+def test_what_root_starts_keeps_no_more_than_it_needs_and_writes_into_others_directories(database):
+    database.parent.mkdir()
+    os.chown(database.parent, 65534, 65534)
+    database.parent.chmod(0o700)
+    with start(database, "syscalls", "load") as process:
+        wait_for_rows(database)
+        daemon, collectors = (child(process.pid, name) for name in ("ingest", "collect"))
+        kept = {pid: held(pid) for pid in (daemon, collectors)}
+        process.terminate()
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    assert kept[daemon] <= {*FILES}
+    assert Capability.CAP_DAC_OVERRIDE in kept[daemon]
+    assert kept[collectors] <= {*BPF}
+    assert_everything_is_stored(database)
+
+
+def held(pid):
+    """The capabilities that any thread of a process holds."""
+    tasks = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/status")]
+    bits = [int(re.search(r"^CapPrm:\t(\w+)$", status, re.MULTILINE)[1], 16) for status in tasks]
+    return {bit for word in bits for bit in range(64) if word >> bit & 1}
 
 
 def test_a_collector_process_that_dies_is_started_again(database):

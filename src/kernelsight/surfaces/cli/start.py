@@ -77,7 +77,7 @@ def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Par
         return ["collect", "--interval", str(interval), *limit, "--", *collectors]
 
     return [
-        Part("collect", collect, pipe="writes"),
+        Part("collect", collect, pipe="writes", privileged=True),
         Part("ingest", lambda _: ["ingest", "--db-path", db_path], pipe="reads"),
     ]
 

@@ -1,7 +1,10 @@
-"""``python -m kernelsight.surfaces.supervisor.child PARENT COMMAND…``: a command that ends with its supervisor.
+"""``python -m kernelsight.surfaces.supervisor.child PARENT RIGHTS COMMAND…``: a command that ends with its supervisor.
 
 The kernel sends SIGTERM when the parent dies, however it dies (prctl(2), PR_SET_PDEATHSIG), so that
 nothing is left running after ``kill -9`` of the supervisor either.
+
+RIGHTS is `all`, or `files`: then, where root started it, only the capabilities are kept that root
+needs to write into the directories of others, where the database may well be.
 """
 
 from __future__ import annotations
@@ -11,14 +14,15 @@ import os
 import signal
 import sys
 
+from kernelsight.collectors.privileges import FILES, keep_only
 from kernelsight.surfaces.cli.main import main as command_line
 
 _PR_SET_PDEATHSIG = 1
 
 
 def main(argv: list[str]) -> None:
-    """Tie this process to its parent, then be the command."""
-    parent, *command = argv
+    """Tie this process to its parent, give up what it does not need, then be the command."""
+    parent, rights, *command = argv
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
         errno = ctypes.get_errno()
@@ -26,6 +30,8 @@ def main(argv: list[str]) -> None:
     # The parent may have died before the call above.
     if os.getppid() != int(parent):
         raise SystemExit(1)
+    if rights != "all":
+        keep_only(FILES)
     command_line(command, prog_name="kernelsight")
 
 

@@ -28,6 +28,8 @@ class Part:
     """Its command line after ``kernelsight``, given the seconds that are left (None: no end)."""
     pipe: Literal["writes", "reads"] | None = None
     """Its end of the pipe of events, if it has one."""
+    privileged: bool = False
+    """It gets what privileges there are; the others get none but those of root over files."""
 
 
 class PartProcess:
@@ -54,7 +56,8 @@ class PartProcess:
 
     def start(self, now: float, seconds_left: float | None, stdin: int, stdout: int) -> None:
         """Start the process, in a process group of its own: Ctrl-C is for the supervisor, which ends parts in order."""
-        child = [sys.executable, "-m", f"{__package__}.child", str(os.getpid())]
+        rights = "all" if self.part.privileged else "files"
+        child = [sys.executable, "-m", f"{__package__}.child", str(os.getpid()), rights]
         self.process = subprocess.Popen(
             [*child, *self.part.arguments(seconds_left)],
             stdin=stdin,
