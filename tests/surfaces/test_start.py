@@ -74,7 +74,8 @@ def test_a_run_leaves_every_second_in_every_table(database):
         moments = ask(database, f"SELECT count(DISTINCT timestamp) FROM {table}")[0][0]
         assert moments == 5, f"{table} has {moments} moments; {err}"
     assert_everything_is_stored(database)
-    assert "nothing rejected or dropped" in out
+    # Requests that were under way when the tracers came are lost to them; nothing else is.
+    assert re.search(r"events stored, (nothing rejected or dropped|[\d,]+ lost in the kernel)\n", out), out
     stored = ask(database, "SELECT sum(stored) FROM collectors")[0][0]
     assert f"{stored:,} events stored" in out
     assert "next:" in out

@@ -27,6 +27,8 @@ def unavailable(
         return SourceUnavailableError(f"{path} is not readable for this user: run as root")
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return SourceUnavailableError(f"no {path}: {absent}")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return SourceUnavailableError(f"{path}: {error.strerror}; raise the limit (ulimit -n)")
     return SourceUnavailableError(f"{path}: {error.strerror}: {absent}")
 
 

@@ -251,7 +251,7 @@ class _Runner:
     log: TextIO
     clock: Clock
     epoch: EpochTime = field(init=False)
-    stopping: StopDescriptor | None = None
+    stopping: StopDescriptor = field(init=False)
     poller: select.poll = field(init=False, default_factory=select.poll)
     nothing: select.poll = field(init=False, default_factory=select.poll)
     speaking: dict[int, _Source] = field(init=False, default_factory=dict)
@@ -260,12 +260,13 @@ class _Runner:
 
     def __post_init__(self) -> None:
         self.epoch = EpochTime(self.clock)
+        self.stopping = StopDescriptor(self.stop)
+        self.poller.register(self.stopping.fileno(), select.POLLIN)
 
     def close(self) -> None:
         for source in self.sources:
             source.close()
-        if self.stopping is not None:
-            self.stopping.close()
+        self.stopping.close()
 
     def open(self, *, drop_privileges: bool) -> None:
         for source in self.sources:
@@ -275,9 +276,7 @@ class _Runner:
             if self.host.options.get("enable_delayacct"):
                 kept.add(privileges.Capability.CAP_SYS_ADMIN)  # to switch it back
             privileges.keep_only(kept)
-        # It is a thread, and those that run already keep their privileges.
-        self.stopping = StopDescriptor(self.stop)
-        self.poller.register(self.stopping.fileno(), select.POLLIN)
+        self.stopping.watch()  # only now: a thread that runs already would keep its privileges
 
     def run(self, interval_s: float, duration_s: float | None) -> int:
         start = self.clock.monotonic_ns()

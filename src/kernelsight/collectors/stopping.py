@@ -18,6 +18,9 @@ class StopDescriptor:
         self._stop = stop
         self._lock = threading.Lock()
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def watch(self) -> None:
+        """Start the thread; until then the descriptor is never readable."""
         threading.Thread(target=self._watch, name="stop", daemon=True).start()
 
     def fileno(self) -> int:

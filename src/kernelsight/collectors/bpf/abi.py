@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes as c
 import errno
+import os
 import sys
 from collections import deque
 from functools import cache
@@ -157,6 +158,8 @@ def refusal(what: str, code: int) -> SourceUnavailableError:
         return SourceUnavailableError(
             f"{what}: not permitted without {privileges.listed(lacking)}; run as root or with CAP_BPF and CAP_PERFMON"
         )
+    if code == errno.EMFILE:
+        return SourceUnavailableError(f"{what}: {os.strerror(code)}; raise the limit (ulimit -n)")
     reason = _verifier_complaint() or _last_warning()
     text = c.create_string_buffer(128)
     library().libbpf_strerror(code, text, len(text))  # knows errno, and libbpf's own codes past 4000

@@ -59,8 +59,8 @@ class Syscalls:
     def __init__(self, host: Host) -> None:
         self._threads = join(Feature.SLOW_CALLS, host)
         self._ring = self._threads.object.ring("slow_calls")
-        self._lost = self._threads.object.variable("calls_lost")
-        self._lost_at_start = self._lost.value
+        self._losses = [self._threads.object.variable(name) for name in ("calls_lost", "threads_missed")]
+        self._lost_at_start = self._lost()
 
     def fileno(self) -> int:
         """Readable when calls wait."""
@@ -76,10 +76,13 @@ class Syscalls:
 
     @property
     def lost(self) -> int:
-        """Calls that found the ring buffer full."""
-        return self._lost.value - self._lost_at_start
+        """Calls that found the ring buffer full, and threads that could not be followed."""
+        return self._lost() - self._lost_at_start
 
     def close(self) -> None:
         """Leave the hooks."""
         self._ring.close()
         self._threads.close()
+
+    def _lost(self) -> int:
+        return sum(loss.value for loss in self._losses)
