@@ -104,7 +104,7 @@ class Availability:
 
 F = TypeVar("F", bound=CollectorFactory)
 _REGISTRY: dict[tuple[str, str], Registered] = {}
-_NEEDS_OF_SOURCE: Mapping[str, Collection[Capability]] = {"bpf": BPF, "perf": (Capability.CAP_PERFMON,)}
+_ON_BPF = "kernelsight.collectors.bpf."
 
 
 def collector(  # noqa: PLR0913 - all that there is to say about one
@@ -124,14 +124,14 @@ def collector(  # noqa: PLR0913 - all that there is to say about one
         emits: the kinds of event it yields.
         rank: the highest rank that can run here is used.
         default: whether it runs when no names are given.
-        needs: capabilities that it uses while it runs, besides those that all of its source need.
+        needs: capabilities that it uses while it runs, besides those that all in `bpf/` need.
     """
 
     def declare(factory: F) -> F:
         if (name, source) in _REGISTRY:
             raise TypeError(f"collector {name!r} has a source {source!r} already")
         summary = (factory.__doc__ or "").strip().split("\n", 1)[0]
-        used = frozenset(needs).union(_NEEDS_OF_SOURCE.get(source, ()))
+        used = frozenset(needs).union(BPF if factory.__module__.startswith(_ON_BPF) else ())
         _REGISTRY[name, source] = Registered(name, source, factory, emits, rank, summary, default, used)
         return factory
 

@@ -23,7 +23,7 @@ from kernelsight.errors import SourceUnavailableError
 
 _AS_ROOT = "run as root, or with these capabilities (docs/collectors.md)"
 _MOUNT_TRACEFS = "sudo mount -t tracefs tracefs /sys/kernel/tracing"
-_INSTEAD = "the tracers take tracepoints instead"
+_INSTEAD = "the tracers take tracepoints or perf events instead"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.privileges import Capability
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.perf import Perf
 
@@ -194,7 +195,7 @@ def _why(error: OSError) -> str:
     return f"perf_event_open: {error.strerror}"
 
 
-@collector("perf", source="perf", emits=(Perf,))
+@collector("perf", source="perf", emits=(Perf,), needs=(Capability.CAP_PERFMON,))
 class PerfCollector:
     """Cycles, instructions, cache and branch misses, switches, migrations and faults of every CPU.
 

@@ -190,6 +190,28 @@ def test_nothing_is_lost_and_everything_is_given_back(tasks):
     assert len(list(Path("/proc/self/fd").iterdir())) == fds
 
 
+def test_delays_are_counted_from_the_moment_on_that_they_are_asked_for():
+    switch = Path("/proc/sys/kernel/task_delayacct")
+    if not switch.exists():
+        pytest.skip("delay accounting has no switch in this kernel")
+    before = switch.read_text()
+    switch.write_text("0")
+    try:
+        plain = TasksCollector(Host())
+        assert any("task_delayacct is 0" in reason for reason in plain.limitations)
+        plain.close()
+        collector = TasksCollector(Host(options={"enable_delayacct": True}))
+        assert switch.read_text() == "1\n"
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as young:
+            event = {event.pid: event for event in collector.collect(NOW)}[young.pid]
+            young.communicate(b"\n")
+        collector.close()
+        assert event.blkio_delay_ns is not None
+        assert switch.read_text() == "0\n"
+    finally:
+        switch.write_text(before)
+
+
 @pytest.mark.parametrize(
     ("state", "exit_state", "letter"),
     [(0, 0, "R"), (1, 0, "S"), (2, 0, "D"), (4, 0, "T"), (8, 0, "t"), (0, 0x10, "X"), (0, 0x20, "Z"), (0x402, 0, "I")],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from typing import NamedTuple
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf import objects
 from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.delay_accounting import DelayAccounting
 from kernelsight.collectors.privileges import OTHERS_PROCESSES
 from kernelsight.collectors.selection import Selection
 from kernelsight.events.process import Process
@@ -122,9 +123,9 @@ class CgroupPaths:
 class TasksCollector:
     """Processes, read in one pass over the kernel's tasks, about a microsecond each.
 
-    The same events as the source `procfs`; `sockets` is left to the collector `files`. The program
-    adds up the threads, those that have ended included. Names of kernel workers are without what
-    /proc adds to them.
+    The same events and options as the source `procfs`; `sockets` is left to the collector `files`.
+    The program adds up the threads, those that have ended included. Names of kernel workers are
+    without what /proc adds to them.
     """
 
     def __init__(self, host: Host) -> None:
@@ -135,12 +136,18 @@ class TasksCollector:
         try:
             self._object.iterate("tasks")
         except BaseException:
-            self.close()
+            self._object.close()
             raise
+        self._delays = DelayAccounting(host.proc, enable=bool(host.options.get("enable_delayacct")))
         self._unfinished = self._object.map("unfinished")
         self._lost = self._object.variable("lost")
         self._cgroups = CgroupPaths(host.proc)
         self._selection: Selection[bytes] = Selection()
+
+    @property
+    def limitations(self) -> Sequence[str]:
+        """The delays, where they are not counted."""
+        return [self._delays.reason] if self._delays.reason else []
 
     @property
     def lost(self) -> int:
@@ -155,8 +162,9 @@ class TasksCollector:
         return [self._event(Record._make(_RECORD.unpack(records[key])), now) for key in chosen]
 
     def close(self) -> None:
-        """Remove the program from the kernel."""
+        """Remove the program from the kernel, and put `kernel.task_delayacct` back."""
         self._object.close()
+        self._delays.restore()
 
     def _records(self) -> Iterator[bytes]:
         written = self._object.iterate("tasks")
