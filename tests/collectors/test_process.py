@@ -385,3 +385,25 @@ def test_where_others_are_hidden_a_user_sees_his_own(hidepid):
     if "mount:" in done.stderr or "unshare:" in done.stderr:
         pytest.skip(f"no mount namespace of its own: {done.stderr}")
     assert (done.stdout, done.stderr) == ("65534\n", "")
+
+
+def test_without_taskstats_a_process_whose_threads_end_is_read_on():
+    """From then on its wait for a CPU comes from another file than the one that was read to see whether it ran."""
+    program = (
+        "import os, threading\n"
+        "from kernelsight.collectors.base import Host\n"
+        "from kernelsight.collectors.privileges import keep_only\n"
+        "from kernelsight.collectors.procfs.process import ProcessCollector\n"
+        "keep_only([])\n"
+        "collector = ProcessCollector(Host())\n"
+        "end = threading.Event()\n"
+        "thread = threading.Thread(target=end.wait)\n"
+        "thread.start()\n"
+        "def mine(second): return [e for e in collector.collect(second * 10**9) if e.pid == os.getpid()][0]\n"
+        "print(mine(1).threads, mine(2).threads)\n"
+        "end.set(); thread.join(); second = 3\n"
+        "while (event := mine(second)).threads > 1 and second < 10_000: second += 1\n"
+        "print(event.threads, mine(second + 1).cpu_delay_ns is not None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "2 2\n1 True\n"

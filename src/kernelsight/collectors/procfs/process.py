@@ -214,7 +214,9 @@ class ProcessCollector:
             self._read_labels(process, now)
         process.threads = stat.threads
         # The main thread's counter says nothing of the other threads; the sums in stat do, if late.
-        process.watch = "schedstat" if self._counts_runs and stat.threads == 1 else "stat"
+        watch = "schedstat" if self._counts_runs and stat.threads == 1 else "stat"
+        if watch != process.watch:
+            process.watch, process.watched = watch, b""  # what was read is of the other file
         return self._event(process, stat, delays, now)
 
     def _read_labels(self, process: _Tracked, now: int) -> None:
