@@ -13,8 +13,7 @@ import pytest
 from grid import BOOT, EPOCH, HandClock, Loads, S, run_to_file
 
 from kernelsight.collectors import base
-from kernelsight.collectors.base import Host, collector
-from kernelsight.collectors.runner import list_collectors
+from kernelsight.collectors.base import Host, collector, list_collectors
 from kernelsight.errors import KernelSightError, SourceUnavailableError, UsageError
 from kernelsight.events.network import Tcp
 from kernelsight.events.scheduler import Load

@@ -17,9 +17,8 @@ from pathlib import Path
 import pytest
 from recordings import NAMES, NOW
 
-from kernelsight.collectors.base import Host, open_best
+from kernelsight.collectors.base import Host, list_collectors, open_best
 from kernelsight.collectors.procfs.pressure import PressureCollector
-from kernelsight.collectors.runner import list_collectors
 from kernelsight.collectors.sysfs.block import BlockCollector
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.memory import Memory, Vmstat

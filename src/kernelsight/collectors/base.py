@@ -18,7 +18,7 @@ import importlib
 import os
 import pkgutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
@@ -166,6 +166,16 @@ def probe(entry: Registered, host: Host) -> Availability:
     return Availability(entry, available=True, limitations=limitations)
 
 
+def list_collectors(host: Host) -> list[Availability]:
+    """Every source of every collector, and whether it can run here, by name and best source first."""
+    listed: list[Availability] = []
+    for entries in registered().values():
+        found = [probe(entry, host) for entry in entries]
+        best = next((one for one in found if one.available), None)
+        listed += [replace(one, used=one is best) for one in found]
+    return listed
+
+
 def open_best(name: str, host: Host) -> tuple[Registered, Collector]:
     """Open the best source of a collector that can run here.
 
@@ -193,6 +203,7 @@ __all__ = [
     "Limited",
     "Registered",
     "collector",
+    "list_collectors",
     "open_best",
     "probe",
     "registered",

@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kernelsight.collectors import privileges
-from kernelsight.collectors.base import Availability, Host
+from kernelsight.collectors.base import Availability, Host, list_collectors
 from kernelsight.collectors.bpf import abi, probe
 from kernelsight.collectors.delay_accounting import DelayAccounting
 from kernelsight.collectors.files import read_once
 from kernelsight.collectors.perf import PerfCollector
 from kernelsight.collectors.procfs.cgroup_paths import find_mounts
 from kernelsight.collectors.procfs.pressure import PressureCollector
-from kernelsight.collectors.runner import list_collectors
 from kernelsight.errors import SourceUnavailableError
 
 _AS_ROOT = "run as root, or with these capabilities (docs/collectors.md)"

@@ -12,22 +12,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TextIO, runtime_checkable
 
 from kernelsight.collectors import privileges
-from kernelsight.collectors.base import (
-    Availability,
-    Collector,
-    Host,
-    Limited,
-    Registered,
-    open_best,
-    probe,
-    registered,
-)
+from kernelsight.collectors.base import Collector, Host, Limited, Registered, open_best, registered
 from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
 from kernelsight.collectors.output import LineWriter, ReaderGoneError
 from kernelsight.collectors.stopping import StopDescriptor
@@ -67,16 +58,6 @@ class Lossy(Protocol):
     @property
     def lost(self) -> int:
         """Events lost since it was opened."""
-
-
-def list_collectors(host: Host) -> list[Availability]:
-    """Every source of every collector, and whether it can run here, by name and best source first."""
-    listed: list[Availability] = []
-    for entries in registered().values():
-        found = [probe(entry, host) for entry in entries]
-        best = next((one for one in found if one.available), None)
-        listed += [replace(one, used=one is best) for one in found]
-    return listed
 
 
 def default_names() -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from kernelsight.collectors import runner
-from kernelsight.collectors.base import Host
+from kernelsight.collectors.base import Host, list_collectors
 from kernelsight.errors import UsageError
 from kernelsight.surfaces.cli.command import Command
 from kernelsight.surfaces.cli.sources import print_sources
@@ -65,7 +65,7 @@ def collect(  # noqa: PLR0913 - one argument an option
 
 
 def _list(names: Sequence[str], host: Host) -> None:
-    entries = [entry for entry in runner.list_collectors(host) if not names or entry.registered.name in names]
+    entries = [entry for entry in list_collectors(host) if not names or entry.registered.name in names]
     if not entries:
         raise UsageError(f"no collector is called {' or '.join(map(repr, names))}")
     print_sources(entries)
