@@ -136,7 +136,7 @@ def _tried(kind: probe.Kind, host: Host) -> Fact:
     try:
         probe.attempt(kind)
     except SourceUnavailableError as error:
-        refusal = str(error).partition(": ")[2]
+        refusal = str(error).partition(": ")[2] or str(error)
         return Fact(name, False, *_explained(kind, refusal, host))
     return Fact(name, True, "tried")
 

@@ -1,7 +1,8 @@
 """Read the kernel and print what it says, one JSON event a line.
 
 Without NAMEs, all collectors run that can run here. The samples stand on a fixed grid, by default
-one a second. What cannot run is said on stderr with the reason; the others go on.
+one a second. What cannot run is said on stderr with the reason; the others go on. Once they are open,
+the privileges that none of them needs are given up.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from kernelsight.surfaces.stopping import stop_on_signals
 @click.option("--interval", type=float, default=1.0, show_default=True, metavar="SECONDS", help="Between two samples.")
 @click.option("--duration", type=float, metavar="SECONDS", help="Stop after this long; until Ctrl-C when not given.")
 @click.option(
-    "--list", "only_list", is_flag=True, help="List the collectors, whether each can run here, and if not why."
+    "--list", "only_list", is_flag=True, help="List the collectors and their sources, what runs here, and if not why."
 )
 @click.option(
     "--keep-privileges", is_flag=True, help="Do not give up what the collectors do not need once they are open."
