@@ -56,8 +56,10 @@ class PartProcess:
 
     def start(self, now: float, seconds_left: float | None, stdin: int, stdout: int) -> None:
         """Start the process, in a process group of its own: Ctrl-C is for the supervisor, which ends parts in order."""
+        # What reads comes to the end of the pipe when its writers have ended, and by then has read their last words.
+        on_death = 0 if self.part.pipe == "reads" else int(signal.SIGTERM)
         rights = "all" if self.part.privileged else "files"
-        child = [sys.executable, "-m", f"{__package__}.child", str(os.getpid()), rights]
+        child = [sys.executable, "-m", f"{__package__}.child", str(os.getpid()), str(on_death), rights]
         self.process = subprocess.Popen(
             [*child, *self.part.arguments(seconds_left)],
             stdin=stdin,
