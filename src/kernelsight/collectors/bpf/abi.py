@@ -15,7 +15,6 @@ from kernelsight.errors import SourceUnavailableError
 
 LIBRARY = "libbpf.so.1"
 KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
-_WITHOUT_A_REASON = ("failed to load object", "failed to iterate BTF objects", "-- ")
 LONGEST_MESSAGE = 1 << 22  # the verifier's log is one message; its last lines matter
 
 # (name, result, arguments); None is void, P any pointer.
@@ -175,6 +174,9 @@ def _verifier_complaint() -> str:
         if line.strip() and not line.startswith("--"):
             previous = line
     return ""
+
+
+_WITHOUT_A_REASON = ("failed to load object", "failed to iterate BTF objects", "-- ")
 
 
 def _last_warning() -> str:

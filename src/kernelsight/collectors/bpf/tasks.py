@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -123,9 +123,9 @@ class CgroupPaths:
 class TasksCollector:
     """Processes, read in one pass over the kernel's tasks, about a microsecond each.
 
-    The same events and options as the source `procfs`; `sockets` is left to the collector `files`.
-    The program adds up the threads, those that have ended included. Names of kernel workers are
-    without what /proc adds to them.
+    The same events as the source `procfs`; `sockets` is left to the collector `files`. The program
+    adds up the threads, those that have ended included. Names of kernel workers are without what
+    /proc adds to them.
     """
 
     def __init__(self, host: Host) -> None:
@@ -138,14 +138,14 @@ class TasksCollector:
         except BaseException:
             self._object.close()
             raise
-        self._delays = DelayAccounting(host.proc, enable=bool(host.options.get("enable_delayacct")))
         self._unfinished = self._object.map("unfinished")
         self._lost = self._object.variable("lost")
         self._cgroups = CgroupPaths(host.proc)
         self._selection: Selection[bytes] = Selection()
+        self._delays = DelayAccounting(host.proc, enable=bool(host.options.get("enable_delayacct")))
 
     @property
-    def limitations(self) -> Sequence[str]:
+    def limitations(self) -> list[str]:
         """The delays, where they are not counted."""
         return [self._delays.reason] if self._delays.reason else []
 
