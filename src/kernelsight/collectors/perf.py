@@ -9,6 +9,7 @@ import os
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.privileges import Capability
@@ -16,7 +17,7 @@ from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.perf import Perf
 
 # include/uapi/linux/perf_event.h
-_HARDWARE, _SOFTWARE = 0, 1
+_HARDWARE, SOFTWARE_TYPE = 0, 1
 _TIME_ENABLED, _TIME_RUNNING, _GROUP = 1, 2, 8
 _CLOSE_ON_EXEC = 8
 _DISABLED = 1
@@ -102,6 +103,19 @@ def parse_cpu_list(text: str) -> list[int]:
     return cpus
 
 
+def online_cpus(sys: Path) -> list[int]:
+    """The CPUs that are online now.
+
+    Raises:
+        SourceUnavailableError: sysfs does not say.
+    """
+    file = sys / "devices/system/cpu/online"
+    try:
+        return parse_cpu_list(file.read_text())
+    except OSError as error:
+        raise SourceUnavailableError(f"{file}: {error.strerror}; is sysfs mounted?") from error
+
+
 @dataclass(slots=True)
 class _Group:
     columns: tuple[str, ...]
@@ -134,14 +148,16 @@ class Opener:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._libc.syscall.restype = ctypes.c_long
 
-    def open(self, kind: int, config: int, cpu: int, group_fd: int) -> int:
+    def open(self, kind: int, config: int, cpu: int, group_fd: int, *, period: int = 0) -> int:
         """Open one counter of a whole CPU; the first of a group waits to be enabled.
+
+        With a period it overflows whenever it has counted so many.
 
         Raises:
             OSError: with the kernel's errno.
         """
         read_format = _GROUP | _TIME_ENABLED | _TIME_RUNNING
-        attr = _ATTR.pack(kind, _ATTR.size, config, 0, 0, read_format, _DISABLED * (group_fd < 0), 0, 0, 0)
+        attr = _ATTR.pack(kind, _ATTR.size, config, period, 0, read_format, _DISABLED * (group_fd < 0), 0, 0, 0)
         everyone = ctypes.c_int(-1)
         fd: int = self._libc.syscall(
             ctypes.c_long(self._number),
@@ -172,7 +188,7 @@ class Opener:
                 group.close()
                 if error.errno == errno.ENODEV:  # the CPU went offline just now
                     return _Group((), [])
-                raise SourceUnavailableError(_why(error)) from error
+                raise refusal(error) from error
             group.fds.append(fd)
             group.columns += (column,)
         if group.fds:
@@ -182,17 +198,20 @@ class Opener:
         return group
 
 
-def _why(error: OSError) -> str:
+def refusal(error: OSError) -> SourceUnavailableError:
+    """One clear line for a counter that the kernel refused, with what to do about it."""
     if error.errno in (errno.EACCES, errno.EPERM):
-        return (
+        return SourceUnavailableError(
             "counting whole CPUs is not allowed to this user; run as root or with CAP_PERFMON, "
             "or set sysctl kernel.perf_event_paranoid=0"
         )
     if error.errno == errno.ENOSYS:
-        return "this kernel has no perf events (CONFIG_PERF_EVENTS)"
+        return SourceUnavailableError("this kernel has no perf events (CONFIG_PERF_EVENTS)")
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        return "too few file descriptors for nine counters a CPU; raise the limit (ulimit -n)"
-    return f"perf_event_open: {error.strerror}"
+        return SourceUnavailableError(
+            "too few file descriptors for the counters of all CPUs; raise the limit (ulimit -n)"
+        )
+    return SourceUnavailableError(f"perf_event_open: {error.strerror}")
 
 
 @collector("perf", source="perf", emits=(Perf,), needs=(Capability.CAP_PERFMON,))
@@ -207,7 +226,7 @@ class PerfCollector:
     """
 
     def __init__(self, host: Host) -> None:
-        self._online = host.sys / "devices/system/cpu/online"
+        self._sys = host.sys
         self._opener = Opener()
         self._cpus: dict[int, _Cpu] = {}
         self._open: set[int] = set()
@@ -237,10 +256,7 @@ class PerfCollector:
             self._leave(cpu)
 
     def _follow_hotplug(self) -> None:
-        try:
-            online = set(parse_cpu_list(self._online.read_text()))
-        except OSError as error:
-            raise SourceUnavailableError(f"{self._online}: {error.strerror}; is sysfs mounted?") from error
+        online = set(online_cpus(self._sys))
         for cpu in self._open - online:
             self._leave(cpu)
         for cpu in online - self._open:
@@ -249,7 +265,7 @@ class PerfCollector:
     def _enter(self, number: int) -> None:
         cpu = self._cpus.setdefault(number, _Cpu())
         self._open.add(number)
-        for kind, counters in ((_SOFTWARE, SOFTWARE), *((_HARDWARE, group) for group in HARDWARE)):
+        for kind, counters in ((SOFTWARE_TYPE, SOFTWARE), *((_HARDWARE, group) for group in HARDWARE)):
             group = self._opener.group(kind, counters, number)
             if not group.fds:
                 continue

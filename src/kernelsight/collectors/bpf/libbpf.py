@@ -103,13 +103,19 @@ class Object:
             self._links[name] = link
             done.append(name)
 
-    def attach_perf_event(self, name: str, fd: int) -> None:
-        """Run a program at every overflow of a perf event; the descriptor then belongs to the link."""
+    def attach_perf_event(self, name: str, fd: int) -> str:
+        """Run a program at every overflow of a perf event; the descriptor then belongs to the link.
+
+        Returns:
+            the link's name, for :meth:`detach`.
+        """
         abi.forget_log()
         link = self._lib.bpf_program__attach_perf_event(self._programs[name], fd)
         if not link:
             raise abi.refusal(f"cannot attach {self.name}/{name} to a perf event", c.get_errno())
-        self._links[f"{name}@{fd}"] = link
+        place = f"{name}@{fd}"
+        self._links[place] = link
+        return place
 
     def detach(self, *names: str) -> None:
         """Detach programs; a name that is not attached is passed over."""

@@ -1,0 +1,282 @@
+"""Page faults: the slow ones, a sample of the others, and exact counts per process (bpf/page_faults.bpf.c)."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import ClassVar, Literal
+
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf.cpu_events import CpuEvents, Trigger
+from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.bpf.objects import image
+from kernelsight.collectors.bpf.syscalls import text
+from kernelsight.collectors.bpf.threads import MS
+from kernelsight.errors import SourceUnavailableError, UsageError
+from kernelsight.events.declare import Event
+from kernelsight.events.memory import PageFault, PageFaultStats
+
+_FAULT = Struct("<2Q2q5I16s4x")  # struct fault
+_COUNTED = Struct("<4Qq2I16s")  # struct counted
+_SAMPLES_LEFT = Struct("<2i")
+
+# FAULT_FLAG_* of the kernel, and one of ours, as in bpf/faulting.h
+_WRITE, _USER, _INSTRUCTION, _ACCESS_UNKNOWN = 0x1, 0x40, 0x100, 0x80000000
+
+DEFAULT_THRESHOLD_MS = 1
+"""More than any fault needs that only the CPU works on (a huge page is cleared in 0.1 to 0.3 ms): someone waited."""
+DEFAULT_SAMPLES_PER_S = 20
+
+TIMING_NS = 560
+"""What timing one minor fault costs where perf events mark its end; see docs/decisions/page-faults.md."""
+LARGEST_SHARE = 0.02
+"""Of the machine's CPU time, that timing may cost."""
+_EVERY_SAMPLE = 2**32 - 1
+
+_COUNTING = ("on_thread_free", "scan_faults")
+_SOURCES = ("fentry", "kprobe", "tracepoint", "perf")
+
+# PERF_COUNT_SW_PAGE_FAULTS, _MIN, _MAJ
+_BEGIN, _MINOR, _MAJOR = Trigger("begin_perf", 2), Trigger("end_minor", 5), Trigger("end_major", 6)
+
+
+def parse_faults(records: Iterable[bytes], to_epoch: Callable[[int], int]) -> Iterator[PageFault]:
+    """Records of the ring buffer as events, stamped with the end of the fault."""
+    for record in records:
+        ended_at, latency, address, cgroup, pid, tid, cpu, flags, major, comm = _FAULT.unpack(record)
+        yield PageFault(
+            timestamp=to_epoch(ended_at),
+            pid=pid,
+            tid=tid,
+            cpu=cpu,
+            address=address,
+            latency_ns=latency,
+            fault_type="major" if major else "minor",
+            access_type=access(flags),
+            user_mode=bool(flags & _USER),
+            comm=text(comm),
+            cgroup_id=cgroup,
+        )
+
+
+def access(flags: int) -> Literal["read", "write", "exec"] | None:
+    """What was tried, if the source of the fault says it."""
+    if flags & _ACCESS_UNKNOWN:
+        return None
+    return "exec" if flags & _INSTRUCTION else "write" if flags & _WRITE else "read"
+
+
+def parse_counts(counted: bytes, now: int, *, timed: bool) -> list[PageFaultStats]:
+    """Fold threads into one event a process.
+
+    Args:
+        counted: records of threads.
+        now: the grid point.
+        timed: whether all faults that can be timed were.
+    """
+    found: dict[int, PageFaultStats] = {}
+    for minor, major, spent, longest, cgroup, pid, tid, comm in _COUNTED.iter_unpack(counted):
+        event = found.get(pid)
+        if event is None:
+            event = found[pid] = PageFaultStats(
+                now, pid=pid, comm=text(comm), minor_faults=0, major_faults=0, cgroup_id=cgroup
+            )
+        elif tid == pid:
+            event.comm = text(comm)
+        event.minor_faults = (event.minor_faults or 0) + minor
+        event.major_faults = (event.major_faults or 0) + major
+        if timed and spent:
+            event.fault_ns = (event.fault_ns or 0) + spent
+            event.max_latency_ns = max(event.max_latency_ns or 0, longest)
+    return list(found.values())
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many faults to sample, and whether they are too many to time them all."""
+
+    samples_per_s: float
+    bearable_per_s: float
+    since: float
+    minors: int = 0
+    too_many: bool = field(default=False, init=False)
+
+    def add(self, minors: int, at: float) -> None:
+        """Look at the minor faults of an interval that ended at a time in seconds; decide once a second."""
+        self.minors += minors
+        if at - self.since < 1:
+            return
+        rate = self.minors / (at - self.since)
+        self.too_many = rate > (self.bearable_per_s / 2 if self.too_many else self.bearable_per_s)
+        self.since, self.minors = at, 0
+
+    def sample_below(self, minors: int, seconds: float) -> int:
+        """The share of minor faults to sample, of 2^32, if there are as many as in the last interval."""
+        wanted = self.samples_per_s * seconds
+        return _EVERY_SAMPLE if minors <= wanted else int(_EVERY_SAMPLE * wanted / minors)
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Programs, and those on perf events."""
+
+    programs: tuple[str, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+
+    @property
+    def names(self) -> set[str]:
+        """All programs."""
+        return {*self.programs, *(trigger.program for trigger in self.triggers)}
+
+
+class PageFaults:
+    """What all sources share: where they see a fault begin and end is all that they differ in.
+
+    Options: `fault_threshold_ms` (1), `fault_samples_per_s` (20, of minor and as many of major faults),
+    `fault_source` (the only source to use).
+    """
+
+    source: ClassVar[str]
+    every: ClassVar[Hooks]
+    """Time all faults."""
+    majors: ClassVar[Hooks]
+    """Time only major faults, which cost so much anyhow that timing them is nothing."""
+    needs: ClassVar[str]
+    limits: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, host: Host) -> None:
+        wanted = str(host.options.get("fault_source", self.source))
+        if wanted not in _SOURCES:
+            raise UsageError(f"fault_source={wanted}: it must be one of {', '.join(_SOURCES)}")
+        if wanted != self.source:
+            raise SourceUnavailableError(f"left out by fault_source={wanted}")
+        samples = float(host.options.get("fault_samples_per_s", DEFAULT_SAMPLES_PER_S))
+        bearable = LARGEST_SHARE * (os.cpu_count() or 1) * 1e9 / TIMING_NS
+        self._collected_at = time.monotonic()
+        self._pace = Pace(samples, bearable, self._collected_at)
+        try:
+            self._object = self._load(host)
+        except SourceUnavailableError as error:
+            raise SourceUnavailableError(f"{error}; {self.needs}" if host.is_root else str(error)) from None
+
+    def fileno(self) -> int:
+        """Readable when faults are there."""
+        return self._ring.epoll_fd
+
+    def drain(self, to_epoch: Callable[[int], int]) -> Iterable[Event]:
+        """The faults that ended since the last time."""
+        return parse_faults(self._ring.consume(), to_epoch)
+
+    def collect(self, now: int) -> Iterable[Event]:
+        """How many every process had since the last time."""
+        _, ended = self._ended.drain()
+        stats = parse_counts(self._object.iterate("scan_faults") + ended, now, timed=not self._pace.too_many)
+        minors = sum(event.minor_faults or 0 for event in stats)
+        at = time.monotonic()
+        self._pace.add(minors, at)
+        self._sample(minors, at - self._collected_at)
+        self._collected_at = at
+        self._follow()
+        return stats
+
+    @property
+    def lost(self) -> int:
+        """Slow or sampled faults that found the ring full, ends without a beginning, threads that were not counted."""
+        return sum(loss.value for loss in self._losses)
+
+    @property
+    def limitations(self) -> Sequence[str]:
+        """What this source cannot say, and what is left out now."""
+        if not self._pace.too_many:
+            return self.limits
+        thinned = (
+            f"fault_ns, max_latency_ns and slow minor faults: not taken while more than {self._pace.bearable_per_s / 2:.0f} "
+            f"faults a second would cost more than {LARGEST_SHARE:.0%} of the machine to time"
+        )
+        return (*self.limits, thinned)
+
+    def close(self) -> None:
+        """Detach the programs."""
+        self._object.close()
+
+    def _load(self, host: Host) -> Object:
+        threshold = float(host.options.get("fault_threshold_ms", DEFAULT_THRESHOLD_MS))
+        loaded = Object(
+            image("page_faults"),
+            "page_faults",
+            settings={"threshold_ns": int(threshold * MS), "opened_at": time.monotonic_ns()},
+            programs=self.every.names | self.majors.names | set(_COUNTING),
+        )
+        try:
+            self._events = CpuEvents(loaded, host.sys)
+            self._ring = loaded.ring("faults")
+            self._ended = loaded.map("ended")
+            self._sample_below = loaded.variable("sample_below")
+            self._samples_left = loaded.variable("samples_left")
+            losses = ("faults_lost", "starts_missed", "threads_missed", "ended_lost")
+            self._losses = [loaded.variable(name) for name in losses]
+            self._sample(0, 1)
+            loaded.attach(*self.every.programs, "on_thread_free")
+            loaded.iterate("scan_faults")  # what was before we came
+            self._events.follow(self.every.triggers)
+        except BaseException:
+            loaded.close()
+            raise
+        return loaded
+
+    def _sample(self, minors: int, seconds: float) -> None:
+        samples = math.ceil(self._pace.samples_per_s * seconds)
+        self._sample_below.value = self._pace.sample_below(minors, seconds)
+        self._samples_left.raw = _SAMPLES_LEFT.pack(samples, samples)
+
+    def _follow(self) -> None:
+        """Attach what is wanted now, on the CPUs that are online now."""
+        wanted, other = (self.majors, self.every) if self._pace.too_many else (self.every, self.majors)
+        self._object.detach(*(name for name in other.programs if name not in wanted.programs))
+        self._object.attach(*wanted.programs)
+        self._events.follow(wanted.triggers)
+
+
+@collector("page_faults", source="fentry", emits=(PageFault, PageFaultStats), rank=30)
+class PageFaultsByFentry(PageFaults):
+    """Slow page faults, a sample of the others, and counts per process; timed by fentry and fexit."""
+
+    source = "fentry"
+    every = Hooks(("begin_fentry", "end_fexit"))
+    majors = Hooks(("begin_fentry",), (_MAJOR,))
+    needs = "it needs a kernel that lets programs trace its functions (CONFIG_FUNCTION_TRACER, since 5.5; arm64: 6.0)"
+
+
+@collector("page_faults", source="kprobe", emits=(PageFault, PageFaultStats), rank=20)
+class PageFaultsByKprobe(PageFaults):
+    """Slow page faults, a sample of the others, and counts per process; timed by a kprobe and perf events."""
+
+    source = "kprobe"
+    every = Hooks(("begin_kprobe",), (_MINOR, _MAJOR))
+    majors = Hooks(("begin_kprobe",), (_MAJOR,))
+    needs = "it needs a kernel with CONFIG_KPROBES"
+
+
+@collector("page_faults", source="tracepoint", emits=(PageFault, PageFaultStats), rank=10)
+class PageFaultsByTracepoint(PageFaults):
+    """Slow page faults, a sample of the others, and counts per process; timed by tracepoints and perf events."""
+
+    source = "tracepoint"
+    every = Hooks(("begin_user", "begin_kernel"), (_MINOR, _MAJOR))
+    majors = Hooks(("begin_user", "begin_kernel"), (_MAJOR,))
+    needs = "it needs the tracepoints exceptions:page_fault_*, which x86 has and arm64 only of late"
+
+
+@collector("page_faults", source="perf", emits=(PageFault, PageFaultStats))
+class PageFaultsByPerf(PageFaults):
+    """Slow page faults, a sample of the others, and counts per process; timed by perf events alone."""
+
+    source = "perf"
+    every = Hooks(triggers=(_BEGIN, _MINOR, _MAJOR))
+    majors = Hooks()
+    needs = "it needs a kernel with CONFIG_PERF_EVENTS"
+    limits = ("access_type: perf events do not say it",)
