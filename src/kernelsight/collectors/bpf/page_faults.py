@@ -193,9 +193,10 @@ class PageFaults:
         """What this source cannot say, and what is left out now."""
         if not self._pace.too_many:
             return self.limits
+        least = round(self._pace.bearable_per_s / 2)
         thinned = (
-            f"fault_ns, max_latency_ns and slow minor faults: not taken while more than {self._pace.bearable_per_s / 2:.0f} "
-            f"faults a second would cost more than {LARGEST_SHARE:.0%} of the machine to time"
+            f"fault_ns, max_latency_ns and slow minor faults: not taken while there are more than {least} faults a "
+            f"second, which could cost more than {LARGEST_SHARE:.0%} of the machine to time"
         )
         return (*self.limits, thinned)
 

@@ -1,0 +1,327 @@
+"""Page faults: a program that makes known ones, and what the kernel and its own clock say of them."""
+
+import json
+import os
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from observed import take, within
+
+from kernelsight.collectors.base import Host, open_best
+from kernelsight.collectors.bpf.cpu_events import CpuEvents, Trigger
+from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.bpf.objects import image
+from kernelsight.collectors.bpf.page_faults import Pace, access, parse_counts
+from kernelsight.errors import SourceUnavailableError, UsageError
+from kernelsight.events.memory import PageFault, PageFaultStats
+
+MS = 1_000_000
+NOW = 1_800_000_000_000_000_000
+SOURCES = ("fentry", "kprobe", "tracepoint", "perf")
+PAGE = 4096
+EVERY = {"fault_threshold_ms": 0}
+NONE = {"fault_threshold_ms": 1e6, "fault_samples_per_s": 0}
+
+
+@pytest.fixture(scope="module")
+def program(compile_c):
+    return compile_c("faults")
+
+
+class Orders:
+    """The program, which does what it is told."""
+
+    def __init__(self, path):
+        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = self.process.pid
+        self.give("write 1")
+
+    def give(self, order):
+        """What it says of an order."""
+        self.process.stdin.write(f"{order}\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def end(self):
+        """Let it end; what the kernel counted of it in all."""
+        if self.process.returncode is not None:
+            return None
+        self.process.stdin.close()
+        self.process.stdout.close()
+        _, status, usage = os.wait4(self.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        assert self.process.returncode == 0
+        return usage
+
+
+@pytest.fixture
+def orders(program):
+    started = Orders(program)
+    yield started
+    started.end()
+
+
+@pytest.fixture(params=SOURCES)
+def opened(request):
+    """Opens the collector with one of its sources."""
+    collectors = []
+
+    def open_it(**options):
+        try:
+            source, collector = open_best("page_faults", Host(options={"fault_source": request.param, **options}))
+        except SourceUnavailableError as error:
+            pytest.skip(f"{request.param}: {error}")
+        assert source.source == request.param
+        collectors.append(collector)
+        return collector
+
+    yield open_it
+    for collector in collectors:
+        collector.close()
+
+
+def observed(collector, orders, order):
+    """What an order did, what the program says of it, and the faults and the counts of the collector."""
+    orders.give(order)  # what it needs besides is there from now on
+    take([collector])
+    said = orders.give(order)
+    events = [event for event in take([collector]) if event.pid == said["pid"]]
+    faults = [event for event in events if isinstance(event, PageFault)]
+    there = [event for event in faults if 0 <= event.address - said["from"] < 1 << 30]
+    (stats,) = [event for event in events if isinstance(event, PageFaultStats)] or [None]
+    return said, there, stats
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("order", ["write 1000", "read 333", "kernel-reads 50", "execute 1"])
+def test_a_program_that_touches_so_many_pages_has_so_many_minor_faults(opened, orders, order):
+    said, _, stats = observed(opened(**NONE), orders, order)
+    assert stats.minor_faults == said["minor"] == int(order.split()[1])
+    assert stats.major_faults == said["major"] == 0
+    assert stats.comm == "faults"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("order", "kind", "user"),
+    [
+        ("write 100", "write", True),
+        ("read 100", "read", True),
+        ("execute 1", "exec", True),
+        ("kernel-reads 20", "read", False),
+        ("kernel-writes 20", "write", False),
+    ],
+)
+def test_each_fault_says_where_how_and_by_whom(opened, orders, order, kind, user):
+    collector = opened(**EVERY)
+    said, faults, _ = observed(collector, orders, order)
+    count = int(order.split()[1])
+    assert [fault.address // PAGE * PAGE for fault in faults] == [said["from"] + i * PAGE for i in range(count)]
+    silent = any("access_type" in sentence for sentence in collector.limitations)
+    assert {fault.access_type for fault in faults} == {None if silent else kind}
+    assert {(fault.user_mode, fault.fault_type, fault.tid, fault.comm) for fault in faults} == {
+        (user, "minor", orders.pid, "faults")
+    }
+    assert {fault.cpu for fault in faults} <= set(range(os.cpu_count()))
+    assert all(abs(fault.timestamp - time.time_ns()) < 60e9 for fault in faults)
+
+
+@pytest.mark.root
+def test_faults_last_as_long_as_the_program_waited(opened, orders):
+    said, faults, stats = observed(opened(**EVERY), orders, "write 200")
+    assert all(fault.latency_ns > 0 for fault in faults)
+    total = sum(fault.latency_ns for fault in faults)
+    assert total <= said["took_ns"]  # the program's clock has the way into the kernel and out of it, too
+    assert max(fault.latency_ns for fault in faults) <= said["longest_ns"]
+    assert total <= stats.fault_ns
+    assert stats.max_latency_ns == max(fault.latency_ns for fault in faults) or stats.minor_faults > 200
+
+
+@pytest.fixture
+def on_disk(tmp_path):
+    """A file whose pages can be dropped."""
+    number = tmp_path.stat().st_dev
+    if not Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").exists():
+        pytest.skip(f"{tmp_path} is not on a block device")
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.write(os.urandom(64 * PAGE))
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
+@pytest.mark.root
+def test_pages_that_have_to_be_read_from_the_disk_are_major_faults(opened, orders, on_disk):
+    said, faults, stats = observed(opened(**EVERY), orders, f"disk 64 {on_disk}")
+    assert said["major"] == 64
+    assert (stats.minor_faults, stats.major_faults) == (0, 64)
+    assert [fault.address for fault in faults] == [said["from"] + i * PAGE for i in range(64)]
+    assert {fault.fault_type for fault in faults} == {"major"}
+    total = sum(fault.latency_ns for fault in faults)
+    assert total <= said["took_ns"]
+    assert within(total, said["took_ns"], share=0.05, slack=64 * 20_000), (total, said)
+    assert stats.fault_ns == total
+    assert stats.max_latency_ns == max(fault.latency_ns for fault in faults) <= said["longest_ns"]
+
+
+@pytest.mark.root
+def test_a_fault_that_another_thread_answers_after_20_ms_lasts_20_ms(opened, orders):
+    collector = opened(fault_samples_per_s=0)  # and the threshold of 1 ms
+    said, faults, stats = observed(collector, orders, "user 20")
+    (fault,) = [fault for fault in faults if fault.address == said["from"]]
+    assert fault.latency_ns <= said["took_ns"]
+    assert within(fault.latency_ns, said["took_ns"], share=0.02, slack=1 * MS), (fault, said)
+    assert fault.latency_ns >= 20 * MS
+    assert fault.fault_type == ("major" if said["major"] else "minor")
+    assert fault.user_mode
+    assert stats.max_latency_ns == fault.latency_ns
+    assert collector.lost == 0
+
+
+@pytest.mark.root
+def test_processes_and_threads_that_ended_in_between_are_counted_to_the_last_fault(opened, program):
+    collector = opened(**NONE)
+    take([collector])
+    short = Orders(program)
+    short.give("write 500")
+    short.give("threads 5 100")
+    usage = short.end()
+    assert usage.ru_minflt > 1000
+    events, deadline = [], time.monotonic() + 10
+    while sum(event.minor_faults for event in events) < usage.ru_minflt and time.monotonic() < deadline:
+        events += [e for e in take([collector]) if e.pid == short.pid]  # the kernel forgets a task some time later
+        time.sleep(0.02)
+    assert sum(event.minor_faults for event in events) == usage.ru_minflt
+    assert sum(event.major_faults for event in events) == usage.ru_majflt
+    assert {event.comm for event in events} == {"faults"}
+    assert collector.lost == 0
+
+
+@pytest.mark.root
+def test_what_was_before_is_not_counted(opened, orders):
+    orders.give("write 4000")
+    collector = opened(**NONE)
+    assert [event for event in take([collector]) if event.pid == orders.pid] == []
+
+
+@pytest.mark.root
+def test_samples_are_bounded(opened, orders):
+    collector = opened(fault_threshold_ms=1e6, fault_samples_per_s=5)
+    orders.give("write 5000")
+    faults = [event for event in take([collector]) if isinstance(event, PageFault)]
+    assert len([fault for fault in faults if fault.fault_type == "minor"]) == 5
+    assert len([fault for fault in faults if fault.fault_type == "major"]) <= 5
+
+
+@pytest.mark.root
+def test_faults_that_find_the_ring_full_are_counted_as_lost(opened, orders):
+    collector = opened(**EVERY)
+    orders.give("write 10000")
+    faults = [event for event in collector.drain(lambda ns: ns + NOW) if isinstance(event, PageFault)]
+    assert collector.lost > 0
+    assert len([fault for fault in faults if fault.pid == orders.pid]) + collector.lost >= 10_000
+
+
+@pytest.mark.root
+def test_where_faults_are_too_many_to_be_timed_they_are_only_counted(opened, orders, on_disk):
+    collector = opened(**EVERY)
+    bearable, collector._pace.bearable_per_s = collector._pace.bearable_per_s, 1
+    collector._pace.since -= 1
+    orders.give("write 100")
+    take([collector])
+    assert any("fault_ns" in sentence for sentence in collector.limitations)
+    said, faults, stats = observed(collector, orders, "write 100")
+    assert (stats.minor_faults, stats.fault_ns, stats.max_latency_ns, faults) == (100, None, None, [])
+    _, faults, stats = observed(collector, orders, f"disk 10 {on_disk}")
+    assert stats.major_faults == 10
+    assert len(faults) in (0, 10)  # perf events alone would have to time all
+    collector._pace.bearable_per_s = bearable
+    collector._pace.since -= 1
+    take([collector])
+    assert not any("fault_ns" in sentence for sentence in collector.limitations)
+    said, faults, stats = observed(collector, orders, "write 100")
+    assert len(faults) == 100
+    assert 0 < stats.fault_ns <= said["took_ns"] + 10 * MS
+
+
+@pytest.mark.root
+def test_closing_gives_everything_back(opened):
+    opened().close()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    collector = opened()
+    take([collector])
+    collector.close()
+    collector.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.root
+def test_programs_follow_the_cpus_that_are_online(tmp_path):
+    online = tmp_path / "devices/system/cpu/online"
+    online.parent.mkdir(parents=True)
+    wanted = (Trigger("end_minor", 5), Trigger("end_major", 6))
+    programs = [trigger.program for trigger in wanted]
+    last = os.cpu_count() - 1
+    with closing(Object(image("page_faults"), "page_faults", programs=programs)) as loaded:
+        events = CpuEvents(loaded, tmp_path)
+        for cpus, links in (("0", 2), (f"0,{last}", 4 if last else 2), ("0", 2)):
+            online.write_text(f"{cpus}\n")
+            events.follow(wanted)
+            assert len(loaded.attached) == links
+        events.follow(wanted[:1])
+        assert len(loaded.attached) == 1
+        events.follow(())
+        assert loaded.attached == ()
+
+
+def test_a_source_that_does_not_exist_cannot_be_asked_for():
+    with pytest.raises(UsageError, match="fentry, kprobe, tracepoint, perf"):
+        open_best("page_faults", Host(options={"fault_source": "magic"}))
+
+
+def test_the_source_that_is_asked_for_is_the_only_one_that_is_tried():
+    with pytest.raises(SourceUnavailableError) as refused:
+        open_best("page_faults", Host(options={"fault_source": "perf"}, sys=Path("/nowhere")))
+    assert str(refused.value).count("left out by fault_source=perf") == 3
+
+
+def test_a_fetch_is_one_even_where_it_is_flagged_as_more():
+    assert [access(flags) for flags in (0, 0x40, 0x41, 0x100, 0x141, 0x80000040)] == [
+        "read", "read", "write", "exec", "exec", None,
+    ]  # fmt: skip
+
+
+def counted(pid, tid, comm, minor=0, major=0, spent=0, longest=0):
+    numbers = b"".join(n.to_bytes(8, "little") for n in (minor, major, spent, longest, 7))
+    return numbers + pid.to_bytes(4, "little") + tid.to_bytes(4, "little") + comm.ljust(16, b"\0")
+
+
+def test_threads_are_folded_into_their_process_which_has_the_name_of_its_first():
+    records = counted(10, 12, b"worker", 5, 1, 900, 700) + counted(10, 10, b"main", 2, 0, 100, 60)
+    records += counted(20, 20, b"other", 3)
+    first, second = parse_counts(records, NOW, timed=True)
+    assert (first.pid, first.comm, first.minor_faults, first.major_faults) == (10, "main", 7, 1)
+    assert (first.fault_ns, first.max_latency_ns, first.cgroup_id) == (1000, 700, 7)
+    assert (second.pid, second.minor_faults, second.fault_ns, second.max_latency_ns) == (20, 3, None, None)
+    assert {event.fault_ns for event in parse_counts(records, NOW, timed=False)} == {None}
+
+
+def test_the_share_that_is_sampled_follows_the_rate():
+    pace = Pace(samples_per_s=20, bearable_per_s=1000, since=0)
+    assert pace.sample_below(20, 1) == 2**32 - 1
+    assert pace.sample_below(2000, 1) == pytest.approx(2**32 / 100, rel=0.01)
+    assert pace.sample_below(1000, 0.5) == pytest.approx(2**32 / 100, rel=0.01)
+
+
+def test_timing_ends_above_a_rate_and_comes_back_below_half_of_it():
+    pace = Pace(samples_per_s=20, bearable_per_s=1000, since=0)
+    decided = []
+    for second, minors in enumerate([900, 1100, 600, 400, 900], start=1):
+        pace.add(minors // 2, second - 0.5)  # too early to tell
+        pace.add(minors // 2, second)
+        decided.append(pace.too_many)
+    assert decided == [False, True, True, False, False]
