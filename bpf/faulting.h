@@ -15,7 +15,8 @@
 
 const volatile u64 threshold_ns = 1000000;
 
-/* Set once a second. */
+/* Set while loaded. */
+u64 timed_since;     /* beginnings before it are of faults whose end nobody looked for */
 u32 sample_below;    /* of 2^32: the share of minor faults that may be sampled */
 s32 samples_left[2]; /* of minor, of major faults */
 
@@ -109,8 +110,9 @@ static __always_inline int end(bool major)
 	struct thread *thread = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
 	u64 now, latency_ns;
 
-	if (!thread || !thread->start) {
-		add(starts_missed, 1);
+	if (!thread || thread->start < timed_since) {
+		if (thread && thread->address && !thread->start)
+			add(starts_missed, 1);
 		return 0;
 	}
 	now = bpf_ktime_get_ns();

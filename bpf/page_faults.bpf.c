@@ -2,9 +2,10 @@
 /*
  * Page faults: how long those took that were slow or are sampled, and how many every process had.
  *
- * The beginning of a fault is seen by fentry, a kprobe, the tracepoints of exceptions or a perf event,
- * whichever the kernel allows; its end by fexit, or by the perf events that the kernel raises where it
- * counts the fault.
+ * The beginning of a fault is seen by the tracepoints of exceptions, fentry, a kprobe or a perf event,
+ * its end by fexit or by the perf events that the kernel raises where it counts the fault: whichever of
+ * them the kernel allows. The lock of the address space is waited for before handle_mm_fault, so that
+ * fentry and the kprobe do not see that wait.
  */
 #include "fault_counts.h"
 #include "faulting.h"

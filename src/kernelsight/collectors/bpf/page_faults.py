@@ -31,14 +31,19 @@ DEFAULT_THRESHOLD_MS = 1
 """More than any fault needs that only the CPU works on (a huge page is cleared in 0.1 to 0.3 ms): someone waited."""
 DEFAULT_SAMPLES_PER_S = 20
 
-TIMING_NS = 560
-"""What timing one minor fault costs where perf events mark its end; see docs/decisions/page-faults.md."""
+TIMING_NS = (560, 260, 0)
+"""What a minor fault costs on every level, with the dearest source; see docs/decisions/page-faults.md."""
+EVERY, MAJORS, NONE = range(3)
+"""Levels: which faults are timed."""
 LARGEST_SHARE = 0.02
-"""Of the machine's CPU time, that timing may cost."""
+"""Of the machine's CPU time, that this may cost."""
 _EVERY_SAMPLE = 2**32 - 1
 
 _COUNTING = ("on_thread_free", "scan_faults")
-_SOURCES = ("fentry", "kprobe", "tracepoint", "perf")
+_EXCEPTIONS = ("begin_user", "begin_kernel")
+_SOURCES = ("fexit", "fentry", "tracepoint", "kprobe", "perf")
+_TRACED = "a kernel that lets programs trace its functions (CONFIG_FUNCTION_TRACER, since 5.5; arm64: 6.0)"
+_EXCEPTIONS_EXIST = "the tracepoints exceptions:page_fault_*, which x86 has and arm64 only of late"
 
 # PERF_COUNT_SW_PAGE_FAULTS, _MIN, _MAJ
 _BEGIN, _MINOR, _MAJOR = Trigger("begin_perf", 2), Trigger("end_minor", 5), Trigger("end_major", 6)
@@ -97,13 +102,14 @@ def parse_counts(counted: bytes, now: int, *, timed: bool) -> list[PageFaultStat
 
 @dataclass(slots=True)
 class Pace:
-    """How many faults to sample, and whether they are too many to time them all."""
+    """How many faults to sample, and which to time at all."""
 
     samples_per_s: float
-    bearable_per_s: float
+    bearable_ns: float
+    """CPU time a second that timing may cost."""
     since: float
     minors: int = 0
-    too_many: bool = field(default=False, init=False)
+    level: int = field(default=EVERY, init=False)
 
     def add(self, minors: int, at: float) -> None:
         """Look at the minor faults of an interval that ended at a time in seconds; decide once a second."""
@@ -111,8 +117,13 @@ class Pace:
         if at - self.since < 1:
             return
         rate = self.minors / (at - self.since)
-        self.too_many = rate > (self.bearable_per_s / 2 if self.too_many else self.bearable_per_s)
+        level = self._bearable(rate)
+        # Back only when there is room, so that it does not go to and fro.
+        self.level = level if level >= self.level else min(self.level, self._bearable(2 * rate))
         self.since, self.minors = at, 0
+
+    def _bearable(self, rate: float) -> int:
+        return next(level for level, cost in enumerate(TIMING_NS) if rate * cost <= self.bearable_ns)
 
     def sample_below(self, minors: int, seconds: float) -> int:
         """The share of minor faults to sample, of 2^32, if there are as many as in the last interval."""
@@ -143,8 +154,8 @@ class PageFaults:
     source: ClassVar[str]
     every: ClassVar[Hooks]
     """Time all faults."""
-    majors: ClassVar[Hooks]
-    """Time only major faults, which cost so much anyhow that timing them is nothing."""
+    majors: ClassVar[Hooks] = Hooks()
+    """Time major faults alone, where that costs less."""
     needs: ClassVar[str]
     limits: ClassVar[tuple[str, ...]] = ()
 
@@ -155,7 +166,7 @@ class PageFaults:
         if wanted != self.source:
             raise SourceUnavailableError(f"left out by fault_source={wanted}")
         samples = float(host.options.get("fault_samples_per_s", DEFAULT_SAMPLES_PER_S))
-        bearable = LARGEST_SHARE * (os.cpu_count() or 1) * 1e9 / TIMING_NS
+        bearable = LARGEST_SHARE * (os.cpu_count() or 1) * 1e9
         self._collected_at = time.monotonic()
         self._pace = Pace(samples, bearable, self._collected_at)
         try:
@@ -174,7 +185,7 @@ class PageFaults:
     def collect(self, now: int) -> Iterable[Event]:
         """How many every process had since the last time."""
         _, ended = self._ended.drain()
-        stats = parse_counts(self._object.iterate("scan_faults") + ended, now, timed=not self._pace.too_many)
+        stats = parse_counts(self._object.iterate("scan_faults") + ended, now, timed=self._pace.level == EVERY)
         minors = sum(event.minor_faults or 0 for event in stats)
         at = time.monotonic()
         self._pace.add(minors, at)
@@ -191,12 +202,13 @@ class PageFaults:
     @property
     def limitations(self) -> Sequence[str]:
         """What this source cannot say, and what is left out now."""
-        if not self._pace.too_many:
+        level = self._pace.level
+        if level == EVERY:
             return self.limits
-        least = round(self._pace.bearable_per_s / 2)
+        untimed = "fault_ns, max_latency_ns and slow minor faults" if level == MAJORS else "all but the counts"
+        rate = round(self._pace.bearable_ns / TIMING_NS[level - 1] / 2)
         thinned = (
-            f"fault_ns, max_latency_ns and slow minor faults: not taken while there are more than {least} faults a "
-            f"second, which could cost more than {LARGEST_SHARE:.0%} of the machine to time"
+            f"{untimed}: not taken above {rate} faults a second, which would cost {LARGEST_SHARE:.0%} of the machine"
         )
         return (*self.limits, thinned)
 
@@ -220,10 +232,13 @@ class PageFaults:
             self._samples_left = loaded.variable("samples_left")
             losses = ("faults_lost", "starts_missed", "threads_missed", "ended_lost")
             self._losses = [loaded.variable(name) for name in losses]
+            self._timed_since = loaded.variable("timed_since")
+            self._timed_since.value = time.monotonic_ns()
             self._sample(0, 1)
             loaded.attach(*self.every.programs, "on_thread_free")
             loaded.iterate("scan_faults")  # what was before we came
             self._events.follow(self.every.triggers)
+            self._attached = self.every
         except BaseException:
             loaded.close()
             raise
@@ -236,10 +251,23 @@ class PageFaults:
 
     def _follow(self) -> None:
         """Attach what is wanted now, on the CPUs that are online now."""
-        wanted, other = (self.majors, self.every) if self._pace.too_many else (self.every, self.majors)
-        self._object.detach(*(name for name in other.programs if name not in wanted.programs))
+        wanted = (self.every, self.majors, Hooks())[self._pace.level]
+        if not self._attached.names and wanted.names:
+            self._timed_since.value = time.monotonic_ns()
+        self._object.detach(*(name for name in self._attached.programs if name not in wanted.programs))
         self._object.attach(*wanted.programs)
         self._events.follow(wanted.triggers)
+        self._attached = wanted
+
+
+@collector("page_faults", source="fexit", emits=(PageFault, PageFaultStats), rank=40)
+class PageFaultsByFexit(PageFaults):
+    """Slow page faults, a sample of the others, and counts per process; timed by tracepoints and fexit."""
+
+    source = "fexit"
+    every = Hooks((*_EXCEPTIONS, "end_fexit"))
+    majors = Hooks(_EXCEPTIONS, (_MAJOR,))
+    needs = f"it needs {_TRACED} and {_EXCEPTIONS_EXIST}"
 
 
 @collector("page_faults", source="fentry", emits=(PageFault, PageFaultStats), rank=30)
@@ -249,10 +277,20 @@ class PageFaultsByFentry(PageFaults):
     source = "fentry"
     every = Hooks(("begin_fentry", "end_fexit"))
     majors = Hooks(("begin_fentry",), (_MAJOR,))
-    needs = "it needs a kernel that lets programs trace its functions (CONFIG_FUNCTION_TRACER, since 5.5; arm64: 6.0)"
+    needs = f"it needs {_TRACED}"
 
 
-@collector("page_faults", source="kprobe", emits=(PageFault, PageFaultStats), rank=20)
+@collector("page_faults", source="tracepoint", emits=(PageFault, PageFaultStats), rank=20)
+class PageFaultsByTracepoint(PageFaults):
+    """Slow page faults, a sample of the others, and counts per process; timed by tracepoints and perf events."""
+
+    source = "tracepoint"
+    every = Hooks(_EXCEPTIONS, (_MINOR, _MAJOR))
+    majors = Hooks(_EXCEPTIONS, (_MAJOR,))
+    needs = f"it needs {_EXCEPTIONS_EXIST}"
+
+
+@collector("page_faults", source="kprobe", emits=(PageFault, PageFaultStats), rank=10)
 class PageFaultsByKprobe(PageFaults):
     """Slow page faults, a sample of the others, and counts per process; timed by a kprobe and perf events."""
 
@@ -262,22 +300,11 @@ class PageFaultsByKprobe(PageFaults):
     needs = "it needs a kernel with CONFIG_KPROBES"
 
 
-@collector("page_faults", source="tracepoint", emits=(PageFault, PageFaultStats), rank=10)
-class PageFaultsByTracepoint(PageFaults):
-    """Slow page faults, a sample of the others, and counts per process; timed by tracepoints and perf events."""
-
-    source = "tracepoint"
-    every = Hooks(("begin_user", "begin_kernel"), (_MINOR, _MAJOR))
-    majors = Hooks(("begin_user", "begin_kernel"), (_MAJOR,))
-    needs = "it needs the tracepoints exceptions:page_fault_*, which x86 has and arm64 only of late"
-
-
 @collector("page_faults", source="perf", emits=(PageFault, PageFaultStats))
 class PageFaultsByPerf(PageFaults):
     """Slow page faults, a sample of the others, and counts per process; timed by perf events alone."""
 
     source = "perf"
     every = Hooks(triggers=(_BEGIN, _MINOR, _MAJOR))
-    majors = Hooks()
     needs = "it needs a kernel with CONFIG_PERF_EVENTS"
     limits = ("access_type: perf events do not say it",)
