@@ -76,6 +76,7 @@ def opened(request):
             pytest.skip(f"{request.param}: {error}")
         assert source.source == request.param
         collectors.append(collector)
+        collector._pace.bearable_ns = 1e15  # whatever else the machine does
         return collector
 
     yield open_it
@@ -84,15 +85,29 @@ def opened(request):
 
 
 def observed(collector, orders, order):
-    """What an order did, what the program says of it, and the faults and the counts of the collector."""
+    """What an order did: what the program says of it, and the faults and the counts of the collector."""
     orders.give(order)  # what it needs besides is there from now on
-    take([collector])
-    said = orders.give(order)
-    events = [event for event in take([collector]) if event.pid == said["pid"]]
+    for _ in range(5):
+        take([collector])
+        lost = collector.lost
+        said = orders.give(order)
+        events = [event for event in take([collector]) if event.pid == said["pid"]]
+        if collector.lost == lost:  # else all the machine's faults together found the ring full
+            break
     faults = [event for event in events if isinstance(event, PageFault)]
     there = [event for event in faults if 0 <= event.address - said["from"] < 1 << 30]
-    (stats,) = [event for event in events if isinstance(event, PageFaultStats)] or [None]
+    (stats,) = [event for event in events if isinstance(event, PageFaultStats)]
     return said, there, stats
+
+
+def agree(faults, took_ns):
+    """Whether faults took as long as by the program's clock, which has the way into the kernel and out of it, too.
+
+    On that way it may have to leave its CPU to others, on a busy machine, so not all can agree.
+    """
+    assert all(fault.latency_ns <= took for fault, took in zip(faults, took_ns, strict=True))
+    good = [within(f.latency_ns, took, share=0.02, slack=20_000) for f, took in zip(faults, took_ns, strict=True)]
+    return sum(good) >= len(good) * 3 / 4
 
 
 @pytest.mark.root
@@ -132,12 +147,11 @@ def test_each_fault_says_where_how_and_by_whom(opened, orders, order, kind, user
 @pytest.mark.root
 def test_faults_last_as_long_as_the_program_waited(opened, orders):
     said, faults, stats = observed(opened(**RECORD_ALL), orders, "write 200")
+    assert agree(faults, said["took_ns"])
     assert all(fault.latency_ns > 0 for fault in faults)
-    total = sum(fault.latency_ns for fault in faults)
-    assert total <= said["took_ns"]  # the program's clock has the way into the kernel and out of it, too
-    assert max(fault.latency_ns for fault in faults) <= said["longest_ns"]
-    assert total <= stats.fault_ns
-    assert stats.max_latency_ns == max(fault.latency_ns for fault in faults) or stats.minor_faults > 200
+    assert stats.minor_faults == 200
+    assert stats.fault_ns == sum(fault.latency_ns for fault in faults)
+    assert stats.max_latency_ns == max(fault.latency_ns for fault in faults)
 
 
 @pytest.fixture
@@ -161,25 +175,25 @@ def test_pages_that_have_to_be_read_from_the_disk_are_major_faults(opened, order
     assert (stats.minor_faults, stats.major_faults) == (0, 64)
     assert [fault.address for fault in faults] == [said["from"] + i * PAGE for i in range(64)]
     assert {fault.fault_type for fault in faults} == {"major"}
-    total = sum(fault.latency_ns for fault in faults)
-    assert total <= said["took_ns"]
-    assert within(total, said["took_ns"], share=0.05, slack=64 * 20_000), (total, said)
-    assert stats.fault_ns == total
-    assert stats.max_latency_ns == max(fault.latency_ns for fault in faults) <= said["longest_ns"]
+    assert agree(faults, said["took_ns"])
+    assert stats.fault_ns == sum(fault.latency_ns for fault in faults)
+    assert stats.max_latency_ns == max(fault.latency_ns for fault in faults)
 
 
 @pytest.mark.root
 def test_a_fault_that_another_thread_answers_after_20_ms_lasts_20_ms(opened, orders):
     collector = opened(fault_samples_per_s=0)  # and the threshold of 1 ms
-    said, faults, stats = observed(collector, orders, "user 20")
-    (fault,) = [fault for fault in faults if fault.address == said["from"]]
-    assert fault.latency_ns <= said["took_ns"]
-    assert within(fault.latency_ns, said["took_ns"], share=0.02, slack=1 * MS), (fault, said)
-    assert fault.latency_ns >= 20 * MS
-    assert fault.fault_type == ("major" if said["major"] else "minor")
-    assert fault.user_mode
-    assert stats.max_latency_ns == fault.latency_ns
-    assert collector.lost == 0
+    missed_by = []
+    for _ in range(3):
+        said, faults, stats = observed(collector, orders, "user 20")
+        (fault,) = [fault for fault in faults if fault.address == said["from"]]
+        (took_ns,) = said["took_ns"]
+        assert 20 * MS <= fault.latency_ns <= took_ns
+        assert fault.fault_type == ("major" if said["major"] else "minor")
+        assert fault.user_mode
+        assert stats.max_latency_ns == fault.latency_ns
+        missed_by.append(took_ns - fault.latency_ns)
+    assert min(missed_by) < 0.02 * 20 * MS, missed_by
 
 
 @pytest.mark.root
@@ -245,9 +259,9 @@ def test_where_faults_are_too_many_to_be_timed_they_are_only_counted(opened, ord
         assert (stats.minor_faults, stats.major_faults, faults) == (minor, major, [])
         assert (stats.fault_ns, stats.max_latency_ns) == (None, None)
     assert "not taken" not in decide(collector, orders, bearable_ns)
-    said, faults, stats = observed(collector, orders, "write 100")
+    _, faults, stats = observed(collector, orders, "write 100")
     assert len(faults) == 100
-    assert 0 < stats.fault_ns <= said["took_ns"] + 10 * MS
+    assert stats.fault_ns == sum(fault.latency_ns for fault in faults)
 
 
 @pytest.mark.root
@@ -256,14 +270,14 @@ def test_major_faults_are_timed_where_minor_ones_are_too_many(opened, orders, on
     if not collector.majors.names:
         pytest.skip("to time major faults alone would cost as much")
     collector._pace.level = MAJORS
+    collector._pace.since += 3600  # decide nothing else
     collector._follow()
-    said, faults, stats = observed(collector, orders, "write 100")
+    _, faults, stats = observed(collector, orders, "write 100")
     assert (stats.minor_faults, stats.fault_ns, faults) == (100, None, [])
     said, faults, stats = observed(collector, orders, f"disk 10 {on_disk}")
     assert (stats.major_faults, stats.fault_ns) == (10, None)
     assert [fault.address for fault in faults] == [said["from"] + i * PAGE for i in range(10)]
-    total = sum(fault.latency_ns for fault in faults)
-    assert said["took_ns"] * 0.95 - 10 * 20_000 <= total <= said["took_ns"]
+    assert agree(faults, said["took_ns"])
     assert "slow minor faults" in " ".join(collector.limitations)
 
 

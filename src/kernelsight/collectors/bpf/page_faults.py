@@ -28,7 +28,7 @@ _SAMPLES_LEFT = Struct("<2i")
 _WRITE, _USER, _INSTRUCTION, _ACCESS_UNKNOWN = 0x1, 0x40, 0x100, 0x80000000
 
 DEFAULT_THRESHOLD_MS = 1
-"""More than any fault needs that only the CPU works on (a huge page is cleared in 0.1 to 0.3 ms): someone waited."""
+"""More than any fault needs that only the CPU works on (a huge page is cleared in 0.06 to 0.2 ms): someone waited."""
 DEFAULT_SAMPLES_PER_S = 20
 
 TIMING_NS = (560, 260, 0)
