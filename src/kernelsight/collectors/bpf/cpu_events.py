@@ -34,7 +34,8 @@ class CpuEvents:
         Raises:
             SourceUnavailableError: perf events are not to be had here, or not by this user.
         """
-        places = {(trigger, cpu) for trigger in wanted for cpu in online_cpus(self._sys)}
+        cpus = online_cpus(self._sys)
+        places = {(trigger, cpu) for trigger in wanted for cpu in cpus}
         for place in self._links.keys() - places:
             self._object.detach(self._links.pop(place))
         for trigger, cpu in sorted(places - self._links.keys()):

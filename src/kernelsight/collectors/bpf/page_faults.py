@@ -156,7 +156,8 @@ class PageFaults:
     """Time all faults."""
     majors: ClassVar[Hooks] = Hooks()
     """Time major faults alone, where that costs less."""
-    needs: ClassVar[str]
+    kernel: ClassVar[str]
+    """What it needs."""
     limits: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, host: Host) -> None:
@@ -172,7 +173,7 @@ class PageFaults:
         try:
             self._object = self._load(host)
         except SourceUnavailableError as error:
-            raise SourceUnavailableError(f"{error}; {self.needs}" if host.is_root else str(error)) from None
+            raise SourceUnavailableError(f"{error}; it needs {self.kernel}" if host.is_root else str(error)) from None
 
     def fileno(self) -> int:
         """Readable when faults are there."""
@@ -267,7 +268,7 @@ class PageFaultsByFexit(PageFaults):
     source = "fexit"
     every = Hooks((*_EXCEPTIONS, "end_fexit"))
     majors = Hooks(_EXCEPTIONS, (_MAJOR,))
-    needs = f"it needs {_TRACED} and {_EXCEPTIONS_EXIST}"
+    kernel = f"{_TRACED}, and {_EXCEPTIONS_EXIST}"
 
 
 @collector("page_faults", source="fentry", emits=(PageFault, PageFaultStats), rank=30)
@@ -277,7 +278,7 @@ class PageFaultsByFentry(PageFaults):
     source = "fentry"
     every = Hooks(("begin_fentry", "end_fexit"))
     majors = Hooks(("begin_fentry",), (_MAJOR,))
-    needs = f"it needs {_TRACED}"
+    kernel = _TRACED
 
 
 @collector("page_faults", source="tracepoint", emits=(PageFault, PageFaultStats), rank=20)
@@ -287,7 +288,7 @@ class PageFaultsByTracepoint(PageFaults):
     source = "tracepoint"
     every = Hooks(_EXCEPTIONS, (_MINOR, _MAJOR))
     majors = Hooks(_EXCEPTIONS, (_MAJOR,))
-    needs = f"it needs {_EXCEPTIONS_EXIST}"
+    kernel = _EXCEPTIONS_EXIST
 
 
 @collector("page_faults", source="kprobe", emits=(PageFault, PageFaultStats), rank=10)
@@ -297,7 +298,7 @@ class PageFaultsByKprobe(PageFaults):
     source = "kprobe"
     every = Hooks(("begin_kprobe",), (_MINOR, _MAJOR))
     majors = Hooks(("begin_kprobe",), (_MAJOR,))
-    needs = "it needs a kernel with CONFIG_KPROBES"
+    kernel = "a kernel with CONFIG_KPROBES"
 
 
 @collector("page_faults", source="perf", emits=(PageFault, PageFaultStats))
@@ -306,5 +307,5 @@ class PageFaultsByPerf(PageFaults):
 
     source = "perf"
     every = Hooks(triggers=(_BEGIN, _MINOR, _MAJOR))
-    needs = "it needs a kernel with CONFIG_PERF_EVENTS"
+    kernel = "a kernel with CONFIG_PERF_EVENTS"
     limits = ("access_type: perf events do not say it",)
