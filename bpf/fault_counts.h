@@ -52,15 +52,20 @@ static __always_inline bool count(struct task_struct___faults *task, struct thre
 		counted->major -= thread->seen_major;
 		counted->spent_ns = thread->spent_ns - thread->seen_spent_ns;
 		counted->longest_ns = thread->longest_ns;
-		thread->seen_minor += counted->minor;
-		thread->seen_major += counted->major;
-		thread->seen_spent_ns += counted->spent_ns;
-		thread->longest_ns = 0;
 	}
 	counted->cgroup = cgroup_of((void *)task);
 	counted->pid = task->tgid;
 	counted->tid = task->pid;
 	return counted->minor || counted->major || counted->spent_ns;
+}
+
+static __always_inline void remember(struct thread *thread, const struct counted *counted)
+{
+	thread->seen_minor += counted->minor;
+	thread->seen_major += counted->major;
+	thread->seen_spent_ns += counted->spent_ns;
+	if (thread->longest_ns == counted->longest_ns)
+		thread->longest_ns = 0;
 }
 
 SEC("iter/task")
@@ -80,7 +85,9 @@ int scan_faults(struct task_iterator *ctx)
 	if (!count(task, thread, &counted))
 		return 0;
 	BPF_CORE_READ_INTO(&counted.comm, task, group_leader, comm);
-	bpf_seq_write(ctx->meta->seq, &counted, sizeof(counted));
+	/* When the buffer is full the kernel empties it and comes back with this task. */
+	if (!bpf_seq_write(ctx->meta->seq, &counted, sizeof(counted)))
+		remember(thread, &counted);
 	return 0;
 }
 

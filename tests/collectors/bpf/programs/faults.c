@@ -191,6 +191,26 @@ static void *touch_in_thread(void *pages)
 	return NULL;
 }
 
+static void *touch_and_stay(void *touched)
+{
+	touch_in_thread((void *)1);
+	pthread_barrier_wait(touched);
+	for (;;)
+		pause();
+}
+
+static void crowd(long threads)
+{
+	static pthread_barrier_t touched;
+	pthread_t thread;
+
+	pthread_barrier_init(&touched, NULL, threads + 1);
+	for (long i = 0; i < threads; i++)
+		if (pthread_create(&thread, NULL, touch_and_stay, &touched))
+			fail("pthread_create");
+	pthread_barrier_wait(&touched);
+}
+
 static void in_threads(long threads, long pages)
 {
 	pthread_t thread;
@@ -228,6 +248,8 @@ int main(void)
 			from_disk(path, number);
 		else if (!strcmp(order, "user"))
 			user_fault(number);
+		else if (!strcmp(order, "crowd"))
+			crowd(number);
 		else if (!strcmp(order, "threads"))
 			in_threads(number, more);
 		else
