@@ -181,10 +181,8 @@ static __always_inline void read_memory(struct record *r, struct mm_struct *mm)
 
 	r->vsize_pages = mm->total_vm;
 	if (bpf_core_type_exists(struct mm_rss_stat)) {
-		r->pages[0] = old->rss_stat.count[0].counter;
-		r->pages[1] = old->rss_stat.count[1].counter;
-		r->pages[2] = old->rss_stat.count[2].counter;
-		r->pages[3] = old->rss_stat.count[3].counter;
+		/* not member by member: the verifier of 6.1 takes no step into an array of a typedef */
+		bpf_core_read(r->pages, sizeof(r->pages), &old->rss_stat.count);
 		return;
 	}
 	r->pages[0] = mm->rss_stat[0].count;

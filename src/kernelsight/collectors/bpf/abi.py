@@ -15,7 +15,7 @@ from kernelsight.errors import SourceUnavailableError
 
 LIBRARY = "libbpf.so.1"
 KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
-LONGEST_MESSAGE = 1 << 22  # the verifier's log is one message; its last lines matter
+LONGEST_MESSAGE = (1 << 24) + 4096  # the verifier's log, of which libbpf takes 16 MiB, is one message; its end matters
 
 # (name, result, arguments); None is void, P any pointer.
 P = c.c_void_p
