@@ -2,10 +2,10 @@
 SHELL := /bin/bash
 bin := .venv/bin
 
-.PHONY: help setup test check lint quick docs bpf lock bench clean
+.PHONY: help setup test check lint quick test-kernels docs bpf lock bench clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup:  ## set up the virtual environment with what tests need
 	@scripts/setup.sh dev
@@ -26,6 +26,9 @@ lint:
 
 quick: setup  ## the tests that take less than a few seconds each
 	$(bin)/python -m pytest -m "not slow"
+
+test-kernels: setup  ## run every tracer on other kernels, in virtual machines
+	$(bin)/python -m pytest -m kernels
 
 docs:  ## write the generated pages again
 	$(bin)/kernelsight docs --write

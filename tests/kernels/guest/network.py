@@ -1,0 +1,1 @@
+"""Packets that are lost, and sockets."""

@@ -1,0 +1,61 @@
+"""All collectors, and the way from the kernel into the store."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+from guest import check_of_machine
+from kernelsight.collectors.base import Host
+from kernelsight.collectors.runner import list_collectors
+from kernelsight.events.collector import CollectorReport
+from kernelsight.events.declare import kind_of
+from kernelsight.events.wire import decoder
+
+KERNELSIGHT = ("python3", "-m", "kernelsight")
+
+
+@check_of_machine
+def every_collector_can_run() -> None:
+    refused = {f"{one.registered.name}-{one.registered.source}": one.reason
+               for one in list_collectors(Host()) if not one.available}  # fmt: skip
+    assert not refused, refused
+
+
+@check_of_machine
+def all_that_is_collected_is_stored() -> None:
+    lines, database = Path("/tmp/lines"), Path("/tmp/kernelsight.db")
+    with lines.open("wb") as out:
+        collected = subprocess.run(
+            [*KERNELSIGHT, "collect", "--duration", "3"], stdout=out, stderr=subprocess.PIPE, text=True, check=True
+        )
+    assert collected.stderr == ""
+    events = decoder().decode_lines(lines.read_bytes())
+    with lines.open("rb") as source:
+        subprocess.run(
+            [*KERNELSIGHT, "ingest", "--db-path", database], stdin=source, capture_output=True, check=True, text=True
+        )
+    expected = Counter(kind_of(type(event)).table for event in events)
+    with sqlite3.connect(database) as store:
+        stored = {table: store.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in expected}
+        rejected = store.execute("SELECT * FROM rejected_events").fetchall()
+    assert stored == expected, (stored, expected)
+    assert rejected == []
+    last = {event.name: event for event in events if isinstance(event, CollectorReport)}
+    bad = {
+        name: (report.status, report.reason, report.failures, report.lost)
+        for name, report in last.items()
+        if report.status != "running" or report.failures or report.lost
+    }
+    assert not bad, bad
+    silent = [name for name, report in last.items() if not report.events and name in SPEAK_ALWAYS]
+    assert not silent, silent
+
+
+SPEAK_ALWAYS = {
+    "block", "cgroup", "cpu", "filesystem", "load", "memory", "network", "perf", "pressure", "process", "scheduler",
+    "tcp", "tcp_retransmit", "vmstat", "waits",
+}  # fmt: skip
+"""Collectors that have something to say of any machine within three seconds."""

@@ -1,0 +1,89 @@
+"""Waits for a CPU, for each other, and without end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from contextlib import closing
+
+from observed import observe, within
+
+from guest import PROGRAMS, check
+from guest.groups import identity
+from kernelsight.collectors.base import Host, Registered
+from kernelsight.events.scheduler import BlockedTask, Sched, SchedProcess, Wait
+
+MS = 1_000_000
+
+
+@check("scheduler")
+def waits_for_a_cpu_and_children_are_seen(entry: Registered) -> None:
+    observed = observe([entry.factory], PROGRAMS / "contend", 1, runqueue_threshold_ms=1)
+    said = observed.one_said("queued")
+    use = observed.of(SchedProcess, pid=said.pid)
+    assert within(sum(one.runqueue_ms for one in use) * MS, said.ns, share=0.15), (said, use)
+    waits = observed.of(Sched, pid=said.pid, comm="contend")  # before that it was a copy of this program
+    assert within(sum(wait.latency_ns for wait in waits), said.ns, share=0.25), (said, waits)
+    for wait in waits:
+        assert (wait.tid, wait.cgroup_id) == (said.pid, identity()), wait
+        assert wait.latency_ns >= MS, wait
+    assert {wait.cpu for wait in waits[2:]} == {1}, waits  # to which it has gone by then
+
+    observed = observe([entry.factory], PROGRAMS / "children")
+    use = observed.of(SchedProcess, pid=observed.pid)
+    assert [sum(getattr(one, what) for one in use) for what in ("forks", "exits", "execs")] == [25, 25, 11], use
+    lived = sum(one.child_lifetime_ms for one in use) * MS
+    assert within(lived, observed.one_said("lived").ns, share=0.15), (lived, observed.said)
+    assert sum(one.voluntary_switches for one in use) >= 25, use
+    assert observed.lost == 0
+
+
+@check("waits")
+def it_is_seen_who_waits_for_whom(entry: Registered) -> None:
+    observed = observe([entry.factory], PROGRAMS / "waits", "mutex")
+    said = observed.one_said("futex")
+    edges = observed.of(Wait, pid=said.pid, waker_pid=said.pid, waits_in="futex", state="interruptible")
+    assert within(total(edges), said.ns, share=0.15), (said, edges)
+    assert {(edge.waker_context, edge.cgroup_id) for edge in edges} == {("task", identity())}, edges
+
+    observed = observe([entry.factory], PROGRAMS / "waits", "pipe")
+    said, child = observed.one_said("read"), observed.one_said("child")
+    edges = observed.of(Wait, pid=said.pid, waker_pid=child.pid, waits_in="read")
+    assert within(total(edges), said.ns, share=0.3), (said, edges)
+    assert {(edge.comm, edge.waker_comm) for edge in edges} == {("waits", "waits")}, edges
+    slept = observed.of(Wait, pid=child.pid, waits_in="clock_nanosleep")
+    assert total(slept) > 250 * MS, slept
+    # The timer's interrupt, which says that the count of nested contexts is found.
+    assert {(edge.waker_pid, edge.waker_context) for edge in slept} == {(0, "hardirq")}, slept
+
+    observed = observe([entry.factory], PROGRAMS / "waits", "child")
+    said, child = observed.one_said("wait4"), observed.one_said("child")
+    edges = observed.of(Wait, pid=said.pid, waker_pid=child.pid, waits_in="wait4")
+    assert within(total(edges), said.ns, share=0.15, slack=30 * MS), (said, edges)
+    assert observed.lost == 0
+
+
+def total(edges: list[Wait]) -> int:
+    """All the time that these waits took."""
+    return sum(edge.wait_ns + edge.runqueue_ns for edge in edges)
+
+
+@check("blocked_tasks")
+def a_parent_that_waits_for_its_vfork_child_is_blocked(entry: Registered) -> None:
+    found: list[BlockedTask] = []
+    with (
+        closing(entry.factory(Host())) as collector,
+        subprocess.Popen([PROGRAMS / "blocked", "vfork"], stdout=subprocess.PIPE) as child,
+    ):
+        while child.poll() is None:
+            found += [event for event in collector.collect(time.time_ns()) if event.pid == child.pid]
+            time.sleep(0.1)
+        said = json.loads(child.communicate()[0])
+    assert found, said
+    for event in found:
+        assert 1000 <= event.blocked_ms <= said["ns"] / MS, (event, said)
+        assert (event.tid, event.comm, event.syscall_name) == (child.pid, "blocked", "vfork"), event
+        assert event.cgroup_id == identity(), event
+    assert any("vfork" in event.stack or "clone" in event.stack for event in found), found
+    assert all(event.wchan in event.stack.split(";") for event in found), found
