@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 BPF_TESTS = HERE.parent / "collectors/bpf"
 SERIES = ("6.1", "6.12")
 MODULES = (*DEVICES, "tcp_diag", "nf_tables", "nft_ct", "nft_counter", "sch_netem")
-NEEDED = ("qemu-system-x86_64", "busybox", "cpio", "gcc", "nft", "apt-get", "dpkg-deb")
+NEEDED = ("qemu-system-x86_64", "busybox", "cpio", "gcc", "nft", "ip", "apt-get", "dpkg-deb")
 TIMEOUT_S = 270
 
 
@@ -33,15 +33,16 @@ def root(tmp_path_factory):
     (common / "bin").mkdir(parents=True)
     add_python(common)
     checks = common / "checks"
+    shutil.copytree(
+        BPF_TESTS, checks, ignore=shutil.ignore_patterns("test_*", "conftest.py", "*.c", "*.h", "__pycache__")
+    )
     shutil.copytree(HERE / "guest", checks / "guest")
-    shutil.copy(BPF_TESTS / "observed.py", checks)
-    shutil.copytree(BPF_TESTS / "programs", checks / "programs", ignore=shutil.ignore_patterns("*.c", "*.h"))
-    (checks / "programs").mkdir(exist_ok=True)
     for source in sorted((BPF_TESTS / "programs").glob("*.c")):
         subprocess.run(
             ["gcc", "-O1", "-static", "-pthread", "-o", checks / "programs" / source.stem, source], check=True
         )
-    add_program(common, Path(shutil.which("nft")))
+    for program in ("nft", "ip"):
+        add_program(common, Path(shutil.which(program)))
     return common
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from kernelsight.collectors.base import Registered, registered
 
-PROGRAMS = Path("/checks/programs")
-SUBJECTS = ("disks", "network", "pipeline", "processes", "scheduler", "syscalls")
+CHECKS = Path("/checks")
+PROGRAMS = CHECKS / "programs"
+SUBJECTS = ("disks", "memory", "network", "pipeline", "processes", "scheduler", "syscalls")
 """The modules with checks."""
 
 _of_collector: dict[str, Callable[[Registered], None]] = {}

@@ -1,1 +1,81 @@
-"""Packets that are lost, and sockets."""
+"""Packets that are lost, and sockets, each in a network namespace of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from functools import cache
+
+from observed import Observed, observe
+
+from guest import CHECKS, PROGRAMS, check
+from kernelsight.collectors.base import Registered
+
+IN_OWN_NETWORK = ("unshare", "-n", "python3")
+LOOPBACK = "127.0.0.1"
+
+Row = dict[str, object]
+
+
+def lose(entry: Registered, program: str, how: str) -> Observed:
+    """Lose packets while the collector watches."""
+    return observe([entry.factory], *IN_OWN_NETWORK, PROGRAMS / program, how, LOOPBACK)
+
+
+@check("tcp_retransmits")
+def segments_that_are_sent_again_are_counted_exactly(entry: Registered) -> None:
+    observed = lose(entry, "lossy_tcp.py", "data")
+    client = observed.one_said("client")
+    events = [event for event in observed.events if client.ends[1] in (event.sport, event.dport)]
+    assert sum(event.segments for event in events) == observed.one_said("sent again").segments >= 2, events
+    assert {(e.saddr, e.sport, e.daddr, e.dport) for e in events} == {tuple(client.ends)}, events
+    assert {(e.state, e.pid, e.comm) for e in events} == {("established", client.pid, "python3")}, events
+    assert observed.lost == 0
+
+
+@check("packet_drops")
+def dropped_packets_are_counted_with_their_reason(entry: Registered) -> None:
+    for how, reason in (("filter", "NETFILTER_DROP"), ("closed", "NO_SOCKET"), ("full", "SOCKET_RCVBUFF")):
+        observed = lose(entry, "drops.py", how)
+        interface, said = observed.one_said("interface").name, observed.one_said("dropped")
+        events = [event for event in observed.events if event.interface_name == interface and event.reason == reason]
+        assert sum(event.count for event in events) == said.packets > 0, (how, said, observed.events)
+        assert all(event.location for event in events), events
+        assert observed.lost == 0
+
+
+@cache
+def sockets() -> dict[str, dict[str, list[Row]]]:
+    """Make sockets in every state; what every source of every collector of sockets says of them."""
+    command = (
+        "unshare",
+        "-n",
+        "sh",
+        "-c",
+        'ip link set lo up && exec "$@"',
+        "sh",
+        "python3",
+        CHECKS / "socket_states.py",
+    )
+    said: dict[str, dict[str, list[Row]]] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)[
+        "said"
+    ]
+    return said
+
+
+def agree(mine: list[Row], theirs: list[Row]) -> bool:
+    """Whether two sources say the same, where both say something."""
+    return len(mine) == len(theirs) > 0 and all(
+        one[column] == other[column]
+        for one, other in zip(mine, theirs, strict=True)
+        for column in one
+        if one[column] is not None and other[column] is not None
+    )
+
+
+@check("tcp")
+@check("udp")
+@check("socket_owner")
+def sockets_are_what_proc_says(entry: Registered) -> None:
+    said = sockets()[entry.name]
+    assert agree(said[entry.source], said["procfs"]), (said[entry.source], said["procfs"])

@@ -13,7 +13,7 @@ from kernelsight.events.syscalls import Syscall, SyscallError
 
 MS = 1_000_000
 SLACK_NS = {"flock": 20 * MS, "read": 20 * MS, "clock_nanosleep": 20 * MS, "fsync": 60 * MS, "getrandom": 60 * MS}
-"""The start of a call that does not sleep is known to half a tick, and ticks come late while the other CPU has its turn."""
+"""The start of a call that does not sleep is known to half a tick, which comes late when the other CPU has its turn."""
 
 
 @check("syscalls")
