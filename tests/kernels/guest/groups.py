@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
@@ -9,12 +10,12 @@ GROUP = ROOT / "checks"
 """Where the checks run, so that their events carry an id that is not the root's."""
 
 
-def make(name: str, **limits: str) -> Path:
-    """Make a group with limits such as ``memory_max="16M"``."""
+def make(name: str, limits: Mapping[str, str]) -> Path:
+    """Make a group with limits, by the names of their files."""
     group = ROOT / name
     group.mkdir(exist_ok=True)
-    for limit, value in limits.items():
-        (group / limit.replace("_", ".", 1)).write_text(value)
+    for file, limit in limits.items():
+        (group / file).write_text(limit)
     return group
 
 

@@ -79,7 +79,7 @@ def ours(events: list, said: dict) -> tuple[list[PageFault], PageFaultStats]:
 
 @check("oom_kills")
 def who_is_killed_for_want_of_memory_is_seen_once(entry: Registered) -> None:
-    group = make("small", memory_max="32M", memory_swap_max="0")
+    group = make("small", {"memory.max": "32M", "memory.swap.max": "0"})
     enter = f'echo 0 >{group}/cgroup.procs && exec "$@"'
     observed = observe([entry.factory], "sh", "-c", enter, "sh", PROGRAMS / "hungry", 100, 1, 0, check=False)
     (event,) = observed.of(OomKill)

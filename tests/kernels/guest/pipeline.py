@@ -31,7 +31,7 @@ def all_that_is_collected_is_stored() -> None:
         collected = subprocess.run(
             [*KERNELSIGHT, "collect", "--duration", "3"], stdout=out, stderr=subprocess.PIPE, text=True, check=True
         )
-    assert collected.stderr == ""
+    assert collected.stderr == "", collected.stderr
     events = decoder().decode_lines(lines.read_bytes())
     with lines.open("rb") as source:
         subprocess.run(
