@@ -5,7 +5,7 @@ bin := .venv/bin
 .PHONY: help setup test check lint quick test-kernels docs bpf lock bench clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup:  ## set up the virtual environment with what tests need
 	@scripts/setup.sh dev

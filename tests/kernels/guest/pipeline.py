@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 from collections import Counter
 from pathlib import Path
 
 from guest import check_of_machine
-from kernelsight.collectors.base import Host
-from kernelsight.collectors.runner import list_collectors
+from kernelsight.collectors.base import Host, list_collectors
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import kind_of
 from kernelsight.events.wire import decoder
@@ -22,6 +22,16 @@ def every_collector_can_run() -> None:
     refused = {f"{one.registered.name}-{one.registered.source}": one.reason
                for one in list_collectors(Host()) if not one.available}  # fmt: skip
     assert not refused, refused
+
+
+@check_of_machine
+def doctor_finds_that_everything_works() -> None:
+    done = subprocess.run([*KERNELSIGHT, "doctor", "--json"], capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done
+    said = json.loads(done.stdout)
+    assert said["complete"], said
+    broken = {one["name"] for one in said["machine"] if one["works"] is False}
+    assert broken <= {"perf hardware counters"}, said["machine"]  # which an emulated machine does not have
 
 
 @check_of_machine
