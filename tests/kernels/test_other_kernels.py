@@ -94,3 +94,16 @@ def test_on_another_kernel(results, series, check):
 def test_every_tracer_has_a_check():
     missing = unchecked()
     assert not missing, f"add a check of {', '.join(sorted(missing))} to tests/kernels/guest/"
+
+
+def test_the_newest_kernel_of_a_series_is_taken():
+    names = ["linux-image-6.1.0-9-cloud-amd64", "linux-image-6.1.0-56-cloud-amd64", "linux-image-6.1.0-47-cloud-amd64"]
+    assert debian.newest(names) == "linux-image-6.1.0-56-cloud-amd64"
+    assert debian.newest([]) is None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("apt-cache") is None, reason="the kernels come from Debian's archive")
+def test_a_series_that_the_archive_does_not_have_is_said_to_be_missing():
+    with pytest.raises(MachineError, match="apt knows no kernel 0.99"):
+        debian.kernel("0.99")
