@@ -79,3 +79,5 @@ def _apt(program: str, *arguments: str, cwd: Path | None = None) -> subprocess.C
         return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
     except FileNotFoundError:
         raise MachineError(f"{program} is missing: the kernels come from Debian's archive") from None
+    except subprocess.TimeoutExpired:
+        raise MachineError(f"{program} has not answered for two minutes: is Debian's archive within reach?") from None
