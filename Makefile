@@ -28,7 +28,7 @@ quick: setup  ## the tests that take less than a few seconds each
 	$(bin)/python -m pytest -m "not slow"
 
 test-kernels: setup  ## run every tracer on other kernels, in virtual machines
-	$(bin)/python -m pytest -m kernels
+	$(bin)/python -m pytest tests/kernels
 
 docs:  ## write the generated pages again
 	$(bin)/kernelsight docs --write
