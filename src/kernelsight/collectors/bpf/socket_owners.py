@@ -14,7 +14,7 @@ from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.files import read_once
 from kernelsight.events.process import SocketOwner
 
-_RECORD = Struct("=6I2Q16s")  # struct record of files.bpf.c
+_RECORD = Struct("=6I2Q16s")  # struct record of socket_owners.bpf.c
 
 _EVERY_NS = 10 * NS_PER_S
 _REST = 500
@@ -36,7 +36,7 @@ class _Owner(NamedTuple):
 
 
 @collector("socket_owner", source="bpf", emits=(SocketOwner,), rank=10)
-class FilesCollector:
+class SocketOwnersFromFiles:
     """TCP sockets of every process that has any, every 10 s, in containers too.
 
     The same events as the source `procfs`, which sees the sockets of its own network namespace alone.
@@ -44,7 +44,7 @@ class FilesCollector:
 
     def __init__(self, host: Host) -> None:
         self._proc = host.proc
-        self._object = Object(objects.image("files"), "files")
+        self._object = Object(objects.image("socket_owners"), "socket_owners", programs={"sockets"})
         self._seen = self._object.map("seen")
         self._lost = self._object.variable("lost")
         try:

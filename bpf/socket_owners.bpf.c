@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The TCP sockets that each process has open, added up (read by collectors/bpf/files.py). */
-#include "common.h"
-
-#define AF_INET 2
-#define AF_INET6 10
-
-enum { ESTABLISHED = 1, SYN_SENT = 2, CLOSE = 7, CLOSE_WAIT = 8, LISTEN = 10 };
+/*
+ * The TCP sockets that each process has open, added up (read by collectors/bpf/socket_owners.py), and
+ * who has certain sockets (read by collectors/bpf/holders.py).
+ */
+#include "sock.h"
 
 typedef struct { long counter; } atomic_long_t;
 typedef struct { atomic_long_t refcnt; } file_ref_t;
-struct file { file_ref_t f_ref; } VIEW; /* 90ee6ed776c0, 6.13: holders but the first */
+struct file { file_ref_t f_ref; struct inode *f_inode; } VIEW; /* 90ee6ed776c0, 6.13: holders but the first */
 struct file___6_12 { atomic_long_t f_count; } VIEW;
-struct sock_common { unsigned short skc_family; volatile unsigned char skc_state; } VIEW;
-struct sock { struct sock_common __sk_common; } VIEW;
-struct socket { struct sock *sk; } VIEW;
 struct tcp_sock { u32 rcv_nxt, copied_seq, write_seq, snd_una; } VIEW;
-struct seq_file;
-struct bpf_iter_meta { struct seq_file *seq; } VIEW;
-struct bpf_iter__task_file { struct bpf_iter_meta *meta; struct task_struct *task; struct file *file; } VIEW;
+struct bpf_iter__task_file { struct iterator_meta *meta; struct task_struct *task; struct file *file; } VIEW;
 
 struct record {
 	u32 pid, established, close_wait, syn_sent, listening, other;
@@ -118,5 +111,37 @@ int sockets(struct bpf_iter__task_file *ctx)
 		BPF_CORE_READ_STR_INTO(&owner.comm, task, comm);
 	}
 	count(tcp, state);
+	return 0;
+}
+
+struct holder {
+	u32 pid;
+	char comm[COMM_LEN];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, struct holder);
+} wanted SEC(".maps"); /* by inode; the reader puts in sockets, the program fills in who has them */
+
+SEC("iter/task_file")
+int holders(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct holder *holder;
+	u64 inode;
+
+	if (!task || !file || !bpf_sock_from_file(file))
+		return 0;
+	inode = file->f_inode->i_ino;
+	holder = bpf_map_lookup_elem(&wanted, &inode);
+	if (holder && !holder->pid) { /* of several, the first: usually the one that opened it */
+		holder->pid = task->tgid;
+		BPF_CORE_READ_STR_INTO(&holder->comm, task, group_leader, comm);
+	}
 	return 0;
 }
