@@ -4,16 +4,17 @@
  *
  * Reads the kernel's tables of sockets itself. Their size follows the machine's memory, not the number
  * of sockets, so most of the cost of iter/tcp, of sock_diag and of /proc/net/tcp is looking at empty
- * chains one by one; here 512 of them are copied at once. Kernels from 6.1 on: earlier ones lack the
+ * chains one by one; here 256 of them are copied at once. Kernels from 6.1 on: earlier ones lack the
  * pointer from the network namespace to the tables (e9bd0cca09d1) or keep listeners in another (cae3873c5b3a).
  */
 #include "sock.h"
 
-#define HEADS 512
+#define HEADS 256
 #define GROUP 8
+#define COMMON 160
 #define LONGEST_CHAIN 65536
 #define MAX_LISTENERS 1024
-#define RUN 64 /* times HEADS chains that one run looks at, so that none takes long */
+#define RUN 128 /* times HEADS chains that one run looks at, so that none takes long */
 
 struct hlist_nulls_head { struct hlist_nulls_node *first; } VIEW;
 struct inet_ehash_bucket { struct hlist_nulls_head chain; } VIEW;
@@ -42,15 +43,14 @@ u32 states[STATES];
 u32 found; /* listeners; those past the array's end are counted only */
 struct listener listeners[MAX_LISTENERS];
 u64 heads[HEADS]; /* a part of a table */
-u16 busy[HEADS];  /* where in it there are groups of chains that are not all empty */
-volatile u32 groups;	  /* so many; kept here, because the verifier would try every number */
+u16 busy[HEADS];  /* which of these chains are not empty */
+volatile u32 busy_chains; /* so many; kept here, because the verifier would try every number */
+u64 common[COMMON / sizeof(u64)]; /* what all sockets begin with, copied at once */
 
 struct walk {
 	struct net *net;
 	u64 table, chains; /* where it lies, and what is left of it */
-	u64 place;	   /* of the part that it is at */
 	u64 node;	   /* of the chain that it is at */
-	u32 group;
 };
 
 static __always_inline void describe(struct sock *sk)
@@ -66,20 +66,21 @@ static __always_inline void describe(struct sock *sk)
 	l->backlog = BPF_CORE_READ(sk, sk_max_ack_backlog);
 }
 
+#define COMMON_FIELD(type, name) (*(type *)((u8 *)common + bpf_core_field_offset(struct sock_common, name)))
+
 static long one_socket(u32 index, struct walk *walk)
 {
-	struct sock *sk;
+	struct sock *sk = (struct sock *)(walk->node - bpf_core_field_offset(struct sock_common, skc_nulls_node));
 	u32 state;
 
 	if (walk->node & 1) /* the end of a chain is odd; it may be another's, when a socket moves meanwhile */
 		return 1;
-	sk = (struct sock *)(walk->node - bpf_core_field_offset(struct sock_common, skc_nulls_node));
-	walk->node = (u64)BPF_CORE_READ(sk, __sk_common.skc_nulls_node.next);
-	if (!walk->node)
+	if (bpf_probe_read_kernel(common, sizeof(common), sk))
 		return 1;
-	if (BPF_CORE_READ(sk, __sk_common.skc_net.net) != walk->net)
+	walk->node = COMMON_FIELD(u64, skc_nulls_node.next);
+	if (COMMON_FIELD(struct net *, skc_net.net) != walk->net)
 		return 0;
-	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	state = COMMON_FIELD(u8, skc_state);
 	if (state == TIME_WAIT)
 		state = BPF_CORE_READ((struct inet_timewait_sock *)sk, tw_substate);
 	states[state & (STATES - 1)]++;
@@ -90,11 +91,8 @@ static long one_socket(u32 index, struct walk *walk)
 
 static long one_chain(u32 index, struct walk *walk)
 {
-	u64 group = busy[(index / walk->group) & (HEADS - 1)];
-	u64 head = walk->place + (group + index % walk->group) * sizeof(u64);
-
-	if (!bpf_probe_read_kernel(&walk->node, sizeof(walk->node), (void *)head))
-		bpf_loop(LONGEST_CHAIN, one_socket, walk, 0);
+	walk->node = heads[busy[index & (HEADS - 1)] & (HEADS - 1)];
+	bpf_loop(LONGEST_CHAIN, one_socket, walk, 0);
 	return 0;
 }
 
@@ -104,23 +102,30 @@ static __always_inline u64 copy_heads(struct walk *walk, u32 part, u32 words)
 	u64 chains = walk->chains - part * (HEADS / words);
 	u64 size = sizeof(heads);
 
-	walk->place = walk->table + part * sizeof(heads);
+	busy_chains = 0;
 	if (chains < HEADS / words)
 		size = (chains * words * sizeof(u64)) & (sizeof(heads) - 1);
-	return bpf_probe_read_kernel(heads, size, (void *)walk->place) ? 0 : size / sizeof(u64);
+	return bpf_probe_read_kernel(heads, size, (void *)(walk->table + part * sizeof(heads))) ? 0 : size / sizeof(u64);
+}
+
+static __always_inline void note_busy(u32 chain)
+{
+	if (!(heads[chain] & 1))
+		busy[busy_chains++ & (HEADS - 1)] = chain;
 }
 
 static long connections(u32 part, struct walk *walk)
 {
 	u64 words = copy_heads(walk, part, 1);
 
-	groups = 0;
-	for (u32 i = 0; i < HEADS && i < words; i += GROUP)
-		if (!(heads[i] & heads[i + 1] & heads[i + 2] & heads[i + 3] & heads[i + 4] & heads[i + 5] &
-		      heads[i + 6] & heads[i + 7] & 1))
-			busy[groups++ & (HEADS - 1)] = i;
-	walk->group = GROUP;
-	bpf_loop(groups * GROUP, one_chain, walk, 0);
+	for (u32 i = 0; i < HEADS && i < words; i += GROUP) {
+		if (heads[i] & heads[i + 1] & heads[i + 2] & heads[i + 3] & heads[i + 4] & heads[i + 5] &
+		    heads[i + 6] & heads[i + 7] & 1)
+			continue;
+		for (u32 chain = i; chain < i + GROUP; chain++)
+			note_busy(chain);
+	}
+	bpf_loop(busy_chains, one_chain, walk, 0);
 	return 0;
 }
 
@@ -131,12 +136,9 @@ static long listening(u32 part, struct walk *walk)
 	u32 at = bpf_core_field_offset(struct inet_listen_hashbucket, nulls_head) / sizeof(u64);
 	u64 words = copy_heads(walk, part, step);
 
-	groups = 0;
 	for (u32 i = at; i < HEADS && i < words; i += step)
-		if (!(heads[i] & 1))
-			busy[groups++ & (HEADS - 1)] = i;
-	walk->group = 1;
-	bpf_loop(groups, one_chain, walk, 0);
+		note_busy(i);
+	bpf_loop(busy_chains, one_chain, walk, 0);
 	return 0;
 }
 
