@@ -83,10 +83,11 @@ def test_what_drops_now_comes_first_and_what_never_did_is_left_out():
     assert [row.port for row in events.choose(NOW, [receiver(1, drops=5), receiver(2), receiver(3, queue=9)])] == [1, 3]
     rows = events.choose(NOW + S, [receiver(1, drops=5), receiver(2, drops=1), receiver(3, queue=9)])
     assert [row.port for row in rows] == [2, 3]
-    assert events.wants_all
+    assert events.lacks([receiver(1, drops=5)])
+    assert not events.lacks([receiver(3)])
     rows = events.choose(NOW + 2 * S, [receiver(1, drops=5), receiver(2, drops=1), receiver(3)])
     assert [row.port for row in rows] == [3]
-    assert not events.wants_all
+    assert not events.lacks([])
 
 
 def test_the_worst_are_kept_when_there_are_too_many():

@@ -11,6 +11,10 @@ _INVENTORY_NS = 10_000_000_000
 _MOST_ROWS = 64
 
 
+Key = tuple[str, int, int | None]
+"""What tells one socket from the others: address, port and inode."""
+
+
 class Receiver(NamedTuple):
     """One UDP socket."""
 
@@ -20,6 +24,11 @@ class Receiver(NamedTuple):
     receive_queue: int
     drops: int
     receive_buffer: int | None
+
+    @property
+    def key(self) -> Key:
+        """What tells it from the others."""
+        return self[:3]
 
 
 class UdpEvents:
@@ -32,28 +41,27 @@ class UdpEvents:
 
     def __init__(self) -> None:
         self._inventory_at = 0
-        self._drops: dict[tuple[str, int, int | None], int] = {}
-        self._queued: set[tuple[str, int, int | None]] = set()
+        self._drops: dict[Key, int] = {}
+        self._queued: set[Key] = set()
 
-    @property
-    def wants_all(self) -> bool:
-        """Whether the next look needs sockets that have nothing to read and never dropped anything, too."""
-        return bool(self._queued)
+    def lacks(self, sockets: Sequence[Receiver]) -> bool:
+        """Whether one that had something to read is not among these, so that those with nothing are needed too."""
+        return not self._queued <= {one.key for one in sockets}
 
     def choose(self, now: int, sockets: Sequence[Receiver]) -> list[UdpSocket]:
         """The events of this sample."""
         everything = abs(now - self._inventory_at) >= _INVENTORY_NS
         if everything:
             self._inventory_at = now
-        dropped = {one[:3]: one.drops - self._drops.get(one[:3], 0) for one in sockets}
+        dropped = {one.key: one.drops - self._drops.get(one.key, 0) for one in sockets}
         chosen = [
             one
             for one in sockets
-            if one.receive_queue or dropped[one[:3]] or one[:3] in self._queued or (everything and one.drops)
+            if one.receive_queue or dropped[one.key] or one.key in self._queued or (everything and one.drops)
         ]
-        self._drops = {one[:3]: one.drops for one in sockets if one.drops}
-        self._queued = {one[:3] for one in sockets if one.receive_queue}
-        chosen.sort(key=lambda one: (-dropped[one[:3]], -one.receive_queue, one.port, one.address))
+        self._drops = {one.key: one.drops for one in sockets if one.drops}
+        self._queued = {one.key for one in sockets if one.receive_queue}
+        chosen.sort(key=lambda one: (-dropped[one.key], -one.receive_queue, one.port, one.address))
         return [
             UdpSocket(
                 now,

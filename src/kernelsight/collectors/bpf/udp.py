@@ -36,14 +36,10 @@ class UdpFromIterator:
         self._everything = self._object.variable("everything")
 
     def collect(self, now: int) -> Iterable[UdpSocket]:
-        """Go through the sockets once."""
-        self._everything.value = self._events.wants_all
-        sockets = [
-            Receiver(address(family, raw), port, inode, receive_queue, drops, receive_buffer)
-            for inode, family, port, raw, receive_queue, receive_buffer, drops in _RECORD.iter_unpack(
-                self._object.iterate("udp")
-            )
-        ]
+        """Go through the sockets: those that have something to read or ever dropped; all, when one has caught up."""
+        sockets = self._read(everything=False)
+        if self._events.lacks(sockets):
+            sockets = self._read(everything=True)
         rows = self._events.choose(now, sockets)
         holders = self._holders.find(now, [row.inode for row in rows if row.inode])
         for row in rows:
@@ -55,3 +51,12 @@ class UdpFromIterator:
         """Remove the programs from the kernel."""
         self._object.close()
         self._holders.close()
+
+    def _read(self, *, everything: bool) -> list[Receiver]:
+        self._everything.value = everything
+        return [
+            Receiver(address(family, raw), port, inode, receive_queue, drops, receive_buffer)
+            for inode, family, port, raw, receive_queue, receive_buffer, drops in _RECORD.iter_unpack(
+                self._object.iterate("udp")
+            )
+        ]
