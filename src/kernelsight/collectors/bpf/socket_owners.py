@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
 from kernelsight.collectors.base import Host, collector
-from kernelsight.collectors.bpf import objects
-from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.bpf.descriptors import DescriptorPass
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.files import read_once
 from kernelsight.events.process import SocketOwner
@@ -17,8 +15,6 @@ from kernelsight.events.process import SocketOwner
 _RECORD = Struct("=6I2Q16s")  # struct record of socket_owners.bpf.c
 
 _EVERY_NS = 10 * NS_PER_S
-_REST = 500
-"""Pause for so many times as long as a pass took: 0.2 % of a core on a machine with very many descriptors."""
 
 
 class _Owner(NamedTuple):
@@ -44,11 +40,11 @@ class SocketOwnersFromFiles:
 
     def __init__(self, host: Host) -> None:
         self._proc = host.proc
-        self._object = Object(objects.image("socket_owners"), "socket_owners", programs={"sockets"})
-        self._seen = self._object.map("seen")
-        self._lost = self._object.variable("lost")
+        self._pass = DescriptorPass("sockets")
+        self._seen = self._pass.object.map("seen")
+        self._lost = self._pass.object.variable("lost")
         try:
-            self._pass()
+            self._count()
         except BaseException:
             self.close()
             raise
@@ -64,9 +60,8 @@ class SocketOwnersFromFiles:
         """Add up the sockets, if it is time to; a process that has none any more is shown once so."""
         if now < self._due:
             return
-        began = time.thread_time_ns()
-        written = self._pass()
-        self._due = now + max(_EVERY_NS, _REST * (time.thread_time_ns() - began))
+        written = self._count()
+        self._due = now + max(_EVERY_NS, self._pass.rest_ns)
         having: set[int] = set()
         for fields in _RECORD.iter_unpack(written):
             owner = _Owner._make(fields)
@@ -80,11 +75,11 @@ class SocketOwnersFromFiles:
 
     def close(self) -> None:
         """Remove the program from the kernel."""
-        self._object.close()
+        self._pass.close()
 
-    def _pass(self) -> bytes:
+    def _count(self) -> bytes:
         self._seen.drain()
-        return self._object.iterate("sockets")
+        return self._pass.run()
 
 
 def _event(now: int, owner: _Owner) -> SocketOwner:

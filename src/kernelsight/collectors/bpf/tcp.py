@@ -33,8 +33,13 @@ class TcpFromTables:
         self._listeners = ListenerEvents()
         try:
             self._object = Object(objects.image("tcp"), "tcp")
+        except BaseException:
+            self._sockstat.close()
+            raise
+        try:
             self._holders = SocketHolders()
         except BaseException:
+            self._object.close()
             self._sockstat.close()
             raise
         self._left = self._object.variable("left")
