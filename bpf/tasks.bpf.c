@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Every process, its threads added up, as one binary record each (read by collectors/bpf/tasks.py). */
 #include "common.h"
+#include "descriptors.h"
 
-#define UNKNOWN (~0ULL)
 #define NOFILE 7 /* RLIMIT_NOFILE */
-#define WORDS 1024 /* of a descriptor bitmap: 65,536 descriptors; more are not counted but unknown */
 #define EXACT_CPUS 64
 
 typedef struct { long counter; } atomic_long_t;
@@ -27,8 +26,6 @@ struct percpu_counter { s64 count; s32 *counters; } VIEW;
 struct mm_rss_stat { atomic_long_t count[4]; } VIEW;                        /* before 6.2 */
 struct mm_struct { unsigned long total_vm; struct percpu_counter rss_stat[4]; } VIEW; /* f1a7941243c1, 6.2 */
 struct mm_struct___5_15 { struct mm_rss_stat rss_stat; } VIEW;
-struct fdtable { unsigned int max_fds; unsigned long *open_fds; } VIEW;
-struct files_struct { struct fdtable *fdt; } VIEW;
 struct cred { struct uid_view euid; } VIEW;
 struct task_struct___process { /* more of it than any other program reads */
 	unsigned int __state, flags;
@@ -63,7 +60,7 @@ struct record {
 	u64 read_chars, write_chars, read_syscalls, write_syscalls, read_bytes, write_bytes, cancelled_write_bytes;
 	u64 cpu_delay, blkio_delay, swapin_delay, reclaim_delay, thrashing_delay;
 	s64 pages[4]; /* file, anonymous, swapped, shared */
-	u64 vsize_pages, fds, fd_limit, cgroup_id;
+	u64 vsize_pages, fds, fd_limit, cgroup_id, sockets;
 };
 
 struct {
@@ -84,11 +81,12 @@ struct {
 	__type(value, u64);
 } marker SEC(".maps");
 
-
 struct record scratch, fresh; /* one reader at a time: the collector */
 s32 parts[4];
 volatile u64 copies[EXACT_CPUS], original, map; /* of marker; none before 5.19, where nothing needs them */
 u64 lost; /* processes without a record because the map was full */
+u32 with_sockets; /* count them in this pass */
+u32 pending; /* processes of which some threads have been seen and not all */
 
 static __always_inline void add_io(struct record *r, const struct task_io_accounting *io)
 {
@@ -192,30 +190,6 @@ static __always_inline void read_memory(struct record *r, struct mm_struct *mm)
 	add_cpu_parts(r, mm);
 }
 
-static __always_inline u64 ones(u64 word)
-{
-	word -= (word >> 1) & 0x5555555555555555;
-	word = (word & 0x3333333333333333) + ((word >> 2) & 0x3333333333333333);
-	return (((word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101) >> 56;
-}
-
-static __always_inline u64 count_descriptors(struct files_struct *files)
-{
-	struct fdtable *table = files->fdt;
-	unsigned long *bitmap = table->open_fds;
-	u32 words = table->max_fds / 64;
-	u64 word, count = 0;
-
-	for (u32 i = 0; i < WORDS; i++) {
-		if (i >= words)
-			return count;
-		if (bpf_probe_read_kernel(&word, sizeof(word), bitmap + i))
-			return UNKNOWN;
-		count += ones(word);
-	}
-	return words > WORDS ? UNKNOWN : count;
-}
-
 static __always_inline void describe(struct record *r, struct task_struct___process *task, struct signal_struct *signal)
 {
 	struct mm_struct *mm = task->mm;
@@ -234,6 +208,7 @@ static __always_inline void describe(struct record *r, struct task_struct___proc
 	r->fd_limit = signal->rlim[NOFILE].rlim_cur;
 	r->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
 	r->fds = files ? count_descriptors(files) : UNKNOWN;
+	r->sockets = files && with_sockets ? count_sockets(files) : UNKNOWN;
 	add_ended(r, signal);
 	if (mm && !(r->flags & PF_KTHREAD))
 		read_memory(r, mm);
@@ -257,6 +232,7 @@ int tasks(struct bpf_iter__task *ctx)
 		r = bpf_map_lookup_elem(&unfinished, &pid);
 		if (!r) {
 			bpf_map_update_elem(&unfinished, &pid, &fresh, BPF_ANY);
+			pending++;
 			r = bpf_map_lookup_elem(&unfinished, &pid);
 		}
 		if (!r) {
@@ -276,7 +252,9 @@ int tasks(struct bpf_iter__task *ctx)
 		return 0;
 	if (bpf_seq_write(ctx->meta->seq, r, sizeof(*r)))
 		return 1; /* the buffer is full: the kernel empties it and comes back with this task */
-	if (several)
+	if (several) {
 		bpf_map_delete_elem(&unfinished, &pid);
+		pending--;
+	}
 	return 0;
 }

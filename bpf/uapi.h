@@ -33,6 +33,7 @@ enum bpf_map_type {
 
 /* Looked up in the running kernel's BTF, where the value may be missing. */
 enum bpf_func_id {
+	BPF_FUNC_loop = 181,
 	BPF_FUNC_map_lookup_percpu_elem = 195,
 };
 

@@ -38,9 +38,17 @@ for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
     clients[1].close()
     served[1].close()  # TIME_WAIT
     sockets += [listener, *clients, *served]
+    sender = socket.socket(family, socket.SOCK_DGRAM)
+    for port, size, count in ((5000, 4096, 50), (5001, 65536, 1), (5002, 65536, 0)):  # drops, waits, is idle
+        receiver = socket.socket(family, socket.SOCK_DGRAM)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+        receiver.bind((address, port))
+        sockets.append(receiver)
+        for _ in range(count):
+            sender.sendto(bytes(500), (address, port))
 net = Path(sys.argv[1], "proc/net")
 net.mkdir(parents=True, exist_ok=True)
-for name in ("tcp", "tcp6", "sockstat", "sockstat6", "snmp", "netstat", "dev"):
+for name in ("tcp", "tcp6", "udp", "udp6", "sockstat", "sockstat6", "snmp", "netstat", "dev"):
     (net / name).write_bytes(Path("/proc/self/net", name).read_bytes())
 PYTHON
 

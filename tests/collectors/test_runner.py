@@ -205,7 +205,7 @@ def test_an_unknown_name_is_refused_before_anything_is_opened(register, tmp_path
     assert not opened
 
 
-@pytest.mark.parametrize("options", [{"pressure_groups": "many"}, {"pressure_groups": -1}, {"tcp_many": "few"}])
+@pytest.mark.parametrize("options", [{"pressure_groups": "many"}, {"pressure_groups": -1}])
 def test_an_option_that_is_none_is_refused_and_not_tried_again(options, tmp_path):
     name = next(iter(options)).partition("_")[0]
     with pytest.raises(UsageError, match=next(iter(options))):

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernelsight.collectors.base import Host
+from kernelsight.collectors.bpf.socket_owners import SocketOwnersFromFiles
 from kernelsight.collectors.procfs.socket_owners import Socket, SocketOwnerCollector, match, parse_sockets
 from kernelsight.errors import SourceUnavailableError
 
@@ -21,6 +22,14 @@ FIXTURES = Path(__file__).parents[1] / "fixtures/proc"
 RECORDED = sorted(path for path in FIXTURES.glob("linux-*") if list(path.glob("proc/[0-9]*/fd")))
 NOW = 1_800_000_000_000_000_000
 S = 1_000_000_000
+SOURCES = (SocketOwnersFromFiles, SocketOwnerCollector)
+
+
+def opened(source):
+    try:
+        return source(Host())
+    except SourceUnavailableError as error:
+        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.name)
@@ -35,8 +44,9 @@ def test_recorded_sockets_have_their_owners(path):
     assert {event.pid for event in events} <= descriptors
 
 
-def test_real_sockets_are_counted_by_state_and_queue():
-    collector = SocketOwnerCollector(Host())
+@pytest.mark.parametrize("source", SOURCES)
+def test_real_sockets_are_counted_by_state_and_queue(source):
+    collector = opened(source)
     program = (
         "import socket, sys\n"
         "server = socket.create_server(('127.0.0.1', 0)); print(server.getsockname()[1], flush=True)\n"
@@ -66,8 +76,9 @@ def test_real_sockets_are_counted_by_state_and_queue():
     collector.close()
 
 
-def test_a_process_that_closed_its_sockets_is_shown_once_without():
-    collector = SocketOwnerCollector(Host())
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_process_that_closed_its_sockets_is_shown_once_without(source):
+    collector = opened(source)
     with socket.create_server(("127.0.0.1", 0)):
         assert os.getpid() in {event.pid for event in collector.collect(NOW)}
     after = {event.pid: event for event in collector.collect(NOW + 1000 * S)}
@@ -76,8 +87,9 @@ def test_a_process_that_closed_its_sockets_is_shown_once_without():
     collector.close()
 
 
-def test_it_looks_every_ten_seconds():
-    collector = SocketOwnerCollector(Host())
+@pytest.mark.parametrize("source", SOURCES)
+def test_it_looks_every_ten_seconds(source):
+    collector = opened(source)
     with socket.create_server(("127.0.0.1", 0)):
         assert list(collector.collect(NOW))
         assert not list(collector.collect(NOW + 9 * S))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 import time
@@ -11,12 +12,13 @@ from contextlib import ExitStack, closing
 import pytest
 from recordings import NOW, host
 
-from kernelsight.collectors.base import Host, open_best
+from kernelsight.collectors.base import Host, open_best, registered
+from kernelsight.collectors.bpf.tcp import TcpFromTables
 from kernelsight.collectors.netlink.tcp import Dump, TcpFromSockDiag, by_difference
 from kernelsight.collectors.procfs.tcp import TcpFromProc
 from kernelsight.collectors.sockets import Listener, ListenerEvents
 from kernelsight.collectors.sockstat import TcpTotals
-from kernelsight.errors import SourceUnavailableError
+from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.network import Tcp
 
 SECOND = 1_000_000_000
@@ -46,6 +48,16 @@ def in_many_states(stack: ExitStack) -> None:
         stack.enter_context(socket.socket(family)).bind((address, 0))
 
 
+def opened(stack: ExitStack, source):
+    """A collector; closed with the stack."""
+    try:
+        collector = source(Host())
+    except SourceUnavailableError as error:
+        pytest.skip(str(error))
+    stack.callback(collector.close)
+    return collector
+
+
 def counts(collector) -> tuple:
     event = next(event for event in collector.collect(NOW) if isinstance(event, Tcp))
     return tuple(getattr(event, name) for name in Tcp.__struct_fields__[1:12])
@@ -73,22 +85,22 @@ def test_a_dump_the_totals_and_proc_agree():
         assert found["listen"] >= 1
 
 
-@pytest.mark.parametrize("source", [TcpFromSockDiag, TcpFromProc])
+@pytest.mark.parametrize("source", [TcpFromTables, TcpFromSockDiag, TcpFromProc])
 def test_connections_that_nobody_accepts_are_the_accept_queue(source):
     with ExitStack() as stack:
+        collector = opened(stack, source)
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=7))
         port = listener.getsockname()[1]
         for _ in range(3):
             stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-        collector = source(Host())
-        stack.callback(collector.close)
 
         def row(now):
             return next((e for e in collector.collect(now) if not isinstance(e, Tcp) and e.port == port), None)
 
         first = row(NOW)
         assert (first.address, first.accept_queue) == ("127.0.0.1", 3)
-        assert first.backlog == (7 if source is TcpFromSockDiag else None)
+        assert first.backlog == (None if source is TcpFromProc else 7)
+        assert first.pid == (os.getpid() if source is TcpFromTables else None)
         assert row(NOW + SECOND).accept_queue == 3
         for _ in range(3):
             listener.accept()[0].close()
@@ -97,10 +109,11 @@ def test_connections_that_nobody_accepts_are_the_accept_queue(source):
         assert row(NOW + 10 * SECOND).accept_queue == 0  # the inventory
 
 
-def test_sock_diag_comes_first_here_and_proc_on_a_recorded_tree():
+def test_the_cheapest_that_can_run_comes_first_and_proc_on_a_recorded_tree():
+    assert [entry.source for entry in registered()["tcp"]] == ["bpf", "sock_diag", "procfs"]
     entry, collector = open_best("tcp", Host())
     collector.close()
-    assert entry.source == "sock_diag"
+    assert entry.source in ("bpf", "sock_diag")
     entry, collector = open_best("tcp", host("linux-6.18"))
     collector.close()
     assert entry.source == "procfs"
@@ -136,6 +149,12 @@ def test_the_fullest_listeners_are_kept_when_there_are_too_many():
     assert min(row.accept_queue for row in rows) == 96
 
 
-def test_a_recorded_tree_has_no_sock_diag():
+@pytest.mark.parametrize("source", [TcpFromTables, TcpFromSockDiag])
+def test_a_recorded_tree_has_no_kernel_to_ask(source):
     with pytest.raises(SourceUnavailableError, match="of this machine"):
-        TcpFromSockDiag(host("linux-6.18"))
+        source(host("linux-6.18"))
+
+
+def test_an_option_that_is_no_number_is_refused():
+    with pytest.raises(UsageError, match="tcp_many"):
+        TcpFromSockDiag(Host(options={"tcp_many": "few"}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kernelsight.collectors.sockstat import TcpTotals
@@ -61,7 +61,7 @@ class ListenerEvents:
         self._inventory_at = 0
         self._queued: frozenset[int | None] = frozenset()
 
-    def choose(self, now: int, listeners: Sequence[Listener]) -> Iterable[TcpListener]:
+    def choose(self, now: int, listeners: Sequence[Listener]) -> list[TcpListener]:
         """The events of this sample."""
         everything = abs(now - self._inventory_at) >= _INVENTORY_NS
         if everything:

@@ -38,7 +38,7 @@ class Network(Event, tag="network"):
 
 @event(
     table="tcp_stats",
-    source="sock_diag(7), or /proc/net/tcp and tcp6; /proc/net/sockstat",
+    source="the kernel's tables of sockets, sock_diag(7), or /proc/net/tcp and tcp6; /proc/net/sockstat",
     foreign=("tcp_stats", "tcp_states", "tcp_connections"),
     recognised_by=(("established", "syn_sent"), ("established", "time_wait"), ("established", "close_wait")),
     indexes=(("close_wait",), ("time_wait",)),
@@ -135,7 +135,7 @@ class PacketDrop(Event, tag="packet_drop"):
 
 @event(
     table="tcp_listeners",
-    source="sock_diag(7), or /proc/net/tcp; the listeners whose accept queue is fullest",
+    source="the kernel's tables of sockets, sock_diag(7), or /proc/net/tcp; those whose accept queue is fullest",
     entity=("address", "port"),
     recognised_by=(("accept_queue", "backlog"),),
     indexes=(("port", "timestamp"),),
@@ -147,6 +147,26 @@ class TcpListener(Event, tag="tcp_listener"):
     port: Annotated[Int | None, Label()] = None
     accept_queue: Annotated[Int | None, Gauge("connections"), Means("waiting to be accepted")] = None
     backlog: Annotated[Int | None, Gauge("connections"), Means("the queue's limit")] = None
+    pid: Annotated[Int | None, Label(), Means("an owner, where it can be known")] = None
+    comm: Annotated[Text | None, Label()] = None
+    inode: Annotated[Int | None, Label(), Means("of the socket")] = None
+
+
+@event(
+    table="udp_sockets",
+    source="iter/udp, or /proc/net/udp and udp6; the sockets that drop or have something to read",
+    entity=("address", "port", "inode"),
+    recognised_by=(("receive_queue_bytes", "drops"),),
+    indexes=(("port", "timestamp"), ("drops",)),
+)
+class UdpSocket(Event, tag="udp_socket"):
+    """Receive queue of one UDP socket, and what did not fit into it: a reader that is too slow."""
+
+    address: Annotated[Text | None, Label()] = None
+    port: Annotated[Int | None, Label()] = None
+    receive_queue_bytes: Annotated[Int | None, Gauge("B"), Means("not yet read, with the kernel's overhead")] = None
+    receive_buffer_bytes: Annotated[Int | None, Gauge("B"), Means("the queue's limit")] = None
+    drops: Annotated[Int | None, Counter("datagrams"), Means("arrived and were not kept")] = None
     pid: Annotated[Int | None, Label(), Means("an owner, where it can be known")] = None
     comm: Annotated[Text | None, Label()] = None
     inode: Annotated[Int | None, Label(), Means("of the socket")] = None

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.root
 
 # Threads that end and threads that stay, memory, files, I/O and time: then quiet.
 BUSY_THEN_QUIET = """
-import os, sys, threading
+import os, socket, sys, threading
 def work():
     x = bytearray(3_000_000)
     for _ in range(200_000): pass
@@ -30,6 +30,7 @@ for _ in range(int(sys.argv[2])):
 stop = threading.Event()
 for _ in range(int(sys.argv[3])): threading.Thread(target=stop.wait, daemon=True).start()
 files = [open("/dev/null") for _ in range(int(sys.argv[4]))]
+sockets = [socket.socket() for _ in range(int(sys.argv[4]) // 3)]
 work()
 print("quiet", flush=True)
 sys.stdin.read()
@@ -67,6 +68,7 @@ def quiet(tmp_path):
 def fresh(collector, *pids):
     """The events of these processes; a new pass reports all that are unknown to it."""
     collector._selection.__init__()
+    collector._sockets_due = 0
     return {event.pid: event for event in collector.collect(NOW) if event.pid in pids}
 
 
@@ -101,6 +103,7 @@ def proc_says(pid):
         "write_bytes": int(io["write_bytes"]),
         "cancelled_write_bytes": int(io["cancelled_write_bytes"]),
         "fds": len(list((proc / "fd").iterdir())),
+        "sockets": sum(str(path.readlink()).startswith("socket:") for path in (proc / "fd").iterdir()),
         "fd_limit": int(limits.split()[3]),
         "cgroup": next(x[3:] for x in (proc / "cgroup").read_text().splitlines() if x.startswith("0::")),
     }
@@ -178,6 +181,17 @@ def test_kernel_threads_have_no_memory_rather_than_none_of_it(tasks):
     event = fresh(tasks, 2)[2]
     assert (event.comm, event.rss_kb) == ("kthreadd", None)
     assert event.state in "SDI"
+
+
+def test_sockets_are_counted_every_ten_seconds_and_are_no_movement(tasks, quiet):
+    pid = quiet(0, 0, 6)
+    tasks._selection.__init__(largest=0, every_ns=10**18)
+    tasks._sockets_due = 0
+    assert [event.sockets for event in tasks.collect(NOW) if event.pid == pid] == [2]
+    assert pid not in {event.pid for event in tasks.collect(NOW + 9_000_000_000)}
+    assert pid not in {event.pid for event in tasks.collect(NOW + 10_000_000_000)}
+    tasks._selection.__init__()
+    assert {event.sockets for event in tasks.collect(NOW + 11_000_000_000)} == {None}
 
 
 def test_nothing_is_lost_and_everything_is_given_back(tasks):

@@ -38,6 +38,7 @@ _FUNCTIONS: tuple[tuple[str, type | None, tuple[type, ...]], ...] = (
     ("bpf_program__name", c.c_char_p, (P,)),
     ("bpf_program__set_autoload", c.c_int, (P, c.c_bool)),
     ("bpf_program__fd", c.c_int, (P,)),
+    ("bpf_prog_test_run_opts", c.c_int, (c.c_int, P)),
     ("bpf_program__attach", P, (P,)),
     ("bpf_program__attach_perf_event", P, (P, c.c_int)),
     ("bpf_program__attach_iter", P, (P, P)),
@@ -90,6 +91,12 @@ class OpenOptions(c.Structure):
         """
         may_list = privileges.Capability.CAP_SYS_ADMIN in privileges.effective()
         return cls(c.sizeof(cls), name.encode(), btf_custom_path=None if may_list else bytes(KERNEL_BTF))
+
+
+class RunOptions(c.Structure):
+    """struct bpf_test_run_opts; only its size is needed to run a program without a context."""
+
+    _fields_ = (("sz", c.c_size_t), ("unused", c.c_uint8 * 72))
 
 
 class _Log:

@@ -162,6 +162,12 @@ class Object:
         finally:
             os.close(fd)
 
+    def run(self, name: str) -> None:
+        """Run a program of the section `raw_tp`, which is attached to nothing, once."""
+        options = abi.RunOptions(c.sizeof(abi.RunOptions))
+        if self._lib.bpf_prog_test_run_opts(self.program_fd(name), c.byref(options)):
+            raise OSError(c.get_errno(), f"{self.name}/{name}: {os.strerror(c.get_errno())}")
+
     def program_fd(self, name: str) -> int:
         """The descriptor of a loaded program."""
         fd: int = self._lib.bpf_program__fd(self._programs[name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -11,16 +11,18 @@ from typing import NamedTuple
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf import objects
 from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.delay_accounting import DelayAccounting
 from kernelsight.collectors.privileges import OTHERS_PROCESSES
 from kernelsight.collectors.selection import Selection
 from kernelsight.events.process import Process
 
 # struct record of tasks.bpf.c
-_RECORD = Struct("=QIIIIIIIIiIII16s19Q4q4Q")
-_KEY = slice(0, 12)  # start time and pid
-_RESIDENT = Struct("=2q8xq")  # of `pages`: file, anonymous, (swapped), shared
-_RESIDENT_AT = 224
+_RECORD = Struct("=QIIIIIIIIiIII16s19Q4q5Q")
+_KEY_SIZE = 12  # start time and pid
+_FILE_AT, _ANON_AT, _SHARED_AT = 28, 29, 31  # words of the record: what is resident of `pages`
+_MOVES = slice(0, -8)  # all but `sockets`, which are not counted in every pass
+_SOCKETS_EVERY_NS = 10 * NS_PER_S
 
 _UNKNOWN = 2**64 - 1
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h
@@ -74,6 +76,7 @@ class Record(NamedTuple):
     fds: int
     fd_limit: int
     cgroup_id: int
+    sockets: int
 
 
 def state_letter(state: int, exit_state: int) -> str:
@@ -123,9 +126,8 @@ class CgroupPaths:
 class TasksCollector:
     """Processes, read in one pass over the kernel's tasks, about a microsecond each.
 
-    The same events as the source `procfs`; `sockets` is left to the collector `files`. The program
-    adds up the threads, those that have ended included. Names of kernel workers are without what
-    /proc adds to them.
+    The same events as the source `procfs`. The program adds up the threads, those that have ended
+    included. Names of kernel workers are without what /proc adds to them.
     """
 
     def __init__(self, host: Host) -> None:
@@ -139,7 +141,10 @@ class TasksCollector:
             self._object.close()
             raise
         self._unfinished = self._object.map("unfinished")
+        self._pending = self._object.variable("pending")
         self._lost = self._object.variable("lost")
+        self._with_sockets = self._object.variable("with_sockets")
+        self._sockets_due = 0
         self._cgroups = CgroupPaths(host.proc)
         self._selection: Selection[bytes] = Selection()
         self._delays = DelayAccounting(host.proc, enable=bool(host.options.get("enable_delayacct")))
@@ -156,9 +161,17 @@ class TasksCollector:
 
     def collect(self, now: int) -> Iterable[Process]:
         """The processes that moved, the largest, and each once a minute."""
-        records = {record[_KEY]: record for record in self._records()}
-        sizes = {key: (record, sum(_RESIDENT.unpack_from(record, _RESIDENT_AT))) for key, record in records.items()}
-        chosen = self._selection.choose(now, sizes)
+        self._with_sockets.value = now >= self._sockets_due
+        if now >= self._sockets_due:
+            self._sockets_due = now + _SOCKETS_EVERY_NS
+        written = self._read()
+        size, words = _RECORD.size, memoryview(written).cast("q")
+        records = {written[at : at + _KEY_SIZE]: written[at : at + size] for at in range(0, len(written), size)}
+        pages = zip(*(words[at :: size // 8] for at in (_FILE_AT, _ANON_AT, _SHARED_AT)), strict=True)
+        moves = {
+            key: (record[_MOVES], sum(resident)) for (key, record), resident in zip(records.items(), pages, strict=True)
+        }
+        chosen = self._selection.choose(now, moves)
         return [self._event(Record._make(_RECORD.unpack(records[key])), now) for key in chosen]
 
     def close(self) -> None:
@@ -166,16 +179,16 @@ class TasksCollector:
         self._object.close()
         self._delays.restore()
 
-    def _records(self) -> Iterator[bytes]:
+    def _read(self) -> bytes:
         written = self._object.iterate("tasks")
-        size = _RECORD.size
-        for at in range(0, len(written), size):
-            yield written[at : at + size]
+        if not self._pending.value:
+            return written
         # Threads that began or ended during the pass; a rest without its main thread describes nobody.
         _, rest = self._unfinished.drain()
-        for at in range(0, len(rest), size):
-            if any(rest[at + 8 : at + 12]):
-                yield rest[at : at + size]
+        self._pending.value = 0
+        size = _RECORD.size
+        described = (at for at in range(0, len(rest), size) if any(rest[at + 8 : at + 12]))
+        return written + b"".join(rest[at : at + size] for at in described)
 
     def _event(self, r: Record, now: int) -> Process:
         utime, stime = split_time(r.utime, r.stime, r.runtime)
@@ -209,6 +222,7 @@ class TasksCollector:
             voluntary_switches=r.voluntary,
             involuntary_switches=r.involuntary,
             fds=None if r.fds == _UNKNOWN else r.fds,
+            sockets=None if r.sockets == _UNKNOWN else r.sockets,
             fd_limit=None if r.fd_limit > 2**63 - 1 else r.fd_limit,
             cpu_delay_ns=r.cpu_delay,
             blkio_delay_ns=r.blkio_delay if delays else None,

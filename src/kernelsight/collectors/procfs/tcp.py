@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.files import KernelFile
+from kernelsight.collectors.procfs.socket_text import hexadecimal, place
 from kernelsight.collectors.sockets import LISTEN, Listener, ListenerEvents, tcp_event
 from kernelsight.collectors.sockstat import SockstatFiles
 from kernelsight.collectors.text import number, parsing, whole_lines
@@ -18,7 +17,6 @@ from kernelsight.events.declare import Event
 from kernelsight.events.network import Tcp, TcpListener
 
 _LEAST_FIELDS = 10
-_V4_BYTES = 4
 
 
 @collector("tcp", source="procfs", emits=(Tcp, TcpListener))
@@ -71,19 +69,6 @@ def parse_proc_tcp(text: bytes) -> tuple[Mapping[int, int], Sequence[Listener]]:
 
 
 def _listener(fields: Sequence[bytes]) -> Listener:
-    address, _, port = fields[1].partition(b":")
     # Of a listening socket, rx_queue is the number of connections that wait to be accepted.
-    queue = fields[4].partition(b":")[2]
-    return Listener(_address(address), _hexadecimal(port), _hexadecimal(queue), None, number(fields[9]))
-
-
-def _hexadecimal(digits: bytes) -> int:
-    return int.from_bytes(bytes.fromhex(digits.decode("ascii")), "big")
-
-
-def _address(digits: bytes) -> str:
-    """An address, which the kernel prints as 32-bit numbers of its own byte order."""
-    raw = bytes.fromhex(digits.decode("ascii"))
-    if sys.byteorder == "little":
-        raw = b"".join(raw[at : at + 4][::-1] for at in range(0, len(raw), 4))
-    return socket.inet_ntop(socket.AF_INET if len(raw) == _V4_BYTES else socket.AF_INET6, raw)
+    queue = hexadecimal(fields[4].partition(b":")[2])
+    return Listener(*place(fields[1]), queue, None, number(fields[9]))

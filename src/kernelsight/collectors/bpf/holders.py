@@ -1,0 +1,58 @@
+"""Who has a socket, found by its inode in the kernel's own list of descriptors (iter/task_file)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from struct import Struct
+from typing import NamedTuple
+
+from kernelsight.collectors.bpf.descriptors import DescriptorPass
+from kernelsight.collectors.clock import NS_PER_S
+
+_INODE = Struct("=Q")
+_HOLDER = Struct("=I16s")  # struct holder of socket_owners.bpf.c
+
+_KNOWN_NS = 10 * NS_PER_S
+"""How long an answer is believed: a socket may be handed on, or its process end."""
+
+
+class Holder(NamedTuple):
+    """A process that has a socket."""
+
+    pid: int
+    comm: str
+
+
+class SocketHolders:
+    """Knows one process for each socket that it was asked about; asks the kernel when it must."""
+
+    def __init__(self) -> None:
+        self._pass = DescriptorPass("holders")
+        self._wanted = self._pass.object.map("wanted")
+        self._known: dict[int, Holder | None] = {}
+        self._old_at = 0
+        self._rests_until = 0
+
+    def find(self, now: int, inodes: Collection[int]) -> dict[int, Holder | None]:
+        """The holders of these sockets by inode; None or nothing where nobody has it, or it is not known yet."""
+        unknown = not self._known.keys() >= set(inodes)
+        if now >= self._rests_until and (unknown or (inodes and now >= self._old_at)):
+            self._known = self._ask(inodes)
+            self._old_at = now + _KNOWN_NS
+            self._rests_until = now + self._pass.rest_ns
+        return self._known
+
+    def close(self) -> None:
+        """Remove the program from the kernel."""
+        self._pass.close()
+
+    def _ask(self, inodes: Collection[int]) -> dict[int, Holder | None]:
+        for inode in list(inodes)[: self._wanted.max_entries]:
+            self._wanted.update(_INODE.pack(inode), bytes(_HOLDER.size))
+        self._pass.run()
+        keys, values = self._wanted.drain()
+        found: dict[int, Holder | None] = {}
+        for (inode,), (pid, comm) in zip(_INODE.iter_unpack(keys), _HOLDER.iter_unpack(values), strict=True):
+            name = comm.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+            found[inode] = Holder(pid, name) if pid else None
+        return found

@@ -1,0 +1,55 @@
+"""UDP sockets that do not keep up, from /proc/net/udp and udp6."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.files import KernelFile
+from kernelsight.collectors.procfs.socket_text import hexadecimal, place
+from kernelsight.collectors.text import number, parsing, whole_lines
+from kernelsight.collectors.udp import Receiver, UdpEvents
+from kernelsight.errors import SourceUnavailableError
+from kernelsight.events.network import UdpSocket
+
+
+@collector("udp", source="procfs", emits=(UdpSocket,))
+class UdpFromProc:
+    """UDP sockets that drop or have something to read (without their owner and the queue's limit)."""
+
+    def __init__(self, host: Host) -> None:
+        self._files = [KernelFile(host.proc / "net/udp", records=True, size=16384)]
+        with suppress(SourceUnavailableError):  # no IPv6 here
+            self._files.append(KernelFile(host.proc / "net/udp6", records=True, size=16384))
+        self._events = UdpEvents()
+
+    def collect(self, now: int) -> Iterable[UdpSocket]:
+        """Read both once."""
+        return self._events.choose(now, [one for file in self._files for one in parse_proc_udp(file.read())])
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files:
+            file.close()
+
+
+def parse_proc_udp(text: bytes) -> Sequence[Receiver]:
+    """Parse the table.
+
+    Raises:
+        SourceUnavailableError: it is not /proc/net/udp or udp6.
+    """
+    with parsing("/proc/net/udp", text):
+        header, *lines = whole_lines(text)
+        if header.split()[-1:] != [b"drops"]:
+            raise ValueError("its first line is not the header")
+        return [_receiver(line.split()) for line in lines]
+
+
+def _receiver(fields: Sequence[bytes]) -> Receiver:
+    queue = hexadecimal(fields[4].partition(b":")[2])
+    drops = number(fields[12])
+    if drops is None:
+        raise ValueError(f"{fields[12]!r} drops")
+    return Receiver(*place(fields[1]), number(fields[9]), queue, drops, None)

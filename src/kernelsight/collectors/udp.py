@@ -1,0 +1,76 @@
+"""UDP sockets as a source describes them, and the events that are made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kernelsight.events.network import UdpSocket
+
+_INVENTORY_NS = 10_000_000_000
+_MOST_ROWS = 64
+
+
+Key = tuple[str, int, int | None]
+"""What tells one socket from the others: address, port and inode."""
+
+
+class Receiver(NamedTuple):
+    """One UDP socket."""
+
+    address: str
+    port: int
+    inode: int | None
+    receive_queue: int
+    drops: int
+    receive_buffer: int | None
+
+    @property
+    def key(self) -> Key:
+        """What tells it from the others."""
+        return self[:3]
+
+
+class UdpEvents:
+    """Chooses which sockets are worth a row.
+
+    Those that dropped something since the last look or have something to read, and once more when they
+    have not any longer; every ten seconds those that ever dropped something. At most 64, those that
+    drop now first.
+    """
+
+    def __init__(self) -> None:
+        self._inventory_at = 0
+        self._drops: dict[Key, int] = {}
+        self._queued: set[Key] = set()
+
+    def lacks(self, sockets: Sequence[Receiver]) -> bool:
+        """Whether one that had something to read is not among these, so that those with nothing are needed too."""
+        return not self._queued <= {one.key for one in sockets}
+
+    def choose(self, now: int, sockets: Sequence[Receiver]) -> list[UdpSocket]:
+        """The events of this sample."""
+        everything = abs(now - self._inventory_at) >= _INVENTORY_NS
+        if everything:
+            self._inventory_at = now
+        dropped = {one.key: one.drops - self._drops.get(one.key, 0) for one in sockets}
+        chosen = [
+            one
+            for one in sockets
+            if one.receive_queue or dropped[one.key] or one.key in self._queued or (everything and one.drops)
+        ]
+        self._drops = {one.key: one.drops for one in sockets if one.drops}
+        self._queued = {one.key for one in sockets if one.receive_queue}
+        chosen.sort(key=lambda one: (-dropped[one.key], -one.receive_queue, one.port, one.address))
+        return [
+            UdpSocket(
+                now,
+                address=one.address,
+                port=one.port,
+                receive_queue_bytes=one.receive_queue,
+                receive_buffer_bytes=one.receive_buffer,
+                drops=one.drops,
+                inode=one.inode,
+            )
+            for one in chosen[:_MOST_ROWS]
+        ]
