@@ -88,6 +88,30 @@ def test_fractional_seconds_since_boot():
     assert read_stamp(3599.5, clocks(3600 * 10**9)) == Stamp(NOW - 500_000_000)
 
 
+@pytest.mark.parametrize("uptime_s", [40, 2_151, 86_400, 30 * 86_400], ids=lambda s: f"up {s} s")
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9], ids=["ns", "us", "ms", "s"])
+def test_a_live_stamp_since_boot_is_understood_in_every_unit(uptime_s, unit):
+    # 1.8e9 us, half an hour, are today's seconds since the epoch; not so the uptimes here.
+    since_boot = uptime_s * 10**9 + 123_456_789 - 10**9
+    stamp = read_stamp(since_boot // unit, clocks(uptime_s * 10**9 + 123_456_789))
+    assert stamp == Stamp(NOW - 10**9 - since_boot % unit)
+
+
+def test_a_live_stamp_since_boot_in_milliseconds_with_a_fraction():
+    assert read_stamp(2_150_250.5, clocks(2_151 * 10**9)) == Stamp(NOW - 749_500_000)
+
+
+@pytest.mark.parametrize("ago_s", [1, 300, 3600])
+def test_seconds_since_the_epoch_are_that_whatever_the_uptime_is(ago_s):
+    recorded = NOW // 10**9 - ago_s
+    for uptime_s in (1_795, 2_000, 2_395, 3_600):  # half an hour in microseconds looks the same
+        assert read_stamp(recorded, clocks(uptime_s * 10**9)) == Stamp(recorded * 10**9)
+
+
+def test_a_recorded_stamp_since_boot_in_another_unit_is_not_the_moment_of_booting():
+    assert read_stamp(1_000_000, clocks(2_151 * 10**9)) == Stamp(NOW - 1_151 * 10**9)
+
+
 def test_a_stamp_of_another_boot_takes_the_time_of_arrival_and_says_so():
     assert read_stamp(5 * 10**13, clocks(10**13)) == Stamp(NOW, arrival=True)
 

@@ -1,13 +1,16 @@
 """When a foreign line happened: one rule for every unit, clock and notation.
 
-A number may be seconds, milliseconds, microseconds or nanoseconds since the Unix epoch, or
-nanoseconds (with a fraction: seconds) since boot. Each epoch unit has a window of magnitude, which
-is 2001-09-09 to 2262; a stamp since boot lies between 0 and the present uptime. The windows overlap:
-half an hour of uptime in nanoseconds looks like milliseconds since the epoch, 20 days like
-microseconds. Then the reading nearest to now is meant, if it is that of something that just happened;
-clocks since boot are those of live tracers, and what is older than ten minutes is a recording, which
-is read as a date unless that date lies in the future (no tracer runs in the first ten seconds after
-boot, whose nanoseconds look like seconds since the epoch: those are always a date).
+A number may be seconds, milliseconds, microseconds or nanoseconds, since the Unix epoch or since boot.
+Each epoch unit has a window of magnitude, which is 2001-09-09 to 2262; a stamp since boot lies between 0
+and the present uptime. The windows overlap: half an hour of uptime in nanoseconds looks like milliseconds
+since the epoch, 20 days like microseconds. Then the reading nearest to now is meant, if it is that of
+something that just happened; clocks since boot are those of live tracers, and what is older than ten
+minutes is a recording, which is read as a date unless that date lies in the future (no tracer runs in the
+first ten seconds after boot, whose nanoseconds look like seconds since the epoch: those are a date).
+
+Since boot, nanoseconds (with a fraction: seconds) are what tracers print. The other units are looked for
+only where there is no date that is not in the future, since what half an hour after boot is in microseconds
+are today's seconds since the epoch, and then the one that just happened is meant.
 
 A number that fits no window and lies beyond the uptime was stamped by another boot or another machine;
 where that is on our clock cannot be known, and the time of arrival stands for it. Nothing ever becomes
@@ -26,7 +29,7 @@ from decimal import Decimal, InvalidOperation
 from kernelsight.events.declare import EARLIEST_EPOCH_NS, INT64_MAX
 
 _NS_PER_S = 1_000_000_000
-_EPOCH_UNITS = (_NS_PER_S, 1_000_000, 1_000, 1)
+_UNITS = (_NS_PER_S, 1_000_000, 1_000, 1)
 _LIVE_NS = 600 * _NS_PER_S
 """A stamp since boot that could also be a date is believed for so long."""
 
@@ -140,30 +143,45 @@ def _reading(number: Decimal, clocks: Clocks, unit: int | None) -> int | None:
     def distance(epoch_ns: int) -> int:
         return abs(epoch_ns - clocks.now)
 
-    dates = list(_since_epoch(number, unit))
-    uptimes = list(_since_boot(number, clocks, unit))
-    if not dates or not uptimes:
-        return min((*dates, *uptimes), key=distance, default=None)
-    date, uptime = min(dates, key=distance), min(uptimes, key=distance)
-    if distance(uptime) <= _LIVE_NS:
-        return min(date, uptime, key=distance)
-    return uptime if date > clocks.now + _FUTURE_NS and number >= _EARLIEST_TRACER_NS else date
+    def is_live(epoch_ns: int) -> bool:
+        return distance(epoch_ns) <= _LIVE_NS
+
+    usual = unit or _usual_unit_since_boot(number)
+    date = min(_since_epoch(number, unit), key=distance, default=None)
+    uptime = min(_since_boot(number * usual, clocks), key=distance, default=None)
+    if date is not None and date <= clocks.now + _FUTURE_NS:
+        return min(date, uptime, key=distance) if uptime is not None and is_live(uptime) else date
+    others = [] if unit else list(_since_boot_in_another_unit(number, usual, clocks))
+    uptimes = others if uptime is None else [uptime, *others]
+    if live := list(filter(is_live, uptimes)):
+        return min(live, key=distance)
+    if uptime is not None and number * usual >= _EARLIEST_TRACER_NS:
+        return uptime
+    return next((moment for moment in (date, *others, uptime) if moment is not None), None)
+
+
+def _usual_unit_since_boot(number: Decimal) -> int:
+    return 1 if number == number.to_integral_value() else _NS_PER_S
 
 
 def _since_epoch(number: Decimal, unit: int | None) -> Iterator[int]:
-    for scale in _EPOCH_UNITS if unit is None else (unit,):
+    for scale in _UNITS if unit is None else (unit,):
         epoch_ns = int(number * scale)
         if EARLIEST_EPOCH_NS <= epoch_ns <= INT64_MAX:
             yield epoch_ns
 
 
-def _since_boot(number: Decimal, clocks: Clocks, unit: int | None) -> Iterator[int]:
-    fraction = number != number.to_integral_value()
-    since_boot = int(number * (unit or (_NS_PER_S if fraction else 1)))
+def _since_boot(since_boot_ns: Decimal, clocks: Clocks) -> Iterator[int]:
     # The two clocks since boot differ by the time the machine was suspended.
     for clock in (clocks.monotonic, clocks.boot):
-        if since_boot <= clock:
-            yield clocks.now - clock + since_boot
+        if since_boot_ns <= clock:
+            yield clocks.now - clock + int(since_boot_ns)
+
+
+def _since_boot_in_another_unit(number: Decimal, usual: int, clocks: Clocks) -> Iterator[int]:
+    for scale in reversed(_UNITS):
+        if scale != usual and number * scale >= _EARLIEST_TRACER_NS:
+            yield from _since_boot(number * scale, clocks)
 
 
 def _number(value: object) -> Decimal | None:
