@@ -74,6 +74,15 @@ def test_a_batch_is_committed_when_it_is_full_and_when_it_has_waited(tmp_path):
         until(lambda: rows_in(tmp_path / "u.db") == 1, process)
 
 
+def test_a_batch_may_wait_for_longer_than_poll_can(tmp_path):
+    with daemon(tmp_path / "t.db", batch_size=2, batch_timeout_s=1e9) as process:
+        process.stdin.write(line(1))
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.stdin.write(line(2))
+        until(lambda: rows_in(tmp_path / "t.db") == 2, process)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stores_everything_that_was_sent(tmp_path, number):
     path, status = tmp_path / "t.db", tmp_path / "status.json"

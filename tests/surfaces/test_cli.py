@@ -121,7 +121,18 @@ def test_rows_into_a_closed_pipe_are_quiet(filled):
         (["status", "--db-path", "/nonexistent/x.db"], 1, "/nonexistent/x.db"),
         (["query", "range", "memory", "--db-path", "/nonexistent/x.db"], 1, "/nonexistent/x.db"),
         (["start", "--duration", "0"], 2, "--duration"),
+        (["start", "--duration", "nan"], 2, "--duration"),
+        (["start", "--interval", "0"], 2, "--interval"),
+        (["collect", "load", "--duration", "inf"], 2, "--duration"),
         (["ingest", "--batch-size", "0"], 2, "--batch-size"),
+        (["ingest", "--batch-timeout", "nan"], 2, "--batch-timeout"),
+        (["ingest", "--batch-timeout", "1e400"], 2, "--batch-timeout"),
+        (["ingest", "--db-path", "/dev/null"], 1, "/dev/null: is not an ordinary file"),
+        (["ingest", "--db-path", "/usr"], 1, "/usr: is a directory; name a file"),
+        (["status", "--db-path", "/usr"], 1, "/usr: is a directory; name a file"),
+        (["ingest", "--db-path", "/nonexistent/"], 1, "is a directory; name a file"),
+        (["ingest", "--db-path", "x" * 300], 1, "File name too long; name a file"),
+        (["ingest", "--db-path", "~nobody there/x.db"], 1, "name a file"),
         (["nonsense"], 2, "nonsense"),
     ],
 )
@@ -237,6 +248,32 @@ def test_status_shows_rows_and_books(filled):
     shown = kernelsight("status", "--db-path", filled)
     assert shown.returncode == 0, shown.stderr
     assert "memory_metrics" in shown.stdout
+
+
+def test_a_disk_that_is_full_from_the_start_is_said_in_one_line(database):
+    shell = 'ulimit -f 0; exec "$@"'
+    command = ["bash", "-c", shell, "bash", *COMMAND, "ingest", "--init-only", "--db-path", str(database)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert f"{database}.lock: cannot be written" in done.stderr
+
+
+def test_streams_that_are_closed_are_empty(database):
+    line = json.dumps(LINES[0])
+    shell = (
+        f"""printf '%s\nbad\n' '{line}' | "${{@:2}}" ingest --db-path "$1" 2>&-; "${{@:2}}" ingest --db-path "$1" <&-"""
+    )
+    done = subprocess.run(
+        ["bash", "-c", shell, "bash", str(database), *COMMAND],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "all: 0 lines" in done.stderr
+    assert ask(database, "SELECT sum(stored), sum(rejected) FROM collectors") == [(1, 1)]
 
 
 def test_init_only_makes_all_tables(database):

@@ -16,6 +16,9 @@ READ_BYTES = 256 << 10
 
 _PIPE_BYTES = 1 << 20
 
+_LONGEST_WAIT_S = 86_400.0
+"""poll(2) takes no more than 24 days; whoever waits longer asks again."""
+
 
 class Source:
     """Reads a file descriptor without ever waiting longer than asked to."""
@@ -67,4 +70,4 @@ class Source:
 
 
 def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else max(0.0, seconds * 1e3)
+    return None if seconds is None else max(0.0, min(seconds, _LONGEST_WAIT_S) * 1e3)

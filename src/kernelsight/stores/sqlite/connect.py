@@ -30,6 +30,8 @@ def translated(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: is not an SQLite database") from error
     except apsw.BusyError as error:
         raise StoreError(f"{path}: another program holds it locked; end its transaction") from error
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
+        raise StoreError(f"{path}: {error}; ask for the right to it, or name another file") from error
     except (apsw.FullError, apsw.IOError) as error:
         raise StoreError(f"{path}: cannot be written or read ({error}); is the disk full?") from error
     except apsw.Error as error:

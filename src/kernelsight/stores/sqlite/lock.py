@@ -14,7 +14,7 @@ class WriterLock:
 
     Raises:
         StoreBusyError: another process has it; its pid is in the message.
-        StoreError: the file cannot be made.
+        StoreError: the file cannot be made or written.
     """
 
     def __init__(self, database: Path) -> None:
@@ -32,8 +32,12 @@ class WriterLock:
             raise StoreBusyError(
                 f"{database}: process {holder} is writing to it; stop it, or use another file"
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            self.release()
+            raise StoreError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def release(self) -> None:
         """Give it up; calling it again does nothing. The file stays: removing it would race with the next holder."""

@@ -178,7 +178,20 @@ def open_writer(url: str) -> SqliteWriter:
 
 
 def database_path(url: str) -> Path:
-    """The file that ``--db-path`` names, links followed, so that one file has one lock."""
+    """The file that ``--db-path`` names, links followed, so that one file has one lock.
+
+    Raises:
+        StoreError: it names something that cannot be one.
+    """
     if not url or url == ":memory:":
         raise StoreError(f"--db-path {url!r}: name a file; telemetry in memory would be seen by one process only")
-    return Path(url).expanduser().resolve()
+    try:
+        path = Path(url).expanduser().resolve()
+        is_folder, is_other = url.endswith("/") or path.is_dir(), path.exists() and not path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, with a NUL, of an unknown ~user
+        raise StoreError(f"--db-path {url!r}: {getattr(error, 'strerror', None) or error}; name a file") from error
+    if is_folder:
+        raise StoreError(f"{path}: is a directory; name a file in it")
+    if is_other:
+        raise StoreError(f"{path}: is not an ordinary file; name one")
+    return path

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,12 +12,16 @@ import click
 from kernelsight.errors import KernelSightError
 from kernelsight.stores.base import DEFAULT_DB_PATH
 
+LONGEST_S = 1e9
+"""Thirty years: longer than anybody waits, and short enough for every clock."""
+
 
 class Command(click.Command):
     """A command whose expected failures are one line on stderr and an exit code, never a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
+        _open_what_is_closed()
         try:
             return super().invoke(ctx)
         except KernelSightError as error:
@@ -22,10 +29,33 @@ class Command(click.Command):
             ctx.exit(error.exit_code)
 
 
+def _open_what_is_closed() -> None:
+    """Standard streams that were closed (`<&-`) are empty, so that whoever reads or prints may."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
+
+
 class Group(click.Group):
     """A command with commands of its own."""
 
     command_class = Command
+
+
+class Seconds(click.ParamType[float]):
+    """A length of time, more than nothing; or nothing too."""
+
+    name = "seconds"
+
+    def __init__(self, *, or_nothing: bool = False) -> None:
+        self._or_nothing = or_nothing
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number; what is none, or endless, is refused."""
+        seconds = click.FLOAT.convert(value, param, ctx)
+        if not (0 < seconds <= LONGEST_S or (seconds == 0 and self._or_nothing)):
+            self.fail(f"{value} is not a number of seconds {'from 0' if self._or_nothing else 'above 0'}", param, ctx)
+        return float(seconds)
 
 
 db_path_option = click.option(

@@ -12,7 +12,7 @@ import sys
 import click
 
 from kernelsight.ingest import daemon
-from kernelsight.surfaces.cli.command import Command, db_path_option
+from kernelsight.surfaces.cli.command import Command, Seconds, db_path_option
 
 
 @click.command(cls=Command, help=__doc__)
@@ -27,7 +27,7 @@ from kernelsight.surfaces.cli.command import Command, db_path_option
 )
 @click.option(
     "--batch-timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=1.0,
     show_default=True,
     metavar="SECONDS",

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import click
 
-from kernelsight.errors import UsageError
 from kernelsight.stores.base import DEFAULT_DB_PATH
-from kernelsight.surfaces.cli.command import Command, db_path_option
+from kernelsight.surfaces.cli.command import Command, Seconds, db_path_option
 from kernelsight.surfaces.figures import human_bytes
 from kernelsight.surfaces.stopping import stop_on_signals
 from kernelsight.surfaces.supervisor.loop import Supervisor
@@ -31,12 +30,16 @@ _NO_AGENT = "agent: this version has none"
 @click.command(cls=Command, help=__doc__)
 @click.argument("collectors", nargs=-1, metavar="[COLLECTOR]...")
 @db_path_option
-@click.option("--duration", type=float, metavar="SECONDS", help="Stop after this long; until Ctrl-C when not given.")
-@click.option("--interval", type=float, default=1.0, show_default=True, metavar="SECONDS", help="Between two samples.")
+@click.option(
+    "--duration", type=Seconds(), metavar="SECONDS", help="Stop after this long; until Ctrl-C when not given."
+)
+@click.option(
+    "--interval", type=Seconds(), default=1.0, show_default=True, metavar="SECONDS", help="Between two samples."
+)
 @click.option("--no-agent", is_flag=True, help="Run without the agent. (This version has none yet.)")
 @click.option(
     "--agent-interval",
-    type=float,
+    type=Seconds(),
     metavar="SECONDS",
     help="Between two looks of the agent. (This version has none yet.)",
 )
@@ -50,8 +53,6 @@ def start(  # noqa: PLR0913 - one argument an option
     agent_interval: float | None,
 ) -> None:
     """Supervise the parts."""
-    if duration is not None and duration <= 0:
-        raise UsageError(f"--duration {duration:g}: it must be more than 0 seconds")
     del agent_interval
     notes = "" if no_agent else _NO_AGENT
     stop = stop_on_signals()
