@@ -69,6 +69,15 @@ class EventParsing(unittest.TestCase):
         wrapped = {"timestamp": NOON_NS, "type": "meminfo", "data": {"mem_total_kb": 5, "mem_free_kb": 1}}
         assert identify_event_type(wrapped) is EventType.MEMORY
 
+    def test_where_no_field_says_anything_the_word_counts(self) -> None:
+        words = {"syscall": "SYSCALL", "pagefault": "PAGE_FAULT", "io": "IO_LATENCY", "sched": "SCHED"}
+        words |= {"meminfo": "MEMORY", "loadavg": "LOAD", "blockstats": "BLOCK", "net_interface": "NETWORK"}
+        words |= {"tcp_stats": "TCP", "tcp_retransmits": "TCP_RETRANS", "vmstat": "UNKNOWN", "toaster": "UNKNOWN"}
+        for word, wanted in words.items():
+            for event in ({"type": word}, {"event_type": word.upper(), "timestamp": 1, "data": {}}):
+                with self.subTest(event):
+                    assert identify_event_type(event) is EventType[wanted]
+
     def test_what_is_of_no_type_is_unknown(self) -> None:
         for event in ({}, {"timestamp": NOON_NS}, {"timestamp": NOON_NS, "colour": "red"}):
             with self.subTest(event):

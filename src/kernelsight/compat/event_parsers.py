@@ -15,7 +15,9 @@ from typing import Any
 import msgspec
 
 from kernelsight.ingest.foreign import Translated, UnusableLineError, translate
+from kernelsight.ingest.identify import UNKNOWN, kinds_said
 from kernelsight.ingest.times import KEYS, Clocks
+from kernelsight.ingest.vocabulary import TYPE_KEYS
 from kernelsight.query.rows import unwrapped
 
 
@@ -43,12 +45,19 @@ _TYPES = {member.value: member for member in EventType} | {
 
 
 def identify_event_type(event: Mapping[str, Any]) -> EventType:
-    """The type of an event: its fields decide, its ``type`` helps."""
+    """The type of an event: its fields decide, its ``type`` helps, and has the word where no field says anything."""
     try:
         kind = translate(_stamped(event), Clocks.read()).kind.name
     except UnusableLineError as error:
         kind = error.kind
-    return _TYPES.get(kind, EventType.UNKNOWN)
+    return _type_called(event) if kind == UNKNOWN else _TYPES.get(kind, EventType.UNKNOWN)
+
+
+def _type_called(event: Mapping[str, Any]) -> EventType:
+    """The type that ``type`` names; UNKNOWN where it names none, or more than one."""
+    kinds = kinds_said(next((event[key] for key in TYPE_KEYS if isinstance(event.get(key), str)), None))
+    types = {_TYPES.get(kind.name, EventType.UNKNOWN) for kind in kinds}
+    return types.pop() if len(types) == 1 else EventType.UNKNOWN
 
 
 def parse_json_line(line: str) -> tuple[EventType, dict[str, Any]] | None:

@@ -35,10 +35,19 @@ def identify(word: str | None, names: frozenset[str]) -> Kind:
     Raises:
         UnidentifiedError: the fields fit no kind, or several equally well.
     """
-    verdict = _verdict(None if word is None else word.strip().lower().replace("-", "_"), names)
+    verdict = _verdict(_plain(word), names)
     if isinstance(verdict, str):
         raise UnidentifiedError(verdict)
     return verdict
+
+
+def kinds_said(word: str | None) -> tuple[Kind, ...]:
+    """The kinds that a value of ``type`` can mean; none where it is no word for any."""
+    return kinds_called().get(_plain(word) or "", ())
+
+
+def _plain(word: str | None) -> str | None:
+    return None if word is None else word.strip().lower().replace("-", "_")
 
 
 # Collectors print few different sets of fields; an attacker's many do not grow the memory.

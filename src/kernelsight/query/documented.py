@@ -4,6 +4,7 @@ Each takes a store (a reader, a path or URL, or a ``DatabaseManager``) and times
 :mod:`kernelsight.query.times`; naive datetimes are local time. Each row has ``time`` (UTC, as SQLite's
 ``datetime(…, 'unixepoch')`` prints it) and ``timestamp`` (ns since the epoch). MB are 2**20 bytes.
 Columns named ``…_s`` are rates a second; the first sample has none, nor has one after a reset.
+A ``limit`` of None is none.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from kernelsight.errors import UsageError
+from kernelsight.events.declare import INT64_MAX
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition
 from kernelsight.query.points import Selection, points_sql
@@ -47,27 +49,27 @@ def get_timestamp_ns(dt: Time) -> int:
 
 
 def query_syscalls_by_timerange(
-    db: Source, start: Time, end: Time, min_latency_ms: float | None = None, limit: int = 100
+    db: Source, start: Time, end: Time, min_latency_ms: float | None = None, limit: int | None = 100
 ) -> list[Row]:
     """The slowest system calls of a time range, slowest first; ``latency_ms`` beside all columns."""
     return _slowest(db, "syscall", time_range(start, end), min_latency_ms, limit)
 
 
 def query_page_faults_by_timerange(
-    db: Source, start: Time, end: Time, min_latency_ms: float | None = None, limit: int = 100
+    db: Source, start: Time, end: Time, min_latency_ms: float | None = None, limit: int | None = 100
 ) -> list[Row]:
     """The slowest page faults of a time range, slowest first; ``latency_ms`` beside all columns."""
     return _slowest(db, "page_fault", time_range(start, end), min_latency_ms, limit)
 
 
 def query_sched_events_by_timerange(
-    db: Source, start: Time, end: Time, min_latency_ms: float | None = None, limit: int = 100
+    db: Source, start: Time, end: Time, min_latency_ms: float | None = None, limit: int | None = 100
 ) -> list[Row]:
     """The longest waits for a CPU of a time range, longest first; ``latency_ms`` beside all columns."""
     return _slowest(db, "sched", time_range(start, end), min_latency_ms, limit)
 
 
-def query_top_processes_by_syscall_latency(db: Source, start: Time, end: Time, limit: int = 10) -> list[Row]:
+def query_top_processes_by_syscall_latency(db: Source, start: Time, end: Time, limit: int | None = 10) -> list[Row]:
     """The processes whose slow system calls took longest on average, with how many and how many failed."""
     kind, when = kind_named("syscall"), time_range(start, end)
     with opened(db) as reader:
@@ -154,21 +156,23 @@ def query_tcp_retransmits(db: Source, start: Time, end: Time) -> list[Row]:
     return found
 
 
-def query_top_processes_by_cpu(db: Source, start: Time, end: Time, limit: int = 10) -> list[Row]:
+def query_top_processes_by_cpu(db: Source, start: Time, end: Time, limit: int | None = 10) -> list[Row]:
     """The processes that ran most: ``cpu_time_ms`` within the range, from the scheduler's own account."""
-    return _by_process(top(db, "sched_process", "cpu_time_ms", start, end, by=("comm", "pid"), n=limit), "cpu_time_ms")
+    return _by_process(
+        top(db, "sched_process", "cpu_time_ms", start, end, by=("comm", "pid"), n=_checked_limit(limit)), "cpu_time_ms"
+    )
 
 
-def query_top_processes_by_memory(db: Source, start: Time, end: Time, limit: int = 10) -> list[Row]:
+def query_top_processes_by_memory(db: Source, start: Time, end: Time, limit: int | None = 10) -> list[Row]:
     """The processes with the largest resident memory: the greatest ``rss_kb`` of each within the range."""
-    return _by_process(top(db, "process", "rss_kb", start, end, by=("comm", "pid"), n=limit), "rss_kb")
+    return _by_process(top(db, "process", "rss_kb", start, end, by=("comm", "pid"), n=_checked_limit(limit)), "rss_kb")
 
 
 def _by_process(found: list[Row], metric: str) -> list[Row]:
     return [{"comm": row["comm"], "pid": row["pid"], metric: row["value"], "samples": row["count"]} for row in found]
 
 
-def _slowest(db: Source, table: str, when: TimeRange, min_latency_ms: float | None, limit: int) -> list[Row]:
+def _slowest(db: Source, table: str, when: TimeRange, min_latency_ms: float | None, limit: int | None) -> list[Row]:
     kind = kind_named(table)
     where = [] if min_latency_ms is None else [Condition("latency_ns", ">=", round(min_latency_ms * 1e6))]
     with opened(db) as reader:
@@ -237,7 +241,10 @@ def _ratio(part: Value, whole: Value) -> float | None:
     return part / whole
 
 
-def _checked_limit(limit: int) -> int:
-    if limit < 0:
+def _checked_limit(limit: int | None) -> int:
+    """At most so many rows; None: all."""
+    if limit is None:
+        return INT64_MAX
+    if not 0 <= limit <= INT64_MAX:
         raise UsageError(f"limit {limit}: give a number of rows, 0 or more")
     return limit

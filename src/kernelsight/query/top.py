@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from kernelsight.errors import UsageError
+from kernelsight.events.declare import INT64_MAX
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition, Where, conditions
 from kernelsight.query.points import Selection, is_level, metric_named, points_sql
@@ -52,7 +53,7 @@ def top(  # noqa: PLR0913 - a question has as many parts, all but the first four
     metric_named(kind, metric)
     groups = tuple(column_named(kind, name).name for name in ([by] if isinstance(by, str) else by))
     when = time_range(start, end)
-    if n < 0:
+    if not 0 <= n <= INT64_MAX:
         raise UsageError(f"the top {n}? give 0 or more")
     with opened(source) as reader:
         if not groups:
