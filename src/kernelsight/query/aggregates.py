@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, get_args
 
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX, Kind
@@ -13,7 +13,7 @@ from kernelsight.query.dialect import Dialect, Sql, dialect_of, run
 from kernelsight.query.filters import Where, conditions
 from kernelsight.query.points import Selection, is_level, metric_named, points_sql
 from kernelsight.query.rows import Row, decoded
-from kernelsight.query.source import Source, clipped, column_named, kind_named, opened
+from kernelsight.query.source import Source, clipped, columns_named, kind_named, opened
 from kernelsight.query.times import Duration, Time, TimeRange, parse_duration, time_range
 from kernelsight.stores.base import Reader, Value
 
@@ -36,7 +36,7 @@ def aggregate(  # noqa: PLR0913, PLR0917 - a question has as many parts, all but
     interval: Duration = "1m",
     *,
     functions: Sequence[str] = ("count", "min", "avg", "max"),
-    by: Iterable[str] = (),
+    by: Iterable[str] | str = (),
     where: Where = (),
     raw: bool = False,
     method: Method = "nearest",
@@ -64,10 +64,11 @@ def aggregate(  # noqa: PLR0913, PLR0917 - a question has as many parts, all but
         interval's start, the columns of ``by``, and each function under its name (None without a value).
     """
     kind = kind_named(table)
-    keep = tuple(column_named(kind, name).name for name in by)
+    keep = columns_named(kind, by)
     if metric is not None:
         metric_named(kind, metric)
     wanted = [_function(kind, metric, name, raw=raw) for name in functions]
+    _check_method(method)
     when, width = time_range(start, end), parse_duration(interval)
     if width < 1:
         raise UsageError("an interval must be longer than nothing")
@@ -90,7 +91,7 @@ def percentiles(  # noqa: PLR0913 - as above
     end: Time = "now",
     *,
     ps: Sequence[float] = (50, 95, 99),
-    by: Iterable[str] = (),
+    by: Iterable[str] | str = (),
     where: Where = (),
     raw: bool = False,
     method: Method = "nearest",
@@ -103,8 +104,9 @@ def percentiles(  # noqa: PLR0913 - as above
     """
     kind = kind_named(table)
     metric_named(kind, metric)
-    keep = tuple(column_named(kind, name).name for name in by)
+    keep = columns_named(kind, by)
     names = [_percentile_name(p) for p in ps]
+    _check_method(method)
     when = time_range(start, end)
     with opened(source) as reader:
         part = clipped(reader, kind.table, when)
@@ -218,6 +220,11 @@ def _function(kind: Kind, metric: str | None, name: str, *, raw: bool) -> str:
     elif name == "rate" and (raw or is_level(kind.by_name[metric])):
         raise UsageError(f"{kind.table}.{metric} is a level, not a count; it has no rate")
     return name
+
+
+def _check_method(method: str) -> None:
+    if method not in get_args(Method):
+        raise UsageError(f"no method {method!r}; there are {' and '.join(get_args(Method))}")
 
 
 def _percentile_name(p: float) -> str:

@@ -18,7 +18,7 @@ from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Where, conditions
 from kernelsight.query.points import Selection, longest_gap_ns, metric_named, points_sql
 from kernelsight.query.rows import Row, decoded, with_time
-from kernelsight.query.source import Source, clipped, column_named, kind_named, opened
+from kernelsight.query.source import Source, clipped, columns_named, kind_named, opened
 from kernelsight.query.times import Duration, Time, TimeRange, parse_duration, time_range
 from kernelsight.stores.base import Reader, Value
 
@@ -49,7 +49,7 @@ def asof_join(  # noqa: PLR0913 - a question has as many parts, all but the firs
     *,
     tolerance: Duration = "1s",
     direction: Direction = "nearest",
-    by: Iterable[str] = (),
+    by: Iterable[str] | str = (),
     where_a: Where = (),
     where_b: Where = (),
     limit: int | None = None,
@@ -74,6 +74,8 @@ def asof_join(  # noqa: PLR0913 - a question has as many parts, all but the firs
         and ``apart_ns`` (both None where nothing is near enough).
     """
     join = _Join(a, b, time_range(start, end), parse_duration(tolerance), direction, by, where_a, where_b)
+    if limit is not None and limit < 0:
+        raise UsageError(f"limit {limit}: give a number of pairs, 0 or more")
     found: list[Row] = []
     with opened(source) as reader:
         for pair in join.pairs(reader):
@@ -94,7 +96,7 @@ def correlate(  # noqa: PLR0913 - as above
     *,
     tolerance: Duration = "1s",
     direction: Direction = "nearest",
-    by: Iterable[str] = (),
+    by: Iterable[str] | str = (),
     where_a: Where = (),
     where_b: Where = (),
 ) -> list[Row]:
@@ -130,7 +132,7 @@ class _Join:
         when: TimeRange,
         tolerance_ns: int,
         direction: Direction,
-        by: Iterable[str],
+        by: Iterable[str] | str,
         where_a: Where,
         where_b: Where,
     ) -> None:
@@ -182,13 +184,13 @@ class _Join:
         return position if ahead is not None and ahead <= self.ahead_ns else None
 
 
-def _side(name: str, when: TimeRange, where: Where, by: Iterable[str]) -> Selection:
+def _side(name: str, when: TimeRange, where: Where, by: Iterable[str] | str) -> Selection:
     table, dot, metric = name.rpartition(".")
     if not dot:
         raise UsageError(f"{name!r} is not a table and a metric; write for example memory_metrics.mem_available_kb")
     kind = kind_named(table)
     metric_named(kind, metric)
-    keep = tuple(column_named(kind, label).name for label in by)
+    keep = columns_named(kind, by)
     return Selection(kind, (metric,), when, tuple(conditions(where)), keep=keep)
 
 

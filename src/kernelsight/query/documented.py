@@ -9,6 +9,7 @@ A ``limit`` of None is none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from kernelsight.errors import UsageError
@@ -174,6 +175,8 @@ def _by_process(found: list[Row], metric: str) -> list[Row]:
 
 def _slowest(db: Source, table: str, when: TimeRange, min_latency_ms: float | None, limit: int | None) -> list[Row]:
     kind = kind_named(table)
+    if min_latency_ms is not None and not math.isfinite(min_latency_ms):
+        raise UsageError(f"min_latency_ms {min_latency_ms}: give a number of milliseconds")
     where = [] if min_latency_ms is None else [Condition("latency_ns", ">=", round(min_latency_ms * 1e6))]
     with opened(db) as reader:
         found = rows_of(

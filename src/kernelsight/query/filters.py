@@ -70,6 +70,8 @@ def where_sql(kind: Kind, wanted: Iterable[Condition]) -> Sql:
 
 
 def _comparison(column: Column, one: Condition) -> Sql:
+    if one.operator not in get_args(Operator):
+        raise UsageError(f"{column.name}: no operator {one.operator!r}; there are {', '.join(get_args(Operator))}")
     if isinstance(one.value, Sequence) and not isinstance(one.value, (str, bytes)):
         if one.operator != "=" or not one.value:
             raise UsageError(f"{column.name}: a list of values goes with = and is not empty")
@@ -81,7 +83,16 @@ def _comparison(column: Column, one: Condition) -> Sql:
         return Sql(f"{column.name} IS {'NOT ' if one.operator == '!=' else ''}NULL")
     if one.operator == "like":
         return Sql(f"{column.name} LIKE ?", (str(one.value),))
-    return Sql(f"{column.name} {one.operator} ?", (_stored(column, one.value),))
+    value = _stored(column, one.value)
+    return Sql(f"({column.name} {one.operator} ?{_beyond_63_bits(column, one.operator, value)})", (value,))
+
+
+def _beyond_63_bits(column: Column, operator: Operator, value: Value) -> str:
+    """What else an order of unsigned numbers asks for: the greatest are stored as negative ones."""
+    if not column.unsigned64 or operator not in {"<", "<=", ">", ">="} or not isinstance(value, int):
+        return ""
+    other_half = f"{column.name} {'<' if operator[0] == '>' else '>='} 0"
+    return f" AND {other_half}" if (value < 0) == (operator[0] == ">") else f" OR {other_half}"
 
 
 def _stored(column: Column, value: Value) -> Value:

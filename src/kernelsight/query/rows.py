@@ -8,7 +8,7 @@ from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX, Kind
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Where, conditions, where_sql
-from kernelsight.query.source import Source, column_named, kind_named, opened
+from kernelsight.query.source import Source, column_named, columns_named, kind_named, opened
 from kernelsight.query.times import Time, TimeRange, format_time, time_range
 from kernelsight.stores.base import Reader, Value
 
@@ -22,7 +22,7 @@ def rows(  # noqa: PLR0913 - a question has as many parts, all but the first thr
     end: Time = "now",
     *,
     where: Where = (),
-    columns: Iterable[str] | None = None,
+    columns: Iterable[str] | str | None = None,
     order_by: str = "timestamp",
     descending: bool = False,
     limit: int | None = None,
@@ -62,7 +62,7 @@ def rows_of(  # noqa: PLR0913 - as above
     when: TimeRange,
     *,
     where: Where = (),
-    columns: Iterable[str] | None = None,
+    columns: Iterable[str] | str | None = None,
     order_by: str = "timestamp",
     descending: bool = False,
     limit: int | None = None,
@@ -111,6 +111,5 @@ def with_time(row: Row) -> Row:
     return {"timestamp": timestamp, "time": format_time(timestamp), **row}
 
 
-def _wanted(kind: Kind, columns: Iterable[str]) -> list[str]:
-    names = [column_named(kind, name).name for name in columns]
-    return list(dict.fromkeys(["timestamp", *names]))
+def _wanted(kind: Kind, columns: Iterable[str] | str) -> list[str]:
+    return list(dict.fromkeys(["timestamp", *columns_named(kind, columns)]))

@@ -69,6 +69,15 @@ def column_named(kind: Kind, name: str) -> Column:
     return column
 
 
+def columns_named(kind: Kind, names: Iterable[str] | str) -> tuple[str, ...]:
+    """Columns of a kind, one (as text) or several.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    return tuple(column_named(kind, name).name for name in ([names] if isinstance(names, str) else names))
+
+
 def clipped(reader: Reader, table: str, when: TimeRange) -> TimeRange | None:
     """The part of a range in which the table has rows; None where it has none."""
     bounds = reader.bounds(table)

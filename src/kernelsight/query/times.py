@@ -28,7 +28,6 @@ Duration = timedelta | int | str
 ACCEPTED = "a datetime, nanoseconds since the epoch, 'now', '15m' or '1h30m' (ago), '2026-11-23 14:00', or '14:05'"
 ACCEPTED_DURATIONS = "a timedelta, nanoseconds, or text such as '250ms', '10s', '15m', '1h30m', '2d'"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _UNITS = {
     "ns": 1,
@@ -127,7 +126,10 @@ def _from_datetime(value: datetime) -> int:
         return 0
     if value.year > 2262:
         return INT64_MAX
-    return min(max(0, (value.astimezone(UTC) - _EPOCH) // _MICROSECOND * 1_000), INT64_MAX)
+    # timestamp() and not astimezone(), which differ for a local time that never was because clocks were set forward;
+    # of whole seconds, because it is a float.
+    seconds = int(value.replace(microsecond=0).timestamp())
+    return min(max(0, seconds * 1_000_000_000 + value.microsecond * 1_000), INT64_MAX)
 
 
 def _from_number(value: int) -> int:

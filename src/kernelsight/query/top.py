@@ -11,7 +11,7 @@ from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition, Where, conditions
 from kernelsight.query.points import Selection, is_level, metric_named, points_sql
 from kernelsight.query.rows import Row, decoded, rows_of
-from kernelsight.query.source import Source, clipped, column_named, kind_named, opened
+from kernelsight.query.source import Source, clipped, columns_named, kind_named, opened
 from kernelsight.query.times import Time, time_range
 
 Function = Literal["max", "avg", "sum", "count"]
@@ -51,7 +51,7 @@ def top(  # noqa: PLR0913 - a question has as many parts, all but the first four
     """
     kind = kind_named(table)
     metric_named(kind, metric)
-    groups = tuple(column_named(kind, name).name for name in ([by] if isinstance(by, str) else by))
+    groups = columns_named(kind, by)
     when = time_range(start, end)
     if not 0 <= n <= INT64_MAX:
         raise UsageError(f"the top {n}? give 0 or more")
