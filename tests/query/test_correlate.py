@@ -84,6 +84,12 @@ def test_what_cannot_be_correlated_is_refused(reader, a, said):
         correlate_function(reader, a, B, START, END)
 
 
+def test_a_join_of_less_than_nothing_is_refused(reader):
+    assert asof_join(reader, A, B, START, END, limit=0) == []
+    with pytest.raises(UsageError, match="limit -1"):
+        asof_join(reader, A, B, START, END, limit=-1)
+
+
 def test_the_join_seeks_by_time_and_never_compares_all_with_all(reader: Reader):
     relation, params = reader.relation("memory_metrics", START + SECOND, START + 2 * SECOND, ["timestamp"])
     plan = reader.query(f"EXPLAIN QUERY PLAN SELECT * FROM {relation} AS near", params)

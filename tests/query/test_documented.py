@@ -106,3 +106,22 @@ def test_tcp_connections_add_up_and_retransmits_are_a_share(db):
 
 def test_timestamps_are_exact_to_the_microsecond():
     assert asked.get_timestamp_ns(START_TIME.replace(microsecond=123_456)) == START + 123_456_000
+
+
+def test_a_limit_of_none_is_none(db):
+    every = asked.query_syscalls_by_timerange(db, START_TIME, END_TIME, limit=None)
+    assert every == asked.query_syscalls_by_timerange(db, START_TIME, END_TIME)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"limit": -1}, {"limit": 2**64}, *({"min_latency_ms": ms} for ms in (float("nan"), float("inf"), 1e300))]
+)
+def test_limits_that_make_no_sense_are_refused(db, wrong):
+    with pytest.raises(UsageError):
+        asked.query_syscalls_by_timerange(db, START_TIME, END_TIME, **wrong)
+
+
+@pytest.mark.parametrize("seconds", [-1, 1e-12, float("nan"), float("inf")])
+def test_an_interval_of_nothing_is_refused(db, seconds):
+    with pytest.raises(UsageError, match="more than 0"):
+        asked.query_load_stats(db, START_TIME, END_TIME, seconds)

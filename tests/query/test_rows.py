@@ -9,7 +9,7 @@ from kernelsight.errors import StoreError, UsageError
 from kernelsight.events.memory import PageFault
 from kernelsight.events.process import Process
 from kernelsight.events.syscalls import Syscall
-from kernelsight.query import Condition, rows, top
+from kernelsight.query import Condition, aggregate, correlate, percentiles, rows, top
 
 ADDRESS = 0xFFFF_8000_0000_1000
 
@@ -63,7 +63,16 @@ def test_conditions(reader, where, count):
     assert len(rows(reader, "syscall", 0)) == 11
 
 
-@pytest.mark.parametrize("where", [["latency_ns"], ["latency_ns>soon"], {"pid": []}, [Condition("pid", "<", None)]])
+@pytest.mark.parametrize(
+    "where",
+    [
+        ["latency_ns"],
+        ["latency_ns>soon"],
+        {"pid": []},
+        [Condition("pid", "<", None)],
+        [Condition("pid", "= 1 OR 1 =", 1)],
+    ],
+)
 def test_a_condition_that_makes_no_sense_is_refused(reader, where):
     with pytest.raises(UsageError, match=r"latency_ns|pid"):
         rows(reader, "syscall", 0, where=where)
@@ -83,6 +92,41 @@ def test_addresses_come_out_unsigned_flags_as_bool_and_both_can_be_asked_for(rea
     [fault] = rows(reader, "page_fault", 0, where=[f"address={ADDRESS:#x}", "user_mode=true"])
     assert fault["address"] == ADDRESS
     assert fault["user_mode"] is True
+
+
+ADDRESSES = [0, 5, 2**47, 2**63 - 1, 2**63, ADDRESS, 2**64 - 1]
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory):
+    events = [PageFault(START + n, pid=n, address=a - 2**64 if a >= 2**63 else a) for n, a in enumerate(ADDRESSES)]
+    reader = reader_of(tmp_path_factory.mktemp("faults") / "rows.db", events)
+    yield reader
+    reader.close()
+
+
+@pytest.mark.parametrize("limit", [5, 2**63 - 1, 2**63, ADDRESS])
+@pytest.mark.parametrize("operator", ["=", "!=", "<", "<=", ">", ">="])
+def test_unsigned_columns_are_ordered_as_what_they_mean(faults, operator, limit):
+    holds = {"=": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}[operator]
+    wanted = [address for address in ADDRESSES if getattr(address, f"__{holds}__")(limit)]
+    for condition in (Condition("address", operator, limit), f"address {operator} {limit:#x}"):
+        found = rows(faults, "page_fault", 0, where=[condition, "pid >= 0"])
+        assert [row["address"] for row in found] == wanted
+
+
+def test_one_column_may_be_named_without_a_list(reader):
+    assert set(rows(reader, "syscall", 0, columns="pid", limit=1)[0]) == {"timestamp", "time", "pid"}
+    assert {row["pid"] for row in top(reader, "syscall", "latency_ns", 0, by="pid")} == {0, 1, 2}
+    assert {row["pid"] for row in percentiles(reader, "syscall", "latency_ns", 0, by="pid")} == {0, 1, 2}
+    assert {row["pid"] for row in aggregate(reader, "syscall", "latency_ns", 0, by="pid")} == {0, 1, 2, 7}
+    assert {row["pid"] for row in correlate(reader, "syscall.latency_ns", "process.rss_kb", 0, by="pid")} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("n", [-1, 2**64])
+def test_the_top_is_a_number_of_rows_or_groups(reader, n):
+    with pytest.raises(UsageError, match="the top"):
+        top(reader, "syscall", "latency_ns", 0, by="pid", n=n)
 
 
 def test_the_top_rows_and_the_top_groups(reader):

@@ -167,3 +167,8 @@ def test_percentiles_by_group_and_of_nothing(asked):
     found = percentiles(reader, "network", "rx_bytes", START, END, ps=[50, 100], by=["interface_name"])
     assert [(row["interface_name"], row["p100"]) for row in found] == [("b", 500.0), ("a", 20.0)]
     assert percentiles(reader, "memory", "mem_free_kb", START, END) == []
+
+
+def test_a_way_to_count_percentiles_that_there_is_not_is_refused(asked):
+    with pytest.raises(UsageError, match="nearest and linear"):
+        percentiles(asked([]), "memory", "mem_free_kb", START, END, method="best")

@@ -73,6 +73,12 @@ def test_the_hour_that_a_clock_shows_twice_is_told_apart_by_fold():
 
 
 @pytest.mark.usefixtures("new_york")
+def test_an_hour_that_clocks_left_out_is_what_timestamp_says():
+    skipped = datetime(2026, 3, 8, 2, 30)  # noqa: DTZ001 - naive on purpose
+    assert parse_time(skipped) == int(skipped.timestamp()) * S
+
+
+@pytest.mark.usefixtures("new_york")
 def test_a_time_of_day_at_the_end_of_a_range_comes_after_its_start():
     when = time_range("2026-09-20 23:00", "01:00", now_ns=NOW)
     assert when.length_ns - 1 == 2 * 3600 * S

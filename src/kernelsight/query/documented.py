@@ -211,7 +211,7 @@ def _sampled(found: list[Row], interval_s: float | None) -> list[Row]:
     """The mean of each interval (aligned to the epoch), stamped with the interval's first sample."""
     if interval_s is None:
         return found
-    if interval_s <= 0:
+    if not math.isfinite(interval_s) or interval_s * 1e9 < 1:
         raise UsageError(f"sample_interval_sec {interval_s}: give seconds, more than 0")
     width = round(interval_s * 1e9)
     buckets: dict[int, list[Row]] = {}
