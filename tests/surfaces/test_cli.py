@@ -132,6 +132,7 @@ def test_rows_into_a_closed_pipe_are_quiet(filled):
         (["status", "--db-path", "/usr"], 1, "/usr: is a directory; name a file"),
         (["ingest", "--db-path", "/nonexistent/"], 1, "is a directory; name a file"),
         (["ingest", "--db-path", "x" * 300], 1, "File name too long; name a file"),
+        (["ingest", "--db-path", "d\udcffb.db"], 1, "names are UTF-8"),
         (["ingest", "--db-path", "~nobody there/x.db"], 1, "name a file"),
         (["nonsense"], 2, "nonsense"),
     ],
@@ -179,6 +180,18 @@ def test_text_from_the_kernel_cannot_command_the_terminal(filled):
     assert "\x1b" not in done.stdout
     assert "a\\x1b[31m,b" in done.stdout
     assert "[bold]" in done.stdout
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_what_a_terminal_cannot_say_is_written_with_backslashes(database, form):
+    line = json.dumps({**LINES[2], "comm": "p→q"})
+    assert kernelsight("ingest", "--db-path", database, input=line).returncode == 0
+    latin = {"env": environment(PYTHONIOENCODING="latin-1")}
+    done = kernelsight(
+        "query", "range", "syscall", "--since", "2025-01-01", "--format", form, "--db-path", database, **latin
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("p→q" if form == "json" else "p\\u2192q") in done.stdout
 
 
 def test_an_empty_answer_is_no_error_and_says_so_on_stderr(filled):

@@ -6,7 +6,10 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -79,6 +82,20 @@ def test_a_run_leaves_every_second_in_every_table(database):
     stored = ask(database, "SELECT sum(stored) FROM collectors")[0][0]
     assert f"{stored:,} events stored" in out
     assert "next:" in out
+
+
+def test_the_next_commands_can_be_typed_wherever_the_program_is(database):
+    program = (
+        "import sys; sys.argv[0] = '/opt/the system/kernelsight';"
+        "from kernelsight.surfaces.cli.main import main; main(sys.argv[1:], prog_name='kernelsight')"
+    )
+    command = [sys.executable, "-c", program, "start", "load", "--duration", "0.5", "--db-path", str(database)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    [typed] = [line.removeprefix("next:") for line in done.stdout.splitlines() if line.startswith("next:")]
+    name, *rest = shlex.split(typed)
+    assert Path(name).resolve() == Path("/opt/the system/kernelsight")
+    assert rest == ["status", "--db-path", str(database)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -159,6 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "://" not in given.db_path and not Path(given.db_path).exists():
         print(f"{given.db_path}: no data yet; ./start_kernelsight.sh collects some")
         return 0
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names that its encoding cannot say get backslashes
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with opened(given.db_path) as reader:
             print("\n".join(demo(reader)), flush=True)

@@ -186,6 +186,10 @@ def database_path(url: str) -> Path:
     if not url or url == ":memory:":
         raise StoreError(f"--db-path {url!r}: name a file; telemetry in memory would be seen by one process only")
     try:
+        url.encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(f"--db-path {url!r}: SQLite opens only files whose names are UTF-8") from error
+    try:
         path = Path(url).expanduser().resolve()
         is_folder, is_other = url.endswith("/") or path.is_dir(), path.exists() and not path.is_file()
     except (OSError, ValueError, RuntimeError) as error:  # a name too long, with a NUL, of an unknown ~user

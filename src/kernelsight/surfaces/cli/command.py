@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
-        _open_what_is_closed()
+        _settle_streams()
         try:
             return super().invoke(ctx)
         except KernelSightError as error:
@@ -29,11 +30,17 @@ class Command(click.Command):
             ctx.exit(error.exit_code)
 
 
-def _open_what_is_closed() -> None:
-    """Standard streams that were closed (`<&-`) are empty, so that whoever reads or prints may."""
+def _settle_streams() -> None:
+    """Let whoever reads or prints do so.
+
+    Standard streams that were closed (`<&-`) are empty, and what the terminal's encoding cannot say (names of
+    processes, paths) is written with backslashes.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 class Group(click.Group):

@@ -93,7 +93,7 @@ def _summarise(figures: Figures, db_path: str) -> None:
 def _next_commands(db_path: str) -> tuple[str, str]:
     """What to type to see what was stored, as short as it works from here."""
     program = Path(sys.argv[0])
-    name = min(os.path.relpath(program), str(program), key=len)
+    name = shlex.quote(min(os.path.relpath(program), str(program), key=len))
     database = "" if _is_default(db_path) else f" --db-path {shlex.quote(db_path)}"
     return f"{name} status{database}", f"{name} query top process utime_ms --by pid --by comm{database}"
 
