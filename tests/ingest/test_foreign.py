@@ -55,6 +55,35 @@ def test_net_interface_with_the_interface_beside_data():
     assert read(line) == ("network", {"interface_name": "eth0", "rx_bytes": 1, "tx_drops": 0})
 
 
+def test_the_name_of_a_device_or_interface_may_be_called_that():
+    assert read({"timestamp": NOW, "type": "net_interface", "name": "eth0", "stats": {"rx_bytes": 1}}) == (
+        "network",
+        {"interface_name": "eth0", "rx_bytes": 1},
+    )
+    assert read({"timestamp": NOW, "type": "blockstats", "name": "sda", "data": {"read_ios": 1}}) == (
+        "block",
+        {"device_name": "sda", "read_ios": 1},
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "column", "stored"),
+    [
+        ("read_p50_ns", 1500, "read_p50_us", 1.5),
+        ("read_p50_ms", 1.5, "read_p50_us", 1500.0),
+        ("write_p99_s", 0.25, "write_p99_us", 250_000.0),
+    ],
+)
+def test_a_name_may_end_in_another_unit_of_time(name, value, column, stored):
+    assert read({"timestamp": NOW, "type": "io", name: value}) == ("io_latency", {column: stored})
+    way, _, rest = name.partition("_")
+    assert read({"timestamp": NOW, way: {rest: value}}) == ("io_latency", {column: stored})
+
+
+def test_seconds_of_a_slow_call():
+    assert read({"timestamp": NOW, "syscall": 1, "latency_s": 0.0155})[1]["latency_ns"] == 15_500_000
+
+
 @pytest.mark.parametrize(
     ("word", "data", "kind"),
     [
@@ -216,6 +245,8 @@ def test_nanoseconds_win_over_coarser_units():
         ({"timestamp": NOW}, "unknown", "unknown kind"),
         ({"timestamp": NOW, "type": "toaster", "crumbs": 3}, "unknown", "unknown kind"),
         ({"timestamp": NOW, "type": "memory"}, "unknown", "unknown kind"),
+        ({"timestamp": NOW, "type": "block", "device": "sda", "reads_completed": 7}, "block", "only labels"),
+        ({"timestamp": NOW, "type": "net", "interface": "eth0", "receive": {"bytes": 7}}, "network", "only labels"),
         (
             {"timestamp": NOW, "type": "connect", "saddr": "a", "daddr": "b", "sport": 1, "dport": 2},
             "unknown",

@@ -18,7 +18,7 @@ from kernelsight.events.declare import Aka, Counter, Delta, Event, Gauge, Int, L
 class Block(Event, tag="block"):
     """I/O of one block device since boot (Documentation/block/stat.rst)."""
 
-    device_name: Annotated[Text | None, Label(), Aka("device", "dev")] = None
+    device_name: Annotated[Text | None, Label(), Aka("device", "dev", "name")] = None
     read_ios: Annotated[Int | None, Counter("requests")] = None
     read_merges: Annotated[Int | None, Counter("requests")] = None
     read_sectors: Annotated[Int | None, Counter("512 B sectors")] = None

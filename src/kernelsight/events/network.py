@@ -18,7 +18,7 @@ from kernelsight.events.declare import Aka, Counter, Delta, Event, Gauge, Int, L
 class Network(Event, tag="network"):
     """Traffic of one network interface since it came up (Documentation/networking/statistics.rst)."""
 
-    interface_name: Annotated[Text | None, Label(), Aka("interface", "iface", "ifname")] = None
+    interface_name: Annotated[Text | None, Label(), Aka("interface", "iface", "ifname", "name")] = None
     rx_bytes: Annotated[Int | None, Counter("B")] = None
     rx_packets: Annotated[Int | None, Counter("packets")] = None
     rx_errors: Annotated[Int | None, Counter("packets"), Aka("rx_errs")] = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from kernelsight.events.declare import Event, Kind
+from kernelsight.events.declare import Event, Kind, Label
 from kernelsight.ingest.identify import UNKNOWN, UnidentifiedError, identify
 from kernelsight.ingest.times import DESCRIPTIONS, KEYS, Clocks, UnreadableTimeError, find_stamp
 from kernelsight.ingest.values import Stored, WrongValueError, convert, truth
@@ -71,7 +71,14 @@ def translate(line: object, clocks: Clocks) -> Translated:
     except (WrongValueError, msgspec.ValidationError) as error:
         raise UnusableLineError(f"wrong value: {error}", kind.name) from None
     words = vocabulary(kind)
-    return Translated(event, kind, sum(name not in words for name in names), stamp.arrival)
+    ignored = sum(name not in words for name in names)
+    if ignored and kind.interval_s is not None and all(_is_label(kind, name) for name in values):
+        raise UnusableLineError("only labels, and no measurement under a name that is known", kind.name)
+    return Translated(event, kind, ignored, stamp.arrival)
+
+
+def _is_label(kind: Kind, name: str) -> bool:
+    return isinstance(kind.by_name[name].semantics, Label)
 
 
 def _flatten(line: Mapping[str, object]) -> dict[str, object]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
 from kernelsight.events import wire
-from kernelsight.events.declare import Column, Flagged, Kind
+from kernelsight.events.declare import Column, Flagged, Kind, Scaled
 
-WRAPPERS = frozenset({"data", "event", "payload", "fields", "metrics", "values"})
+WRAPPERS = frozenset({"data", "event", "payload", "fields", "metrics", "values", "stats", "counters", "states"})
 """Names of nested objects that say nothing of what is in them."""
 
 TYPE_KEYS = ("type", "event_type")
 
 _OWN, _SAME_UNIT, _OTHER_UNIT = 0.0, 1.0, 2.0
+
+_TIME_UNITS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,24 @@ def _words(kind: Kind) -> Vocabulary:
         words.setdefault(column.name, []).append(Meaning(column, _OWN))
         for alias in column.aliases:
             words.setdefault(alias, []).append(Meaning(column, _SAME_UNIT))
-        for scaled in column.scaled:
+        for scaled in (*column.scaled, *_in_other_units_of_time(kind, column)):
             rank = _OTHER_UNIT + scaled.factor
             words.setdefault(scaled.name, []).append(Meaning(column, rank, scaled.factor))
         for place, flag in enumerate(column.flagged):
             rank = _SAME_UNIT + (place + 1) / 100
             words.setdefault(flag.name, []).append(Meaning(column, rank, flagged=flag))
     return MappingProxyType({name: tuple(meanings) for name, meanings in words.items()})
+
+
+def _in_other_units_of_time(kind: Kind, column: Column) -> Iterator[Scaled]:
+    """`read_p50_ms` for `read_p50_us`: a name that ends in its unit of time can end in another one."""
+    stem, _, unit = column.name.rpartition("_")
+    if not stem or unit != column.unit or unit not in _TIME_UNITS_NS:
+        return
+    taken = {*kind.by_name, *(scaled.name for scaled in column.scaled)}
+    for other, length_ns in _TIME_UNITS_NS.items():
+        if f"{stem}_{other}" not in taken:
+            yield Scaled(f"{stem}_{other}", length_ns / _TIME_UNITS_NS[unit])
 
 
 @cache

@@ -67,8 +67,9 @@ def data_dictionary(declared: Iterable[Kind]) -> str:
         "NULL means that the value was not to be had; zero means zero. A *counter* only grows (until a reset) and is "
         "read as a rate; a *gauge* is a level or a measurement; *per interval* is a count or sum over the interval "
         "that ends at the timestamp; a *label* names something. A line from another collector may use the "
-        "*other names*, with the conversion that stands beside them. Kinds whose source is eBPF are written by "
-        "tracers or by any program that prints such lines."
+        "*other names*, with the conversion that stands beside them, and another unit of time at the end of a name "
+        "(`_ns`, `_us`, `_ms`, `_s`). Kinds whose source is eBPF are written by tracers or by any program that "
+        "prints such lines."
     )
     return "\n".join(
         [_GENERATED, "", "# Data dictionary", "", intro, "", *overview, *(line for k in declared for line in _kind(k))]
