@@ -272,6 +272,23 @@ def test_a_disk_that_is_full_from_the_start_is_said_in_one_line(database):
     assert f"{database}.lock: cannot be written" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["version"], ["status"], ["collect", "--list"]])
+def test_output_that_cannot_be_written_is_said_in_one_line(filled, arguments):
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        command = [*COMMAND, *arguments]
+        done = subprocess.run(
+            command,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+            env=environment(KERNELSIGHT_DB_PATH=str(filled)),
+        )
+    assert done.returncode == 1
+    assert done.stderr == f"kernelsight {arguments[0]}: standard output cannot be written: No space left on device\n"
+
+
 def test_streams_that_are_closed_are_empty(database):
     line = json.dumps(LINES[0])
     shell = (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, deque
+from contextlib import suppress
 from typing import TextIO
 
 _IN_FULL = 5
@@ -31,6 +33,14 @@ class Log:
             self._stream.flush()
         except (OSError, ValueError):
             return  # a closed or full log is no reason to lose events
+
+    def end(self) -> None:
+        """Leave nothing behind that cannot be written: Python would try once more at exit, and end with status 120."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
     def debug(self, message: str) -> None:
         """Write one message, if asked to be verbose."""

@@ -112,6 +112,7 @@ class Daemon:
         self._tell()
         if self._settings.status_path:
             self._write_status(done=True)
+        self._log.end()
         return self._exit_code
 
     def _step(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -24,10 +25,19 @@ class Command(click.Command):
         """Run it."""
         _settle_streams()
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
         except KernelSightError as error:
             click.echo(f"{ctx.command_path}: {error}", err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            # What is still in the buffer would fail once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            click.echo(f"{ctx.command_path}: standard output cannot be written: {error.strerror}", err=True)
+            ctx.exit(1)
+        return result
 
 
 def _settle_streams() -> None:
