@@ -19,6 +19,13 @@ LINES = [
 ]
 
 
+def shell(script, database, **options):
+    """Run a line of shell in which $1 is the database and the other arguments are the program."""
+    command = ["bash", "-c", script, "bash", str(database), *COMMAND]
+    options = {"timeout": PATIENCE_S, "env": environment(), **options}
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
 @pytest.fixture
 def database(tmp_path):
     return tmp_path / "kernelsight.db"
@@ -264,9 +271,7 @@ def test_status_shows_rows_and_books(filled):
 
 
 def test_a_disk_that_is_full_from_the_start_is_said_in_one_line(database):
-    shell = 'ulimit -f 0; exec "$@"'
-    command = ["bash", "-c", shell, "bash", *COMMAND, "ingest", "--init-only", "--db-path", str(database)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = shell('ulimit -f 0; exec "${@:2}" ingest --init-only --db-path "$1"', database)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert f"{database}.lock: cannot be written" in done.stderr
@@ -290,17 +295,9 @@ def test_output_that_cannot_be_written_is_said_in_one_line(filled, arguments):
 
 
 def test_streams_that_are_closed_are_empty(database):
-    line = json.dumps(LINES[0])
-    shell = (
-        f"""printf '%s\nbad\n' '{line}' | "${{@:2}}" ingest --db-path "$1" 2>&-; "${{@:2}}" ingest --db-path "$1" <&-"""
-    )
-    done = subprocess.run(
-        ["bash", "-c", shell, "bash", str(database), *COMMAND],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    lines = json.dumps(LINES[0]) + "\nbad\n"
+    assert shell('"${@:2}" ingest --db-path "$1" 2>&-', database, input=lines).returncode == 0
+    done = shell('"${@:2}" ingest --db-path "$1" <&-', database)
     assert done.returncode == 0, done.stderr
     assert "all: 0 lines" in done.stderr
     assert ask(database, "SELECT sum(stored), sum(rejected) FROM collectors") == [(1, 1)]
@@ -319,14 +316,8 @@ def test_the_database_may_come_from_the_environment(filled):
 
 
 def test_collect_into_ingest_is_the_system_without_a_supervisor(database):
-    shell = '"${@:2}" collect load --interval 0.1 --duration 0.5 | "${@:2}" ingest --db-path "$1"'
-    done = subprocess.run(
-        ["bash", "-c", shell, "bash", str(database), *COMMAND],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    pipeline = '"${@:2}" collect load --interval 0.1 --duration 0.5 | "${@:2}" ingest --db-path "$1"'
+    done = shell(pipeline, database)
     assert done.returncode == 0, done.stderr
     assert rows(database, "load_metrics") >= 1
 

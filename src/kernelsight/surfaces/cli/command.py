@@ -25,8 +25,7 @@ class Command(click.Command):
         """Run it."""
         _settle_streams()
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
+            return super().invoke(ctx)
         except KernelSightError as error:
             click.echo(f"{ctx.command_path}: {error}", err=True)
             ctx.exit(error.exit_code)
@@ -37,7 +36,6 @@ class Command(click.Command):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             click.echo(f"{ctx.command_path}: standard output cannot be written: {error.strerror}", err=True)
             ctx.exit(1)
-        return result
 
 
 def _settle_streams() -> None:
