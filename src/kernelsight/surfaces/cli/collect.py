@@ -15,7 +15,7 @@ import click
 from kernelsight.collectors import runner
 from kernelsight.collectors.base import Host, list_collectors
 from kernelsight.errors import UsageError
-from kernelsight.surfaces.cli.command import Command, Seconds
+from kernelsight.surfaces.cli.command import Command, seconds
 from kernelsight.surfaces.cli.sources import print_sources
 from kernelsight.surfaces.stopping import stop_on_signals
 
@@ -23,11 +23,18 @@ from kernelsight.surfaces.stopping import stop_on_signals
 @click.command(cls=Command, help=__doc__)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option(
-    "--interval", type=Seconds(), default=1.0, show_default=True, metavar="SECONDS", help="Between two samples."
+    "--interval",
+    type=float,
+    callback=seconds(),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two samples.",
 )
 @click.option(
     "--duration",
-    type=Seconds(or_nothing=True),
+    type=float,
+    callback=seconds(or_nothing=True),
     metavar="SECONDS",
     help="Stop after this long; until Ctrl-C when not given.",
 )

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +58,17 @@ class Group(click.Group):
     command_class = Command
 
 
-class Seconds(click.ParamType[float]):
-    """A length of time, more than nothing; or nothing too."""
+def seconds(*, or_nothing: bool = False) -> Callable[[click.Context, click.Parameter, float | None], float | None]:
+    """Callback of an option of a length of time: more than nothing (or nothing too), and not endless."""
 
-    name = "seconds"
+    def check(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+        if value is None or 0 < value <= LONGEST_S or (value == 0 and or_nothing):
+            return value
+        raise click.BadParameter(
+            f"{value:g} is not a number of seconds {'from' if or_nothing else 'above'} 0", ctx, param
+        )
 
-    def __init__(self, *, or_nothing: bool = False) -> None:
-        self._or_nothing = or_nothing
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number; what is none, or endless, is refused."""
-        seconds = click.FLOAT.convert(value, param, ctx)
-        if not (0 < seconds <= LONGEST_S or (seconds == 0 and self._or_nothing)):
-            self.fail(f"{value} is not a number of seconds {'from 0' if self._or_nothing else 'above 0'}", param, ctx)
-        return float(seconds)
+    return check
 
 
 db_path_option = click.option(

@@ -12,7 +12,7 @@ import sys
 import click
 
 from kernelsight.ingest import daemon
-from kernelsight.surfaces.cli.command import Command, Seconds, db_path_option
+from kernelsight.surfaces.cli.command import Command, db_path_option, seconds
 
 
 @click.command(cls=Command, help=__doc__)
@@ -27,7 +27,8 @@ from kernelsight.surfaces.cli.command import Command, Seconds, db_path_option
 )
 @click.option(
     "--batch-timeout",
-    type=Seconds(),
+    type=float,
+    callback=seconds(),
     default=1.0,
     show_default=True,
     metavar="SECONDS",

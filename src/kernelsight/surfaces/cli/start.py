@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from kernelsight.stores.base import DEFAULT_DB_PATH
-from kernelsight.surfaces.cli.command import Command, Seconds, db_path_option
+from kernelsight.surfaces.cli.command import Command, db_path_option, seconds
 from kernelsight.surfaces.figures import human_bytes
 from kernelsight.surfaces.stopping import stop_on_signals
 from kernelsight.surfaces.supervisor.loop import Supervisor
@@ -31,15 +31,26 @@ _NO_AGENT = "agent: this version has none"
 @click.argument("collectors", nargs=-1, metavar="[COLLECTOR]...")
 @db_path_option
 @click.option(
-    "--duration", type=Seconds(), metavar="SECONDS", help="Stop after this long; until Ctrl-C when not given."
+    "--duration",
+    type=float,
+    callback=seconds(),
+    metavar="SECONDS",
+    help="Stop after this long; until Ctrl-C when not given.",
 )
 @click.option(
-    "--interval", type=Seconds(), default=1.0, show_default=True, metavar="SECONDS", help="Between two samples."
+    "--interval",
+    type=float,
+    callback=seconds(),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two samples.",
 )
 @click.option("--no-agent", is_flag=True, help="Run without the agent. (This version has none yet.)")
 @click.option(
     "--agent-interval",
-    type=Seconds(),
+    type=float,
+    callback=seconds(),
     metavar="SECONDS",
     help="Between two looks of the agent. (This version has none yet.)",
 )
