@@ -15,22 +15,14 @@ import click
 from kernelsight.collectors import runner
 from kernelsight.collectors.base import Host, list_collectors
 from kernelsight.errors import UsageError
-from kernelsight.surfaces.cli.command import Command, seconds
+from kernelsight.surfaces.cli.command import Command, interval_option, seconds
 from kernelsight.surfaces.cli.sources import print_sources
 from kernelsight.surfaces.stopping import stop_on_signals
 
 
 @click.command(cls=Command, help=__doc__)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option(
-    "--interval",
-    type=float,
-    callback=seconds(),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Between two samples.",
-)
+@interval_option
 @click.option(
     "--duration",
     type=float,

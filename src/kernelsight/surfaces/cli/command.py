@@ -80,3 +80,13 @@ db_path_option = click.option(
     metavar="PATH",
     help="The database: a file, or the URL of a store.",
 )
+
+interval_option = click.option(
+    "--interval",
+    type=float,
+    callback=seconds(),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two samples.",
+)

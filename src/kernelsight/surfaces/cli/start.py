@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from kernelsight.stores.base import DEFAULT_DB_PATH
-from kernelsight.surfaces.cli.command import Command, db_path_option, seconds
+from kernelsight.surfaces.cli.command import Command, db_path_option, interval_option, seconds
 from kernelsight.surfaces.figures import human_bytes
 from kernelsight.surfaces.stopping import stop_on_signals
 from kernelsight.surfaces.supervisor.loop import Supervisor
@@ -37,15 +37,7 @@ _NO_AGENT = "agent: this version has none"
     metavar="SECONDS",
     help="Stop after this long; until Ctrl-C when not given.",
 )
-@click.option(
-    "--interval",
-    type=float,
-    callback=seconds(),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Between two samples.",
-)
+@interval_option
 @click.option("--no-agent", is_flag=True, help="Run without the agent. (This version has none yet.)")
 @click.option(
     "--agent-interval",
