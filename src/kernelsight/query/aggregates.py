@@ -60,7 +60,7 @@ def aggregate(  # noqa: PLR0913, PLR0917 - a question has as many parts, all but
         method: which percentile, see :data:`Method`.
 
     Returns:
-        one dict an interval and group that has values, ordered by time: ``timestamp`` and ``time`` of the
+        one dict an interval and group that has rows, ordered by time: ``timestamp`` and ``time`` of the
         interval's start, the columns of ``by``, and each function under its name (None without a value).
     """
     kind = kind_named(table)
