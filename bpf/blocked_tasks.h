@@ -34,7 +34,9 @@ int scan_blocked(struct task_iterator *ctx)
 	record.now = bpf_ktime_get_ns();
 	thread = thread_of(task, 0);
 	record.off_at = thread ? thread->off_at : 0;
-	if (record.off_at && record.now - record.off_at < blocked_threshold_ns)
+	if (record.off_at < began)
+		record.off_at = 0;
+	if (record.off_at && record.now < record.off_at + blocked_threshold_ns)
 		return 0;
 	record.switches = task->nvcsw + task->nivcsw;
 	record.start_time = task->start_time;

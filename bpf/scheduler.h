@@ -4,7 +4,8 @@
  *
  * The kernel counts switches and queueing itself and sched_switch adds up the CPU time, so the
  * sums cost nothing more there: a scan over all threads takes the differences once a second, and
- * the exit of a thread takes its last one.
+ * the last switch of a thread takes its last one (since 6.16 sched_process_exit comes before the
+ * memory is given back, which is much of what a short process does).
  */
 #ifndef KERNELSIGHT_SCHEDULER_H
 #define KERNELSIGHT_SCHEDULER_H
@@ -81,12 +82,13 @@ static __noinline int add_queue_wait(struct task_struct *next, struct task_struc
 static __always_inline bool take_usage(struct task_struct *task, struct thread *thread, u64 now, struct usage *usage)
 {
 	u64 on_at = thread->on_at, cpu_ns = thread->cpu_ns;
-	u64 delay_ns = task->sched_info.run_delay, voluntary = task->nvcsw, involuntary = task->nivcsw;
+	u64 delay_ns = KERNEL_KEEPS_DELAYS(task) ? task->sched_info.run_delay : thread->delay_ns;
+	u64 voluntary = task->nvcsw, involuntary = task->nivcsw;
 	u32 wakeups = thread->wakeups;
 	bool known = thread->known || task->start_time > scanned_at;
 
 	/* Running now, and not switched out while we looked. */
-	if (on_at && on_at < now && on_at == *(volatile u64 *)&thread->on_at)
+	if (on_at >= began && on_at < now && on_at == *(volatile u64 *)&thread->on_at)
 		cpu_ns += now - on_at;
 	usage->cpu_ns = cpu_ns > thread->seen_cpu_ns ? cpu_ns - thread->seen_cpu_ns : 0;
 	usage->delay_ns = delay_ns - thread->seen_delay_ns;
@@ -119,6 +121,22 @@ static __always_inline struct family *family_of(struct task_struct *process)
 	return family;
 }
 
+/* A thread leaves its CPU for the last time. */
+static __noinline int add_last_usage(struct task_struct *task, struct thread *thread, u64 now)
+{
+	struct family *family;
+	struct usage usage;
+
+	if (!take_usage(task, thread, now, &usage) || !(family = family_of(task)))
+		return 0;
+	add(family->ended.cpu_ns, usage.cpu_ns);
+	add(family->ended.delay_ns, usage.delay_ns);
+	add(family->ended.voluntary, usage.voluntary);
+	add(family->ended.involuntary, usage.involuntary);
+	add(family->ended.wakeups, usage.wakeups);
+	return 0;
+}
+
 SEC("tp_btf/sched_process_fork")
 int on_fork(u64 *ctx)
 {
@@ -149,21 +167,11 @@ SEC("tp_btf/sched_process_exit")
 int on_thread_exit(u64 *ctx)
 {
 	BPF_ARG(struct task_struct *, task, 0);
-	struct thread *thread = thread_of(task, CREATE);
-	u64 now = bpf_ktime_get_ns();
 	struct family *family;
-	struct usage usage;
 
-	if (thread && take_usage(task, thread, now, &usage) && (family = family_of(task))) {
-		add(family->ended.cpu_ns, usage.cpu_ns);
-		add(family->ended.delay_ns, usage.delay_ns);
-		add(family->ended.voluntary, usage.voluntary);
-		add(family->ended.involuntary, usage.involuntary);
-		add(family->ended.wakeups, usage.wakeups);
-	}
 	if (task->pid == task->tgid && (family = family_of(task->real_parent))) {
 		add(family->exits, 1);
-		add(family->lifetime_ns, now - task->start_time);
+		add(family->lifetime_ns, since(task->start_time, bpf_ktime_get_ns()));
 	}
 	return 0;
 }

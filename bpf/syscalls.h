@@ -55,13 +55,17 @@ static __noinline int call_returned(struct pt_regs *regs, long result)
 	struct thread *thread = thread_of(task, 0);
 	u64 now = bpf_ktime_get_ns(), counted, latency;
 	struct slow_call *slow;
+	int call = CALL_NUMBER(regs);
 
 	if (!thread || !thread->call_start)
 		return 0;
-	counted = latency = now - thread->call_start;
+	counted = latency = since(thread->call_start, now);
 	thread->call_start = 0;
+	/* A call that failed with ENOSYS looks as if it went on to the switch that it meets on its way out. */
+	if (call != (thread->call & ~COMPAT_CALL))
+		return 0;
 	if (!include_waits && (flags_of_call(thread->call) & CALL_WAITS_BY_DESIGN))
-		counted = latency - thread->sleep_ns;
+		counted = since(thread->sleep_ns, latency);
 	if (counted < call_threshold_ns)
 		return 0;
 	slow = bpf_ringbuf_reserve(&slow_calls, sizeof(*slow), 0);
@@ -137,7 +141,11 @@ static __always_inline void begin_call(struct thread *thread, int call, u64 star
 	thread->runqueue_ns = thread->blocked_ns = thread->sleep_ns = 0;
 }
 
-/* The tick is a timer like any other; the others make the sampling finer. */
+/*
+ * The tick is a timer like any other; the others make the sampling finer. A CPU without a tick
+ * (nohz_full=) or a kernel without high-resolution timers (highres=off) has calls that never leave
+ * the CPU only where another timer meets them.
+ */
 SEC("tp_btf/hrtimer_expire_entry")
 int on_tick(u64 *ctx)
 {
@@ -154,7 +162,7 @@ int on_tick(u64 *ctx)
 	if (call < 0) {
 		slot->maybe_start = 0;
 	} else if (!slot->maybe_start || slot->tick_exits != slot->exits) {
-		slot->maybe_start = before + (now - before) / 2;
+		slot->maybe_start = before + since(before, now) / 2;
 	} else {
 		struct thread *thread = thread_of(task, CREATE);
 

@@ -11,6 +11,7 @@
 
 enum feature { SLOW_CALLS = 1, CALL_ERRORS = 2, RUN_QUEUE = 4, WAIT_EDGES = 8 };
 enum state { RUNNABLE, INTERRUPTIBLE, UNINTERRUPTIBLE };
+#define TASK_WAKING 0x0200
 enum { IN_NOTHING = -1, IN_PAGE_FAULT = -2 };
 enum { CALL_WAITS_BY_DESIGN = 1, CALL_MAKES_TASKS = 2, CALL_SENDS = 4 };
 
@@ -20,6 +21,8 @@ enum { CALL_WAITS_BY_DESIGN = 1, CALL_MAKES_TASKS = 2, CALL_SENDS = 4 };
 /* Set while loaded, as collectors come and go. */
 u32 features;
 u32 thin_mask; /* of the waits, record those whose switch's number has none of these bits */
+u64 began;	 /* to watch switches; what a thread remembers from before is out of date */
+u64 calls_began; /* the same for system calls */
 
 const volatile u8 call_flags[MAX_CALLS];
 
@@ -29,7 +32,8 @@ u64 threads_missed;
 struct thread {
 	u64 off_at;	/* switched out then; 0: not seen to be */
 	u64 on_at;	/* switched in then */
-	u64 woken_at;
+	u64 delay_ns; /* sched_info.run_delay when switched out; without SCHED_INFO our own sum of the same */
+	u64 woken_at; /* kept without SCHED_INFO only */
 	u64 cpu_ns;
 	u64 call_start; /* of the system call it is in; 0: none, or not slow so far */
 	u64 runqueue_ns, blocked_ns, sleep_ns; /* since call_start */
@@ -52,16 +56,17 @@ struct {
 	__type(value, struct thread);
 } threads SEC(".maps");
 
-/* What a hook must find without a lookup. */
+/* What a hook must find without a lookup: one cache line. */
 struct slot {
 	u64 call_start; /* of the running thread, as in struct thread */
 	u64 switched_at;
 	u64 switches;
-	u64 exits;	   /* system calls that returned */
+	u64 maybe_start; /* at the last tick a call ran; it may have begun then */
 	u64 ticked_at;
-	u64 tick_exits;	   /* `exits` at that tick */
-	u64 maybe_start;   /* at that tick a call ran; it may have begun then */
-	u64 padding;
+	u32 exits;	 /* system calls that returned */
+	u32 tick_exits;	 /* `exits` at that tick */
+	u64 compared_at; /* the run queue's clock when it was compared with bpf_ktime_get_ns() */
+	u64 behind_ns;	 /* what it was behind then */
 } __attribute__((aligned(64)));
 
 struct slot slots[MAX_CPUS];
@@ -84,7 +89,22 @@ static __always_inline struct thread *thread_of(struct task_struct *task, u64 fl
 	return bpf_task_storage_get(&threads, task, 0, flags);
 }
 
+/* From one moment to another; 0 if they come in the wrong order, as the clocks of two CPUs may differ a little. */
+static __always_inline u64 since(u64 then, u64 now)
+{
+	return now > then ? now - then : 0;
+}
+
 #define CREATE BPF_LOCAL_STORAGE_GET_F_CREATE
+
+/*
+ * Whether the kernel itself keeps how long a thread is ready for a CPU (CONFIG_SCHED_INFO), and we
+ * reach the clock that it does so by (CONFIG_FAIR_GROUP_SCHED): distributions' kernels have both.
+ * Its account misses no waking, which a hook does that runs from inside another program or a task
+ * storage; and a hook less on every waking is a quarter of what a switch costs.
+ */
+#define KERNEL_KEEPS_DELAYS(task) \
+	(bpf_core_field_exists((task)->sched_info.last_queued) && bpf_core_field_exists((task)->se.cfs_rq))
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
@@ -94,6 +114,7 @@ struct pt_regs {
 #define CALL_NUMBER(regs) ((int)(regs)->orig_ax)
 /* The entry code puts -ENOSYS there; the result replaces it before the way back to the program. */
 #define CALL_GOES_ON(regs) ((long)(regs)->ax == -38)
+#define RETURN_IS_TOLD true
 #define IS_COMPAT(task) ((task)->thread_info.status & 2) /* TS_COMPAT */
 #else
 struct pt_regs {
@@ -103,8 +124,12 @@ struct pt_regs {
 } VIEW;
 #define ARG0(regs) ((regs)->orig_x0)
 #define CALL_NUMBER(regs) ((int)(regs)->syscallno)
-/* The result replaces the first argument; one that is equal to it is taken for a call that goes on. */
+/*
+ * The result replaces the first argument. One that is equal to it looks like a call that goes on, and
+ * most preemptions come on the way back to the program; so only a thread that sleeps is in a call for sure.
+ */
 #define CALL_GOES_ON(regs) ((regs)->regs[0] == (regs)->orig_x0)
+#define RETURN_IS_TOLD false
 #define IS_COMPAT(task) ((task)->thread_info.flags & (1 << 22)) /* TIF_32BIT */
 #endif
 

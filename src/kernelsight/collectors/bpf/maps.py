@@ -14,6 +14,7 @@ from kernelsight.collectors.bpf import abi
 PERCPU_TYPES = {5, 6, 10}  # BPF_MAP_TYPE_PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH
 BATCH = 1024
 _SECINFO = Struct("<III")  # struct btf_var_secinfo: type, offset, size
+_MEMBER = Struct("<III")  # struct btf_member: name, type, offset
 
 
 class Map:
@@ -130,6 +131,24 @@ def kernel_percpu_variables() -> dict[str, tuple[int, int]]:
         return {}
     try:
         return variables(btf, ".data..percpu")
+    finally:
+        lib.btf__free(btf)
+
+
+def kernel_members(structure: str) -> frozenset[str]:
+    """The names of the direct members of one of the kernel's structures; none if there is no such structure."""
+    lib = abi.library()
+    btf = lib.btf__load_vmlinux_btf()
+    if not btf:
+        return frozenset()
+    try:
+        found = lib.btf__find_by_name_kind(btf, structure.encode(), 4)  # BTF_KIND_STRUCT
+        if found < 0:
+            return frozenset()
+        address = lib.btf__type_by_id(btf, found)
+        count = c.c_uint32.from_address(address + 4).value & 0xFFFF
+        members = _MEMBER.iter_unpack(c.string_at(address + 12, count * _MEMBER.size))
+        return frozenset(lib.btf__name_by_offset(btf, name).decode() for name, _, _ in members)
     finally:
         lib.btf__free(btf)
 

@@ -19,13 +19,16 @@ def parse_slow_calls(records: Iterable[bytes], to_epoch: Callable[[int], int]) -
 
     What is left of the latency after the three ways of not running is the time on the CPU. The
     start of a call is where it first left the CPU; one that was found running by the timer tick
-    has a start known to half a tick.
+    has a start known to half a tick. The parts are measured by the scheduler's clock, which may
+    make them microseconds longer than the whole: then they are the whole.
     """
     for record in records:
         (
             returned_at, latency, runqueue, blocked, sleep, arg0, cgroup, result,
             pid, tid, uid, cpu, call, comm,
         ) = _SLOW_CALL.unpack(record)  # fmt: skip
+        off_cpu = runqueue + blocked + sleep
+        latency = max(latency, off_cpu)
         yield Syscall(
             timestamp=to_epoch(returned_at),
             pid=pid,
@@ -39,7 +42,7 @@ def parse_slow_calls(records: Iterable[bytes], to_epoch: Callable[[int], int]) -
             is_error=-4096 < result < 0,
             arg0=arg0,
             comm=text(comm),
-            on_cpu_ns=max(latency - runqueue - blocked - sleep, 0),
+            on_cpu_ns=latency - off_cpu,
             runqueue_ns=runqueue,
             blocked_ns=blocked,
             sleep_ns=sleep,

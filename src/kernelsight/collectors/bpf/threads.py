@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import errno
 import platform
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntFlag
+from functools import cache
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.libbpf import Object, Setting
-from kernelsight.collectors.bpf.maps import kernel_percpu_variables
+from kernelsight.collectors.bpf.maps import kernel_members, kernel_percpu_variables
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.bpf.syscall_names import numbers_of
 
@@ -32,12 +34,12 @@ class Feature(IntFlag):
     BLOCKED_TASKS = 16  # only reads what the others leave
 
 
-_SWITCH = ("on_switch", "on_waking", "on_wakeup_new")
+_SWITCH = ("on_switch", "on_wakeup_new")
 _HOOKS: Mapping[Feature, tuple[str, ...]] = {
     Feature.SLOW_CALLS: (*_SWITCH, "on_exit", "on_tick"),
     Feature.CALL_ERRORS: ("on_exit",),
     Feature.RUN_QUEUE: (*_SWITCH, "on_fork", "on_exec", "on_thread_exit"),
-    Feature.WAIT_EDGES: _SWITCH,
+    Feature.WAIT_EDGES: (*_SWITCH, "on_waking"),
     Feature.BLOCKED_TASKS: (),
 }
 
@@ -100,6 +102,20 @@ def _settings(host: Host) -> dict[str, Setting]:
     return settings
 
 
+@cache
+def _hooks(feature: Feature) -> tuple[str, ...]:
+    """The programs that a feature needs on this kernel."""
+    hooks = _HOOKS[feature]
+    if "on_switch" in hooks and "on_waking" not in hooks and not _kernel_keeps_delays():
+        hooks += ("on_waking",)
+    return hooks
+
+
+def _kernel_keeps_delays() -> bool:
+    """As KERNEL_KEEPS_DELAYS in bpf/threads.h; without it, the time of every waking must be seen."""
+    return "last_queued" in kernel_members("sched_info") and "cfs_rq" in kernel_members("sched_entity")
+
+
 @dataclass(slots=True)
 class Threads:
     """The loaded object and who takes part."""
@@ -117,7 +133,11 @@ class Threads:
 
     def enter(self, feature: Feature) -> None:
         """Attach what a feature needs and switch it on."""
-        self.object.attach(*_HOOKS[feature])
+        if "on_switch" in _hooks(feature) and "on_switch" not in self.object.attached:
+            self.object.variable("began").value = time.monotonic_ns()
+        if feature is Feature.SLOW_CALLS and not self.users.get(feature):
+            self.object.variable("calls_began").value = time.monotonic_ns()
+        self.object.attach(*_hooks(feature))
         self.users[feature] = self.users.get(feature, 0) + 1
         self.object.variable("features").value = int(self.features())
 
@@ -126,8 +146,8 @@ class Threads:
         self.users[feature] -= 1
         used = self.features()
         self.object.variable("features").value = int(used)
-        needed = {hook for other in used for hook in _HOOKS[other]}
-        self.object.detach(*(hook for hook in _HOOKS[feature] if hook not in needed))
+        needed = {hook for other in used for hook in _hooks(other)}
+        self.object.detach(*(hook for hook in _hooks(feature) if hook not in needed))
 
 
 _loaded: dict[tuple[tuple[str, Setting], ...], Threads] = {}

@@ -71,7 +71,9 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		return 2;
-	if (atoi(argv[2]) >= 0)
+	if (atoi(argv[2]) < 0)
+		come_first();
+	else
 		pin(atoi(argv[2]));
 	lock_that_is_held(argv[1]);
 	pipe_that_is_empty();
@@ -85,6 +87,7 @@ int main(int argc, char **argv)
 	random = malloc(48 << 20);
 	memset(random, 1, 48 << 20);
 	TIMED("getrandom", syscall(SYS_getrandom, random, 48 << 20, 0));
-	quick_calls(1000 * MS);
+	if (atoi(argv[2]) >= 0)
+		quick_calls(1000 * MS);
 	return 0;
 }

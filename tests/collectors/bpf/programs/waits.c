@@ -106,6 +106,7 @@ static void wait_for_device(const char *path)
 
 int main(int argc, char **argv)
 {
+	come_first();
 	if (argc > 1 && !strcmp(argv[1], "mutex"))
 		wait_for_mutex();
 	else if (argc > 1 && !strcmp(argv[1], "pipe"))
