@@ -25,17 +25,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kernelsight.collectors import base, runner
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.wire import encode_lines
+from workloads.processes import PROCESSES, count_processes, crowd, memory_mb, tree
 
-PROCESSES = 300
-MOVER_EVERY = 10
 PLAIN_SOURCES = {"procfs", "sysfs", "cgroupfs", "sock_diag"}
 PACKAGES = {"netdata": "netdata-core", "prometheus-node-exporter": "prometheus-node-exporter", "atop": "atop"}
 SERVICES = {
@@ -48,30 +46,8 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 TARGET = {"cpu_percent": 2.0, "pss_mb": 45.0}
 TARGET_WITH_TRACERS = {"cpu_percent": 1.0, "pss_mb": 60.0}
 
-CROWD = """
-import os, signal, sys, time
-for number in range(int(sys.argv[1])):
-    if os.fork() == 0:
-        while number % int(sys.argv[2]) == 0:
-            time.sleep(0.2)
-            sum(range(2000))
-        signal.pause()
-print("ready", flush=True)
-signal.pause()
-"""
-
 
 # --- processes and what they use ---
-
-
-def tree(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    found = [pid]
-    for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            with suppress(OSError):
-                found += map(int, task.read_text().split())
-    return found
 
 
 def cpu_s(pid: int) -> float:
@@ -82,16 +58,6 @@ def cpu_s(pid: int) -> float:
             text = Path(f"/proc/{member}/stat").read_text(errors="replace")
             ticks += sum(map(int, text[text.rindex(")") + 2 :].split()[11:15]))
     return ticks * TICK_S
-
-
-def pss_mb(pid: int) -> float:
-    """Memory of a tree, what is shared divided among those who share it (1 MB = 10^6 B)."""
-    total = 0
-    for member in tree(pid):
-        with suppress(OSError):
-            text = Path(f"/proc/{member}/smaps_rollup").read_text()
-            total += int(text.split("\nPss:")[1].split()[0])
-    return total * 1024 / 1e6
 
 
 @dataclass
@@ -198,19 +164,6 @@ def plain_names() -> list[str]:
 # --- measuring ---
 
 
-@contextmanager
-def crowd(count: int) -> Iterator[None]:
-    """Processes that sleep, every tenth of which moves five times a second."""
-    command = [sys.executable, "-c", CROWD, str(count), str(MOVER_EVERY)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as parent:
-        try:
-            assert parent.stdout is not None
-            parent.stdout.readline()
-            yield
-        finally:
-            os.killpg(parent.pid, signal.SIGKILL)
-
-
 def window(subject: Subject, seconds: float) -> None:
     """Let one subject run and take what it used."""
     subject.signal(signal.SIGCONT)
@@ -218,7 +171,7 @@ def window(subject: Subject, seconds: float) -> None:
     before, began = cpu_s(subject.process.pid), time.monotonic()
     scrape_until(subject, seconds)
     subject.cpu.append(100 * (cpu_s(subject.process.pid) - before) / (time.monotonic() - began))
-    subject.pss.append(pss_mb(subject.process.pid))
+    subject.pss.append(memory_mb(subject.process.pid))
     subject.signal(signal.SIGSTOP)
 
 
@@ -338,7 +291,7 @@ def main() -> int:
     if chosen.collect:
         return collect(chosen.collect)
     missing = list(PACKAGES) if chosen.alone else install()
-    here = sum(path.name.isdigit() for path in Path("/proc").iterdir())
+    here = count_processes()
     with crowd(max(PROCESSES - here, 0)), ExitStack() as stack:
         each = each_collector(runs=20)
         subjects = [
@@ -352,7 +305,7 @@ def main() -> int:
         time.sleep(10)
         result = {
             "machine": {"kernel": platform.release(), "cpus": os.cpu_count(), "python": platform.python_version()},
-            "processes": sum(path.name.isdigit() for path in Path("/proc").iterdir()),
+            "processes": count_processes(),
             "windows": {"rounds": chosen.rounds, "seconds": chosen.seconds},
             "collectors": plain_names(),
             "target": TARGET,
