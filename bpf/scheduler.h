@@ -24,9 +24,11 @@ struct queue_wait {
 	u32 padding;
 };
 
+#define QUEUE_WAITS_SIZE (1 << 18)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 18);
+	__uint(max_entries, QUEUE_WAITS_SIZE);
 } queue_waits SEC(".maps");
 
 /* What threads did since they were looked at last. */
@@ -74,7 +76,7 @@ static __noinline int add_queue_wait(struct task_struct *next, struct task_struc
 	wait->padding = 0;
 	__builtin_memcpy(wait->comm, next->comm, COMM_LEN);
 	__builtin_memcpy(wait->prev_comm, prev->comm, COMM_LEN);
-	bpf_ringbuf_submit(wait, 0);
+	bpf_ringbuf_submit(wait, wakeup_if_filling(&queue_waits, QUEUE_WAITS_SIZE));
 	return 0;
 }
 

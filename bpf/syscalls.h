@@ -26,9 +26,11 @@ struct slow_call {
 	u32 padding;
 };
 
+#define SLOW_CALLS_SIZE (1 << 19)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 19);
+	__uint(max_entries, SLOW_CALLS_SIZE);
 } slow_calls SEC(".maps");
 
 struct error_key {
@@ -88,7 +90,7 @@ static __noinline int call_returned(struct pt_regs *regs, long result)
 	slow->call = thread->call;
 	slow->padding = 0;
 	bpf_get_current_comm(slow->comm, COMM_LEN);
-	bpf_ringbuf_submit(slow, 0);
+	bpf_ringbuf_submit(slow, wakeup_if_filling(&slow_calls, SLOW_CALLS_SIZE));
 	return 0;
 }
 

@@ -40,6 +40,7 @@ enum bpf_func_id {
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
 enum { BPF_F_NO_PREALLOC = 1U << 0, BPF_F_CURRENT_CPU = 0xffffffffULL };
 enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1U << 0 };
-enum { BPF_RB_NO_WAKEUP = 1U << 0 };
+enum { BPF_RB_NO_WAKEUP = 1U << 0, BPF_RB_FORCE_WAKEUP = 1U << 1 };
+enum { BPF_RB_AVAIL_DATA = 0 };
 
 #endif

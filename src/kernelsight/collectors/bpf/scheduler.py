@@ -113,7 +113,7 @@ class Scheduler:
         list(self._take(now=0))  # what was used before we came
 
     def fileno(self) -> int:
-        """Readable when long waits are there."""
+        """Readable when so many long waits are there that they should not stay until the next second."""
         return self._ring.epoll_fd
 
     def drain(self, to_epoch: Callable[[int], int]) -> Iterable[Event]:

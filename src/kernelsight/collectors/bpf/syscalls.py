@@ -66,7 +66,7 @@ class Syscalls:
         self._lost_at_start = self._lost()
 
     def fileno(self) -> int:
-        """Readable when calls wait."""
+        """Readable when so many calls wait that they should not until the next second."""
         return self._ring.epoll_fd
 
     def drain(self, to_epoch: Callable[[int], int]) -> Iterable[Event]:
