@@ -156,12 +156,12 @@ int on_tick(u64 *ctx)
 	u64 now, before;
 	int call;
 
-	if (!slot || !task->pid || slot->call_start)
+	if (!slot || !task->pid)
 		return 0;
 	now = bpf_ktime_get_ns();
 	before = slot->ticked_at > slot->switched_at ? slot->ticked_at : slot->switched_at;
 	call = call_of(task);
-	if (call < 0) {
+	if (call < 0 || slot->call_start) {
 		slot->maybe_start = 0;
 	} else if (!slot->maybe_start || slot->tick_exits != slot->exits) {
 		slot->maybe_start = before + since(before, now) / 2;

@@ -21,6 +21,7 @@ class Observed:
     lost: int = 0
     began_ns: int = 0
     ended_ns: int = 0
+    returncode: int = 0
 
     def of(self, kind, **wanted):
         """The events of a kind with these values."""
@@ -55,7 +56,7 @@ def observe(collectors, *command, check=True, **options):
     if check:
         assert program.returncode == 0, output
     said = [SimpleNamespace(**json.loads(line)) for line in output.splitlines()]
-    return Observed(program.pid, said, events, lost, began, time.time_ns())
+    return Observed(program.pid, said, events, lost, began, time.time_ns(), program.returncode)
 
 
 def take(opened):
