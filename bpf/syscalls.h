@@ -101,10 +101,10 @@ static __noinline int call_failed(struct pt_regs *regs, u32 error)
 	struct error_count *found, first = {.count = 1};
 	u8 watched = watched_errors[error & 255];
 
-	if (!watched || (watched == 2 && !(flags_of_call(key.call) & CALL_MAKES_TASKS)))
-		return 0;
 	if (IS_COMPAT(task))
 		key.call += COMPAT_CALL;
+	if (!watched || (watched == 2 && !(flags_of_call(key.call) & CALL_MAKES_TASKS)))
+		return 0;
 	found = bpf_map_lookup_elem(&call_errors, &key);
 	if (found) {
 		add(found->count, 1);

@@ -24,7 +24,7 @@ u32 thin_mask; /* of the waits, record those whose switch's number has none of t
 u64 began;	 /* to watch switches; what a thread remembers from before is out of date */
 u64 calls_began; /* the same for system calls */
 
-const volatile u8 call_flags[MAX_CALLS];
+const volatile u8 call_flags[2 * MAX_CALLS]; /* the second half: of 32-bit programs */
 
 /* Losses; each is read by the collector that it concerns. */
 u64 threads_missed;
@@ -160,12 +160,14 @@ static __always_inline int call_of(struct task_struct *task)
 
 static __always_inline u8 flags_of_call(int call)
 {
-	u64 index = (u32)call;
+	u64 index = (u32)call & ~COMPAT_CALL;
 
 	if (index >= MAX_CALLS)
 		return 0;
+	if (call & COMPAT_CALL)
+		index += MAX_CALLS;
 	hide(index);
-	return call_flags[index & (MAX_CALLS - 1)];
+	return call_flags[index & (2 * MAX_CALLS - 1)];
 }
 
 /* __state has been the name since 5.14; TASK_NOLOAD marks kernel threads that only idle. */

@@ -2,13 +2,15 @@
 
 import os
 import platform
+import re
+from pathlib import Path
 
 import pytest
 from observed import observe, within
 
 from kernelsight.collectors.bpf.scheduler import Scheduler
 from kernelsight.collectors.bpf.syscall_errors import SyscallErrors
-from kernelsight.collectors.bpf.syscall_names import name_of, names, numbers_of
+from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of, names, numbers_of
 from kernelsight.collectors.bpf.syscalls import Syscalls, parse_slow_calls
 from kernelsight.events.syscalls import Syscall, SyscallError
 
@@ -114,11 +116,11 @@ def test_a_record_of_the_ring_buffer_is_read_field_by_field():
         number.to_bytes(8, "little", signed=number < 0)
         for number in (1_000, 20 * MS, 3 * MS, 4 * MS, 5 * MS, -1, 7, -110)
     )
-    record += b"".join(number.to_bytes(4, "little") for number in (10, 11, 12, 3, 0x10000 + 5))
+    record += b"".join(number.to_bytes(4, "little") for number in (10, 11, 12, 3, COMPAT + 511))
     record += b"a\xff\0garbage after".ljust(16, b"\0") + b"\0" * 4
     (call,) = parse_slow_calls([record], lambda stamp: stamp + 1_700_000_000_000_000_000)
     assert call == Syscall(
-        timestamp=1_700_000_000_000_001_000, pid=10, tid=11, cpu=3, uid=12, syscall_nr=5, syscall_name=None,
+        timestamp=1_700_000_000_000_001_000, pid=10, tid=11, cpu=3, uid=12, syscall_nr=511, syscall_name=None,
         latency_ns=20 * MS, ret_value=-110, is_error=True, arg0=-1, comm="a\N{REPLACEMENT CHARACTER}",
         on_cpu_ns=8 * MS, runqueue_ns=3 * MS, blocked_ns=4 * MS, sleep_ns=5 * MS, cgroup_id=7,
     )  # fmt: skip
@@ -133,6 +135,18 @@ def test_names_are_those_of_the_architecture():
     assert name_of(100_000) is None
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the header is that of x86")
+@pytest.mark.parametrize(("header", "first"), [("unistd_64.h", 0), ("unistd_32.h", COMPAT)])
+def test_names_are_those_of_the_kernels_header(header, first):
+    path = Path("/usr/include/x86_64-linux-gnu/asm") / header
+    if not path.exists():
+        pytest.skip("needs linux-libc-dev")
+    told = dict(re.findall(r"#define __NR_(\w+) (\d+)", path.read_text()))
+    assert len(told) > 300
+    assert {name: name_of(first + int(number)) for name, number in told.items()} == {name: name for name in told}
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are those of x86-64")
 def test_numbers_are_found_by_name_and_absent_calls_are_left_out():
-    assert numbers_of("read", "accept", "no_such_call") == {0, 43}
+    assert numbers_of("read", "accept", "no_such_call") == {0, 43, COMPAT + 3}  # i386 has its own, and socketcall
+    assert numbers_of("futex_waitv") == {449, COMPAT + 449}

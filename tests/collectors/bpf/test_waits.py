@@ -1,12 +1,17 @@
 """The wait-for graph: programs whose waits are known give the right edges with the right times."""
 
 import os
+import subprocess
+import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from observed import observe, within
 
 from kernelsight.collectors.base import Host
+from kernelsight.collectors.bpf.blocked_tasks import BlockedTasks
 from kernelsight.collectors.bpf.scheduler import Scheduler
 from kernelsight.collectors.bpf.waits import EDGE_NS, LARGEST_SHARE, Waits, parse_edges, place, thin_mask
 from kernelsight.events.scheduler import SchedProcess, Wait
@@ -106,6 +111,27 @@ def test_leaving_and_coming_back_works():
         waits = Waits(Host())
         waits.close()
         waits.close()
+
+
+@pytest.mark.root
+def test_what_threads_did_while_nobody_looked_is_not_counted():
+    """The object stays loaded, with what it remembers of every thread, while the collector of waits is away."""
+    naps = [sys.executable, "-c", "import time\nfor _ in range(200): time.sleep(0.02)"]
+    host = Host()
+    with closing(BlockedTasks(host)), subprocess.Popen(naps) as sleeper:
+        try:
+            for _ in range(2):
+                began = time.monotonic_ns()
+                with closing(Waits(host)) as waits:
+                    seen, deadline = [], time.monotonic() + 30
+                    while sum(edge.count for edge in seen) < 10 and time.monotonic() < deadline:
+                        time.sleep(0.1)
+                        seen += [edge for edge in waits.collect(0) if edge.pid == sleeper.pid]
+                    assert sum(edge.count for edge in seen) >= 10
+                    assert total(seen) <= time.monotonic_ns() - began
+                time.sleep(0.7)
+        finally:
+            sleeper.kill()
 
 
 def edge(pid, waker, waits_in, state, context, count=1):

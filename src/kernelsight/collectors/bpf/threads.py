@@ -18,10 +18,11 @@ from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.libbpf import Object, Setting
 from kernelsight.collectors.bpf.maps import kernel_members, kernel_percpu_variables
 from kernelsight.collectors.bpf.objects import image
-from kernelsight.collectors.bpf.syscall_names import numbers_of
+from kernelsight.collectors.bpf.syscall_names import COMPAT, numbers_of
 
 MS = 1_000_000
 DEFAULT_THRESHOLD_MS = 10
+_MAX_CALLS = 512  # MAX_CALLS in bpf/threads.h
 
 
 class Feature(IntFlag):
@@ -50,6 +51,10 @@ WAIT_BY_DESIGN = numbers_of(
     "wait4", "waitid", "rt_sigsuspend", "rt_sigtimedwait", "accept", "accept4",
     "read", "readv", "recvfrom", "recvmsg", "recvmmsg",
     "io_getevents", "io_pgetevents", "io_uring_enter", "msgrcv", "mq_timedreceive", "semop", "semtimedop",
+    # As 32-bit programs call them.
+    "waitpid", "_newselect", "sigsuspend", "futex_time64", "clock_nanosleep_time64", "ppoll_time64", "pselect6_time64",
+    "recvmmsg_time64", "rt_sigtimedwait_time64", "io_pgetevents_time64", "mq_timedreceive_time64", "semtimedop_time64",
+    "socketcall", "ipc",
 )  # fmt: skip
 _MAKE_TASKS = numbers_of("fork", "vfork", "clone", "clone3")
 # Calls in which a loopback packet can wake its receiver, or an acknowledgement its sender.
@@ -69,10 +74,10 @@ _EXHAUSTION_OF_TASKS = frozenset({errno.EAGAIN})
 
 
 def _flags_of_calls() -> bytes:
-    flags = bytearray(512)
+    flags = bytearray(2 * _MAX_CALLS)
     for bit, numbers in ((1, WAIT_BY_DESIGN), (2, _MAKE_TASKS), (4, _SEND)):
         for number in numbers:
-            flags[number] |= bit
+            flags[number % COMPAT + _MAX_CALLS * (number >= COMPAT)] |= bit
     return bytes(flags)
 
 
