@@ -5,6 +5,7 @@ int main(void)
 {
 	long long lived = 0, born;
 
+	come_first();
 	for (int i = 0; i < 25; i++) {
 		pid_t child;
 
