@@ -5,9 +5,11 @@
 
 Every round measures all variants in an order of its own, so that what else the machine does hits
 all alike, and loads each tracer anew, because where its code comes to lie changes what it costs.
-What a variant adds is its difference to the same round's bare figure (the smaller of two); figures are
-medians over the rounds, with the quartiles beside them. The bpftrace programs in `workloads/` record
-about the same as the tracer of the same name, less what they cannot, and run in the same rounds.
+What a variant adds is its difference to the same round's bare figure (the smaller of two): the median
+over the rounds with the quartiles beside it, and `least`, the least of all rounds less the least bare
+one, which is the better figure where others load tracers meanwhile. The bpftrace programs in
+`workloads/` record about the same as the tracer of the same name, less what they cannot, and run in
+the same rounds.
 
 Then `kernelsight collect` with all that runs by default, beside 300 processes: CPU time and memory
 while nothing else and while much happens. Needs root, gcc, and for the comparison bpftrace.
@@ -212,6 +214,7 @@ def summary(rounds: list[dict[str, Figures]], work: str) -> dict[str, object]:
     noise = [one[BARE][work] - one[BARE_AGAIN][work] for one in rounds]
     added = {
         variant: spread([one[variant][work] - base for one, base in zip(rounds, bare, strict=True)])
+        | {"least": round(min(one[variant][work] for one in rounds) - min(bare), 1)}
         for variant in sorted(rounds[0])
         if variant not in (BARE, BARE_AGAIN)
     }

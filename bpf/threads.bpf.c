@@ -7,6 +7,7 @@
 #include "waits.h"
 
 #define COMPARE_NS 1000000
+#define GOLDEN_RATIO 2654435769U /* times 2^32: the upper bits of its multiples are spread evenly */
 
 /*
  * The run queue's clock was read before the scheduler chose, at times long before, so the smallest
@@ -73,7 +74,8 @@ static __always_inline void leave(struct task_struct *task, bool preempted, stru
 	if (task->__state != TASK_WAKING) /* else its waker was faster than it */
 		thread->waker_context = WOKEN_UNSEEN;
 	thread->weight = 0;
-	if ((features & WAIT_EDGES) && !(slot->switches & thin_mask))
+	/* Not every so many: of two that take turns, only one would be seen. */
+	if ((features & WAIT_EDGES) && !(((u32)slot->switches * GOLDEN_RATIO >> 20) & thin_mask))
 		thread->weight = thin_mask + 1;
 	if (call < 0 || !(features & SLOW_CALLS))
 		thread->call_start = 0;

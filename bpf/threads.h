@@ -20,7 +20,7 @@ enum { CALL_WAITS_BY_DESIGN = 1, CALL_MAKES_TASKS = 2, CALL_SENDS = 4 };
 
 /* Set while loaded, as collectors come and go. */
 u32 features;
-u32 thin_mask; /* of the waits, record those whose switch's number has none of these bits */
+u32 thin_mask; /* of the waits, record those whose switch's number, spread, has none of these bits: 12 at most */
 u64 began;	 /* to watch switches; what a thread remembers from before is out of date */
 u64 calls_began; /* the same for system calls */
 

@@ -28,8 +28,8 @@ _CONTEXTS: Mapping[int, Literal["task", "softirq", "hardirq", "idle"]] = {
 }  # fmt: skip
 _PAGE_FAULT = -2
 
-EDGE_NS = 170
-"""What recording one wait costs; benchmarks/overhead.py measures it."""
+EDGE_NS = 150
+"""What `waits` adds to a switch that `scheduler` watches anyway; benchmarks/overhead.py measures it."""
 LARGEST_SHARE = 0.03
 """Of one core, that recording may cost."""
 _LARGEST_MASK = (1 << 12) - 1
@@ -69,7 +69,7 @@ def place(waits_in: int) -> str | None:
 
 
 def thin_mask(switches_per_s: float) -> int:
-    """Which waits to record so that it costs at most its share of a core: those whose number has no bit of this."""
+    """Which waits to record so that it costs at most its share of a core: those whose number, spread, has no bit of this."""
     too_many = switches_per_s * EDGE_NS / (LARGEST_SHARE * 1e9)
     mask = 0
     while mask + 1 < too_many and mask < _LARGEST_MASK:

@@ -2,6 +2,7 @@
 #include "measured.h"
 
 #define ROUNDS 100
+#define TURNS 40000
 #define PERIOD (10 * MS)
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -86,6 +87,32 @@ static void wait_for_child(void)
 	said("wait4", now() - began);
 }
 
+/* Two that only ever wait for each other, on one CPU: every other switch is from the same one. */
+static void take_turns(int cpu)
+{
+	int there[2], back[2];
+	char byte = 'x';
+	pid_t child;
+
+	pin(cpu);
+	if (pipe(there) || pipe(back))
+		exit(1);
+	child = fork();
+	if (child == 0) {
+		close(there[1]);
+		while (read(there[0], &byte, 1) == 1 && write(back[1], &byte, 1) == 1)
+			;
+		_exit(0);
+	}
+	printf("{\"what\": \"child\", \"pid\": %d, \"tid\": %d, \"ns\": 0}\n", child, child);
+	for (int i = 0; i < TURNS; i++)
+		if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
+			exit(1);
+	close(there[1]);
+	wait(NULL);
+	said("turns", TURNS);
+}
+
 /* Reads past the page cache from a device that is made slow from outside. */
 static void wait_for_device(const char *path)
 {
@@ -113,6 +140,8 @@ int main(int argc, char **argv)
 		wait_for_pipe();
 	else if (argc > 1 && !strcmp(argv[1], "child"))
 		wait_for_child();
+	else if (argc > 2 && !strcmp(argv[1], "turns"))
+		take_turns(atoi(argv[2]));
 	else if (argc > 2 && !strcmp(argv[1], "device"))
 		wait_for_device(argv[2]);
 	else
