@@ -163,7 +163,7 @@ def running_bpftrace(script: Path, said: Path) -> Iterator[None]:
             if tracer.poll() is not None:
                 raise RuntimeError(f"{script.name} ended by itself: {said.read_text(errors='replace')}")
         finally:
-            tracer.terminate()
+            tracer.kill()  # it may take no notice of less, and leaves nothing behind
 
 
 # --- work ---
