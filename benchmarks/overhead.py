@@ -22,6 +22,7 @@ import json
 import os
 import platform
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -52,6 +53,7 @@ TARGETS = {
     "collect: idle cpu_percent": 1.0,
     "collect: idle pss_mb": 60,
 }
+TRACING = ("kernelsight.collectors.bpf.", "kernelsight.collectors.perf")
 BARE, BARE_AGAIN, ALL, THINNED = "bare", "bare again", "all", "waits, thinned"
 
 Figures = dict[str, float]
@@ -79,8 +81,13 @@ def main() -> int:
             "edge_ns_assumed": EDGE_NS,
             "collect": footprints(Path(folder), arguments),
         }
-    print(json.dumps(result, indent=1))
+    print(rendered(result))
     return 0
+
+
+def rendered(result: dict[str, object]) -> str:
+    """JSON in which what holds nothing but figures takes one line."""
+    return re.sub(r"[{\[][^{}\[\]]*[}\]]", lambda inner: " ".join(inner[0].split()), json.dumps(result, indent=1))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -98,11 +105,11 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def tracer_names() -> list[str]:
-    """The collectors that hook into what others do: those with no source but BPF, and the perf counters."""
+    """The collectors that hook into what others do: those that no file can stand in for."""
     return [
         name
         for name, entries in registered().items()
-        if all(entry.source.startswith(("bpf", "perf")) for entry in entries)
+        if all(entry.factory.__module__.startswith(TRACING) for entry in entries)
     ]
 
 
@@ -209,12 +216,13 @@ def measure_rounds(
 
 
 def summary(rounds: list[dict[str, Figures]], work: str) -> dict[str, object]:
-    """The bare ns of one kind of work, what each variant added to it, and that as a share of bpftrace's."""
+    """The bare ns of one kind of work, what each variant added to it, and that as a share of bpftrace's (over 5 %)."""
     bare = [min(one[BARE][work], one[BARE_AGAIN][work]) for one in rounds]
+    least = min(bare)
     noise = [one[BARE][work] - one[BARE_AGAIN][work] for one in rounds]
     added = {
         variant: spread([one[variant][work] - base for one, base in zip(rounds, bare, strict=True)])
-        | {"least": round(min(one[variant][work] for one in rounds) - min(bare), 1)}
+        | {"least": round(min(one[variant][work] for one in rounds) - least, 1)}
         for variant in sorted(rounds[0])
         if variant not in (BARE, BARE_AGAIN)
     }
@@ -225,7 +233,7 @@ def summary(rounds: list[dict[str, Figures]], work: str) -> dict[str, object]:
         "share_of_bpftrace": {
             variant: round(added[variant]["median"] / by_bpftrace, 2)
             for variant in added
-            if (by_bpftrace := added.get(f"{variant} (bpftrace)", {"median": 0})["median"]) > 0
+            if (by_bpftrace := added.get(f"{variant} (bpftrace)", {"median": 0})["median"]) > 0.05 * least
         },
     }
 
