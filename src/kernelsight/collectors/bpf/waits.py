@@ -69,7 +69,7 @@ def place(waits_in: int) -> str | None:
 
 
 def thin_mask(switches_per_s: float) -> int:
-    """Which waits to record so that it costs at most its share of a core: those whose number, spread, has no bit of this."""
+    """Which waits to record so that it costs at most its share of a core: one in this and one more."""
     too_many = switches_per_s * EDGE_NS / (LARGEST_SHARE * 1e9)
     mask = 0
     while mask + 1 < too_many and mask < _LARGEST_MASK:
