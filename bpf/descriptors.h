@@ -23,6 +23,7 @@ struct file *files_of_word[WORD]; /* one reader at a time: the collector */
 struct descriptors {
 	unsigned long *bitmap;
 	struct file **files;
+	u64 word; /* of the bitmap, the one that is looked at */
 	u64 sockets;
 };
 
@@ -50,17 +51,25 @@ static __always_inline u64 count_descriptors(struct files_struct *files)
 	return words > WORDS ? UNKNOWN : count;
 }
 
+/* A loop of the kernel's, not of the program's: the verifier of 6.1 would go through all that a word can be. */
+static long count_socket(u32 bit, struct descriptors *d)
+{
+	u64 rest = d->word >> (bit & (WORD - 1));
+
+	if (!rest)
+		return 1;
+	if (rest & 1 && (BPF_CORE_READ(files_of_word[bit & (WORD - 1)], f_inode, i_mode) & S_IFMT) == S_IFSOCK)
+		d->sockets++;
+	return 0;
+}
+
 static long count_sockets_of_word(u32 index, struct descriptors *d)
 {
-	u64 word;
-
-	if (bpf_probe_read_kernel(&word, sizeof(word), d->bitmap + index) || !word)
+	if (bpf_probe_read_kernel(&d->word, sizeof(d->word), d->bitmap + index) || !d->word)
 		return 0;
 	if (bpf_probe_read_kernel(files_of_word, sizeof(files_of_word), d->files + index * WORD))
 		return 0;
-	for (u32 i = 0; i < WORD && word >> i; i++)
-		if (word >> i & 1 && (BPF_CORE_READ(files_of_word[i], f_inode, i_mode) & S_IFMT) == S_IFSOCK)
-			d->sockets++;
+	bpf_loop(WORD, count_socket, d, 0);
 	return 0;
 }
 
