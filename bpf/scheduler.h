@@ -178,6 +178,16 @@ int on_thread_exit(u64 *ctx)
 	return 0;
 }
 
+/* What was taken could not be passed on: the next look has it again. */
+static __always_inline void give_back(struct thread *thread, struct usage *usage)
+{
+	thread->seen_cpu_ns -= usage->cpu_ns;
+	thread->seen_delay_ns -= usage->delay_ns;
+	thread->seen_voluntary -= usage->voluntary;
+	thread->seen_involuntary -= usage->involuntary;
+	thread->seen_wakeups -= usage->wakeups;
+}
+
 SEC("iter/task")
 int scan_threads(struct task_iterator *ctx)
 {
@@ -194,8 +204,10 @@ int scan_threads(struct task_iterator *ctx)
 	record.pid = task->tgid;
 	record.tid = task->pid;
 	BPF_CORE_READ_INTO(&record.comm, task, group_leader, comm);
-	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
-	return 0;
+	if (!bpf_seq_write(ctx->meta->seq, &record, sizeof(record)))
+		return 0;
+	give_back(thread, &record.usage);
+	return 1; /* the buffer is full: the kernel empties it and comes back with this thread */
 }
 
 #endif

@@ -1,12 +1,17 @@
 """Waits for a CPU, and every process's use of the scheduler."""
 
 import os
+import subprocess
+import sys
+import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from observed import observe, within
 
+from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.scheduler import Scheduler, parse_use
 from kernelsight.events.scheduler import Sched, SchedProcess
 
@@ -122,3 +127,53 @@ def test_threads_are_folded_into_their_process_together_with_those_that_ended():
         wakeups=0, cpu_time_ms=0.0, avg_timeslice_us=None, runqueue_ms=1.0, forks=0, execs=0, exits=0,
         child_lifetime_ms=0.0, cgroup_id=77,
     )  # fmt: skip
+
+
+CROWD = """
+import threading
+wall = threading.Barrier(1201)
+def stay():
+    wall.wait()
+    threading.Event().wait()
+threading.stack_size(1 << 16)
+for _ in range(1200):
+    threading.Thread(target=stay, daemon=True).start()
+wall.wait()
+print("ready", flush=True)
+input()
+"""
+
+
+@pytest.mark.root
+def test_more_threads_than_one_read_of_the_kernels_list_holds_lose_nothing():
+    with closing(Scheduler(Host())) as scheduler:
+        with subprocess.Popen(
+            [sys.executable, "-c", CROWD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as crowd:
+            try:
+                assert crowd.stdout.readline() == "ready\n"
+                switches = until_quiet(crowd.pid)
+                used = [use for use in scheduler.collect(1) if use.pid == crowd.pid]
+                assert until_quiet(crowd.pid) == switches
+            finally:
+                crowd.kill()
+        assert sum(use.voluntary_switches for use in used) == switches
+        assert scheduler.lost == 0
+
+
+def until_quiet(pid):
+    """The voluntary switches of all threads of a process, as soon as they stay the same for a moment."""
+    deadline = time.monotonic() + 20
+    before = None
+    while time.monotonic() < deadline:
+        now = sum(
+            int(line.split()[1])
+            for status in Path(f"/proc/{pid}/task").glob("*/status")
+            for line in status.read_text().splitlines()
+            if line.startswith("voluntary_ctxt_switches")
+        )
+        if now == before:
+            return now
+        before = now
+        time.sleep(0.1)
+    raise AssertionError("its threads do not come to rest")
