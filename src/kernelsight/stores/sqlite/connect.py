@@ -17,8 +17,6 @@ from kernelsight.stores.base import Value
 BUSY_TIMEOUT_MS = 5_000
 PAGE_BYTES = 8192
 CACHE = "cache_size = -64000"
-CHECKPOINT_PAGES = 4_000
-"""32 MB of WAL between two checkpoints: an fsync or two a checkpoint, not one a commit."""
 
 
 @contextmanager
@@ -54,7 +52,6 @@ def connect_writer(path: Path) -> apsw.Connection:
             "journal_mode = WAL",
             "synchronous = NORMAL",
             CACHE,
-            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection

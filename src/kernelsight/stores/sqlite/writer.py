@@ -17,6 +17,7 @@ from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores.base import Batch, RefusedRow, Rejected, Row
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, keep_rejected, settle_crash
+from kernelsight.stores.sqlite.checkpoint import Checkpointer
 from kernelsight.stores.sqlite.connect import connect_writer, integer, translated
 from kernelsight.stores.sqlite.insert import ROW_ERRORS, insert, reason_of
 from kernelsight.stores.sqlite.layout import Layout
@@ -61,6 +62,7 @@ class SqliteWriter:
                 self._reports = Reports(self._connection, self._kinds)
                 register_functions(self._connection)
                 self._layout = Layout(self._connection, self._kinds, segment_rows)
+                self._checkpointer = Checkpointer(path, self._connection)
         except BaseException:
             self._lock.release()
             raise
@@ -148,6 +150,7 @@ class SqliteWriter:
             return
         self._closed = True
         try:
+            self._checkpointer.close()
             with translated(self._path):
                 self._connection.close()
         finally:
