@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from kernelsight.anomalies.baselines import OUTSIDE, Baselines
+from kernelsight.anomalies.baselines import Baselines
 from kernelsight.anomalies.detector import Scores
 
 Shape = Literal["spike", "shift", "flat", "pattern"]
@@ -36,7 +36,7 @@ class Episode:
     level: float
     shape: Shape
     last_ns: int
-    """The last observation that was odd."""
+    """The last observation that was odd, or far outside for some time."""
     observations: int = 1
     """Odd ones."""
     end_ns: int | None = None
@@ -55,7 +55,7 @@ class Sensitivity:
     """What counts as an anomaly."""
 
     threshold: float
-    """Score from which an observation is odd: 5 means one in a hundred thousand."""
+    """Score from which an observation is odd; see :mod:`kernelsight.anomalies.detector`."""
     calm: int = 48
     """Observations without oddity after which an episode is over."""
 
@@ -108,32 +108,33 @@ class Episodes:
             low=float(base.low[one]),
             high=float(base.high[one]),
             level=float(base.level[one]),
-            shape=_shape(row, scores),
+            shape=self._shape(row, scores),
             last_ns=at_ns,
         )
 
     def _goes_on(self, episode: Episode, row: int, at_ns: int, scores: Scores, *, odd: bool) -> bool:
         if odd:
-            episode.last_ns = at_ns
             episode.observations += 1
             if scores.score[row] > episode.score:
                 episode.score = float(scores.score[row])
                 episode.value = float(scores.values[row])
                 episode.distance = float(scores.distance[row])
             if episode.shape == "pattern":
-                episode.shape = _shape(row, scores)
+                episode.shape = self._shape(row, scores)
         if scores.moved[row]:  # it stays where it went: that is the new usual, and the anomaly was the going there
             episode.shape, episode.end_ns = "shift", at_ns
             return False
         calm = not odd and abs(scores.outside[row]) < _FAR_OUTSIDE
         episode.calm = episode.calm + 1 if calm else 0
+        if not calm:
+            episode.last_ns = at_ns
         if episode.calm >= self._sensitivity.calm:
             episode.end_ns = episode.last_ns
             return False
         return True
 
-
-def _shape(row: int, scores: Scores) -> Shape:
-    if scores.flat[row]:
-        return "flat"
-    return "spike" if abs(scores.distance[row]) > OUTSIDE else "pattern"
+    def _shape(self, row: int, scores: Scores) -> Shape:
+        if scores.flat[row]:
+            return "flat"
+        one, value = int(scores.series[row]), scores.values[row]
+        return "pattern" if self._baselines.low[one] <= value <= self._baselines.high[one] else "spike"

@@ -9,6 +9,8 @@ from kernelsight.anomalies.arrays import Indices, Ints, Reals
 _LEAST_SEEN = 256
 _LEAST_RUN = 60
 _TIMES_LONGEST = 3
+_OFTEN_STILL = 0.1
+"""A series of which more observations repeat the one before is one that rests: nothing is odd about rest."""
 _HIGHEST = 12.0
 
 
@@ -38,6 +40,7 @@ class Flatness:
         chance = (self._same[series] - run + 1) / np.maximum(before + 2, 1)
         self._same[series] += same
         self._seen[series] += 1
-        unusual = (before >= _LEAST_SEEN) & (run >= np.maximum(_LEAST_RUN, _TIMES_LONGEST * self._longest[series]))
+        moves = (before >= _LEAST_SEEN) & (chance <= _OFTEN_STILL)
+        unusual = moves & (run >= np.maximum(_LEAST_RUN, _TIMES_LONGEST * self._longest[series]))
         score = -np.log10(np.clip(chance, 1e-3, 1.0)) * run
         return np.where(unusual, np.minimum(score, _HIGHEST), 0.0)

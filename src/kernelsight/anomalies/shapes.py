@@ -13,8 +13,8 @@ from kernelsight.anomalies.arrays import Indices, Ints, Reals, Singles
 
 LENGTHS = (2, 4, 8, 16)
 REFERENCES = 128
-STRIDE = 8
-"""Observations between two remembered shapes."""
+_STRIDE = 8.09
+"""Observations between two remembered shapes: five golden ratios, so that no rhythm is met in the same places only."""
 _LEAST = 16
 _NEIGHBOUR = 3
 """Which of the nearest counts: one or two like it may be the same anomaly."""
@@ -72,7 +72,7 @@ class Shapes:
         return found
 
     def _remember(self, series: Indices, recent: Singles) -> None:
-        due = (self._seen[series] >= LENGTHS[-1]) & ((self._seen[series] + self._phases[series]) % STRIDE == 0)
+        due = (self._seen[series] >= LENGTHS[-1]) & (((self._seen[series] + self._phases[series]) % _STRIDE) < 1.0)
         chosen = series[due]
         self._remembered[chosen, :, self._kept[chosen] % REFERENCES] = recent[due]
         self._kept[chosen] += 1

@@ -38,11 +38,13 @@ class Anomaly(Event, tag="anomaly"):
         ),
     ] = None
     direction: Annotated[Literal["up", "down"] | None, Label()] = None
-    end_ns: Annotated[Int | None, Label("ns"), Means("last odd observation; NULL: not over when written")] = None
+    end_ns: Annotated[
+        Int | None, Label("ns"), Means("the last observation that belongs to it; NULL: not over when written")
+    ] = None
     score: Annotated[
         Real | None,
         Gauge(),
-        Means("greatest; a decimal logarithm: 5 means that one observation in 100,000 is as odd as that"),
+        Means("greatest; how rare, as a decimal logarithm: one more is ten times as rare"),
     ] = None
     value: Annotated[Real | None, Gauge(), Means("at the greatest score, in the unit of the series")] = None
     low: Annotated[Real | None, Gauge(), Means("baseline at the onset: 1st percentile of what was usual")] = None

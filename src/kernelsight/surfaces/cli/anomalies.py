@@ -49,10 +49,10 @@ def list_(*, db_path: str, since: str, until: str, each: bool, form: Format) -> 
 @click.option(
     "--threshold",
     type=click.FloatRange(min=0, min_open=True),
-    default=5.0,
+    default=4.0,
     show_default=True,
     metavar="SCORE",
-    help="How odd: 5 is one observation of a series in 100,000, 4 one in 10,000.",
+    help="How rare, as a decimal logarithm; one less finds ten times as much.",
 )
 @click.option(
     "--max-series", type=click.IntRange(min=1), default=500, show_default=True, help="Watch at most so many series."
