@@ -56,7 +56,7 @@ class Sensitivity:
 
     threshold: float
     """Score from which an observation is odd; see :mod:`kernelsight.anomalies.detector`."""
-    calm: int = 48
+    calm: int = 72
     """Observations without oddity after which an episode is over."""
 
 
