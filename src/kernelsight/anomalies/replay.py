@@ -10,16 +10,14 @@ import numpy as np
 from kernelsight.anomalies.detector import Detector
 from kernelsight.anomalies.episodes import Episode, Episodes, Sensitivity
 from kernelsight.anomalies.incidents import Incident, grouped
-from kernelsight.anomalies.watched import MOST_SERIES, Name, Watched, pieces, points, present, watch
+from kernelsight.anomalies.settings import LEARN_MINUTES, MOST_SERIES, THRESHOLD
+from kernelsight.anomalies.watched import Name, Watched, pieces, points, present, watch
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.query.source import Source, opened
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
 
-THRESHOLD = 4.0
-"""500 series at 1 Hz are 1.8 million observations an hour; only what all lengths of shapes find rare is told."""
-LEARN_NS = 1_800_000_000_000
-"""Half an hour before the range is enough for the window of the baselines and for the sketches to settle."""
+LEARN_NS = LEARN_MINUTES * 60_000_000_000
 _GRID_NS = 1_000_000_000
 _SECOND = 1e9
 

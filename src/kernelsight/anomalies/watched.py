@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 
+from kernelsight.anomalies.settings import MOST_SERIES
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Column, Kind, Label
@@ -20,7 +21,6 @@ from kernelsight.query.source import clipped
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader, Value
 
-MOST_SERIES = 500
 MOST_ENTITIES = 16
 """Of one kind: a machine with a thousand processes has other series, too."""
 _PIECE_NS = 600_000_000_000

@@ -44,7 +44,7 @@ class Anomaly(Event, tag="anomaly"):
     score: Annotated[
         Real | None,
         Gauge(),
-        Means("greatest; how rare, as a decimal logarithm: one more is ten times as rare"),
+        Means("greatest; minus the decimal logarithm of how rare it is for its series (docs/anomalies.md)"),
     ] = None
     value: Annotated[Real | None, Gauge(), Means("at the greatest score, in the unit of the series")] = None
     low: Annotated[Real | None, Gauge(), Means("baseline at the onset: 1st percentile of what was usual")] = None

@@ -2,7 +2,7 @@
 
 An anomaly is one series (a measurement of the machine, a device, a process …) that does what it has not done
 before; those that begin together are one incident. Baselines are learned from what is in the store: half an hour
-before the range is enough, ten minutes are needed.
+before the range is enough, five minutes are needed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import click
 import msgspec
 
+from kernelsight.anomalies.settings import LEARN_MINUTES, MOST_SERIES, THRESHOLD
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.surfaces.cli.command import Group, db_path_option
 from kernelsight.surfaces.cli.output import Format, format_option, show
@@ -45,17 +46,23 @@ def list_(*, db_path: str, since: str, until: str, each: bool, form: Format) -> 
 @_SINCE
 @_UNTIL
 @_ALL
-@click.option("--learn", default="30m", show_default=True, metavar="DURATION", help="Learn from so long before it.")
+@click.option(
+    "--learn", default=f"{LEARN_MINUTES}m", show_default=True, metavar="DURATION", help="Learn from so long before it."
+)
 @click.option(
     "--threshold",
     type=click.FloatRange(min=0, min_open=True),
-    default=4.0,
+    default=THRESHOLD,
     show_default=True,
     metavar="SCORE",
-    help="How rare, as a decimal logarithm; one less finds ten times as much.",
+    help="How odd, as a decimal logarithm; less finds more.",
 )
 @click.option(
-    "--max-series", type=click.IntRange(min=1), default=500, show_default=True, help="Watch at most so many series."
+    "--max-series",
+    type=click.IntRange(min=1),
+    default=MOST_SERIES,
+    show_default=True,
+    help="Watch at most so many series.",
 )
 @click.option("--events", is_flag=True, help="Print events for `kernelsight ingest` instead, one JSON object a line.")
 @format_option
