@@ -33,7 +33,7 @@ from kernelsight.anomalies.detector import Detector
 from kernelsight.anomalies.episodes import Episodes, Sensitivity
 
 THRESHOLD = 1.7
-"""For series of some thousand observations of which a tenth is labelled; a machine's are longer, see anomalies/settings.py."""
+"""For series of some thousand observations of which a tenth is labelled; see settings.py for a machine."""
 THRESHOLDS = tuple(round(1.4 + 0.1 * step, 1) for step in range(13))
 DATA = Path(__file__).parents[2] / "shared" / "data" / "nab"
 
