@@ -8,9 +8,9 @@ Numenta Anomaly Benchmark (Lavin and Ahmad, "Evaluating real-time anomaly detect
 profile, the first 15 % of a series (of at most 5,000 rows) not scored.
 
 NAB looks for the threshold that scores best on the corpus; `optimised` is that, for us and for NAB's windowed
-Gaussian. Our own figure, `score`, is at the threshold that stands below; it was chosen where the scores of these
-files and of synthetic series both are on their plateau. `leave_one_out` chooses it on all files but one and scores
-that one; `without_one` is the range of `score` when one file is left out.
+Gaussian. Our own figure, `score`, is at the threshold that stands below; it was chosen on these files and on synthetic
+series, as were the detector's other constants. `leave_one_out` chooses the threshold, and nothing else, on all files
+but one and scores that one; `without_one` is the range of `score` when one file is left out.
 """
 
 from __future__ import annotations
