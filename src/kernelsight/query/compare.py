@@ -133,6 +133,11 @@ def changes(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[Chan
     return found
 
 
+def least_that_matters(unit: str) -> float:
+    """A change smaller than this, in the unit of a metric's points, is of no interest to anybody."""
+    return _LEAST.get(unit.removesuffix("/s"), _LEAST_OTHERWISE)
+
+
 def _window(kind: Kind, when: TimeRange) -> _Window:
     """Parts long enough to hold two samples of an entity."""
     sample_ns = int((kind.interval_s or 0.5) * 2e9)
@@ -193,8 +198,7 @@ def _score(was: float | None, now: float | None, spread: float, unit: str) -> fl
     """See the module: how far apart two medians are, in units of what would be no change."""
     high = max(abs(was or 0.0), abs(now or 0.0))
     change = abs((now or 0.0) - (was or 0.0))
-    least = _LEAST.get(unit.removesuffix("/s"), _LEAST_OTHERWISE)
-    score = change / (_MAD_TO_SIGMA * spread + _SHARE_THAT_MATTERS * high + least)
+    score = change / (_MAD_TO_SIGMA * spread + _SHARE_THAT_MATTERS * high + least_that_matters(unit))
     return round(score / 2 if was is None or now is None else score, 3)
 
 

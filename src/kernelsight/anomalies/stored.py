@@ -1,0 +1,61 @@
+"""The incidents that are in a store: one row each, named by its strongest series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from kernelsight.events.anomaly import Anomaly
+from kernelsight.query.rows import Row, rows, with_time
+from kernelsight.query.source import Source
+from kernelsight.query.times import Time, format_time
+
+_MOST_NAMED = 5
+
+
+def stored(source: Source, start: Time, end: Time = "now") -> list[Anomaly]:
+    """The anomalies of a range as they were written last, in the order of their incidents, the strongest first.
+
+    Raises:
+        UsageError: no such time.
+        StoreError: the store cannot be read.
+    """
+    found: dict[tuple[object, ...], Anomaly] = {}
+    names = Anomaly.__struct_fields__
+    for row in rows(source, "anomalies", start, end):
+        anomaly = msgspec.convert({name: row[name] for name in names}, Anomaly)
+        key = (anomaly.timestamp, anomaly.table_name, anomaly.metric, anomaly.entity)
+        if key not in found or found[key].end_ns is None:
+            found[key] = anomaly
+    return sorted(found.values(), key=lambda one: (one.incident or one.timestamp, -(one.score or 0.0)))
+
+
+def incidents(anomalies: Iterable[Anomaly]) -> list[Row]:
+    """One row an incident: when, how strong, its strongest series with its values, and which others."""
+    groups: dict[int, list[Anomaly]] = {}
+    for one in anomalies:
+        groups.setdefault(one.incident or one.timestamp, []).append(one)
+    return [_incident(onset, sorted(group, key=lambda one: -(one.score or 0.0))) for onset, group in groups.items()]
+
+
+def _incident(onset: int, group: Sequence[Anomaly]) -> Row:
+    first = group[0]
+    ends = [one.end_ns for one in group]
+    end = None if None in ends else max(end for end in ends if end is not None)
+    others = [f"{one.table_name}.{one.metric}" for one in group[1:]]
+    named = list(dict.fromkeys(others))[:_MOST_NAMED]
+    row: Row = {
+        "timestamp": onset,
+        "end": "open" if end is None else format_time(end),
+        "score": first.score,
+        "series": f"{first.table_name}.{first.metric}" + (f" {first.entity}" if first.entity else ""),
+        "kind": f"{first.kind} {first.direction}" if first.direction else first.kind,
+        "value": first.value,
+        "low": first.low,
+        "high": first.high,
+        "unit": first.unit,
+        "count": len(group),
+        "others": ", ".join(named) + (" …" if len(set(others)) > len(named) else "") or None,
+    }
+    return with_time(row)

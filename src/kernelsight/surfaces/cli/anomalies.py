@@ -1,0 +1,105 @@
+"""What left its usual course: list what was found, or look for it in a past range.
+
+An anomaly is one series (a measurement of the machine, a device, a process …) that does what it has not done
+before; those that begin together are one incident. Baselines are learned from what is in the store: half an hour
+before the range is enough, five minutes are needed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+import msgspec
+
+from kernelsight.anomalies.settings import LEARN_MINUTES, MOST_SERIES, THRESHOLD
+from kernelsight.events.anomaly import Anomaly
+from kernelsight.surfaces.cli.command import Group, db_path_option
+from kernelsight.surfaces.cli.output import Format, format_option, show
+
+_SINCE = click.option("--since", default="1h", show_default=True, metavar="TIME", help="Where the range begins.")
+_UNTIL = click.option("--until", default="now", show_default=True, metavar="TIME", help="Where it ends.")
+_ALL = click.option("--all", "each", is_flag=True, help="One row an anomaly, not one an incident.")
+
+
+@click.group(cls=Group, help=__doc__)
+def anomalies() -> None:
+    """Questions about anomalies."""
+
+
+@anomalies.command("list")
+@db_path_option
+@_SINCE
+@_UNTIL
+@_ALL
+@format_option
+def list_(*, db_path: str, since: str, until: str, each: bool, form: Format) -> None:
+    """Print the incidents that are stored, the strongest series of each first."""
+    from kernelsight.anomalies.stored import stored  # noqa: PLC0415 - with it comes the query API
+
+    _print(stored(db_path, since, until), form, each=each, empty=f"no anomalies stored between {since} and {until}")
+
+
+@anomalies.command()
+@db_path_option
+@_SINCE
+@_UNTIL
+@_ALL
+@click.option(
+    "--learn", default=f"{LEARN_MINUTES}m", show_default=True, metavar="DURATION", help="Learn from so long before it."
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(min=0, min_open=True),
+    default=THRESHOLD,
+    show_default=True,
+    metavar="SCORE",
+    help="How odd, as a decimal logarithm; less finds more.",
+)
+@click.option(
+    "--max-series",
+    type=click.IntRange(min=1),
+    default=MOST_SERIES,
+    show_default=True,
+    help="Watch at most so many series.",
+)
+@click.option("--events", is_flag=True, help="Print events for `kernelsight ingest` instead, one JSON object a line.")
+@format_option
+def detect(  # noqa: PLR0913 - one argument an option
+    *,
+    db_path: str,
+    since: str,
+    until: str,
+    each: bool,
+    learn: str,
+    threshold: float,
+    max_series: int,
+    events: bool,
+    form: Format,
+) -> None:
+    """Look for anomalies in a past range; the store is only read.
+
+    `kernelsight anomalies detect --events | kernelsight ingest` stores them, while no other daemon writes there.
+    """
+    from kernelsight.anomalies.episodes import Sensitivity  # noqa: PLC0415 - with it comes numpy
+    from kernelsight.anomalies.replay import detect as look  # noqa: PLC0415
+    from kernelsight.events.wire import encode_lines  # noqa: PLC0415
+    from kernelsight.query import parse_duration, time_range  # noqa: PLC0415
+
+    when = time_range(since, until)
+    found = look(
+        db_path, when, learn_ns=parse_duration(learn), sensitivity=Sensitivity(threshold), most_series=max_series
+    )
+    if events:
+        sys.stdout.buffer.write(encode_lines(found))
+        return
+    _print(found, form, each=each, empty=f"nothing unusual between {since} and {until}")
+
+
+def _print(found: Sequence[Anomaly], form: Format, *, each: bool, empty: str) -> None:
+    from kernelsight.anomalies.stored import incidents  # noqa: PLC0415 - as above
+    from kernelsight.query.rows import with_time  # noqa: PLC0415
+
+    rows = [with_time(msgspec.structs.asdict(one)) for one in found] if each else incidents(found)
+    show(rows, form, empty=empty)

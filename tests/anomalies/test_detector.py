@@ -1,0 +1,188 @@
+"""What the detector finds in series with known contents, and what it leaves alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from streams import DAY, FINE, MINUTE, episodes, noise, starts
+
+from kernelsight.anomalies.baselines import REBASE_AFTER
+from kernelsight.anomalies.detector import Detector
+from kernelsight.anomalies.episodes import Sensitivity
+
+AT_ONCE = {2000, 2001}
+"""The onset, or the observation after it."""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_is_not_an_anomaly(seed):
+    assert episodes(noise(4000, seed)) == []
+
+
+def test_a_constant_series_is_not_an_anomaly():
+    assert episodes(np.full(2000, 7.0)) == []
+
+
+def test_bursts_that_come_again_and_again_are_usual():
+    values = np.zeros(6000)
+    rng = np.random.default_rng(3)
+    for first in range(40, 6000, 50):
+        values[first : first + 3] = rng.uniform(1.3e8, 1.9e8)
+    assert [one for one in starts(episodes(values)) if one > 1000] == []
+
+
+def test_a_spike_is_found_while_it_lasts_with_its_value_and_what_was_usual():
+    values = noise(2500)
+    values[2000:2003] = 160.0
+    (found,) = episodes(values)
+    assert starts([found])[0] in AT_ONCE
+    assert (found.shape, found.direction, found.value) == ("spike", "up", 160.0)
+    assert 90 < found.low < 95
+    assert 105 < found.high < 110
+    assert found.end_ns is not None
+
+
+def test_a_dip_goes_down():
+    values = noise(2500)
+    values[2000:2010] = 40.0
+    (found,) = episodes(values)
+    assert starts([found])[0] in AT_ONCE
+    assert (found.shape, found.direction) == ("spike", "down")
+
+
+def test_a_shift_is_one_anomaly_and_becomes_the_new_usual():
+    values = noise(3500)
+    values[2000:] += 40.0
+    (found,) = episodes(values)
+    assert starts([found])[0] in AT_ONCE
+    assert (found.shape, found.direction) == ("shift", "up")
+    assert found.end_ns == (2000 + REBASE_AFTER - 1) * 1_000_000_000
+
+
+def test_after_a_shift_a_small_spike_on_the_new_level_is_found():
+    values = noise(3500)
+    values[2000:] += 400.0
+    values[3000:3005] += 60.0
+    shift, spike = starts(episodes(values, sensitivity=FINE))
+    assert shift in AT_ONCE
+    assert 3000 <= spike <= 3002
+
+
+def test_greater_variation_around_the_same_level_is_found():
+    values = noise(2500)
+    values[2000:2100] = noise(100, seed=9, deviation=25.0)
+    found = episodes(values)
+    assert starts(found)
+    assert 2000 <= starts(found)[0] < 2010
+
+
+def test_a_series_that_stands_still_is_flat():
+    values = noise(2500)
+    values[2000:] = values[1999]
+    (found,) = [one for one in episodes(values) if one.shape == "flat"]
+    assert 2000 < starts([found])[0] <= 2080
+    assert (found.direction, found.end_ns) == (None, None)
+
+
+def test_a_series_that_often_stands_still_is_not_flat():
+    values = np.repeat(np.round(noise(80)), 40)
+    values[2600:] = values[2600]
+    assert [one for one in episodes(values) if one.shape == "flat" and starts([one])[0] < 2700] == []
+
+
+def test_an_unknown_course_within_the_range_is_a_pattern():
+    rows = np.arange(4000)
+    values = 30.0 + 20.0 * np.sin(rows / 10.0) + noise(4000, level=0.0, deviation=0.5)
+    values[3000:3040] = 30.0 + 10.0 * (-1.0) ** np.arange(40)
+    found = [one for one in episodes(values, sensitivity=FINE) if starts([one])[0] > 1000]
+    assert found
+    assert 3000 <= starts(found)[0] <= 3010
+    assert found[0].shape == "pattern"
+    assert found[0].direction is None
+
+
+def test_what_happens_every_day_at_the_same_time_is_usual_and_at_another_time_it_is_not():
+    step_s = 5 * MINUTE
+    each_day = DAY // step_s
+    rows = np.arange(9 * each_day)
+    values = noise(len(rows), level=10.0, deviation=0.3)
+    at_three = rows % each_day // 3 == 12
+    values[at_three] += 50.0
+    odd = 8 * each_day + 180
+    values[odd : odd + 3] += 50.0
+    found = starts(episodes(values, every_s=step_s, sensitivity=FINE), step_s)
+    assert found[0] < 3 * each_day
+    assert next(one for one in found if one > 4 * each_day) in {odd, odd + 1}
+
+
+def test_missing_observations_are_passed_over():
+    values = noise(2500)
+    values[500:900] = np.nan
+    values[1500::7] = np.nan
+    values[2000:2003] = 160.0
+    (found,) = starts(episodes(values))
+    assert found in AT_ONCE
+
+
+def test_a_change_smaller_than_what_matters_is_left_alone():
+    values = np.zeros(2500)
+    values[2000:2003] = 1.0
+    assert starts(episodes(values)) == [2000]
+    assert episodes(values, least=20.0) == []
+
+
+def test_a_quantised_series_is_left_alone_until_it_does_something_new():
+    values = np.round(noise(3000, level=3.0, deviation=0.7)).clip(0)
+    values[2500:2520] = 14.0
+    (found,) = starts(episodes(values))
+    assert found in {2500, 2501}
+
+
+def test_series_do_not_influence_each_other():
+    lone = noise(2500)
+    lone[2000:2003] = 160.0
+    together = np.column_stack([noise(2500, seed=5), lone, noise(2500, seed=6)])
+    (alone,), (among,) = episodes(lone), episodes(together)
+    assert among.series == 1
+    assert (among.start_ns, among.score, among.value) == (alone.start_ns, alone.score, alone.value)
+
+
+def test_two_spikes_soon_after_each_other_are_one_anomaly():
+    values = noise(2500)
+    values[2000:2003] = values[2030:2033] = 160.0
+    assert len(episodes(values, sensitivity=Sensitivity(2.0, calm=48))) == 1
+    assert len(episodes(values, sensitivity=Sensitivity(2.0, calm=10))) == 2
+
+
+def test_what_comes_later_changes_nothing_of_what_was_said():
+    values = noise(2500)
+    values[1700:1703] = 160.0
+    other = values.copy()
+    other[1800:] = 0.0
+    first, second = (episodes(series)[0] for series in (values, other))
+    assert 1700 <= starts([first])[0] <= 1701
+    assert first.start_ns == second.start_ns
+    assert (first.score, first.value, first.low, first.high) == (second.score, second.value, second.low, second.high)
+
+
+def test_state_does_not_grow():
+    detector = Detector(np.zeros(4))
+    everyone = np.arange(4)
+    sizes = set()
+    values = noise(6000).reshape(1500, 4)
+    for row in range(1500):
+        detector.step(everyone, float(row), values[row])
+        if row % 500 == 0:
+            sizes.add(_bytes(detector))
+    assert len(sizes) == 1
+    assert sizes.pop() / 4 < 40_000
+
+
+def _bytes(thing: object) -> int:
+    total = 0
+    for value in vars(thing).values():
+        if isinstance(value, np.ndarray):
+            total += value.nbytes
+        elif hasattr(value, "__dict__"):
+            total += _bytes(value)
+    return total
