@@ -11,6 +11,10 @@ from kernelsight.diagnosis.scene import Change, Row, Run, Scene
 _WORKERS = ("kworker", "ksoftirqd", "migration", "rcu_", "swapper")
 
 
+Program = tuple[str, int | str | None]
+"""Processes of one name in one control group."""
+
+
 @dataclass(slots=True)
 class Use:
     """One process: seconds of CPU, and seconds that its threads were runnable without one, by second."""
@@ -37,6 +41,11 @@ class Use:
     def queued_in(self, run: Run) -> float:
         """Seconds of waiting for a CPU within a stretch."""
         return _within(self.queued, run)
+
+    @property
+    def program(self) -> Program:
+        """What it is one process of."""
+        return self.comm, self.group
 
     @property
     def entity(self) -> Entity:

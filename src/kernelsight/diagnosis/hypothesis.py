@@ -25,15 +25,22 @@ from kernelsight.diagnosis.scene import Scene
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One test of a candidate: what it says, whether it holds, and how much it counts.
+    """One test of a candidate: what it says, whether it holds, and how much that counts.
 
-    A check that holds speaks for the candidate, one that does not against it. ``weight`` is in nats
-    of log-odds: 1 makes it 2.7 times as likely (or unlikely), 3 twenty times.
+    A check that holds speaks for the candidate, one that does not against it; the two need not count
+    alike: what belongs to a fault by definition says little when it is there, and all when it is not.
+    Both are in nats of log-odds: 1 makes it 2.7 times as likely (or unlikely), 3 twenty times.
     """
 
     says: str
     holds: bool
-    weight: float = 1.0
+    speaks_for: float = 1.0
+    speaks_against: float = 1.0
+
+    @property
+    def odds(self) -> float:
+        """What it adds to the log-odds of its candidate."""
+        return self.speaks_for if self.holds else -self.speaks_against
 
 
 @dataclass(slots=True)
@@ -52,10 +59,9 @@ class Candidate:
     suffering_s: float = 0.0
     """Seconds of waiting that it explains, within the window."""
 
-    def check(self, says: str, holds: bool, weight: float = 1.0) -> bool:  # noqa: FBT001 - the outcome is what it is about
-        """Note the outcome of a test and give it back."""
-        self.checks.append(Check(says, holds, weight))
-        return holds
+    def check(self, says: str, holds: bool, speaks_for: float, speaks_against: float) -> None:  # noqa: FBT001 - it is about the outcome
+        """Note the outcome of a test."""
+        self.checks.append(Check(says, holds, speaks_for, speaks_against))
 
     def step(self, claim: str, *evidence: Evidence | None) -> None:
         """Add a claim to the path; one without any evidence is not made."""

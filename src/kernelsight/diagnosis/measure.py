@@ -28,7 +28,10 @@ def slope(points: Points) -> float:
     step = -(-len(points) // _LARGEST_SLOPE_SAMPLE)
     some = points[::step] if step > 1 else points
     slopes = [
-        (later - value) * 1e9 / (at - time) for i, (time, value) in enumerate(some) for at, later in some[i + 1 :] if at > time
+        (later - value) * 1e9 / (at - time)
+        for i, (time, value) in enumerate(some)
+        for at, later in some[i + 1 :]
+        if at > time
     ]
     return statistics.median(slopes) if slopes else 0.0
 

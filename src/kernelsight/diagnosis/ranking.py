@@ -17,7 +17,7 @@ LEAST = 0.5
 
 def confidence(candidate: Candidate) -> float:
     """How likely a candidate is by its checks, as if they were independent."""
-    odds = PRIOR + sum(check.weight if check.holds else -check.weight for check in candidate.checks)
+    odds = PRIOR + sum(check.odds for check in candidate.checks)
     return round(1 / (1 + math.exp(-odds)), 3)
 
 

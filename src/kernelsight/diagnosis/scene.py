@@ -141,7 +141,9 @@ class Scene:
         """Collectors that do not run, and why; from their own reports."""
         last = {row["name"]: row for row in self.rows("collector")}
         return tuple(
-            f"{name}: {row['reason'] or row['status']}" for name, row in sorted(last.items()) if row["status"] != "running"
+            f"{name}: {row['reason'] or row['status']}"
+            for name, row in sorted(last.items())
+            if row["status"] != "running"
         )
 
 
