@@ -73,15 +73,13 @@ def replays(arguments: argparse.Namespace) -> Iterable[Score]:
 
 
 def line(one: Score) -> str:
+    head = f"{'ok  ' if one.right else 'FAIL'} {one.scenario} ({one.seed})"
+    false = f"; false: {'; '.join(one.false_alarms)}" if one.false_alarms else ""
     if one.fault is None:
-        said = "healthy" if not one.false_alarms else "; ".join(one.false_alarms)
-        return f"{'ok  ' if one.right else 'FAIL'} {one.scenario} ({one.seed}): control, {said}"
-    said = f"{one.top.get('fault')} by {one.top.get('culprit', {}).get('name')}" if one.top else "nothing found"
-    return (
-        f"{'ok  ' if one.right else 'FAIL'} {one.scenario} ({one.seed}): {one.fault}, found {said}, after {one.detected_s} s"
-        f"{'' if one.grounded else ', not grounded'}{'' if one.also_found else ', not all faults'}"
-        f"{'; false: ' + '; '.join(one.false_alarms) if one.false_alarms else ''}"
-    )
+        return f"{head}: control{false}"
+    found = f"{one.top['fault']} by {one.top['culprit']['name']}" if one.top else "nothing"
+    missing = f"{'' if one.grounded else ', not grounded'}{'' if one.also_found else ', not all faults'}"
+    return f"{head}: {one.fault}, found {found}, after {one.detected_s} s{missing}{false}"
 
 
 def summary(scores: list[Score]) -> dict[str, object]:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-
 from benchmarks.faultbench import recording
 from benchmarks.faultbench.scenario import Scenario, Truth
 from benchmarks.faultbench.stage import Stage
+
 from kernelsight.diagnosis import Diagnosis, diagnose
 from kernelsight.diagnosis.check import grounded
 
@@ -105,7 +105,13 @@ def play(scenario: Scenario, seed: int, *, keep: Path | None = None) -> Score:
         finally:
             collection.end()
         ours = collection.pids | family(stage)
-        truth_of = {"onset_ns": onset, "offset_ns": offset, "truth": asdict(truth), "scenario": scenario.name, "seed": seed}
+        truth_of = {
+            "onset_ns": onset,
+            "offset_ns": offset,
+            "truth": asdict(truth),
+            "scenario": scenario.name,
+            "seed": seed,
+        }
         if keep is not None:
             recording.keep(keep / f"{scenario.name}.ndjson.zst", b"".join(collection.lines), ours)
             (keep / f"{scenario.name}.json").write_text(json.dumps(truth_of, indent=1) + "\n")

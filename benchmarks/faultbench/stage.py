@@ -64,7 +64,12 @@ class Stage:
         return "".join(self.chance.choice(_SYLLABLES) for _ in range(self.chance.randint(2, 4)))[:15]
 
     def start(
-        self, command: Sequence[object], *, name: str | None = None, groups: Sequence[Path] = (), cpus: str | None = None
+        self,
+        command: Sequence[object],
+        *,
+        name: str | None = None,
+        groups: Sequence[Path] = (),
+        cpus: str | None = None,
     ) -> Actor:
         """Start a program under a name of its own.
 

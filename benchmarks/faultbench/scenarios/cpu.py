@@ -8,7 +8,13 @@ from collections.abc import Iterator
 from benchmarks.faultbench.scenario import Culprit, Truth, scenario
 from benchmarks.faultbench.stage import Stage
 
-SPIN = "import os\nfor _ in range(int(__import__('sys').argv[1]) - 1):\n    if os.fork() == 0:\n        break\nwhile True:\n    pass\n"
+SPIN = """import os, sys
+for _ in range(int(sys.argv[1]) - 1):
+    if os.fork() == 0:
+        break
+while True:
+    pass
+"""
 SERVE = """import sys, time
 work, pause = float(sys.argv[1]), float(sys.argv[2])
 while True:
