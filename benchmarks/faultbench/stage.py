@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -18,6 +19,8 @@ from benchmarks.faultbench.scenario import Culprit
 
 PROGRAMS = Path(__file__).with_name("programs")
 CGROUPS = Path("/sys/fs/cgroup")
+PYTHON = str(Path(sys.base_exec_prefix) / "bin/python3")
+"""The interpreter itself: a virtual environment's is a link, and a shim is a shell script."""
 _SYLLABLES = ("ka", "lo", "mir", "ten", "su", "vo", "rag", "bel", "nix", "por", "dal", "fen")
 
 
@@ -115,7 +118,7 @@ class Stage:
         name = str(options.pop("name", None) or self.name())
         script = self.folder / f"{name}.py"
         script.write_text(f"import ctypes\nctypes.CDLL(None).prctl(15, {name.encode()!r}, 0, 0, 0)\n{code}")
-        return self.start(["python3", script, *arguments], name=name, **options)  # type: ignore[arg-type]
+        return self.start([PYTHON, script, *arguments], name=name, **options)  # type: ignore[arg-type]
 
     def c(self, program: str, *arguments: object, **options: object) -> Actor:
         """Compile and start a C program of :data:`PROGRAMS`."""

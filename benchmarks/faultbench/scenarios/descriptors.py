@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 from benchmarks.faultbench.scenario import Culprit, Truth, scenario
-from benchmarks.faultbench.stage import Stage
+from benchmarks.faultbench.stage import PYTHON, Stage
 
 OPEN = """import resource, sys, time
 limit, pause = int(sys.argv[1]), float(sys.argv[2])
@@ -131,7 +131,7 @@ def many_files_but_enough(stage: Stage) -> Iterator[Truth]:
 def busy_web_server(stage: Stage) -> Iterator[Truth]:
     """Clients ask a server as fast as it answers; every connection is closed by both."""
     port = free_port()
-    stage.start(["python3", "-m", "http.server", port, "--bind", "127.0.0.1"])
+    stage.start([PYTHON, "-m", "http.server", port, "--bind", "127.0.0.1"])
     yield Truth()
     stage.python(
         "import sys, time, urllib.request\nwhile True:\n    try:\n"
