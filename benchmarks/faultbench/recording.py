@@ -1,0 +1,54 @@
+"""What collectors said during a run, kept for replay: nothing in it names other people's processes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zstandard
+
+from kernelsight.events.declare import Event
+from kernelsight.events.wire import decoder, encode_lines
+
+_NAMES = {"comm": "pid", "waker_comm": "waker_pid", "prev_comm": "prev_pid", "trigger_comm": "trigger_pid"}
+"""Columns that name a process, and the columns that say which."""
+_KERNEL = re.compile(r"(kworker|ksoftirqd|migration|kswapd|rcu_|jbd2|kcompactd|khugepaged|cpuhp|watchdog|loop\d).*")
+
+
+def scrubbed(events: Iterable[Event], ours: dict[int, str]) -> Iterator[Event]:
+    """Events in which processes that are not ours have no name but their pid, and their groups none but a number.
+
+    Args:
+        events: what the collectors said.
+        ours: pid to name of what the scenario started, and of ourselves.
+    """
+    groups: dict[str, str] = {}
+    for event in events:
+        changes: dict[str, Any] = {}
+        for column in event.__struct_fields__:
+            value = getattr(event, column)
+            if not isinstance(value, str):
+                continue
+            if column in _NAMES:
+                pid = getattr(event, _NAMES[column], None)
+                if value not in ours.values() and pid not in ours and not _KERNEL.fullmatch(value):
+                    changes[column] = f"p{pid or 0}"
+            elif column in {"cgroup", "scope"} and "faultbench" not in value and value not in {"/", "system"}:
+                changes[column] = groups.setdefault(value, f"/other-{len(groups)}")
+            elif column == "mount_point" and not value.startswith(("/tmp/faultbench", "/")):
+                changes[column] = "/other"
+        yield msgspec.structs.replace(event, **changes) if changes else event
+
+
+def keep(path: Path, lines: bytes, ours: dict[int, str]) -> None:
+    """Write a recording."""
+    events = decoder().decode_lines(lines)
+    path.write_bytes(zstandard.ZstdCompressor(level=19).compress(encode_lines(scrubbed(events, ours))))
+
+
+def read(path: Path) -> bytes:
+    """The lines of a recording."""
+    return zstandard.ZstdDecompressor().decompress(path.read_bytes(), max_output_size=1 << 30)

@@ -1,0 +1,181 @@
+"""One run: collectors, the scenario, and the diagnosis asked as a person would, then scored."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from benchmarks.faultbench import recording
+from benchmarks.faultbench.scenario import Scenario, Truth
+from benchmarks.faultbench.stage import Stage
+
+from kernelsight.diagnosis import Diagnosis, diagnose
+from kernelsight.diagnosis.check import grounded
+
+NS = 1_000_000_000
+QUIET_S = (6, 12)
+"""Between which a scenario is quiet before its fault."""
+LOOKS_BACK_S = 60
+EARLY_S = 5
+
+
+@dataclass
+class Score:
+    """How a run went."""
+
+    scenario: str
+    seed: int
+    fault: str | None
+    class_right: bool = False
+    culprit_right: bool = False
+    grounded: bool = False
+    also_found: bool = True
+    """The further faults of the run are among the findings too."""
+    detected_s: float | None = None
+    """After the onset, from when on the first finding is right."""
+    false_alarms: list[str] = field(default_factory=list)
+    """Findings that were there before the onset, or on a control."""
+    answer_ms: float = 0.0
+    top: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def right(self) -> bool:
+        """All that can be asked for."""
+        found = self.class_right and self.culprit_right and self.grounded and self.also_found
+        return not self.false_alarms and (found or self.fault is None)
+
+
+class Collection:
+    """`kernelsight collect`, its lines kept and passed on to `kernelsight ingest`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "run.db"
+        self.lines: list[bytes] = []
+        command = [sys.executable, "-m", "kernelsight"]
+        self._collect = subprocess.Popen([*command, "collect"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self._ingest = subprocess.Popen(
+            [*command, "ingest", "--db-path", str(self.path)], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        self._copier = threading.Thread(target=self._copy)
+        self._copier.start()
+        self.pids = {self._collect.pid: "kernelsight", self._ingest.pid: "kernelsight"}
+
+    def _copy(self) -> None:
+        assert self._collect.stdout is not None
+        assert self._ingest.stdin is not None
+        while data := self._collect.stdout.read1(1 << 16):  # type: ignore[attr-defined]
+            self.lines.append(data)
+            self._ingest.stdin.write(data)
+            self._ingest.stdin.flush()
+        self._ingest.stdin.close()
+
+    def end(self) -> None:
+        """Stop, and wait until everything is stored."""
+        self._collect.terminate()
+        self._collect.wait(30)
+        self._copier.join(30)
+        self._ingest.wait(30)
+
+
+def play(scenario: Scenario, seed: int, *, keep: Path | None = None) -> Score:
+    """Run a scenario once; recorded into ``keep`` as NAME.ndjson.zst and NAME.json, if given."""
+    with Stage(seed) as stage:
+        collection = Collection(stage.folder)
+        try:
+            playing = scenario.play(stage)
+            time.sleep(2)  # the collectors come up
+            next(playing)
+            time.sleep(stage.chance.uniform(*QUIET_S))
+            onset = time.time_ns()
+            truth = next(playing)
+            lasts = stage.chance.uniform(0.7, 1.0) * scenario.lasts_s
+            time.sleep(max(0.0, lasts - (time.time_ns() - onset) / NS))
+            offset = time.time_ns()
+            playing.close()
+        finally:
+            collection.end()
+        ours = collection.pids | family(stage)
+        truth_of = {
+            "onset_ns": onset,
+            "offset_ns": offset,
+            "truth": asdict(truth),
+            "scenario": scenario.name,
+            "seed": seed,
+        }
+        if keep is not None:
+            recording.keep(keep / f"{scenario.name}.ndjson.zst", b"".join(collection.lines), ours)
+            (keep / f"{scenario.name}.json").write_text(json.dumps(truth_of, indent=1) + "\n")
+        return score(str(collection.path), truth_of, truth)
+
+
+def family(stage: Stage) -> dict[int, str]:
+    """The processes of a scenario: those that it started (their children have their names)."""
+    return {actor.pid: actor.name for actor in stage.actors}
+
+
+def replay(path: Path) -> Score:
+    """Score a recorded run."""
+    truth_of = json.loads(path.with_name(path.name.replace(".ndjson.zst", ".json")).read_text())
+    truth = msgspec.convert(truth_of["truth"], Truth)
+    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"faultbench-replay-{os.getpid()}-{path.name.split('.')[0]}"
+    folder.mkdir()
+    try:
+        database = folder / "run.db"
+        command = [sys.executable, "-m", "kernelsight", "ingest", "--db-path", str(database)]
+        subprocess.run(command, input=recording.read(path), stderr=subprocess.DEVNULL, check=True)
+        return score(str(database), truth_of, truth)
+    finally:
+        shutil.rmtree(folder)
+
+
+def score(database: str, truth_of: Mapping[str, Any], truth: Truth) -> Score:
+    """Ask at several moments and hold the answers against the truth."""
+    onset, offset = truth_of["onset_ns"], truth_of["offset_ns"]
+    result = Score(truth_of["scenario"], truth_of["seed"], truth.fault)
+    before = asked(database, onset - NS)
+    result.false_alarms = [f"{f.fault} by {f.culprit.name} before the onset" for f in before.findings]
+    began = time.perf_counter()
+    last = asked(database, offset - NS)
+    result.answer_ms = round(1e3 * (time.perf_counter() - began), 1)
+    if last.findings:
+        result.top = {"fault": last.findings[0].fault, "culprit": msgspec.to_builtins(last.findings[0].culprit)}
+    if truth.fault is None:
+        result.false_alarms += [f"{f.fault} by {f.culprit.name}" for f in last.findings]
+        return result
+    result.class_right, result.culprit_right = matches(last, truth, top=True)
+    first = last.findings[:1]
+    result.grounded = bool(first) and grounded(database, first[0])
+    result.also_found = all(all(matches(last, other, top=False)) for other in truth.also)
+    for seconds in range(2, int((offset - onset) / NS) + 1):
+        if all(matches(asked(database, onset + seconds * NS), truth, top=True)):
+            result.detected_s = float(seconds)
+            break
+    return result
+
+
+def matches(found: Diagnosis, truth: Truth, *, top: bool) -> tuple[bool, bool]:
+    """Whether the first (or any) finding has the right class, and the right culprit too."""
+    candidates = found.findings[:1] if top and not truth.also else found.findings
+    right = [finding for finding in candidates if finding.fault in truth.right]
+    named = [f for f in right if any(c.is_named(msgspec.to_builtins(f.culprit)) for c in truth.culprits)]
+    return bool(right), bool(named)
+
+
+def asked(database: str, end: int) -> Diagnosis:
+    """The diagnosis of the minute that ends at a moment."""
+    return diagnose(database, end - LOOKS_BACK_S * NS, end)
+
+
+def missing(scenario: Scenario) -> Sequence[str]:
+    """Commands that a scenario needs and that are not here."""
+    return [command for command in scenario.needs if shutil.which(command) is None]

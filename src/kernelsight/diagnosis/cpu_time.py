@@ -1,0 +1,113 @@
+"""Who used the CPUs and who waited for one, second by second, from the best source that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kernelsight.diagnosis.model import Entity, Evidence, How
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene
+
+_WORKERS = ("kworker", "ksoftirqd", "migration", "rcu_", "swapper")
+
+
+Program = tuple[str, int | str | None]
+"""Processes of one name in one control group."""
+
+
+@dataclass(slots=True)
+class Use:
+    """One process: seconds of CPU, and seconds that its threads were runnable without one, by second."""
+
+    pid: int
+    comm: str
+    group: int | str | None
+    """Its control group."""
+    kind: str
+    """The kind of event that says so."""
+    ran: dict[int, float] = field(default_factory=dict)
+    queued: dict[int, float] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, second: int, ran: float, queued: float) -> None:
+        """Add what it did in a second."""
+        self.ran[second] = self.ran.get(second, 0.0) + ran
+        self.queued[second] = self.queued.get(second, 0.0) + queued
+
+    def ran_in(self, run: Run) -> float:
+        """Seconds of CPU within a stretch."""
+        return _within(self.ran, run)
+
+    def queued_in(self, run: Run) -> float:
+        """Seconds of waiting for a CPU within a stretch."""
+        return _within(self.queued, run)
+
+    @property
+    def program(self) -> Program:
+        """What it is one process of."""
+        return self.comm, self.group
+
+    @property
+    def entity(self) -> Entity:
+        """It, as a finding names it."""
+        return Entity("process", str(self.pid), self.comm)
+
+    @property
+    def is_kernel_worker(self) -> bool:
+        """Whether it is a thread of the kernel that works on behalf of others."""
+        return self.comm.startswith(_WORKERS)
+
+
+def cpu_use(scene: Scene) -> list[Use]:
+    """Every process that ran or waited: from the scheduler's own account, else from samples of processes."""
+    found: dict[int, Use] = {}
+    if scene.rows("sched_process"):
+        for row in scene.rows("sched_process"):
+            use = _use(found, row, "sched_process", row["cgroup_id"])
+            use.add(scene.second(row), (row["cpu_time_ms"] or 0) / 1e3, (row["runqueue_ms"] or 0) / 1e3)
+        return list(found.values())
+    for changes in scene.changes("process").values():
+        for change in changes:
+            use = _use(found, change.after, "process", change.after["cgroup"])
+            ran = (change.of("utime_ms") + change.of("stime_ms")) / 1e3
+            _spread(scene, use, change, ran, change.of("cpu_delay_ns") / 1e9)
+    return list(found.values())
+
+
+def shown(scene: Scene, use: Use, run: Run, what: str) -> Evidence | None:
+    """The rows that show how much a process `ran` or `queued` within a stretch."""
+    metrics: dict[tuple[str, str], tuple[str, How]] = {
+        ("sched_process", "ran"): ("cpu_time_ms", "sum"),
+        ("sched_process", "queued"): ("runqueue_ms", "sum"),
+        ("process", "ran"): ("utime_ms", "increase"),
+        ("process", "queued"): ("cpu_delay_ns", "increase"),
+    }
+    metric, how = metrics[use.kind, what]
+    return scene.evidence(use.kind, scene.within(use.rows, run), metric, how)
+
+
+def total(uses: Iterable[Use], what: str) -> dict[int, float]:
+    """`ran` or `queued` of several processes together, by second."""
+    found: dict[int, float] = {}
+    for use in uses:
+        for second, value in (use.ran if what == "ran" else use.queued).items():
+            found[second] = found.get(second, 0.0) + value
+    return found
+
+
+def _use(found: dict[int, Use], row: Row, kind: str, group: int | str | None) -> Use:
+    use = found.setdefault(row["pid"], Use(row["pid"], row["comm"] or "?", group, kind))
+    use.rows.append(row)
+    return use
+
+
+def _spread(scene: Scene, use: Use, change: Change, ran: float, queued: float) -> None:
+    """Samples of quiet processes may lie a minute apart: what they did is spread evenly over that time."""
+    last, first = scene.second(change.after), scene.second(change.before)
+    seconds = range(first + 1, last + 1) if last > first else range(last, last + 1)
+    for second in seconds:
+        use.add(second, ran / len(seconds), queued / len(seconds))
+
+
+def _within(values: dict[int, float], run: Run) -> float:
+    return sum(value for second, value in values.items() if run.first <= second <= run.last)

@@ -1,0 +1,37 @@
+"""The whole way: open the store, test every hypothesis on the window, weigh them."""
+
+from __future__ import annotations
+
+from kernelsight.diagnosis.hypothesis import hypotheses
+from kernelsight.diagnosis.model import Diagnosis, Window
+from kernelsight.diagnosis.ranking import rank
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.query.source import Source, opened
+from kernelsight.query.times import Time, time_range
+
+
+def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
+    """What is wrong within a window, who does it, and what shows it.
+
+    Args:
+        source: the store.
+        start: where the window begins.
+        end: where it ends.
+
+    Raises:
+        UsageError: a time cannot be read.
+        StoreError: the store cannot be read.
+    """
+    when = time_range(start, end)
+    with opened(source) as reader:
+        scene = Scene(reader, when)
+        candidates = [candidate for test in hypotheses().values() for candidate in test(scene)]
+        findings, ruled_out = rank(candidates, scene)
+        unseen = scene.unseen
+    return Diagnosis(
+        window=Window(when.start_ns, when.end_ns),
+        healthy=not findings,
+        findings=findings,
+        ruled_out=ruled_out,
+        unseen=unseen,
+    )

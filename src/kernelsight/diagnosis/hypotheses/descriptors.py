@@ -1,0 +1,177 @@
+"""Descriptors and sockets that are opened and not given back, ports that run out, listeners that do not accept."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Sequence
+
+from kernelsight.diagnosis.errors import failures
+from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene, grouped
+from kernelsight.diagnosis.trend import trend
+
+HORIZON_S = 900.0
+"""A limit that will be met later than this is nobody's trouble yet."""
+FORESIGHT = 40.0
+"""How many times as long as it has been seen, growth without a step back may be expected to go on."""
+_LEAST_GROWTH = 20
+_LEAST_STUCK = 10
+"""Connections that wait to be closed before their owner can be said to leak them."""
+
+
+@hypothesis("fd_leak")
+def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
+    """The descriptors of one process grow steadily towards its limit, or there are none left."""
+    failed = {one.entity.id: one for one in failures(scene, {errno.EMFILE})}
+    stuck = {str(pid) for (pid,), rows in grouped(scene.rows("socket_owner"), "pid").items() if _stuck(rows)}
+    for rows in grouped(scene.rows("process"), "pid", "start_ticks").values():
+        last = rows[-1]
+        going = trend(rows, "fds", up=True)
+        limit = last["fd_limit"]
+        until = going.seconds_to(float(limit)) if going and limit else None
+        reaches = going is not None and until is not None and until <= min(HORIZON_S, FORESIGHT * going.seconds)
+        fails = failed.get(str(last["pid"]))
+        if fails is None and not (reaches and going and going.last - going.first >= _LEAST_GROWTH):
+            continue
+        culprit = Entity("process", str(last["pid"]), str(last["comm"]))
+        onset = min(one for one in (going.onset_ns if going else None, fails.first_ns if fails else None) if one)
+        candidate = Candidate("fd_leak", culprit, onset, (culprit,))
+        candidate.check("it opens descriptors and does not close them", going is not None, 1.5, 0.5)
+        candidate.check("it meets its limit soon, or has met it", reaches or fails is not None, 2.0, 4.0)
+        candidate.check("they are not connections that wait to be closed", culprit.id not in stuck, 1.0, 4.0)
+        if fails:
+            candidate.step(f"{fails.count} calls of {culprit.name} failed with {fails.error}", fails.evidence)
+        shown = going.rows if going else rows
+        grew = (
+            f"{going.first:.0f} to {going.last:.0f}, {going.per_second:.1f} a second" if going else f"to {last['fds']}"
+        )
+        candidate.step(
+            f"its open descriptors grew from {grew}, of {limit} that it may have",
+            scene.evidence("process", shown, "fds", "last"),
+            scene.evidence("process", shown, "fds", "slope"),
+        )
+        candidate.refuted_by = f"the descriptors of {culprit.name} go back by themselves"
+        candidate.outlook = "it can open nothing, accept nothing and start nothing" + (
+            f" in {until:.0f} s" if until and fails is None else ""
+        )
+        candidate.actions = (
+            Proposal("raise_limit", culprit, f"raise the limit of open files of {culprit.name}, to gain time"),
+            Proposal("restart", culprit, f"restart {culprit.name}"),
+        )
+        yield candidate
+
+
+@hypothesis("connection_leak")
+def connections_not_closed(scene: Scene) -> Iterable[Candidate]:
+    """Connections that the other side has closed pile up with an owner that does not close them."""
+    machine = trend(scene.rows("tcp"), "close_wait", up=True)
+    for rows in grouped(scene.rows("socket_owner"), "pid").values():
+        if not _stuck(rows):
+            continue
+        last = rows[-1]
+        culprit = Entity("process", str(last["pid"]), str(last["comm"]))
+        own = trend(rows, "close_wait", up=True)
+        first = next(row for row in rows if (row["close_wait"] or 0) > 0)
+        onset = machine.onset_ns if machine else int(first["timestamp"])
+        candidate = Candidate("connection_leak", culprit, onset, (culprit,))
+        candidate.check("connections wait for it to close them", True, 1.5, 0.0)
+        candidate.check("and become more", own is not None or machine is not None, 2.0, 2.0)
+        candidate.check("most of its connections are such", _most_stuck(last), 1.0, 1.0)
+        candidate.step(
+            f"{last['close_wait']} connections of {culprit.name} were closed by the other side and not by it",
+            scene.evidence("socket_owner", rows, "close_wait", "last"),
+        )
+        candidate.step(
+            "such connections of the machine became more",
+            scene.evidence("tcp", machine.rows, "close_wait", "slope") if machine else None,
+        )
+        candidate.refuted_by = f"the connections of {culprit.name} in CLOSE_WAIT go away by themselves"
+        candidate.outlook = "it runs out of descriptors"
+        candidate.actions = (
+            Proposal("restart", culprit, f"restart {culprit.name}; it must close what it has read to the end"),
+        )
+        yield candidate
+
+
+@hypothesis("port_exhaustion")
+def no_port_left(scene: Scene) -> Iterable[Candidate]:
+    """Connections cannot be made because every local port to that destination is taken, most by ones in TIME_WAIT."""
+    waiting = scene.rows("tcp")
+    most = max((row["time_wait"] or 0 for row in waiting), default=0)
+    for one in failures(scene, {errno.EADDRNOTAVAIL}):
+        candidate = Candidate("port_exhaustion", one.entity, one.first_ns, (one.entity,))
+        candidate.check(
+            "connect or bind fails for want of an address", bool({"connect", "bind"} & {*one.calls}), 2.5, 4.0
+        )
+        candidate.check("it fails again and again", one.count >= 3, 1.0, 2.0)
+        candidate.check("many ports are held by connections in TIME_WAIT", most >= 100, 1.0, 0.5)
+        candidate.step(
+            f"{one.count} calls of {one.entity.name} ({', '.join(one.calls)}) failed with {one.error}", one.evidence
+        )
+        candidate.step(f"up to {most} connections are in TIME_WAIT", scene.evidence("tcp", waiting, "time_wait", "max"))
+        candidate.refuted_by = "it fails as well with a larger net.ipv4.ip_local_port_range"
+        candidate.outlook = "it can make no new connection to that destination"
+        candidate.actions = (
+            Proposal("sysctl", one.entity, "widen net.ipv4.ip_local_port_range, or set net.ipv4.tcp_tw_reuse"),
+            Proposal("look", one.entity, f"let {one.entity.name} keep its connections open"),
+        )
+        yield candidate
+
+
+@hypothesis("listen_overflow")
+def not_accepted(scene: Scene) -> Iterable[Candidate]:
+    """A listener's queue is full, and connections are refused or have to wait."""
+    changes = [change for all_changes in scene.changes("tcp_retransmit").values() for change in all_changes]
+    refused = [change for change in changes if change.of("listen_overflows") or change.of("listen_drops")]
+    if not refused:
+        return
+    full = [
+        row
+        for row in scene.rows("tcp_listener")
+        if row["backlog"] is not None and (row["accept_queue"] or 0) >= row["backlog"]
+    ]
+    onset = int(refused[0].after["timestamp"])
+    total = sum(change.of("listen_overflows") for change in refused)
+    rows = [refused[0].before, *(change.after for change in refused)]
+    for (address, port), queues in grouped(full, "address", "port").items():
+        last = queues[-1]
+        named = last["pid"] is not None
+        culprit = (
+            Entity("process", str(last["pid"]), str(last["comm"]))
+            if named
+            else Entity("listener", f"{address}:{port}", f"{address}:{port}")
+        )
+        candidate = Candidate("listen_overflow", culprit, onset)
+        candidate.check("connections find the queue full", total >= 1, 2.0, 3.0)
+        candidate.check(f"the queue of port {port} is full", True, 2.0, 0.0)
+        candidate.step(
+            f"{total:.0f} connections found a queue full",
+            scene.evidence("tcp_retransmit", rows, "listen_overflows", "increase"),
+        )
+        candidate.step(
+            f"{culprit.name} does not accept: {last['accept_queue']} wait at port {port}; {last['backlog']} may",
+            scene.evidence("tcp_listener", queues, "accept_queue", "max"),
+            scene.evidence("tcp_listener", queues, "backlog", "last"),
+        )
+        candidate.refuted_by = f"the queue of port {port} is emptied and connections are still refused"
+        candidate.outlook = "clients wait for their timeouts"
+        candidate.actions = (
+            Proposal("look", culprit, f"see why {culprit.name} accepts so slowly; a longer backlog gains time"),
+        )
+        yield candidate
+
+
+def _stuck(rows: Sequence[Row]) -> bool:
+    """Whether connections pile up: many wait to be closed, and have for longer than closing takes."""
+    many = [row for row in rows if (row["close_wait"] or 0) >= _LEAST_STUCK]
+    return bool(many) and many[-1] is rows[-1] and (len(rows) == 1 or _lasted(rows))
+
+
+def _lasted(rows: Sequence[Row]) -> bool:
+    first = next(row for row in rows if (row["close_wait"] or 0) > 0)
+    return bool(rows[-1]["timestamp"] - first["timestamp"] >= 2 * NS_PER_S)
+
+
+def _most_stuck(row: Row) -> bool:
+    return bool((row["close_wait"] or 0) >= (row["established"] or 0))

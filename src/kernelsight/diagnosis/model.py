@@ -1,0 +1,105 @@
+"""What a diagnosis says: findings, each a fault with its culprit, its victims, and a path of proven claims."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Fault = Literal[
+    "cpu_saturation", "runqueue_contention", "cpu_throttling", "memory_pressure", "memory_leak", "oom_kill",
+    "page_fault_storm", "disk_saturation", "disk_latency", "fsync_stall", "disk_full", "inode_exhaustion",
+    "fd_leak", "connection_leak", "port_exhaustion", "listen_overflow", "packet_loss", "bandwidth_saturation",
+    "lock_contention", "context_switch_storm", "fork_storm", "blocked_io", "softirq_load",
+]  # fmt: skip
+
+How = Literal["sum", "increase", "mean", "max", "min", "last", "slope", "count"]
+"""How a value comes from the metric's values in the cited rows; see :mod:`kernelsight.diagnosis.measure`."""
+
+EntityKind = Literal["process", "program", "cgroup", "device", "mount", "interface", "listener", "rule", "machine"]
+
+
+class Entity(msgspec.Struct, frozen=True):
+    """Something to act on, or that suffers."""
+
+    kind: EntityKind
+    id: str
+    """What tells it from others of its kind: a pid, a path, a device's name."""
+    name: str
+    """What people call it: the name of the program, the path, the device."""
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """A number, and the rows of the store that it comes from."""
+
+    table: str
+    start_ns: int
+    end_ns: int
+    metric: str
+    how: How
+    value: float
+    row_ids: tuple[int, ...]
+    baseline: float | None = None
+    """The same number before it began, where there is a before."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One claim, with what shows it."""
+
+    claim: str
+    evidence: tuple[Evidence, ...]
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """Something that can be done about it."""
+
+    action: str
+    """The kind of action, such as `renice` or `raise_limit`; `look` where a person must."""
+    target: Entity
+    text: str
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A fault: what, who causes it, who suffers, how one leads to the other, and how sure that is."""
+
+    fault: Fault
+    culprit: Entity
+    victims: tuple[Entity, ...]
+    onset_ns: int
+    confidence: float
+    path: tuple[Step, ...]
+    """From who suffers to the culprit."""
+    refuted_by: str
+    """What would show that this is wrong."""
+    actions: tuple[Proposal, ...]
+    began_before: bool = False
+    """It was there when the window began: the onset is the first that was seen of it."""
+    outlook: str = ""
+    """What happens if nothing is done."""
+
+
+class RuledOut(msgspec.Struct, frozen=True):
+    """An explanation that was considered and is less likely, and what speaks against it."""
+
+    fault: Fault
+    culprit: Entity
+    confidence: float
+    against: tuple[str, ...]
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The time that was looked at, both ends included."""
+
+    start_ns: int
+    end_ns: int
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """The answer for one window; findings most certain first."""
+
+    window: Window
+    healthy: bool
+    findings: tuple[Finding, ...]
+    ruled_out: tuple[RuledOut, ...] = ()
+    unseen: tuple[str, ...] = ()
+    """What could not be looked at, and why, a sentence each."""

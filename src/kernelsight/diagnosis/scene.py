@@ -1,0 +1,171 @@
+"""What is known of a window: rows by kind, read once, and the values and evidence that come from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+from kernelsight.diagnosis.measure import measure
+from kernelsight.diagnosis.model import Evidence, How
+from kernelsight.events.wire import kinds
+from kernelsight.query.rows import rows_of
+from kernelsight.query.times import TimeRange
+from kernelsight.stores.base import Reader
+
+NS_PER_S = 1_000_000_000
+Row = Mapping[str, Any]
+
+_MOST_CITED = 120
+"""Rows cited for one number: what is said of a longer time is said of the latest part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stretch of seconds in which something held."""
+
+    first: int
+    last: int
+    """Seconds since the window's start, both included."""
+
+    @property
+    def seconds(self) -> int:
+        """How many."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a counter's entity did between two samples."""
+
+    before: Row
+    after: Row
+
+    @property
+    def seconds(self) -> float:
+        """Time between the two."""
+        return float(self.after["timestamp"] - self.before["timestamp"]) / NS_PER_S
+
+    def of(self, metric: str) -> float:
+        """How much a counter grew; 0 where it is not known."""
+        before, after = self.before[metric], self.after[metric]
+        if before is None or after is None:
+            return 0.0
+        return float(after - before) if after >= before else float(after)
+
+
+@dataclass
+class Scene:
+    """A window of a store, read when asked for and kept."""
+
+    reader: Reader
+    when: TimeRange
+    _rows: dict[str, list[Row]] = field(default_factory=dict)
+    _changes: dict[str, dict[tuple[Any, ...], list[Change]]] = field(default_factory=dict)
+
+    def rows(self, kind: str) -> Sequence[Row]:
+        """All rows of a kind within the window, by time."""
+        if kind not in self._rows:
+            declared = kinds()[kind]
+            self._rows[kind] = list(rows_of(self.reader, declared, self.when))
+        return self._rows[kind]
+
+    def changes(self, kind: str) -> Mapping[tuple[Any, ...], Sequence[Change]]:
+        """Consecutive samples of each entity of a kind."""
+        if kind not in self._changes:
+            entity = kinds()[kind].entity
+            self._changes[kind] = {
+                key: [Change(a, b) for a, b in pairwise(samples) if b["timestamp"] > a["timestamp"]]
+                for key, samples in grouped(self.rows(kind), *entity).items()
+            }
+        return self._changes[kind]
+
+    def second(self, row: Row) -> int:
+        """In which second of the window a row lies."""
+        return int((row["timestamp"] - self.when.start_ns) // NS_PER_S)
+
+    def at(self, second: int) -> int:
+        """The beginning of a second (ns since the epoch)."""
+        return self.when.start_ns + second * NS_PER_S
+
+    def per_second(self, rows: Iterable[Row], value: str | Callable[[Row], float]) -> dict[int, float]:
+        """Sum of a column (or a function of the row) by second; a NULL is nothing."""
+        found: dict[int, float] = {}
+        for row in rows:
+            amount = row[value] if isinstance(value, str) else value(row)
+            if amount is not None:
+                second = self.second(row)
+                found[second] = found.get(second, 0.0) + amount
+        return found
+
+    def within(self, rows: Iterable[Row], run: Run) -> list[Row]:
+        """The rows of a stretch of seconds."""
+        return [row for row in rows if run.first <= self.second(row) <= run.last]
+
+    def evidence(
+        self, kind: str, rows: Sequence[Row], metric: str, how: How, *, before: Sequence[Row] = ()
+    ) -> Evidence | None:
+        """A number out of rows, citing them; None where there is no value in them.
+
+        Args:
+            kind: what the rows are.
+            rows: those that the claim is about; of very many, the last.
+            metric: the column.
+            how: what becomes of its values.
+            before: rows of the time before, for the baseline.
+        """
+        known = sorted((row for row in rows if row[metric] is not None), key=_when)[-_MOST_CITED:]
+        if not known:
+            return None
+        was = sorted((row for row in before if row[metric] is not None), key=_when)[-_MOST_CITED:]
+        return Evidence(
+            table=kinds()[kind].table,
+            start_ns=known[0]["timestamp"],
+            end_ns=known[-1]["timestamp"],
+            metric=metric,
+            how=how,
+            value=measure(how, [(row["timestamp"], float(row[metric])) for row in known]),
+            row_ids=tuple(row["id"] for row in known),
+            baseline=measure(how, [(row["timestamp"], float(row[metric])) for row in was]) if was else None,
+        )
+
+    @cached_property
+    def cpus(self) -> int:
+        """CPUs of the machine, by the rows that they have; at least one."""
+        return max(len({row["cpu"] for row in self.rows("cpu") if (row["cpu"] or 0) >= 0} - {None, -1}), 1)
+
+    @cached_property
+    def unseen(self) -> tuple[str, ...]:
+        """Collectors that do not run, and why; from their own reports."""
+        last = {row["name"]: row for row in self.rows("collector")}
+        return tuple(
+            f"{name}: {row['reason'] or row['status']}"
+            for name, row in sorted(last.items())
+            if row["status"] != "running"
+        )
+
+
+def grouped(rows: Iterable[Row], *columns: str) -> dict[tuple[Any, ...], list[Row]]:
+    """Rows by the values of columns, in their order."""
+    found: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[column] for column in columns), []).append(row)
+    return found
+
+
+def runs(values: Mapping[int, float], holds: Callable[[float], bool], *, least: int = 3, gap: int = 1) -> list[Run]:
+    """The stretches of at least ``least`` seconds in which values hold, over gaps of up to ``gap`` seconds."""
+    seconds = sorted(second for second, value in values.items() if holds(value))
+    found: list[Run] = []
+    for second in seconds:
+        if found and second - found[-1].last <= gap + 1:
+            found[-1] = Run(found[-1].first, second)
+        else:
+            found.append(Run(second, second))
+    return [run for run in found if run.seconds >= least]
+
+
+def _when(row: Row) -> int:
+    return int(row["timestamp"])

@@ -1,0 +1,62 @@
+"""A look at the machine without a daemon: collect for some seconds into a store that is gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from kernelsight.errors import SourceUnavailableError, StoreError
+
+_LONGEST_END_S = 30.0
+
+
+@contextmanager
+def collected(seconds: float) -> Iterator[str]:
+    """Collect for so long, with everything that can run here; give the path of the store.
+
+    Raises:
+        SourceUnavailableError: no collector can run here.
+        StoreError: the store could not be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="kernelsight-") as folder:
+        path = str(Path(folder) / "live.db")
+        collector = _start("collect", "--duration", str(seconds), stdout=subprocess.PIPE)
+        daemon = _start("ingest", "--db-path", path, stdin=collector.stdout)
+        assert collector.stdout is not None
+        collector.stdout.close()  # the daemon's alone now: it ends when the collectors do
+        try:
+            refused, failed = _ended(collector, seconds), _ended(daemon, 0)
+        finally:
+            for process in (collector, daemon):
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait(_LONGEST_END_S)
+        if collector.returncode:
+            raise SourceUnavailableError(f"the collectors could not run: {refused}")
+        if daemon.returncode:
+            raise StoreError(f"what was collected could not be stored: {failed}")
+        yield path
+
+
+def _start(*command: str, stdin: IO[str] | int | None = None, stdout: int | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "kernelsight.surfaces.supervisor.child", str(os.getpid()), *command],
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
+        stdout=subprocess.DEVNULL if stdout is None else stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+
+
+def _ended(process: subprocess.Popen[str], seconds: float) -> str:
+    """Wait for the end; the last line that it said."""
+    _, said = process.communicate(timeout=seconds + _LONGEST_END_S)
+    lines = said.strip().splitlines()
+    return lines[-1] if lines else f"exit status {process.returncode}"
