@@ -96,16 +96,20 @@ static long one_chain(u32 index, struct walk *walk)
 	return 0;
 }
 
-/* Copies the heads of a part, each of so many words; how many words there are. */
+/* Copies a part of a table, as many chains of so many words as fit; how many words that are. */
 static __always_inline u64 copy_heads(struct walk *walk, u32 part, u32 words)
 {
-	u64 chains = walk->chains - part * (HEADS / words);
-	u64 size = sizeof(heads);
+	u32 most = HEADS / words;
+	u64 first = (u64)part * most;
+	u64 chains = walk->chains - first < most ? walk->chains - first : most;
+	u64 size = chains * words * sizeof(u64);
 
 	busy_chains = 0;
-	if (chains < HEADS / words)
-		size = (chains * words * sizeof(u64)) & (sizeof(heads) - 1);
-	return bpf_probe_read_kernel(heads, size, (void *)(walk->table + part * sizeof(heads))) ? 0 : size / sizeof(u64);
+	if (size > sizeof(heads))
+		return 0;
+	if (bpf_probe_read_kernel(heads, size, (void *)(walk->table + first * words * sizeof(u64))))
+		return 0;
+	return size / sizeof(u64);
 }
 
 static __always_inline void note_busy(u32 chain)
@@ -129,7 +133,7 @@ static long connections(u32 part, struct walk *walk)
 	return 0;
 }
 
-/* Each head has a lock before it. */
+/* Each head has a lock before it, whose size depends on how the kernel was built (40 bytes in all with PREEMPT_RT). */
 static long listening(u32 part, struct walk *walk)
 {
 	u32 step = bpf_core_type_size(struct inet_listen_hashbucket) / sizeof(u64);
@@ -157,7 +161,7 @@ int count_tcp(void *ctx)
 		found = 0;
 		walk.table = (u64)BPF_CORE_READ(tables, lhash2);
 		walk.chains = BPF_CORE_READ(tables, lhash2_mask) + 1ULL;
-		bpf_loop((walk.chains * step + HEADS - 1) / HEADS, listening, &walk, 0);
+		bpf_loop(walk.chains / (HEADS / step) + 1, listening, &walk, 0);
 	}
 	walk.table = (u64)BPF_CORE_READ(tables, ehash) + next_chain * sizeof(u64);
 	walk.chains = all - next_chain;

@@ -46,6 +46,8 @@ class TcpFromTables:
         self._states = self._object.variable("states")
         self._found = self._object.variable("found")
         self._rows = self._object.variable("listeners")
+        self.lost = 0
+        """Listeners that were counted, but not looked at, because there are too many."""
 
     def collect(self, now: int) -> Iterable[Event]:
         """Go through the tables once."""
@@ -67,7 +69,9 @@ class TcpFromTables:
         self._sockstat.close()
 
     def _read_listeners(self) -> list[Listener]:
-        size = min(self._found.value, _MOST_LISTENERS) * _LISTENER.size
+        found = self._found.value
+        self.lost += max(0, found - _MOST_LISTENERS)
+        size = min(found, _MOST_LISTENERS) * _LISTENER.size
         return [
             Listener(address(family, raw), port, accept_queue, backlog, inode)
             for inode, family, port, raw, accept_queue, backlog in _LISTENER.iter_unpack(self._rows.raw[:size])
