@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from machine import MachineError, unpack
+from virtual_machine import MachineError, unpack
 
 CACHE = Path(__file__).parents[2] / ".cache/kernels"
 

@@ -25,6 +25,10 @@ _NEVER_IMPORTED = shutil.ignore_patterns(
 )  # fmt: skip
 
 
+_NOT_NEEDED = {"numpy"}
+"""Distributions that collecting and storing do without: the machine's root is in its memory."""
+
+
 def add_python(root: Path) -> None:
     """Copy the interpreter, its library, our package and its dependencies; everything is compiled."""
     version = sysconfig.get_python_version()
@@ -65,7 +69,7 @@ def _needed(name: str) -> set[str]:
     needed, look_at = set(), [name]
     while look_at:
         name = look_at.pop()
-        if name not in needed:
+        if name not in needed | _NOT_NEEDED:
             needed.add(name)
             requires = distribution(name).requires or []
             look_at += [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requires if ";" not in line]

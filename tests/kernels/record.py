@@ -19,7 +19,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from machine import DEVICES, Machine, MachineError, empty_disk, pack, start_root, unpack
+from virtual_machine import DEVICES, Machine, MachineError, empty_disk, pack, start_root, unpack
 
 GUEST = Path(__file__).with_name("record_guest.sh")
 BOOT_TIMEOUT_S = 300

@@ -10,8 +10,8 @@ from pathlib import Path
 import debian
 import pytest
 from guest import planned, unchecked
-from machine import DEVICES, Machine, MachineError, empty_disk, pack, start_root
 from python_root import add_program, add_python
+from virtual_machine import DEVICES, Machine, MachineError, empty_disk, pack, start_root
 
 HERE = Path(__file__).parent
 BPF_TESTS = HERE.parent / "collectors/bpf"
