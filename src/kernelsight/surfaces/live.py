@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from kernelsight.errors import SourceUnavailableError, StoreError
+from kernelsight.surfaces.supervisor.part import child
 
 _LONGEST_END_S = 30.0
 
@@ -26,8 +26,11 @@ def collected(seconds: float) -> Iterator[str]:
     """
     with tempfile.TemporaryDirectory(prefix="kernelsight-") as folder:
         path = str(Path(folder) / "live.db")
-        collector = _start("collect", "--duration", str(seconds), stdout=subprocess.PIPE)
-        daemon = _start("ingest", "--db-path", path, stdin=collector.stdout)
+        collector = _start(
+            child(["collect", "--duration", str(seconds)], on_death=signal.SIGTERM, privileged=True),
+            stdout=subprocess.PIPE,
+        )
+        daemon = _start(child(["ingest", "--db-path", path], on_death=None, privileged=False), stdin=collector.stdout)
         assert collector.stdout is not None
         collector.stdout.close()  # the daemon's alone now: it ends when the collectors do
         try:
@@ -44,9 +47,9 @@ def collected(seconds: float) -> Iterator[str]:
         yield path
 
 
-def _start(*command: str, stdin: IO[str] | int | None = None, stdout: int | None = None) -> subprocess.Popen[str]:
+def _start(command: list[str], stdin: IO[str] | int | None = None, stdout: int | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "kernelsight.surfaces.supervisor.child", str(os.getpid()), *command],
+        command,
         stdin=subprocess.DEVNULL if stdin is None else stdin,
         stdout=subprocess.DEVNULL if stdout is None else stdout,
         stderr=subprocess.PIPE,

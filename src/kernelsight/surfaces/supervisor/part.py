@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,11 +57,9 @@ class PartProcess:
     def start(self, now: float, seconds_left: float | None, stdin: int, stdout: int) -> None:
         """Start the process, in a process group of its own: Ctrl-C is for the supervisor, which ends parts in order."""
         # What reads comes to the end of the pipe when its writers have ended, and by then has read their last words.
-        on_death = 0 if self.part.pipe == "reads" else int(signal.SIGTERM)
-        rights = "all" if self.part.privileged else "files"
-        child = [sys.executable, "-m", f"{__package__}.child", str(os.getpid()), str(on_death), rights]
+        on_death = None if self.part.pipe == "reads" else signal.SIGTERM
         self.process = subprocess.Popen(
-            [*child, *self.part.arguments(seconds_left)],
+            child(self.part.arguments(seconds_left), on_death=on_death, privileged=self.part.privileged),
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
@@ -107,6 +105,18 @@ class PartProcess:
             lines.append(self._unfinished)
             self._unfinished = b""
         return [line.decode(errors="replace") for line in lines], bool(data)
+
+
+def child(arguments: Sequence[str], *, on_death: signal.Signals | None, privileged: bool) -> list[str]:
+    """The command line of a command of ours that is tied to this process, see :mod:`kernelsight.surfaces.supervisor.child`.
+
+    Args:
+        arguments: the command, after ``kernelsight``.
+        on_death: the signal that it gets when this process dies.
+        privileged: whether it keeps what root may do; otherwise only what writing files needs.
+    """
+    rights = "all" if privileged else "files"
+    return [sys.executable, "-m", f"{__package__}.child", str(os.getpid()), str(int(on_death or 0)), rights, *arguments]
 
 
 def explain(status: int) -> str:
