@@ -108,7 +108,7 @@ class PartProcess:
 
 
 def child(arguments: Sequence[str], *, on_death: signal.Signals | None, privileged: bool) -> list[str]:
-    """The command line of a command of ours that is tied to this process, see :mod:`kernelsight.surfaces.supervisor.child`.
+    """The command line of a command of ours that is tied to this process (see the module `child`).
 
     Args:
         arguments: the command, after ``kernelsight``.
