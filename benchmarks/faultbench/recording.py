@@ -11,6 +11,7 @@ import msgspec
 import zstandard
 
 from kernelsight.events.declare import Event
+from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.wire import decoder, encode_lines
 
 _NAMES = {"comm": "pid", "waker_comm": "waker_pid", "prev_comm": "prev_pid", "trigger_comm": "trigger_pid"}
@@ -19,7 +20,7 @@ _KERNEL = re.compile(r"(kworker|ksoftirqd|migration|kswapd|rcu_|jbd2|kcompactd|k
 
 
 def scrubbed(events: Iterable[Event], ours: dict[int, str]) -> Iterator[Event]:
-    """Events in which processes that are not ours have no name but their pid, and their groups none but a number.
+    """Events in which processes that are not ours have no name but their pid, and their groups and mounts a number.
 
     Args:
         events: what the collectors said.
@@ -38,9 +39,15 @@ def scrubbed(events: Iterable[Event], ours: dict[int, str]) -> Iterator[Event]:
                     changes[column] = f"p{pid or 0}"
             elif column in {"cgroup", "scope"} and "faultbench" not in value and value not in {"/", "system"}:
                 changes[column] = groups.setdefault(value, f"/other-{len(groups)}")
-            elif column == "mount_point" and not value.startswith(("/tmp/faultbench", "/")):
-                changes[column] = "/other"
+            elif column in {"mount_point", "device"} and isinstance(event, Filesystem) and not _is_common(event):
+                changes[column] = groups.setdefault(value, f"/other-{len(groups)}")
         yield msgspec.structs.replace(event, **changes) if changes else event
+
+
+def _is_common(event: Filesystem) -> bool:
+    """Whether a file system is the scenario's own, or one that every machine has."""
+    mount = event.mount_point or ""
+    return "faultbench" in mount or mount in {"/", "/boot", "/dev/shm", "/home", "/run", "/tmp", "/var"}
 
 
 def keep(path: Path, lines: bytes, ours: dict[int, str]) -> None:

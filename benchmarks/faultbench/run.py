@@ -113,6 +113,7 @@ def play(scenario: Scenario, seed: int, *, keep: Path | None = None) -> Score:
             "seed": seed,
         }
         if keep is not None:
+            keep.mkdir(exist_ok=True)
             recording.keep(keep / f"{scenario.name}.ndjson.zst", b"".join(collection.lines), ours)
             (keep / f"{scenario.name}.json").write_text(json.dumps(truth_of, indent=1) + "\n")
         return score(str(collection.path), truth_of, truth)

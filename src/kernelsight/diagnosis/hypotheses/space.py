@@ -98,7 +98,9 @@ class _Filler:
 
 
 def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], *, inodes: bool) -> _Filler | None:
-    """The process that wrote most while it became less; of inodes, the one that was in the kernel most."""
+    """The process that wrote most while it became less; of inodes, who asks for more, or was in the kernel most."""
+    if inodes and failed:
+        return _Filler(failed[0].entity, f"{failed[0].entity.name} asks for more again and again", failed[0].evidence)
     metric = "stime_ms" if inodes else "write_chars"
     best: tuple[float, Row] | None = None
     for changes in scene.changes("process").values():
