@@ -1,18 +1,14 @@
 """Faults that were really played and recorded are found again, class and culprit, with proof."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
+from benchmarks import faultbench
 from benchmarks.faultbench.run import replay
 from benchmarks.faultbench.scenario import scenarios
 
-CASES = sorted((ROOT / "benchmarks/faultbench/cases").glob("*.ndjson.zst"))
+CASES = sorted(Path(faultbench.__file__).with_name("cases").glob("*.ndjson.zst"))
 
 
 @pytest.mark.slow
