@@ -47,6 +47,7 @@ from kernelsight.ingest.interrupts import Interrupts
 from kernelsight.ingest.source import READ_BYTES, Source
 from kernelsight.stores import ddl
 from kernelsight.stores.base import Row
+from kernelsight.stores.sqlite.checkpoint import Checkpointer
 from kernelsight.stores.sqlite.connect import connect_writer
 from kernelsight.stores.sqlite.writer import SqliteWriter
 
@@ -253,6 +254,7 @@ def stages(source: Path, folder: Path, lines: int) -> dict[str, float]:
         timed("decode_and_group", lambda data=data: decoder.feed(data))
 
     connection = connect_writer(folder / "stages.db")
+    checkpointer = Checkpointer(folder / "stages.db", connection)
     for kind in KINDS:
         connection.execute(ddl.create_segment(kind_of(kind), 1))
     for batch in batches(source):
@@ -263,6 +265,7 @@ def stages(source: Path, folder: Path, lines: int) -> dict[str, float]:
     for kind in map(kind_of, KINDS):
         for columns in ddl.index_columns(kind):
             timed("seal", lambda k=kind, c=columns: connection.execute(ddl.create_index(k.table, 1, c)))
+    checkpointer.close()
     connection.close()
     clear(folder)
     figures = {f"{stage}_us": 1e6 * seconds / lines for stage, seconds in times.items()}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -128,15 +128,11 @@ def replay(path: Path) -> Score:
     """Score a recorded run."""
     truth_of = json.loads(path.with_name(path.name.replace(".ndjson.zst", ".json")).read_text())
     truth = msgspec.convert(truth_of["truth"], Truth)
-    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"faultbench-replay-{os.getpid()}-{path.name.split('.')[0]}"
-    folder.mkdir()
-    try:
-        database = folder / "run.db"
+    with tempfile.TemporaryDirectory(prefix="faultbench-replay-") as folder:
+        database = Path(folder) / "run.db"
         command = [sys.executable, "-m", "kernelsight", "ingest", "--db-path", str(database)]
         subprocess.run(command, input=recording.read(path), stderr=subprocess.DEVNULL, check=True)
         return score(str(database), truth_of, truth)
-    finally:
-        shutil.rmtree(folder)
 
 
 def score(database: str, truth_of: Mapping[str, Any], truth: Truth) -> Score:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from kernelsight.diagnosis.measure import measure
 from kernelsight.diagnosis.model import Evidence, How
@@ -17,6 +17,7 @@ from kernelsight.stores.base import Reader
 
 NS_PER_S = 1_000_000_000
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 _MOST_CITED = 120
 """Rows cited for one number: what is said of a longer time is said of the latest part of it."""
@@ -64,6 +65,14 @@ class Scene:
     when: TimeRange
     _rows: dict[str, list[Row]] = field(default_factory=dict)
     _changes: dict[str, dict[tuple[Any, ...], list[Change]]] = field(default_factory=dict)
+    _derived: dict[Callable[[Scene], Any], Any] = field(default_factory=dict)
+
+    def once(self, derive: Callable[[Scene], T]) -> T:
+        """What a function makes of this scene: made when first asked for, and kept for whoever asks next."""
+        if derive not in self._derived:
+            self._derived[derive] = derive(self)
+        made: T = self._derived[derive]
+        return made
 
     def rows(self, kind: str) -> Sequence[Row]:
         """All rows of a kind within the window, by time."""

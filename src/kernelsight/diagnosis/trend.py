@@ -44,15 +44,15 @@ class Trend:
 def trend(rows: Sequence[Row], metric: str, *, up: bool) -> Trend | None:
     """The steady growth (or decline) that a level is in at the end of its rows; None where it is in none.
 
-    It begins at the last turning point: the extreme from which on it went back by no more than a
-    fifth of its way.
+    It begins where the level was lowest (or highest) for the last time, and on the way from there it
+    went back by no more than a fifth of it.
     """
     known = [row for row in rows if row[metric] is not None]
     if len(known) < _LEAST_POINTS:
         return None
     sign = 1.0 if up else -1.0
     levels = [sign * float(row[metric]) for row in known]
-    start = _start(levels)
+    start = len(levels) - 1 - levels[::-1].index(min(levels))
     moved = levels[-1] - levels[start]
     back = sum(max(0.0, before - after) for before, after in pairwise(levels[start:]))
     if len(levels) - start < _LEAST_POINTS or moved <= 0 or back > _MOST_BACK * moved:
@@ -60,17 +60,3 @@ def trend(rows: Sequence[Row], metric: str, *, up: bool) -> Trend | None:
     part = known[start:]
     points = [(row["timestamp"], float(row[metric])) for row in part]
     return Trend(part, slope(points), points[0][1], points[-1][1])
-
-
-def _start(levels: Sequence[float]) -> int:
-    """Where the climb to the end began: its lowest point, or, where it then stood still, the end of that."""
-    lowest = min(levels)
-    start = len(levels) - 1 - levels[::-1].index(lowest)
-    # Going back from the top: a climb that is interrupted by a deep fall begins after it.
-    top, fall = levels[-1], start
-    for at in range(len(levels) - 1, start, -1):
-        top = max(top, levels[at])
-        if levels[at] - levels[start] < -_MOST_BACK * (top - levels[start]):
-            fall = at
-            break
-    return fall

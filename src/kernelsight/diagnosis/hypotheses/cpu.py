@@ -47,7 +47,7 @@ class Contention:
 
 def contention(scene: Scene) -> Iterator[Contention]:
     """The stretches in which processes wait for CPUs."""
-    uses = cpu_use(scene)
+    uses = scene.once(cpu_use)
     for run in runs(total(uses, "queued"), lambda waited: waited >= WAITS_PER_S):
         held = {name for group in throttled(scene, run) for name in (group["cgroup_id"], group["cgroup"])} - {None}
         free = [use for use in uses if use.group not in held and (use.ran_in(run) or use.queued_in(run))]
@@ -124,15 +124,15 @@ def very_many_want_a_cpu(scene: Scene) -> Iterable[Candidate]:
 def held_back_by_a_quota(scene: Scene) -> Iterable[Candidate]:
     """A control group has used up its quota and waits for the next period."""
     for path, changes in scene.changes("cgroup").items():
-        throttled = {
+        shares = {
             scene.second(change.after): change.of("cpu_throttled_us") / 1e6 / change.seconds for change in changes
         }
-        for run in runs(throttled, lambda share: share >= 0.05):
+        for run in runs(shares, lambda share: share >= HELD_SHARE):
             within = _of_run(scene, changes, run)
             if _below(path[0], scene, run):
                 continue  # the limit is a descendant's: that one is yielded by itself
             culprit = Entity("cgroup", str(path[0]), str(path[0]))
-            members = [use for use in cpu_use(scene) if _belongs(use, within[-1].after)]
+            members = [use for use in scene.once(cpu_use) if _belongs(use, within[-1].after)]
             victims = sorted(members, key=lambda use: -use.queued_in(run))[:5]
             periods, hit = (sum(c.of(m) for c in within) for m in ("cpu_periods", "cpu_throttled_periods"))
             candidate = Candidate("cpu_throttling", culprit, scene.at(run.first), tuple(v.entity for v in victims))
