@@ -1,12 +1,15 @@
 """Play faults and score the diagnosis.
 
 python -m benchmarks.faultbench list
-python -m benchmarks.faultbench run [NAME ...] [--repeat 1] [--seed 1] [--json] [--record]
+python -m benchmarks.faultbench run [NAME ...] [--repeat 1] [--seed 1] [--late] [--json] [--record] [--database FILE]
 python -m benchmarks.faultbench replay [NAME ...] [--json]
+python -m benchmarks.faultbench idle [--minutes 30]
 
 `run` starts the collectors, plays each scenario, asks for a diagnosis every second after the onset
 and one second before the end, and holds the answers against the truth that the scenario wrote.
-`--record` keeps what the collectors said in `cases/`, which `replay` (and the tests) score again.
+`--record` keeps what the collectors said in `cases/`, which `replay` (and the tests) score again;
+`--database` keeps the store of the last run. With `--late` the collectors start when the fault is there.
+`idle` watches a machine on which nothing is played, and prints what was found all the same.
 Needs root for most scenarios. Ends with status 1 when a run went wrong.
 """
 
@@ -20,7 +23,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.faultbench.run import Score, missing, play, replay
+from benchmarks.faultbench.run import Score, idle, missing, play, replay
 from benchmarks.faultbench.scenario import scenarios
 
 CASES = Path(__file__).with_name("cases")
@@ -32,6 +35,10 @@ def main() -> int:
         for one in scenarios().values():
             print(f"{one.name:32} {' '.join(sorted(one.tags)):24} {(one.play.__doc__ or '').splitlines()[0]}")
         return 0
+    if arguments.command == "idle":
+        found = idle(arguments.minutes)
+        print(json.dumps({"minutes": arguments.minutes, "answers_with_findings": found}, indent=1))
+        return 1 if found else 0
     scores = []
     for result in runs(arguments) if arguments.command == "run" else replays(arguments):
         scores.append(result)
@@ -45,12 +52,15 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faultbench", description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("list", "run", "replay"))
+    parser.add_argument("command", choices=("list", "run", "replay", "idle"))
     parser.add_argument("names", nargs="*")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--record", action="store_true")
+    parser.add_argument("--late", action="store_true")
+    parser.add_argument("--database", type=Path)
+    parser.add_argument("--minutes", type=float, default=30)
     return parser.parse_args()
 
 
@@ -63,7 +73,13 @@ def runs(arguments: argparse.Namespace) -> Iterable[Score]:
             print(f"{name}: left out, because {', '.join(absent)} is missing", file=sys.stderr)
             continue
         for turn in range(arguments.repeat):
-            yield play(scenarios()[name], arguments.seed + turn, keep=CASES if arguments.record else None)
+            yield play(
+                scenarios()[name],
+                arguments.seed + turn,
+                late=arguments.late,
+                keep=CASES if arguments.record else None,
+                database=arguments.database,
+            )
 
 
 def replays(arguments: argparse.Namespace) -> Iterable[Score]:

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,13 @@ from kernelsight.diagnosis import Diagnosis, diagnose
 from kernelsight.diagnosis.check import grounded
 
 NS = 1_000_000_000
-QUIET_S = (6, 12)
+QUIET_S = (5, 9)
 """Between which a scenario is quiet before its fault."""
+LATE_S = 4
+"""How long a fault has been there when the collectors start, where they come late."""
 LOOKS_BACK_S = 60
-EARLY_S = 5
+IDLE_STEP_S = 20
+"""An idle machine is asked about so often."""
 
 
 @dataclass
@@ -87,23 +91,40 @@ class Collection:
         self._ingest.wait(30)
 
 
-def play(scenario: Scenario, seed: int, *, keep: Path | None = None) -> Score:
-    """Run a scenario once; recorded into ``keep`` as NAME.ndjson.zst and NAME.json, if given."""
-    with Stage(seed) as stage:
-        collection = Collection(stage.folder)
-        try:
-            playing = scenario.play(stage)
-            time.sleep(2)  # the collectors come up
-            next(playing)
-            time.sleep(stage.chance.uniform(*QUIET_S))
-            onset = time.time_ns()
-            truth = next(playing)
-            lasts = stage.chance.uniform(0.7, 1.0) * scenario.lasts_s
-            time.sleep(max(0.0, lasts - (time.time_ns() - onset) / NS))
-            offset = time.time_ns()
-            playing.close()
-        finally:
-            collection.end()
+def play(
+    scenario: Scenario, seed: int, *, late: bool = False, keep: Path | None = None, database: Path | None = None
+) -> Score:
+    """Run a scenario once.
+
+    Args:
+        scenario: what to play.
+        seed: of its names and intensities.
+        late: start the collectors when the fault is there already.
+        keep: folder for the recording, NAME.ndjson.zst and NAME.json.
+        database: where to keep the store that the run has filled.
+    """
+    with Stage(seed) as stage, ExitStack() as collecting:
+
+        def collect() -> Collection:
+            collection = Collection(stage.folder)
+            collecting.callback(collection.end)
+            return collection
+
+        collection = None if late else collect()
+        playing = scenario.play(stage)
+        time.sleep(2)  # the collectors come up
+        next(playing)
+        time.sleep(stage.chance.uniform(*QUIET_S))
+        onset = time.time_ns()
+        truth = next(playing)
+        if collection is None:
+            time.sleep(LATE_S)
+            collection = collect()
+        lasts = stage.chance.uniform(0.7, 1.0) * scenario.lasts_s
+        time.sleep(max(0.0, lasts - (time.time_ns() - onset) / NS))
+        offset = time.time_ns()
+        playing.close()
+        collecting.close()
         ours = collection.pids | family(stage)
         truth_of = {
             "onset_ns": onset,
@@ -116,6 +137,8 @@ def play(scenario: Scenario, seed: int, *, keep: Path | None = None) -> Score:
             keep.mkdir(exist_ok=True)
             recording.keep(keep / f"{scenario.name}.ndjson.zst", b"".join(collection.lines), ours)
             (keep / f"{scenario.name}.json").write_text(json.dumps(truth_of, indent=1) + "\n")
+        if database is not None:
+            shutil.copyfile(collection.path, database)
         return score(str(collection.path), truth_of, truth)
 
 
@@ -171,6 +194,23 @@ def matches(found: Diagnosis, truth: Truth, *, top: bool) -> tuple[bool, bool]:
 def asked(database: str, end: int) -> Diagnosis:
     """The diagnosis of the minute that ends at a moment."""
     return diagnose(database, end - LOOKS_BACK_S * NS, end)
+
+
+def idle(minutes: float) -> list[str]:
+    """Watch a machine with which nothing is wrong; a line for each answer that finds something all the same."""
+    with tempfile.TemporaryDirectory(prefix="faultbench-idle-") as folder:
+        collection = Collection(Path(folder))
+        began = time.time_ns()
+        time.sleep(60 * minutes)
+        collection.end()
+        moments = range(began + IDLE_STEP_S * NS, time.time_ns(), IDLE_STEP_S * NS)
+        answers = [(moment, asked(str(collection.path), moment)) for moment in moments]
+    return [
+        f"{(moment - began) // NS} s: "
+        + "; ".join(f"{one.fault} by {one.culprit.name} ({one.confidence})" for one in answer.findings)
+        for moment, answer in answers
+        if answer.findings
+    ]
 
 
 def missing(scenario: Scenario) -> Sequence[str]:

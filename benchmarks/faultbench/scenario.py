@@ -78,7 +78,7 @@ _REGISTRY: dict[str, Scenario] = {}
 
 
 def scenario(
-    name: str, *, needs: Sequence[str] = (), lasts_s: float = 20, tags: Sequence[str] = ()
+    name: str, *, needs: Sequence[str] = (), lasts_s: float = 16, tags: Sequence[str] = ()
 ) -> Callable[[Play], Play]:
     """Register a scenario; it lasts at most 25 s."""
 
