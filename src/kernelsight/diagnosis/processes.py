@@ -1,0 +1,103 @@
+"""Who the processes of a window are: names, parents, control groups, from whichever rows name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.scene import Row, Scene
+
+_NAMED_BY = (("wait", "waker_pid", "waker_comm"), ("wait", "pid", "comm"), ("sched_process", "pid", "comm"))
+"""Kinds that name processes too short-lived for a sample, least trusted first."""
+_KTHREADD = 2
+"""Parent of all kernel threads."""
+
+
+@dataclass(slots=True)
+class Process:
+    """One process, as far as the window tells."""
+
+    pid: int
+    comm: str
+    samples: list[Row] = field(default_factory=list)
+    """Its rows of the kind `process`, by time; none where it came and went between two samples."""
+    group_id: int | None = None
+    """Id of its control group (v2)."""
+
+    @property
+    def entity(self) -> Entity:
+        """It, as a finding names it."""
+        return Entity("process", str(self.pid), self.comm)
+
+    @property
+    def parent(self) -> int | None:
+        """Pid of its parent; None where that is not known."""
+        return self.samples[-1]["ppid"] if self.samples else None
+
+    @property
+    def group(self) -> str | None:
+        """Path of its control group; None where that is not known."""
+        return self.samples[-1]["cgroup"] if self.samples else None
+
+    @property
+    def nice(self) -> int:
+        """Its nice value; 0 where that is not known."""
+        return (self.samples[-1]["nice"] or 0) if self.samples else 0
+
+    @property
+    def is_kernel_thread(self) -> bool:
+        """Whether it is a thread of the kernel, known by its parent."""
+        return _KTHREADD in (self.pid, self.parent)
+
+
+def processes(scene: Scene) -> Mapping[int, Process]:
+    """The processes of a window by pid; use with :meth:`Scene.once`.
+
+    A pid that was used twice is the last process that had it.
+    """
+    found: dict[int, Process] = {}
+    for kind, pid, comm in _NAMED_BY:
+        for row in scene.rows(kind):
+            if row[pid] and row[comm]:
+                one = found.setdefault(row[pid], Process(row[pid], row[comm]))
+                one.comm = row[comm]
+                if pid == "pid":
+                    one.group_id = row["cgroup_id"]
+    for row in scene.rows("process"):
+        one = found.setdefault(row["pid"], Process(row["pid"], row["comm"] or "?"))
+        if one.samples and one.samples[-1]["start_ticks"] != row["start_ticks"]:
+            one.samples.clear()
+        one.samples.append(row)
+        one.comm = row["comm"] or one.comm
+        one.group_id = row["cgroup_id"] if row["cgroup_id"] is not None else one.group_id
+    return found
+
+
+def named(scene: Scene, pid: int) -> Entity:
+    """A process as a finding names it, even if nothing but its pid is known."""
+    one = scene.once(processes).get(pid)
+    return one.entity if one else Entity("process", str(pid), "?")
+
+
+def ancestors(scene: Scene, pid: int) -> Iterator[Process]:
+    """The parent of a process, its parent, and so on, as far as they are known; without pid 1."""
+    known = scene.once(processes)
+    seen = {pid}
+    one = known.get(pid)
+    while one is not None and one.parent is not None and one.parent > 1 and one.parent not in seen:
+        seen.add(one.parent)
+        one = known.get(one.parent)
+        if one is not None:
+            yield one
+
+
+def members(scene: Scene, group: Row) -> list[Process]:
+    """The processes of a control group (a row of the kind `cgroup`) and of the groups below it."""
+    path = str(group["cgroup"]).rstrip("/")
+    return [
+        one
+        for one in scene.once(processes).values()
+        if (one.group is not None and (one.group == path or one.group.startswith(f"{path}/")))
+        or (one.group is None and one.group_id is not None and one.group_id == group["cgroup_id"])
+    ]

@@ -1,0 +1,131 @@
+"""Who waits for whom: the edges of the wait-for graph over a window, and where they lead.
+
+The method of wPerf (Zhou et al., OSDI 2018): the longest wait is rarely the cause. One follows the
+waits from who suffers to where they end: at something that does not wait, or that waits only within
+itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kernelsight.diagnosis.model import Evidence
+from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene
+
+IDLE_CALLS = frozenset({
+    "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4",
+    "nanosleep", "clock_nanosleep", "pause", "rt_sigsuspend", "rt_sigtimedwait", "wait4", "waitid",
+    "io_getevents", "io_pgetevents", "restart_syscall", "mq_timedreceive",
+})  # fmt: skip
+"""System calls in which a thread waits for work, for time or for its children: not for somebody who is too slow."""
+
+
+@dataclass(slots=True)
+class Edge:
+    """All waits of one process, in one place and state, that one process (or an interrupt) ended."""
+
+    pid: int
+    comm: str
+    waker_pid: int | None
+    """0: an interrupt or a timer; None: not known, or it never slept (`runnable`)."""
+    waker_comm: str | None
+    waits_in: str | None
+    """System call, `page_fault`, or None."""
+    state: str
+    """`runnable` (taken off the CPU), `interruptible` or `uninterruptible`."""
+    rows: list[Row] = field(default_factory=list)
+    waited: dict[int, float] = field(default_factory=dict)
+    """Seconds asleep, by second of the window. Of a long sleep, all of it in the second in which it ended."""
+    queued: dict[int, float] = field(default_factory=dict)
+    """Seconds from being woken to running."""
+    counted: dict[int, int] = field(default_factory=dict)
+    """Number of waits."""
+
+    def waited_in(self, run: Run) -> float:
+        """Seconds asleep within a stretch, of all threads together."""
+        return _within(self.waited, run)
+
+    def queued_in(self, run: Run) -> float:
+        """Seconds from being woken to running within a stretch, of all threads together."""
+        return _within(self.queued, run)
+
+    def count_in(self, run: Run) -> float:
+        """Number of waits within a stretch."""
+        return _within(self.counted, run)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether one's own threads end the wait."""
+        return self.waker_pid == self.pid
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is a wait for work, for time or for children."""
+        return self.waits_in in IDLE_CALLS
+
+
+@dataclass(frozen=True, slots=True)
+class WaitGraph:
+    """The edges of a window, from both ends."""
+
+    edges: Sequence[Edge]
+    by_waiter: Mapping[int, Sequence[Edge]]
+    by_waker: Mapping[int, Sequence[Edge]]
+
+    def path(self, pid: int, run: Run) -> list[Edge]:
+        """The chain of longest waits from a process to where it ends.
+
+        It goes on as long as a process has spent more of the stretch waiting for another process than
+        running away from it: idle waits are not followed, and neither are those that an interrupt ends,
+        which are the last edge of the chain (a device, a timer). A process that comes up twice ends it: a knot.
+        """
+        chain: list[Edge] = []
+        seen: set[int] = set()
+        while pid not in seen:
+            seen.add(pid)
+            waits = [edge for edge in self.by_waiter.get(pid, ()) if not edge.is_idle and edge.state != "runnable"]
+            longest = max(waits, key=lambda edge: edge.waited_in(run), default=None)
+            if longest is None or longest.waited_in(run) < LEAST_SHARE * run.seconds:
+                break
+            chain.append(longest)
+            if not longest.waker_pid:
+                break
+            pid = longest.waker_pid
+        return chain
+
+
+LEAST_SHARE = 0.1
+"""Of a stretch, the share that a wait must take to be followed: less than that slows nobody much."""
+
+
+def waiting(scene: Scene) -> WaitGraph:
+    """The wait-for graph of a window; empty where nothing records it. Use with :meth:`Scene.once`."""
+    found: dict[tuple[int, int | None, str | None, str], Edge] = {}
+    for row in scene.rows("wait"):
+        key = (row["pid"], row["waker_pid"], row["waits_in"], row["state"])
+        edge = found.get(key)
+        if edge is None:
+            edge = found[key] = Edge(row["pid"], row["comm"] or "?", row["waker_pid"], row["waker_comm"], *key[2:])
+        second = scene.second(row)
+        edge.rows.append(row)
+        edge.waited[second] = edge.waited.get(second, 0.0) + (row["wait_ns"] or 0) / NS_PER_S
+        edge.queued[second] = edge.queued.get(second, 0.0) + (row["runqueue_ns"] or 0) / NS_PER_S
+        edge.counted[second] = edge.counted.get(second, 0) + (row["count"] or 0)
+    by_waiter: dict[int, list[Edge]] = {}
+    by_waker: dict[int, list[Edge]] = {}
+    for edge in found.values():
+        by_waiter.setdefault(edge.pid, []).append(edge)
+        if edge.waker_pid:
+            by_waker.setdefault(edge.waker_pid, []).append(edge)
+    return WaitGraph(list(found.values()), by_waiter, by_waker)
+
+
+def shown(scene: Scene, edges: Iterable[Edge], run: Run, metric: str = "wait_ns") -> Evidence | None:
+    """The rows of edges that show how long (or, with `count`, how often) it was waited within a stretch."""
+    rows = [row for edge in edges for row in edge.rows]
+    return scene.evidence("wait", scene.within(rows, run), metric, "sum")
+
+
+def _within(values: Mapping[int, float], run: Run) -> float:
+    return sum(value for second, value in values.items() if run.first <= second <= run.last)

@@ -1,0 +1,103 @@
+"""The wait-for graph leads to where the waiting ends; processes are known from any row that names them."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.diagnosis.scenes import END, LENGTH, SECOND, START, stored
+
+from kernelsight.diagnosis.processes import ancestors, members, named, processes
+from kernelsight.diagnosis.scene import Run, Scene
+from kernelsight.diagnosis.waiting import waiting
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.declare import Event
+from kernelsight.events.process import Process
+from kernelsight.events.scheduler import Wait
+from kernelsight.query.times import TimeRange
+from kernelsight.stores.base import open_reader
+
+WHOLE = Run(0, LENGTH)
+
+
+@pytest.fixture
+def scene_of(tmp_path):
+    readers = []
+
+    def make(*events: Event) -> Scene:
+        readers.append(open_reader(stored(tmp_path / "scene.db", events)))
+        return Scene(readers[-1], TimeRange(START, END))
+
+    yield make
+    for reader in readers:
+        reader.close()
+
+
+def waits(
+    pid: int, waker: int | None, waits_in: str | None, wait_ms: float, state: str = "interruptible"
+) -> Iterator[Wait]:
+    for second in range(LENGTH):
+        yield Wait(
+            START + second * SECOND + 7, pid=pid, comm=f"c{pid}", waker_pid=waker, waker_comm=waker and f"c{waker}",
+            waits_in=waits_in, state=state, count=1, wait_ns=int(wait_ms * 1e6), runqueue_ns=1000,
+        )  # fmt: skip
+
+
+def test_a_chain_of_waits_leads_to_the_device_at_its_end(scene_of):
+    graph = waiting(scene_of(*waits(10, 20, "read", 800), *waits(20, 30, "futex", 700), *waits(30, 0, "fsync", 600)))
+    assert [(edge.pid, edge.waker_pid, edge.waits_in) for edge in graph.path(10, WHOLE)] == [
+        (10, 20, "read"), (20, 30, "futex"), (30, 0, "fsync"),
+    ]  # fmt: skip
+
+
+def test_a_chain_ends_at_a_process_that_hardly_waits(scene_of):
+    graph = waiting(scene_of(*waits(10, 20, "flock", 800), *waits(20, 0, "read", 20)))
+    assert [edge.waker_pid for edge in graph.path(10, WHOLE)] == [20]
+
+
+def test_a_knot_ends_the_chain(scene_of):
+    graph = waiting(scene_of(*waits(10, 10, "futex", 5000)))
+    (only,) = graph.path(10, WHOLE)
+    assert only.is_own
+    assert only.waited_in(WHOLE) == pytest.approx(5 * LENGTH)
+
+
+def test_waiting_for_work_is_not_followed(scene_of):
+    graph = waiting(scene_of(*waits(10, 20, "epoll_wait", 990), *waits(10, 30, "write", 150)))
+    assert [edge.waker_pid for edge in graph.path(10, WHOLE)] == [30]
+
+
+def test_edges_are_found_from_both_ends(scene_of):
+    graph = waiting(scene_of(*waits(10, 20, "read", 800), *waits(11, 20, "read", 100)))
+    assert {edge.pid for edge in graph.by_waker[20]} == {10, 11}
+    assert len(graph.by_waiter[10]) == 1
+
+
+def test_a_process_that_only_woke_somebody_has_a_name(scene_of):
+    assert named(scene_of(*waits(10, 20, "read", 800)), 20).name == "c20"
+    assert named(scene_of(), 5).id == "5"
+
+
+def test_parents_are_followed_up_to_init(scene_of):
+    scene = scene_of(
+        Process(START, pid=10, ppid=1, comm="supervisor", start_ticks=1),
+        Process(START, pid=20, ppid=10, comm="shell", start_ticks=2),
+        Process(START, pid=30, ppid=20, comm="worker", start_ticks=3),
+    )
+    assert [one.comm for one in ancestors(scene, 30)] == ["shell", "supervisor"]
+
+
+def test_a_pid_that_was_used_again_is_the_last_process_that_had_it(scene_of):
+    scene = scene_of(
+        Process(START, pid=10, ppid=1, comm="old", start_ticks=1),
+        Process(START + SECOND, pid=10, ppid=1, comm="new", start_ticks=9),
+    )
+    assert [row["comm"] for row in processes(scene)[10].samples] == ["new"]
+
+
+def test_members_of_a_group_are_those_below_it_too_and_none_beside_it(scene_of):
+    scene = scene_of(
+        Process(START, pid=10, ppid=1, comm="a", start_ticks=1, cgroup="/shop"),
+        Process(START, pid=20, ppid=1, comm="b", start_ticks=1, cgroup="/shop/web"),
+        Process(START, pid=30, ppid=1, comm="c", start_ticks=1, cgroup="/shopping"),
+        Cgroup(START, cgroup="/shop", cgroup_id=7),
+    )
+    assert {one.pid for one in members(scene, scene.rows("cgroup")[0])} == {10, 20}
