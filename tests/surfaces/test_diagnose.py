@@ -49,6 +49,21 @@ def test_a_window_without_a_fault_is_healthy(database):
     assert "Healthy" in said.stdout
 
 
+def test_a_page_with_plots_is_written_beside_what_is_printed(database, tmp_path):
+    file = tmp_path / "page.html"
+    said = asked(database, "--at", START + 20 * SECOND, "--json", "--html", file)
+    assert json.loads(said.stdout)["findings"]
+    written = file.read_text()
+    assert "cpu saturation by process cr[bold]unch" in written
+    assert "<polyline" in written
+
+
+def test_a_page_that_cannot_be_written_is_said_before_anything_is_collected(database, tmp_path):
+    said = asked(database, "--live", "60", "--html", tmp_path / "no" / "page.html")
+    assert said.returncode == 2
+    assert "page.html" in said.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

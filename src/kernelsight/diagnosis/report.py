@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
 
+from kernelsight.diagnosis.course import Course
 from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Finding
 from kernelsight.query.times import format_time
 
+Style = Literal["plain", "quiet", "good", "fault", "claim", "course", "advice"]
+
 _MOST_RULED_OUT = 5
+_WIDTH = 48
+_BARS = " ▁▂▃▄▅▆▇█"
 
 
-def report(diagnosis: Diagnosis) -> Iterator[str]:
-    """The lines; times are in UTC, as the query API has them."""
+class Line(NamedTuple):
+    """One line, and what it is."""
+
+    text: str
+    style: Style = "plain"
+
+
+def report(diagnosis: Diagnosis, courses: Mapping[Evidence, Course] | None = None) -> Iterator[Line]:
+    """The lines; times are in UTC, as the query API has them.
+
+    Args:
+        diagnosis: what was found.
+        courses: how the cited numbers went over the window, to be drawn under their claims.
+    """
     window = diagnosis.window
-    yield f"From {format_time(window.start_ns)} to {format_time(window.end_ns)}, UTC"
+    yield Line(f"From {clock(window.start_ns)} to {clock(window.end_ns)}, UTC", "quiet")
     if diagnosis.healthy:
-        yield ""
-        yield "Healthy: nobody suffers, nothing fails, nothing is about to run out."
+        yield Line("")
+        yield Line("Healthy: nobody suffers, nothing fails, nothing is about to run out.", "good")
     for finding in diagnosis.findings:
-        yield ""
-        yield from _finding(finding)
+        yield Line("")
+        yield from _finding(finding, courses or {})
     ruled_out = [one for one in diagnosis.ruled_out if one.against][:_MOST_RULED_OUT]
     if ruled_out:
-        yield ""
-        yield "Considered, and less likely:"
+        yield Line("")
+        yield Line("Considered, and less likely:", "quiet")
         for one in ruled_out:
-            yield f"  {_plain(one.fault)} by {named(one.culprit)} ({one.confidence:.0%}); against it: not so that " + (
-                "; not so that ".join(one.against)
+            against = "; not so that ".join(one.against)
+            yield Line(
+                f"  {plain(one.fault)} by {named(one.culprit)} ({one.confidence:.0%}); "
+                f"against it: not so that {against}",
+                "quiet",
             )
     if diagnosis.unseen:
-        yield ""
-        yield "Could not be looked at:"
-        yield from (f"  {sentence}" for sentence in diagnosis.unseen)
+        yield Line("")
+        yield Line("Could not be looked at:", "quiet")
+        yield from (Line(f"  {sentence}", "quiet") for sentence in diagnosis.unseen)
 
 
 def named(entity: Entity) -> str:
@@ -39,28 +60,59 @@ def named(entity: Entity) -> str:
     return entity.name if entity.id == entity.name else f"{entity.name} ({entity.id})"
 
 
-def _finding(finding: Finding) -> Iterator[str]:
-    since = "since before that" if finding.began_before else f"since {format_time(finding.onset_ns)}"
-    who = f"{finding.culprit.kind} {named(finding.culprit)}"
-    yield f"{_plain(finding.fault).upper()} by {who}, {since} ({finding.confidence:.0%} sure)"
-    if finding.victims:
-        yield f"  suffering: {', '.join(named(victim) for victim in finding.victims)}"
-    for number, step in enumerate(finding.path, 1):
-        yield f"  {number}. {step.claim}"
-        yield f"     {'; '.join(_cited(evidence) for evidence in step.evidence)}"
-    if finding.refuted_by:
-        yield f"  wrong if: {finding.refuted_by}"
-    if finding.outlook:
-        yield f"  if nothing is done: {finding.outlook}"
-    for proposal in finding.actions:
-        yield f"  to do: {proposal.text}"
+def plain(fault: str) -> str:
+    """A class of fault in words."""
+    return fault.replace("_", " ")
 
 
-def _cited(evidence: Evidence) -> str:
+def clock(timestamp_ns: int) -> str:
+    """A moment to the second, in UTC."""
+    return format_time(timestamp_ns // 1_000_000_000 * 1_000_000_000)
+
+
+def since(finding: Finding) -> str:
+    """When it began, as far as the window tells."""
+    return "since before that" if finding.began_before else f"since {clock(finding.onset_ns)}"
+
+
+def cited(evidence: Evidence) -> str:
+    """What a number is, and how many rows it comes from."""
     before = "" if evidence.baseline is None else f", before {evidence.baseline:.6g}"
     value = f"{evidence.how} of {evidence.metric} {evidence.value:.6g}"
     return f"{evidence.table}: {value} in {len(evidence.row_ids)} rows{before}"
 
 
-def _plain(fault: str) -> str:
-    return fault.replace("_", " ")
+def _finding(finding: Finding, courses: Mapping[Evidence, Course]) -> Iterator[Line]:
+    who = f"{finding.culprit.kind} {named(finding.culprit)}"
+    yield Line(f"{plain(finding.fault).upper()} by {who}, {since(finding)} ({finding.confidence:.0%} sure)", "fault")
+    if finding.victims:
+        yield Line(f"  suffering: {', '.join(named(victim) for victim in finding.victims)}")
+    for number, step in enumerate(finding.path, 1):
+        yield Line(f"  {number}. {step.claim}", "claim")
+        for evidence in step.evidence:
+            yield Line(f"     {cited(evidence)}", "quiet")
+            if course := courses.get(evidence):
+                yield from _drawn(course)
+    if finding.refuted_by:
+        yield Line(f"  wrong if: {finding.refuted_by}")
+    if finding.outlook:
+        yield Line(f"  if nothing is done: {finding.outlook}")
+    for proposal in finding.actions:
+        yield Line(f"  to do: {proposal.text}", "advice")
+
+
+def _drawn(course: Course) -> Iterator[Line]:
+    """A course as a line of bars; with fewer than two points there is nothing to draw."""
+    values = [value for _, value in course.points]
+    if len(values) < 2:
+        return
+    low, high = min(0.0, *values), max(values)
+    bars = "".join(_bar(value, low, high) for value in course.bins(_WIDTH))
+    yield Line(f"     │{bars}│ to {high:.4g} {course.unit}".rstrip(), "course")
+
+
+def _bar(value: float | None, low: float, high: float) -> str:
+    if value is None:
+        return " "
+    steps = len(_BARS) - 2
+    return _BARS[1 + (round((value - low) / (high - low) * steps) if high > low else 0)]

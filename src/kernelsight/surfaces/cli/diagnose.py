@@ -6,18 +6,32 @@ claim cites the rows that show it, and what was considered and found less likely
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from typing import TextIO
+
 import click
 import msgspec
 
 from kernelsight.diagnosis import diagnose as diagnosed
-from kernelsight.diagnosis.report import report
+from kernelsight.diagnosis.course import courses
+from kernelsight.diagnosis.page import page
+from kernelsight.diagnosis.report import Style, report
 from kernelsight.errors import UsageError
-from kernelsight.query.times import parse_time
+from kernelsight.query.times import Time, parse_time
 from kernelsight.surfaces.cli.command import Command, db_path_option
-from kernelsight.surfaces.cli.output import printable
+from kernelsight.surfaces.cli.output import print_styled
 from kernelsight.surfaces.live import collected
 
 _AROUND_NS = 30 * 1_000_000_000
+_STYLES: dict[Style, str] = {
+    "plain": "",
+    "quiet": "dim",
+    "good": "green",
+    "fault": "bold red",
+    "claim": "bold",
+    "course": "cyan",
+    "advice": "green",
+}
 
 
 @click.command(cls=Command, help=__doc__)
@@ -27,23 +41,38 @@ _AROUND_NS = 30 * 1_000_000_000
 @click.option("--at", metavar="TIME", help="A window of half a minute to either side of this moment instead.")
 @click.option("--live", type=click.FloatRange(min=3), metavar="SECONDS", help="Collect for so long first; no database.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.File("w", encoding="utf-8", lazy=False, atomic=True),
+    help="Write a page with plots, too.",
+)
 def diagnose(  # noqa: PLR0913 - one argument an option
-    *, db_path: str, since: str | None, until: str | None, at: str | None, live: float | None, as_json: bool
+    *,
+    db_path: str,
+    since: str | None,
+    until: str | None,
+    at: str | None,
+    live: float | None,
+    as_json: bool,
+    html: TextIO | None,
 ) -> None:
     """Diagnose a window."""
     if (at is not None) + (live is not None) + (since is not None or until is not None) > 1:
         raise UsageError("give one of --at, --live, and --since with --until")
-    if live is not None:
-        began = parse_time("now")
-        with collected(live) as path:
-            found = diagnosed(path, began)
-    elif at is not None:
-        moment = parse_time(at)
-        found = diagnosed(db_path, moment - _AROUND_NS, moment + _AROUND_NS)
-    else:
-        found = diagnosed(db_path, since or "60s", until or "now")
+    start: Time = since or "60s"
+    end: Time = until or "now"
+    with ExitStack() as stack:
+        if live is not None:
+            start = parse_time("now")
+            db_path = stack.enter_context(collected(live))
+        elif at is not None:
+            start, end = parse_time(at) - _AROUND_NS, parse_time(at) + _AROUND_NS
+        found = diagnosed(db_path, start, end)
+        drawn = {} if as_json and html is None else courses(db_path, found)
+    if html is not None:
+        html.write(page(found, drawn))
     if as_json:
         click.echo(msgspec.json.encode(found))
         return
-    for line in report(found):
-        click.echo(printable(line))
+    print_styled((line.text, _STYLES[line.style]) for line in report(found, drawn))

@@ -84,6 +84,20 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         _print_aligned([list(names), *(list(row) for row in rows)])
 
 
+def print_styled(lines: Iterable[tuple[str, str]]) -> None:
+    """Print lines, each with a style of rich's, which only a terminal sees."""
+    if not sys.stdout.isatty():
+        for text, _ in lines:
+            click.echo(printable(text))
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    for text, style in lines:
+        console.print(Text(printable(text), style), soft_wrap=True)
+
+
 def _print_framed(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
     from rich.table import Table  # noqa: PLC0415

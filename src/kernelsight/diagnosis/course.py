@@ -1,0 +1,93 @@
+"""How a number of a diagnosis went over its whole window: what the report draws beside each claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.model import Diagnosis, Evidence
+from kernelsight.diagnosis.scene import Change, Row, Scene
+from kernelsight.events.declare import Counter, Delta, Kind
+from kernelsight.events.wire import kinds
+from kernelsight.query.source import Source, opened
+from kernelsight.query.times import TimeRange
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """One metric over the window, of the entities whose rows a claim cites, together."""
+
+    table: str
+    metric: str
+    unit: str
+    """Of the values; of a counter and of a sum over an interval, a second."""
+    window: tuple[int, int]
+    """ns since the epoch."""
+    cited: tuple[int, int]
+    """What the claim is about."""
+    points: tuple[tuple[int, float], ...]
+    """Time (ns since the epoch) and value, a second at most one."""
+
+    def bins(self, count: int) -> list[float | None]:
+        """The largest value in each of so many equal parts of the window; None where there is none."""
+        start, end = self.window
+        found: list[float | None] = [None] * count
+        for at, value in self.points:
+            place = min(int((at - start) * count / max(end - start, 1)), count - 1)
+            found[place] = max(value, found[place] or value)
+        return found
+
+
+Courses = dict[Evidence, Course]
+
+
+def courses(source: Source, diagnosis: Diagnosis) -> Courses:
+    """The course of every number that the findings of a diagnosis cite.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    window = diagnosis.window
+    with opened(source) as reader:
+        scene = Scene(reader, TimeRange(window.start_ns, window.end_ns))
+        cited = {evidence for finding in diagnosis.findings for step in finding.path for evidence in step.evidence}
+        return {evidence: _course(scene, evidence) for evidence in cited}
+
+
+def _course(scene: Scene, evidence: Evidence) -> Course:
+    kind = next(kind for kind in kinds().values() if kind.table == evidence.table)
+    column = next(column for column in kind.columns if column.name == evidence.metric)
+    ids = set(evidence.row_ids)
+    entities = {_entity(kind, row) for row in scene.rows(kind.name) if row["id"] in ids}
+    together = isinstance(column.semantics, Counter | Delta)
+    if isinstance(column.semantics, Counter):
+        changes = [change for entity in entities for change in scene.changes(kind.name).get(entity, ())]
+        values = [(change.after, _rate(change, evidence.metric)) for change in changes]
+    else:
+        values = [
+            (row, float(row[evidence.metric]))
+            for row in scene.rows(kind.name)
+            if row[evidence.metric] is not None and _entity(kind, row) in entities
+        ]
+    unit = f"{column.unit}/s" if together else column.unit
+    window = (scene.when.start_ns, scene.when.end_ns)
+    cited = (evidence.start_ns, evidence.end_ns)
+    return Course(kind.table, column.name, unit, window, cited, _by_second(scene, values, together=together))
+
+
+def _rate(change: Change, metric: str) -> float:
+    return change.of(metric) / change.seconds
+
+
+def _entity(kind: Kind, row: Row) -> tuple[object, ...]:
+    return tuple(row[name] for name in kind.entity)
+
+
+def _by_second(scene: Scene, values: Sequence[tuple[Row, float]], *, together: bool) -> tuple[tuple[int, float], ...]:
+    """One value a second: the sum of what flows, the largest of levels."""
+    found: dict[int, float] = {}
+    for row, value in values:
+        second = scene.second(row)
+        known = found.get(second)
+        found[second] = value if known is None else known + value if together else max(known, value)
+    return tuple((scene.at(second), value) for second, value in sorted(found.items()))

@@ -1,0 +1,83 @@
+"""A diagnosis as one HTML page that needs nothing else: text, and a plot of every number that it cites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from kernelsight.diagnosis.course import Course
+from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
+from kernelsight.diagnosis.report import cited, clock, named, plain, since
+
+WIDTH, HEIGHT = 640, 90
+"""Of a plot's area, in the units of its picture."""
+
+
+class Plot(NamedTuple):
+    """What the picture of a course consists of, in its own units."""
+
+    line: str
+    """Points of the line, `x,y x,y …`."""
+    cited_x: float
+    cited_width: float
+    """The stretch that the claim is about."""
+    onset_x: float
+    """When the fault began."""
+    high: str
+    low: str
+    start: str
+    end: str
+    title: str
+
+
+def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course]) -> str:
+    """The page; whatever names in it contain stays text.
+
+    Args:
+        diagnosis: what was found.
+        courses: how the cited numbers went over the window.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - only this page needs it
+
+    environment = Environment(
+        loader=PackageLoader("kernelsight.diagnosis", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(named=named, plain=plain, clock=clock, since=since, cited=cited)
+    plots = {
+        (finding, evidence): plotted(finding, courses[evidence])
+        for finding in diagnosis.findings
+        for step in finding.path
+        for evidence in step.evidence
+        if len(courses[evidence].points) > 1
+    }
+    return environment.get_template("page.html").render(diagnosis=diagnosis, plots=plots, width=WIDTH, height=HEIGHT)
+
+
+def plotted(finding: Finding, course: Course) -> Plot:
+    """The picture of a course of at least one point."""
+    start, end = course.window
+    values = [value for _, value in course.points]
+    low, high = min(0.0, *values), max(values)
+
+    def x(at: int) -> float:
+        return round(WIDTH * min(max(at - start, 0) / max(end - start, 1), 1.0), 1)
+
+    def y(value: float) -> float:
+        return round(HEIGHT * (1 - (value - low) / (high - low if high > low else 1.0)), 1)
+
+    first, last = x(course.cited[0]), x(course.cited[1])
+    return Plot(
+        line=" ".join(f"{x(at)},{y(value)}" for at, value in course.points),
+        cited_x=first,
+        cited_width=max(last - first, 2.0),
+        onset_x=x(finding.onset_ns),
+        high=f"{high:.4g} {course.unit}".rstrip(),
+        low=f"{low:.4g}",
+        start=clock(start)[11:],
+        end=clock(end)[11:],
+        title=f"{course.table}.{course.metric}",
+    )

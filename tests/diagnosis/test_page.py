@@ -1,0 +1,70 @@
+"""The page and the lines of a diagnosis draw what was measured, and whatever a name contains stays text."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+from tests.diagnosis.scenes import FROM, SECOND, START, cpus, stored, used
+
+from kernelsight.diagnosis import diagnose
+from kernelsight.diagnosis.course import courses
+from kernelsight.diagnosis.page import HEIGHT, WIDTH, page
+from kernelsight.diagnosis.report import report
+
+HOSTILE = '</p><script>alert("1")</script>'
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    hogs = [event for pid in (70, 71) for event in used(pid, HOSTILE, 900, 600, group=5, since=FROM)]
+    waiting = used(13, "api", 90, 300, group=2, since=FROM)
+    path = stored(tmp_path_factory.mktemp("page") / "db", [*cpus(2), *hogs, *waiting])
+    diagnosis = diagnose(path, START, START + 30 * SECOND)
+    assert diagnosis.findings
+    return diagnosis, courses(path, diagnosis)
+
+
+def test_every_cited_number_has_its_course_over_the_whole_window(found):
+    diagnosis, drawn = found
+    cited = [e for finding in diagnosis.findings for step in finding.path for e in step.evidence]
+    assert set(drawn) == set(cited)
+    queued = next(one for one in drawn.values() if one.metric == "runqueue_ms" and len(one.points) == 20)
+    assert queued.unit == "ms/s"
+    assert queued.points[0] == (START + FROM * SECOND, 300)
+
+
+def test_levels_and_gaps_are_kept_apart_in_the_bins_of_a_course(found):
+    _, drawn = found
+    course = next(one for one in drawn.values() if one.metric == "runqueue_ms" and len(one.points) == 20)
+    bins = course.bins(30)
+    assert bins[: FROM - 1] == [None] * (FROM - 1), "nothing was measured before"
+    assert bins[-1] == 300
+
+
+def test_what_a_name_contains_stays_text(found):
+    written = page(*found)
+    assert "<script" not in written
+    assert "&lt;script&gt;" in written
+
+
+def test_the_plots_of_the_page_lie_within_their_frames(found):
+    written = page(*found)
+    pictures = [ET.fromstring("<svg" + part.split("</svg>")[0] + "</svg>") for part in written.split("<svg")[1:]]
+    assert pictures
+    for picture in pictures:
+        points = [point.split(",") for point in picture.find("polyline").get("points").split()]
+        assert len(points) > 1
+        assert all(0 <= float(x) <= WIDTH and 0 <= float(y) <= HEIGHT for x, y in points)
+
+
+def test_the_lines_draw_the_course_under_its_claim(found):
+    lines = list(report(*found))
+    at = next(i for i, line in enumerate(lines) if line.style == "course")
+    assert lines[at - 1].style == "quiet"
+    assert "█" in lines[at].text
+    assert "ms/s" in lines[at].text
+
+
+def test_without_courses_the_lines_are_the_same_but_for_the_drawings(found):
+    diagnosis, drawn = found
+    undrawn = [line for line in report(diagnosis, drawn) if line.style != "course"]
+    assert list(report(diagnosis)) == undrawn
