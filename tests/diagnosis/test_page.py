@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ET
 
 import pytest
-from tests.diagnosis.scenes import FROM, SECOND, START, cpus, stored, used
+from scenes import FROM, SECOND, START, cpus, stored, used
 
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.course import courses

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.diagnosis.scenes import END, LENGTH, SECOND, START, stored
+from scenes import END, LENGTH, SECOND, START, stored
 
 from kernelsight.diagnosis.processes import ancestors, members, named, processes
 from kernelsight.diagnosis.scene import Run, Scene

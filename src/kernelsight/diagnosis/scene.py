@@ -20,7 +20,9 @@ Row = Mapping[str, Any]
 T = TypeVar("T")
 
 _MOST_CITED = 120
-"""Rows cited for one number: what is said of a longer time is said of the latest part of it."""
+"""Rows cited for a number that some of them show as well as all: the first, the last, and some between."""
+_MOST_SUMMED = 3600
+"""Rows cited for a number that needs all of them: what is said of a longer time is said of the latest part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +122,15 @@ class Scene:
 
         Args:
             kind: what the rows are.
-            rows: those that the claim is about; of very many, the last.
+            rows: those that the claim is about; of very many, enough to show it.
             metric: the column.
             how: what becomes of its values.
             before: rows of the time before, for the baseline.
         """
-        known = sorted((row for row in rows if row[metric] is not None), key=_when)[-_MOST_CITED:]
+        known = _enough(rows, metric, how)
         if not known:
             return None
-        was = sorted((row for row in before if row[metric] is not None), key=_when)[-_MOST_CITED:]
+        was = _enough(before, metric, how)
         return Evidence(
             table=kinds()[kind].table,
             start_ns=known[0]["timestamp"],
@@ -174,6 +176,20 @@ def runs(values: Mapping[int, float], holds: Callable[[float], bool], *, least: 
         else:
             found.append(Run(second, second))
     return [run for run in found if run.seconds >= least]
+
+
+def _enough(rows: Iterable[Row], metric: str, how: How) -> list[Row]:
+    """The rows that have a value, by time, thinned where that changes nothing: a counter's increase is in its ends."""
+    known = sorted((row for row in rows if row[metric] is not None), key=_when)
+    if how in {"sum", "count", "mean"}:
+        return known[-_MOST_SUMMED:]
+    if len(known) <= _MOST_CITED:
+        return known
+    chosen = {round(i * (len(known) - 1) / (_MOST_CITED - 1)) for i in range(_MOST_CITED)}
+    if how in {"max", "min"}:
+        choose = max if how == "max" else min
+        chosen.add(choose(range(len(known)), key=lambda i: float(known[i][metric])))
+    return [known[i] for i in sorted(chosen)]
 
 
 def _when(row: Row) -> int:
