@@ -8,9 +8,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 import click
 
+from kernelsight.diagnosis.hypothesis import Test, hypotheses
+from kernelsight.diagnosis.model import Fault
 from kernelsight.errors import KernelSightError
 from kernelsight.events.declare import Column, Counter, Delta, Gauge, Kind, Label
 from kernelsight.events.wire import kinds
@@ -25,7 +28,11 @@ class StaleDocsError(KernelSightError):
 
 def pages(cli: click.Command) -> dict[str, str]:
     """All generated pages: file name below ``docs/`` → text."""
-    return {"cli.md": cli_reference(cli), "data-dictionary.md": data_dictionary(kinds().values())}
+    return {
+        "cli.md": cli_reference(cli),
+        "data-dictionary.md": data_dictionary(kinds().values()),
+        "faults.md": fault_reference(hypotheses()),
+    }
 
 
 def write(folder: Path, texts: Mapping[str, str]) -> list[Path]:
@@ -50,6 +57,32 @@ def check(folder: Path, texts: Mapping[str, str]) -> None:
 
 def _read(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+# --- the faults ------------------------------------------------------------------------------------
+
+
+def fault_reference(known: Mapping[Fault, Test]) -> str:
+    """Every class of fault with what it is, as Markdown."""
+    table = _table(
+        ("fault", "it is this when", "found by"),
+        (
+            (f"`{fault}`", _meaning(known[fault]), f"`{known[fault].__module__.rpartition('.')[2]}.py`")
+            for fault in get_args(Fault)
+            if fault in known
+        ),
+    )
+    unknown = [f"`{fault}`" for fault in get_args(Fault) if fault not in known]
+    intro = (
+        "What a diagnosis can find. Each class is a hypothesis with checks for and against, in a module of "
+        "`src/kernelsight/diagnosis/hypotheses/`; [diagnosis.md](diagnosis.md) says how they are weighed."
+    )
+    rest = ["", f"Without a hypothesis, and so not found: {', '.join(unknown)}."] if unknown else []
+    return "\n".join([_GENERATED, "", "# Faults", "", intro, "", *table, *rest, ""])
+
+
+def _meaning(test: Test) -> str:
+    return _first_sentence(inspect.getdoc(test) or "")
 
 
 # --- the data dictionary ---------------------------------------------------------------------------
