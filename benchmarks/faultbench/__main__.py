@@ -2,13 +2,14 @@
 
 python -m benchmarks.faultbench list
 python -m benchmarks.faultbench run [NAME ...] [--repeat 1] [--seed 1] [--late] [--json] [--record] [--database FILE]
-python -m benchmarks.faultbench replay [NAME ...] [--json]
+python -m benchmarks.faultbench replay [NAME ...] [--json] [--no-tracers]
 python -m benchmarks.faultbench idle [--minutes 30]
 
 `run` starts the collectors, plays each scenario, asks for a diagnosis every second after the onset
 and one second before the end, and holds the answers against the truth that the scenario wrote.
 `--record` keeps what the collectors said in `cases/`, which `replay` (and the tests) score again;
 `--database` keeps the store of the last run. With `--late` the collectors start when the fault is there.
+`--no-tracers` leaves out of a replay what only eBPF tracers say: what an ordinary user's diagnosis has.
 `idle` watches a machine on which nothing is played, and prints what was found all the same.
 Needs root for most scenarios. Ends with status 1 when a run went wrong.
 """
@@ -59,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--late", action="store_true")
+    parser.add_argument("--no-tracers", action="store_true")
     parser.add_argument("--database", type=Path)
     parser.add_argument("--minutes", type=float, default=30)
     return parser.parse_args()
@@ -85,7 +87,7 @@ def runs(arguments: argparse.Namespace) -> Iterable[Score]:
 def replays(arguments: argparse.Namespace) -> Iterable[Score]:
     for path in sorted(CASES.glob("*.ndjson.zst")):
         if not arguments.names or path.name.split(".")[0] in arguments.names:
-            yield replay(path)
+            yield replay(path, tracers=not arguments.no_tracers)
 
 
 def line(one: Score) -> str:

@@ -12,7 +12,7 @@ import zstandard
 
 from kernelsight.events.declare import Event
 from kernelsight.events.filesystem import Filesystem
-from kernelsight.events.wire import decoder, encode_lines
+from kernelsight.events.wire import decoder, encode_lines, kinds
 
 _NAMES = {"comm": "pid", "waker_comm": "waker_pid", "prev_comm": "prev_pid", "trigger_comm": "trigger_pid"}
 """Columns that name a process, and the columns that say which."""
@@ -56,6 +56,10 @@ def keep(path: Path, lines: bytes, ours: dict[int, str]) -> None:
     path.write_bytes(zstandard.ZstdCompressor(level=19).compress(encode_lines(scrubbed(events, ours))))
 
 
-def read(path: Path) -> bytes:
-    """The lines of a recording."""
-    return zstandard.ZstdDecompressor().decompress(path.read_bytes(), max_output_size=1 << 30)
+def read(path: Path, *, tracers: bool = True) -> bytes:
+    """The lines of a recording; without those that only tracers can write, as an ordinary user would have them."""
+    lines = zstandard.ZstdDecompressor().decompress(path.read_bytes(), max_output_size=1 << 30)
+    if tracers:
+        return lines
+    traced = tuple(kind.struct for kind in kinds().values() if kind.source.startswith("eBPF"))
+    return encode_lines(event for event in decoder().decode_lines(lines) if not isinstance(event, traced))

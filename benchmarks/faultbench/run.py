@@ -147,14 +147,14 @@ def family(stage: Stage) -> dict[int, str]:
     return {actor.pid: actor.name for actor in stage.actors}
 
 
-def replay(path: Path) -> Score:
-    """Score a recorded run."""
+def replay(path: Path, *, tracers: bool = True) -> Score:
+    """Score a recorded run, also without what the tracers said."""
     truth_of = json.loads(path.with_name(path.name.replace(".ndjson.zst", ".json")).read_text())
     truth = msgspec.convert(truth_of["truth"], Truth)
     with tempfile.TemporaryDirectory(prefix="faultbench-replay-") as folder:
         database = Path(folder) / "run.db"
         command = [sys.executable, "-m", "kernelsight", "ingest", "--db-path", str(database)]
-        subprocess.run(command, input=recording.read(path), stderr=subprocess.DEVNULL, check=True)
+        subprocess.run(command, input=recording.read(path, tracers=tracers), stderr=subprocess.DEVNULL, check=True)
         return score(str(database), truth_of, truth)
 
 
