@@ -77,6 +77,8 @@ static __always_inline void leave(struct task_struct *task, bool preempted, stru
 	/* Not every so many: of two that take turns, only one would be seen. */
 	if ((features & WAIT_EDGES) && !(((u32)slot->switches * GOLDEN_RATIO >> 20) & thin_mask))
 		thread->weight = thin_mask + 1;
+	if ((features & WAIT_EDGES) && thread->state != RUNNABLE && (flags_of_call(call) & CALL_WAITS_ON_WORD))
+		thread->word = word_waited_for(task);
 	if (call < 0 || !(features & SLOW_CALLS))
 		thread->call_start = 0;
 	else if (thread->call_start < calls_began && (RETURN_IS_TOLD || thread->state != RUNNABLE))

@@ -13,7 +13,7 @@ enum feature { SLOW_CALLS = 1, CALL_ERRORS = 2, RUN_QUEUE = 4, WAIT_EDGES = 8 };
 enum state { RUNNABLE, INTERRUPTIBLE, UNINTERRUPTIBLE };
 #define TASK_WAKING 0x0200
 enum { IN_NOTHING = -1, IN_PAGE_FAULT = -2 };
-enum { CALL_WAITS_BY_DESIGN = 1, CALL_MAKES_TASKS = 2, CALL_SENDS = 4 };
+enum { CALL_WAITS_BY_DESIGN = 1, CALL_MAKES_TASKS = 2, CALL_SENDS = 4, CALL_WAITS_ON_WORD = 8 };
 
 #define MAX_CALLS 512
 #define COMPAT_CALL 0x10000 /* added to the number of a 32-bit program's call, which counts otherwise */
@@ -47,6 +47,8 @@ struct thread {
 	u32 wakeups, seen_wakeups;
 	u64 seen_cpu_ns, seen_delay_ns, seen_voluntary, seen_involuntary;
 	char waker_comm[COMM_LEN];
+	u64 word;	 /* of memory that it last waited for: a futex */
+	bool passed_on;	 /* the one that woke it had waited for the same word */
 };
 
 struct {
@@ -168,6 +170,17 @@ static __always_inline u8 flags_of_call(int call)
 		index += MAX_CALLS;
 	hide(index);
 	return call_flags[index & (2 * MAX_CALLS - 1)];
+}
+
+/*
+ * The word of memory that a thread in futex(2) waits for. A lock is one word; the two of a condition
+ * variable are neighbours, and count as one.
+ */
+static __always_inline u64 word_waited_for(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	return regs ? ARG0(regs) >> 3 : 0;
 }
 
 /* __state has been the name since 5.14; TASK_NOLOAD marks kernel threads that only idle. */

@@ -17,7 +17,7 @@ struct edge_key {
 };
 
 struct edge {
-	u64 count, wait_ns, runqueue_ns, max_wait_ns, cgroup;
+	u64 count, wait_ns, runqueue_ns, max_wait_ns, passed_on, cgroup;
 	char comm[COMM_LEN], waker_comm[COMM_LEN];
 };
 
@@ -79,6 +79,21 @@ struct task_struct___rt {
 #define IN_SOFTIRQ 0x000100 /* one is served, not only held off */
 
 /*
+ * Whether a lock goes from one thread to the next: who wakes has waited for it before. Who hands out
+ * work wakes others too, but waits for other things. Processes that share a word mostly know it by the
+ * same address, as they are forked.
+ */
+static __always_inline bool is_passed_on(struct task_struct *waker, struct thread *thread)
+{
+	struct thread *waking;
+
+	if (!(flags_of_call(thread->waits_in) & CALL_WAITS_ON_WORD))
+		return false;
+	waking = thread_of(waker, 0);
+	return waking && waking->word == thread->word;
+}
+
+/*
  * An interrupt wakes on its own account, so the thread it happened to meet is not the waker. A
  * softirq may run right after a thread's own send (loopback): then the thread is, if the one that
  * it wakes waits in a call that a packet can end.
@@ -105,6 +120,7 @@ static __always_inline void remember_waker(struct thread *thread)
 		thread->waker_context = WOKEN_BY_TASK;
 		on_own_account = true;
 	}
+	thread->passed_on = on_own_account && is_passed_on(task, thread);
 	if (!on_own_account) {
 		thread->waker = 0;
 	} else if (thread->waker != (u32)task->tgid) {
@@ -139,6 +155,8 @@ static __noinline int add_edge(struct task_struct *task, struct thread *thread, 
 	add(edge->count, weight);
 	add(edge->wait_ns, asleep * weight);
 	add(edge->runqueue_ns, queued * weight);
+	if (thread->passed_on)
+		add(edge->passed_on, weight);
 	if (asleep > edge->max_wait_ns)
 		edge->max_wait_ns = asleep;
 	return 0;

@@ -101,6 +101,9 @@ class Wait(Event, tag="wait"):
     wait_ns: Annotated[Int | None, Delta("ns"), Means("asleep until woken")] = None
     runqueue_ns: Annotated[Int | None, Delta("ns"), Means("woken until running")] = None
     max_wait_ns: Annotated[Int | None, Gauge("ns")] = None
+    passed_on: Annotated[
+        Int | None, Delta("waits"), Means("ended by a thread that had waited for the same futex before: a lock")
+    ] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup of the process that waited")] = None
 
 

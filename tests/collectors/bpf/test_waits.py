@@ -41,6 +41,16 @@ def test_waiting_for_a_mutex_is_waiting_for_the_own_process(program):
 
 
 @pytest.mark.root
+def test_a_lock_that_goes_from_thread_to_thread_is_told_from_work_that_is_handed_out(program):
+    for scenario, least, most in (("crowd", 0.4, 1.0), ("work", 0.0, 0.1)):
+        observed = observe([Waits], program, scenario)
+        edges = observed.of(Wait, pid=observed.pid, waker_pid=observed.pid, waits_in="futex")
+        waits, passed_on = sum(edge.count for edge in edges), sum(edge.passed_on for edge in edges)
+        assert waits >= 0.7 * observed.one_said(scenario).ns
+        assert least * waits <= passed_on <= most * waits, (scenario, waits, passed_on)
+
+
+@pytest.mark.root
 def test_waiting_for_an_answer_in_a_pipe_is_waiting_for_who_writes_it(program):
     observed = observe([Waits], program, "pipe")
     said, child = observed.one_said("read"), observed.one_said("child")
@@ -150,7 +160,9 @@ def edge(pid, waker, waits_in, state, context, count=1):
         (state, context, 0, 0)
     )
     value = (
-        b"".join(n.to_bytes(8, "little") for n in (count, 5, 6, 7, 8)) + b"me".ljust(16, b"\0") + b"it".ljust(16, b"\0")
+        b"".join(n.to_bytes(8, "little") for n in (count, 5, 6, 7, 9, 8))
+        + b"me".ljust(16, b"\0")
+        + b"it".ljust(16, b"\0")
     )
     return key, value
 
@@ -159,7 +171,7 @@ def test_an_edge_without_a_waker_has_none():
     pairs = [edge(1, 2, -2, 2, 0), edge(3, 0, -1, 0, 4), edge(4, 0, -1, 1, 2), edge(9, 9, 0, 1, 0, count=0)]
     first, second, third = parse_edges(b"".join(k for k, _ in pairs), b"".join(v for _, v in pairs), now=10**18)
     assert (first.waker_pid, first.waker_comm, first.waker_context, first.waits_in) == (2, "it", "task", "page_fault")
-    assert (first.wait_ns, first.runqueue_ns, first.max_wait_ns, first.cgroup_id) == (5, 6, 7, 8)
+    assert (first.wait_ns, first.runqueue_ns, first.max_wait_ns, first.passed_on, first.cgroup_id) == (5, 6, 7, 9, 8)
     assert (second.waker_pid, second.waker_comm, second.waker_context, second.state) == (None, None, None, "runnable")
     assert (third.waker_pid, third.waker_comm, third.waker_context) == (0, None, "hardirq")
 

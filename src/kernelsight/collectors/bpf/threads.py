@@ -62,6 +62,9 @@ _SEND = numbers_of(
     "write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice", "connect", "close", "shutdown",
     "read", "readv", "recvfrom", "recvmsg", "recvmmsg", "accept", "accept4", "io_uring_enter",
 )  # fmt: skip
+# Calls that wait for a word of memory, which is their first argument; where that is found in a 32-bit program's
+# registers is not looked for.
+_WAIT_ON_WORD = {number for number in numbers_of("futex", "futex_wait") if number < COMPAT}
 
 # Errors that mean that something has run out, is full, or is broken.
 EXHAUSTION = frozenset(
@@ -75,7 +78,7 @@ _EXHAUSTION_OF_TASKS = frozenset({errno.EAGAIN})
 
 def _flags_of_calls() -> bytes:
     flags = bytearray(2 * _MAX_CALLS)
-    for bit, numbers in ((1, WAIT_BY_DESIGN), (2, _MAKE_TASKS), (4, _SEND)):
+    for bit, numbers in ((1, WAIT_BY_DESIGN), (2, _MAKE_TASKS), (4, _SEND), (8, _WAIT_ON_WORD)):
         for number in numbers:
             flags[number % COMPAT + _MAX_CALLS * (number >= COMPAT)] |= bit
     return bytes(flags)

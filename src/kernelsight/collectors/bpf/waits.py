@@ -16,7 +16,7 @@ from kernelsight.events.declare import Event
 from kernelsight.events.scheduler import Wait
 
 _KEY = Struct("<IIiBBxx")  # struct edge_key
-_EDGE = Struct("<4Qq16s16s")  # struct edge
+_EDGE = Struct("<5Qq16s16s")  # struct edge
 _SLOT_SIZE = 64  # struct slot
 _SWITCHES_AT = 16
 
@@ -40,7 +40,7 @@ def parse_edges(keys: bytes, values: bytes, now: int) -> Iterator[Wait]:
     for (pid, waker, waits_in, state, context), edge in zip(
         _KEY.iter_unpack(keys), _EDGE.iter_unpack(values), strict=True
     ):
-        count, wait, queued, longest, cgroup, comm, waker_comm = edge
+        count, wait, queued, longest, passed_on, cgroup, comm, waker_comm = edge
         if not count:  # made, but not yet added to
             continue
         seen = _CONTEXTS.get(context)
@@ -57,6 +57,7 @@ def parse_edges(keys: bytes, values: bytes, now: int) -> Iterator[Wait]:
             wait_ns=wait,
             runqueue_ns=queued,
             max_wait_ns=longest,
+            passed_on=passed_on,
             cgroup_id=cgroup,
         )
 

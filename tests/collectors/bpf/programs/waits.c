@@ -131,6 +131,65 @@ static void wait_for_device(const char *path)
 	said("pread64", waited);
 }
 
+static void *take_and_hold(void *unused)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		pthread_mutex_lock(&mutex);
+		sleep_until(now() + MS);
+		pthread_mutex_unlock(&mutex);
+	}
+	return unused;
+}
+
+/* Four threads around one mutex, which each holds for 1 ms. */
+static void crowd_around_mutex(void)
+{
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, take_and_hold, NULL);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	said("crowd", 4 * ROUNDS);
+}
+
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
+static int tasks;
+
+static void *work_off(void *unused)
+{
+	for (int task = 1; task > 0;) {
+		pthread_mutex_lock(&mutex);
+		while (!tasks)
+			pthread_cond_wait(&work, &mutex);
+		task = tasks > 0 ? tasks-- : tasks;
+		pthread_mutex_unlock(&mutex);
+	}
+	return unused;
+}
+
+/* Four workers wait for what a fifth thread hands out every 2 ms. */
+static void hand_out_work(void)
+{
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, work_off, NULL);
+	for (int i = 0; i <= 2 * ROUNDS; i++) {
+		sleep_until(now() + 2 * MS);
+		pthread_mutex_lock(&mutex);
+		tasks = i < 2 * ROUNDS ? tasks + 1 : -1;
+		pthread_mutex_unlock(&mutex);
+		if (i < 2 * ROUNDS)
+			pthread_cond_signal(&work);
+		else
+			pthread_cond_broadcast(&work);
+	}
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	said("work", 2 * ROUNDS);
+}
+
 int main(int argc, char **argv)
 {
 	come_first();
@@ -140,6 +199,10 @@ int main(int argc, char **argv)
 		wait_for_pipe();
 	else if (argc > 1 && !strcmp(argv[1], "child"))
 		wait_for_child();
+	else if (argc > 1 && !strcmp(argv[1], "crowd"))
+		crowd_around_mutex();
+	else if (argc > 1 && !strcmp(argv[1], "work"))
+		hand_out_work();
 	else if (argc > 2 && !strcmp(argv[1], "turns"))
 		take_turns(atoi(argv[2]));
 	else if (argc > 2 && !strcmp(argv[1], "device"))
