@@ -20,13 +20,17 @@ _KERNEL = re.compile(r"(kworker|ksoftirqd|migration|kswapd|rcu_|jbd2|kcompactd|k
 
 
 def scrubbed(events: Iterable[Event], ours: dict[int, str]) -> Iterator[Event]:
-    """Events in which processes that are not ours have no name but their pid, and their groups and mounts a number.
+    """Events in which nothing names what is not ours.
+
+    Processes of one name that are not ours are called by the pid of the first of them, so that they are still
+    of one program; their groups and mounts by a number.
 
     Args:
         events: what the collectors said.
         ours: pid to name of what the scenario started, and of ourselves.
     """
     groups: dict[str, str] = {}
+    programs: dict[str, str] = {}
     for event in events:
         changes: dict[str, Any] = {}
         for column in event.__struct_fields__:
@@ -36,7 +40,7 @@ def scrubbed(events: Iterable[Event], ours: dict[int, str]) -> Iterator[Event]:
             if column in _NAMES:
                 pid = getattr(event, _NAMES[column], None)
                 if value not in ours.values() and pid not in ours and not _KERNEL.fullmatch(value):
-                    changes[column] = f"p{pid or 0}"
+                    changes[column] = programs.setdefault(value, f"p{pid or 0}")
             elif (column in {"cgroup", "scope"} and "faultbench" not in value and value not in {"/", "system"}) or (
                 column in {"mount_point", "device"} and isinstance(event, Filesystem) and not _is_common(event)
             ):

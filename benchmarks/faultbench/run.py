@@ -123,9 +123,9 @@ def play(
         lasts = stage.chance.uniform(0.7, 1.0) * scenario.lasts_s
         time.sleep(max(0.0, lasts - (time.time_ns() - onset) / NS))
         offset = time.time_ns()
+        ours = collection.pids | {pid: name for actor in stage.actors for pid, name in actor.family().items()}
         playing.close()
         collecting.close()
-        ours = collection.pids | family(stage)
         truth_of = {
             "onset_ns": onset,
             "offset_ns": offset,
@@ -140,11 +140,6 @@ def play(
         if database is not None:
             shutil.copyfile(collection.path, database)
         return score(str(collection.path), truth_of, truth)
-
-
-def family(stage: Stage) -> dict[int, str]:
-    """The processes of a scenario: those that it started (their children have their names)."""
-    return {actor.pid: actor.name for actor in stage.actors}
 
 
 def replay(path: Path, *, tracers: bool = True) -> Score:

@@ -40,6 +40,16 @@ class Actor:
         """It, by its pid or by its (random) name."""
         return Culprit((str(self.pid),), (self.name,))
 
+    def family(self) -> dict[int, str]:
+        """Pid and name of it and of all that it started and that still runs: they are a session of their own."""
+        found = {self.pid: self.name}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                head, _, rest = stat.read_text(errors="replace").rpartition(")")
+                if int(rest.split()[3]) == self.pid:
+                    found.setdefault(int(stat.parent.name), head.partition("(")[2])
+        return found
+
     def end(self) -> None:
         """End it and all that it started; they are a session of their own."""
         with suppress(ProcessLookupError):
@@ -55,6 +65,7 @@ class Stage:
         self.exit = ExitStack()
         self.folder = Path(self.exit.enter_context(tempfile.TemporaryDirectory(prefix="faultbench-")))
         self.actors: list[Actor] = []
+        self._names: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -63,8 +74,12 @@ class Stage:
         self.exit.close()
 
     def name(self) -> str:
-        """A name for a program that nothing can be tuned to; at most 15 characters."""
-        return "".join(self.chance.choice(_SYLLABLES) for _ in range(self.chance.randint(2, 4)))[:15]
+        """A name for a program that nothing can be tuned to, given once; at most 15 characters."""
+        while True:
+            name = "".join(self.chance.choice(_SYLLABLES) for _ in range(self.chance.randint(2, 4)))[:15]
+            if name not in self._names:
+                self._names.add(name)
+                return name
 
     def start(
         self,
@@ -127,10 +142,10 @@ class Stage:
         subprocess.run(["gcc", "-O1", "-pthread", "-o", binary, PROGRAMS / f"{program}.c", "-lm"], check=True)
         return self.start([binary, *arguments], name=name, **options)  # type: ignore[arg-type]
 
-    def cgroup(self, controller: str, limits: dict[str, str]) -> Path:
+    def cgroup(self, controller: str, limits: dict[str, str], *, below: Path | None = None) -> Path:
         """A control group of our own with limits; removed at the end, after what is in it."""
         old = CGROUPS / controller
-        group = (old if old.is_dir() else CGROUPS) / f"faultbench-{os.getpid()}-{self.name()}"
+        group = (below or (old if old.is_dir() else CGROUPS)) / f"faultbench-{os.getpid()}-{self.name()}"
         group.mkdir()
         self.exit.callback(self._remove, group)
         for file, value in limits.items():

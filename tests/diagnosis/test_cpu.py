@@ -36,7 +36,7 @@ def test_two_hogs_take_the_cpus_from_a_server(tmp_path):
     assert [victim.name for victim in finding.victims] == ["web"]
     assert abs(finding.onset_ns - (START + FROM * SECOND)) <= SECOND
     assert not finding.began_before
-    assert [step.evidence[0].metric for step in finding.path] == ["runqueue_ms", "cpu_time_ms"]
+    assert [step.evidence[0].metric for step in finding.path] == ["runqueue_ms", "runqueue_ms", "cpu_time_ms"]
 
 
 def test_two_busy_compilers_on_two_cpus_hurt_nobody(tmp_path):

@@ -11,6 +11,11 @@ from kernelsight.diagnosis.scene import Change, Row, Run, Scene
 _WORKERS = ("kworker", "ksoftirqd", "migration", "rcu_", "swapper")
 
 
+NEVER_SLEEPS = 0.8
+"""Of the time, the share in which a task wants a CPU that does nothing else; the rest is for what it starts with."""
+_HZ = 100
+"""Accuracy of times that are counted in ticks (USER_HZ)."""
+
 Program = tuple[str, int | str | None]
 """Processes of one name in one control group."""
 
@@ -27,12 +32,18 @@ class Use:
     """The kind of event that says so."""
     ran: dict[int, float] = field(default_factory=dict)
     queued: dict[int, float] = field(default_factory=dict)
+    slept: dict[int, float] = field(default_factory=dict)
+    """Times that its threads went to sleep."""
+    displaced: dict[int, float] = field(default_factory=dict)
+    """Times that its threads were taken off a CPU that they wanted to keep."""
     rows: list[Row] = field(default_factory=list)
 
-    def add(self, second: int, ran: float, queued: float) -> None:
+    def add(self, second: int, ran: float, queued: float, slept: float, displaced: float) -> None:
         """Add what it did in a second."""
-        self.ran[second] = self.ran.get(second, 0.0) + ran
-        self.queued[second] = self.queued.get(second, 0.0) + queued
+        for values, more in (
+            (self.ran, ran), (self.queued, queued), (self.slept, slept), (self.displaced, displaced),
+        ):  # fmt: skip
+            values[second] = values.get(second, 0.0) + more
 
     def ran_in(self, run: Run) -> float:
         """Seconds of CPU within a stretch."""
@@ -41,6 +52,28 @@ class Use:
     def queued_in(self, run: Run) -> float:
         """Seconds of waiting for a CPU within a stretch."""
         return _within(self.queued, run)
+
+    def wanted_in(self, run: Run) -> float:
+        """Seconds within a stretch in which its threads wanted a CPU, whether they had one or not."""
+        return self.ran_in(run) + self.queued_in(run)
+
+    def seen_in(self, run: Run) -> int:
+        """Seconds of a stretch in which anything is known of it."""
+        return sum(run.first <= second <= run.last for second in self.ran)
+
+    def never_sleeps_in(self, run: Run) -> bool:
+        """Whether it wants a CPU all the time, as a loop does and a server does not, however busy it is.
+
+        Of several threads that share the wish, each may sleep often; then they do so more often than
+        they are taken off a CPU.
+        """
+        wants = self.wanted_in(run) / max(self.seen_in(run), 1)
+        alone = wants <= 1.0 + 1 / _HZ
+        return wants >= NEVER_SLEEPS and (alone or _within(self.slept, run) <= _within(self.displaced, run))
+
+    def lasts_in(self, run: Run) -> bool:
+        """Whether it was there for most of a stretch, unlike the jobs of a compiler."""
+        return self.seen_in(run) > run.seconds / 2
 
     @property
     def program(self) -> Program:
@@ -64,13 +97,19 @@ def cpu_use(scene: Scene) -> list[Use]:
     if scene.rows("sched_process"):
         for row in scene.rows("sched_process"):
             use = _use(found, row, "sched_process", row["cgroup_id"])
-            use.add(scene.second(row), (row["cpu_time_ms"] or 0) / 1e3, (row["runqueue_ms"] or 0) / 1e3)
+            use.add(
+                scene.second(row),
+                (row["cpu_time_ms"] or 0) / 1e3,
+                (row["runqueue_ms"] or 0) / 1e3,
+                row["voluntary_switches"] or 0,
+                row["involuntary_switches"] or 0,
+            )
         return list(found.values())
     for changes in scene.changes("process").values():
         for change in changes:
             use = _use(found, change.after, "process", change.after["cgroup"])
             ran = (change.of("utime_ms") + change.of("stime_ms")) / 1e3
-            _spread(scene, use, change, ran, change.of("cpu_delay_ns") / 1e9)
+            _spread(scene, use, change, ran)
     return list(found.values())
 
 
@@ -101,12 +140,14 @@ def _use(found: dict[int, Use], row: Row, kind: str, group: int | str | None) ->
     return use
 
 
-def _spread(scene: Scene, use: Use, change: Change, ran: float, queued: float) -> None:
+def _spread(scene: Scene, use: Use, change: Change, ran: float) -> None:
     """Samples of quiet processes may lie a minute apart: what they did is spread evenly over that time."""
     last, first = scene.second(change.after), scene.second(change.before)
     seconds = range(first + 1, last + 1) if last > first else range(last, last + 1)
+    queued = change.of("cpu_delay_ns") / 1e9
+    amounts = (ran, queued, change.of("voluntary_switches"), change.of("involuntary_switches"))
     for second in seconds:
-        use.add(second, ran / len(seconds), queued / len(seconds))
+        use.add(second, *(amount / len(seconds) for amount in amounts))
 
 
 def _within(values: dict[int, float], run: Run) -> float:

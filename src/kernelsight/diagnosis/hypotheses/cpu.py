@@ -1,184 +1,175 @@
-"""Waiting for a CPU: because few take them all, because very many want them, or because a quota says so."""
+"""Waiting for a CPU: because few take them all, or because very many want them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from kernelsight.diagnosis.cpu_time import Program, Use, cpu_use, shown, total
+from kernelsight.diagnosis.contention import Contention, contention, interrupted
+from kernelsight.diagnosis.cpu_time import Program, Use, shown
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
-from kernelsight.diagnosis.model import Entity, Proposal
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
+from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.processes import processes
+from kernelsight.diagnosis.scene import Scene
 
-WAITS_PER_S = 0.25
-"""Seconds a second that processes together wait for a CPU before anybody can be said to suffer."""
-SLOWED_SHARE = 0.3
-"""Of the time that a process wanted to run, the share that it waited, from which on it suffers."""
-HELD_SHARE = 0.05
-"""Of the time, the share in which a quota holds a group back before it matters."""
-CROWD = 5.0
+K = TypeVar("K", bound=Hashable)
+
+CROWD = 6.0
 """Runnable threads a CPU from which on their number is what hurts, and not who they are."""
+BEYOND = 0.5
+"""CPUs more than there are that loops want together: half a task more is not the accuracy of a sum."""
+DELAYED_SHARE = 0.2
+"""Of the time that loops want a CPU, the share that they wait from which on they are slowed by each other.
+
+With one loop more than CPUs it is a third on two CPUs, a fifth on four: on a larger machine that is no matter.
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Contention:
-    """A stretch in which processes waited for CPUs, and the processes by what they used in it."""
+class _Takers:
+    """Who takes the CPUs in a stretch."""
 
-    run: Run
     uses: Sequence[Use]
-    """All that ran, the largest consumers first; without those that a quota holds back, whose waits are its."""
+    """Loops if there are any, else all of the largest program; the largest consumers first."""
+    program: Program
+    """The program that uses most."""
+    crowded: bool
+    """They want more CPUs than are there, so that they slow each other."""
 
-    def outside(self, program: Program) -> list[Use]:
-        """Who is slowed and does not belong to a program: those that waited longest first."""
-        others = [use for use in self.uses if use.program != program and not use.is_kernel_worker]
-        slowed = [use for use in others if self.slowed(use)]
-        return sorted(slowed, key=lambda use: -use.queued_in(self.run))
-
-    def slowed(self, use: Use) -> bool:
-        """Whether a process waited for a good part of the time in which it wanted to run."""
-        queued = use.queued_in(self.run)
-        wanted = queued + use.ran_in(self.run)
-        return queued >= 0.02 * self.run.seconds and queued >= SLOWED_SHARE * wanted
-
-    def load(self, cpus: int) -> float:
-        """Threads a CPU that ran or waited, on average."""
-        return sum(use.ran_in(self.run) + use.queued_in(self.run) for use in self.uses) / (self.run.seconds * cpus)
-
-
-def contention(scene: Scene) -> Iterator[Contention]:
-    """The stretches in which processes wait for CPUs."""
-    uses = scene.once(cpu_use)
-    for run in runs(total(uses, "queued"), lambda waited: waited >= WAITS_PER_S):
-        held = {name for group in throttled(scene, run) for name in (group["cgroup_id"], group["cgroup"])} - {None}
-        free = [use for use in uses if use.group not in held and (use.ran_in(run) or use.queued_in(run))]
-        if free:
-            yield Contention(run, sorted(free, key=lambda use: -use.ran_in(run)))
+    def fellows(self) -> list[Use]:
+        """The processes of the program that uses most."""
+        return [use for use in self.uses if use.program == self.program]
 
 
 @hypothesis("cpu_saturation")
 def few_take_all(scene: Scene) -> Iterable[Candidate]:
-    """A few tasks use most of the CPUs, and others wait for them."""
-    for stretch in contention(scene):
+    """A few tasks that hardly ever sleep use most of the CPUs, and others (or they themselves) wait for one."""
+    for stretch in scene.once(contention):
         run, seconds = stretch.run, stretch.run.seconds
-        largest = stretch.uses[0]
-        fellows = [use for use in stretch.uses if use.program == largest.program]
-        victims = stretch.outside(largest.program)
-        taken = sum(use.ran_in(run) for use in fellows) / seconds
-        waited = sum(use.queued_in(run) for use in victims) / seconds
-        load = stretch.load(scene.cpus)
-        candidate = Candidate(
-            "cpu_saturation", largest.entity, scene.at(run.first), tuple(v.entity for v in victims[:5])
-        )
-        candidate.suffering_s = waited * seconds
-        candidate.check("others wait for a CPU", bool(victims) and waited >= 0.05, 2.5, 5.0)
-        candidate.check(f"{largest.comm} uses at least half of a CPU", taken >= 0.5, 1.5, 4.0)
-        candidate.check("few tasks use most of the time", taken >= 0.4 * _used(stretch) and load < CROWD, 1.5, 4.0)
+        takers = _takers(stretch)
+        fellows = takers.fellows()
+        largest = fellows[0]
+        hurt = stretch.outside(takers.program)
+        waited = stretch.per_second(hurt, Use.queued_in)
+        victims = hurt or (_beside(stretch, takers) if takers.crowded else [])
+        candidate = Candidate("cpu_saturation", largest.entity, scene.at(run.first))
+        candidate.victims = tuple(use.entity for use in victims[:5])
+        candidate.suffering_s = stretch.per_second([*hurt, *takers.uses], Use.queued_in) * seconds
+        taken = stretch.per_second(takers.uses, Use.ran_in)
+        # What else ran on CPUs that are not short is no part of it.
+        used = min(stretch.per_second(stretch.uses, Use.ran_in), stretch.cpus)
+        candidate.check(
+            "others wait for a CPU, or what never sleeps wants more CPUs than there are",
+            waited >= _FELT or takers.crowded, 2.5, 5.0,
+        )  # fmt: skip
+        candidate.check("few tasks use most of the time", taken >= _MOST * used and stretch.load < CROWD, 2.0, 4.0)
+        candidate.check("they run all the time, and are not short jobs", bool(stretch.loops), 1.0, 2.0)
+        candidate.check("the time does not go to interrupts", interrupted(scene, run) < _MOST_INTERRUPTED, 0.5, 3.0)
         for victim in victims[:3]:
-            claim = (
-                f"{victim.comm} ({victim.pid}) was ready to run and waited {victim.queued_in(run):.1f} s of {seconds} s"
-            )
+            queued = victim.queued_in(run)
+            claim = f"{victim.comm} ({victim.pid}) was ready to run and waited {queued:.1f} s of {seconds} s"
             candidate.step(claim, shown(scene, victim, run, "queued"))
-        used = largest.ran_in(run) / seconds
-        candidate.step(
-            f"meanwhile {largest.comm} ({largest.pid}) used {100 * used:.0f} % of a CPU"
-            + (f", with {len(fellows) - 1} others of its kind {100 * taken:.0f} %" if len(fellows) > 1 else ""),
-            shown(scene, largest, run, "ran"),
-        )
-        candidate.refuted_by = f"the others still wait as long when {largest.comm} does not run"
-        candidate.actions = (
-            Proposal(
-                "renice", largest.entity, f"give {largest.comm} a lower priority, so that it yields to the others"
-            ),
-            Proposal("limit_cpu", largest.entity, f"give {largest.comm} a CPU quota"),
-        )
-        candidate.outlook = "the others go on being slow while it runs"
+        if takers.crowded:
+            wanted = stretch.per_second(takers.uses, Use.wanted_in)
+            candidate.step(
+                f"{len(takers.uses)} processes that never sleep want {wanted:.1f} CPUs, and there are {stretch.cpus}",
+                *(shown(scene, use, run, "queued") for use in takers.uses[:5]),
+            )
+        _accuse(scene, candidate, stretch, fellows)
         yield candidate
+
+
+_MOST = 0.4
+"""Of the time that is used, what few tasks take that are to blame; besides them and who suffers, others may run."""
+_FELT = 0.05
+"""Seconds a second that the slowed wait together: less is not felt."""
+_MOST_INTERRUPTED = 0.4
+"""Of the busy time, what interrupts and softirqs may take before they are what it goes to."""
+
+
+def _takers(stretch: Contention) -> _Takers:
+    uses: Sequence[Use] = stretch.loops or stretch.uses
+    program = _largest(uses, lambda use: use.program, lambda use: use.ran_in(stretch.run))
+    if not stretch.loops:
+        uses = [use for use in uses if use.program == program]
+    wanted, queued = (stretch.per_second(stretch.loops, what) for what in (Use.wanted_in, Use.queued_in))
+    crowded = wanted >= stretch.cpus + BEYOND and queued >= DELAYED_SHARE * wanted
+    return _Takers(uses, program, crowded)
+
+
+def _beside(stretch: Contention, takers: _Takers) -> list[Use]:
+    """Who waits beside those who take the CPUs; nobody else there, they suffer from each other."""
+    others = [use for use in stretch.uses if use not in takers.uses and not use.is_kernel_worker]
+    waiting = [use for use in others if use.queued_in(stretch.run) >= _FELT * stretch.run.seconds]
+    return sorted(waiting or takers.uses, key=lambda use: -use.queued_in(stretch.run))
+
+
+def _accuse(scene: Scene, candidate: Candidate, stretch: Contention, fellows: Sequence[Use]) -> None:
+    """Say what the culprit used, and what to do about it."""
+    run, largest = stretch.run, fellows[0]
+    share, taken = (100 * stretch.per_second(uses, Use.ran_in) for uses in ((largest,), fellows))
+    others = f", with {len(fellows) - 1} others of its kind {taken:.0f} %" if len(fellows) > 1 else ""
+    candidate.step(
+        f"meanwhile {largest.comm} ({largest.pid}) used {share:.0f} % of a CPU{others}",
+        shown(scene, largest, run, "ran"),
+    )
+    candidate.refuted_by = f"the others still wait as long when {largest.comm} does not run"
+    candidate.actions = (
+        Proposal("renice", largest.entity, f"give {largest.comm} a lower priority, so that it yields to the others"),
+        Proposal("limit_cpu", largest.entity, f"give {largest.comm} a CPU quota"),
+    )
+    candidate.outlook = "the others go on being slow while it runs"
 
 
 @hypothesis("runqueue_contention")
 def very_many_want_a_cpu(scene: Scene) -> Iterable[Candidate]:
     """Far more threads are runnable than there are CPUs, and each gets little."""
-    for stretch in contention(scene):
-        run, load = stretch.run, stretch.load(scene.cpus)
-        program = max((use.program for use in stretch.uses), key=lambda one: _wanted(stretch, one))
-        fellows = sorted((use for use in stretch.uses if use.program == program), key=lambda use: -use.queued_in(run))
-        wanted = _wanted(stretch, program)
-        got = sum(use.ran_in(run) for use in fellows)
-        victims = stretch.outside(program)
+    for stretch in scene.once(contention):
+        run, load = stretch.run, stretch.load
+        fellows = _crowd(scene, stretch)
+        wanted, got = (stretch.per_second(fellows, what) for what in (Use.wanted_in, Use.ran_in))
         culprit = fellows[0].entity
-        candidate = Candidate("runqueue_contention", culprit, scene.at(run.first), tuple(v.entity for v in victims[:5]))
-        candidate.suffering_s = sum(use.queued_in(run) for use in stretch.uses)
+        victims = stretch.outside(fellows[0].program)
+        candidate = Candidate("runqueue_contention", culprit, scene.at(run.first))
+        candidate.victims = tuple(use.entity for use in victims[:5])
+        candidate.suffering_s = stretch.per_second(stretch.uses, Use.queued_in) * run.seconds
         candidate.check(f"{load:.0f} threads a CPU are runnable", load >= CROWD, 3.0, 5.0)
         candidate.check("each gets a small share", got <= wanted / CROWD, 1.5, 3.0)
-        candidate.check(
-            "one program makes up most of the crowd", wanted >= 0.5 * load * scene.cpus * run.seconds, 1.0, 2.0
+        candidate.check("one program makes up most of the crowd", wanted >= 0.5 * load * stretch.cpus, 1.0, 2.0)
+        waited = (wanted - got) * run.seconds
+        candidate.step(
+            f"{len(fellows)} processes {culprit.name} waited {waited:.0f} s for a CPU in {run.seconds} s",
+            *(shown(scene, use, run, "queued") for use in fellows[:5]),
         )
-        claim = f"{len(fellows)} processes {culprit.name} waited {wanted - got:.0f} s for a CPU in {run.seconds} s"
-        candidate.step(claim, *(shown(scene, use, run, "queued") for use in fellows[:5]))
         candidate.refuted_by = "the run queue stays as long with fewer of these threads"
+        candidate.outlook = "whatever else runs gets its turn late"
         candidate.actions = (Proposal("limit_cpu", culprit, f"run fewer threads of {culprit.name} at a time"),)
         yield candidate
 
 
-@hypothesis("cpu_throttling")
-def held_back_by_a_quota(scene: Scene) -> Iterable[Candidate]:
-    """A control group has used up its quota and waits for the next period."""
-    for path, changes in scene.changes("cgroup").items():
-        shares = {
-            scene.second(change.after): change.of("cpu_throttled_us") / 1e6 / change.seconds for change in changes
-        }
-        for run in runs(shares, lambda share: share >= HELD_SHARE):
-            within = _of_run(scene, changes, run)
-            if _below(path[0], scene, run):
-                continue  # the limit is a descendant's: that one is yielded by itself
-            culprit = Entity("cgroup", str(path[0]), str(path[0]))
-            members = [use for use in scene.once(cpu_use) if _belongs(use, within[-1].after)]
-            victims = sorted(members, key=lambda use: -use.queued_in(run))[:5]
-            periods, hit = (sum(c.of(m) for c in within) for m in ("cpu_periods", "cpu_throttled_periods"))
-            candidate = Candidate("cpu_throttling", culprit, scene.at(run.first), tuple(v.entity for v in victims))
-            candidate.suffering_s = sum(change.of("cpu_throttled_us") for change in within) / 1e6
-            candidate.check(
-                "the group was throttled in a good part of its periods", hit >= 0.1 * max(periods, 1), 3.0, 3.0
-            )
-            candidate.check("it has a quota", within[-1].after["cpu_quota_us"] is not None, 1.0, 3.0)
-            rows = [within[0].before, *(change.after for change in within)]
-            much = f"{candidate.suffering_s:.1f} s in {run.seconds} s, in {hit:.0f} of {periods:.0f} periods"
-            candidate.step(
-                f"{culprit.name} was throttled {much}",
-                scene.evidence("cgroup", rows, "cpu_throttled_us", "increase"),
-                scene.evidence("cgroup", rows, "cpu_throttled_periods", "increase"),
-            )
-            candidate.step("its quota is what holds it back", scene.evidence("cgroup", rows, "cpu_quota_us", "last"))
-            candidate.refuted_by = "the group is as slow with a larger quota"
-            candidate.actions = (Proposal("raise_limit", culprit, f"raise cpu.max of {culprit.name}"),)
-            yield candidate
+def _crowd(scene: Scene, stretch: Contention) -> list[Use]:
+    """The processes that make up most of those who want a CPU: of one program, or children of one parent."""
+
+    def wanted(use: Use) -> float:
+        return use.wanted_in(stretch.run)
+
+    def parent(use: Use) -> Hashable:
+        known = scene.once(processes).get(use.pid)
+        return known.parent if known is not None and (known.parent or 0) > 1 else use.pid
+
+    def of(kin: Callable[[Use], Hashable]) -> list[Use]:
+        chosen = _largest(stretch.uses, kin, wanted)
+        return [use for use in stretch.uses if kin(use) == chosen]
+
+    program, children = of(lambda use: use.program), of(parent)
+    most = program if sum(map(wanted, program)) >= 0.5 * sum(map(wanted, stretch.uses)) else children
+    return sorted(most, key=lambda use: -use.queued_in(stretch.run))
 
 
-def throttled(scene: Scene, run: Run) -> list[Row]:
-    """The control groups (their last rows) that were held back by a quota for a good part of a stretch."""
-    found = []
-    for changes in scene.changes("cgroup").values():
-        within = _of_run(scene, changes, run)
-        if sum(change.of("cpu_throttled_us") for change in within) / 1e6 >= HELD_SHARE * run.seconds:
-            found.append(within[-1].after)
-    return found
-
-
-def _of_run(scene: Scene, changes: Iterable[Change], run: Run) -> list[Change]:
-    return [change for change in changes if run.first <= scene.second(change.after) <= run.last]
-
-
-def _below(path: str, scene: Scene, run: Run) -> bool:
-    return any(str(group["cgroup"]).startswith(path.rstrip("/") + "/") for group in throttled(scene, run))
-
-
-def _belongs(use: Use, group: Row) -> bool:
-    return use.group is not None and use.group in (group["cgroup_id"], group["cgroup"])
-
-
-def _used(stretch: Contention) -> float:
-    return sum(use.ran_in(stretch.run) for use in stretch.uses) / stretch.run.seconds
-
-
-def _wanted(stretch: Contention, program: Program) -> float:
-    return sum(use.ran_in(stretch.run) + use.queued_in(stretch.run) for use in stretch.uses if use.program == program)
+def _largest(uses: Iterable[Use], kin: Callable[[Use], K], amount: Callable[[Use], float]) -> K:
+    """The kin whose amounts are the largest together; of equal ones, the first."""
+    sums: dict[K, float] = {}
+    for use in uses:
+        sums[kin(use)] = sums.get(kin(use), 0.0) + amount(use)
+    return max(sums, key=lambda one: sums[one])

@@ -1,0 +1,135 @@
+"""Stretches in which CPUs are busy and processes wait for them: who wants them, who has them, who suffers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.cpu_time import Program, Use, cpu_use, total
+from kernelsight.diagnosis.processes import processes
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
+
+WAITS_PER_S = 0.25
+"""Seconds a second that processes together wait for a CPU before anybody can be said to suffer."""
+BUSY_SHARE = 0.9
+"""Of a second, the share in which a CPU that is short does not idle; the rest is for the accuracy of ticks."""
+SLOWED_SHARE = 0.3
+"""Of the time that a process wanted to run, the share that it waited, from which on it suffers."""
+NOTICED_SHARE = 0.02
+"""Of a stretch, the time that a process waits before it is worth a word."""
+STARVED_SHARE = 0.5
+"""Of an equal share of the CPUs, what a task gets at least that is not starved."""
+HELD_SHARE = 0.05
+"""Of the time, the share in which a quota holds a group back before it matters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contention:
+    """A stretch in which processes waited for CPUs, and the processes by what they used in it."""
+
+    run: Run
+    uses: Sequence[Use]
+    """All that ran, the largest consumers first; without those that a quota holds back, whose waits are its."""
+    cpus: int
+    """CPUs that are short: all of the machine, or those that the tasks may use."""
+    loops: Sequence[Use]
+    """Those that want a CPU all the time and do not give way to others, the largest consumers first."""
+
+    def outside(self, program: Program) -> list[Use]:
+        """Who is slowed and does not belong to a program: those that waited longest first."""
+        others = [use for use in self.uses if use.program != program and not use.is_kernel_worker]
+        slowed = [use for use in others if self.slowed(use)]
+        return sorted(slowed, key=lambda use: -use.queued_in(self.run))
+
+    def slowed(self, use: Use) -> bool:
+        """Whether a process waited for a good part of the time in which it wanted to run."""
+        queued = use.queued_in(self.run)
+        return queued >= NOTICED_SHARE * self.run.seconds and queued >= SLOWED_SHARE * use.wanted_in(self.run)
+
+    def per_second(self, uses: Iterable[Use], what: Callable[[Use, Run], float]) -> float:
+        """What processes did together, such as `Use.ran_in`, a second of the stretch."""
+        return sum(what(use, self.run) for use in uses) / self.run.seconds
+
+    @property
+    def load(self) -> float:
+        """Threads a CPU that ran or waited, on average."""
+        return self.per_second(self.uses, Use.wanted_in) / self.cpus
+
+
+def contention(scene: Scene) -> list[Contention]:
+    """The stretches in which processes wait for CPUs that are busy. Use with :meth:`Scene.once`."""
+    return list(_contention(scene))
+
+
+def _contention(scene: Scene) -> Iterator[Contention]:
+    uses = scene.once(cpu_use)
+    busy = _busy(scene)
+    waits = {second: waited if busy.get(second, 1) else 0.0 for second, waited in total(uses, "queued").items()}
+    for run in runs(waits, lambda waited: waited >= WAITS_PER_S):
+        held = {name for group in throttled(scene, run) for name in (group["cgroup_id"], group["cgroup"])} - {None}
+        free = [use for use in uses if use.group not in held and (use.ran_in(run) or use.queued_in(run))]
+        if free:
+            free.sort(key=lambda use: -use.ran_in(run))
+            short = sorted(cpus for second, cpus in busy.items() if run.first <= second <= run.last and cpus)
+            cpus = short[len(short) // 2] if short else scene.cpus
+            equal = cpus * run.seconds / sum(use.wanted_in(run) for use in free)
+            loops = [use for use in free if _is_loop(scene, use, run, equal)]
+            yield Contention(run, free, cpus, loops)
+
+
+def _is_loop(scene: Scene, use: Use, run: Run, equal: float) -> bool:
+    """Whether a process takes all that it gets: it never sleeps, and nobody has told it to give way (nice).
+
+    Who gets far less of what it wants than the ``equal`` share is starved, and may sleep if it is not.
+    """
+    known = scene.once(processes).get(use.pid)
+    if use.is_kernel_worker or (known is not None and (known.is_kernel_thread or known.nice > 0)):
+        return False
+    served = use.ran_in(run) >= STARVED_SHARE * equal * use.wanted_in(run)
+    return served and use.lasts_in(run) and use.never_sleeps_in(run)
+
+
+def _busy(scene: Scene) -> Mapping[int, int]:
+    """By second: how many CPUs did not idle. Without them, nobody waits for a CPU, but for leave to use one."""
+    found: dict[int, int] = {}
+    for (cpu,), changes in scene.changes("cpu").items():
+        for change in changes if cpu is not None and cpu >= 0 else ():
+            second = scene.second(change.after)
+            spent = {column: change.of(column) for column in _TIMES}
+            idle = spent["idle"] + spent["iowait"]
+            found[second] = found.get(second, 0) + (idle <= (1 - BUSY_SHARE) * sum(spent.values()))
+    return found
+
+
+_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+
+
+def interrupted(scene: Scene, run: Run) -> float:
+    """Of the time that CPUs did not idle within a stretch, the share that went to interrupts and softirqs."""
+    spent = dict.fromkeys(_TIMES, 0.0)
+    for (cpu,), changes in scene.changes("cpu").items():
+        for change in of_run(scene, changes, run) if cpu == -1 else ():
+            for column in _TIMES:
+                spent[column] += change.of(column)
+    busy = sum(spent.values()) - spent["idle"] - spent["iowait"]
+    return (spent["irq"] + spent["softirq"]) / busy if busy else 0.0
+
+
+def throttled(scene: Scene, run: Run) -> list[Row]:
+    """The control groups (their last rows) that were held back by a quota for a good part of a stretch."""
+    found = []
+    for changes in scene.changes("cgroup").values():
+        within = of_run(scene, changes, run)
+        if held(within) >= HELD_SHARE * run.seconds:
+            found.append(within[-1].after)
+    return found
+
+
+def held(changes: Iterable[Change]) -> float:
+    """Seconds that a quota held a control group back."""
+    return sum(change.of("cpu_throttled_us") for change in changes) / 1e6
+
+
+def of_run(scene: Scene, changes: Iterable[Change], run: Run) -> list[Change]:
+    """The changes that end within a stretch."""
+    return [change for change in changes if run.first <= scene.second(change.after) <= run.last]
