@@ -41,9 +41,11 @@ def scrubbed(events: Iterable[Event], ours: dict[int, str]) -> Iterator[Event]:
                 pid = getattr(event, _NAMES[column], None)
                 if value not in ours.values() and pid not in ours and not _KERNEL.fullmatch(value):
                     changes[column] = programs.setdefault(value, f"p{pid or 0}")
-            elif (column in {"cgroup", "scope"} and "faultbench" not in value and value not in {"/", "system"}) or (
-                column in {"mount_point", "device"} and isinstance(event, Filesystem) and not _is_common(event)
-            ):
+            elif (
+                column in {"cgroup", "memory_cgroup", "scope"}
+                and "faultbench" not in value
+                and value not in {"/", "system"}
+            ) or (column in {"mount_point", "device"} and isinstance(event, Filesystem) and not _is_common(event)):
                 changes[column] = groups.setdefault(value, f"/other-{len(groups)}")
         yield msgspec.structs.replace(event, **changes) if changes else event
 

@@ -55,6 +55,9 @@ class Process(Event, tag="process"):
     thrashing_delay_ns: Annotated[Int | None, Counter("ns"), Means("waiting for pages just evicted")] = None
     cgroup: Annotated[Text | None, Label(), Means("path")] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup v2 id")] = None
+    memory_cgroup: Annotated[
+        Text | None, Label(), Means("path of the group that its memory counts to, of version 1 where that accounts it")
+    ] = None
 
 
 @event(

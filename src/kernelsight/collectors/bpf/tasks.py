@@ -13,7 +13,10 @@ from kernelsight.collectors.bpf import objects
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.delay_accounting import DelayAccounting
+from kernelsight.collectors.files import read_once
 from kernelsight.collectors.privileges import OTHERS_PROCESSES
+from kernelsight.collectors.procfs.cgroup_paths import find_mounts
+from kernelsight.collectors.procfs.process_text import parse_cgroup
 from kernelsight.collectors.selection import Selection
 from kernelsight.events.process import Process
 
@@ -23,6 +26,7 @@ _KEY_SIZE = 12  # start time and pid
 _FILE_AT, _ANON_AT, _SHARED_AT = 28, 29, 31  # words of the record: what is resident of `pages`
 _MOVES = slice(0, -8)  # all but `sockets`, which are not counted in every pass
 _SOCKETS_EVERY_NS = 10 * NS_PER_S
+_GROUP_EVERY_NS = 10 * NS_PER_S
 
 _UNKNOWN = 2**64 - 1
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h
@@ -122,6 +126,33 @@ class CgroupPaths:
         return self._paths[cgroup_id]
 
 
+class MemoryGroups:
+    """Paths of the control groups that the memory of processes counts to.
+
+    In version 2 that is the group that the kernel's program tells. Where the memory controller is in
+    version 1, each process is asked, and again every ten seconds that it has a row: it may be moved.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._proc = host.proc
+        self._in_v1 = any("memory" in mount.controllers for mount in find_mounts(host))
+        self._known: dict[tuple[int, int], tuple[int, str | None]] = {}
+
+    def path(self, record: Record, v2_path: str | None, now: int) -> str | None:
+        """The path; None when it cannot be told."""
+        if not self._in_v1:
+            return v2_path
+        key = (record.start_boottime, record.pid)
+        due, path = self._known.get(key, (now, None))
+        if now >= due:
+            if len(self._known) > 10_000:  # processes come and go
+                self._known.clear()
+            text = read_once(self._proc / str(record.pid) / "cgroup")
+            path = parse_cgroup(text).memory_path if text else None
+            self._known[key] = (now + _GROUP_EVERY_NS, path)
+        return path
+
+
 @collector("process", source="bpf", emits=(Process,), rank=10, needs=OTHERS_PROCESSES)
 class TasksCollector:
     """Processes, read in one pass over the kernel's tasks, about a microsecond each.
@@ -146,6 +177,7 @@ class TasksCollector:
         self._with_sockets = self._object.variable("with_sockets")
         self._sockets_due = 0
         self._cgroups = CgroupPaths(host.proc)
+        self._memory_groups = MemoryGroups(host)
         self._selection: Selection[bytes] = Selection()
         self._delays = DelayAccounting(host.proc, enable=bool(host.options.get("enable_delayacct")))
 
@@ -194,6 +226,7 @@ class TasksCollector:
         utime, stime = split_time(r.utime, r.stime, r.runtime)
         kernel = bool(r.flags & _KERNEL_THREAD)
         delays = bool(r.delays_known)
+        cgroup = self._cgroups.path(r.cgroup_id, r.pid)
         return Process(
             now,
             pid=r.pid,
@@ -229,6 +262,7 @@ class TasksCollector:
             swapin_delay_ns=r.swapin_delay if delays else None,
             reclaim_delay_ns=r.reclaim_delay if delays else None,
             thrashing_delay_ns=r.thrashing_delay if delays else None,
-            cgroup=self._cgroups.path(r.cgroup_id, r.pid),
+            cgroup=cgroup,
             cgroup_id=r.cgroup_id - 2**64 if r.cgroup_id >= 2**63 else r.cgroup_id,
+            memory_cgroup=self._memory_groups.path(r, cgroup, now),
         )

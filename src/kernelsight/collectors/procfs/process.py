@@ -69,6 +69,7 @@ class _Tracked:
     labels_due: int = 0
     cgroup: str | None = None
     cgroup_id: int | None = None
+    memory_cgroup: str | None = None
     fd_limit: int | None = None
     sockets_due: int = 0
     switches: tuple[int, int] = (0, 0)
@@ -224,8 +225,8 @@ class ProcessCollector:
         limits = process.files.read("limits", keep=False)
         process.fd_limit = parse_fd_limit(limits) if limits else None
         group = process.files.read("cgroup", keep=False)
-        groups = parse_cgroup(group) if group else Groups(None, None)
-        process.cgroup = groups.path
+        groups = parse_cgroup(group) if group else Groups(None, None, None)
+        process.cgroup, process.memory_cgroup = groups.path, groups.memory_path
         process.cgroup_id = self._cgroup_ids.find(groups.v2_path) if groups.v2_path else None
 
     def _event(self, process: _Tracked, stat: Stat, delays: Delays | None, now: int) -> Process:
@@ -272,6 +273,7 @@ class ProcessCollector:
             thrashing_delay_ns=waits.thrashing_delay_ns if waits else None,
             cgroup=process.cgroup,
             cgroup_id=process.cgroup_id,
+            memory_cgroup=process.memory_cgroup,
         )
 
     def _resident_kb(self, stat: Stat, status: Status | None) -> int | None:

@@ -161,17 +161,22 @@ class Groups(NamedTuple):
     where it does not, of the first hierarchy of version 1 with a controller that does; `/` when none does."""
     v2_path: str | None
     """The group in version 2; None: this kernel does not have it."""
+    memory_path: str | None
+    """The group that its memory counts to: of the hierarchy of version 1 that has the memory controller, else of
+    version 2."""
 
 
 def parse_cgroup(text: bytes) -> Groups:
     """Parse /proc/PID/cgroup."""
-    path, v2_path = "/", None
+    path, v2_path, memory_path = "/", None, None
     for line in text.splitlines():  # version 2 stands last
         number, _, rest = line.partition(b":")
         controllers, _, raw = rest.partition(b":")
         here = raw.removesuffix(b" (deleted)").decode("utf-8", "backslashreplace")
         if number == b"0":
             v2_path = here
+        elif b"memory" in controllers.split(b","):
+            memory_path = here
         if here not in ("", "/") and not controllers.startswith(b"name=") and (number == b"0" or path == "/"):
             path = here
-    return Groups(path, v2_path)
+    return Groups(path, v2_path, memory_path or v2_path)
