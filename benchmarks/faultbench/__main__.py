@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 from collections.abc import Iterable
@@ -32,6 +33,8 @@ CASES = Path(__file__).with_name("cases")
 
 def main() -> int:
     arguments = parse_arguments()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))  # so that what was started is ended, too
     if arguments.command == "list":
         for one in scenarios().values():
             print(f"{one.name:32} {' '.join(sorted(one.tags)):24} {(one.play.__doc__ or '').splitlines()[0]}")
