@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.procfs.cgroup import CgroupCollector
 from kernelsight.collectors.procfs.cgroup_paths import find_mounts, parse_mounts
-from kernelsight.collectors.procfs.cgroup_text import V1_LIMITS, V1_USE, V2_LIMITS, V2_USE, fill_v1, fill_v2, limit
+from kernelsight.collectors.procfs.cgroup_text import (
+    V1_ACTIVITY,
+    V1_LIMITS,
+    V1_USE,
+    V2_LIMITS,
+    V2_USE,
+    fill_v1,
+    fill_v2,
+    limit,
+)
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.cgroup import Cgroup
 
@@ -80,6 +89,22 @@ def test_a_group_is_reported_again_when_it_was_active_and_once_a_minute(tmp_path
     late = [event.cgroup for second in range(67, 128) for event in collector.collect(NOW + second * S)]
     assert len(set(late)) == 23
     collector.close()
+
+
+def test_a_group_of_the_cpu_controller_alone_is_reported_while_it_is_throttled(tmp_path):
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/mountinfo").write_text("1 1 0:1 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n")
+    for number in range(20):  # so that those which did nothing are not all among the largest
+        (tmp_path / f"cgroup/cpu/group{number}").mkdir(parents=True)
+    stat = tmp_path / "cgroup/cpu/group7/cpu.stat"
+    collector = CgroupCollector(Host(proc=tmp_path / "proc", cgroup=tmp_path / "cgroup"))
+    reported = []
+    for second in range(6):
+        stat.write_text(f"nr_periods {10 * second}\nnr_throttled {9 * second}\nthrottled_time {second}000000\n")
+        found = [event for event in collector.collect(NOW + second * S) if event.cgroup == "/group7"]
+        reported += [event.cpu_throttled_us for event in found]
+    collector.close()
+    assert reported == [0, 1000, 2000, 3000, 4000, 5000]
 
 
 def test_a_machine_without_groups_is_unavailable(tmp_path):
@@ -184,9 +209,8 @@ def test_a_number_is_a_limit_and_a_word_is_none():
 
 
 def test_files_are_named_for_every_controller():
-    assert set(V1) <= {"cpuacct.usage", "memory.usage_in_bytes"} | {
-        name for files in (*V1_USE.values(), *V1_LIMITS.values()) for name in files
-    }
+    named = (*V1_ACTIVITY.values(), *V1_USE.values(), *V1_LIMITS.values())
+    assert set(V1) <= {name for files in named for name in files}
 
 
 # --- groups made here ---

@@ -214,7 +214,8 @@ def test_unlimited_descriptors_are_no_limit():
     [
         (b"0::/a.slice/b\n", ("/a.slice/b", "/a.slice/b", "/a.slice/b")),
         (b"5:memory:/m\n2:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/u\n", ("/u", "/u", "/m")),
-        (b"5:memory:/m\n2:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/\n", ("/m", "/", "/m")),
+        (b"5:memory:/m\n2:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/\n", ("/c", "/", "/m")),
+        (b"9:pids:/p\n5:memory:/m\n2:cpu,cpuacct:/\n1:name=systemd:/s\n0::/\n", ("/m", "/", "/m")),
         (b"5:cpu:/c\n4:hugetlb,memory:/\n0::/u\n", ("/u", "/u", "/")),
         (b"5:memory:/m\n1:name=systemd:/s\n", ("/m", None, "/m")),
         (b"1:name=systemd:/s\n0::/\n", ("/", "/", "/")),

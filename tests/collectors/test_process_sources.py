@@ -30,8 +30,7 @@ MOMENTS = count(time.time_ns(), 10**12)
 """So far apart that every process is due, with all that is counted seldom."""
 COARSE_MS = {"utime_ms", "stime_ms"}
 """/proc counts these in ticks of 10 ms."""
-NOT_BOTH = {"timestamp", "cgroup"}
-"""A path that version 1 of control groups may know better."""
+NOT_BOTH = {"timestamp"}
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.tasks import TasksCollector, split_time, state_letter
+from kernelsight.collectors.procfs.process_text import parse_cgroup
 
 NOW = 1_800_000_000_000_000_000
 pytestmark = pytest.mark.root
@@ -105,7 +106,7 @@ def proc_says(pid):
         "fds": len(list((proc / "fd").iterdir())),
         "sockets": sum(str(path.readlink()).startswith("socket:") for path in (proc / "fd").iterdir()),
         "fd_limit": int(limits.split()[3]),
-        "cgroup": next(x[3:] for x in (proc / "cgroup").read_text().splitlines() if x.startswith("0::")),
+        "cgroup": parse_cgroup((proc / "cgroup").read_bytes()).path,
     }
 
 

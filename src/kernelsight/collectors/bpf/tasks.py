@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from kernelsight.collectors.delay_accounting import DelayAccounting
 from kernelsight.collectors.files import read_once
 from kernelsight.collectors.privileges import OTHERS_PROCESSES
 from kernelsight.collectors.procfs.cgroup_paths import find_mounts
-from kernelsight.collectors.procfs.process_text import parse_cgroup
+from kernelsight.collectors.procfs.process_text import Groups, parse_cgroup
 from kernelsight.collectors.selection import Selection
 from kernelsight.events.process import Process
 
@@ -26,7 +26,8 @@ _KEY_SIZE = 12  # start time and pid
 _FILE_AT, _ANON_AT, _SHARED_AT = 28, 29, 31  # words of the record: what is resident of `pages`
 _MOVES = slice(0, -8)  # all but `sockets`, which are not counted in every pass
 _SOCKETS_EVERY_NS = 10 * NS_PER_S
-_GROUP_EVERY_NS = 10 * NS_PER_S
+_GROUP_EVERY_NS = 5 * NS_PER_S
+_MOST_GROUPS = 10_000
 
 _UNKNOWN = 2**64 - 1
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h
@@ -106,51 +107,31 @@ def split_time(utime: int, stime: int, runtime: int) -> tuple[int, int]:
     return runtime - system, system
 
 
-class CgroupPaths:
-    """Paths of control groups by their id, each asked for once, of a process that is in it."""
+class ProcessGroups:
+    """The control groups of processes, as /proc/PID/cgroup has them, without asking again and again.
 
-    def __init__(self, proc: Path) -> None:
-        self._proc = proc
-        self._paths: dict[int, str | None] = {}
-
-    def path(self, cgroup_id: int, pid: int) -> str | None:
-        """The path of a group as /proc/PID/cgroup has it (cgroup v2); None when it cannot be told."""
-        if cgroup_id not in self._paths:
-            if len(self._paths) > 10_000:  # groups come and go; their ids are not used again
-                self._paths.clear()
-            try:
-                text = (self._proc / str(pid) / "cgroup").read_text(errors="replace")
-            except OSError:
-                return None  # the process has ended; the next one in this group will tell
-            self._paths[cgroup_id] = next((line[3:] for line in text.split("\n") if line.startswith("0::")), None)
-        return self._paths[cgroup_id]
-
-
-class MemoryGroups:
-    """Paths of the control groups that the memory of processes counts to.
-
-    In version 2 that is the group that the kernel's program tells. Where the memory controller is in
-    version 1, each process is asked, and again every ten seconds that it has a row: it may be moved.
+    Where there is only version 2, its ids tell groups apart and each is asked for once, of a process that
+    is in it. Where version 1 has controllers, each process is asked, and again at times: it may be moved.
     """
 
     def __init__(self, host: Host) -> None:
         self._proc = host.proc
-        self._in_v1 = any("memory" in mount.controllers for mount in find_mounts(host))
-        self._known: dict[tuple[int, int], tuple[int, str | None]] = {}
+        self._in_v1 = any(mount.controllers for mount in find_mounts(host))
+        self._known: dict[tuple[int, int], tuple[float, Groups]] = {}
 
-    def path(self, record: Record, v2_path: str | None, now: int) -> str | None:
-        """The path; None when it cannot be told."""
-        if not self._in_v1:
-            return v2_path
-        key = (record.start_boottime, record.pid)
-        due, path = self._known.get(key, (now, None))
-        if now >= due:
-            if len(self._known) > 10_000:  # processes come and go
+    def of(self, record: Record, now: int) -> Groups:
+        """The groups of a process; None for each when it has ended."""
+        key = (record.start_boottime, record.pid) if self._in_v1 else (0, record.cgroup_id)
+        due, groups = self._known.get(key, (now, Groups(None, None, None)))
+        if now < due:
+            return groups
+        text = read_once(self._proc / str(record.pid) / "cgroup")
+        if text:
+            groups = parse_cgroup(text)
+            if len(self._known) > _MOST_GROUPS:  # groups and processes come and go
                 self._known.clear()
-            text = read_once(self._proc / str(record.pid) / "cgroup")
-            path = parse_cgroup(text).memory_path if text else None
-            self._known[key] = (now + _GROUP_EVERY_NS, path)
-        return path
+            self._known[key] = (now + _GROUP_EVERY_NS if self._in_v1 else math.inf, groups)
+        return groups
 
 
 @collector("process", source="bpf", emits=(Process,), rank=10, needs=OTHERS_PROCESSES)
@@ -176,8 +157,7 @@ class TasksCollector:
         self._lost = self._object.variable("lost")
         self._with_sockets = self._object.variable("with_sockets")
         self._sockets_due = 0
-        self._cgroups = CgroupPaths(host.proc)
-        self._memory_groups = MemoryGroups(host)
+        self._groups = ProcessGroups(host)
         self._selection: Selection[bytes] = Selection()
         self._delays = DelayAccounting(host.proc, enable=bool(host.options.get("enable_delayacct")))
 
@@ -226,7 +206,7 @@ class TasksCollector:
         utime, stime = split_time(r.utime, r.stime, r.runtime)
         kernel = bool(r.flags & _KERNEL_THREAD)
         delays = bool(r.delays_known)
-        cgroup = self._cgroups.path(r.cgroup_id, r.pid)
+        groups = self._groups.of(r, now)
         return Process(
             now,
             pid=r.pid,
@@ -262,7 +242,7 @@ class TasksCollector:
             swapin_delay_ns=r.swapin_delay if delays else None,
             reclaim_delay_ns=r.reclaim_delay if delays else None,
             thrashing_delay_ns=r.thrashing_delay if delays else None,
-            cgroup=cgroup,
+            cgroup=groups.path,
             cgroup_id=r.cgroup_id - 2**64 if r.cgroup_id >= 2**63 else r.cgroup_id,
-            memory_cgroup=self._memory_groups.path(r, cgroup, now),
+            memory_cgroup=groups.memory_path,
         )

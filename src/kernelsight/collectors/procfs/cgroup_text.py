@@ -13,9 +13,8 @@ V2_ACTIVITY = ("cpu.stat", "memory.current")
 V2_USE = ("memory.stat", "memory.events", "memory.swap.current", "io.stat", "pids.current", "pids.events")
 V2_LIMITS = ("cpu.max", "cpu.weight", "memory.max", "memory.high", "pids.max")
 
-V1_ACTIVITY = {"cpuacct": ("cpuacct.usage",), "memory": ("memory.usage_in_bytes",)}
+V1_ACTIVITY = {"cpu": ("cpu.stat",), "cpuacct": ("cpuacct.usage",), "memory": ("memory.usage_in_bytes",)}
 V1_USE = {
-    "cpu": ("cpu.stat",),
     "cpuacct": ("cpuacct.usage_user", "cpuacct.usage_sys"),
     "memory": ("memory.stat", "memory.failcnt", "memory.oom_control"),
     "blkio": ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive"),
@@ -107,9 +106,8 @@ def _fill_pids(event: Cgroup, texts: Mapping[str, bytes]) -> None:
 
 def cpu_time(texts: Mapping[str, bytes]) -> int:
     """CPU time (us) in the files of activity; 0 where none has it."""
-    if said := texts.get("cpu.stat"):
-        return _pairs(said).get(b"usage_usec", 0)
-    return _thousandth(texts.get("cpuacct.usage")) or 0
+    said = _pairs(texts.get("cpu.stat", b"")).get(b"usage_usec")  # in version 1 it only tells of the quota
+    return _thousandth(texts.get("cpuacct.usage")) or 0 if said is None else said
 
 
 def memory_use(texts: Mapping[str, bytes]) -> int:

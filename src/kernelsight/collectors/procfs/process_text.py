@@ -158,7 +158,8 @@ class Groups(NamedTuple):
 
     path: str | None
     """The group whose limits the process has: of version 2 wherever that groups at all; in a hybrid set-up,
-    where it does not, of the first hierarchy of version 1 with a controller that does; `/` when none does."""
+    where it does not, of version 1, of the CPU controller before memory's before any other that does; `/` when
+    none does."""
     v2_path: str | None
     """The group in version 2; None: this kernel does not have it."""
     memory_path: str | None
@@ -168,15 +169,16 @@ class Groups(NamedTuple):
 
 def parse_cgroup(text: bytes) -> Groups:
     """Parse /proc/PID/cgroup."""
-    path, v2_path, memory_path = "/", None, None
-    for line in text.splitlines():  # version 2 stands last
+    v2_path = None
+    v1: dict[bytes, str] = {}
+    for line in text.splitlines():
         number, _, rest = line.partition(b":")
         controllers, _, raw = rest.partition(b":")
         here = raw.removesuffix(b" (deleted)").decode("utf-8", "backslashreplace")
         if number == b"0":
             v2_path = here
-        elif b"memory" in controllers.split(b","):
-            memory_path = here
-        if here not in ("", "/") and not controllers.startswith(b"name=") and (number == b"0" or path == "/"):
-            path = here
-    return Groups(path, v2_path, memory_path or v2_path)
+        elif not controllers.startswith(b"name="):
+            v1 |= dict.fromkeys(controllers.split(b","), here)
+    places = (v2_path, *(v1.get(name) for name in (b"cpu", b"memory", *v1)))
+    path = next((place for place in places if place not in (None, "", "/")), "/")
+    return Groups(path, v2_path, v1.get(b"memory", v2_path))
