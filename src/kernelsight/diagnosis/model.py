@@ -85,6 +85,8 @@ class RuledOut(msgspec.Struct, frozen=True):
     culprit: Entity
     confidence: float
     against: tuple[str, ...]
+    effect_of: str = ""
+    """The finding whose effect it is: then it is there, but it is not the cause."""
 
 
 class Window(msgspec.Struct, frozen=True):

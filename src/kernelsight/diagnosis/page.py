@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kernelsight.diagnosis.course import Course
 from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
-from kernelsight.diagnosis.report import cited, clock, named, plain, since
+from kernelsight.diagnosis.report import cited, clock, named, plain, since, why_not
 
 WIDTH, HEIGHT = 640, 90
 """Of a plot's area, in the units of its picture."""
@@ -46,7 +46,7 @@ def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(named=named, plain=plain, clock=clock, since=since, cited=cited)
+    environment.filters.update(named=named, plain=plain, clock=clock, since=since, cited=cited, why_not=why_not)
     plots = {
         (finding, evidence): plotted(finding, courses[evidence])
         for finding in diagnosis.findings

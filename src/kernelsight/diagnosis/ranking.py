@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from kernelsight.diagnosis.effects import is_again, split
 from kernelsight.diagnosis.hypothesis import Candidate
 from kernelsight.diagnosis.model import Finding, RuledOut
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
@@ -22,29 +23,40 @@ def confidence(candidate: Candidate) -> float:
 
 
 def rank(candidates: Iterable[Candidate], scene: Scene) -> tuple[tuple[Finding, ...], tuple[RuledOut, ...]]:
-    """The findings, most certain first, and what was ruled out; no culprit has one fault twice."""
+    """The findings, most certain first, and what was ruled out.
+
+    No culprit has one fault twice, and what is only the effect of a finding is none.
+    """
     ordered = sorted(candidates, key=lambda one: (-confidence(one), -one.suffering_s, one.fault, one.culprit.id))
-    findings: list[Finding] = []
-    ruled_out: list[RuledOut] = []
+    likely: list[Candidate] = []
+    unlikely: list[Candidate] = []
     for one in ordered:
-        sure = confidence(one)
-        if any((one.fault, one.culprit) == (found.fault, found.culprit) for found in findings):
+        if any(is_again(one, other, scene) for other in likely):
             continue
-        if sure >= LEAST and one.path:
-            findings.append(_finding(one, sure, scene))
-        else:
-            against = tuple(check.says for check in one.checks if not check.holds)
-            ruled_out.append(RuledOut(one.fault, one.culprit, sure, against))
-    return tuple(findings), tuple(ruled_out)
+        (likely if confidence(one) >= LEAST and one.path else unlikely).append(one)
+    causes, effects = split(likely, scene)
+    findings = tuple(_finding(one, scene) for one in causes)
+    return findings, (
+        *(RuledOut(one.fault, one.culprit, confidence(one), (), _named(cause)) for one, cause in effects),
+        *(RuledOut(one.fault, one.culprit, confidence(one), _against(one)) for one in unlikely),
+    )
 
 
-def _finding(one: Candidate, sure: float, scene: Scene) -> Finding:
+def _against(one: Candidate) -> tuple[str, ...]:
+    return tuple(check.says for check in one.checks if not check.holds)
+
+
+def _named(cause: Candidate) -> str:
+    return f"{cause.fault} by {cause.culprit.name}"
+
+
+def _finding(one: Candidate, scene: Scene) -> Finding:
     return Finding(
         fault=one.fault,
         culprit=one.culprit,
         victims=one.victims,
         onset_ns=one.onset_ns,
-        confidence=sure,
+        confidence=confidence(one),
         path=tuple(one.path),
         refuted_by=one.refuted_by,
         actions=one.actions,

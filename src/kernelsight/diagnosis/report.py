@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from kernelsight.diagnosis.course import Course
-from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Finding
+from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Finding, RuledOut
 from kernelsight.query.times import format_time
 
 Style = Literal["plain", "quiet", "good", "fault", "claim", "course", "advice"]
@@ -38,21 +38,23 @@ def report(diagnosis: Diagnosis, courses: Mapping[Evidence, Course] | None = Non
     for finding in diagnosis.findings:
         yield Line("")
         yield from _finding(finding, courses or {})
-    ruled_out = [one for one in diagnosis.ruled_out if one.against][:_MOST_RULED_OUT]
+    ruled_out = [one for one in diagnosis.ruled_out if one.against or one.effect_of][:_MOST_RULED_OUT]
     if ruled_out:
         yield Line("")
         yield Line("Considered, and less likely:", "quiet")
         for one in ruled_out:
-            against = "; not so that ".join(one.against)
-            yield Line(
-                f"  {plain(one.fault)} by {named(one.culprit)} ({one.confidence:.0%}); "
-                f"against it: not so that {against}",
-                "quiet",
-            )
+            yield Line(f"  {plain(one.fault)} by {named(one.culprit)} ({one.confidence:.0%}); {why_not(one)}", "quiet")
     if diagnosis.unseen:
         yield Line("")
         yield Line("Could not be looked at:", "quiet")
         yield from (Line(f"  {sentence}", "quiet") for sentence in diagnosis.unseen)
+
+
+def why_not(one: RuledOut) -> str:
+    """Why an explanation is no finding."""
+    if one.effect_of:
+        return f"it is an effect of {plain(one.effect_of)}"
+    return "against it: not so that " + "; not so that ".join(one.against)
 
 
 def named(entity: Entity) -> str:

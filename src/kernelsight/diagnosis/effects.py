@@ -1,0 +1,100 @@
+"""Which candidates are only what another one looks like from elsewhere.
+
+A fault has effects, and an effect has the symptoms of a fault: who waits for a full disk holds the locks
+that others wait for; a storm of page faults uses the CPUs that others want. Both are true, and only one
+of them is the cause. Two faults that have nothing to do with each other stay apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kernelsight.diagnosis.hypothesis import Candidate
+from kernelsight.diagnosis.model import Entity, Fault
+from kernelsight.diagnosis.processes import ancestors, processes
+from kernelsight.diagnosis.scene import NS_PER_S, Scene
+
+USES_UP: frozenset[Fault] = frozenset({
+    "memory_leak", "disk_full", "inode_exhaustion", "fd_leak", "connection_leak", "port_exhaustion",
+})  # fmt: skip
+"""What a program does by what it keeps: nobody makes it do so by being slow or in its way."""
+WANTS_CPU: frozenset[Fault] = frozenset({"cpu_saturation", "runqueue_contention"})
+"""CPU time is what every program needs: what it needs it for says more."""
+SPENDS_CPU: frozenset[Fault] = frozenset({
+    "page_fault_storm", "context_switch_storm", "fork_storm", "lock_contention", "softirq_load", "memory_pressure",
+    "disk_saturation",
+})  # fmt: skip
+"""Mechanisms that use CPU time as they work."""
+LATER_NS = 2 * NS_PER_S
+"""An effect may be seen a little before its cause: onsets are known to the second, and by different samples."""
+
+
+def split(likely: Sequence[Candidate], scene: Scene) -> tuple[list[Candidate], list[tuple[Candidate, Candidate]]]:
+    """Causes, and pairs of an effect and its cause.
+
+    Args:
+        likely: candidates that would be findings, the likeliest first.
+        scene: where they come from.
+    """
+    causes: list[Candidate] = []
+    effects: list[tuple[Candidate, Candidate]] = []
+    for place, one in enumerate(likely):
+        cause = next(
+            (
+                other
+                for at, other in enumerate(likely)
+                if explains(other, one, scene) and (at < place or not explains(one, other, scene))
+            ),
+            None,
+        )
+        if cause is None:
+            causes.append(one)
+        else:
+            effects.append((one, cause))
+    return causes, effects
+
+
+def explains(cause: Candidate, effect: Candidate, scene: Scene) -> bool:
+    """Whether the symptoms of one are what the other would lead to."""
+    if cause is effect or (cause.fault, cause.culprit) == (effect.fault, effect.culprit):
+        return False
+    if effect.fault in USES_UP or cause.onset_ns > effect.onset_ns + LATER_NS:
+        return False
+    if kin(cause.culprit, effect.culprit, scene):
+        return _is_same_suffering(cause, effect)
+    return any(kin(victim, effect.culprit, scene) for victim in cause.victims)
+
+
+def is_again(one: Candidate, other: Candidate, scene: Scene) -> bool:
+    """Whether a candidate says again what the other says: of what no program does twice, of one program."""
+    if one.fault != other.fault:
+        return False
+    return one.culprit == other.culprit or (one.fault not in USES_UP and kin(one.culprit, other.culprit, scene))
+
+
+def _is_same_suffering(cause: Candidate, effect: Candidate) -> bool:
+    """Of two faults by one culprit: whether they are one, seen twice."""
+    if effect.fault in WANTS_CPU:
+        return cause.fault in SPENDS_CPU
+    return cause.fault not in WANTS_CPU and bool(set(cause.victims) & set(effect.victims))
+
+
+def kin(one: Entity, other: Entity, scene: Scene) -> bool:
+    """Whether two entities are the same, of one program, parent and child, or a group and its member."""
+    if one == other:
+        return True
+    if {one.kind, other.kind} == {"process", "cgroup"}:
+        process, group = (one, other) if one.kind == "process" else (other, one)
+        known = scene.once(processes).get(_pid(process))
+        return known is not None and known.group is not None and f"{known.group}/".startswith(f"{group.id}/")
+    if one.kind != "process" or other.kind != "process":
+        return False
+    return one.name == other.name or _descends(one, other, scene) or _descends(other, one, scene)
+
+
+def _descends(child: Entity, parent: Entity, scene: Scene) -> bool:
+    return any(str(one.pid) == parent.id for one in ancestors(scene, _pid(child)))
+
+
+def _pid(process: Entity) -> int:
+    return int(process.id) if process.id.isdecimal() else 0
