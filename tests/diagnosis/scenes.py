@@ -30,12 +30,15 @@ def stored(path: Path, events: Iterable[Event]) -> str:
     return str(path)
 
 
-def used(pid: int, comm: str, ran_ms: float, queued_ms: float, *, group: int = 1, since: int = 0) -> Iterator[Event]:
+def used(
+    pid: int, comm: str, ran_ms: float, queued_ms: float, *, group: int = 1, since: int = 0, slept: int = 0
+) -> Iterator[Event]:
     """What a process did in every second from one on."""
     for second in range(since, LENGTH):
         yield SchedProcess(
-            START + second * SECOND + 7, pid=pid, comm=comm, cpu_time_ms=ran_ms, runqueue_ms=queued_ms, cgroup_id=group
-        )
+            START + second * SECOND + 7, pid=pid, comm=comm, cpu_time_ms=ran_ms, runqueue_ms=queued_ms, cgroup_id=group,
+            voluntary_switches=slept, involuntary_switches=0 if slept else int(queued_ms / 4),
+        )  # fmt: skip
 
 
 def cpus(count: int) -> Iterator[Event]:

@@ -9,8 +9,41 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process
+from kernelsight.events.scheduler import Cpu
 
 QUIET = [*cpus(2), *used(10, "sshd", 1, 0.1), *used(11, "db", 200, 2)]
+
+
+def one_second(pid, comm, ran_ms, queued_ms, second):
+    """A process that lives for one second."""
+    return [event for event in used(pid, comm, ran_ms, queued_ms, since=second) if event.timestamp < at(second + 1)]
+
+
+def at(second):
+    return START + second * SECOND
+
+
+def niced(pid, second):
+    return Process(at(second) + 3, pid=pid, start_ticks=1, ppid=1, comm="crunch", nice=19)
+
+
+def times(idle, since=0):
+    """Rows of CPUs that idle for a share of each second from one on, and all of it before."""
+    for cpu, share in idle.items():
+        rested = 0
+        for second in range(LENGTH):
+            rested += round(100 * share) if second >= since else 100
+            yield Cpu(at(second) + 2, cpu=cpu, user=100 * second - rested + 100, idle=rested, system=0)
+
+
+def limited(path, group_id, held_us):
+    """A group with a quota that holds it back for so long a second, from a second on."""
+    for second in range(LENGTH):
+        hit = max(0, second - FROM)
+        yield Cgroup(
+            at(second) + 9, cgroup=path, cgroup_id=group_id, cpu_periods=10 * second, cpu_throttled_periods=9 * hit,
+            cpu_throttled_us=held_us * hit, cpu_quota_us=20_000, cpu_period_us=100_000,
+        )  # fmt: skip
 
 
 def findings(path):
@@ -53,19 +86,7 @@ def test_a_crowd_of_threads_is_not_a_few_hogs(tmp_path):
 
 
 def test_who_is_held_back_by_a_quota_is_not_short_of_cpus(tmp_path):
-    group = [
-        Cgroup(
-            START + second * SECOND + 9,
-            cgroup="/work.slice/limited",
-            cgroup_id=5,
-            cpu_periods=10 * second,
-            cpu_throttled_periods=9 * max(0, second - FROM),
-            cpu_throttled_us=800_000 * max(0, second - FROM),
-            cpu_quota_us=20_000,
-            cpu_period_us=100_000,
-        )
-        for second in range(LENGTH)
-    ]
+    group = limited("/work.slice/limited", 5, 800_000)
     held = used(70, "batch", 200, 800, group=5, since=FROM)
     [finding] = findings(stored(tmp_path / "db", [*QUIET, *held, *group]))
     assert (finding.fault, finding.culprit.kind, finding.culprit.id) == (
@@ -74,6 +95,68 @@ def test_who_is_held_back_by_a_quota_is_not_short_of_cpus(tmp_path):
         "/work.slice/limited",
     )
     assert [victim.name for victim in finding.victims] == ["batch"]
+
+
+def test_loops_that_want_more_cpus_than_there_are_slow_each_other(tmp_path):
+    loops = [event for pid in (70, 71, 72) for event in used(pid, "stress", 660, 335, group=5, since=FROM)]
+    [finding] = findings(stored(tmp_path / "db", [*QUIET, *loops]))
+    assert (finding.fault, finding.culprit.name) == ("cpu_saturation", "stress")
+    assert {victim.name for victim in finding.victims} == {"stress"}
+
+
+@pytest.mark.parametrize(
+    ("what", "others"),
+    [
+        ("as many loops as CPUs", [(70, "loop", 960, 40), (71, "loop", 960, 40)]),
+        ("threads that pass work on", [(70, "httpd", 900, 700), (71, "wrk", 900, 700)]),
+        ("many short jobs", None),
+    ],
+)
+def test_busy_without_loops_beyond_the_cpus_is_healthy(tmp_path, what, others):
+    if others is None:
+        jobs = [
+            job
+            for second in range(FROM, LENGTH)
+            for pid in range(3)
+            for job in one_second(1000 + 10 * second + pid, "cc1", 660, 340, second)
+        ]
+    else:
+        jobs = [event for pid, comm, ran, queued in others for event in used(pid, comm, ran, queued, slept=900)]
+    assert findings(stored(tmp_path / "db", [*QUIET, *jobs])) == (), what
+
+
+def test_niced_loops_give_way(tmp_path):
+    loops = [event for pid in (70, 71, 72) for event in used(pid, "crunch", 660, 335, group=5, since=FROM)]
+    samples = [niced(pid, second) for pid in (70, 71, 72) for second in range(FROM, LENGTH)]
+    assert findings(stored(tmp_path / "db", [*QUIET, *loops, *samples])) == ()
+
+
+def test_loops_tied_to_one_cpu_are_short_of_it_while_the_other_idles(tmp_path):
+    loops = [event for pid in (70, 71) for event in used(pid, "tied", 500, 500, since=FROM)]
+    halves = times({0: 0.0, 1: 0.95}, since=FROM)
+    [finding] = findings(stored(tmp_path / "db", [*halves, *used(10, "sshd", 1, 0.1), *loops]))
+    assert (finding.fault, finding.culprit.name) == ("cpu_saturation", "tied")
+
+
+def test_nobody_waits_for_a_cpu_that_idles(tmp_path):
+    held = [event for pid in (70, 71) for event in used(pid, "held", 100, 900, since=FROM)]
+    assert findings(stored(tmp_path / "db", [*times({0: 0.8, 1: 0.9}), *held])) == ()
+
+
+def test_who_is_starved_is_no_loop(tmp_path):
+    realtime = used(70, "rt", 950, 0, since=FROM)
+    starved = used(12, "web", 50, 950, since=FROM)
+    [finding] = findings(stored(tmp_path / "db", [*times({0: 0.0}), *realtime, *starved]))
+    assert (finding.fault, finding.culprit.name, finding.victims[0].name) == ("cpu_saturation", "rt", "web")
+
+
+def test_a_quota_below_one_that_is_tighter_is_to_blame(tmp_path):
+    outer, inner = limited("/a", 1, 100_000), limited("/a/b", 2, 700_000)
+    [finding] = findings(stored(tmp_path / "db", [*QUIET, *outer, *inner]))
+    assert finding.culprit.id == "/a/b"
+    outer, inner = limited("/a", 1, 700_000), limited("/a/b", 2, 100_000)
+    culprits = {one.culprit.id for one in findings(stored(tmp_path / "db2", [*QUIET, *outer, *inner]))}
+    assert "/a" in culprits
 
 
 def test_without_tracers_processes_say_who_waits(tmp_path):

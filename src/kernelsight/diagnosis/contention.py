@@ -66,8 +66,8 @@ def _contention(scene: Scene) -> Iterator[Contention]:
     busy = _busy(scene)
     waits = {second: waited if busy.get(second, 1) else 0.0 for second, waited in total(uses, "queued").items()}
     for run in runs(waits, lambda waited: waited >= WAITS_PER_S):
-        held = {name for group in throttled(scene, run) for name in (group["cgroup_id"], group["cgroup"])} - {None}
-        free = [use for use in uses if use.group not in held and (use.ran_in(run) or use.queued_in(run))]
+        groups = throttled(scene, run)
+        free = [use for use in uses if use.wanted_in(run) and not any(use.is_in(group) for group in groups)]
         if free:
             free.sort(key=lambda use: -use.ran_in(run))
             short = sorted(cpus for second, cpus in busy.items() if run.first <= second <= run.last and cpus)

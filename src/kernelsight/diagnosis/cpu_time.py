@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.model import Entity, Evidence, How
+from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene
 
 _WORKERS = ("kworker", "ksoftirqd", "migration", "rcu_", "swapper")
@@ -27,7 +28,7 @@ class Use:
     pid: int
     comm: str
     group: int | str | None
-    """Its control group."""
+    """Its control group: the path, or the id where that is all that is known."""
     kind: str
     """The kind of event that says so."""
     ran: dict[int, float] = field(default_factory=dict)
@@ -71,6 +72,12 @@ class Use:
         alone = wants <= 1.0 + 1 / _HZ
         return wants >= NEVER_SLEEPS and (alone or _within(self.slept, run) <= _within(self.displaced, run))
 
+    def is_in(self, group: Row) -> bool:
+        """Whether it belongs to a control group (a row of the kind `cgroup`) or to one below it."""
+        if isinstance(self.group, str):
+            return f"{self.group}/".startswith(f"{str(group['cgroup']).rstrip('/')}/")
+        return self.group is not None and self.group == group["cgroup_id"]
+
     def lasts_in(self, run: Run) -> bool:
         """Whether it was there for most of a stretch, unlike the jobs of a compiler."""
         return self.seen_in(run) > run.seconds / 2
@@ -96,7 +103,7 @@ def cpu_use(scene: Scene) -> list[Use]:
     found: dict[int, Use] = {}
     if scene.rows("sched_process"):
         for row in scene.rows("sched_process"):
-            use = _use(found, row, "sched_process", row["cgroup_id"])
+            use = _use(found, row, "sched_process", _group(scene, row))
             use.add(
                 scene.second(row),
                 (row["cpu_time_ms"] or 0) / 1e3,
@@ -132,6 +139,12 @@ def total(uses: Iterable[Use], what: str) -> dict[int, float]:
         for second, value in (use.ran if what == "ran" else use.queued).items():
             found[second] = found.get(second, 0.0) + value
     return found
+
+
+def _group(scene: Scene, row: Row) -> int | str | None:
+    """The path of a process's control group, or its id where no sample tells."""
+    known = scene.once(processes).get(row["pid"])
+    return (known.group if known else None) or row["cgroup_id"]
 
 
 def _use(found: dict[int, Use], row: Row, kind: str, group: int | str | None) -> Use:

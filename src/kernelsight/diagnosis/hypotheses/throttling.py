@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kernelsight.diagnosis.contention import HELD_SHARE, held, of_run, throttled
-from kernelsight.diagnosis.cpu_time import Use, cpu_use
+from kernelsight.diagnosis.cpu_time import cpu_use
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
-from kernelsight.diagnosis.processes import members
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
+from kernelsight.diagnosis.scene import Change, Run, Scene, runs
 
 HIT_SHARE = 0.1
 """Of a group's periods, the share in which it was throttled that makes a habit of it."""
@@ -31,7 +30,8 @@ def _candidate(scene: Scene, within: Sequence[Change], run: Run) -> Candidate:
     culprit = Entity("cgroup", str(last["cgroup"]), str(last["cgroup"]))
     candidate = Candidate("cpu_throttling", culprit, scene.at(run.first))
     candidate.suffering_s = held(within)
-    slowed = _members(scene, last, run)
+    inside = [use for use in scene.once(cpu_use) if use.is_in(last) and use.queued_in(run)]
+    slowed = sorted(inside, key=lambda use: -use.queued_in(run))
     candidate.victims = tuple(use.entity for use in slowed[:5])
     periods, hit = (sum(c.of(m) for c in within) for m in ("cpu_periods", "cpu_throttled_periods"))
     candidate.check("it was throttled in a good part of its periods", hit >= HIT_SHARE * max(periods, 1), 3.0, 3.0)
@@ -48,13 +48,6 @@ def _candidate(scene: Scene, within: Sequence[Change], run: Run) -> Candidate:
     candidate.outlook = "what runs in the group stays slow, however idle the machine is"
     candidate.actions = (Proposal("raise_limit", culprit, f"raise cpu.max of {culprit.name}, or give it less to do"),)
     return candidate
-
-
-def _members(scene: Scene, group: Row, run: Run) -> list[Use]:
-    """The processes of a group, those that waited longest first."""
-    pids = {one.pid for one in members(scene, group)}
-    uses = [use for use in scene.once(cpu_use) if use.pid in pids and use.queued_in(run)]
-    return sorted(uses, key=lambda use: -use.queued_in(run))
 
 
 def _is_a_descendants(scene: Scene, within: Sequence[Change], run: Run) -> bool:
