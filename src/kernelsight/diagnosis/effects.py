@@ -60,7 +60,7 @@ def explains(cause: Candidate, effect: Candidate, scene: Scene) -> bool:
         return False
     if effect.fault in USES_UP or cause.onset_ns > effect.onset_ns + LATER_NS:
         return False
-    if kin(cause.culprit, effect.culprit, scene):
+    if cause.culprit.kind == effect.culprit.kind and kin(cause.culprit, effect.culprit, scene):
         return _is_same_suffering(cause, effect)
     return any(kin(victim, effect.culprit, scene) for victim in cause.victims)
 

@@ -1,0 +1,109 @@
+"""What is only the effect of another finding is named as such; independent faults stay apart."""
+
+import pytest
+from scenes import LENGTH, SECOND, START, stored
+
+from kernelsight.diagnosis.effects import explains, is_again, kin, split
+from kernelsight.diagnosis.hypothesis import Candidate
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.ranking import rank
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.events.process import Process
+from kernelsight.query.times import TimeRange
+from kernelsight.stores.base import open_reader
+
+PROCESSES = [
+    Process(START, pid=10, ppid=1, comm="writer", start_ticks=1, cgroup="/batch"),
+    Process(START, pid=20, ppid=1, comm="database", start_ticks=1, cgroup="/shop/db"),
+    Process(START, pid=30, ppid=1, comm="forker", start_ticks=1),
+    Process(START, pid=31, ppid=30, comm="child", start_ticks=1),
+]
+WRITER, DATABASE = Entity("process", "10", "writer"), Entity("process", "20", "database")
+FORKER, CHILD = Entity("process", "30", "forker"), Entity("process", "31", "child")
+SHOP = Entity("cgroup", "/shop", "/shop")
+
+
+@pytest.fixture
+def scene(tmp_path):
+    reader = open_reader(stored(tmp_path / "db", PROCESSES))
+    yield Scene(reader, TimeRange(START, START + LENGTH * SECOND))
+    reader.close()
+
+
+def candidate(fault, culprit, *victims, onset=10, sure=True):
+    one = Candidate(fault, culprit, START + onset * SECOND, victims)
+    one.check("it is so", sure, 4.0, 4.0)
+    one.path = ["shown"]  # only whether there is one matters here
+    return one
+
+
+def test_what_a_victim_does_is_an_effect(scene):
+    disk = candidate("disk_saturation", WRITER, DATABASE)
+    locks = candidate("lock_contention", DATABASE, Entity("process", "21", "client"))
+    assert split([locks, disk], scene) == ([disk], [(locks, disk)])
+
+
+def test_what_began_before_is_no_effect(scene):
+    disk = candidate("disk_saturation", WRITER, DATABASE, onset=20)
+    locks = candidate("lock_contention", DATABASE, onset=5)
+    assert not explains(disk, locks, scene)
+
+
+def test_nobody_is_made_to_leak(scene):
+    hogs, leak = candidate("cpu_saturation", WRITER, DATABASE), candidate("fd_leak", DATABASE)
+    assert split([hogs, leak], scene) == ([hogs, leak], [])
+
+
+def test_the_mechanism_says_more_than_the_cpu_time_that_it_takes(scene):
+    storm = candidate("fork_storm", FORKER)
+    hogs = candidate("cpu_saturation", CHILD, DATABASE)
+    assert split([hogs, storm], scene) == ([storm], [(hogs, storm)])
+    assert not explains(hogs, storm, scene)
+
+
+def test_two_faults_of_different_programs_stay_apart(scene):
+    hogs, disk = candidate("cpu_saturation", CHILD, DATABASE), candidate("disk_saturation", WRITER, DATABASE)
+    assert split([hogs, disk], scene) == ([hogs, disk], [])
+
+
+def test_members_suffer_with_their_group(scene):
+    quota = candidate("cpu_throttling", SHOP, DATABASE)
+    slow = candidate("listen_overflow", DATABASE)
+    assert split([slow, quota], scene) == ([quota], [(slow, quota)])
+
+
+def test_two_that_explain_each_other_leave_the_likelier_one(scene):
+    one, other = candidate("disk_saturation", WRITER, DATABASE), candidate("memory_pressure", DATABASE, WRITER)
+    assert split([one, other], scene) == ([one], [(other, one)])
+
+
+def test_kin_are_of_one_program_or_family_or_group(scene):
+    assert kin(FORKER, CHILD, scene)
+    assert kin(CHILD, FORKER, scene)
+    assert kin(DATABASE, SHOP, scene)
+    assert kin(SHOP, DATABASE, scene)
+    assert kin(WRITER, Entity("process", "99", "writer"), scene)
+    assert not kin(WRITER, SHOP, scene)
+    assert not kin(WRITER, DATABASE, scene)
+
+
+def test_a_program_that_saturates_twice_is_said_once_but_two_leaks_are_two(scene):
+    twin = Entity("process", "11", "writer")
+    assert is_again(candidate("cpu_saturation", WRITER), candidate("cpu_saturation", twin), scene)
+    assert not is_again(candidate("fd_leak", WRITER), candidate("fd_leak", twin), scene)
+
+
+def test_an_effect_is_said_with_its_cause_and_the_unlikely_with_what_speaks_against_it(scene):
+    findings, ruled_out = rank(
+        [
+            candidate("disk_saturation", WRITER, DATABASE),
+            candidate("lock_contention", DATABASE),
+            candidate("fsync_stall", CHILD, sure=False),
+        ],
+        scene,
+    )
+    assert [one.fault for one in findings] == ["disk_saturation"]
+    assert [(one.fault, one.effect_of, one.against) for one in ruled_out] == [
+        ("lock_contention", "disk_saturation by writer", ()),
+        ("fsync_stall", "", ("it is so",)),
+    ]
