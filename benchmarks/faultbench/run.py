@@ -9,8 +9,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,12 +145,18 @@ def play(
 def replay(path: Path, *, tracers: bool = True) -> Score:
     """Score a recorded run, also without what the tracers said."""
     truth_of = json.loads(path.with_name(path.name.replace(".ndjson.zst", ".json")).read_text())
-    truth = msgspec.convert(truth_of["truth"], Truth)
+    with replayed(path, tracers=tracers) as database:
+        return score(database, truth_of, msgspec.convert(truth_of["truth"], Truth))
+
+
+@contextmanager
+def replayed(path: Path, *, tracers: bool = True) -> Iterator[str]:
+    """The store that a recorded run fills."""
     with tempfile.TemporaryDirectory(prefix="faultbench-replay-") as folder:
         database = Path(folder) / "run.db"
         command = [sys.executable, "-m", "kernelsight", "ingest", "--db-path", str(database)]
         subprocess.run(command, input=recording.read(path, tracers=tracers), stderr=subprocess.DEVNULL, check=True)
-        return score(str(database), truth_of, truth)
+        yield str(database)
 
 
 def score(database: str, truth_of: Mapping[str, Any], truth: Truth) -> Score:

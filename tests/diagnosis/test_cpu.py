@@ -179,6 +179,17 @@ def test_without_tracers_processes_say_who_waits(tmp_path):
     assert finding.began_before
 
 
+@pytest.mark.parametrize(("from_second", "healthy"), [(FROM, True), (LENGTH - 4, False)])
+def test_a_burst_that_is_over_was_a_burst(tmp_path, from_second, healthy):
+    jobs = [
+        event
+        for pid in (70, 71, 72, 73)
+        for event in used(pid, "job", 500, 500, since=from_second)
+        if event.timestamp < at(from_second + 4)
+    ]
+    assert (findings(stored(tmp_path / "db", [*QUIET, *jobs])) == ()) is healthy
+
+
 @pytest.mark.parametrize("seconds", [(START, START + FROM * SECOND), (START - 60 * SECOND, START - SECOND)])
 def test_a_window_before_it_began_is_healthy(tmp_path, seconds):
     hogs = used(70, "crunch", 990, 900, group=5, since=FROM)

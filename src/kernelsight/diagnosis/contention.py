@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.cpu_time import Program, Use, cpu_use, total
 from kernelsight.diagnosis.processes import processes
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
+from kernelsight.diagnosis.scene import NS_PER_S, Change, Row, Run, Scene, runs
 
 WAITS_PER_S = 0.25
 """Seconds a second that processes together wait for a CPU before anybody can be said to suffer."""
@@ -17,8 +17,15 @@ SLOWED_SHARE = 0.3
 """Of the time that a process wanted to run, the share that it waited, from which on it suffers."""
 NOTICED_SHARE = 0.02
 """Of a stretch, the time that a process waits before it is worth a word."""
-STARVED_SHARE = 0.5
-"""Of an equal share of the CPUs, what a task gets at least that is not starved."""
+BURST_S = 6
+"""Seconds up to which waiting that is over was a burst, and nothing that anybody would look for."""
+GOES_ON_S = 3
+"""What was there so many seconds ago may still be: samples are a second apart and take their time to the store."""
+STARVED_SHARE = 0.25
+"""Of an equal share of the CPUs, what a task gets at least that is not starved.
+
+Groups and sessions share first, and their members among themselves: a good deal less than an equal share is usual.
+"""
 HELD_SHARE = 0.05
 """Of the time, the share in which a quota holds a group back before it matters."""
 
@@ -34,11 +41,13 @@ class Contention:
     """CPUs that are short: all of the machine, or those that the tasks may use."""
     loops: Sequence[Use]
     """Those that want a CPU all the time and do not give way to others, the largest consumers first."""
+    giving_way: frozenset[int]
+    """Pids of those that were told to give way (nice): they take no CPU from anybody, and do not mind to wait."""
 
     def outside(self, program: Program) -> list[Use]:
         """Who is slowed and does not belong to a program: those that waited longest first."""
         others = [use for use in self.uses if use.program != program and not use.is_kernel_worker]
-        slowed = [use for use in others if self.slowed(use)]
+        slowed = [use for use in others if self.slowed(use) and use.pid not in self.giving_way]
         return sorted(slowed, key=lambda use: -use.queued_in(self.run))
 
     def slowed(self, use: Use) -> bool:
@@ -73,20 +82,20 @@ def _contention(scene: Scene) -> Iterator[Contention]:
             short = sorted(cpus for second, cpus in busy.items() if run.first <= second <= run.last and cpus)
             cpus = short[len(short) // 2] if short else scene.cpus
             equal = cpus * run.seconds / sum(use.wanted_in(run) for use in free)
-            loops = [use for use in free if _is_loop(scene, use, run, equal)]
-            yield Contention(run, free, cpus, loops)
+            known = scene.once(processes)
+            kernel = {pid for pid, one in known.items() if one.is_kernel_thread}
+            giving_way = frozenset(pid for pid, one in known.items() if one.nice > 0)
+            loops = [use for use in free if _is_loop(use, run, equal) and use.pid not in kernel | giving_way]
+            yield Contention(run, free, cpus, loops, giving_way)
 
 
-def _is_loop(scene: Scene, use: Use, run: Run, equal: float) -> bool:
-    """Whether a process takes all that it gets: it never sleeps, and nobody has told it to give way (nice).
+def _is_loop(use: Use, run: Run, equal: float) -> bool:
+    """Whether a process takes all that it gets.
 
     Who gets far less of what it wants than the ``equal`` share is starved, and may sleep if it is not.
     """
-    known = scene.once(processes).get(use.pid)
-    if use.is_kernel_worker or (known is not None and (known.is_kernel_thread or known.nice > 0)):
-        return False
     served = use.ran_in(run) >= STARVED_SHARE * equal * use.wanted_in(run)
-    return served and use.lasts_in(run) and use.never_sleeps_in(run)
+    return served and use.lasts_in(run) and use.never_sleeps_in(run) and not use.is_kernel_worker
 
 
 def _busy(scene: Scene) -> Mapping[int, int]:
@@ -102,6 +111,12 @@ def _busy(scene: Scene) -> Mapping[int, int]:
 
 
 _TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+
+
+def is_burst(scene: Scene, run: Run) -> bool:
+    """Whether a stretch was short and is over, as when a few jobs are started by the clock."""
+    last = int((scene.when.end_ns - scene.when.start_ns) // NS_PER_S)
+    return run.seconds < BURST_S and run.last < last - GOES_ON_S
 
 
 def interrupted(scene: Scene, run: Run) -> float:

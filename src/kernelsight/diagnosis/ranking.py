@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from kernelsight.diagnosis.effects import is_again, split
 from kernelsight.diagnosis.hypothesis import Candidate
@@ -16,18 +17,33 @@ LEAST = 0.5
 """A candidate that is less likely than not is no finding."""
 
 
+SHARPNESS = 1.0
+"""What becomes of log-odds, whose checks are not as independent as their sum takes them to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """All candidates of a window, each once, the likeliest first."""
+
+    causes: Sequence[Candidate]
+    effects: Sequence[tuple[Candidate, Candidate]]
+    """Each with its cause."""
+    unlikely: Sequence[Candidate]
+
+
+def log_odds(candidate: Candidate) -> float:
+    """For a candidate, by its checks as if they were independent; 0: as likely as not."""
+    return PRIOR + sum(check.odds for check in candidate.checks)
+
+
 def confidence(candidate: Candidate) -> float:
-    """How likely a candidate is by its checks, as if they were independent."""
-    odds = PRIOR + sum(check.odds for check in candidate.checks)
-    return round(1 / (1 + math.exp(-odds)), 3)
+    """How likely a candidate is."""
+    return round(1 / (1 + math.exp(-SHARPNESS * log_odds(candidate))), 3)
 
 
-def rank(candidates: Iterable[Candidate], scene: Scene) -> tuple[tuple[Finding, ...], tuple[RuledOut, ...]]:
-    """The findings, most certain first, and what was ruled out.
-
-    No culprit has one fault twice, and what is only the effect of a finding is none.
-    """
-    ordered = sorted(candidates, key=lambda one: (-confidence(one), -one.suffering_s, one.fault, one.culprit.id))
+def weigh(candidates: Iterable[Candidate], scene: Scene) -> Weighed:
+    """Tell causes from effects and from what is unlikely; no culprit has one fault twice."""
+    ordered = sorted(candidates, key=lambda one: (-log_odds(one), -one.suffering_s, one.fault, one.culprit.id))
     likely: list[Candidate] = []
     unlikely: list[Candidate] = []
     for one in ordered:
@@ -35,10 +51,15 @@ def rank(candidates: Iterable[Candidate], scene: Scene) -> tuple[tuple[Finding, 
             continue
         (likely if confidence(one) >= LEAST and one.path else unlikely).append(one)
     causes, effects = split(likely, scene)
-    findings = tuple(_finding(one, scene) for one in causes)
-    return findings, (
-        *(RuledOut(one.fault, one.culprit, confidence(one), (), _named(cause)) for one, cause in effects),
-        *(RuledOut(one.fault, one.culprit, confidence(one), _against(one)) for one in unlikely),
+    return Weighed(causes, effects, unlikely)
+
+
+def rank(candidates: Iterable[Candidate], scene: Scene) -> tuple[tuple[Finding, ...], tuple[RuledOut, ...]]:
+    """The findings, most certain first, and what was ruled out: effects of findings, and what is unlikely."""
+    weighed = weigh(candidates, scene)
+    return tuple(_finding(one, scene) for one in weighed.causes), (
+        *(RuledOut(one.fault, one.culprit, confidence(one), (), _named(cause)) for one, cause in weighed.effects),
+        *(RuledOut(one.fault, one.culprit, confidence(one), _against(one)) for one in weighed.unlikely),
     )
 
 
