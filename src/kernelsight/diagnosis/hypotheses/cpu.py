@@ -67,7 +67,7 @@ def few_take_all(scene: Scene) -> Iterable[Candidate]:
         # Without them it is many short jobs, or programs that keep each other busy, as a server and its clients do.
         candidate.check("they run all the time, and are not short jobs", bool(stretch.loops), 1.0, 4.5)
         candidate.check("the time does not go to interrupts", interrupted(scene, run) < _MOST_INTERRUPTED, 0.5, 3.0)
-        candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 5.0)
+        candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
         for victim in victims[:3]:
             queued = victim.queued_in(run)
             claim = f"{victim.comm} ({victim.pid}) was ready to run and waited {queued:.1f} s of {seconds} s"
@@ -139,7 +139,7 @@ def very_many_want_a_cpu(scene: Scene) -> Iterable[Candidate]:
         candidate.check(f"{load:.0f} threads a CPU are runnable", load >= CROWD, 3.0, 5.0)
         candidate.check("each gets a small share", got <= wanted / CROWD, 1.5, 3.0)
         candidate.check("one program makes up most of the crowd", wanted >= 0.5 * load * stretch.cpus, 1.0, 2.0)
-        candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 5.0)
+        candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
         waited = (wanted - got) * run.seconds
         candidate.step(
             f"{len(fellows)} processes {culprit.name} waited {waited:.0f} s for a CPU in {run.seconds} s",
