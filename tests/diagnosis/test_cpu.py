@@ -125,6 +125,20 @@ def test_busy_without_loops_beyond_the_cpus_is_healthy(tmp_path, what, others):
     assert findings(stored(tmp_path / "db", [*QUIET, *jobs])) == (), what
 
 
+def test_victims_may_have_the_name_of_the_culprit(tmp_path):
+    hog, victim = used(70, "python3", 620, 380, since=FROM), used(71, "python3", 100, 300, since=FROM)
+    [finding] = findings(stored(tmp_path / "db", [*times({0: 0.0, 1: 0.9}, since=FROM), *hog, *victim]))
+    assert (finding.culprit.id, [one.id for one in finding.victims]) == ("70", ["71"])
+
+
+def test_who_came_is_to_blame_and_not_who_was_as_busy_before(tmp_path):
+    app = [event for pid in (70, 71) for event in used(pid, "app", 900, 20) if event.timestamp < at(FROM)]
+    slowed = [event for pid in (70, 71) for event in used(pid, "app", 520, 460, since=FROM)]
+    came = [event for pid in (80, 81) for event in used(pid, "came", 470, 510, since=FROM)]
+    [finding] = findings(stored(tmp_path / "db", [*cpus(2), *app, *slowed, *came]))
+    assert (finding.culprit.name, finding.victims[0].name) == ("came", "app")
+
+
 def test_niced_loops_give_way(tmp_path):
     loops = [event for pid in (70, 71, 72) for event in used(pid, "crunch", 660, 335, group=5, since=FROM)]
     samples = [niced(pid, second) for pid in (70, 71, 72) for second in range(FROM, LENGTH)]

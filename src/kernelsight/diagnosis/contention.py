@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.cpu_time import Program, Use, cpu_use, total
+from kernelsight.diagnosis.cpu_time import Use, cpu_use, total
 from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.scene import NS_PER_S, Change, Row, Run, Scene, runs
 
@@ -41,12 +41,15 @@ class Contention:
     """CPUs that are short: all of the machine, or those that the tasks may use."""
     loops: Sequence[Use]
     """Those that want a CPU all the time and do not give way to others, the largest consumers first."""
+    before: Run | None
+    """The seconds before, as far as anything is known of them; None where that is too short to compare with."""
     giving_way: frozenset[int]
     """Pids of those that were told to give way (nice): they take no CPU from anybody, and do not mind to wait."""
 
-    def outside(self, program: Program) -> list[Use]:
-        """Who is slowed and does not belong to a program: those that waited longest first."""
-        others = [use for use in self.uses if use.program != program and not use.is_kernel_worker]
+    def others(self, takers: Iterable[Use]) -> list[Use]:
+        """Who is slowed and not one of those: those that waited longest first."""
+        taking = {use.pid for use in takers}
+        others = [use for use in self.uses if use.pid not in taking and not use.is_kernel_worker]
         slowed = [use for use in others if self.slowed(use) and use.pid not in self.giving_way]
         return sorted(slowed, key=lambda use: -use.queued_in(self.run))
 
@@ -59,10 +62,23 @@ class Contention:
         """What processes did together, such as `Use.ran_in`, a second of the stretch."""
         return sum(what(use, self.run) for use in uses) / self.run.seconds
 
+    def taken(self, use: Use) -> float:
+        """Seconds of CPU that a process used in the stretch, beyond what it had used when nobody waited.
+
+        Who was as busy before was no trouble to anybody then.
+        """
+        if self.before is None:
+            return use.ran_in(self.run)
+        return use.ran_in(self.run) - use.ran_in(self.before) * self.run.seconds / self.before.seconds
+
     @property
     def load(self) -> float:
         """Threads a CPU that ran or waited, on average."""
         return self.per_second(self.uses, Use.wanted_in) / self.cpus
+
+
+_LOOKS_BACK_S = 10
+_LEAST_BEFORE_S = 3
 
 
 def contention(scene: Scene) -> list[Contention]:
@@ -86,7 +102,9 @@ def _contention(scene: Scene) -> Iterator[Contention]:
             kernel = {pid for pid, one in known.items() if one.is_kernel_thread}
             giving_way = frozenset(pid for pid, one in known.items() if one.nice > 0)
             loops = [use for use in free if _is_loop(use, run, equal) and use.pid not in kernel | giving_way]
-            yield Contention(run, free, cpus, loops, giving_way)
+            start = max(min(waits), run.first - _LOOKS_BACK_S)
+            before = Run(start, run.first - 1) if run.first - start >= _LEAST_BEFORE_S else None
+            yield Contention(run, free, cpus, loops, before, giving_way)
 
 
 def _is_loop(use: Use, run: Run, equal: float) -> bool:

@@ -89,7 +89,14 @@ def kin(one: Entity, other: Entity, scene: Scene) -> bool:
         return known is not None and known.group is not None and f"{known.group}/".startswith(f"{group.id}/")
     if one.kind != "process" or other.kind != "process":
         return False
-    return one.name == other.name or _descends(one, other, scene) or _descends(other, one, scene)
+    return _siblings(one, other, scene) or _descends(one, other, scene) or _descends(other, one, scene)
+
+
+def _siblings(one: Entity, other: Entity, scene: Scene) -> bool:
+    """Whether two processes are of one program; two that an interpreter runs only share its name."""
+    known = scene.once(processes)
+    parents = {known[pid].parent for pid in (_pid(one), _pid(other)) if pid in known} - {None}
+    return one.name == other.name and len(parents) < 2
 
 
 def _descends(child: Entity, parent: Entity, scene: Scene) -> bool:

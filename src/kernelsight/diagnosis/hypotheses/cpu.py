@@ -50,7 +50,7 @@ def few_take_all(scene: Scene) -> Iterable[Candidate]:
         takers = _takers(stretch)
         fellows = takers.fellows()
         largest = fellows[0]
-        hurt = stretch.outside(takers.program)
+        hurt = stretch.others(fellows)
         waited = stretch.per_second(hurt, Use.queued_in)
         victims = hurt or (_beside(stretch, takers) if takers.crowded else [])
         candidate = Candidate("cpu_saturation", largest.entity, scene.at(run.first))
@@ -92,7 +92,7 @@ _MOST_INTERRUPTED = 0.4
 
 def _takers(stretch: Contention) -> _Takers:
     uses: Sequence[Use] = stretch.loops or stretch.uses
-    program = _largest(uses, lambda use: use.program, lambda use: use.ran_in(stretch.run))
+    program = _largest(uses, lambda use: use.program, stretch.taken)
     if not stretch.loops:
         uses = [use for use in uses if use.program == program]
     wanted, queued = (stretch.per_second(stretch.loops, what) for what in (Use.wanted_in, Use.queued_in))
@@ -132,7 +132,7 @@ def very_many_want_a_cpu(scene: Scene) -> Iterable[Candidate]:
         fellows = _crowd(scene, stretch)
         wanted, got = (stretch.per_second(fellows, what) for what in (Use.wanted_in, Use.ran_in))
         culprit = fellows[0].entity
-        victims = stretch.outside(fellows[0].program)
+        victims = stretch.others(fellows)
         candidate = Candidate("runqueue_contention", culprit, scene.at(run.first))
         candidate.victims = tuple(use.entity for use in victims[:5])
         candidate.suffering_s = stretch.per_second(stretch.uses, Use.queued_in) * run.seconds
