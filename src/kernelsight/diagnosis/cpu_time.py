@@ -14,8 +14,9 @@ _WORKERS = ("kworker", "ksoftirqd", "migration", "rcu_", "swapper")
 
 NEVER_SLEEPS = 0.8
 """Of the time, the share in which a task wants a CPU that does nothing else; the rest is for what it starts with."""
-_HZ = 100
-"""Accuracy of times that are counted in ticks (USER_HZ)."""
+SLICE_S = 0.003
+"""The longest slice that the kernel gives a task before others have their turn, unless told otherwise
+(sysctl_sched_base_slice, kernel/sched/fair.c)."""
 
 Program = tuple[str, int | str | None]
 """Processes of one name in one control group."""
@@ -65,12 +66,13 @@ class Use:
     def never_sleeps_in(self, run: Run) -> bool:
         """Whether it wants a CPU all the time, as a loop does and a server does not, however busy it is.
 
-        Of several threads that share the wish, each may sleep often; then they do so more often than
-        they are taken off a CPU.
+        Who sleeps before its slice is over gives way by itself. Where several threads share the wish, each may
+        sleep often; of threads that want to go on, the kernel takes the CPU more often than they leave it.
         """
         wants = self.wanted_in(run) / max(self.seen_in(run), 1)
-        alone = wants <= 1.0 + 1 / _HZ
-        return wants >= NEVER_SLEEPS and (alone or _within(self.slept, run) <= _within(self.displaced, run))
+        slept = _within(self.slept, run)
+        keeps = slept <= self.ran_in(run) / SLICE_S or slept <= _within(self.displaced, run)
+        return wants >= NEVER_SLEEPS and keeps
 
     def is_in(self, group: Row) -> bool:
         """Whether it belongs to a control group (a row of the kind `cgroup`) or to one below it."""
