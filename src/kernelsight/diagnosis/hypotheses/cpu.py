@@ -46,47 +46,57 @@ class _Takers:
 def few_take_all(scene: Scene) -> Iterable[Candidate]:
     """A few tasks that hardly ever sleep use most of the CPUs, and others (or they themselves) wait for one."""
     for stretch in scene.once(contention):
-        run, seconds = stretch.run, stretch.run.seconds
         takers = _takers(stretch)
         fellows = takers.fellows()
-        largest = fellows[0]
         hurt = stretch.others(fellows)
-        waited = stretch.per_second(hurt, Use.queued_in)
         victims = hurt or (_beside(stretch, takers) if takers.crowded else [])
-        candidate = Candidate("cpu_saturation", largest.entity, scene.at(run.first))
+        candidate = Candidate("cpu_saturation", fellows[0].entity, scene.at(stretch.run.first))
         candidate.victims = tuple(use.entity for use in victims[:5])
-        candidate.suffering_s = stretch.per_second([*hurt, *takers.uses], Use.queued_in) * seconds
-        taken = stretch.per_second(takers.uses, Use.ran_in)
-        # What else ran on CPUs that are not short is no part of it.
-        used = min(stretch.per_second(stretch.uses, Use.ran_in), stretch.cpus)
+        candidate.suffering_s = stretch.per_second([*hurt, *takers.uses], Use.queued_in) * stretch.run.seconds
+        waited = stretch.per_second(hurt, Use.queued_in)
         candidate.check(
             "others wait for a CPU, or what never sleeps wants more CPUs than there are",
             waited >= _FELT or takers.crowded, 2.5, 5.0,
         )  # fmt: skip
-        candidate.check("few tasks use most of the time", taken >= _MOST * used and stretch.load < CROWD, 2.0, 4.0)
-        # Without them it is many short jobs, or programs that keep each other busy, as a server and its clients do.
-        candidate.check("they run all the time, and are not short jobs", bool(stretch.loops), 1.0, 4.5)
-        candidate.check("the time does not go to interrupts", interrupted(scene, run) < _MOST_INTERRUPTED, 0.5, 3.0)
-        candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
-        for victim in victims[:3]:
-            queued = victim.queued_in(run)
-            claim = f"{victim.comm} ({victim.pid}) was ready to run and waited {queued:.1f} s of {seconds} s"
-            candidate.step(claim, shown(scene, victim, run, "queued"))
-        if takers.crowded:
-            wanted = stretch.per_second(takers.uses, Use.wanted_in)
-            candidate.step(
-                f"{len(takers.uses)} processes that never sleep want {wanted:.1f} CPUs, and there are {stretch.cpus}",
-                *(shown(scene, use, run, "queued") for use in takers.uses[:5]),
-            )
+        _check_takers(candidate, stretch, takers)
+        candidate.check("the time does not go to interrupts", interrupted(scene, stretch.run) < _INTERRUPTED, 0.5, 3.0)
+        candidate.check("it goes on, or was more than a burst", not is_burst(scene, stretch.run), 0.0, 8.0)
+        _say_who_waits(scene, candidate, stretch, victims, takers)
         _accuse(scene, candidate, stretch, fellows)
         yield candidate
+
+
+def _check_takers(candidate: Candidate, stretch: Contention, takers: _Takers) -> None:
+    taken = stretch.per_second(takers.uses, Use.ran_in)
+    # What else ran on CPUs that are not short is no part of it, nor what runs when nobody else wants to.
+    insisting = [use for use in stretch.uses if use.pid not in stretch.giving_way]
+    used = min(stretch.per_second(insisting, Use.ran_in), stretch.cpus)
+    candidate.check("few tasks use most of the time", taken >= _MOST * used and stretch.load < CROWD, 2.0, 4.0)
+    # Without them it is many short jobs, or programs that keep each other busy, as a server and its clients do.
+    candidate.check("they run all the time, and are not short jobs", bool(stretch.loops), 1.0, 4.5)
+
+
+def _say_who_waits(
+    scene: Scene, candidate: Candidate, stretch: Contention, victims: Sequence[Use], takers: _Takers
+) -> None:
+    run = stretch.run
+    for victim in victims[:3]:
+        queued = victim.queued_in(run)
+        claim = f"{victim.comm} ({victim.pid}) was ready to run and waited {queued:.1f} s of {run.seconds} s"
+        candidate.step(claim, shown(scene, victim, run, "queued"))
+    if takers.crowded:
+        wanted = stretch.per_second(takers.uses, Use.wanted_in)
+        candidate.step(
+            f"{len(takers.uses)} processes that never sleep want {wanted:.1f} CPUs, and there are {stretch.cpus}",
+            *(shown(scene, use, run, "queued") for use in takers.uses[:5]),
+        )
 
 
 _MOST = 0.4
 """Of the time that is used, what few tasks take that are to blame; besides them and who suffers, others may run."""
 _FELT = 0.05
 """Seconds a second that the slowed wait together: less is not felt."""
-_MOST_INTERRUPTED = 0.4
+_INTERRUPTED = 0.4
 """Of the busy time, what interrupts and softirqs may take before they are what it goes to."""
 
 
