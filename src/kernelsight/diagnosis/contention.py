@@ -71,6 +71,12 @@ class Contention:
             return use.ran_in(self.run)
         return use.ran_in(self.run) - use.ran_in(self.before) * self.run.seconds / self.before.seconds
 
+    def began(self, uses: Sequence[Use]) -> int:
+        """The second of the stretch from which on processes together wanted at least half of what they want in it."""
+        usual = self.per_second(uses, Use.wanted_in)
+        seconds = range(self.run.first, self.run.last + 1)
+        return next(at for at in seconds if sum(use.wanted_in(Run(at, at)) for use in uses) >= usual / 2)
+
     @property
     def load(self) -> float:
         """Threads a CPU that ran or waited, on average."""

@@ -50,7 +50,7 @@ def few_take_all(scene: Scene) -> Iterable[Candidate]:
         fellows = takers.fellows()
         hurt = stretch.others(fellows)
         victims = hurt or (_beside(stretch, takers) if takers.crowded else [])
-        candidate = Candidate("cpu_saturation", fellows[0].entity, scene.at(stretch.run.first))
+        candidate = Candidate("cpu_saturation", fellows[0].entity, scene.at(stretch.began(fellows)))
         candidate.victims = tuple(use.entity for use in victims[:5])
         candidate.suffering_s = stretch.per_second([*hurt, *takers.uses], Use.queued_in) * stretch.run.seconds
         waited = stretch.per_second(hurt, Use.queued_in)
@@ -143,7 +143,7 @@ def very_many_want_a_cpu(scene: Scene) -> Iterable[Candidate]:
         wanted, got = (stretch.per_second(fellows, what) for what in (Use.wanted_in, Use.ran_in))
         culprit = fellows[0].entity
         victims = stretch.others(fellows)
-        candidate = Candidate("runqueue_contention", culprit, scene.at(run.first))
+        candidate = Candidate("runqueue_contention", culprit, scene.at(stretch.began(fellows)))
         candidate.victims = tuple(use.entity for use in victims[:5])
         candidate.suffering_s = stretch.per_second(stretch.uses, Use.queued_in) * run.seconds
         candidate.check(f"{load:.0f} threads a CPU are runnable", load >= CROWD, 3.0, 5.0)
