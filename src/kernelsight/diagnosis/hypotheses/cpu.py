@@ -94,8 +94,8 @@ def _say_who_waits(
 
 _MOST = 0.4
 """Of the time that is used, what few tasks take that are to blame; besides them and who suffers, others may run."""
-_FELT = 0.05
-"""Seconds a second that the slowed wait together: less is not felt."""
+_FELT = 0.1
+"""Seconds a second that the slowed wait together: less is what small programs wait beside any two compilers."""
 _INTERRUPTED = 0.4
 """Of the busy time, what interrupts and softirqs may take before they are what it goes to."""
 
