@@ -1,0 +1,166 @@
+"""Memory that a process takes and does not give back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.memory_use import KIB, Domain, Holder, holders, is_within, limited_groups, machine
+from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene
+from kernelsight.diagnosis.trend import Trend, straight
+
+LEAST_S = 5.0
+"""How long memory must have grown: start-up and single requests are over by then."""
+LEAST_KB = 4096
+"""By how much: allocators take memory by the mebibyte (glibc's heaps, Python's arenas), used or not."""
+HORIZON_S = 3600.0
+"""A limit that will be met later than in an hour is nobody's trouble yet."""
+FORESIGHT = 60.0
+"""How many times as long as it has been seen, growth without a step back may be expected to go on."""
+NEAR = 10.0
+"""The same, where there is hardly a doubt."""
+RESTS_SHARE = 0.5
+"""Of the time, what a program uses the CPU less than that does not grow because it computes something large."""
+GIVEN_BACK = 0.3
+"""Of what it grew by, what a process may have given back before: more, and it uses memory in turns."""
+ALIVE_S = 3.0
+"""A process that grows has a sample every second; one without has ended, or grows no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """A process that grows, and the memory that it will use up first."""
+
+    holder: Holder
+    metric: str
+    trend: Trend
+    domain: Domain
+    until_s: float
+    """From the last sample on."""
+
+
+@hypothesis("memory_leak")
+def memory_not_given_back(scene: Scene) -> Iterable[Candidate]:
+    """The anonymous memory of one process grows at a steady rate and will meet a limit within the hour."""
+    for growth in scene.once(growths):
+        yield _leak(scene, growth)
+
+
+def growths(scene: Scene) -> list[Growth]:
+    """The processes that grow at a steady rate and meet a limit within the horizon; use with `Scene.once`."""
+    end = max((int(row["timestamp"]) for row in scene.rows("process")), default=0)
+    groups = limited_groups(scene)
+    whole = machine(scene)
+    found = []
+    for holder in scene.once(holders):
+        rows = holder.samples
+        if end - rows[-1]["timestamp"] > ALIVE_S * NS_PER_S:
+            continue
+        grown = {one: _grown(rows, one) for one in ("anon_kb", "swap_kb", "rss_kb")}
+        metric = max(grown, key=lambda one: grown[one])  # the first, where two are alike
+        going = straight(rows, metric, least_s=LEAST_S) if grown[metric] >= LEAST_KB else None
+        if going is None or going.last - going.first < LEAST_KB or not _is_its_own(scene, metric, going):
+            continue
+        around = [
+            one for one in (*groups, whole) if one and (not one.is_group or is_within(holder.group, one.entity.id))
+        ]
+        reached = [(max(0.0, _left_kb(one)) / going.per_second, one) for one in around if going.per_second > 0]
+        if reached:
+            until, domain = min(reached, key=lambda pair: pair[0])
+            if until <= HORIZON_S:
+                found.append(Growth(holder, metric, going, domain, until))
+    return found
+
+
+def _grown(rows: Sequence[Row], metric: str) -> float:
+    levels = [float(row[metric]) for row in rows if row[metric] is not None]
+    return levels[-1] - min(levels) if levels else 0.0
+
+
+def _is_its_own(scene: Scene, metric: str, going: Trend) -> bool:
+    """Whether what grows is memory, and not pages of files that the process has mapped.
+
+    Where only the resident size grows, it is shared memory if that of the machine grows as fast.
+    """
+    if metric != "rss_kb" or going.rows[-1]["anon_kb"] is None:
+        return True
+    shared = [row for row in scene.rows("memory") if row["timestamp"] >= going.onset_ns and row["shmem_kb"] is not None]
+    return bool(shared) and shared[-1]["shmem_kb"] - shared[0]["shmem_kb"] >= 0.5 * (going.last - going.first)
+
+
+def _left_kb(domain: Domain) -> float:
+    """What can still be had: files that are cached are given up for it."""
+    last = domain.rows[-1]
+    if not domain.is_group:
+        return float((last["mem_available_kb"] or 0) + (last["swap_free_kb"] or 0))
+    used = last["memory_anon_bytes"] if last["memory_anon_bytes"] is not None else last["memory_current_bytes"]
+    return domain.limit_kb - float(used or 0) / KIB
+
+
+def _leak(scene: Scene, growth: Growth) -> Candidate:
+    holder, going, until = growth.holder, growth.trend, growth.until_s
+    culprit = holder.entity
+    candidate = Candidate("memory_leak", culprit, going.onset_ns, (culprit,))
+    per_second = f"{going.per_second / KIB:.1f} MiB"
+    candidate.check(f"{culprit.name} grows by {per_second} a second, steadily", True, 1.5, 0.0)
+    candidate.check("it meets its limit within an hour", until <= HORIZON_S, 1.5, 4.0)
+    candidate.check("it has been seen to grow for long enough to say so", until <= FORESIGHT * going.seconds, 1.0, 1.0)
+    candidate.check("the limit is near", until <= NEAR * going.seconds, 1.0, 0.0)
+    candidate.check("it keeps more than it reads: it is not loading data", _reads_less(scene, growth), 0.5, 2.0)
+    candidate.check("it does not grow because it computes", _rests(scene, growth), 1.0, 2.0)
+    candidate.check("it has not given memory back before", _keeps(growth), 0.5, 3.0)
+    candidate.check("its threads and descriptors do not grow along", not _serves_more(growth), 0.3, 1.5)
+    seconds = f"{going.seconds:.0f} s"
+    candidate.step(
+        f"{culprit.name} ({culprit.id}) grew from {going.first / KIB:,.0f} to {going.last / KIB:,.0f} MiB in {seconds}",
+        scene.evidence("process", going.rows, growth.metric, "last"),
+        scene.evidence("process", going.rows, growth.metric, "slope"),
+    )
+    rows = [row for row in growth.domain.rows if row["timestamp"] >= going.onset_ns] or growth.domain.rows[-1:]
+    whose = growth.domain.entity.name if growth.domain.is_group else "the machine"
+    claim = f"of {growth.domain.limit_kb / KIB:,.0f} MiB of {whose} {_left_kb(growth.domain) / KIB:,.0f} MiB are left"
+    candidate.step(claim, scene.evidence(growth.domain.kind, rows, growth.domain.used_metric, "last"))
+    candidate.refuted_by = f"{culprit.name} stops growing by itself, or gives memory back"
+    candidate.outlook = f"the memory of {whose} is used up in {until:,.0f} s, and the kernel kills somebody"
+    candidate.actions = (
+        Proposal("restart", culprit, f"restart {culprit.name}, to gain time"),
+        Proposal("limit_memory", culprit, f"limit the memory of {culprit.name}, so that nobody else is killed for it"),
+    )
+    return candidate
+
+
+def _within(scene: Scene, growth: Growth, *metrics: str) -> float:
+    """How much counters of the process grew while it did."""
+    changes = [one for one in growth.holder.changes(scene) if one.before["timestamp"] >= growth.trend.onset_ns]
+    return sum(change.of(metric) for change in changes for metric in metrics)
+
+
+def _reads_less(scene: Scene, growth: Growth) -> bool:
+    grown_kb = growth.trend.last - growth.trend.first
+    return _within(scene, growth, "read_chars") / KIB < grown_kb / 2
+
+
+def _rests(scene: Scene, growth: Growth) -> bool:
+    used_s = _within(scene, growth, "utime_ms", "stime_ms") / 1e3
+    return used_s < RESTS_SHARE * growth.trend.seconds
+
+
+def _keeps(growth: Growth) -> bool:
+    """Whether the level never fell by much within the window, before it began to grow."""
+    highest = given_back = 0.0
+    for row in growth.holder.samples:
+        level = float(row[growth.metric] or 0)
+        highest = max(highest, level)
+        given_back = max(given_back, highest - level)
+    return given_back < GIVEN_BACK * (growth.trend.last - growth.trend.first)
+
+
+def _serves_more(growth: Growth) -> bool:
+    """Whether it has twice as much to do as when the growth began: its memory follows its load."""
+    first, last = growth.trend.rows[0], growth.trend.rows[-1]
+    return any(
+        last[metric] is not None and (first[metric] or 0) > 0 and last[metric] >= 2 * first[metric] + 8
+        for metric in ("threads", "fds")
+    )
