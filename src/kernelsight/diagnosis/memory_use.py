@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.model import Entity, Evidence
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, runs
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
 
 KIB = 1024
+PAGE_KB = 4
+"""Counters of faults and refaults count pages; on machines with larger ones, this is the least that they are."""
+REFAULTS_PER_S = 256.0
+"""A mebibyte a second of what was in memory must be read again: below that no disk is slow enough to be felt."""
 SYNCS = frozenset({"fsync", "fdatasync", "sync", "syncfs", "msync", "sync_file_range"})
 """System calls that wait for what was written: more memory would not make them faster."""
 FULL_SHARE = 0.9
 """Of its limit, what a domain must have used to be short: the kernel takes pages back some percent before it."""
+_OF_MACHINE = ("workingset_refault_anon", "workingset_refault_file")
 _DELAYS = ("blkio_delay_ns", "swapin_delay_ns", "reclaim_delay_ns", "thrashing_delay_ns")
 
 
@@ -103,6 +108,10 @@ class Domain:
         """Whether a control group limits it, and not the machine."""
         return self.kind == "cgroup"
 
+    def came_back(self, change: Change) -> float:
+        """Pages that had been pushed out and were needed again."""
+        return sum(change.of(name) for name in (("memory_refaults",) if self.is_group else _OF_MACHINE))
+
     @property
     def used_metric(self) -> str:
         """The column that tells how much is in use (of a group) or left (of the machine)."""
@@ -160,9 +169,10 @@ def is_within(group: str | None, path: str) -> bool:
     return group is not None and (group == path or group.startswith(f"{path.rstrip('/')}/"))
 
 
-def rates(scene: Scene, changes: Iterable[Change], value: Callable[[Change], float]) -> dict[int, float]:
-    """What changed a second, by second."""
-    return {scene.second(change.after): value(change) / change.seconds for change in changes}
+def refaulting(scene: Scene, domain: Domain) -> list[Run]:
+    """The stretches in which pages that had been pushed out were needed again."""
+    rates = {scene.second(one.after): domain.came_back(one) / one.seconds for one in domain.changes}
+    return runs(rates, lambda rate: rate >= REFAULTS_PER_S)
 
 
 def of_run(scene: Scene, changes: Iterable[Change], run: Run) -> list[Change]:

@@ -6,9 +6,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
-from kernelsight.diagnosis.memory_use import KIB, Domain, Holder, holders, is_within, limited_groups, machine
+from kernelsight.diagnosis.memory_use import (
+    FULL_SHARE,
+    KIB,
+    Domain,
+    Holder,
+    holders,
+    is_within,
+    killed_in,
+    limited_groups,
+    machine,
+    refaulting,
+)
 from kernelsight.diagnosis.model import Proposal
-from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene
+from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene
 from kernelsight.diagnosis.trend import Trend, straight
 
 LEAST_S = 5.0
@@ -108,10 +119,11 @@ def _leak(scene: Scene, growth: Growth) -> Candidate:
     candidate.check("it meets its limit within an hour", until <= HORIZON_S, 1.5, 4.0)
     candidate.check("it has been seen to grow for long enough to say so", until <= FORESIGHT * going.seconds, 1.0, 1.0)
     candidate.check("the limit is near", until <= NEAR * going.seconds, 1.0, 0.0)
-    candidate.check("it keeps more than it reads: it is not loading data", _reads_less(scene, growth), 0.5, 2.0)
-    candidate.check("it does not grow because it computes", _rests(scene, growth), 1.0, 2.0)
-    candidate.check("it has not given memory back before", _keeps(growth), 0.5, 3.0)
+    candidate.check("it keeps more than it reads: it is not loading data", _reads_less(scene, growth), 0.5, 3.0)
+    candidate.check("it does not grow because it computes", _rests(scene, growth), 1.0, 2.5)
+    candidate.check("it has not given memory back before", _keeps(growth), 0.5, 5.0)
     candidate.check("its threads and descriptors do not grow along", not _serves_more(growth), 0.3, 1.5)
+    candidate.check("there is room as yet, and nobody suffers for want of it", _has_room(scene, growth), 0.0, 8.0)
     seconds = f"{going.seconds:.0f} s"
     candidate.step(
         f"{culprit.name} ({culprit.id}) grew from {going.first / KIB:,.0f} to {going.last / KIB:,.0f} MiB in {seconds}",
@@ -155,6 +167,14 @@ def _keeps(growth: Growth) -> bool:
         highest = max(highest, level)
         given_back = max(given_back, highest - level)
     return given_back < GIVEN_BACK * (growth.trend.last - growth.trend.first)
+
+
+def _has_room(scene: Scene, growth: Growth) -> bool:
+    """Whether it is still to come: else it is pressure, or somebody was killed, and told as that."""
+    domain, now = growth.domain, scene.second(growth.trend.rows[-1])
+    run = Run(scene.second(growth.trend.rows[0]), now)
+    short = any(one.last >= now - ALIVE_S for one in refaulting(scene, domain))
+    return not (short and domain.most_used(run, scene) >= FULL_SHARE) and not killed_in(scene, domain, run)
 
 
 def _serves_more(growth: Growth) -> bool:

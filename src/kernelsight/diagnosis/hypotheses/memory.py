@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.memory_use import (
     FULL_SHARE,
     KIB,
+    PAGE_KB,
     Domain,
     Holder,
     killed_in,
@@ -16,18 +17,16 @@ from kernelsight.diagnosis.memory_use import (
     machine,
     of_run,
     pressure_share,
-    rates,
+    refaulting,
     rows_of,
     stalled,
     stalled_shown,
 )
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
-from kernelsight.diagnosis.scene import Change, Run, Scene, runs
+from kernelsight.diagnosis.scene import Run, Scene
 
-PAGE_KB = 4
-"""What a refault brings back at least (mm/workingset.c counts pages)."""
-REFAULTS_PER_S = 256.0
-"""A mebibyte a second of what was in memory must be read again: below that no disk is slow enough to be felt."""
+TURNED_OVER = 0.1
+"""Of a domain, what is read again each second where it thrashes even if storage is too fast for long waits."""
 STALLED_SHARE = 0.05
 """Of the time, what somebody must spend waiting for memory to be said to suffer from it."""
 GROWN_SHARE = 0.1
@@ -43,8 +42,7 @@ REREAD_SHARE = 0.3
 def needed_pages_are_gone(scene: Scene) -> Iterable[Candidate]:
     """Pages that were in memory must be read or swapped in again, and somebody waits for them."""
     for domain in _domains(scene):
-        found = runs(rates(scene, domain.changes, _came_back(domain)), lambda rate: rate >= REFAULTS_PER_S)
-        for run in found[-1:]:
+        for run in refaulting(scene, domain)[-1:]:
             yield _pressure(scene, domain, run)
 
 
@@ -56,17 +54,9 @@ def _domains(scene: Scene) -> Iterator[Domain]:
         yield whole
 
 
-def _came_back(domain: Domain) -> Callable[[Change], float]:
-    names = ("memory_refaults",) if domain.is_group else _MACHINE_REFAULTS
-    return lambda change: sum(change.of(name) for name in names)
-
-
-_MACHINE_REFAULTS = ("workingset_refault_anon", "workingset_refault_file")
-
-
 def _pressure(scene: Scene, domain: Domain, run: Run) -> Candidate:
     changes = of_run(scene, domain.changes, run)
-    refaults = sum(map(_came_back(domain), changes))
+    refaults = sum(domain.came_back(change) for change in changes)
     blame = _who_leaves_no_room(scene, domain, run)
     culprit = blame.entity
     waits = sorted(((stalled(scene, one, run), one) for one in domain.holders), key=lambda pair: -pair[0])
@@ -78,10 +68,14 @@ def _pressure(scene: Scene, domain: Domain, run: Run) -> Candidate:
     candidate.suffering_s = max(waited, share * run.seconds)
     most = domain.most_used(run, scene)
     candidate.check(f"{domain.entity.name} is full", most >= FULL_SHARE, 1.5, 4.0)
-    candidate.check("somebody waits for pages", bool(victims) or share >= STALLED_SHARE, 2.0, 2.5)
+    waits_for_it = bool(victims) or share >= STALLED_SHARE
+    turned_over = refaults * PAGE_KB >= TURNED_OVER * domain.limit_kb * run.seconds
+    candidate.check(
+        "somebody waits for pages, or all of them go and come back in seconds", waits_for_it or turned_over, 2.0, 2.5
+    )
     read_kb = _read_kb(scene, domain, run)
     candidate.check("most of what is read was in memory before", refaults * PAGE_KB >= REREAD_SHARE * read_kb, 1.0, 3.0)
-    candidate.check("nobody is killed for want of memory", not killed_in(scene, domain, run), 0.0, 3.0)
+    candidate.check("nobody is killed for want of memory", not killed_in(scene, domain, run), 0.0, 5.0)
     for waited, one in victims[:2]:
         candidate.step(
             f"{one.comm} ({one.pid}) waited {waited:.1f} s of {run.seconds} s for pages to be read",

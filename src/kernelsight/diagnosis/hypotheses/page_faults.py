@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
-from kernelsight.diagnosis.memory_use import KIB, machine, of_run
+from kernelsight.diagnosis.memory_use import KIB, PAGE_KB, machine, of_run
 from kernelsight.diagnosis.model import Entity, How, Proposal
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
 
@@ -22,7 +22,6 @@ FAULTS_PER_CHILD = 1000.0
 """What it costs to begin a process and to end it: of a fork alone some hundred, of a program some thousand."""
 LASTS_S = 5
 """How long a storm lasts at least; to load a program or to fill a buffer is over by then."""
-PAGE_KB = 4
 
 
 @dataclass(slots=True)
@@ -85,9 +84,9 @@ def _storm(scene: Scene, one: Faulting, run: Run) -> Candidate:
     rate = faults / run.seconds
     candidate.check(f"{name} has {rate:,.0f} faults a second, for {run.seconds} s", run.seconds >= LASTS_S, 1.5, 3.0)
     in_kernel = not changes or (system >= SYSTEM_CPU * seconds and system >= SYSTEM_SHARE * (user + system))
-    candidate.check("it spends much of its time in the kernel", in_kernel, 2.0, 3.0)
-    candidate.check("it does not keep the memory", _kept_kb(changes) < KEPT_SHARE * faults * PAGE_KB, 1.5, 3.0)
-    candidate.check("it is not new processes that fault", _forks(scene, one, run) * FAULTS_PER_CHILD < faults, 0.5, 4.0)
+    candidate.check("it spends much of its time in the kernel", in_kernel, 2.0, 5.0)
+    candidate.check("it does not keep the memory", _kept_kb(changes) < KEPT_SHARE * faults * PAGE_KB, 1.5, 5.0)
+    candidate.check("it is not new processes that fault", _forks(scene, one, run) * FAULTS_PER_CHILD < faults, 0.5, 6.0)
     candidate.check("no page was pushed out for want of memory", not _came_back(scene, run, faults), 0.5, 3.0)
     rows = scene.within(one.rows, run)
     how: How = "sum" if one.kind == "page_fault_stats" else "increase"
