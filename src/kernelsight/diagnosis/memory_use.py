@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.model import Entity, Evidence
+from kernelsight.diagnosis.model import Entity, Evidence, How
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, runs
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
 
@@ -18,6 +18,8 @@ SYNCS = frozenset({"fsync", "fdatasync", "sync", "syncfs", "msync", "sync_file_r
 """System calls that wait for what was written: more memory would not make them faster."""
 FULL_SHARE = 0.9
 """Of its limit, what a domain must have used to be short: the kernel takes pages back some percent before it."""
+STALLED_SHARE = 0.1
+"""Of the time, in which tasks stall for want of memory: to take back clean pages costs a machine less than that."""
 _OF_MACHINE = ("workingset_refault_anon", "workingset_refault_file")
 _DELAYS = ("blkio_delay_ns", "swapin_delay_ns", "reclaim_delay_ns", "thrashing_delay_ns")
 
@@ -110,12 +112,27 @@ class Domain:
 
     def came_back(self, change: Change) -> float:
         """Pages that had been pushed out and were needed again."""
-        return sum(change.of(name) for name in (("memory_refaults",) if self.is_group else _OF_MACHINE))
+        return sum(change.of(name) for name in self.refault_metrics)
+
+    @property
+    def refault_metrics(self) -> tuple[str, ...]:
+        """The counters of such pages, in the rows of its changes."""
+        return ("memory_refaults",) if self.is_group else _OF_MACHINE
+
+    @property
+    def scope(self) -> str:
+        """What the stalls of its processes are counted under."""
+        return self.entity.id if self.is_group else "system"
 
     @property
     def used_metric(self) -> str:
         """The column that tells how much is in use (of a group) or left (of the machine)."""
         return "memory_current_bytes" if self.is_group else "mem_available_kb"
+
+    @property
+    def used_how(self) -> How:
+        """How the most that was in use comes out of that column."""
+        return "max" if self.is_group else "min"
 
     @property
     def was_full(self) -> bool:
@@ -169,10 +186,14 @@ def is_within(group: str | None, path: str) -> bool:
     return group is not None and (group == path or group.startswith(f"{path.rstrip('/')}/"))
 
 
-def refaulting(scene: Scene, domain: Domain) -> list[Run]:
-    """The stretches in which pages that had been pushed out were needed again."""
-    rates = {scene.second(one.after): domain.came_back(one) / one.seconds for one in domain.changes}
-    return runs(rates, lambda rate: rate >= REFAULTS_PER_S)
+def short(scene: Scene, domain: Domain) -> list[Run]:
+    """The stretches in which pages that had been pushed out were needed again, or tasks stalled for want of memory."""
+    stalls = scene.changes("pressure").get(("memory", domain.scope), ())
+    tight = {scene.second(one.after): one.of("some_total_us") / 1e6 / one.seconds / STALLED_SHARE for one in stalls}
+    for change in domain.changes:
+        second = scene.second(change.after)
+        tight[second] = max(tight.get(second, 0.0), domain.came_back(change) / change.seconds / REFAULTS_PER_S)
+    return runs(tight, lambda times: times >= 1)
 
 
 def of_run(scene: Scene, changes: Iterable[Change], run: Run) -> list[Change]:
@@ -206,11 +227,9 @@ def stalled_shown(scene: Scene, holder: Holder, run: Run) -> Evidence | None:
     return scene.evidence("process", scene.within(holder.samples, run), "blkio_delay_ns", "increase")
 
 
-def pressure_share(scene: Scene, scope: str, resource: str, run: Run) -> float:
-    """Share of a stretch in which some task of a scope stalled on a resource; 0 where nothing tells it."""
-    changes: Mapping[tuple[object, ...], Sequence[Change]] = scene.changes("pressure")
-    within = of_run(scene, changes.get((resource, scope), ()), run)
-    return sum(change.of("some_total_us") for change in within) / 1e6 / run.seconds
+def stalls(scene: Scene, domain: Domain, run: Run) -> Sequence[Change]:
+    """How long tasks stalled for want of memory within a stretch; nothing where the kernel does not tell it."""
+    return of_run(scene, scene.changes("pressure").get(("memory", domain.scope), ()), run)
 
 
 def _page_waits(scene: Scene, pid: int) -> list[Edge]:

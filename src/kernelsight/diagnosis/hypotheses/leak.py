@@ -16,7 +16,7 @@ from kernelsight.diagnosis.memory_use import (
     killed_in,
     limited_groups,
     machine,
-    refaulting,
+    short,
 )
 from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene
@@ -26,12 +26,11 @@ LEAST_S = 5.0
 """How long memory must have grown: start-up and single requests are over by then."""
 LEAST_KB = 4096
 """By how much: allocators take memory by the mebibyte (glibc's heaps, Python's arenas), used or not."""
-HORIZON_S = 3600.0
-"""A limit that will be met later than in an hour is nobody's trouble yet."""
-FORESIGHT = 60.0
-"""How many times as long as it has been seen, growth without a step back may be expected to go on."""
-NEAR = 10.0
-"""The same, where there is hardly a doubt."""
+HORIZON_S = 7200.0
+"""A limit that will be met later than in two hours leaves time to look again before."""
+FORESIGHT = (300.0, 60.0, 10.0)
+"""How many times as long as it has been seen growth is expected to go on: boldly, fairly, and safely. To say of
+memory that grew for ten seconds that it will be used up in an hour is bold; the longer it grows, the less so."""
 RESTS_SHARE = 0.5
 """Of the time, what a program uses the CPU less than that does not grow because it computes something large."""
 GIVEN_BACK = 0.3
@@ -54,7 +53,7 @@ class Growth:
 
 @hypothesis("memory_leak")
 def memory_not_given_back(scene: Scene) -> Iterable[Candidate]:
-    """The anonymous memory of one process grows at a steady rate and will meet a limit within the hour."""
+    """The anonymous memory of one process grows at a steady rate and will meet a limit within two hours."""
     for growth in scene.once(growths):
         yield _leak(scene, growth)
 
@@ -116,9 +115,11 @@ def _leak(scene: Scene, growth: Growth) -> Candidate:
     candidate = Candidate("memory_leak", culprit, going.onset_ns, (culprit,))
     per_second = f"{going.per_second / KIB:.1f} MiB"
     candidate.check(f"{culprit.name} grows by {per_second} a second, steadily", True, 1.5, 0.0)
-    candidate.check("it meets its limit within an hour", until <= HORIZON_S, 1.5, 4.0)
-    candidate.check("it has been seen to grow for long enough to say so", until <= FORESIGHT * going.seconds, 1.0, 1.0)
-    candidate.check("the limit is near", until <= NEAR * going.seconds, 1.0, 0.0)
+    bold, fair, safe = (until <= times * going.seconds for times in FORESIGHT)
+    candidate.check("it meets its limit within two hours", until <= HORIZON_S, 1.5, 4.0)
+    candidate.check("it has been seen to grow for long enough to foresee that", bold, 0.5, 2.5)
+    candidate.check("it has been seen to grow for a good part of the way", fair, 1.0, 0.5)
+    candidate.check("the limit is near", safe, 1.0, 0.0)
     candidate.check("it keeps more than it reads: it is not loading data", _reads_less(scene, growth), 0.5, 3.0)
     candidate.check("it does not grow because it computes", _rests(scene, growth), 1.0, 2.5)
     candidate.check("it has not given memory back before", _keeps(growth), 0.5, 5.0)
@@ -173,8 +174,8 @@ def _has_room(scene: Scene, growth: Growth) -> bool:
     """Whether it is still to come: else it is pressure, or somebody was killed, and told as that."""
     domain, now = growth.domain, scene.second(growth.trend.rows[-1])
     run = Run(scene.second(growth.trend.rows[0]), now)
-    short = any(one.last >= now - ALIVE_S for one in refaulting(scene, domain))
-    return not (short and domain.most_used(run, scene) >= FULL_SHARE) and not killed_in(scene, domain, run)
+    tight = any(one.last >= now - ALIVE_S for one in short(scene, domain))
+    return not (tight and domain.most_used(run, scene) >= FULL_SHARE) and not killed_in(scene, domain, run)
 
 
 def _serves_more(growth: Growth) -> bool:

@@ -10,25 +10,26 @@ from kernelsight.diagnosis.memory_use import (
     FULL_SHARE,
     KIB,
     PAGE_KB,
+    STALLED_SHARE,
     Domain,
     Holder,
     killed_in,
     limited_groups,
     machine,
     of_run,
-    pressure_share,
-    refaulting,
     rows_of,
+    short,
     stalled,
     stalled_shown,
+    stalls,
 )
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.scene import Run, Scene
 
 TURNED_OVER = 0.1
 """Of a domain, what is read again each second where it thrashes even if storage is too fast for long waits."""
-STALLED_SHARE = 0.05
-"""Of the time, what somebody must spend waiting for memory to be said to suffer from it."""
+WAITED_SHARE = 0.05
+"""Of the time, what a process must spend waiting for pages to be said to suffer from it."""
 GROWN_SHARE = 0.1
 """Of the limit, by how much a process must have grown to be the one that made it short."""
 HELD_SHARE = 0.3
@@ -42,7 +43,7 @@ REREAD_SHARE = 0.3
 def needed_pages_are_gone(scene: Scene) -> Iterable[Candidate]:
     """Pages that were in memory must be read or swapped in again, and somebody waits for them."""
     for domain in _domains(scene):
-        for run in refaulting(scene, domain)[-1:]:
+        for run in short(scene, domain)[-1:]:
             yield _pressure(scene, domain, run)
 
 
@@ -55,47 +56,48 @@ def _domains(scene: Scene) -> Iterator[Domain]:
 
 
 def _pressure(scene: Scene, domain: Domain, run: Run) -> Candidate:
-    changes = of_run(scene, domain.changes, run)
+    changes, stalling = of_run(scene, domain.changes, run), stalls(scene, domain, run)
     refaults = sum(domain.came_back(change) for change in changes)
+    share = sum(change.of("some_total_us") for change in stalling) / 1e6 / run.seconds
+    most = domain.most_used(run, scene)
+    victims = _who_waits(scene, domain, run)
+    waited = sum(one for one, _ in victims)
     blame = _who_leaves_no_room(scene, domain, run)
     culprit = blame.entity
-    waits = sorted(((stalled(scene, one, run), one) for one in domain.holders), key=lambda pair: -pair[0])
-    victims = [(waited, one) for waited, one in waits if waited >= STALLED_SHARE * run.seconds]
-    scope = domain.entity.id if domain.is_group else "system"
-    share = pressure_share(scene, scope, "memory", run)
-    waited = sum(one for one, _ in victims)
     candidate = Candidate("memory_pressure", culprit, scene.at(run.first), _others(victims, culprit))
     candidate.suffering_s = max(waited, share * run.seconds)
-    most = domain.most_used(run, scene)
     candidate.check(f"{domain.entity.name} is full", most >= FULL_SHARE, 1.5, 4.0)
-    waits_for_it = bool(victims) or share >= STALLED_SHARE
     turned_over = refaults * PAGE_KB >= TURNED_OVER * domain.limit_kb * run.seconds
-    candidate.check(
-        "somebody waits for pages, or all of them go and come back in seconds", waits_for_it or turned_over, 2.0, 2.5
-    )
-    read_kb = _read_kb(scene, domain, run)
-    candidate.check("most of what is read was in memory before", refaults * PAGE_KB >= REREAD_SHARE * read_kb, 1.0, 3.0)
+    suffers = bool(victims) or share >= STALLED_SHARE or turned_over
+    candidate.check("somebody waits for pages, or all of them go and come back in seconds", suffers, 2.0, 2.5)
+    again = refaults * PAGE_KB >= REREAD_SHARE * sum(_read_by(scene, one, run) for one in domain.holders)
+    candidate.check("most of what is read was in memory before", again, 1.0, 3.0)
     candidate.check("nobody is killed for want of memory", not killed_in(scene, domain, run), 0.0, 5.0)
     for waited, one in victims[:2]:
-        candidate.step(
-            f"{one.comm} ({one.pid}) waited {waited:.1f} s of {run.seconds} s for pages to be read",
-            stalled_shown(scene, one, run),
-        )
-    kind, metric = ("cgroup", "memory_refaults") if domain.is_group else ("vmstat", "workingset_refault_file")
-    candidate.step(
-        f"{refaults:,.0f} pages of {domain.entity.name} that had been pushed out of memory were needed again",
-        scene.evidence(kind, rows_of(changes), metric, "increase"),
-    )
-    rows = scene.within(domain.rows, run)
-    candidate.step(
-        f"it used up to {100 * most:.0f} % of the {domain.limit_kb / KIB:,.0f} MiB that there are",
-        scene.evidence(domain.kind, rows, domain.used_metric, "max" if domain.is_group else "min"),
-    )
+        claim = f"{one.comm} ({one.pid}) waited {waited:.1f} s of {run.seconds} s for pages to be read"
+        candidate.step(claim, stalled_shown(scene, one, run))
+    if share >= STALLED_SHARE:
+        evidence = scene.evidence("pressure", rows_of(stalling), "some_total_us", "increase")
+        candidate.step(f"tasks stalled for want of memory in {100 * share:.0f} % of the time", evidence)
+    for metric in domain.refault_metrics if refaults else ():
+        pages = sum(change.of(metric) for change in changes)
+        kind = "cgroup" if domain.is_group else "vmstat"
+        claim = f"{pages:,.0f} pages of {domain.entity.name} that had been pushed out of memory were needed again"
+        candidate.step(claim, scene.evidence(kind, rows_of(changes), metric, "increase") if pages else None)
+    rows, how = scene.within(domain.rows, run), domain.used_how
+    claim = f"it used up to {100 * most:.0f} % of the {domain.limit_kb / KIB:,.0f} MiB that there are"
+    candidate.step(claim, scene.evidence(domain.kind, rows, domain.used_metric, how))
     candidate.step(blame.claim, blame.evidence)
     candidate.refuted_by = f"as many pages come back when {culprit.name} has less memory, or the limit is higher"
     candidate.outlook = "the same pages are read again and again; if it gets tighter, the kernel kills somebody"
     candidate.actions = _actions(domain, culprit)
     return candidate
+
+
+def _who_waits(scene: Scene, domain: Domain, run: Run) -> list[tuple[float, Holder]]:
+    """Seconds of waiting for pages, and who waited, longest first."""
+    waits = sorted(((stalled(scene, one, run), one) for one in domain.holders), key=lambda pair: -pair[0])
+    return [(waited, one) for waited, one in waits if waited >= WAITED_SHARE * run.seconds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +136,6 @@ def _blamed(scene: Scene, holder: Holder, what: str) -> Blame:
 def _read_by(scene: Scene, holder: Holder, run: Run) -> float:
     changes = of_run(scene, holder.changes(scene), run)
     return sum(change.of("read_bytes") for change in changes) / KIB
-
-
-def _read_kb(scene: Scene, domain: Domain, run: Run) -> float:
-    return sum(_read_by(scene, one, run) for one in domain.holders)
 
 
 def _others(victims: Sequence[tuple[float, Holder]], culprit: Entity) -> tuple[Entity, ...]:

@@ -17,7 +17,7 @@ from kernelsight.diagnosis.memory_use import (
     machine,
     rows_of,
 )
-from kernelsight.diagnosis.model import Entity, Evidence, How, Proposal
+from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.scene import NS_PER_S, Change, Row, Scene
 
 RECENT_S = 3
@@ -117,8 +117,7 @@ def _killing(scene: Scene, kills: Kills) -> Candidate:
         scene.evidence(kind, rows_of(kills.counted), counter, "increase"),
     )
     if kills.domain:
-        used = kills.domain.used_metric
-        how: How = "max" if kills.domain.is_group else "min"
+        used, how = kills.domain.used_metric, kills.domain.used_how
         claim = f"{kills.where.name} has {kills.domain.limit_kb / KIB:,.0f} MiB of it in all"
         candidate.step(claim, scene.evidence(kills.domain.kind, kills.domain.rows, used, how))
     if program:

@@ -10,10 +10,12 @@ from kernelsight.diagnosis.memory_use import KIB, PAGE_KB, machine, of_run
 from kernelsight.diagnosis.model import Entity, How, Proposal
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
 
-FAULTS_PER_S = 20_000.0
-"""From here on: a fault takes at least half a microsecond and mostly more than one: 1 to 5 % of a CPU."""
-SYSTEM_SHARE = 0.3
-"""Of its CPU time, what a process must spend in the kernel for faults to be what it does."""
+FAULTS_PER_S = 2560.0
+"""Ten mebibytes a second of memory that is asked for anew: who keeps its memory has a few hundred faults."""
+MANY_FAULTS_PER_S = 20_000.0
+"""A fault takes half a microsecond at least and mostly some, so that these alone take 1 to 10 % of a CPU."""
+SYSTEM_SHARE = (0.6, 0.3)
+"""Of its CPU time, what a process must spend in the kernel for faults to be what it does, and where they are many."""
 SYSTEM_CPU = 0.15
 """Of a CPU, what it must spend there for anybody to feel it."""
 KEPT_SHARE = 0.5
@@ -83,7 +85,9 @@ def _storm(scene: Scene, one: Faulting, run: Run) -> Candidate:
     name = one.entity.name
     rate = faults / run.seconds
     candidate.check(f"{name} has {rate:,.0f} faults a second, for {run.seconds} s", run.seconds >= LASTS_S, 1.5, 3.0)
-    in_kernel = not changes or (system >= SYSTEM_CPU * seconds and system >= SYSTEM_SHARE * (user + system))
+    in_kernel = not changes or (
+        system >= SYSTEM_CPU * seconds and system >= SYSTEM_SHARE[rate >= MANY_FAULTS_PER_S] * (user + system)
+    )
     candidate.check("it spends much of its time in the kernel", in_kernel, 2.0, 5.0)
     candidate.check("it does not keep the memory", _kept_kb(changes) < KEPT_SHARE * faults * PAGE_KB, 1.5, 5.0)
     candidate.check("it is not new processes that fault", _forks(scene, one, run) * FAULTS_PER_CHILD < faults, 0.5, 6.0)
