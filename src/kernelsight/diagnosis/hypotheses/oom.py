@@ -70,7 +70,7 @@ def _where(scene: Scene, row: Row, groups: Sequence[Domain], whole: Domain | Non
     """The innermost group around the victim that was at its limit then; else the machine."""
     second, path = scene.second(row), row["cgroup"]
     for group in groups:
-        near = [one for one in group.changes if abs(scene.second(one.after) - second) <= 1]
+        near = [one for one in group.changes if -1 <= scene.second(one.after) - second <= 2]
         if is_within(path, group.entity.id) and any(
             one.of(name) for one in near for name in ("memory_max_events", "memory_oom_kills")
         ):
@@ -187,7 +187,7 @@ def _had(kills: Kills, present: Sequence[Holder], at: int) -> Mapping[tuple[int,
     for one in present:
         before = [row for row in one.samples if at - RECENT_S * NS_PER_S <= row["timestamp"] <= at]
         if before and one.pid not in gone:
-            had[one.pid, one.comm] = demand_kb(before[-1])
+            had[one.pid, one.comm] = max(map(demand_kb, before))  # who is dying has nothing any more
     for row in kills.rows:
         if row["timestamp"] == at:
             key = row["pid"], str(row["comm"] or "?")
