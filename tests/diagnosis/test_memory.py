@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 from scenes import END, FROM, LENGTH, SECOND, START, stored
 
@@ -138,6 +139,32 @@ def test_what_is_not_a_leak(tmp_path, mib):
 def test_data_that_is_being_loaded_is_not_a_leak(tmp_path):
     loader = process(70, "load", lambda s: 50 + since(s, 40), read_chars=45 * MIB, utime_ms=900)
     assert findings(stored(tmp_path / "db", [*machine(), *loader])) == ()
+
+
+def test_memory_that_grows_while_the_program_still_starts_is_told_from_its_files(tmp_path):
+    leak = [
+        msgspec.structs.replace(one, rss_kb=one.anon_kb + 1024 * min(second, 2) * 20)
+        for second, one in enumerate(process(70, "api", lambda s: 50 + 30 * s))
+    ]
+    assert [one.fault for one in findings(stored(tmp_path / "db", [*machine(), *leak]))] == ["memory_leak"]
+
+
+def test_pages_of_files_that_a_process_maps_are_no_leak(tmp_path):
+    reader = [
+        msgspec.structs.replace(one, rss_kb=1024 * (20 + 40 * second))
+        for second, one in enumerate(process(70, "search", lambda _: 20))
+    ]
+    assert findings(stored(tmp_path / "db", [*machine(), *reader])) == ()
+
+
+def test_files_in_memory_belong_to_who_writes_them(tmp_path):
+    writer = process(70, "cache", lambda _: 20, write_chars=40 * MIB)
+    shared = [
+        msgspec.structs.replace(one, shmem_kb=int(since(second // 2, 40) * 1024)) if isinstance(one, Memory) else one
+        for second, one in enumerate(machine())
+    ]
+    [finding] = findings(stored(tmp_path / "db", [*shared, *writer, *process(12, "web", lambda _: 500)]))
+    assert (finding.fault, finding.culprit.name) == ("memory_leak", "cache")
 
 
 def test_who_was_killed_does_not_leak_any_more(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.memory_use import (
@@ -35,16 +36,22 @@ RESTS_SHARE = 0.5
 """Of the time, what a program uses the CPU less than that does not grow because it computes something large."""
 GIVEN_BACK = 0.3
 """Of what it grew by, what a process may have given back before: more, and it uses memory in turns."""
+WRITTEN = (0.5, 2.0)
+"""What a process writes for each byte that files in memory grow by, if it is what fills them."""
 ALIVE_S = 3.0
 """A process that grows has a sample every second; one without has ended, or grows no longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A process that grows, and the memory that it will use up first."""
+    """A process that grows, or fills files in memory, and the memory that it will use up first."""
 
     holder: Holder
+    kind: str
+    """The kind of event that shows it: of the process, or of the memory of the machine."""
     metric: str
+    levels: Sequence[Row]
+    """All samples of it, also those before it began to grow."""
     trend: Trend
     domain: Domain
     until_s: float
@@ -54,34 +61,60 @@ class Growth:
 @hypothesis("memory_leak")
 def memory_not_given_back(scene: Scene) -> Iterable[Candidate]:
     """The anonymous memory of one process grows at a steady rate and will meet a limit within two hours."""
-    for growth in scene.once(growths):
+    found = growths(scene)
+    if not any(growth.metric == "rss_kb" for growth in found):  # else it is known whose the shared memory is
+        found += _files_in_memory(scene)
+    for growth in found:
         yield _leak(scene, growth)
 
 
 def growths(scene: Scene) -> list[Growth]:
-    """The processes that grow at a steady rate and meet a limit within the horizon; use with `Scene.once`."""
+    """The processes that grow at a steady rate and meet a limit within the horizon."""
     end = max((int(row["timestamp"]) for row in scene.rows("process")), default=0)
-    groups = limited_groups(scene)
-    whole = machine(scene)
+    groups, whole = limited_groups(scene), machine(scene)
     found = []
     for holder in scene.once(holders):
         rows = holder.samples
-        if end - rows[-1]["timestamp"] > ALIVE_S * NS_PER_S:
+        metric = _what_grows(rows)
+        if metric is None or end - rows[-1]["timestamp"] > ALIVE_S * NS_PER_S:
             continue
-        grown = {one: _grown(rows, one) for one in ("anon_kb", "swap_kb", "rss_kb")}
-        metric = max(grown, key=lambda one: grown[one])  # the first, where two are alike
-        going = straight(rows, metric, least_s=LEAST_S) if grown[metric] >= LEAST_KB else None
-        if going is None or going.last - going.first < LEAST_KB or not _is_its_own(scene, metric, going):
+        going = straight(rows, metric, least_s=LEAST_S)
+        if not _matters(going) or not _is_its_own(scene, metric, going):
             continue
-        around = [
-            one for one in (*groups, whole) if one and (not one.is_group or is_within(holder.group, one.entity.id))
-        ]
-        reached = [(max(0.0, _left_kb(one)) / going.per_second, one) for one in around if going.per_second > 0]
+        around = [one for one in groups if is_within(holder.group, one.entity.id)] + ([whole] if whole else [])
+        reached = [(max(0.0, _left_kb(one)) / going.per_second, one) for one in around]
         if reached:
             until, domain = min(reached, key=lambda pair: pair[0])
             if until <= HORIZON_S:
-                found.append(Growth(holder, metric, going, domain, until))
+                found.append(Growth(holder, "process", metric, rows, going, domain, until))
     return found
+
+
+def _files_in_memory(scene: Scene) -> list[Growth]:
+    """Files of tmpfs and shared memory that grow, with the process that writes as much: they are in no process."""
+    whole, levels = machine(scene), scene.rows("memory")
+    going = straight(levels, "shmem_kb", least_s=LEAST_S)
+    if whole is None or not _matters(going):
+        return []
+    until = _left_kb(whole) / going.per_second
+    grown_kb = going.last - going.first
+    written = [(_since(scene, one, going, "write_chars") / KIB, one) for one in scene.once(holders)]
+    most, writer = max(written, key=lambda pair: pair[0], default=(0.0, None))
+    if writer is None or until > HORIZON_S or not WRITTEN[0] * grown_kb <= most <= WRITTEN[1] * grown_kb:
+        return []
+    return [Growth(writer, "memory", "shmem_kb", levels, going, whole, until)]
+
+
+def _matters(going: Trend | None) -> TypeGuard[Trend]:
+    return going is not None and going.per_second > 0 and going.last - going.first >= LEAST_KB
+
+
+def _what_grows(rows: Sequence[Row]) -> str | None:
+    """The column that tells how a process grows: of its own memory, in memory or swapped out, else of all it has."""
+    grown = {metric: _grown(rows, metric) for metric in ("anon_kb", "swap_kb", "rss_kb")}
+    own = max(("anon_kb", "swap_kb"), key=lambda one: grown[one])
+    metric = own if grown[own] >= grown["rss_kb"] / 2 else "rss_kb"
+    return metric if grown[metric] >= LEAST_KB else None
 
 
 def _grown(rows: Sequence[Row], metric: str) -> float:
@@ -126,11 +159,16 @@ def _leak(scene: Scene, growth: Growth) -> Candidate:
     candidate.check("its threads and descriptors do not grow along", not _serves_more(growth), 0.3, 1.5)
     candidate.check("there is room as yet, and nobody suffers for want of it", _has_room(scene, growth), 0.0, 8.0)
     seconds = f"{going.seconds:.0f} s"
+    what = f"{culprit.name} ({culprit.id})" if growth.kind == "process" else "what is in files in memory"
     candidate.step(
-        f"{culprit.name} ({culprit.id}) grew from {going.first / KIB:,.0f} to {going.last / KIB:,.0f} MiB in {seconds}",
-        scene.evidence("process", going.rows, growth.metric, "last"),
-        scene.evidence("process", going.rows, growth.metric, "slope"),
+        f"{what} grew from {going.first / KIB:,.0f} to {going.last / KIB:,.0f} MiB in {seconds}",
+        scene.evidence(growth.kind, going.rows, growth.metric, "last"),
+        scene.evidence(growth.kind, going.rows, growth.metric, "slope"),
     )
+    since = [row for row in holder.samples if row["timestamp"] >= going.onset_ns]
+    if growth.kind == "memory":
+        claim = f"meanwhile {culprit.name} ({culprit.id}) wrote as much"
+        candidate.step(claim, scene.evidence("process", since, "write_chars", "increase"))
     rows = [row for row in growth.domain.rows if row["timestamp"] >= going.onset_ns] or growth.domain.rows[-1:]
     whose = growth.domain.entity.name if growth.domain.is_group else "the machine"
     claim = f"of {growth.domain.limit_kb / KIB:,.0f} MiB of {whose} {_left_kb(growth.domain) / KIB:,.0f} MiB are left"
@@ -144,26 +182,26 @@ def _leak(scene: Scene, growth: Growth) -> Candidate:
     return candidate
 
 
-def _within(scene: Scene, growth: Growth, *metrics: str) -> float:
-    """How much counters of the process grew while it did."""
-    changes = [one for one in growth.holder.changes(scene) if one.before["timestamp"] >= growth.trend.onset_ns]
+def _since(scene: Scene, holder: Holder, going: Trend, *metrics: str) -> float:
+    """How much counters of a process grew while the level did."""
+    changes = [one for one in holder.changes(scene) if one.before["timestamp"] >= going.onset_ns]
     return sum(change.of(metric) for change in changes for metric in metrics)
 
 
 def _reads_less(scene: Scene, growth: Growth) -> bool:
     grown_kb = growth.trend.last - growth.trend.first
-    return _within(scene, growth, "read_chars") / KIB < grown_kb / 2
+    return _since(scene, growth.holder, growth.trend, "read_chars") / KIB < grown_kb / 2
 
 
 def _rests(scene: Scene, growth: Growth) -> bool:
-    used_s = _within(scene, growth, "utime_ms", "stime_ms") / 1e3
+    used_s = _since(scene, growth.holder, growth.trend, "utime_ms", "stime_ms") / 1e3
     return used_s < RESTS_SHARE * growth.trend.seconds
 
 
 def _keeps(growth: Growth) -> bool:
     """Whether the level never fell by much within the window, before it began to grow."""
     highest = given_back = 0.0
-    for row in growth.holder.samples:
+    for row in growth.levels:
         level = float(row[growth.metric] or 0)
         highest = max(highest, level)
         given_back = max(given_back, highest - level)
@@ -180,7 +218,7 @@ def _has_room(scene: Scene, growth: Growth) -> bool:
 
 def _serves_more(growth: Growth) -> bool:
     """Whether it has twice as much to do as when the growth began: its memory follows its load."""
-    first, last = growth.trend.rows[0], growth.trend.rows[-1]
+    first, *_, last = growth.holder.samples
     return any(
         last[metric] is not None and (first[metric] or 0) > 0 and last[metric] >= 2 * first[metric] + 8
         for metric in ("threads", "fds")
