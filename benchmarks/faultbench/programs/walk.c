@@ -1,6 +1,6 @@
 /*
- * Works on memory in an order that nobody can foresee: walk MIB PAUSE_US
- * Takes MIB, then writes to one page of it after the other at random, with a pause after each thousand.
+ * Works on memory in an order that nobody can foresee: walk MIB PAGES_PER_MS
+ * Takes MIB, then writes to so many pages of it every millisecond, at random.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@ int main(int count, char **words)
 {
 	size_t size = (size_t)atol(words[1]) << 20, pages = size / 4096;
 	char *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	unsigned long state = 88172645463325252UL;
+	unsigned long state = 88172645463325252UL, together = atol(words[2]);
 
 	if (count < 3 || area == MAP_FAILED)
 		return 1;
@@ -22,7 +22,7 @@ int main(int count, char **words)
 		state ^= state >> 7;
 		state ^= state << 17;
 		area[state % pages * 4096]++;
-		if (turn % 1000 == 0)
-			usleep(atoi(words[2]));
+		if (turn % together == 0)
+			usleep(1000);
 	}
 }

@@ -94,7 +94,7 @@ def swaps_within_its_group(stage: Stage) -> Iterator[Truth]:
     group = limited(stage, limit)
     swap_space(stage, 1024)
     yield Truth()
-    hog = stage.c("walk", limit * stage.chance.randint(5, 8) // 4, stage.chance.choice((0, 100, 1000)), groups=[group])
+    hog = stage.c("walk", limit * stage.chance.randint(5, 7) // 4, stage.chance.randint(15, 40), groups=[group])
     where = Culprit((str(hog.pid), f"/{group.name}"), (hog.name, f"/{group.name}"))
     yield Truth("memory_pressure", culprits=(where,))
 

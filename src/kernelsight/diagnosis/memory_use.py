@@ -160,7 +160,7 @@ def group_limit(row: Row) -> float | None:
 
 
 def machine(scene: Scene) -> Domain | None:
-    """The memory of the machine; None where nothing tells it."""
+    """The memory of the machine; None where nothing tells it. Use with :meth:`Scene.once`."""
     rows = scene.rows("memory")
     if not rows or not rows[-1]["mem_total_kb"]:
         return None
@@ -169,16 +169,31 @@ def machine(scene: Scene) -> Domain | None:
 
 
 def limited_groups(scene: Scene) -> list[Domain]:
-    """The control groups that may have less than the machine has, each with the processes in it and below it."""
+    """The control groups that may have less than the machine has, each with the processes in it and below it.
+
+    Use with :meth:`Scene.once`.
+    """
     whole = max((row["mem_total_kb"] or 0 for row in scene.rows("memory")), default=0) * KIB
+    members: dict[str, list[Holder]] = {}
+    for one in scene.once(holders):
+        for path in around(one.group):
+            members.setdefault(path, []).append(one)
     found = []
     for (path,), rows in grouped(scene.rows("cgroup"), "cgroup").items():
         limit = group_limit(rows[-1])
         if limit and (not whole or limit < whole):
-            members = [one for one in scene.once(holders) if is_within(one.group, str(path))]
             entity = Entity("cgroup", str(path), str(path))
-            found.append(Domain(entity, "cgroup", rows, scene.changes("cgroup").get((path,), ()), members))
+            changes = scene.changes("cgroup").get((path,), ())
+            found.append(Domain(entity, "cgroup", rows, changes, members.get(str(path), ())))
     return found
+
+
+def around(group: str | None) -> list[str]:
+    """The paths of a control group and of all that it is in, the innermost first."""
+    if group is None:
+        return []
+    parts = group.strip("/").split("/") if group.strip("/") else []
+    return ["/" + "/".join(parts[:end]) for end in range(len(parts), -1, -1)]
 
 
 def is_within(group: str | None, path: str) -> bool:

@@ -12,8 +12,8 @@ from kernelsight.diagnosis.memory_use import (
     KIB,
     Domain,
     Holder,
+    around,
     holders,
-    is_within,
     killed_in,
     limited_groups,
     machine,
@@ -71,7 +71,8 @@ def memory_not_given_back(scene: Scene) -> Iterable[Candidate]:
 def growths(scene: Scene) -> list[Growth]:
     """The processes that grow at a steady rate and meet a limit within the horizon."""
     end = max((int(row["timestamp"]) for row in scene.rows("process")), default=0)
-    groups, whole = limited_groups(scene), machine(scene)
+    groups = {one.entity.id: one for one in scene.once(limited_groups)}
+    whole = scene.once(machine)
     found = []
     for holder in scene.once(holders):
         rows = holder.samples
@@ -81,8 +82,8 @@ def growths(scene: Scene) -> list[Growth]:
         going = straight(rows, metric, least_s=LEAST_S)
         if not _matters(going) or not _is_its_own(scene, metric, going):
             continue
-        around = [one for one in groups if is_within(holder.group, one.entity.id)] + ([whole] if whole else [])
-        reached = [(max(0.0, _left_kb(one)) / going.per_second, one) for one in around]
+        limits = [*(groups[path] for path in around(holder.group) if path in groups), *([whole] if whole else ())]
+        reached = [(max(0.0, _left_kb(one)) / going.per_second, one) for one in limits]
         if reached:
             until, domain = min(reached, key=lambda pair: pair[0])
             if until <= HORIZON_S:
@@ -92,7 +93,7 @@ def growths(scene: Scene) -> list[Growth]:
 
 def _files_in_memory(scene: Scene) -> list[Growth]:
     """Files of tmpfs and shared memory that grow, with the process that writes as much: they are in no process."""
-    whole, levels = machine(scene), scene.rows("memory")
+    whole, levels = scene.once(machine), scene.rows("memory")
     going = straight(levels, "shmem_kb", least_s=LEAST_S)
     if whole is None or not _matters(going):
         return []

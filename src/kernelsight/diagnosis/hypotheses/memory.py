@@ -49,8 +49,8 @@ def needed_pages_are_gone(scene: Scene) -> Iterable[Candidate]:
 
 def _domains(scene: Scene) -> Iterator[Domain]:
     """The groups with a limit, and the machine where it reclaims by itself and not for a group."""
-    yield from limited_groups(scene)
-    whole = machine(scene)
+    yield from scene.once(limited_groups)
+    whole = scene.once(machine)
     if whole and any(change.of(name) for change in whole.changes for name in ("pgscan_kswapd", "pgscan_direct")):
         yield whole
 

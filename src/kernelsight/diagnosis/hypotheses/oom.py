@@ -56,8 +56,8 @@ def killed_for_want_of_memory(scene: Scene) -> Iterable[Candidate]:
 
 def _traced(scene: Scene) -> Iterator[Kills]:
     """The kills by the memory that had run out."""
-    groups = sorted(limited_groups(scene), key=lambda one: -len(one.entity.id))
-    whole = machine(scene)
+    groups = sorted(scene.once(limited_groups), key=lambda one: -len(one.entity.id))
+    whole = scene.once(machine)
     found: dict[Entity, tuple[Domain | None, list[Row]]] = {}
     for row in scene.rows("oom_kill"):
         where, domain = _where(scene, row, groups, whole)
@@ -82,12 +82,12 @@ def _where(scene: Scene, row: Row, groups: Sequence[Domain], whole: Domain | Non
 
 def _counted(scene: Scene) -> Iterator[Kills]:
     """The kills that only counters tell of: of the innermost groups, else of the machine."""
-    groups = {one.entity.id: (one, _grew(one, "memory_oom_kills")) for one in limited_groups(scene)}
+    groups = {one.entity.id: (one, _grew(one, "memory_oom_kills")) for one in scene.once(limited_groups)}
     hit = {path: pair for path, pair in groups.items() if pair[1]}
     for path, (domain, changes) in hit.items():
         if not any(other != path and is_within(other, path) for other in hit):
             yield Kills(domain.entity, domain, (), changes)
-    whole = machine(scene)
+    whole = scene.once(machine)
     if whole and not hit and (changes := _grew(whole, "oom_kill")):
         yield Kills(whole.entity, whole, (), changes)
 

@@ -139,7 +139,7 @@ def _forks(scene: Scene, one: Faulting, run: Run) -> float:
 
 def _came_back(scene: Scene, run: Run, faults: float) -> bool:
     """Whether a good part of the faults may be for pages that had been pushed out."""
-    whole = machine(scene)
+    whole = scene.once(machine)
     if whole is None:
         return False
     names = ("workingset_refault_anon", "workingset_refault_file", "pswpin")
