@@ -16,6 +16,8 @@ from kernelsight.events.wire import decoder, encode_lines, kinds
 
 _NAMES = {"comm": "pid", "waker_comm": "waker_pid", "prev_comm": "prev_pid", "trigger_comm": "trigger_pid"}
 """Columns that name a process, and the columns that say which."""
+_TOLD = re.compile(r"(stress-ng|fio)[\w-]*")
+"""The programs of the bench that are not started under a name of their own: their children have these."""
 _KERNEL = re.compile(r"(kworker|ksoftirqd|migration|kswapd|rcu_|jbd2|kcompactd|khugepaged|cpuhp|watchdog|loop\d).*")
 
 
@@ -39,7 +41,11 @@ def scrubbed(events: Iterable[Event], ours: dict[int, str]) -> Iterator[Event]:
                 continue
             if column in _NAMES:
                 pid = getattr(event, _NAMES[column], None)
-                if value not in ours.values() and pid not in ours and not _KERNEL.fullmatch(value):
+                if (
+                    value not in ours.values()
+                    and pid not in ours
+                    and not (_KERNEL.fullmatch(value) or _TOLD.fullmatch(value))
+                ):
                     changes[column] = programs.setdefault(value, f"p{pid or 0}")
             elif (
                 column in {"cgroup", "memory_cgroup", "scope"}

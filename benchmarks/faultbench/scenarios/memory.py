@@ -19,10 +19,20 @@ while times:
     times -= 1
 time.sleep(60)
 """
+SERVE = """import os, random, sys, time
+path, pause = sys.argv[1], float(sys.argv[2])
+file = os.open(path, os.O_RDONLY)
+size = os.fstat(file).st_size
+for at in range(0, size, 1 << 18):
+    os.pread(file, 1 << 18, at)
+while True:
+    os.pread(file, 1 << 15, random.randrange(0, size, 1 << 15))
+    time.sleep(pause)
+"""
 KEEP = """import sys, time
 kept, each, pause = [], int(sys.argv[1]), float(sys.argv[2])
 while True:
-    kept.append({"answer": bytes(each), "at": time.time()})
+    kept.append({"answer": b"x" * each, "at": time.time()})
     time.sleep(pause)
 """
 RESTART = """import os, sys, time
@@ -55,7 +65,7 @@ def cache_pushed_out_by_a_hog(stage: Stage) -> Iterator[Truth]:
     """A reader has its file in the cache of its group, until a neighbour's memory leaves no room for it."""
     limit = stage.chance.choice((200, 256, 320))
     group = limited(stage, limit)
-    stage.python(READ, cold_file(stage, limit * 6 // 10), 0.001, -1, groups=[group])
+    stage.python(SERVE, cold_file(stage, limit * 6 // 10), 0.0005, groups=[group])
     yield Truth()
     hog = stage.c("grow", limit // 4, stage.chance.randint(30, 60), limit * 7 // 10, groups=[group])
     where = Culprit((str(hog.pid), f"/{group.name}"), (hog.name, f"/{group.name}"))
@@ -77,17 +87,15 @@ def more_files_than_fit(stage: Stage) -> Iterator[Truth]:
     yield Truth("memory_pressure", culprits=(where,))
 
 
-@scenario("swaps_within_its_group", needs=("stress-ng", "mkswap", "swapon"))
+@scenario("swaps_within_its_group", needs=("gcc", "mkswap", "swapon"))
 def swaps_within_its_group(stage: Stage) -> Iterator[Truth]:
     """A program works on more memory than its group may have, and what it needs next was just swapped out."""
     limit = stage.chance.choice((128, 192, 256))
     group = limited(stage, limit)
     swap_space(stage, 1024)
     yield Truth()
-    hog = stage.start(
-        ["stress-ng", "--vm", "1", "--vm-bytes", f"{limit * 3 // 2}m", "--vm-keep", "--timeout", "40"], groups=[group]
-    )
-    where = Culprit((str(hog.pid), f"/{group.name}"), (hog.name, "stress-ng-vm", f"/{group.name}"))
+    hog = stage.c("walk", limit * stage.chance.randint(5, 7) // 4, stage.chance.randint(15, 40), groups=[group])
+    where = Culprit((str(hog.pid), f"/{group.name}"), (hog.name, f"/{group.name}"))
     yield Truth("memory_pressure", culprits=(where,))
 
 
@@ -134,14 +142,14 @@ def killed_and_started_again(stage: Stage) -> Iterator[Truth]:
 
 @scenario("killed_for_anothers_memory", needs=("gcc", "choom"), tags=("red_herring",))
 def killed_for_anothers_memory(stage: Stage) -> Iterator[Truth]:
-    """A program takes what its group may have and is exempt from being killed; its small neighbours go instead."""
+    """A program takes what its group may have; its small neighbours are the ones that may be killed for it."""
     limit = stage.chance.choice((128, 192, 256))
     group = limited(stage, limit)
     for _ in range(2):
-        stage.c("grow", limit // 8, 1, 1, groups=[group])
+        small = stage.c("grow", limit // 8, 1, 1, groups=[group])
+        stage.run("choom", "-n", "1000", "-p", small.pid)
     yield Truth()
     hog = stage.c("grow", 10, stage.chance.randint(30, 60), limit * 9 // 10, groups=[group])
-    stage.run("choom", "-n", "-1000", "-p", hog.pid)
     where = Culprit((str(hog.pid), f"/{group.name}"), (hog.name, f"/{group.name}"))
     yield Truth("oom_kill", culprits=(where,))
 

@@ -60,3 +60,43 @@ def trend(rows: Sequence[Row], metric: str, *, up: bool) -> Trend | None:
     part = known[start:]
     points = [(row["timestamp"], float(row[metric])) for row in part]
     return Trend(part, slope(points), points[0][1], points[-1][1])
+
+
+_STRAIGHT = 0.25
+"""Of the whole way, how far a level may be from the straight line: growth in steps is off by one of them."""
+_STARTS = 24
+"""So many beginnings are tried."""
+
+
+def straight(rows: Sequence[Row], metric: str, *, least_s: float) -> Trend | None:
+    """The longest stretch up to the last row in which a level grew at one rate; None where there is none.
+
+    What was there before, such as the memory that a program takes when it starts, is not part of it,
+    and a level that no longer grows is not in one.
+
+    Args:
+        rows: of one entity, by time.
+        metric: the level.
+        least_s: how long the stretch must be.
+    """
+    known = [row for row in rows if row[metric] is not None]
+    for start in range(0, len(known), max(1, len(known) // _STARTS)):
+        part = known[start:]
+        points = [(int(row["timestamp"]), float(row[metric])) for row in part]
+        if len(points) < _LEAST_POINTS or points[-1][0] - points[0][0] < least_s * NS_PER_S:
+            return None
+        if _is_straight(points):
+            return Trend(part, slope(points), points[0][1], points[-1][1])
+    return None
+
+
+def _is_straight(points: Sequence[tuple[int, float]]) -> bool:
+    """Whether a level is near the line from its first point to its last, which leads up, and is still on it."""
+    (began, first), (ended, last) = points[0], points[-1]
+    per_ns = (last - first) / (ended - began)
+    if per_ns <= 0 or any(
+        abs(value - first - per_ns * (at - began)) > _STRAIGHT * (last - first) for at, value in points
+    ):
+        return False
+    recent = [(at, value) for at, value in points if ended - at <= (ended - began) / 3]
+    return last - recent[0][1] >= per_ns * (ended - recent[0][0]) / 2

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf.tasks import TasksCollector, split_time, state_letter
+from kernelsight.collectors.bpf.tasks import CpuTimes, TasksCollector, split_time, state_letter
 from kernelsight.collectors.procfs.process_text import parse_cgroup
 
 NOW = 1_800_000_000_000_000_000
@@ -239,3 +240,12 @@ def test_time_is_divided_as_the_ticks_were():
     assert split_time(30, 10, 80) == (60, 20)
     assert split_time(0, 0, 5) == (5, 0)
     assert split_time(0, 7, 5) == (0, 5)
+
+
+def test_neither_part_of_the_time_ever_falls():
+    times = CpuTimes()
+    ticks = [(820, 111), (821, 112), (821, 113), (822, 113), (830, 113)]
+    parts = [times.split((1, 2), ticked, 9_000 + turn) for turn, ticked in enumerate(ticks)]
+    assert all(before[0] <= after[0] and before[1] <= after[1] for before, after in pairwise(parts))
+    assert [sum(part) for part in parts] == [9_000 + turn for turn in range(len(ticks))]
+    assert times.split((3, 4), (1, 1), 10) == (5, 5)

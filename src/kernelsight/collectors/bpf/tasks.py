@@ -107,6 +107,36 @@ def split_time(utime: int, stime: int, runtime: int) -> tuple[int, int]:
     return runtime - system, system
 
 
+class CpuTimes:
+    """User and system time of processes (ns), neither of which ever falls.
+
+    The division by ticks alone goes back and forth by some milliseconds, and a counter that falls is
+    taken for one that began again. So no part may be less than it was (cputime_adjust, kernel/sched/cputime.c).
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def split(self, key: tuple[int, int], ticked: tuple[int, int], runtime: int) -> tuple[int, int]:
+        """User and system time of a process now.
+
+        Args:
+            key: what tells the process from all others.
+            ticked: its user and system time by ticks, which say how to divide.
+            runtime: what it has run in all.
+        """
+        if len(self._last) > 50_000:  # processes come and go
+            self._last.clear()
+        last_user, last_system = self._last.get(key, (0, 0))
+        user, system = split_time(*ticked, runtime)
+        if system < last_system:
+            user, system = max(runtime - last_system, last_user), last_system
+        elif user < last_user:
+            user, system = last_user, max(runtime - last_user, last_system)
+        self._last[key] = (user, system)
+        return user, system
+
+
 class ProcessGroups:
     """The control groups of processes, as /proc/PID/cgroup has them, without asking again and again.
 
@@ -158,6 +188,7 @@ class TasksCollector:
         self._with_sockets = self._object.variable("with_sockets")
         self._sockets_due = 0
         self._groups = ProcessGroups(host)
+        self._times = CpuTimes()
         self._selection: Selection[bytes] = Selection()
         self._delays = DelayAccounting(host.proc, enable=bool(host.options.get("enable_delayacct")))
 
@@ -203,7 +234,7 @@ class TasksCollector:
         return written + b"".join(rest[at : at + size] for at in described)
 
     def _event(self, r: Record, now: int) -> Process:
-        utime, stime = split_time(r.utime, r.stime, r.runtime)
+        utime, stime = self._times.split((r.start_boottime, r.pid), (r.utime, r.stime), r.runtime)
         kernel = bool(r.flags & _KERNEL_THREAD)
         delays = bool(r.delays_known)
         groups = self._groups.of(r, now)

@@ -1,0 +1,226 @@
+"""Memory that a process takes and does not give back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.memory_use import (
+    FULL_SHARE,
+    KIB,
+    Domain,
+    Holder,
+    around,
+    holders,
+    killed_in,
+    limited_groups,
+    machine,
+    short,
+)
+from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene
+from kernelsight.diagnosis.trend import Trend, straight
+
+LEAST_S = 5.0
+"""How long memory must have grown: start-up and single requests are over by then."""
+LEAST_KB = 4096
+"""By how much: allocators take memory by the mebibyte (glibc's heaps, Python's arenas), used or not."""
+HORIZON_S = 7200.0
+"""A limit that will be met later than in two hours leaves time to look again before."""
+FORESIGHT = (300.0, 60.0, 10.0)
+"""How many times as long as it has been seen growth is expected to go on: boldly, fairly, and safely. To say of
+memory that grew for ten seconds that it will be used up in an hour is bold; the longer it grows, the less so."""
+RESTS_SHARE = 0.5
+"""Of the time, what a program uses the CPU less than that does not grow because it computes something large."""
+GIVEN_BACK = 0.3
+"""Of what it grew by, what a process may have given back before: more, and it uses memory in turns."""
+WRITTEN = (0.5, 2.0)
+"""What a process writes for each byte that files in memory grow by, if it is what fills them."""
+ALIVE_S = 3.0
+"""A process that grows has a sample every second; one without has ended, or grows no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """A process that grows, or fills files in memory, and the memory that it will use up first."""
+
+    holder: Holder
+    kind: str
+    """The kind of event that shows it: of the process, or of the memory of the machine."""
+    metric: str
+    levels: Sequence[Row]
+    """All samples of it, also those before it began to grow."""
+    trend: Trend
+    domain: Domain
+    until_s: float
+    """From the last sample on."""
+
+
+@hypothesis("memory_leak")
+def memory_not_given_back(scene: Scene) -> Iterable[Candidate]:
+    """The anonymous memory of one process grows at a steady rate and will meet a limit within two hours."""
+    found = growths(scene)
+    if not any(growth.metric == "rss_kb" for growth in found):  # else it is known whose the shared memory is
+        found += _files_in_memory(scene)
+    for growth in found:
+        yield _leak(scene, growth)
+
+
+def growths(scene: Scene) -> list[Growth]:
+    """The processes that grow at a steady rate and meet a limit within the horizon."""
+    end = max((int(row["timestamp"]) for row in scene.rows("process")), default=0)
+    groups = {one.entity.id: one for one in scene.once(limited_groups)}
+    whole = scene.once(machine)
+    found = []
+    for holder in scene.once(holders):
+        rows = holder.samples
+        metric = _what_grows(rows)
+        if metric is None or end - rows[-1]["timestamp"] > ALIVE_S * NS_PER_S:
+            continue
+        going = straight(rows, metric, least_s=LEAST_S)
+        if not _matters(going) or not _is_its_own(scene, metric, going):
+            continue
+        limits = [*(groups[path] for path in around(holder.group) if path in groups), *([whole] if whole else ())]
+        reached = [(max(0.0, _left_kb(one)) / going.per_second, one) for one in limits]
+        if reached:
+            until, domain = min(reached, key=lambda pair: pair[0])
+            if until <= HORIZON_S:
+                found.append(Growth(holder, "process", metric, rows, going, domain, until))
+    return found
+
+
+def _files_in_memory(scene: Scene) -> list[Growth]:
+    """Files of tmpfs and shared memory that grow, with the process that writes as much: they are in no process."""
+    whole, levels = scene.once(machine), scene.rows("memory")
+    going = straight(levels, "shmem_kb", least_s=LEAST_S)
+    if whole is None or not _matters(going):
+        return []
+    until = _left_kb(whole) / going.per_second
+    grown_kb = going.last - going.first
+    written = [(_since(scene, one, going, "write_chars") / KIB, one) for one in scene.once(holders)]
+    most, writer = max(written, key=lambda pair: pair[0], default=(0.0, None))
+    if writer is None or until > HORIZON_S or not WRITTEN[0] * grown_kb <= most <= WRITTEN[1] * grown_kb:
+        return []
+    return [Growth(writer, "memory", "shmem_kb", levels, going, whole, until)]
+
+
+def _matters(going: Trend | None) -> TypeGuard[Trend]:
+    return going is not None and going.per_second > 0 and going.last - going.first >= LEAST_KB
+
+
+def _what_grows(rows: Sequence[Row]) -> str | None:
+    """The column that tells how a process grows: of its own memory, in memory or swapped out, else of all it has."""
+    grown = {metric: _grown(rows, metric) for metric in ("anon_kb", "swap_kb", "rss_kb")}
+    own = max(("anon_kb", "swap_kb"), key=lambda one: grown[one])
+    metric = own if grown[own] >= grown["rss_kb"] / 2 else "rss_kb"
+    return metric if grown[metric] >= LEAST_KB else None
+
+
+def _grown(rows: Sequence[Row], metric: str) -> float:
+    levels = [float(row[metric]) for row in rows if row[metric] is not None]
+    return levels[-1] - min(levels) if levels else 0.0
+
+
+def _is_its_own(scene: Scene, metric: str, going: Trend) -> bool:
+    """Whether what grows is memory, and not pages of files that the process has mapped.
+
+    Where only the resident size grows, it is shared memory if that of the machine grows as fast.
+    """
+    if metric != "rss_kb" or going.rows[-1]["anon_kb"] is None:
+        return True
+    shared = [row for row in scene.rows("memory") if row["timestamp"] >= going.onset_ns and row["shmem_kb"] is not None]
+    return bool(shared) and shared[-1]["shmem_kb"] - shared[0]["shmem_kb"] >= 0.5 * (going.last - going.first)
+
+
+def _left_kb(domain: Domain) -> float:
+    """What can still be had: files that are cached are given up for it."""
+    last = domain.rows[-1]
+    if not domain.is_group:
+        return float((last["mem_available_kb"] or 0) + (last["swap_free_kb"] or 0))
+    used = last["memory_anon_bytes"] if last["memory_anon_bytes"] is not None else last["memory_current_bytes"]
+    return domain.limit_kb - float(used or 0) / KIB
+
+
+def _leak(scene: Scene, growth: Growth) -> Candidate:
+    holder, going, until = growth.holder, growth.trend, growth.until_s
+    culprit = holder.entity
+    candidate = Candidate("memory_leak", culprit, going.onset_ns, (culprit,))
+    per_second = f"{going.per_second / KIB:.1f} MiB"
+    candidate.check(f"{culprit.name} grows by {per_second} a second, steadily", True, 1.5, 0.0)
+    bold, fair, safe = (until <= times * going.seconds for times in FORESIGHT)
+    candidate.check("it meets its limit within two hours", until <= HORIZON_S, 1.5, 4.0)
+    candidate.check("it has been seen to grow for long enough to foresee that", bold, 0.5, 2.5)
+    candidate.check("it has been seen to grow for a good part of the way", fair, 1.0, 0.5)
+    candidate.check("the limit is near", safe, 1.0, 0.0)
+    candidate.check("it keeps more than it reads: it is not loading data", _reads_less(scene, growth), 0.5, 3.0)
+    candidate.check("it does not grow because it computes", _rests(scene, growth), 1.0, 2.5)
+    candidate.check("it has not given memory back before", _keeps(growth), 0.5, 5.0)
+    candidate.check("its threads and descriptors do not grow along", not _serves_more(growth), 0.3, 1.5)
+    candidate.check("there is room as yet, and nobody suffers for want of it", _has_room(scene, growth), 0.0, 8.0)
+    seconds = f"{going.seconds:.0f} s"
+    what = f"{culprit.name} ({culprit.id})" if growth.kind == "process" else "what is in files in memory"
+    candidate.step(
+        f"{what} grew from {going.first / KIB:,.0f} to {going.last / KIB:,.0f} MiB in {seconds}",
+        scene.evidence(growth.kind, going.rows, growth.metric, "last"),
+        scene.evidence(growth.kind, going.rows, growth.metric, "slope"),
+    )
+    since = [row for row in holder.samples if row["timestamp"] >= going.onset_ns]
+    if growth.kind == "memory":
+        claim = f"meanwhile {culprit.name} ({culprit.id}) wrote as much"
+        candidate.step(claim, scene.evidence("process", since, "write_chars", "increase"))
+    rows = [row for row in growth.domain.rows if row["timestamp"] >= going.onset_ns] or growth.domain.rows[-1:]
+    whose = growth.domain.entity.name if growth.domain.is_group else "the machine"
+    claim = f"of {growth.domain.limit_kb / KIB:,.0f} MiB of {whose} {_left_kb(growth.domain) / KIB:,.0f} MiB are left"
+    candidate.step(claim, scene.evidence(growth.domain.kind, rows, growth.domain.used_metric, "last"))
+    candidate.refuted_by = f"{culprit.name} stops growing by itself, or gives memory back"
+    candidate.outlook = f"the memory of {whose} is used up in {until:,.0f} s, and the kernel kills somebody"
+    candidate.actions = (
+        Proposal("restart", culprit, f"restart {culprit.name}, to gain time"),
+        Proposal("limit_memory", culprit, f"limit the memory of {culprit.name}, so that nobody else is killed for it"),
+    )
+    return candidate
+
+
+def _since(scene: Scene, holder: Holder, going: Trend, *metrics: str) -> float:
+    """How much counters of a process grew while the level did."""
+    changes = [one for one in holder.changes(scene) if one.before["timestamp"] >= going.onset_ns]
+    return sum(change.of(metric) for change in changes for metric in metrics)
+
+
+def _reads_less(scene: Scene, growth: Growth) -> bool:
+    grown_kb = growth.trend.last - growth.trend.first
+    return _since(scene, growth.holder, growth.trend, "read_chars") / KIB < grown_kb / 2
+
+
+def _rests(scene: Scene, growth: Growth) -> bool:
+    used_s = _since(scene, growth.holder, growth.trend, "utime_ms", "stime_ms") / 1e3
+    return used_s < RESTS_SHARE * growth.trend.seconds
+
+
+def _keeps(growth: Growth) -> bool:
+    """Whether the level never fell by much within the window, before it began to grow."""
+    highest = given_back = 0.0
+    for row in growth.levels:
+        level = float(row[growth.metric] or 0)
+        highest = max(highest, level)
+        given_back = max(given_back, highest - level)
+    return given_back < GIVEN_BACK * (growth.trend.last - growth.trend.first)
+
+
+def _has_room(scene: Scene, growth: Growth) -> bool:
+    """Whether it is still to come: else it is pressure, or somebody was killed, and told as that."""
+    domain, now = growth.domain, scene.second(growth.trend.rows[-1])
+    run = Run(scene.second(growth.trend.rows[0]), now)
+    tight = any(one.last >= now - ALIVE_S for one in short(scene, domain))
+    return not (tight and domain.most_used(run, scene) >= FULL_SHARE) and not killed_in(scene, domain, run)
+
+
+def _serves_more(growth: Growth) -> bool:
+    """Whether it has twice as much to do as when the growth began: its memory follows its load."""
+    first, *_, last = growth.holder.samples
+    return any(
+        last[metric] is not None and (first[metric] or 0) > 0 and last[metric] >= 2 * first[metric] + 8
+        for metric in ("threads", "fds")
+    )
