@@ -126,31 +126,32 @@ class CgroupPaths:
         return self._paths[cgroup_id]
 
 
-class MemoryGroups:
-    """Paths of the control groups that the memory of processes counts to.
+class ControllerGroups:
+    """Paths of the control groups that the memory and the I/O of processes count to.
 
-    In version 2 that is the group that the kernel's program tells. Where the memory controller is in
+    In version 2 that is the group that the kernel's program tells. Where either controller is in
     version 1, each process is asked, and again every ten seconds that it has a row: it may be moved.
     """
 
     def __init__(self, host: Host) -> None:
         self._proc = host.proc
-        self._in_v1 = any("memory" in mount.controllers for mount in find_mounts(host))
-        self._known: dict[tuple[int, int], tuple[int, str | None]] = {}
+        self._in_v1 = any({"memory", "blkio"} & {*mount.controllers} for mount in find_mounts(host))
+        self._known: dict[tuple[int, int], tuple[int, tuple[str | None, str | None]]] = {}
 
-    def path(self, record: Record, v2_path: str | None, now: int) -> str | None:
-        """The path; None when it cannot be told."""
+    def paths(self, record: Record, v2_path: str | None, now: int) -> tuple[str | None, str | None]:
+        """The path for memory and that for I/O; None when it cannot be told."""
         if not self._in_v1:
-            return v2_path
+            return v2_path, v2_path
         key = (record.start_boottime, record.pid)
-        due, path = self._known.get(key, (now, None))
+        due, paths = self._known.get(key, (now, (None, None)))
         if now >= due:
             if len(self._known) > 10_000:  # processes come and go
                 self._known.clear()
             text = read_once(self._proc / str(record.pid) / "cgroup")
-            path = parse_cgroup(text).memory_path if text else None
-            self._known[key] = (now + _GROUP_EVERY_NS, path)
-        return path
+            groups = parse_cgroup(text) if text else None
+            paths = (groups.memory_path, groups.io_path) if groups else (None, None)
+            self._known[key] = (now + _GROUP_EVERY_NS, paths)
+        return paths
 
 
 @collector("process", source="bpf", emits=(Process,), rank=10, needs=OTHERS_PROCESSES)
@@ -177,7 +178,7 @@ class TasksCollector:
         self._with_sockets = self._object.variable("with_sockets")
         self._sockets_due = 0
         self._cgroups = CgroupPaths(host.proc)
-        self._memory_groups = MemoryGroups(host)
+        self._controller_groups = ControllerGroups(host)
         self._selection: Selection[bytes] = Selection()
         self._delays = DelayAccounting(host.proc, enable=bool(host.options.get("enable_delayacct")))
 
@@ -227,6 +228,7 @@ class TasksCollector:
         kernel = bool(r.flags & _KERNEL_THREAD)
         delays = bool(r.delays_known)
         cgroup = self._cgroups.path(r.cgroup_id, r.pid)
+        memory_group, io_group = self._controller_groups.paths(r, cgroup, now)
         return Process(
             now,
             pid=r.pid,
@@ -264,5 +266,6 @@ class TasksCollector:
             thrashing_delay_ns=r.thrashing_delay if delays else None,
             cgroup=cgroup,
             cgroup_id=r.cgroup_id - 2**64 if r.cgroup_id >= 2**63 else r.cgroup_id,
-            memory_cgroup=self._memory_groups.path(r, cgroup, now),
+            memory_cgroup=memory_group,
+            io_cgroup=io_group,
         )

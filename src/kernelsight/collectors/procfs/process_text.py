@@ -164,19 +164,21 @@ class Groups(NamedTuple):
     memory_path: str | None
     """The group that its memory counts to: of the hierarchy of version 1 that has the memory controller, else of
     version 2."""
+    io_path: str | None
+    """The group that its I/O counts to, likewise."""
 
 
 def parse_cgroup(text: bytes) -> Groups:
     """Parse /proc/PID/cgroup."""
-    path, v2_path, memory_path = "/", None, None
+    path, v2_path, memory_path, io_path = "/", None, None, None
     for line in text.splitlines():  # version 2 stands last
         number, _, rest = line.partition(b":")
         controllers, _, raw = rest.partition(b":")
         here = raw.removesuffix(b" (deleted)").decode("utf-8", "backslashreplace")
         if number == b"0":
             v2_path = here
-        elif b"memory" in controllers.split(b","):
-            memory_path = here
+        memory_path = here if b"memory" in controllers.split(b",") else memory_path
+        io_path = here if b"blkio" in controllers.split(b",") else io_path
         if here not in ("", "/") and not controllers.startswith(b"name=") and (number == b"0" or path == "/"):
             path = here
-    return Groups(path, v2_path, memory_path or v2_path)
+    return Groups(path, v2_path, memory_path or v2_path, io_path or v2_path)
