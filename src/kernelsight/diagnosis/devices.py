@@ -127,6 +127,12 @@ def shown(scene: Scene, device: Device, run: Run, metric: str, how: How = "incre
 
 
 def _load(change: Change) -> Load:
+    taken = change.of("read_ticks") + change.of("write_ticks") + change.of("discard_ticks")
+    in_flight = min(change.before["in_flight"] or 0, change.after["in_flight"] or 0)
+    busy = change.of("io_ticks")
+    if not in_flight:
+        # Before Linux 6.10 a request counts as a whole tick of the clock, however short it is.
+        busy = min(busy, taken + change.of("flush_ticks"))
     return Load(
         seconds=change.seconds,
         requests=change.of("read_ios") + change.of("write_ios") + change.of("discard_ios"),
@@ -135,10 +141,10 @@ def _load(change: Change) -> Load:
         flushes=change.of("flush_ios"),
         read_bytes=_SECTOR * change.of("read_sectors"),
         write_bytes=_SECTOR * change.of("write_sectors"),
-        busy=change.of("io_ticks") / 1e3,
-        taken=(change.of("read_ticks") + change.of("write_ticks") + change.of("discard_ticks")) / 1e3,
+        busy=busy / 1e3,
+        taken=taken / 1e3,
         queued=change.of("time_in_queue") / 1e3,
-        in_flight=min(change.before["in_flight"] or 0, change.after["in_flight"] or 0),
+        in_flight=in_flight,
     )
 
 
