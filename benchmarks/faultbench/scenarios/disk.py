@@ -80,7 +80,7 @@ def random_reads_beside_a_reader(stage: Stage) -> Iterator[Truth]:
     yield Truth("disk_saturation", culprits=(culprit.culprit,))
 
 
-@scenario("bulk_reads_on_an_ordinary_disk", needs=("gcc", *LOOP_TOOLS), tags=("red_herring",))
+@scenario("bulk_reads_on_an_ordinary_disk", needs=("gcc", *LOOP_TOOLS), lasts_s=12, tags=("red_herring",))
 def bulk_reads_on_an_ordinary_disk(stage: Stage) -> Iterator[Truth]:
     """A program reads all it can, in several threads, from a disk on which others look something up."""
     with slow_disk(stage, 400, stage.chance.uniform(1.5, 5), at_once=2) as slow:
@@ -96,12 +96,12 @@ def bulk_reads_on_an_ordinary_disk(stage: Stage) -> Iterator[Truth]:
                 "for _ in range(int(sys.argv[4])):\n"
                 "    threading.Thread(target=read, args=(mmap.mmap(-1, size),)).start()\n"
             ),
-            data, 1 << stage.chance.randint(16, 20), 0, stage.chance.randint(6, 10),
+            data, 1 << stage.chance.randint(20, 22), 0, stage.chance.randint(6, 10),
         )  # fmt: skip
         yield Truth("disk_saturation", culprits=(culprit.culprit,))
 
 
-@scenario("writers_of_one_program_beside_commits", needs=("stress-ng",))
+@scenario("writers_of_one_program_beside_commits", needs=("stress-ng",), lasts_s=12)
 def writers_of_one_program_beside_commits(stage: Stage) -> Iterator[Truth]:
     """Several processes of one program write directly, as much as the disk takes."""
     stage.python(READ, filled(stage.folder, 64), 4096, stage.chance.uniform(0.001, 0.005))
@@ -113,7 +113,7 @@ def writers_of_one_program_beside_commits(stage: Stage) -> Iterator[Truth]:
     yield Truth("disk_saturation", culprits=(culprit.culprit,))
 
 
-@scenario("commits_without_end", needs=("gcc", *LOOP_TOOLS))
+@scenario("commits_without_end", needs=("gcc", *LOOP_TOOLS), lasts_s=12)
 def commits_without_end(stage: Stage) -> Iterator[Truth]:
     """A program commits after every line, in many processes, and fills the disk's time with that."""
     with slow_disk(stage, 400, stage.chance.uniform(1, 3), at_once=1) as slow:
@@ -122,7 +122,8 @@ def commits_without_end(stage: Stage) -> Iterator[Truth]:
         slow.slow_down()
         yield Truth()
         fork = "import os, sys\nfor number in range(int(sys.argv[3])):\n    if os.fork() == 0:\n        break\n"
-        culprit = stage.python(fork + APPEND.replace("sys.argv[3]", "str(number)"), slow.folder, 0)
+        code = fork + APPEND.replace("sys.argv[3]", "str(number)")
+        culprit = stage.python(code, slow.folder, 0, stage.chance.randint(5, 8))
         yield Truth("disk_saturation", culprits=(culprit.culprit,))
 
 

@@ -26,7 +26,9 @@ ON_DEVICE_SHARE = 0.3
 _LEAST_S = 2
 _GAP_S = 3
 """Seconds without the end of a commit that are no end of a stall: one that takes long is seen when it is over."""
-DIRTY_SHARE = 0.1
+WRITES_SHARE = 0.1
+"""Of the most that somebody writes in a second, what counts as writing at all."""
+DIRTY_SHARE = 0.03
 """Of what somebody writes in a second, what must lie in the page cache: written directly, it never does."""
 
 
@@ -61,7 +63,7 @@ def stalls(scene: Scene) -> Sequence[Stall]:
 def _while_writing(scene: Scene, waiter: Waiter, by: User, run: Run) -> Iterator[Stall]:
     """The part of a stretch in which the other one writes, if commits take longer in it than before."""
     most = max(by.written.get(second, 0.0) for second in range(run.first, run.last + 1))
-    writes = [s for s in range(run.first, run.last + 1) if by.written.get(s, 0.0) >= DIRTY_SHARE * most]
+    writes = [s for s in range(run.first, run.last + 1) if by.written.get(s, 0.0) >= WRITES_SHARE * most]
     part = Run(writes[0], run.last)
     if part.seconds < _LEAST_S or not waiter.is_slowed(part):
         return

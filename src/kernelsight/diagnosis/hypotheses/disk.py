@@ -35,6 +35,8 @@ DEEP_QUEUE = 8.0
 
 Reading ahead for one file at a time has two or three requests under way.
 """
+FEW = DEEP_QUEUE / 2
+"""Requests under way, on average, up to which nobody's request waits long for the others."""
 OVER = 1.3
 """How many times what a device reads a program may seem to read from it: the samples are not of one moment."""
 SLACK_BYTES = 1 << 20
@@ -99,7 +101,7 @@ def takes_long_at_low_load(scene: Scene) -> Iterable[Candidate]:
         candidate.check(
             "a request takes long, and not because of many others", holds=True, speaks_for=2.0, speaks_against=4.0
         )
-        candidate.check("few are under way", load.queue <= DEEP_QUEUE / 2, 0.5, 1.5)
+        candidate.check("few are under way", load.queue <= FEW, 0.5, 1.5)
         candidate.check("somebody waits for it", bool(victims) or stalled, 2.0, 3.0)
         below = [other for other, when in slow if not other.is_stacked and _overlap(when, run)]
         candidate.check("no device below it is slow", not device.is_stacked or not below, 0.5, 2.0)
@@ -204,14 +206,18 @@ def _slow_runs(device: Device) -> list[Run]:
 
 
 def _is_slow(load: Load, usual: Load | None) -> bool:
+    """Whether a request takes long by itself: longer than any disk needs, or than this one does at such a load."""
     if not load.requests:
         return load.in_flight > 0
-    alone = load.service_s - load.request_bytes / SLOWEST_BYTES_PER_S
-    if usual is None or load.latency_s < LEAST_SLOW_S or load.latency_s < SLOWER * usual.latency_s:
-        return alone >= SLOW_S
+    transfer = load.request_bytes / SLOWEST_BYTES_PER_S
+    if load.service_s - transfer >= SLOW_S:
+        return True
+    alone = load.latency_s - transfer
+    if usual is None or load.queue > FEW or alone < max(LEAST_SLOW_S, SLOWER * usual.latency_s):
+        return False
     more = load.requests * usual.seconds > MORE_LOAD * usual.requests * load.seconds
     larger = load.bytes * usual.seconds > MORE_LOAD * usual.bytes * load.seconds
-    return alone >= SLOW_S or not (more or larger)
+    return not (more or larger)
 
 
 def _usual(device: Device) -> Load | None:
