@@ -51,10 +51,23 @@ class Actor:
         return found
 
     def end(self) -> None:
-        """End it and all that it started; they are a session of their own."""
+        """End it and all that it started, those too that have left its session."""
+        for pid in (*descendants(self.pid), self.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()
+
+
+def descendants(pid: int) -> list[int]:
+    """The children of a process, their children, and so on."""
+    found = [pid]
+    for one in found:  # grows meanwhile
+        with suppress(OSError):
+            for task in Path(f"/proc/{one}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+    return found[1:]
 
 
 class Stage:
@@ -158,6 +171,10 @@ class Stage:
         if undo is not None:
             self.exit.callback(self._undo, [str(word) for word in undo])
         return done.stdout.strip()
+
+    def unmount(self, folder: Path) -> None:
+        """Take a file system off, even one that somebody still uses; nothing where none is mounted."""
+        self._undo(["umount", "-l", str(folder)])
 
     def later(self, what: Callable[[], object]) -> None:
         """Do something at the end."""

@@ -179,6 +179,23 @@ def test_version_1_fills_the_same_columns_in_the_same_units():
     assert (event.pids_current, event.pids_limit, event.pids_limit_events) == (11, 12, 1)
 
 
+def test_limits_of_devices_are_known_in_either_version_and_the_lowest_counts():
+    first, second = Cgroup(NOW, cgroup="/g"), Cgroup(NOW, cgroup="/g")
+    fill_v2(first, {"io.max": b"254:0 rbps=max wbps=1048576 riops=120 wiops=max\n7:0 rbps=max wbps=2097152 riops=80\n"})
+    fill_v1(
+        second,
+        {
+            "blkio.throttle.read_bps_device": b"",
+            "blkio.throttle.write_bps_device": b"254:0 1048576\n7:0 2097152\n",
+            "blkio.throttle.read_iops_device": b"254:0 120\n7:0 80\n",
+            "blkio.throttle.write_iops_device": b"",
+        },
+    )
+    for event in (first, second):
+        assert (event.io_read_bytes_limit, event.io_write_bytes_limit) == (None, 1048576)
+        assert (event.io_read_ios_limit, event.io_write_ios_limit) == (80, None)
+
+
 def test_no_limit_in_version_1_is_unknown():
     event = Cgroup(NOW, cgroup="/g")
     unlimited = {"memory.limit_in_bytes": b"9223372036854771712\n", "cpu.cfs_quota_us": b"-1\n", "pids.max": b"max\n"}

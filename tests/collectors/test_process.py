@@ -212,16 +212,16 @@ def test_unlimited_descriptors_are_no_limit():
 @pytest.mark.parametrize(
     ("text", "groups"),
     [
-        (b"0::/a.slice/b\n", ("/a.slice/b", "/a.slice/b", "/a.slice/b")),
-        (b"5:memory:/m\n2:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/u\n", ("/u", "/u", "/m")),
-        (b"5:memory:/m\n2:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/\n", ("/c", "/", "/m")),
-        (b"9:pids:/p\n5:memory:/m\n2:cpu,cpuacct:/\n1:name=systemd:/s\n0::/\n", ("/m", "/", "/m")),
-        (b"5:cpu:/c\n4:hugetlb,memory:/\n0::/u\n", ("/u", "/u", "/")),
-        (b"5:memory:/m\n1:name=systemd:/s\n", ("/m", None, "/m")),
-        (b"1:name=systemd:/s\n0::/\n", ("/", "/", "/")),
-        (b"0::/gone (deleted)\n", ("/gone", "/gone", "/gone")),
-        (b"0::/with:colon\n", ("/with:colon", "/with:colon", "/with:colon")),
-        (b"", ("/", None, None)),
+        (b"0::/a.slice/b\n", ("/a.slice/b", "/a.slice/b", "/a.slice/b", "/a.slice/b")),
+        (b"5:memory:/m\n2:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/u\n", ("/u", "/u", "/m", "/u")),
+        (b"6:blkio:/i\n5:memory:/m\n2:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/\n", ("/c", "/", "/m", "/i")),
+        (b"9:pids:/p\n5:memory:/m\n2:cpu,cpuacct:/\n1:name=systemd:/s\n0::/\n", ("/m", "/", "/m", "/")),
+        (b"5:cpu:/c\n4:hugetlb,memory:/\n0::/u\n", ("/u", "/u", "/", "/u")),
+        (b"5:memory:/m\n1:name=systemd:/s\n", ("/m", None, "/m", None)),
+        (b"1:name=systemd:/s\n0::/\n", ("/", "/", "/", "/")),
+        (b"0::/gone (deleted)\n", ("/gone", "/gone", "/gone", "/gone")),
+        (b"0::/with:colon\n", ("/with:colon", "/with:colon", "/with:colon", "/with:colon")),
+        (b"", ("/", None, None, None)),
     ],
 )
 def test_the_group_of_a_process(text, groups):

@@ -28,6 +28,22 @@ while True:
         pass
     time.sleep(pause)
 """
+NOTE = """import os, sys, time
+while True:
+    try:
+        with open(os.path.join(sys.argv[1], "note"), "w") as file:
+            file.write("z" * 3000)
+    except OSError:
+        pass
+    time.sleep(float(sys.argv[2]))
+"""
+COPY = """import os, sys, time
+with open("copy", "wb") as file:
+    for _ in range(int(sys.argv[1])):
+        file.write(os.urandom(1 << 20))
+        time.sleep(0.02)
+time.sleep(60)
+"""
 
 
 def mounted(stage: Stage, size_mb: int, *, inodes: int = 0) -> Path:
@@ -38,6 +54,14 @@ def mounted(stage: Stage, size_mb: int, *, inodes: int = 0) -> Path:
         file.truncate(size_mb << 20)
     stage.run("mkfs.ext4", "-q", "-F", *(("-N", inodes) if inodes else ()), image)
     stage.run("mount", "-o", "loop", image, folder, undo=("umount", "-l", folder))
+    return folder
+
+
+def in_memory(stage: Stage, options: str) -> Path:
+    """A tmpfs of its own."""
+    folder = stage.folder / "spool"
+    folder.mkdir()
+    stage.run("mount", "-t", "tmpfs", "-o", options, "spool", folder, undo=("umount", "-l", folder))
     return folder
 
 
@@ -71,13 +95,32 @@ def no_inodes_left(stage: Stage) -> Iterator[Truth]:
     yield Truth("inode_exhaustion", culprits=(where,))
 
 
+@scenario("spool_in_memory_overflows", tags=("red_herring",))
+def spool_in_memory_overflows(stage: Stage) -> Iterator[Truth]:
+    """One program fills a file system in memory that others need a little of, beside a larger copy to elsewhere."""
+    folder = in_memory(stage, f"size={stage.chance.choice((48, 64, 96))}m")
+    stage.python(NOTE, folder, stage.chance.uniform(0.05, 0.2))
+    stage.python(COPY, stage.chance.randint(200, 400))
+    yield Truth()
+    writer = stage.python(WRITE, folder, 256 << 10, stage.chance.uniform(0.01, 0.03))
+    where = Culprit((str(writer.pid), str(folder)), (writer.name, str(folder)))
+    yield Truth("disk_full", culprits=(where,))
+
+
+@scenario("script_uses_up_inodes", needs=("dash",))
+def script_uses_up_inodes(stage: Stage) -> Iterator[Truth]:
+    """A shell script leaves an entry behind for everything that it does, until there is no inode left."""
+    folder = in_memory(stage, f"size=64m,nr_inodes={stage.chance.randint(2000, 6000)}")
+    yield Truth()
+    script = 'n=0; while true; do : > "$0/$n" || sleep 0.01; n=$((n + 1)); done'
+    maker = stage.start(["dash", "-c", script, folder])
+    where = Culprit((str(maker.pid), str(folder)), (maker.name, str(folder)))
+    yield Truth("inode_exhaustion", culprits=(where,))
+
+
 @scenario("large_copy", tags=("control",))
 def large_copy(stage: Stage) -> Iterator[Truth]:
     """A program writes some hundred megabytes to a file system that has room for many times that."""
     yield Truth()
-    stage.python(
-        "import os, sys, time\nwith open('copy', 'wb') as file:\n    for _ in range(int(sys.argv[1])):\n"
-        "        file.write(os.urandom(1 << 20))\n        time.sleep(0.02)\ntime.sleep(60)\n",
-        stage.chance.randint(200, 400),
-    )
+    stage.python(COPY, stage.chance.randint(200, 400))
     yield Truth()

@@ -7,6 +7,7 @@ its turn comes is skipped and counted, because a sample must not carry the stamp
 
 from __future__ import annotations
 
+import os
 import select
 import threading
 import time
@@ -186,6 +187,7 @@ class _Source:
         return CollectorReport(
             timestamp=now,
             name=self.name,
+            pid=os.getpid(),
             source=self.entry.source if self.entry else None,
             kinds=self._kinds(),
             status=self.status,

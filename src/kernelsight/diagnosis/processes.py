@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.scene import Row, Scene
 
-_NAMED_BY = (("wait", "waker_pid", "waker_comm"), ("wait", "pid", "comm"), ("sched_process", "pid", "comm"))
+_NAMED_BY = (
+    ("blocked_task", "pid", "comm"), ("wait", "waker_pid", "waker_comm"), ("wait", "pid", "comm"),
+    ("sched_process", "pid", "comm"),
+)  # fmt: skip
 """Kinds that name processes too short-lived for a sample, least trusted first."""
 _KTHREADD = 2
 """Parent of all kernel threads."""
@@ -101,3 +104,14 @@ def members(scene: Scene, group: Row) -> list[Process]:
         if (one.group is not None and (one.group == path or one.group.startswith(f"{path}/")))
         or (one.group is None and one.group_id is not None and one.group_id == group["cgroup_id"])
     ]
+
+
+def ours(scene: Scene) -> frozenset[int]:
+    """Pids of our own parts: the collectors, and who reads what they say; use with :meth:`Scene.once`."""
+    collecting = {row["pid"] for row in scene.rows("collector")} - {None}
+    known = scene.once(processes)
+    parents = {known[pid].parent for pid in collecting & known.keys()} - {None, 0, 1}
+    reading = {row["pid"] for row in scene.rows("wait") if row["waker_pid"] in collecting and row["waits_in"] == "read"}
+    # A daemon that another program feeds has our name and the same parent.
+    beside = {one.pid for one in known.values() if one.comm == "kernelsight" and one.parent in parents}
+    return frozenset(collecting | reading | beside)

@@ -49,3 +49,7 @@ class Cgroup(Event, tag="cgroup"):
     pids_current: Annotated[Int | None, Gauge("tasks")] = None
     pids_limit: Annotated[Int | None, Gauge("tasks"), Means("NULL: no limit")] = None
     pids_limit_events: Annotated[Int | None, Counter("forks"), Means("refused at the limit")] = None
+    io_read_bytes_limit: Annotated[Int | None, Gauge("B/s"), Means("of the device with the lowest; NULL: none")] = None
+    io_write_bytes_limit: Annotated[Int | None, Gauge("B/s"), Means("as for reading")] = None
+    io_read_ios_limit: Annotated[Int | None, Gauge("requests/s"), Means("as for bytes")] = None
+    io_write_ios_limit: Annotated[Int | None, Gauge("requests/s"), Means("as for bytes")] = None

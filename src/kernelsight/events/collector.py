@@ -33,3 +33,4 @@ class CollectorReport(Event, tag="collector"):
     kinds: Annotated[
         Text | None, Label(), Means("kinds of event that it yields, separated by ','; NULL: the one of its name")
     ] = None
+    pid: Annotated[Int | None, Label(), Means("process that it runs in")] = None

@@ -58,6 +58,9 @@ class Process(Event, tag="process"):
     memory_cgroup: Annotated[
         Text | None, Label(), Means("path of the group that its memory counts to, of version 1 where that accounts it")
     ] = None
+    io_cgroup: Annotated[
+        Text | None, Label(), Means("path of the group that its I/O counts to, of version 1 where that accounts it")
+    ] = None
 
 
 @event(

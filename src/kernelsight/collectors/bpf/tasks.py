@@ -152,7 +152,7 @@ class ProcessGroups:
     def of(self, record: Record, now: int) -> Groups:
         """The groups of a process; None for each when it has ended."""
         key = (record.start_boottime, record.pid) if self._in_v1 else (0, record.cgroup_id)
-        due, groups = self._known.get(key, (now, Groups(None, None, None)))
+        due, groups = self._known.get(key, (now, Groups(None, None, None, None)))
         if now < due:
             return groups
         text = read_once(self._proc / str(record.pid) / "cgroup")
@@ -276,4 +276,5 @@ class TasksCollector:
             cgroup=groups.path,
             cgroup_id=r.cgroup_id - 2**64 if r.cgroup_id >= 2**63 else r.cgroup_id,
             memory_cgroup=groups.memory_path,
+            io_cgroup=groups.io_path,
         )

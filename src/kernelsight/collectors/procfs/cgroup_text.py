@@ -10,14 +10,25 @@ from collections.abc import Mapping
 from kernelsight.events.cgroup import Cgroup
 
 V2_ACTIVITY = ("cpu.stat", "memory.current")
-V2_USE = ("memory.stat", "memory.events", "memory.swap.current", "io.stat", "pids.current", "pids.events")
+V2_USE = ("memory.stat", "memory.events", "memory.swap.current", "io.stat", "io.max", "pids.current", "pids.events")
 V2_LIMITS = ("cpu.max", "cpu.weight", "memory.max", "memory.high", "pids.max")
 
-V1_ACTIVITY = {"cpu": ("cpu.stat",), "cpuacct": ("cpuacct.usage",), "memory": ("memory.usage_in_bytes",)}
+V1_ACTIVITY = {
+    "cpu": ("cpu.stat",),
+    "cpuacct": ("cpuacct.usage",),
+    "memory": ("memory.usage_in_bytes",),
+    "blkio": ("blkio.throttle.io_serviced_recursive",),
+}
 V1_USE = {
     "cpuacct": ("cpuacct.usage_user", "cpuacct.usage_sys"),
     "memory": ("memory.stat", "memory.failcnt", "memory.oom_control"),
-    "blkio": ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive"),
+    "blkio": (
+        "blkio.throttle.io_service_bytes_recursive",
+        "blkio.throttle.read_bps_device",
+        "blkio.throttle.write_bps_device",
+        "blkio.throttle.read_iops_device",
+        "blkio.throttle.write_iops_device",
+    ),
     "pids": ("pids.current", "pids.events"),
 }
 V1_LIMITS = {
@@ -58,6 +69,9 @@ def fill_v2(event: Cgroup, texts: Mapping[str, bytes]) -> None:
     if (said := texts.get("io.stat")) is not None:
         event.io_read_bytes, event.io_write_bytes = _sum(said, b" rbytes="), _sum(said, b" wbytes=")
         event.io_read_ios, event.io_write_ios = _sum(said, b" rios="), _sum(said, b" wios=")
+    if said := texts.get("io.max"):
+        event.io_read_bytes_limit, event.io_write_bytes_limit = _least(said, b" rbps="), _least(said, b" wbps=")
+        event.io_read_ios_limit, event.io_write_ios_limit = _least(said, b" riops="), _least(said, b" wiops=")
     _fill_pids(event, texts)
 
 
@@ -95,6 +109,11 @@ def fill_v1(event: Cgroup, texts: Mapping[str, bytes]) -> None:
         event.io_read_bytes, event.io_write_bytes = _sum(said, b" Read "), _sum(said, b" Write ")
     if (said := texts.get("blkio.throttle.io_serviced_recursive")) is not None:
         event.io_read_ios, event.io_write_ios = _sum(said, b" Read "), _sum(said, b" Write ")
+    if "blkio.throttle.read_bps_device" in texts:
+        event.io_read_bytes_limit = _least(texts["blkio.throttle.read_bps_device"], b" ")
+        event.io_write_bytes_limit = _least(texts.get("blkio.throttle.write_bps_device", b""), b" ")
+        event.io_read_ios_limit = _least(texts.get("blkio.throttle.read_iops_device", b""), b" ")
+        event.io_write_ios_limit = _least(texts.get("blkio.throttle.write_iops_device", b""), b" ")
     if "pids.current" in texts:
         _fill_pids(event, texts)
 
@@ -158,6 +177,12 @@ def _refaults(memory: bytes, prefix: bytes) -> int | None:
     if of_files is None:
         return _value(memory, prefix + b"workingset_refault")
     return of_files + (_value(memory, prefix + b"workingset_refault_anon") or 0)
+
+
+def _least(text: bytes, label: bytes) -> int | None:
+    """The least of the numbers behind a label, over devices; None where there is no limit."""
+    numbers = [part.replace(b"\n", b" ", 1).partition(b" ")[0] for part in text.split(label)[1:]]
+    return min((int(number) for number in numbers if number.isdigit()), default=None)
 
 
 def _sum(text: bytes, label: bytes) -> int:

@@ -70,6 +70,7 @@ class _Tracked:
     cgroup: str | None = None
     cgroup_id: int | None = None
     memory_cgroup: str | None = None
+    io_cgroup: str | None = None
     fd_limit: int | None = None
     sockets_due: int = 0
     switches: tuple[int, int] = (0, 0)
@@ -225,8 +226,8 @@ class ProcessCollector:
         limits = process.files.read("limits", keep=False)
         process.fd_limit = parse_fd_limit(limits) if limits else None
         group = process.files.read("cgroup", keep=False)
-        groups = parse_cgroup(group) if group else Groups(None, None, None)
-        process.cgroup, process.memory_cgroup = groups.path, groups.memory_path
+        groups = parse_cgroup(group) if group else Groups(None, None, None, None)
+        process.cgroup, process.memory_cgroup, process.io_cgroup = groups.path, groups.memory_path, groups.io_path
         process.cgroup_id = self._cgroup_ids.find(groups.v2_path) if groups.v2_path else None
 
     def _event(self, process: _Tracked, stat: Stat, delays: Delays | None, now: int) -> Process:
@@ -274,6 +275,7 @@ class ProcessCollector:
             cgroup=process.cgroup,
             cgroup_id=process.cgroup_id,
             memory_cgroup=process.memory_cgroup,
+            io_cgroup=process.io_cgroup,
         )
 
     def _resident_kb(self, stat: Stat, status: Status | None) -> int | None:

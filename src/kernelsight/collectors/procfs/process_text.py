@@ -165,6 +165,8 @@ class Groups(NamedTuple):
     memory_path: str | None
     """The group that its memory counts to: of the hierarchy of version 1 that has the memory controller, else of
     version 2."""
+    io_path: str | None
+    """The group that its I/O counts to, likewise."""
 
 
 def parse_cgroup(text: bytes) -> Groups:
@@ -181,4 +183,4 @@ def parse_cgroup(text: bytes) -> Groups:
             v1 |= dict.fromkeys(controllers.split(b","), here)
     places = (v2_path, *(v1.get(name) for name in (b"cpu", b"memory", *v1)))
     path = next((place for place in places if place not in (None, "", "/")), "/")
-    return Groups(path, v2_path, v1.get(b"memory", v2_path))
+    return Groups(path, v2_path, v1.get(b"memory", v2_path), v1.get(b"blkio", v2_path))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from kernelsight.diagnosis.errors import Failures, failures
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
-from kernelsight.diagnosis.scene import Row, Run, Scene, grouped
+from kernelsight.diagnosis.processes import named, ours
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped
 from kernelsight.diagnosis.trend import Trend, trend
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -17,15 +21,55 @@ FULL_SHARE = 0.01
 FORESIGHT = 4.0
 """How many times as long as it has been seen, a trend may be expected to go on."""
 _FILLS_S = 600.0
+ENOUGH_SHARE = 0.3
+"""Of what was lost, what one process must have written to be who did it; others may have written the rest."""
+_GIVEN_BACK = 0.5
+_QUOTA = errno.errorcode[errno.EDQUOT]
+_WRITES = frozenset({
+    "write", "pwrite64", "writev", "pwritev", "pwritev2", "fallocate", "ftruncate", "copy_file_range", "sendfile",
+    "splice", "fsync", "fdatasync", "close", "open", "openat", "openat2", "creat", "mkdir", "mkdirat", "rename",
+    "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "io_uring_enter", "io_submit",
+})  # fmt: skip
+"""Calls that need space; others say ENOSPC when their own limits are met, such as `inotify_add_watch` and `shmget`."""
 
 
 @hypothesis("disk_full")
 def no_space_left(scene: Scene) -> Iterable[Candidate]:
-    """A file system has no space left, or will not have soon."""
+    """A file system has no space left, or will not have soon, or a quota is used up."""
+    found = False
     for rows in _mounts(scene):
         size = rows[-1]["size_bytes"]
         if size:
-            yield from _of_mount(scene, rows, ("avail_bytes", float(size)))
+            for candidate in _of_mount(scene, rows, ("avail_bytes", float(size))):
+                found = True
+                yield candidate
+    inodes = any(_is_full(rows, "inodes_free", "inodes_total") for rows in _mounts(scene))
+    yield from (_of_nowhere(one) for one in failures(scene, NO_SPACE) if not _is_explained(one, found or inodes))
+
+
+def _is_explained(failed: Failures, full: bool) -> bool:  # noqa: FBT001 - it is what explains
+    """Whether calls failed because of a file system that is seen to be full, or for want of something else."""
+    return (full and failed.error != _QUOTA) or not _WRITES & {*failed.calls}
+
+
+def _is_full(rows: Sequence[Row], metric: str, whole: str) -> bool:
+    last = rows[-1]
+    return last[metric] is not None and bool(last[whole]) and last[metric] <= FULL_SHARE * last[whole]
+
+
+def _of_nowhere(failed: Failures) -> Candidate:
+    """A quota, or a file system that is not seen from here."""
+    culprit = failed.entity
+    quota = failed.error == _QUOTA
+    candidate = Candidate("disk_full", culprit, failed.first_ns, (culprit,))
+    candidate.check("calls that write fail for want of space", holds=True, speaks_for=2.0, speaks_against=4.0)
+    candidate.check("it is known what is used up", quota, 1.0, 0.5)
+    candidate.step(f"{failed.count} calls of {culprit.name} failed with {failed.error}", failed.evidence)
+    candidate.refuted_by = "they fail as well when some of its files are removed"
+    candidate.outlook = f"{culprit.name} can write nothing"
+    what = "its quota is used up: raise it (setquota), or remove files" if quota else "see where it writes to"
+    candidate.actions = (Proposal("look", culprit, what),)
+    return candidate
 
 
 @hypothesis("inode_exhaustion")
@@ -63,12 +107,16 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     if not soon and not (full and (going or failed)):
         return
     run = _run(scene, rows, going)
-    by = _who_fills(scene, run, failed, inodes=metric == "inodes_free")
+    levels = [float(row[metric]) for row in scene.within(rows, run) if row[metric] is not None]
+    lost = max(levels, default=left) - left
+    by = _who_fills(scene, run, failed, lost, inodes=metric == "inodes_free")
     culprit = by.entity if by else Entity("mount", mount, mount)
     candidate = Candidate("disk_full" if metric == "avail_bytes" else "inode_exhaustion", culprit, scene.at(run.first))
     candidate.victims = tuple(one.entity for one in failed if by is None or one.entity != by.entity)[:5]
     candidate.check(f"{mount} has next to nothing left, or loses it fast", full or soon, 2.0, 5.0)
-    candidate.check("calls fail for want of it, or it is used up at a steady rate", bool(failed) or soon, 1.5, 3.0)
+    candidate.check("what is used up was not given back before", not _comes_back(rows, metric, going), 0.0, 4.0)
+    steady = "calls fail for want of it, or it is used up at a steady rate"
+    candidate.check(steady, bool(failed) or soon, 1.5 if failed else 0.5, 3.0)
     candidate.check("who uses it up is known", by is not None, 1.0, 0.5)
     noun = "bytes" if metric == "avail_bytes" else "inodes"
     for one in failed[:3]:
@@ -90,38 +138,49 @@ def _run(scene: Scene, rows: Sequence[Row], going: Trend | None) -> Run:
     return Run(first, scene.second(rows[-1]))
 
 
+def _comes_back(rows: Sequence[Row], metric: str, going: Trend | None) -> bool:
+    """Whether as much as is being used up now was given back earlier in the window, as by who replaces a file."""
+    if going is None:
+        return False
+    levels = [float(row[metric]) for row in rows if row[metric] is not None]
+    returned = sum(max(0.0, after - before) for before, after in pairwise(levels))
+    return returned >= _GIVEN_BACK * (going.first - going.last)
+
+
+@dataclass(frozen=True, slots=True)
 class _Filler:
     """Who uses space up, and what shows it."""
 
-    def __init__(self, entity: Entity, claim: str, evidence: Evidence | None) -> None:
-        self.entity, self.claim, self.evidence = entity, claim, evidence
+    entity: Entity
+    claim: str
+    evidence: Evidence | None
 
 
-def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], *, inodes: bool) -> _Filler | None:
-    """The process that wrote most while it became less; of inodes, who asks for more, or was in the kernel most."""
-    if inodes and failed:
-        return _Filler(failed[0].entity, f"{failed[0].entity.name} asks for more again and again", failed[0].evidence)
+def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, *, inodes: bool) -> _Filler | None:
+    """Who used it up: of inodes, who asks for more, or was in the kernel most.
+
+    Of space, whose writing comes nearest to what was lost, those first whose calls fail; so neither a
+    large copy to somewhere else nor one through a pipe is taken for it.
+    """
+    asks = [_Filler(one.entity, f"{one.entity.name} asks for more again and again", one.evidence) for one in failed]
+    if inodes and asks:
+        return asks[0]
     metric = "stime_ms" if inodes else "write_chars"
-    best: tuple[float, Row] | None = None
-    for changes in scene.changes("process").values():
+    failing = {one.entity.id for one in failed}
+    best: tuple[bool, float, float, list[Change]] | None = None
+    for (pid, _), changes in scene.changes("process").items():
         within = [change for change in changes if run.first <= scene.second(change.after) <= run.last + 1]
         grown = sum(change.of(metric) for change in within)
-        if within and grown > 0 and (best is None or grown > best[0]) and not _is_ours(within[-1].after):
-            best = grown, within[-1].after
-    if best is None:
-        return (
-            _Filler(failed[0].entity, f"{failed[0].entity.name} asked for it", failed[0].evidence) if failed else None
-        )
-    row = best[1]
-    rows = [
-        one for one in scene.rows("process") if (one["pid"], one["start_ticks"]) == (row["pid"], row["start_ticks"])
-    ]
-    evidence = scene.evidence("process", rows, metric, "increase")
-    much = f"{best[0]:,.0f} bytes" if not inodes else f"{best[0]:,.0f} ms in the kernel"
-    return _Filler(
-        Entity("process", str(row["pid"]), str(row["comm"])), f"meanwhile {row['comm']} wrote {much}", evidence
-    )
-
-
-def _is_ours(row: Row) -> bool:
-    return bool(row["comm"] == "kernelsight")
+        if grown <= 0 or pid in scene.once(ours):
+            continue
+        near = grown if inodes or lost <= 0 else -abs(math.log(grown / lost))
+        likely = str(pid) in failing and grown >= ENOUGH_SHARE * lost
+        if best is None or (likely, near) > best[:2]:
+            best = likely, near, grown, within
+    if best is None or (not inodes and best[2] < ENOUGH_SHARE * lost):
+        return asks[0] if asks else None
+    within = best[3]
+    last = within[-1].after
+    evidence = scene.evidence("process", [within[0].before, *(one.after for one in within)], metric, "increase")
+    much = f"was {best[2]:,.0f} ms in the kernel" if inodes else f"wrote {best[2]:,.0f} bytes"
+    return _Filler(named(scene, last["pid"]), f"meanwhile {last['comm']} {much}", evidence)

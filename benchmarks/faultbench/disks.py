@@ -1,0 +1,103 @@
+"""Disks of a scenario's own: loop devices over files of the real disk, or over one that answers as slowly as told."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.faultbench.scenario import Culprit
+from benchmarks.faultbench.stage import Actor, Stage
+
+NEVER = -1
+"""The delay of a device that does not answer at all."""
+_PATIENCE_S = 5.0
+_COUNT = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A loop device with an ext4 on it."""
+
+    device: str
+    """Its name, such as loop3."""
+    folder: Path
+    """Where it is mounted."""
+
+    @property
+    def culprit(self) -> Culprit:
+        """It: the device, or its mount."""
+        names = (self.device, f"/dev/{self.device}", str(self.folder))
+        return Culprit(names, names)
+
+
+@dataclass(frozen=True, slots=True)
+class SlowDisk(Disk):
+    """A disk every request of which takes a while, from a moment on."""
+
+    server: Actor
+
+    def slow_down(self) -> None:
+        """From now on, requests take their time."""
+        self.server.process.send_signal(signal.SIGUSR1)
+
+
+def disk(stage: Stage, size_mb: int) -> Disk:
+    """A disk over a sparse file on the disk of the machine, as fast as that; nothing is cached twice."""
+    return Disk(*_mounted(stage, _image(stage, stage.folder, size_mb)))
+
+
+@contextmanager
+def slow_disk(stage: Stage, size_mb: int, delay_ms: float, *, at_once: int = 4) -> Iterator[SlowDisk]:
+    """A disk that serves so many requests at a time, each of which takes as long as told once it is slowed down.
+
+    Its server is ended with the context, so that nobody hangs on it when processes are ended.
+    """
+    folder, served = stage.folder / f"served-{next(_COUNT)}", stage.folder / f"serving-{next(_COUNT)}"
+    folder.mkdir()
+    served.mkdir()
+    backing = _image(stage, folder, size_mb)
+    stage.later(lambda: stage.unmount(served))
+    server = stage.c("slow_file", served, backing, round(1000 * delay_ms), at_once)
+    image = served / "image"
+    deadline = time.monotonic() + _PATIENCE_S
+    while not image.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{served} was not mounted")
+        time.sleep(0.01)
+    try:
+        yield SlowDisk(*_mounted(stage, image), server)
+    finally:
+        server.end()
+
+
+@contextmanager
+def frozen(disk: Disk, stage: Stage) -> Iterator[None]:
+    """Let nobody write to a disk's file system meanwhile, as a snapshot does."""
+    stage.run("fsfreeze", "--freeze", disk.folder)
+    try:
+        yield
+    finally:
+        stage.run("fsfreeze", "--unfreeze", disk.folder)
+
+
+def _image(stage: Stage, folder: Path, size_mb: int) -> Path:
+    image = folder / f"image-{next(_COUNT)}"
+    with image.open("wb") as file:
+        file.truncate(size_mb << 20)
+    stage.run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image)
+    return image
+
+
+def _mounted(stage: Stage, image: Path) -> tuple[str, Path]:
+    folder = stage.folder / f"mount-{next(_COUNT)}"
+    folder.mkdir()
+    device = stage.run("losetup", "--find", "--show", "--direct-io=on", image)
+    stage.later(lambda: stage.run("losetup", "--detach", device))
+    stage.run("mount", device, folder)
+    stage.later(lambda: stage.unmount(folder))
+    return Path(device).name, folder

@@ -1,0 +1,119 @@
+"""Control groups that may read or write no faster than a limit says, and have arrived there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from kernelsight.diagnosis.devices import devices
+from kernelsight.diagnosis.hypothesis import Candidate
+from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.processes import members
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
+from kernelsight.diagnosis.storage import Waiter, shown_waits, slowed
+
+
+class Limited(NamedTuple):
+    """A counter of a control group, what holds it back, and what of a device is the same."""
+
+    metric: str
+    limit: str
+    of_device: str
+    noun: str
+
+
+LIMITED = (
+    Limited("io_read_ios", "io_read_ios_limit", "reads", "reads"),
+    Limited("io_write_ios", "io_write_ios_limit", "writes", "writes"),
+    Limited("io_read_bytes", "io_read_bytes_limit", "read_bytes", "bytes read"),
+    Limited("io_write_bytes", "io_write_bytes_limit", "write_bytes", "bytes written"),
+)
+BEYOND = 1.25
+"""How far beyond a limit samples may seem to be; what is farther uses other devices, that the limit is not for."""
+LONGER = 10.0
+"""How many times as long as the device a wait takes of which nearly all is before the device."""
+AT_LIMIT = 0.75
+"""Of a limit, the share from which on it is what decides how fast it goes.
+
+The kernel gives out what is allowed in slices of a tenth of a second (block/blk-throttle.c), whole requests each: of 25
+a second it lets 20 pass.
+"""
+
+
+def held_back(scene: Scene) -> Iterator[Candidate]:
+    """A candidate for every control group that is at a limit for I/O, with those of its processes that wait.
+
+    A limit of the root group holds back whoever uses one device: then it is as if that device were slow.
+    """
+    for (path,), changes in scene.changes("cgroup").items():
+        for what in LIMITED:
+            if path == "/":
+                yield from _by_root(scene, changes, what)
+                continue
+            shares = {scene.second(change.after): _share(change, what) for change in changes}
+            for run in runs(shares, lambda share: AT_LIMIT <= share <= BEYOND):
+                group = _last(scene, changes, run)
+                culprit = Entity("cgroup", str(path), str(path))
+                inside = {one.pid for one in members(scene, group)} | _counted_to(scene, str(path))
+                waiting = [one for one in slowed(scene, run) if one.pid in inside]
+                candidate = _candidate(scene, culprit, run, waiting)
+                _say_limit(scene, candidate, changes, run, what)
+                yield candidate
+
+
+def _by_root(scene: Scene, changes: Sequence[Change], what: Limited) -> Iterator[Candidate]:
+    limit = changes[-1].after[what.limit] if changes else None
+    for device in scene.once(devices).values() if limit else ():
+        shares = {second: getattr(load, what.of_device) / load.seconds / limit for second, load in device.loads.items()}
+        for run in runs(shares, lambda share: AT_LIMIT <= share <= BEYOND):
+            latency = device.load(run).latency_s
+            waiting = [one for one in slowed(scene, run) if one.mean_s(run) >= LONGER * latency]
+            candidate = _candidate(scene, device.entity, run, waiting)
+            candidate.check("the requests wait before they come to the device", bool(waiting), 0.5, 3.0)
+            _say_limit(scene, candidate, changes, run, what)
+            yield candidate
+
+
+def _candidate(scene: Scene, culprit: Entity, run: Run, waiting: Sequence[Waiter]) -> Candidate:
+    candidate = Candidate("disk_latency", culprit, scene.at(run.first), tuple(one.entity for one in waiting[:5]))
+    candidate.suffering_s = sum(one.waited_in(run) for one in waiting)
+    candidate.check("a limit for I/O is reached", holds=True, speaks_for=2.5, speaks_against=4.0)
+    candidate.check("who it holds back waits for storage", bool(waiting) or not scene.rows("wait"), 1.5, 3.0)
+    for one in waiting[:3]:
+        claim = f"{one.comm} ({one.pid}) waited {one.waited_in(run):.1f} s of {run.seconds} s for storage"
+        candidate.step(claim, shown_waits(scene, one, run))
+    candidate.refuted_by = f"{culprit.name} is as slow with a higher limit"
+    candidate.outlook = "they go on waiting, whatever the disk could do"
+    candidate.actions = (
+        Proposal("raise_limit", culprit, f"raise what {culprit.name} may do (io.max, blkio.throttle)"),
+    )
+    return candidate
+
+
+def _say_limit(scene: Scene, candidate: Candidate, changes: Sequence[Change], run: Run, what: Limited) -> None:
+    within = [change for change in changes if run.first <= scene.second(change.after) <= run.last] or changes[-1:]
+    group = within[-1].after
+    rows = [within[0].before, *(change.after for change in within)]
+    candidate.step(
+        f"{group['cgroup']} may make {group[what.limit]:,} {what.noun} a second on a device, and that is what it gets",
+        scene.evidence("cgroup", rows, what.metric, "increase"),
+        scene.evidence("cgroup", rows[1:], what.limit, "last"),
+    )
+
+
+def _last(scene: Scene, changes: Sequence[Change], run: Run) -> Row:
+    return [change.after for change in changes if run.first <= scene.second(change.after) <= run.last][-1]
+
+
+def _counted_to(scene: Scene, path: str) -> set[int]:
+    """The processes whose I/O counts to a group or to one below it, where that is a group of another hierarchy."""
+    return {
+        row["pid"]
+        for row in scene.rows("process")
+        if row["io_cgroup"] and (row["io_cgroup"] == path or row["io_cgroup"].startswith(f"{path.rstrip('/')}/"))
+    }
+
+
+def _share(change: Change, what: Limited) -> float:
+    allowed = change.after[what.limit]
+    return change.of(what.metric) / change.seconds / allowed if allowed else 0.0

@@ -1,0 +1,262 @@
+"""Who waited for storage and who used it: processes and the programs that they belong to.
+
+No source says which process a request of a device is from. But a process is charged with what it reads
+and dirties (Documentation/filesystems/proc.rst, io), and each of its waits that a completed request
+ended is an edge of the wait-for graph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kernelsight.diagnosis.cpu_time import Program
+from kernelsight.diagnosis.devices import Device
+from kernelsight.diagnosis.model import Entity, Evidence
+from kernelsight.diagnosis.processes import named, ours, processes
+from kernelsight.diagnosis.scene import Change, Run, Scene
+from kernelsight.diagnosis.waiting import Edge, waiting
+from kernelsight.diagnosis.waiting import shown as shown_edges
+
+COMMIT_CALLS = frozenset({"fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "msync"})
+FILE_CALLS = COMMIT_CALLS | {
+    "read", "pread64", "readv", "preadv", "preadv2", "write", "pwrite64", "writev", "pwritev", "pwritev2",
+    "open", "openat", "openat2", "creat", "close", "stat", "lstat", "newfstatat", "statx", "access", "faccessat",
+    "faccessat2", "getdents", "getdents64", "readlink", "readlinkat", "rename", "renameat", "renameat2", "unlink",
+    "unlinkat", "mkdir", "mkdirat", "rmdir", "link", "linkat", "symlink", "symlinkat", "truncate", "ftruncate",
+    "fallocate", "fadvise64", "readahead", "sendfile", "copy_file_range", "splice", "execve", "execveat", "chdir",
+    "chmod", "fchmod", "fchmodat", "chown", "fchown", "fchownat", "utimensat", "mount", "umount2", "io_submit",
+    "page_fault",
+}  # fmt: skip
+"""Calls (and faults) whose uninterruptible waits are for storage, if what ends them is."""
+_ASYNCHRONOUS = frozenset({"io_getevents", "io_pgetevents", "io_uring_enter"})
+"""Calls in which a program waits, interruptibly, for requests that it has handed in."""
+_SERVES_STORAGE = re.compile(r"(kworker|jbd2|xfs|btrfs|loop\d|md\d|dm|kdmflush|kcryptd|nvme|scsi|mmcqd|flush).*")
+_JOURNAL_OF = re.compile(r"jbd2/(?P<device>[\w!-]+)-\d+|xfs[\w-]*/(?P<xfs>[\w!-]+)")
+_PARTITION = re.compile(r"p\d+|(?<!\d)\d+")
+SUFFERS_SHARE = 0.1
+"""Of the time, the share that a process must wait for storage to be said to suffer."""
+SLOWED = 3.0
+"""How many times as long as before one wait must be, for a process to be said to be slowed."""
+_LEAST_BEFORE = 5
+"""Waits before that say how long one usually is."""
+_SHORTEST_SHARE = 0.3
+"""Of a device's latency, the share that a wait for it takes at least: less, and it is for another one."""
+
+
+@dataclass(slots=True)
+class Waiter:
+    """One process that waited for storage: seconds asleep, and waits, by second; of all its threads together."""
+
+    pid: int
+    comm: str
+    program: Program
+    edges: list[Edge] = field(default_factory=list)
+    waited: dict[int, float] = field(default_factory=dict)
+    commits: dict[int, float] = field(default_factory=dict)
+    """The part of it that is waits for commits."""
+    counted: dict[int, float] = field(default_factory=dict)
+    commits_counted: dict[int, float] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    """Its samples, where they say how long it waited and the wait-for graph does not."""
+
+    @property
+    def entity(self) -> Entity:
+        """It, as a finding names it."""
+        return Entity("process", str(self.pid), self.comm)
+
+    def waited_in(self, run: Run) -> float:
+        """Seconds within a stretch."""
+        return _within(self.waited, run)
+
+    def commits_in(self, run: Run) -> float:
+        """Seconds within a stretch, waiting for commits."""
+        return _within(self.commits, run)
+
+    def mean_s(self, run: Run) -> float:
+        """How long one wait took within a stretch; 0 where that is not known."""
+        return _mean(self.waited, self.counted, run)
+
+    def commit_s(self, run: Run) -> float:
+        """How long one wait for a commit took within a stretch."""
+        return _mean(self.commits, self.commits_counted, run)
+
+    def is_slowed(self, run: Run) -> bool:
+        """Whether it waits for a good part of the time, or for some of it and each time much longer than before."""
+        share = self.waited_in(run) / run.seconds
+        before = Run(0, run.first - 2)
+        usual = self.mean_s(before) if _within(self.counted, before) >= _LEAST_BEFORE else None
+        longer = usual is not None and self.mean_s(run) >= SLOWED * usual
+        return share >= SUFFERS_SHARE or (longer and share >= SUFFERS_SHARE / 2)
+
+    def journals(self) -> set[str]:
+        """The devices whose journal it waited for."""
+        return {device for edge in self.edges if (device := journal_of(edge.waker_comm)) is not None}
+
+
+@dataclass(slots=True)
+class User:
+    """The processes of one program, and what they read and wrote (dirtied, if through the page cache)."""
+
+    program: Program
+    members: list[Sequence[Change]]
+    """The samples of each process."""
+    read: dict[int, float] = field(default_factory=dict)
+    written: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def comm(self) -> str:
+        """Its name."""
+        return self.program[0]
+
+    def read_in(self, run: Run) -> float:
+        """Bytes read within a stretch."""
+        return _within(self.read, run)
+
+    def written_in(self, run: Run) -> float:
+        """Bytes written within a stretch."""
+        return _within(self.written, run)
+
+    def largest(self, scene: Scene, run: Run) -> tuple[Entity, Sequence[Change]]:
+        """Its process that read and wrote most within a stretch."""
+        best = max(self.members, key=lambda changes: sum(map(_moved, _of(scene, changes, run))))
+        return named(scene, best[-1].after["pid"]), best
+
+    def shown(self, scene: Scene, run: Run, metric: str) -> list[Evidence | None]:
+        """The rows that show what its processes read (`read_bytes`) or wrote, of those that did most."""
+        moved = [_of(scene, changes, run) for changes in self.members]
+        most = sorted(filter(None, moved), key=lambda within: -sum(map(_moved, within)))[:3]
+        return [
+            scene.evidence("process", [within[0].before, *(one.after for one in within)], metric, "increase")
+            for within in most
+        ]
+
+
+def waiters(scene: Scene) -> Mapping[int, Waiter]:
+    """The processes that waited for storage, by pid; use with :meth:`Scene.once`. Threads of the kernel are none."""
+    found: dict[int, Waiter] = {}
+    known = scene.once(processes)
+    if not scene.rows("wait"):
+        return _by_delays(scene)
+    for edge in scene.once(waiting).edges:
+        one = known.get(edge.pid)
+        if not _is_for_storage(edge) or (one is not None and one.is_kernel_thread):
+            continue
+        waiter = found.setdefault(edge.pid, Waiter(edge.pid, edge.comm, _program(scene, edge.pid, edge.comm)))
+        waiter.edges.append(edge)
+        _add(waiter.waited, edge.waited)
+        _add(waiter.counted, edge.counted)
+        if edge.waits_in in COMMIT_CALLS:
+            _add(waiter.commits, edge.waited)
+            _add(waiter.commits_counted, edge.counted)
+    return found
+
+
+def users(scene: Scene) -> Sequence[User]:
+    """The programs that read or wrote anything; use with :meth:`Scene.once`. Neither the kernel's threads nor ours."""
+    found: dict[Program, User] = {}
+    known, own = scene.once(processes), scene.once(ours)
+    for (pid, _), changes in scene.changes("process").items():
+        if not changes or pid in own or (pid in known and known[pid].is_kernel_thread):
+            continue
+        program = _program(scene, pid, str(changes[-1].after["comm"]))
+        user = found.setdefault(program, User(program, []))
+        user.members.append(changes)
+        for change in changes:
+            second = scene.second(change.after)
+            written = max(0.0, change.of("write_bytes") - change.of("cancelled_write_bytes"))
+            user.read[second] = user.read.get(second, 0.0) + change.of("read_bytes")
+            user.written[second] = user.written.get(second, 0.0) + written
+    return list(found.values())
+
+
+def slowed(scene: Scene, run: Run) -> list[Waiter]:
+    """Who is slowed by waits for storage, longest first; our own parts apart."""
+    own = scene.once(ours)
+    found = [one for one in scene.once(waiters).values() if one.pid not in own and one.is_slowed(run)]
+    return sorted(found, key=lambda one: -one.waited_in(run))
+
+
+def waiting_for(scene: Scene, device: Device, run: Run) -> list[Waiter]:
+    """Who is slowed by waits that may be for a device, longest first."""
+    least = _SHORTEST_SHARE * device.load(run).latency_s
+    blocked = [row for row in scene.rows("blocked_task") if row["device"]]
+    elsewhere = {row["pid"] for row in blocked if not is_of(row["device"], device.name)}
+    return [
+        one
+        for one in slowed(scene, run)
+        if one.pid not in elsewhere
+        and (not one.counted or one.mean_s(run) >= least)
+        and all(is_of(journal, device.name) for journal in one.journals())
+    ]
+
+
+def shown_waits(scene: Scene, waiter: Waiter, run: Run, *, commits: bool = False) -> Evidence | None:
+    """The rows that show how long a process waited within a stretch."""
+    if waiter.changes:
+        within = _of(scene, waiter.changes, run)
+        rows = [within[0].before, *(change.after for change in within)] if within else []
+        return scene.evidence("process", rows, "blkio_delay_ns", "increase")
+    edges = [edge for edge in waiter.edges if not commits or edge.waits_in in COMMIT_CALLS]
+    return shown_edges(scene, edges, run)
+
+
+def journal_of(comm: str | None) -> str | None:
+    """The device (or partition) that a journal's thread is named after."""
+    match = _JOURNAL_OF.match(comm or "")
+    return match[match.lastgroup].replace("!", "/") if match and match.lastgroup else None
+
+
+def _is_for_storage(edge: Edge) -> bool:
+    if edge.waits_in in _ASYNCHRONOUS:
+        return not edge.waker_pid
+    served = not edge.waker_pid or bool(_SERVES_STORAGE.match(edge.waker_comm or ""))
+    return edge.state == "uninterruptible" and edge.waits_in in FILE_CALLS and served
+
+
+def _by_delays(scene: Scene) -> Mapping[int, Waiter]:
+    """From the delays that the kernel counts for each process, where it does."""
+    found: dict[int, Waiter] = {}
+    for (pid, _), changes in scene.changes("process").items():
+        comm = str(changes[-1].after["comm"]) if changes else "?"
+        waiter = Waiter(pid, comm, _program(scene, pid, comm), changes=list(changes))
+        for change in changes:
+            second = scene.second(change.after)
+            waiter.waited[second] = waiter.waited.get(second, 0.0) + change.of("blkio_delay_ns") / 1e9
+        if any(waiter.waited.values()):
+            found[pid] = waiter
+    return found
+
+
+def _program(scene: Scene, pid: int, comm: str) -> Program:
+    one = scene.once(processes).get(pid)
+    return (one.comm, one.group or one.group_id) if one else (comm, None)
+
+
+def is_of(device: str, whole: str) -> bool:
+    """Whether a device is another one or a partition of it."""
+    rest = device.removeprefix("/dev/").removeprefix(whole)
+    return not rest or bool(_PARTITION.fullmatch(rest) and device.removeprefix("/dev/").startswith(whole))
+
+
+def _of(scene: Scene, changes: Iterable[Change], run: Run) -> list[Change]:
+    return [change for change in changes if run.first <= scene.second(change.after) <= run.last]
+
+
+def _moved(change: Change) -> float:
+    return change.of("read_bytes") + change.of("write_bytes")
+
+
+def _add(total: dict[int, float], more: Mapping[int, float]) -> None:
+    for second, value in more.items():
+        total[second] = total.get(second, 0.0) + value
+
+
+def _within(values: Mapping[int, float], run: Run) -> float:
+    return sum(value for second, value in values.items() if run.first <= second <= run.last)
+
+
+def _mean(waited: Mapping[int, float], counted: Mapping[int, float], run: Run) -> float:
+    count = _within(counted, run)
+    return _within(waited, run) / count if count else 0.0

@@ -1,0 +1,95 @@
+"""Space and inodes that run out, and who uses them up."""
+
+from __future__ import annotations
+
+import errno
+
+from disk_scenes import moved
+from scenes import END, FROM, LENGTH, SECOND, START, stored
+
+from kernelsight.diagnosis import diagnose
+from kernelsight.diagnosis.check import check
+from kernelsight.events.collector import CollectorReport
+from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.syscalls import SyscallError
+
+MB = 1_000_000
+
+
+def diagnosis(path):
+    found = diagnose(path, START, END)
+    assert check(path, found) == []
+    return found
+
+
+def mount(left, *, kind="ext4", point="/srv"):
+    """A file system of 1 GB of which so much is left at each second."""
+    for second in range(LENGTH):
+        free = max(0, int(left(second)))
+        yield Filesystem(
+            START + second * SECOND + 3, mount_point=point, device="/dev/sdb", fs_type=kind, size_bytes=1000 * MB,
+            free_bytes=free, avail_bytes=free, inodes_total=1000, inodes_free=900, read_only=False,
+        )  # fmt: skip
+
+
+def failed(pid, comm, error, call="write", count=5):
+    for second in range(FROM, LENGTH):
+        yield SyscallError(
+            START + second * SECOND + 4, pid=pid, comm=comm, syscall_nr=1, syscall_name=call, errno=error,
+            error=errno.errorcode[error], count=count,
+        )  # fmt: skip
+
+
+def fills(second):
+    return 900 * MB - 40 * MB * max(0, second - FROM)
+
+
+def test_the_process_that_wrote_what_is_missing_is_named_not_the_one_that_wrote_most(tmp_path):
+    rows = [
+        *mount(fills),
+        *moved(70, "logger", written=40 * MB, since=FROM),
+        *moved(80, "copier", written=900 * MB, since=FROM),
+        *moved(81, "web", written=MB),
+    ]
+    [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
+    assert (finding.fault, finding.culprit.name) == ("disk_full", "logger")
+
+
+def test_who_fails_because_another_one_has_filled_it_is_a_victim(tmp_path):
+    rows = [
+        *mount(lambda second: 400 * MB - 40 * MB * max(0, second - FROM), kind="tmpfs"),
+        *moved(70, "logger", written=40 * MB, since=FROM),
+        *failed(70, "logger", errno.ENOSPC),
+        *failed(11, "db", errno.ENOSPC, count=50),
+    ]
+    [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
+    assert (finding.fault, finding.culprit.name) == ("disk_full", "logger")
+    assert [victim.name for victim in finding.victims] == ["db"]
+
+
+def test_a_file_that_is_written_anew_again_and_again_does_not_fill_a_file_system(tmp_path):
+    rows = [*mount(lambda s: 900 * MB - 80 * MB * (s % 8)), *moved(70, "copy", written=80 * MB)]
+    assert diagnosis(stored(tmp_path / "db", rows)).healthy
+
+
+def test_a_quota_that_is_used_up_is_said_to_be_one(tmp_path):
+    rows = [*mount(lambda _: 800 * MB), *failed(70, "job", errno.EDQUOT)]
+    [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
+    assert (finding.fault, finding.culprit.name) == ("disk_full", "job")
+    assert "quota" in finding.actions[0].text
+
+
+def test_no_more_watches_of_files_is_not_a_full_disk(tmp_path):
+    rows = [*mount(lambda _: 800 * MB), *failed(70, "ide", errno.ENOSPC, call="inotify_add_watch")]
+    assert diagnosis(stored(tmp_path / "db", rows)).healthy
+
+
+def test_our_own_collectors_do_not_fill_the_disk(tmp_path):
+    rows = [
+        *mount(fills),
+        CollectorReport(START + 5, name="block", status="running", pid=90),
+        *moved(90, "anything", written=40 * MB, since=FROM),
+        *moved(70, "logger", written=20 * MB, since=FROM),
+    ]
+    [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
+    assert finding.culprit.name == "logger"
