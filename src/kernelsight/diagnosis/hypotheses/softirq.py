@@ -40,12 +40,12 @@ def packets_take_the_cpu(scene: Scene) -> Iterable[Candidate]:
             candidate.suffering_s = share * run.seconds
             candidate.check(f"a good part of CPU {cpu} goes to software interrupts", True, 3.0, 0.0)
             many = max(count, lost) / run.seconds >= _LEAST_PACKETS_PER_S
-            candidate.check("very many packets are handled", many, 1.0, 4.0)
+            candidate.check("very many packets are handled", many, 1.0, 6.0)
             if count:
                 size = sum(change.of("rx_bytes") + change.of("tx_bytes") for change in traffic) / count
-                candidate.check("they are small", size < _SMALL_BYTES, 1.0, 2.0)
+                candidate.check("they are small", size < _SMALL_BYTES, 1.0, 5.0)
             heavy = share >= MOST_OF_A_CPU or lost >= 0.1 * count
-            candidate.check("it is most that the CPU does, or the packets go to waste", heavy, 1.0, 3.5)
+            candidate.check("it is most that the CPU does, or the packets go to waste", heavy, 1.0, 5.0)
             candidate.step(
                 f"CPU {cpu} spent {100 * share:.0f} % of its time in software interrupts",
                 scene.evidence("cpu", counters(within), "softirq", "increase"),
