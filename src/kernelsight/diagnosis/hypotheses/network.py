@@ -30,6 +30,8 @@ MSS / RTT x 1.2 / sqrt(p) (Mathis et al., "The macroscopic behavior of the TCP c
 algorithm", CCR 27, 1997)."""
 _LEAST_LOST = 10
 """Packets: fewer are an accident."""
+_MISSED_SHARE = 0.1
+"""Of what is dropped, what must be sent again for it to be missed: acknowledgements never are, data always is."""
 _LEAST_ERRORS_PER_S = 10.0
 """Drops a second that an interface counts: what nobody wanted (unknown protocols) is counted too, and is less."""
 _FULL_SHARE = 0.5
@@ -55,17 +57,18 @@ def _dropped_on_the_way(scene: Scene) -> Iterator[Candidate]:
         for run in stretches(scene, rows, "count") if cause in causes else ():
             within = scene.within(rows, run)
             lost = sum(row["count"] or 0 for row in within)
-            again = scene.within(scene.once(sent_again), run)
+            again = _asked_again(scene, run)
             # What is dropped before it leaves is not sent again but tried again, and its sender waits or is told.
-            own = interface == "lo" or any(row["origin"] == "local" for row in within)
+            own = interface == "lo" or any(row["origin"] == "local" or row["pid"] for row in within)
+            missed = len({scene.second(row) for row in again}) >= LASTS_S and len(again) >= _MISSED_SHARE * lost
             candidate = Candidate(
                 "packet_loss", _interface(interface), int(within[0]["timestamp"]), _victims(again, within)
             )
             candidate.check(f"more than {_LEAST_LOST} packets are lost", lost >= _LEAST_LOST, 0.5, 3.0)
             _check_share(scene, candidate, interface, run, lost)
             candidate.check(
-                "somebody misses them: what was sent from here, or is sent again",
-                own or len(again) >= LASTS_S,
+                "somebody misses them: a program here, or who sends again",
+                own or missed,
                 2.5,
                 2.0,
             )
@@ -82,6 +85,11 @@ def _dropped_on_the_way(scene: Scene) -> Iterator[Candidate]:
                 Proposal("look", candidate.culprit, f"look for {what} that drops packets of {interface}"),
             )
             yield candidate
+
+
+def _asked_again(scene: Scene, run: Run) -> list[Row]:
+    """Data and requests for connections that were sent again within a stretch."""
+    return [row for row in scene.within(scene.rows("tcp_retransmit_event"), run) if row["state"] != "syn_recv"]
 
 
 def _check_share(scene: Scene, candidate: Candidate, interface: str, run: Run, lost: float) -> None:
@@ -195,7 +203,7 @@ def _sent_again(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
             candidate.check("it goes on", len({scene.second(row) for row in within}) >= 0.5 * run.seconds, 1.0, 2.0)
             much = segments >= max(_LEAST_LOST, 2 * LOST_SHARE * sent)
             candidate.check("a good part of what is sent is sent again", much, 1.5, 4.0)
-            _check_other_causes(scene, candidate, run, explained=explained)
+            _check_other_causes(scene, candidate, run, interface, explained=explained)
             peers = ", ".join(sorted({str(row["daddr"]) for row in within})[:3])
             candidate.step(
                 f"{segments} segments to {peers} had to be sent again by {interface} in {run.seconds} s",
@@ -220,7 +228,7 @@ def _counted_by_tcp(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
         candidate = Candidate("packet_loss", _interface(interface), scene.at(run.first))
         much = again >= max(_LEAST_LOST, 2 * LOST_SHARE * sent)
         candidate.check("a good part of what is sent is sent again", much, 2.5, 4.0)
-        _check_other_causes(scene, candidate, run, explained=explained)
+        _check_other_causes(scene, candidate, run, None, explained=explained)
         candidate.step(
             f"{again:.0f} of {sent:.0f} segments had to be sent again in {run.seconds} s",
             scene.evidence("tcp_retransmit", counters(part), "retrans_segs", "increase"),
@@ -242,10 +250,18 @@ def _busiest(scene: Scene, run: Run) -> str | None:
     return max(others, key=lambda name: others[name], default=None)
 
 
-def _check_other_causes(scene: Scene, candidate: Candidate, run: Run, *, explained: bool) -> None:
-    full = any(overlap(queue.run, run) for queue in scene.once(full_queues))
-    unread = any(cause == "reader" and scene.within(rows, run) for (cause, _), rows in scene.once(drops).items())
-    candidate.check("no queue in front of an interface is full", not full, 0.5, 4.0)
+def _check_other_causes(
+    scene: Scene, candidate: Candidate, run: Run, interface: str | None, *, explained: bool
+) -> None:
+    """Whether what is sent again by an interface (None: by one that is not known) has another cause."""
+    queues = [queue for queue in scene.once(full_queues) if interface in (None, queue.interface)]
+    full = any(overlap(queue.run, run) for queue in queues)
+    unread = any(
+        cause == "reader" and not str(row["location"]).startswith("udp")
+        for (cause, _), rows in scene.once(drops).items()
+        for row in scene.within(rows, run)
+    )
+    candidate.check("no queue in front of it is full", not full, 0.5, 4.0)
     candidate.check("nothing on this machine is seen to drop them", not explained and not unread, 0.5, 3.0)
 
 

@@ -30,10 +30,12 @@ def packets_take_the_cpu(scene: Scene) -> Iterable[Candidate]:
         for run in runs(shares, lambda share: share >= SOFTIRQ_SHARE):
             within = [change for change in changes if run.first <= scene.second(change.after) <= run.last]
             share = sum(map(_share, within)) / len(within)
-            interface, traffic = _busiest(scene, run)
-            count = packets(traffic, "rx") + packets(traffic, "tx")
             wasted = _wasted(scene, run)
             lost = sum(row["count"] or 0 for row in wasted)
+            interface, traffic = _busiest(scene, run)
+            count = packets(traffic, "rx") + packets(traffic, "tx")
+            if lost > count:  # they came by an interface of another network namespace
+                interface, traffic, count = str(wasted[-1]["interface_name"]), (), 0
             senders = _senders(scene, run)
             culprit = senders[0][0] if senders else Entity("interface", interface, interface)
             candidate = Candidate("softirq_load", culprit, scene.at(run.first))
