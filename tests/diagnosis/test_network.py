@@ -101,6 +101,18 @@ def test_what_a_rule_drops_before_it_leaves_is_missed_by_its_sender(tmp_path):
     assert findings(tmp_path, carries("near0", 100), loss) == [("packet_loss", "interface", "near0")]
 
 
+@pytest.mark.parametrize(("size", "missed"), [(986, True), (46, False)])
+def test_datagrams_that_are_dropped_among_others_like_them(tmp_path, size, missed):
+    loss = (
+        PacketDrop(
+            at(second), reason="NETFILTER_DROP", interface_name="near0", origin="remote", count=9, bytes=9 * size
+        )
+        for second in FAULTY
+    )
+    found = findings(tmp_path, carries("near0", 100), loss)
+    assert found == ([("packet_loss", "interface", "near0")] if missed else [])
+
+
 def test_a_firewall_that_turns_strangers_away_loses_nothing(tmp_path):
     assert findings(tmp_path, carries("near0", 200), dropped("NETFILTER_DROP", "near0", 30)) == []
 

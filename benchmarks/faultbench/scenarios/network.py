@@ -101,6 +101,20 @@ def containers_lose_packets(stage: Stage) -> Iterator[Truth]:
     yield Truth("packet_loss", culprits=(where,))
 
 
+@scenario("datagrams_dropped_by_a_rule", needs=("nft", "ip", "nsenter"))
+def datagrams_dropped_by_a_rule(stage: Stage) -> Iterator[Truth]:
+    """A rule drops some of the datagrams that come from a neighbour; nobody sends those again."""
+    here, there = wire(stage, OURS, namespace(stage))
+    port = free_port()
+    stage.python(READ_SLOWLY.replace("127.0.0.1", here.address), port, 1 << 20, 0)
+    size, pause = stage.chance.randint(100, 1400), stage.chance.uniform(0.001, 0.005)
+    stage.python(DATAGRAMS, here.address, port, size, pause, through=there.inside)
+    yield Truth()
+    table = drop_some(stage, OURS, "input", f"iifname {here.interface}", stage.chance.randint(50, 200))
+    where = Culprit((here.interface, there.interface, there.address), (here.interface, there.interface, table))
+    yield Truth("packet_loss", culprits=(where,))
+
+
 @scenario("reads_datagrams_too_slowly")
 def reads_datagrams_too_slowly(stage: Stage) -> Iterator[Truth]:
     """A program reads its datagrams more slowly than they come; its queue overflows."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
 
 Cause = Literal["rule", "damage", "queue", "reader"]
@@ -159,3 +160,8 @@ def _held(change: Change) -> float:
 def overlap(one: Run, other: Run) -> bool:
     """Whether two stretches have a second in common."""
     return one.first <= other.last and other.first <= one.last
+
+
+def interface_of(name: str) -> Entity:
+    """An interface, as a finding names it."""
+    return Entity("interface", name, name)

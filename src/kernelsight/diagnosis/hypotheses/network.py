@@ -1,8 +1,7 @@
-"""Packets that do not arrive, and interfaces that carry all that they can."""
+"""Packets that do not arrive."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
@@ -10,11 +9,11 @@ from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import (
     LASTS_S,
     Cause,
-    FullQueue,
     carried,
     counters,
     drops,
     full_queues,
+    interface_of,
     overlap,
     owners,
     packets,
@@ -22,7 +21,7 @@ from kernelsight.diagnosis.packets import (
     sent_again,
     stretches,
 )
-from kernelsight.diagnosis.scene import Row, Run, Scene, grouped, runs
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, runs
 
 LOST_SHARE = 0.005
 """Of the packets, from which on losing them slows a connection: at 0.5 % and 100 ms TCP gets 2 Mbit/s by
@@ -32,12 +31,12 @@ _LEAST_LOST = 10
 """Packets: fewer are an accident."""
 _MISSED_SHARE = 0.1
 """Of what is dropped, what must be sent again for it to be missed: acknowledgements never are, data always is."""
+_ALIKE = 0.05
+"""How much the mean sizes of packets that belong together may differ."""
+_ETHERNET_HEADER_BYTES = 14
+"""Counted by the interface, and taken off before a rule sees the packet."""
 _LEAST_ERRORS_PER_S = 10.0
 """Drops a second that an interface counts: what nobody wanted (unknown protocols) is counted too, and is less."""
-_FULL_SHARE = 0.5
-"""Of the samples, in which something must wait in a queue for it to be the interface that is too slow."""
-_PLATEAU = 0.25
-"""Standard deviation over mean of what a saturated interface carries from second to second, at most."""
 
 
 @hypothesis("packet_loss")
@@ -62,13 +61,13 @@ def _dropped_on_the_way(scene: Scene) -> Iterator[Candidate]:
             own = interface == "lo" or any(row["origin"] == "local" or row["pid"] for row in within)
             missed = len({scene.second(row) for row in again}) >= LASTS_S and len(again) >= _MISSED_SHARE * lost
             candidate = Candidate(
-                "packet_loss", _interface(interface), int(within[0]["timestamp"]), _victims(again, within)
+                "packet_loss", interface_of(interface), int(within[0]["timestamp"]), _victims(again, within)
             )
             candidate.check(f"more than {_LEAST_LOST} packets are lost", lost >= _LEAST_LOST, 0.5, 3.0)
             _check_share(scene, candidate, interface, run, lost)
             candidate.check(
                 "somebody misses them: a program here, or who sends again",
-                own or missed,
+                own or missed or _like_the_others(carried(scene, interface, run), within),
                 2.5,
                 2.0,
             )
@@ -92,6 +91,19 @@ def _asked_again(scene: Scene, run: Run) -> list[Row]:
     return [row for row in scene.within(scene.rows("tcp_retransmit_event"), run) if row["state"] != "syn_recv"]
 
 
+def _like_the_others(changes: Sequence[Change], dropped: Sequence[Row]) -> bool:
+    """Whether what is dropped as it comes in is a part of what else comes in: as large, and most of it passes.
+
+    Strangers that a firewall turns away send what nobody else sends, and all of that is dropped.
+    """
+    count, size = (sum(row[what] or 0 for row in dropped) for what in ("count", "bytes"))
+    came = packets(changes, "rx")
+    if not count or not came or count > came / 2:
+        return False
+    usual = sum(change.of("rx_bytes") for change in changes) / came - _ETHERNET_HEADER_BYTES
+    return abs(size / count - usual) <= _ALIKE * usual
+
+
 def _check_share(scene: Scene, candidate: Candidate, interface: str, run: Run, lost: float) -> None:
     changes = carried(scene, interface, run)
     if changes:
@@ -104,7 +116,7 @@ def _not_read(scene: Scene) -> Iterator[Candidate]:
     by_reader: dict[Entity, list[Row]] = {}
     for (cause, interface), rows in scene.once(drops).items():
         for row in rows if cause == "reader" else ():
-            reader = Entity("process", str(row["pid"]), str(row["comm"])) if row["pid"] else _interface(interface)
+            reader = Entity("process", str(row["pid"]), str(row["comm"])) if row["pid"] else interface_of(interface)
             by_reader.setdefault(reader, []).append(row)
     for reader, rows in by_reader.items():
         for run in stretches(scene, rows, "count"):
@@ -170,7 +182,7 @@ def _counted_by_interfaces(scene: Scene) -> Iterator[Candidate]:
                 again = scene.within(scene.once(sent_again), run)
                 seen = [rows for (_, name), rows in scene.once(drops).items() if name == interface]
                 candidate = Candidate(
-                    "packet_loss", _interface(str(interface)), scene.at(run.first), _victims(again, ())
+                    "packet_loss", interface_of(str(interface)), scene.at(run.first), _victims(again, ())
                 )
                 candidate.check("they are a good part of what it carries", lost >= 2 * LOST_SHARE * all_of_it, 1.5, 4.0)
                 candidate.check(
@@ -198,7 +210,7 @@ def _sent_again(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
             segments = sum(row["segments"] or 1 for row in within)
             sent = segments_sent(carried(scene, interface, run), interface)
             candidate = Candidate(
-                "packet_loss", _interface(interface), int(within[0]["timestamp"]), _victims(within, ())
+                "packet_loss", interface_of(interface), int(within[0]["timestamp"]), _victims(within, ())
             )
             candidate.check("it goes on", len({scene.second(row) for row in within}) >= 0.5 * run.seconds, 1.0, 2.0)
             much = segments >= max(_LEAST_LOST, 2 * LOST_SHARE * sent)
@@ -225,7 +237,7 @@ def _counted_by_tcp(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
         interface = _busiest(scene, run)
         if interface is None:
             continue
-        candidate = Candidate("packet_loss", _interface(interface), scene.at(run.first))
+        candidate = Candidate("packet_loss", interface_of(interface), scene.at(run.first))
         much = again >= max(_LEAST_LOST, 2 * LOST_SHARE * sent)
         candidate.check("a good part of what is sent is sent again", much, 2.5, 4.0)
         _check_other_causes(scene, candidate, run, None, explained=explained)
@@ -273,97 +285,6 @@ def _explain_unseen(candidate: Candidate, interface: str) -> None:
     )
 
 
-@hypothesis("bandwidth_saturation")
-def an_interface_is_full(scene: Scene) -> Iterable[Candidate]:
-    """An interface carries all that it can or may, while packets wait or are dropped in the queue in front of it."""
-    for queue in scene.once(full_queues):
-        sender, *others = _senders(scene, queue) or [_interface(queue.interface)]
-        candidate = Candidate("bandwidth_saturation", sender, scene.at(queue.run.first), tuple(others[:5]))
-        full = queue.waits >= _FULL_SHARE or queue.dropped >= _LEAST_LOST
-        candidate.check("packets wait in front of it most of the time, or do not fit", full, 2.5, 4.0)
-        if queue.changes:
-            candidate.check(
-                "it carries as much from second to second, or what it is shaped to", _level(queue), 1.5, 1.0
-            )
-        candidate.check("it is known who sends", sender.kind == "process", 0.5, 0.0)
-        _show_senders(scene, candidate, queue)
-        _show_level(scene, candidate, queue)
-        candidate.refuted_by = f"the queue in front of {queue.interface} is as long when {sender.name} sends less"
-        candidate.outlook = f"all that goes by {queue.interface} waits or is lost"
-        candidate.actions = (
-            Proposal("look", sender, f"let {sender.name} send less, or later"),
-            Proposal("look", _interface(queue.interface), f"raise the rate of {queue.interface}, if it is shaped"),
-        )
-        yield candidate
-
-
-def _level(queue: FullQueue) -> bool:
-    """Whether the interface carried the same from second to second; the first and the last are not whole."""
-    rates = queue.rates[1:-1] or queue.rates
-    mean = statistics.fmean(rates)
-    if queue.limit and mean >= 0.8 * queue.limit:
-        return True
-    return mean > 0 and statistics.pstdev(rates) <= _PLATEAU * mean
-
-
-def _senders(scene: Scene, queue: FullQueue) -> list[Entity]:
-    """Who sends by the interface, the most first: whose packets do not fit, are sent again, or wait to be sent."""
-    found: dict[int, Entity] = {}
-    again = [row for row in _again(scene, queue) if row["pid"]]
-    waiting = [row for row in scene.within(scene.rows("socket_owner"), queue.run) if row["send_queue_bytes"]]
-    for rows, what in ((queue.drops, "count"), (again, "segments"), (waiting, "send_queue_bytes")):
-        for pid, comm, _ in owners(rows, what):
-            found.setdefault(pid, Entity("process", str(pid), comm))
-    return list(found.values())
-
-
-def _again(scene: Scene, queue: FullQueue) -> list[Row]:
-    rows = scene.within(scene.once(sent_again), queue.run)
-    return [row for row in rows if row["interface_name"] == queue.interface]
-
-
-def _show_senders(scene: Scene, candidate: Candidate, queue: FullQueue) -> None:
-    pid = candidate.culprit.id
-    dropped = [row for row in queue.drops if str(row["pid"]) == pid]
-    again = [row for row in _again(scene, queue) if str(row["pid"]) == pid]
-    waiting = [row for row in scene.within(scene.rows("socket_owner"), queue.run) if str(row["pid"]) == pid]
-    name = candidate.culprit.name
-    candidate.step(
-        f"packets of {name} did not fit into the queue in front of {queue.interface}",
-        scene.evidence("packet_drop", dropped, "count", "sum"),
-    )
-    candidate.step(
-        f"{name} had to send segments by {queue.interface} again",
-        scene.evidence("tcp_retransmit_event", again, "segments", "sum"),
-    )
-    candidate.step(
-        f"{name} waits to get rid of what it has sent",
-        scene.evidence("socket_owner", waiting, "send_queue_bytes", "max"),
-    )
-
-
-def _show_level(scene: Scene, candidate: Candidate, queue: FullQueue) -> None:
-    rows = counters(queue.changes)
-    if not rows:
-        candidate.step(
-            f"{queue.dropped:.0f} packets did not fit into the queue in front of {queue.interface}, "
-            "which is in another network namespace",
-            scene.evidence("packet_drop", queue.drops, "count", "sum"),
-        )
-        return
-    candidate.step(
-        f"something waited in front of {queue.interface} in {100 * queue.waits:.0f} % of the samples, "
-        f"and {queue.dropped:.0f} packets did not fit",
-        scene.evidence("qdisc", rows, "backlog_bytes", "mean"),
-        scene.evidence("qdisc", rows, "drops", "increase"),
-    )
-    limit = f", of {queue.limit * 8 / 1e6:.1f} that it may" if queue.limit else ""
-    mean = statistics.fmean(queue.rates) * 8 / 1e6
-    candidate.step(
-        f"{queue.interface} carried {mean:.1f} Mbit/s{limit}", scene.evidence("qdisc", rows, "sent_bytes", "increase")
-    )
-
-
 def _show_sent_again(scene: Scene, candidate: Candidate, again: Sequence[Row]) -> None:
     if again:
         names = ", ".join(comm for _, comm, _ in owners(again, "segments")[:3]) or "somebody"
@@ -377,7 +298,3 @@ def _victims(again: Sequence[Row], dropped: Sequence[Row]) -> tuple[Entity, ...]
     """Who sends again, and whose packets were dropped."""
     named = [*owners(again, "segments"), *owners(dropped, "count")]
     return tuple(dict.fromkeys(Entity("process", str(pid), comm) for pid, comm, _ in named))[:5]
-
-
-def _interface(name: str) -> Entity:
-    return Entity("interface", name, name)
