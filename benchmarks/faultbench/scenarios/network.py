@@ -157,6 +157,24 @@ def datagrams_fill_a_queue(stage: Stage) -> Iterator[Truth]:
     yield Truth("bandwidth_saturation", culprits=(where,))
 
 
+@scenario("one_wire_loses_another_is_full", needs=("nft", "tc", "ip", "nsenter"), tags=("two_at_once",))
+def one_wire_loses_another_is_full(stage: Stage) -> Iterator[Truth]:
+    """A neighbour drops some of what it gets, while a bulk transfer to another neighbour fills its interface."""
+    lossy, full = (wire(stage, OURS, namespace(stage)) for _ in range(2))
+    ports = free_port(), free_port()
+    for (_, there), port in zip((lossy, full), ports, strict=True):
+        stage.python(SINK, there.address, port, through=there.inside)
+    stage.python(STREAM, lossy[1].address, ports[0], 30_000, 0.01)
+    shape(stage, full[0], "tbf", "rate", f"{stage.chance.randint(5, 30)}mbit", "burst", "32k", "limit", 200_000)
+    yield Truth()
+    drop_some(stage, lossy[1].namespace, "input", f"iifname {lossy[1].interface}", stage.chance.randint(20, 80))
+    bulk = stage.python(STREAM, full[1].address, ports[1], 1 << 16, 0)
+    filled = Culprit((str(bulk.pid), full[0].interface), (bulk.name, full[0].interface))
+    names = (lossy[0].interface, lossy[1].interface)
+    second = Truth("bandwidth_saturation", culprits=(filled,))
+    yield Truth("packet_loss", culprits=(Culprit((*names, lossy[1].address), names),), also=(second,))
+
+
 @scenario("flood_of_small_packets", needs=("gcc",))
 def flood_of_small_packets(stage: Stage) -> Iterator[Truth]:
     """A program sends tiny datagrams over loopback as fast as it can."""
