@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets that the kernel gave up, by its reason, the interface and the place.
+ * Packets that the kernel gave up, by its reason, the interface, the place, and whose they were.
  *
  * What it frees because it is done with it goes past another tracepoint (skb:consume_skb). Nothing is
  * cleared here: the reader takes differences, so that no count falls between two reads.
@@ -18,26 +18,41 @@ struct hlist_head { struct hlist_node *first; } VIEW;
 struct net { struct hlist_head *dev_index_head; } VIEW;
 typedef struct { struct net *net; } VIEW possible_net_t;
 struct net_device { char name[NAME_LEN]; u32 ifindex; struct hlist_node index_hlist; } VIEW;
-struct sock_common { possible_net_t skc_net; } VIEW;
-struct sock { struct sock_common __sk_common; } VIEW;
+struct sock_common { possible_net_t skc_net; volatile unsigned char skc_state; } VIEW;
+struct inode { unsigned long i_ino; } VIEW;
+struct file { struct inode *f_inode; } VIEW;
+struct socket { struct file *file; } VIEW;
+struct sock { struct sock_common __sk_common; struct socket *sk_socket; } VIEW;
+struct dst_entry { struct net_device *dev; } VIEW;
 struct sk_buff {
 	struct net_device *dev; /* in a union with what queues need, see is_device() */
+	struct sock *sk;
+	unsigned long _skb_refdst;
 	u32 len;
 	u32 skb_iif;
 	u16 protocol;
 } VIEW;
 enum skb_drop_reason { /* the running kernel's numbers count */
 	SKB_DROP_REASON_NOT_SPECIFIED = 2,
+	SKB_DROP_REASON_SOCKET_RCVBUFF = 6,
+	SKB_DROP_REASON_NETFILTER_DROP = 12,
+	SKB_DROP_REASON_PROTO_MEM = 20,
+	SKB_DROP_REASON_SOCKET_BACKLOG = 29,
+	SKB_DROP_REASON_TCP_LISTEN_OVERFLOW = 40,
+	SKB_DROP_REASON_QDISC_DROP = 64,
 	SKB_DROP_REASON_QUEUE_PURGE = 104,
 };
+#define TCP_TIME_WAIT 6
+#define TCP_NEW_SYN_RECV 12
+enum origin { LOCAL, REMOTE };
 struct trace_event_raw_kfree_skb {
 	enum skb_drop_reason reason; /* since c504e5c2f964 (5.17) */
 	void *rx_sk; /* since c53795d48ee8 (6.11) */
 } VIEW;
 
 struct drop_key {
-	u64 location;
-	u32 reason, padding;
+	u64 location, inode; /* of the socket that it came from or was for; 0 where that is not of interest */
+	u32 reason, origin;
 	char interface[NAME_LEN];
 };
 
@@ -48,7 +63,7 @@ struct drop_count {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 4096);
 	__type(key, struct drop_key);
 	__type(value, struct drop_count);
 } drops SEC(".maps");
@@ -88,9 +103,38 @@ static __always_inline struct net_device *device_by_index(struct net *net, u32 i
 	return NULL;
 }
 
+/* On its way out a packet has a route before it has a device; the lowest bit says who counts the route. */
+static __always_inline struct net_device *device_of_route(struct sk_buff *skb)
+{
+	struct dst_entry *route = (void *)(BPF_CORE_READ(skb, _skb_refdst) & ~1UL);
+	struct net_device *dev = route ? BPF_CORE_READ(route, dev) : NULL;
+
+	/* One that has come in has a route to the loopback interface, whichever it came by. */
+	return dev && !skb->skb_iif && is_device(dev) ? dev : NULL;
+}
+
 #define IS_REASON(number, name) \
 	(bpf_core_enum_value_exists(enum skb_drop_reason, name) && \
 	 (number) == bpf_core_enum_value(enum skb_drop_reason, name))
+
+/* Only of these, where their number is not that of all connections that something comes late for. */
+static __always_inline bool has_owner(u32 reason)
+{
+	return IS_REASON(reason, SKB_DROP_REASON_SOCKET_RCVBUFF) || IS_REASON(reason, SKB_DROP_REASON_NETFILTER_DROP) ||
+	       IS_REASON(reason, SKB_DROP_REASON_PROTO_MEM) || IS_REASON(reason, SKB_DROP_REASON_SOCKET_BACKLOG) ||
+	       IS_REASON(reason, SKB_DROP_REASON_TCP_LISTEN_OVERFLOW) ||
+	       IS_REASON(reason, SKB_DROP_REASON_QDISC_DROP);
+}
+
+/* Requests for connections and what is left of closed ones are no whole sockets. */
+static __always_inline u64 inode_of(struct sock *sk)
+{
+	u8 state = sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : TCP_TIME_WAIT;
+
+	if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV)
+		return 0;
+	return BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+}
 
 static __always_inline struct drop_count *count_of(struct drop_key *key)
 {
@@ -130,11 +174,18 @@ int on_drop(u64 *ctx)
 		if (!explained)
 			return 0;
 		dev = receiver && skb->skb_iif ?
-			device_by_index(BPF_CORE_READ(receiver, __sk_common.skc_net.net), skb->skb_iif) : NULL;
+			device_by_index(BPF_CORE_READ(receiver, __sk_common.skc_net.net), skb->skb_iif) : device_of_route(skb);
 	}
 	if (dev)
 		BPF_CORE_READ_STR_INTO(&key.interface, dev, name);
+	key.origin = skb->skb_iif ? REMOTE : LOCAL;
+	if (explained && has_owner(key.reason))
+		key.inode = inode_of(receiver ? receiver : skb->sk);
 	count = count_of(&key);
+	if (!count && key.inode) {
+		key.inode = 0;
+		count = count_of(&key);
+	}
 	if (!count) {
 		add(drops_lost, 1);
 		return 0;

@@ -9,6 +9,7 @@
 
 #define AF_INET 2
 #define AF_INET6 10
+#define NAME_LEN 16
 
 struct in6_addr { u8 bytes[16]; };
 struct sock_common {
@@ -21,7 +22,9 @@ struct sock_common {
 struct inode { unsigned long i_ino; } VIEW;
 struct file { struct inode *f_inode; } VIEW;
 struct socket { struct file *file; } VIEW;
-struct sock { struct sock_common __sk_common; struct socket *sk_socket; } VIEW;
+struct net_device { char name[NAME_LEN]; } VIEW;
+struct dst_entry { struct net_device *dev; } VIEW;
+struct sock { struct sock_common __sk_common; struct socket *sk_socket; struct dst_entry *sk_dst_cache; } VIEW;
 struct request_sock { struct sock_common __req_common; } VIEW;
 struct sk_buff { char cb[48]; } VIEW;
 struct tcp_skb_cb { u16 tcp_gso_segs; } VIEW;
@@ -32,9 +35,10 @@ struct retransmit {
 	u8 local[16], remote[16];
 	u32 segments, state;
 	u16 family, local_port, remote_port, padding;
+	char interface[NAME_LEN]; /* by the socket's route; empty where it has none */
 };
 
-/* As large as the most that one second may bring: 3,600 records; the rest is counted. */
+/* As large as the most that one second may bring: 2,900 records; the rest is counted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 18);
@@ -73,6 +77,7 @@ static __always_inline void add_retransmit(struct sock_common *socket, struct so
 	__builtin_memset(record, 0, sizeof(*record));
 	record->sent_at = bpf_ktime_get_ns();
 	record->inode = BPF_CORE_READ(owned, sk_socket, file, f_inode, i_ino);
+	BPF_CORE_READ_STR_INTO(&record->interface, owned, sk_dst_cache, dev, name);
 	record->segments = segments;
 	record->state = socket->skc_state;
 	record->family = socket->skc_family;

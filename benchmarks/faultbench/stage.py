@@ -101,6 +101,7 @@ class Stage:
         name: str | None = None,
         groups: Sequence[Path] = (),
         cpus: str | None = None,
+        through: Sequence[object] = (),
     ) -> Actor:
         """Start a program under a name of its own.
 
@@ -110,6 +111,7 @@ class Stage:
             name: what to call it; a random name by default.
             groups: control groups to put it into before it runs.
             cpus: CPUs that it may use, as taskset(1) takes them.
+            through: a command that becomes what it is given, such as nsenter(1), with its arguments.
         """
         name = name or self.name()
         program, *arguments = map(str, command)
@@ -121,6 +123,7 @@ class Stage:
         words = [str(copy), *arguments]
         if cpus is not None:
             words = ["taskset", "-c", cpus, *words]
+        words = [*map(str, through), *words]
         processes = [group / "cgroup.procs" for group in groups]
 
         def enter() -> None:

@@ -125,9 +125,9 @@ def test_an_error_of_the_kernel_is_raised_and_old_answers_are_passed_over():
 
     with closing(TcpFromSockDiag(Host())) as collector:
         kernel, user = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with kernel, user, collector._socket:
-            collector._socket = user
-            sequence = collector._sequence + 1
+        with kernel, user, collector._netlink._socket:
+            collector._netlink._socket = user
+            sequence = collector._netlink._sequence + 1
             kernel.send(answer(2, sequence - 1, -errno.ENOBUFS))  # of the dump before
             kernel.send(answer(2, sequence, -errno.EPERM))
             with pytest.raises(PermissionError, match="sock_diag"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
+from benchmarks.faultbench.networks import OURS, inside, namespace, wire
 from benchmarks.faultbench.scenario import Culprit, Truth, scenario
 from benchmarks.faultbench.stage import PYTHON, Stage
 
@@ -65,6 +66,38 @@ while True:
 """
 
 
+KEEP_WHAT_THE_SERVER_CLOSES = """use IO::Socket::INET; use Time::HiRes 'sleep';
+my ($port, $pause) = @ARGV;
+my @kept;
+while (1) {
+    my $to = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Proto => 'tcp');
+    push @kept, $to if $to;
+    sleep $pause;
+}
+"""
+CLOSE_AT_ONCE = """import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=128)
+while True:
+    listener.accept()[0].close()
+"""
+KEEP_CONNECTIONS = """use IO::Socket::INET; use Time::HiRes 'sleep';
+my ($where, $port, $pause) = @ARGV;
+my @kept;
+while (1) {
+    my $to = IO::Socket::INET->new(PeerAddr => $where, PeerPort => $port, Proto => 'tcp');
+    push @kept, $to if $to;
+    sleep $pause;
+}
+"""
+KEEP_ALL = """import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=1024)
+kept = []
+while True:
+    kept.append(listener.accept()[0])
+"""
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
@@ -84,6 +117,26 @@ def no_descriptors_left(stage: Stage) -> Iterator[Truth]:
     yield Truth()
     leak = stage.python(OPEN, stage.chance.randint(60, 200), 0.01)
     yield Truth("fd_leak", culprits=(leak.culprit,))
+
+
+@scenario("event_descriptors_leak", needs=("gcc",))
+def event_descriptors_leak(stage: Stage) -> Iterator[Truth]:
+    """A program in C loses an eventfd or both ends of a pipe in each round, within what its limit allows as yet."""
+    yield Truth()
+    leak = stage.c("leak_descriptors", stage.chance.randint(800, 3000), stage.chance.randint(5_000, 25_000))
+    yield Truth("fd_leak", culprits=(leak.culprit,))
+
+
+@scenario("pool_keeps_dead_connections", needs=("perl",))
+def pool_keeps_dead_connections(stage: Stage) -> Iterator[Truth]:
+    """A client keeps connections that the server has closed long ago."""
+    port = free_port()
+    stage.python(CLOSE_AT_ONCE, port)
+    script = stage.folder / "pool.pl"
+    script.write_text(KEEP_WHAT_THE_SERVER_CLOSES)
+    yield Truth()
+    client = stage.start(["perl", script, port, stage.chance.uniform(0.02, 0.06)])
+    yield Truth("connection_leak", culprits=(client.culprit,))
 
 
 @scenario("connections_left_in_close_wait")
@@ -107,12 +160,45 @@ def accepts_too_slowly(stage: Stage) -> Iterator[Truth]:
     yield Truth("listen_overflow", culprits=(where,))
 
 
-@scenario("no_port_left", lasts_s=25)
+@scenario("stuck_server_in_a_container", needs=("gcc", "ip", "nsenter"))
+def stuck_server_in_a_container(stage: Stage) -> Iterator[Truth]:
+    """A server in another network namespace accepts hardly anything; its clients are out here."""
+    here, there = wire(stage, OURS, namespace(stage))
+    port = free_port()
+    server = stage.c("accept_rarely", port, stage.chance.randint(2, 8), 400_000, through=there.inside)
+    yield Truth()
+    stage.python(CROWD.replace("127.0.0.1", there.address), port, stage.chance.randint(30, 60))
+    where = Culprit((str(server.pid), f"{there.address}:{port}"), (server.name, here.interface))
+    yield Truth("listen_overflow", culprits=(where,))
+
+
+@scenario("no_port_left", needs=("ip", "nsenter", "sysctl"))
 def no_port_left(stage: Stage) -> Iterator[Truth]:
     """A client makes a connection for every question, until all its ports are in TIME_WAIT."""
+    inner = few_ports(stage, stage.chance.randint(800, 2500))
     yield Truth()
-    client = stage.python(EXHAUST, f"127.0.{stage.chance.randint(1, 200)}.{stage.chance.randint(2, 200)}", free_port())
+    client = stage.python(EXHAUST, "127.0.0.1", 9, through=inside(inner))
     yield Truth("port_exhaustion", culprits=(client.culprit,))
+
+
+@scenario("every_port_has_a_connection", needs=("ip", "nsenter", "sysctl", "perl"))
+def every_port_has_a_connection(stage: Stage) -> Iterator[Truth]:
+    """A client opens connections to one server and keeps them, until it has no port for another."""
+    inner = few_ports(stage, stage.chance.randint(150, 700))
+    stage.python(KEEP_ALL, "127.0.0.1", 99, through=inside(inner))
+    script = stage.folder / "keep.pl"
+    script.write_text(KEEP_CONNECTIONS)
+    yield Truth()
+    client = stage.start(["perl", script, "127.0.0.1", 99, 0.002], through=inside(inner))
+    yield Truth("port_exhaustion", culprits=(client.culprit,))
+
+
+def few_ports(stage: Stage, count: int) -> str:
+    """A namespace in which there are few ports to connect from: they are gone within seconds."""
+    name = namespace(stage)
+    first = stage.chance.randint(20_000, 50_000)
+    stage.run(*inside(name), "sysctl", "-w", f"net.ipv4.ip_local_port_range={first} {first + count}")
+    return name
 
 
 @scenario("many_files_but_enough", tags=("control",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,11 +18,11 @@ def parsing(source: str, text: bytes) -> Iterator[None]:
     """Say which file it was, and what it said, when the text is not what it should be.
 
     Raises:
-        SourceUnavailableError: instead of the ValueError, IndexError or KeyError of the parser.
+        SourceUnavailableError: instead of the ValueError, IndexError, KeyError or struct.error of the parser.
     """
     try:
         yield
-    except (ValueError, IndexError, KeyError) as error:
+    except (ValueError, IndexError, KeyError, struct.error) as error:
         raise SourceUnavailableError(f"{source} says {text[:_SHOWN]!r}, which cannot be read: {error}") from error
 
 

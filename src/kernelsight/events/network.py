@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from kernelsight.events.declare import Aka, Counter, Delta, Event, Gauge, Int, Label, Means, Text, event
 
@@ -34,6 +34,29 @@ class Network(Event, tag="network"):
     tx_collisions: Annotated[Int | None, Counter("collisions")] = None
     tx_carrier: Annotated[Int | None, Counter("errors")] = None
     speed_mbps: Annotated[Int | None, Gauge("Mbit/s"), Means("link speed; NULL where the driver has none")] = None
+
+
+@event(
+    table="qdisc_stats",
+    source="rtnetlink, RTM_GETQDISC",
+    entity=("interface_name", "parent"),
+    recognised_by=(("interface_name", "backlog_bytes"),),
+    indexes=(("interface_name", "timestamp"), ("drops",)),
+)
+class Qdisc(Event, tag="qdisc"):
+    """The queue in front of an interface, all its classes together (tc(8), Documentation/networking/gen_stats.rst)."""
+
+    interface_name: Annotated[Text | None, Label()] = None
+    parent: Annotated[Text | None, Label(), Means("`root`: of what is sent; `ingress`: of what comes in")] = None
+    discipline: Annotated[Text | None, Label(), Means("such as fq_codel, tbf, pfifo_fast")] = None
+    sent_bytes: Annotated[Int | None, Counter("B"), Means("handed to the interface")] = None
+    sent_packets: Annotated[Int | None, Counter("packets")] = None
+    drops: Annotated[Int | None, Counter("packets"), Means("found the queue full, or were chosen to go")] = None
+    overlimits: Annotated[Int | None, Counter("times"), Means("had to wait for the rate that it is shaped to")] = None
+    requeues: Annotated[Int | None, Counter("packets"), Means("put back, as the interface had no room")] = None
+    backlog_bytes: Annotated[Int | None, Gauge("B"), Means("in the queue now")] = None
+    backlog_packets: Annotated[Int | None, Gauge("packets")] = None
+    rate_limit_bytes: Annotated[Int | None, Gauge("B/s"), Means("what tbf shapes to; NULL of others")] = None
 
 
 @event(
@@ -114,12 +137,13 @@ class TcpRetransmitEvent(Event, tag="tcp_retransmit_event"):
     comm: Annotated[Text | None, Label(), Means("owner, where it can be known")] = None
     pid: Annotated[Int | None, Label()] = None
     segments: Annotated[Int | None, Gauge("segments"), Means("in the packet, which the device may divide")] = None
+    interface_name: Annotated[Text | None, Label(), Means("that its route leaves by, where it has one")] = None
 
 
 @event(
     table="packet_drops",
     source="eBPF skb:kfree_skb, every second",
-    entity=("reason", "interface_name", "location"),
+    entity=("reason", "interface_name", "location", "pid"),
     recognised_by=(("reason", "location", "count"),),
     indexes=(("reason", "timestamp"),),
 )
@@ -129,6 +153,11 @@ class PacketDrop(Event, tag="packet_drop"):
     reason: Annotated[Text | None, Label(), Means("drop reason, such as NO_SOCKET")] = None
     interface_name: Annotated[Text | None, Label()] = None
     location: Annotated[Text | None, Label(), Means("function of the kernel that dropped it")] = None
+    origin: Annotated[
+        Literal["local", "remote"] | None, Label(), Means("sent from here, or come in by an interface")
+    ] = None
+    pid: Annotated[Int | None, Label(), Means("who has the socket that it came from or was for, where known")] = None
+    comm: Annotated[Text | None, Label()] = None
     count: Annotated[Int | None, Delta("packets")] = None
     bytes: Annotated[Int | None, Delta("B"), Means("without headers that were taken off before")] = None
 

@@ -15,9 +15,10 @@ from kernelsight.collectors.bpf.enums import kernel_enums
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.bpf.packet_drops import PacketDrops, Reasons, function
+from kernelsight.events.network import PacketDrop
 
 NOW = 1_800_000_000_000_000_000
-KEY = Struct("<QI4x16s")
+KEY = Struct("<QQII16s")
 COUNT = Struct("<QQ80s")
 
 
@@ -55,6 +56,19 @@ def test_packets_dropped_for_a_reason_are_counted_exactly(how, reason, loopback)
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("loopback", ["127.0.0.1", "::1"])
+def test_what_is_dropped_on_its_way_out_has_an_owner_and_the_interface_of_its_route(loopback):
+    observed = observe([PacketDrops], *in_own_network("drops.py", "refused", loopback))
+    said, interface = observed.one_said("dropped"), observed.one_said("interface").name
+    events = observed.of(PacketDrop, interface_name=interface, reason="NETFILTER_DROP")
+    assert sum(event.count for event in events) == said.packets > 0
+    assert {event.origin for event in events} == {"local"}
+    # Who has a socket is looked for when it is first seen, and not more often than is cheap.
+    assert {event.pid for event in events} <= {None, observed.pid}
+    assert events[-1].pid == observed.pid
+
+
+@pytest.mark.root
 def test_bytes_are_those_that_the_rule_counted():
     said, events = dropped("filter", "127.0.0.1")
     assert sum(event.bytes for event in events) == said.bytes
@@ -80,12 +94,12 @@ def test_what_finds_no_room_is_counted():
 @pytest.mark.root
 def test_room_is_made_where_nothing_happens_any_more():
     with closing(PacketDrops(Host())) as collector:
-        for number in range(700):
-            key = KEY.pack(number, 2, f"gone{number}".encode())
+        for number in range(2100):
+            key = KEY.pack(number, 0, 2, 0, f"gone{number}".encode())
             collector._drops.update(key, COUNT.pack(5, 500, b"some_function+0x1/0x2"))
         found = [event for event in collector.collect(NOW) if event.location == "some_function"]
-        assert [(event.count, event.bytes) for event in found] == [(5, 500)] * 700
-        moving = KEY.pack(1, 2, b"gone1")
+        assert [(event.count, event.bytes) for event in found] == [(5, 500)] * 2100
+        moving = KEY.pack(1, 0, 2, 0, b"gone1")
         for count in range(6, 70):
             collector._drops.update(moving, COUNT.pack(count, 500, b"some_function+0x1/0x2"))
             found = [event for event in collector.collect(NOW) if event.location == "some_function"]

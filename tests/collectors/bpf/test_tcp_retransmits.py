@@ -80,7 +80,7 @@ def test_in_a_storm_what_is_not_recorded_is_counted():
         server, sent_again = (json.loads(line) for line in output.splitlines())
         segments = sent_again["segments"]
         events = [event for event in collector.drain(int) if event.dport == server["port"]]
-        assert len(events) > 3000
+        assert len(events) > 2500
         assert collector.lost > 0
         assert segments <= len(events) + collector.lost < segments + 100  # others may lose some, too
 

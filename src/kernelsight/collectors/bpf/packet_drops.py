@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from struct import Struct
+from typing import Literal
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.enums import kernel_enums
+from kernelsight.collectors.bpf.holders import SocketHolders
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.bpf.syscalls import text
 from kernelsight.events.declare import Event
 from kernelsight.events.network import PacketDrop
 
-_KEY = Struct("<QI4x16s")  # struct drop_key
+_KEY = Struct("<QQII16s")  # struct drop_key
 _COUNT = Struct("<QQ80s")  # struct drop_count
 _SUBSYSTEM_SHIFT = 16  # SKB_DROP_REASON_SUBSYS_SHIFT, include/net/dropreason.h
 _FORGET_AFTER = 60
+Origin = Literal["local", "remote"]
+_ORIGINS: tuple[Origin, ...] = ("local", "remote")  # enum origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +54,36 @@ class _Counted:
     reason: str | None
     interface: str | None
     location: str | None
+    origin: Origin
+    inode: int
     count: int = 0
     bytes: int = 0
     idle: int = 0
 
 
+def _event(now: int, known: _Counted, count: int, size: int) -> PacketDrop:
+    return PacketDrop(
+        timestamp=now,
+        reason=known.reason,
+        interface_name=known.interface,
+        location=known.location,
+        origin=known.origin,
+        count=count - known.count,
+        bytes=size - known.bytes,
+    )
+
+
 @collector("packet_drops", source="bpf", emits=(PacketDrop,))
 class PacketDrops:
-    """Packets that the kernel dropped, in all network namespaces, by reason, interface and function."""
+    """Packets that the kernel dropped, in all network namespaces, by reason, interface, function and socket."""
 
     def __init__(self, host: Host) -> None:  # noqa: ARG002
         self._object = Object(image("packet_drops"), "packet_drops")
         try:
             self._object.attach("on_drop")
+            self._holders = SocketHolders()
         except BaseException:
-            self.close()
+            self._object.close()
             raise
         self._drops = self._object.map("drops")
         self._lost = self._object.variable("drops_lost")
@@ -73,26 +92,17 @@ class PacketDrops:
 
     def collect(self, now: int) -> Iterable[Event]:
         """What was dropped since the last time."""
-        events = []
+        found: list[tuple[_Counted, PacketDrop]] = []
         for key, value in self._drops.items():
             count, size, place = _COUNT.unpack(value)
             known = self._known.get(key) or self._learn(key, place)
             if count == known.count:
                 known.idle += 1
                 continue
-            events.append(
-                PacketDrop(
-                    timestamp=now,
-                    reason=known.reason,
-                    interface_name=known.interface,
-                    location=known.location,
-                    count=count - known.count,
-                    bytes=size - known.bytes,
-                )
-            )
+            found.append((known, _event(now, known, count, size)))
             known.count, known.bytes, known.idle = count, size, 0
         self._make_room()
-        return events
+        return self._owned(now, found)
 
     @property
     def lost(self) -> int:
@@ -102,10 +112,21 @@ class PacketDrops:
     def close(self) -> None:
         """Detach the program."""
         self._object.close()
+        self._holders.close()
+
+    def _owned(self, now: int, found: Iterable[tuple[_Counted, PacketDrop]]) -> Iterable[Event]:
+        """The events, each with a process that has the socket."""
+        inodes = {known.inode for known, _ in found if known.inode}
+        holders = self._holders.find(now, inodes)
+        for known, event in found:
+            if holder := holders.get(known.inode):
+                event.pid, event.comm = holder
+            yield event
 
     def _learn(self, key: bytes, place: bytes) -> _Counted:
-        _, reason, interface = _KEY.unpack(key)
-        counted = _Counted(self._reasons.name(reason), text(interface) or None, function(text(place)))
+        _, inode, reason, origin, interface = _KEY.unpack(key)
+        names = self._reasons.name(reason), text(interface) or None, function(text(place))
+        counted = _Counted(*names, _ORIGINS[origin], inode)
         self._known[key] = counted
         return counted
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from collections import Counter
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.netlink.dump import HEADER, Netlink
 from kernelsight.collectors.sockets import (
     ESTABLISHED,
     FIN_WAIT2,
@@ -27,17 +27,12 @@ from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event
 from kernelsight.events.network import Tcp, TcpListener
 
-# From include/uapi/linux: netlink.h, inet_diag.h
+# include/uapi/linux/netlink.h, inet_diag.h
 _NETLINK_SOCK_DIAG = 4
 _TCPDIAG_GETSOCK = 18  # the older request: the newer has to be sent, and the table walked, once a family
-_REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
-_DONE, _ERROR = 3, 2
-_HEADER = struct.Struct("=IHHII")
 _LENGTH_AND_KIND = struct.Struct("=IH").unpack_from
 _MESSAGE = struct.Struct("=4B2H16s16sI8s5I")
 _REQUEST = struct.Struct("=4B48xII")
-_ANSWER_SIZE = 32768
-_TIMEOUT_S = 5
 _EVERY_STATE = sum(1 << state for state in STATES)
 _TIMER_OF_TIME_WAIT = 3
 _MANY = 500
@@ -60,10 +55,9 @@ class TcpFromSockDiag:
         self._many = many
         self._sockstat = SockstatFiles(host)
         self._listeners = ListenerEvents()
-        self._sequence = 0
         # Ask now, because some kernels lack the module and some containers forbid it.
         try:
-            self._socket = _open()
+            self._netlink = Netlink(_NETLINK_SOCK_DIAG, "sock_diag")
             parse_dump(self._dump(1 << LISTEN))
         except OSError as error:
             self._sockstat.close()
@@ -80,36 +74,17 @@ class TcpFromSockDiag:
 
     def close(self) -> None:
         """Close the socket and the files."""
-        self._socket.close()
+        self._netlink.close()
         self._sockstat.close()
 
     def _dump(self, states: int) -> Iterator[bytes]:
         """Ask for all sockets, of both families, in a set of states (one bit each); yield the answers."""
-        self._sequence += 1
-        self._socket.send(dump_request(states, self._sequence))
-        while True:
-            answer = self._socket.recv(_ANSWER_SIZE)
-            _, kind, _, sequence, _ = _HEADER.unpack_from(answer)
-            if sequence != self._sequence:
-                continue  # what was left of a dump that failed half-way
-            if kind == _ERROR:
-                number = -struct.unpack_from("=i", answer, _HEADER.size)[0]
-                raise OSError(number, f"sock_diag: {os.strerror(number)}")
-            yield answer
-            if kind == _DONE:
-                return
+        return self._netlink.dump(_TCPDIAG_GETSOCK, request_body(states))
 
 
-def _open() -> socket.socket:
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
-    opened.settimeout(_TIMEOUT_S)
-    return opened
-
-
-def dump_request(states: int, sequence: int) -> bytes:
-    """The request for all TCP sockets of both families in these states."""
-    body = _REQUEST.pack(socket.AF_UNSPEC, 0, 0, 0, states, 0)
-    return _HEADER.pack(_HEADER.size + len(body), _TCPDIAG_GETSOCK, _REQUEST_DUMP, sequence, 0) + body
+def request_body(states: int) -> bytes:
+    """What asks for all TCP sockets of both families in these states."""
+    return _REQUEST.pack(socket.AF_UNSPEC, 0, 0, 0, states, 0)
 
 
 @dataclass(slots=True)
@@ -145,13 +120,13 @@ def _messages(answer: bytes) -> Iterator[tuple[int, int, int]]:
     """State, timer and place of every socket in one answer."""
     at, end = 0, len(answer)
     while at < end:
-        if end - at < _HEADER.size:
+        if end - at < HEADER.size:
             raise ValueError("it ends within a header")
         length, kind = _LENGTH_AND_KIND(answer, at)
-        if length < _HEADER.size or at + length > end:
+        if length < HEADER.size or at + length > end:
             raise ValueError("it ends within a message")
         if kind == _TCPDIAG_GETSOCK:
-            if length < _HEADER.size + _MESSAGE.size:
+            if length < HEADER.size + _MESSAGE.size:
                 raise ValueError("a message is too short")
             yield answer[at + 17], answer[at + 18], at
         at += (length + 3) & ~3
@@ -159,7 +134,7 @@ def _messages(answer: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _listener(answer: bytes, at: int) -> Listener:
     family, *_, port, _, source, _, _, _, _, accept_queue, backlog, _, inode = _MESSAGE.unpack_from(
-        answer, at + _HEADER.size
+        answer, at + HEADER.size
     )
     address = socket.inet_ntop(family, source[:4] if family == socket.AF_INET else source)
     return Listener(address, socket.ntohs(port), accept_queue, backlog, inode)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from kernelsight.diagnosis.errors import failures
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.packets import owners
 from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene, grouped
 from kernelsight.diagnosis.trend import trend
 
@@ -16,6 +17,10 @@ HORIZON_S = 900.0
 FORESIGHT = 40.0
 """How many times as long as it has been seen, growth without a step back may be expected to go on."""
 _LEAST_GROWTH = 20
+_HALF_FULL = 0.5
+"""Of an accept queue's backlog: one that is emptier whenever it is looked at is not the one that overflows."""
+_LEAST_OVERFLOWS = 2
+"""Seconds in which connections found a queue full before it is more than one burst."""
 _LEAST_STUCK = 10
 """Connections that wait to be closed before their owner can be said to leak them."""
 
@@ -121,45 +126,89 @@ def no_port_left(scene: Scene) -> Iterable[Candidate]:
 
 @hypothesis("listen_overflow")
 def not_accepted(scene: Scene) -> Iterable[Candidate]:
-    """A listener's queue is full, and connections are refused or have to wait."""
+    """Connections find the queue of a listener full, because it accepts more slowly than they come."""
+    yield from _full_queues(scene)
+    yield from _overflows_elsewhere(scene)
+
+
+def _full_queues(scene: Scene) -> Iterator[Candidate]:
+    """The listeners of this network namespace whose queues are fullest while connections are refused."""
     changes = [change for all_changes in scene.changes("tcp_retransmit").values() for change in all_changes]
     refused = [change for change in changes if change.of("listen_overflows") or change.of("listen_drops")]
     if not refused:
         return
-    full = [
-        row
-        for row in scene.rows("tcp_listener")
-        if row["backlog"] is not None and (row["accept_queue"] or 0) >= row["backlog"]
-    ]
-    onset = int(refused[0].after["timestamp"])
     total = sum(change.of("listen_overflows") for change in refused)
-    rows = [refused[0].before, *(change.after for change in refused)]
-    for (address, port), queues in grouped(full, "address", "port").items():
-        last = queues[-1]
-        named = last["pid"] is not None
-        culprit = (
-            Entity("process", str(last["pid"]), str(last["comm"]))
-            if named
-            else Entity("listener", f"{address}:{port}", f"{address}:{port}")
-        )
-        candidate = Candidate("listen_overflow", culprit, onset)
-        candidate.check("connections find the queue full", total >= 1, 2.0, 3.0)
-        candidate.check(f"the queue of port {port} is full", True, 2.0, 0.0)
+    counted = [refused[0].before, *(change.after for change in refused)]
+    # The queue is looked at once a second and may just have been emptied a little.
+    queued = grouped((row for row in scene.rows("tcp_listener") if row["accept_queue"]), "address", "port")
+    fullest = max((_fill(rows) for rows in queued.values()), default=0.0)
+    for (address, port), rows in queued.items():
+        last = rows[-1]
+        place = f"{address}:{port}"
+        named = Entity("process", str(last["pid"]), str(last["comm"])) if last["pid"] is not None else None
+        culprit = named or Entity("listener", place, place)
+        candidate = Candidate("listen_overflow", culprit, int(refused[0].after["timestamp"]), _callers(scene, port))
+        candidate.check("connections find a queue full", total >= 1, 2.0, 3.0)
+        candidate.check(f"the queue of port {port} was seen full", _fill(rows) >= 1, 2.0, 0.5)
+        candidate.check("it is at least half full", _fill(rows) >= _HALF_FULL, 0.5, 2.0)
+        candidate.check("no other listener's queue is fuller", _fill(rows) >= min(fullest, 1.0), 0.5, 2.0)
         candidate.step(
             f"{total:.0f} connections found a queue full",
-            scene.evidence("tcp_retransmit", rows, "listen_overflows", "increase"),
+            scene.evidence("tcp_retransmit", counted, "listen_overflows", "increase"),
         )
+        most = max(row["accept_queue"] for row in rows)
         candidate.step(
-            f"{culprit.name} does not accept: {last['accept_queue']} wait at port {port}; {last['backlog']} may",
-            scene.evidence("tcp_listener", queues, "accept_queue", "max"),
-            scene.evidence("tcp_listener", queues, "backlog", "last"),
+            f"{culprit.name} does not accept: up to {most} wait at port {port}; {last['backlog']} may",
+            scene.evidence("tcp_listener", rows, "accept_queue", "max"),
+            scene.evidence("tcp_listener", rows, "backlog", "last"),
         )
-        candidate.refuted_by = f"the queue of port {port} is emptied and connections are still refused"
-        candidate.outlook = "clients wait for their timeouts"
-        candidate.actions = (
-            Proposal("look", culprit, f"see why {culprit.name} accepts so slowly; a longer backlog gains time"),
+        yield _explained(candidate)
+
+
+def _overflows_elsewhere(scene: Scene) -> Iterator[Candidate]:
+    """The listeners of all network namespaces whose connections the kernel says it dropped for a full queue."""
+    here = {str(row["pid"]) for row in scene.rows("tcp_listener") if row["accept_queue"]}
+    dropped = [row for row in scene.rows("packet_drop") if row["reason"] == "TCP_LISTEN_OVERFLOW" and row["pid"]]
+    for (pid,), rows in grouped(dropped, "pid").items():
+        if str(pid) in here:
+            continue
+        culprit = Entity("process", str(pid), str(rows[-1]["comm"]))
+        candidate = Candidate("listen_overflow", culprit, int(rows[0]["timestamp"]), _callers(scene, None))
+        count = sum(row["count"] or 0 for row in rows)
+        candidate.check("connections find its queue full", True, 2.5, 0.0)
+        candidate.check("again and again", len(rows) >= _LEAST_OVERFLOWS, 1.0, 1.0)
+        candidate.step(
+            f"{count} packets for a connection to {culprit.name} were dropped because its queue was full",
+            scene.evidence("packet_drop", rows, "count", "sum"),
         )
-        yield candidate
+        yield _explained(candidate)
+
+
+def _explained(candidate: Candidate) -> Candidate:
+    name = candidate.culprit.name
+    candidate.refuted_by = f"the queue of {name} is emptied and connections are still refused"
+    candidate.outlook = "clients wait for their timeouts"
+    candidate.actions = (
+        Proposal("look", candidate.culprit, f"see why {name} accepts so slowly; a longer backlog gains time"),
+    )
+    return candidate
+
+
+def _fill(rows: Sequence[Row]) -> float:
+    """How full the accept queue of a listener was at most: it may hold one more than its backlog."""
+    return max(
+        ((row["accept_queue"] or 0) / max(row["backlog"], 1) for row in rows if row["backlog"] is not None), default=0
+    )
+
+
+def _callers(scene: Scene, port: int | None) -> tuple[Entity, ...]:
+    """Who has to ask again for a connection."""
+    asked = [
+        row
+        for row in scene.rows("tcp_retransmit_event")
+        if row["state"] == "syn_sent" and row["pid"] and port in (None, row["dport"])
+    ]
+    return tuple(Entity("process", str(pid), comm) for pid, comm, _ in owners(asked, "segments"))[:5]
 
 
 def _stuck(rows: Sequence[Row]) -> bool:

@@ -3,6 +3,7 @@
 import socket
 import struct
 import sys
+import time
 from contextlib import suppress
 
 from network import counter, drop, dropped_by_rule, family_of, say, up, wait_until
@@ -39,6 +40,17 @@ def filtered():
         wait_until(lambda: dropped_by_rule()[0] == PACKETS)
         packets, size = dropped_by_rule()
         say("dropped", packets=packets, bytes=size)
+
+
+def refused():
+    """A rule of nftables drops them before they leave, over seconds in which one may ask whose they are."""
+    drop("udp dport 9 counter", hook="output")
+    with datagram_socket() as sender:
+        for _ in range(PACKETS):
+            with suppress(PermissionError):
+                sender.sendto(b"x" * SIZE, (ADDRESS, 9))
+            time.sleep(0.1)
+        say("dropped", packets=dropped_by_rule()[0])
 
 
 def closed():
@@ -88,4 +100,4 @@ def again():
 
 
 say("interface", name=up())
-{"filter": filtered, "closed": closed, "full": full, "unread": unread, "again": again}[HOW]()
+{"filter": filtered, "refused": refused, "closed": closed, "full": full, "unread": unread, "again": again}[HOW]()

@@ -1,0 +1,167 @@
+"""What became of packets within a window: where they were dropped and why, what was sent again, what queues held."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
+
+Cause = Literal["rule", "damage", "queue", "reader"]
+
+_CAUSES: Mapping[str, Cause] = {
+    "NETFILTER_DROP": "rule", "TC_INGRESS": "rule", "TC_EGRESS": "rule", "XDP": "rule", "IP_RPFILTER": "rule",
+    "BPF_CGROUP_EGRESS": "rule", "SECURITY_HOOK": "rule",
+    "IP_CSUM": "damage", "TCP_CSUM": "damage", "UDP_CSUM": "damage", "SKB_CSUM": "damage", "ICMP_CSUM": "damage",
+    "IP_INHDR": "damage", "PKT_TOO_SMALL": "damage", "HDR_TRUNC": "damage",
+    "QDISC_DROP": "queue", "QDISC_OVERLIMIT": "queue", "QDISC_CONGESTED": "queue", "FQ_FLOW_LIMIT": "queue",
+    "FQ_BAND_LIMIT": "queue", "FQ_HORIZON_LIMIT": "queue", "CAKE_FLOOD": "queue", "DUALPI2_STEP_DROP": "queue",
+    "FULL_RING": "queue",
+    "SOCKET_RCVBUFF": "reader", "SOCKET_BACKLOG": "reader", "PROTO_MEM": "reader",
+}  # fmt: skip
+"""Reasons (include/net/dropreason-core.h) that mean a loss; the others belong to a healthy network as well."""
+_CAUSES_BY_PLACE: Mapping[str, Cause] = {
+    "nft_do_chain": "rule", "nf_hook_slow": "rule", "ipt_do_table": "rule",
+    "__dev_queue_xmit": "queue", "__dev_xmit_skb": "queue",
+    "udp_queue_rcv_one_skb": "reader", "udpv6_queue_rcv_one_skb": "reader",
+}  # fmt: skip
+"""Of kernels that say no reason (before 5.17)."""
+_WITH_DATA = frozenset({"established", "fin_wait1", "close_wait", "last_ack", "closing"})
+"""States in which data is sent again; a SYN that nobody answers is another matter."""
+_FRAME_DATA_BYTES = 1448
+"""What a packet of TCP carries over Ethernet; larger ones are cut into such before they leave."""
+LASTS_S = 3
+"""Seconds from which on something is no burst."""
+
+
+def cause_of(row: Row) -> Cause | None:
+    """Why a packet (a row of the kind `packet_drop`) was lost; None where that is no loss."""
+    if row["reason"] is None:
+        return _CAUSES_BY_PLACE.get(row["location"])
+    return _CAUSES.get(row["reason"])
+
+
+def drops(scene: Scene) -> Mapping[tuple[Cause, str], Sequence[Row]]:
+    """The packets that were lost, by cause and interface; use with :meth:`Scene.once`."""
+    found: dict[tuple[Cause, str], list[Row]] = {}
+    for row in scene.rows("packet_drop"):
+        cause = cause_of(row)
+        if cause and row["interface_name"]:
+            found.setdefault((cause, row["interface_name"]), []).append(row)
+    return found
+
+
+def sent_again(scene: Scene) -> Sequence[Row]:
+    """The segments with data that were sent again; use with :meth:`Scene.once`."""
+    return [row for row in scene.rows("tcp_retransmit_event") if row["state"] in _WITH_DATA]
+
+
+def owners(rows: Iterable[Row], what: str) -> list[tuple[int, str, float]]:
+    """Pid, name and sum of a column of those whose rows these are, the largest first."""
+    sums: Counter[tuple[int, str]] = Counter()
+    for row in rows:
+        if row["pid"]:
+            sums[row["pid"], row["comm"] or "?"] += row[what] or 0
+    return [(pid, comm, float(amount)) for (pid, comm), amount in sums.most_common()]
+
+
+def stretches(scene: Scene, rows: Iterable[Row], value: str, *, least: int = LASTS_S) -> list[Run]:
+    """The stretches in which a column is not zero: a burst, or an end after a pause, is none."""
+    return runs(scene.per_second(rows, value), lambda amount: amount > 0, least=least, gap=2)
+
+
+def carried(scene: Scene, interface: str, run: Run) -> list[Change]:
+    """What an interface of this network namespace did within a stretch; nothing is known of others."""
+    changes = scene.changes("network").get((interface,), ())
+    return [change for change in changes if run.first <= scene.second(change.after) <= run.last]
+
+
+def packets(changes: Sequence[Change], way: Literal["rx", "tx"]) -> float:
+    """Packets that an interface carried one way."""
+    return sum(change.of(f"{way}_packets") for change in changes)
+
+
+def segments_sent(changes: Sequence[Change], interface: str) -> float:
+    """About how many segments left by an interface: a packet that is cut later counts for what becomes of it."""
+    frames = 0.0 if interface == "lo" else sum(change.of("tx_bytes") for change in changes) / _FRAME_DATA_BYTES
+    return max(packets(changes, "tx"), frames)
+
+
+def counters(changes: Sequence[Change]) -> list[Row]:
+    """The rows of consecutive samples, from which an increase can be computed."""
+    return [changes[0].before, *(change.after for change in changes)] if changes else []
+
+
+@dataclass(frozen=True, slots=True)
+class FullQueue:
+    """A stretch in which packets had to wait in front of an interface, or did not fit any more."""
+
+    interface: str
+    run: Run
+    changes: Sequence[Change]
+    """Of the queue's statistics; none of an interface in another network namespace."""
+    drops: Sequence[Row]
+    """The packets that the kernel says were dropped there."""
+
+    @property
+    def waits(self) -> float:
+        """Share of the samples in which something was in the queue."""
+        return sum(bool(change.after["backlog_bytes"]) for change in self.changes) / max(len(self.changes), 1)
+
+    @property
+    def dropped(self) -> float:
+        """Packets that did not fit."""
+        counted = sum(change.of("drops") for change in self.changes)
+        return max(counted, float(sum(row["count"] or 0 for row in self.drops)))
+
+    @property
+    def rates(self) -> list[float]:
+        """Bytes a second that it let through, by second."""
+        return [change.of("sent_bytes") / change.seconds for change in self.changes]
+
+    @property
+    def limit(self) -> float | None:
+        """What it is shaped to (B/s), where that is known."""
+        return self.changes[-1].after["rate_limit_bytes"] if self.changes else None
+
+
+def full_queues(scene: Scene) -> list[FullQueue]:
+    """The queues that were full or never empty for a while; use with :meth:`Scene.once`."""
+    found: list[FullQueue] = []
+    dropped = {interface: rows for (cause, interface), rows in scene.once(drops).items() if cause == "queue"}
+    for (interface, parent), changes in scene.changes("qdisc").items():
+        if parent != "root":
+            continue
+        held = {scene.second(change.after): _held(change) for change in changes}
+        found += [
+            FullQueue(
+                str(interface),
+                run,
+                [change for change in changes if run.first <= scene.second(change.after) <= run.last],
+                scene.within(dropped.get(interface, ()), run),
+            )
+            for run in runs(held, lambda amount: amount > 0, least=LASTS_S, gap=2)
+        ]
+    for interface in dropped.keys() - {name for name, _ in scene.changes("qdisc")}:
+        for run in stretches(scene, dropped[interface], "count"):
+            found.append(FullQueue(interface, run, (), scene.within(dropped[interface], run)))
+    return found
+
+
+def _held(change: Change) -> float:
+    """How often packets had to wait for the interface, or did not fit; 0 where the queue was empty after that."""
+    waited = change.of("overlimits") + change.of("requeues")
+    return change.of("drops") + (waited if change.after["backlog_bytes"] else 0.0)
+
+
+def overlap(one: Run, other: Run) -> bool:
+    """Whether two stretches have a second in common."""
+    return one.first <= other.last and other.first <= one.last
+
+
+def interface_of(name: str) -> Entity:
+    """An interface, as a finding names it."""
+    return Entity("interface", name, name)
