@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from kernelsight.agent.budget import Budget
 from kernelsight.agent.model import Report, Usage
 from kernelsight.agent.reasoner import Question, Reasoner, Tell, silent
 from kernelsight.diagnosis import diagnose
@@ -26,6 +27,7 @@ class Offline:
         return Report(question.text, self.name, found, usage=Usage(seconds=time.monotonic() - began))
 
 
-def begin(source: Source) -> Reasoner:
-    """Begin a conversation."""
+def begin(source: Source, budget: Budget, model: str | None = None) -> Reasoner:
+    """Begin a conversation; it costs nothing, and there is one model of the machine."""
+    del budget, model
     return Offline(source)

@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 
 import click
 
+from kernelsight.printable import printable
+
 Format = Literal["table", "csv", "json"]
 Row = Mapping[str, Any]
 
@@ -124,8 +126,3 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"
     return printable(str(value))
-
-
-def printable(text: str) -> str:
-    """The text without anything that could command a terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
