@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "diagnosis"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from scenes import END, START, cpus, stored, used
+from scenes import cpus, stored, used
 from server import KEY, serving
+from story import WINDOW
 
 from kernelsight.agent.budget import Budget
 from kernelsight.agent.gemini.settings import settings
 from kernelsight.agent.reasoner import Question, reasoner
-from kernelsight.query.times import TimeRange
-
-WINDOW = TimeRange(START, END)
 
 
 @pytest.fixture(scope="session")

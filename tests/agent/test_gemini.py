@@ -4,8 +4,8 @@ import json
 
 import pytest
 from server import KEY, MODEL, Breaks, Fails, Hangs, Raw, Says, answers, calls, signature
+from story import WINDOW
 
-from conftest import WINDOW
 from kernelsight.agent.budget import Budget
 from kernelsight.diagnosis.check import check
 

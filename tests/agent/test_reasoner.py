@@ -1,8 +1,8 @@
 """What every reasoner promises."""
 
 import pytest
+from story import WINDOW
 
-from conftest import WINDOW
 from kernelsight.agent.reasoner import Question, reasoner
 from kernelsight.diagnosis import diagnose
 from kernelsight.errors import UsageError

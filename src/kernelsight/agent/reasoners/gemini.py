@@ -78,6 +78,7 @@ class Gemini:
             answer=shown.answer,
             limits=tuple(printable(text) for text in answer.limits),
             doubts=tuple(shown.doubts),
+            explains=bool(answer.findings),
             usage=meter.usage,
         )
 
