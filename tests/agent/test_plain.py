@@ -1,16 +1,20 @@
 """Questions in plain words, answered without a model: each claim with rows that show it, and what can't be said."""
 
+import contextlib
 import time
 from datetime import datetime, timedelta
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scenes import SECOND, START, cpus, stored, used
 from story import WINDOW
 
 from kernelsight.agent.plain.times import spoken
 from kernelsight.agent.reasoner import Question, reasoner
 from kernelsight.diagnosis.check import wrong_with
+from kernelsight.errors import UsageError
 from kernelsight.events.block import Block
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.memory import Memory
@@ -190,8 +194,6 @@ def test_what_is_no_time_is_left_alone():
 
 
 def test_a_wrong_time_is_said(store):
-    from kernelsight.errors import UsageError
-
     with pytest.raises(UsageError, match="25:00"):
         reasoner("offline", store).ask(Question(WINDOW, "why at 25:00?"))
 
@@ -202,3 +204,16 @@ def test_a_question_about_now_is_about_now(tmp_path):
     when = TimeRange(now - int(timedelta(minutes=10).total_seconds()) * SECOND, now)
     report = reasoner("offline", path).ask(Question(when, "how much memory is free in the last minute"))
     assert report.answer[0].evidence[0].value == 1024
+
+
+WORDS = st.sampled_from(
+    ["who", "when", "why", "how much", "most", "cpu", "memory", "changed", "web", "14:05", "25:61", "between", "and",
+     "last", "minutes", "above", "5", "GB", "process", "70", "9" * 5000, "to", "since", "ago", "-", "now", "?"]
+)  # fmt: skip
+
+
+@given(st.lists(WORDS | st.text(max_size=8), max_size=8))
+def test_whatever_is_asked_is_answered_or_refused(store, words):
+    with contextlib.suppress(UsageError):
+        report = reasoner("offline", store).ask(Question(WINDOW, " ".join(words)))
+        assert report.answer or report.limits or report.explains or not "".join(words).strip()

@@ -23,7 +23,7 @@ from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Fault, Find
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import Column
 from kernelsight.printable import printable
-from kernelsight.query.rows import rows_of
+from kernelsight.query.rows import rows_with_ids
 from kernelsight.query.source import kind_named
 from kernelsight.query.times import TimeRange, parse_time
 from kernelsight.stores.base import Reader
@@ -181,10 +181,9 @@ class _Check:
         for evidence in cited:
             kind = kind_named(evidence.table)
             named = {column.name: what for column in kind.columns if (what := _names(column))}
-            wanted = set(evidence.row_ids)
-            for row in rows_of(self._reader, kind, TimeRange(evidence.start_ns, evidence.end_ns)):
-                if row["id"] in wanted:
-                    found |= {(what, str(row[name])) for name, what in named.items() if row[name] is not None}
+            when = TimeRange(evidence.start_ns, evidence.end_ns)
+            for row in rows_with_ids(self._reader, kind, when, evidence.row_ids):
+                found |= {(what, str(row[name])) for name, what in named.items() if row[name] is not None}
         return found
 
 
@@ -217,6 +216,8 @@ _THOUSANDS = (1.0, 1e3, 1e-3, 1e6, 1e-6, 1e9, 1e-9)
 _BINARY = (*_THOUSANDS, *(1024.0**power for power in (-3, -2, -1, 1, 2, 3)))
 _LEAST_ROUNDING, _MOST_ROUNDING = 0.01, 0.05
 _LEAST_DIGITS = 3
+_MOST_DIGITS = 30
+"""Nothing that is measured has more."""
 _FEW = 10
 """Smaller numbers ("2 of 3 CPUs") are words rather than measurements."""
 
@@ -238,6 +239,8 @@ def unshown_number(claim: str, evidence: Iterable[Evidence], labels: Collection[
 
 
 def _is_shown(digits: str, unit: str | None, cited: Iterable[Evidence]) -> bool:
+    if len(digits) > _MOST_DIGITS:
+        return False
     number = float(digits)
     rounding = min(max(_rounding(digits), _LEAST_ROUNDING * number), _MOST_ROUNDING * number)
     return any(abs(value - number) <= rounding for value in _shown(cited, per_cent=unit == "%"))

@@ -85,15 +85,15 @@ class Ledger:
     """The evidence that was handed out in a conversation, by the short names under which it can be cited."""
 
     def __init__(self) -> None:
-        self._entries: list[Evidence] = []
+        self._by_name: dict[str, Evidence] = {}
+        self._names: dict[Evidence, str] = {}
 
     def enter(self, evidence: Evidence) -> str:
         """Note it; its name."""
-        if evidence not in self._entries:
-            self._entries.append(evidence)
-        return f"e{self._entries.index(evidence) + 1}"
+        name = self._names.setdefault(evidence, f"e{len(self._names) + 1}")
+        self._by_name[name] = evidence
+        return name
 
     def find(self, name: str) -> Evidence | None:
         """What is cited by a name; None where nothing was handed out under it."""
-        number = int(name[1:]) if name[:1] == "e" and name[1:].isascii() and name[1:].isdigit() else 0
-        return self._entries[number - 1] if 0 < number <= len(self._entries) else None
+        return self._by_name.get(name)

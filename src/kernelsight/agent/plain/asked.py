@@ -27,7 +27,7 @@ _NAMED_BY = (
     ("cgroup", "cgroup", "cgroup"),
 )
 """What people name in questions: the kind of thing, and where its names stand."""
-_PID = re.compile(r"\b(?:pid|process)\s+(\d+)\b", re.IGNORECASE)
+_PID = re.compile(r"\b(?:pid|process)\s+(\d{1,10})\b", re.IGNORECASE)
 _WORD = re.compile(r"[\w./:@+-]+")
 _COUNT = re.compile(r"\b(?:top|first|last)?\s*(\d{1,3})\b(?!\s*(?:%|[a-zA-Z]?i?[bB]\b|ms|us|ns))")
 _COMM_LENGTH = 15
