@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -78,6 +79,8 @@ class Client:
         self._settings = settings
         # The key goes to the address that was configured and nowhere else, so redirections are not followed.
         self._http = _BoundedClient(follow_redirects=False)
+        # It warns of calls beside text in an answer, which are what is wanted here.
+        logging.getLogger("google_genai.types").setLevel(logging.ERROR)
         self._models = genai.Client(
             vertexai=False,
             api_key=settings.key,

@@ -139,6 +139,7 @@ def _config(*, last: bool) -> types.GenerateContentConfig:
         tools=[types.Tool(function_declarations=declared)],
         tool_config=types.ToolConfig(function_calling_config=types.FunctionCallingConfig(mode=mode)),
         automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+        automatic_continuation=False,  # a stream that breaks is asked for again, within the budget
         thinking_config=types.ThinkingConfig(include_thoughts=True),
         response_mime_type="application/json",
         response_json_schema=schema_of(Answer),
