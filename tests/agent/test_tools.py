@@ -97,6 +97,14 @@ def test_an_increase_is_the_same_without_the_rows_between_resets(values):
     assert evidence_of("t", "count", "increase", kept).value == evidence_of("t", "count", "increase", rows).value
 
 
+def test_what_a_counter_grew_by_is_asked_of_one_series(tmp_path):
+    events = [Block(START + second * SECOND, device_name=name, io_ticks=second) for second in range(3) for name in "ab"]
+    path = stored(tmp_path / "db", events)
+    with pytest.raises(UsageError, match="pick one by device_name"):
+        proof(path, "block", "io_ticks", "increase", WINDOW)
+    assert proof(path, "block", "io_ticks", "increase", WINDOW, {"device_name": "a"}).value == 2
+
+
 def test_more_rows_than_can_be_cited_are_refused(tmp_path):
     events = [event for pid in range(100) for event in used(pid, "many", 1, 1)]
     path = stored(tmp_path / "db", events)

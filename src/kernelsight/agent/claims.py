@@ -31,6 +31,8 @@ from kernelsight.stores.base import Reader
 _MOST_SURE = 0.95
 """A model's own confidence is not calibrated on anything; it may say no more than this."""
 _MOST_CHARACTERS = 600
+_MOST_SAID = 20
+"""Claims, findings or limits of one answer; who says more has not understood what matters."""
 _NUMBER = re.compile(r"(?<![\w.:/-])(\d[\d,]*(?:\.\d+)?)(?![\w:/-]|\.\d)\s*(%|[a-zA-Zµ]+(?:/s)?)?")
 
 
@@ -63,9 +65,13 @@ class Claimed(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True):
     """What a model says in the end."""
 
-    answer: Annotated[tuple[Claim, ...], Meta(description="claims that answer the question; empty when none was asked")]
-    findings: tuple[Claimed, ...]
-    limits: Annotated[tuple[str, ...], Meta(description="what the telemetry cannot tell, a sentence each")]
+    answer: Annotated[
+        tuple[Claim, ...], Meta(max_length=_MOST_SAID, description="claims that answer the question, if one was asked")
+    ]
+    findings: Annotated[tuple[Claimed, ...], Meta(max_length=_MOST_SAID)]
+    limits: Annotated[
+        tuple[str, ...], Meta(max_length=_MOST_SAID, description="what the telemetry cannot tell, a sentence each")
+    ]
 
 
 @dataclass(slots=True)
@@ -74,6 +80,7 @@ class Proven:
 
     answer: tuple[Step, ...]
     findings: tuple[Finding, ...]
+    limits: tuple[str, ...] = ()
     doubts: list[Doubt] = field(default_factory=list)
 
 
@@ -89,7 +96,7 @@ def proven(answer: Answer, reader: Reader, ledger: Ledger, known: Diagnosis) -> 
     check = _Check(reader, ledger)
     steps = tuple(check.steps(answer.answer))
     findings = [finding for claimed in answer.findings if (finding := check.finding(claimed)) is not None]
-    return Proven(steps, _with_known(findings, known), check.doubts)
+    return Proven(steps, _with_known(findings, known), tuple(map(_text, answer.limits)), check.doubts)
 
 
 def _with_known(findings: Iterable[Finding], known: Diagnosis) -> tuple[Finding, ...]:

@@ -39,13 +39,14 @@ def proof(  # noqa: PLR0913, PLR0917 - a number has as many parts
             order, descending = _ONE_ROW[how](metric)
             rows = rows_of(reader, kind, when, where=test, order_by=order, descending=descending, limit=1)
         else:
-            columns = ["id", "timestamp", metric]
-            rows = rows_of(reader, kind, when, where=test, limit=MOST_ROWS + 1, columns=None)
-            rows = [{name: row[name] for name in columns} for row in rows]
+            rows = rows_of(reader, kind, when, where=test, limit=MOST_ROWS + 1)
     if not rows:
         return None
     if len(rows) > MOST_ROWS:
         raise UsageError(f"more than {MOST_ROWS} rows of {kind.table}; narrow the time or the conditions")
+    if how in _OF_ONE_SERIES and len({tuple(row[name] for name in kind.entity) for row in rows}) > 1:
+        one = " and ".join(kind.entity)
+        raise UsageError(f"{how} of several series of {kind.table} together means nothing; pick one by {one}")
     return evidence_of(kind.table, metric, how, _thinned(rows, metric, how))
 
 
@@ -68,6 +69,10 @@ _ONE_ROW: Mapping[How, Callable[[str], tuple[str, bool]]] = {
     "last": lambda _: ("timestamp", True),
 }
 """What a single row shows, and in which order it is the first."""
+
+
+_OF_ONE_SERIES: frozenset[How] = frozenset({"increase", "slope"})
+"""What looks from one row to the next."""
 
 
 def _thinned(rows: Sequence[Row], metric: str, how: How) -> Sequence[Row]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kernelsight.agent.budget import Budget
-from kernelsight.agent.gemini.settings import has_key
+from kernelsight.agent.gemini.settings import has_key, has_package
 from kernelsight.agent.model import Report
 from kernelsight.errors import UsageError
 from kernelsight.query.source import Source
@@ -55,7 +55,7 @@ def reasoner(name: str, source: Source, budget: Budget = Budget(), model: str | 
     """Begin a conversation with the reasoner of a name: that of a module in :mod:`kernelsight.agent.reasoners`.
 
     Args:
-        name: `offline`, `gemini`, or `auto`: the model where there is a key for it, else offline.
+        name: `offline`, `gemini`, or `auto`: the model where it can be asked, else offline.
         source: the store.
         budget: what one answer may cost.
         model: which model, where there is a choice.
@@ -64,7 +64,7 @@ def reasoner(name: str, source: Source, budget: Budget = Budget(), model: str | 
         UsageError: there is no such reasoner, or something that it needs is missing (a package, a key).
     """
     if name == AUTO:
-        name = "gemini" if has_key() else "offline"
+        name = "gemini" if has_key() and has_package() else "offline"
     module = f"kernelsight.agent.reasoners.{name}"
     if not name.isidentifier() or importlib.util.find_spec(module) is None:
         raise UsageError(f"no reasoner is called {name!r}; there are {', '.join([AUTO, *names()])}")

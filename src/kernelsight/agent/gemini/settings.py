@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,11 @@ class Settings:
     def without_key(self, text: str) -> str:
         """A text that may be shown, whatever it was made of."""
         return text.replace(self.key, "…")
+
+
+def has_package() -> bool:
+    """Whether the library that speaks to the model is installed (the extra `agent`)."""
+    return importlib.util.find_spec("google") is not None and importlib.util.find_spec("google.genai") is not None
 
 
 def has_key(environment: Mapping[str, str] = os.environ) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kernelsight.agent.plain.topics import Metric
+from kernelsight.diagnosis.report import clock
 from kernelsight.query.rows import Row
-from kernelsight.query.times import format_time
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}
 _BYTES = {"B": 1, "KiB": 1024, "512 B sectors": 512}
@@ -31,7 +31,7 @@ def _scaled(value: float, units: tuple[tuple[str, float], ...], smallest: str) -
 
 def whom(row: Mapping[str, object], by: tuple[str, ...]) -> str:
     """The name of a group of rows, such as `postgres (123)`."""
-    values = {name: str(row[name]) for name in by if row[name] is not None}
+    values = {name: str(row[name]) for name in by if row[name] is not None and name != "start_ticks"}
     for pid, comm in (("pid", "comm"), ("waker_pid", "waker_comm")):
         if pid in values and comm in values:
             rest = ", ".join(value for name, value in values.items() if name not in {pid, comm})
@@ -48,4 +48,4 @@ def at(row: Row) -> str:
     """When a row was, in UTC."""
     timestamp = row["timestamp"]
     assert isinstance(timestamp, int)
-    return f"{format_time(timestamp)} UTC"
+    return f"{clock(timestamp)} UTC"

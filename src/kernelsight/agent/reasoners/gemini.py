@@ -76,7 +76,7 @@ class Gemini:
             reasoner=self.name,
             diagnosis=msgspec.structs.replace(known, findings=shown.findings, healthy=not shown.findings),
             answer=shown.answer,
-            limits=tuple(printable(text) for text in answer.limits),
+            limits=shown.limits,
             doubts=tuple(shown.doubts),
             explains=bool(answer.findings),
             usage=meter.usage,

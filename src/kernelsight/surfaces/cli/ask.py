@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import click
 
 from kernelsight.agent.budget import Budget
+from kernelsight.agent.gemini.settings import has_key, has_package
 from kernelsight.agent.reasoner import AUTO, Question, Reasoner, reasoner
 from kernelsight.errors import KernelSightError
 from kernelsight.surfaces.cli.command import Command, db_path_option, seconds
@@ -73,6 +74,8 @@ def ask(  # noqa: PLR0913 - one argument an option
 
     budget = Budget(max_steps, max_tokens, max_seconds)
     who = reasoner("offline" if offline else AUTO, db_path, budget, model)
+    if not offline and has_key() and not has_package():
+        click.echo("there is a key for a model, but not its package: pip install 'kernelsight[agent]'", err=True)
     first = " ".join(question)
     if first or not chat:
         _answer(who, Question(time_range(since, until), first), as_json=as_json)

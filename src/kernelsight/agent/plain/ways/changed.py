@@ -8,10 +8,11 @@ import msgspec
 
 from kernelsight.agent.evidence import proof
 from kernelsight.agent.plain.asked import Asked, way
-from kernelsight.agent.plain.words import amount
+from kernelsight.agent.plain.words import amount, whom
 from kernelsight.diagnosis.model import How, Step
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import Counter, Delta
+from kernelsight.events.wire import kinds
 from kernelsight.query.compare import Change, compare
 from kernelsight.query.filters import Condition
 from kernelsight.query.source import kind_named
@@ -29,8 +30,7 @@ _LOOKED_AT = 40
 )
 def changed(asked: Asked) -> Iterable[Step]:
     """The metrics that changed most; two times are compared with each other, one with as long a time before it."""
-    after = asked.ranges[1] if len(asked.ranges) > 1 else asked.when
-    before = asked.ranges[0] if len(asked.ranges) > 1 else _just_before(after)
+    before, after = asked.ranges[:2] if len(asked.ranges) > 1 else _before_and_after(asked)
     found = compare(
         asked.reader, (before.start_ns, before.end_ns), (after.start_ns, after.end_ns), limit=_LOOKED_AT
     )  # fmt: skip
@@ -40,8 +40,22 @@ def changed(asked: Asked) -> Iterable[Step]:
     return steps
 
 
-def _just_before(when: TimeRange) -> TimeRange:
-    return TimeRange(max(0, when.start_ns - when.length_ns), max(0, when.start_ns - 1))
+def _before_and_after(asked: Asked) -> tuple[TimeRange, TimeRange]:
+    """As long a time before; where that was not recorded, the first half of the time and its second."""
+    when = asked.when
+    first = _first_recorded(asked)
+    if first is None or first <= when.start_ns - when.length_ns // 2:
+        return TimeRange(max(0, when.start_ns - when.length_ns), max(0, when.start_ns - 1)), when
+    asked.limits.append("what was before that time was not recorded; its first half is compared with its second")
+    start = max(first, when.start_ns)
+    middle = start + max(when.end_ns - start, 0) // 2
+    return TimeRange(start, middle), TimeRange(min(middle + 1, when.end_ns), when.end_ns)
+
+
+def _first_recorded(asked: Asked) -> int | None:
+    """When recording began."""
+    bounds = [asked.reader.bounds(kind.table) for kind in kinds().values() if kind.interval_s is not None]
+    return min((one[0] for one in bounds if one is not None), default=None)
 
 
 def _step(asked: Asked, change: Change, before: TimeRange, after: TimeRange) -> Iterator[Step]:
@@ -61,7 +75,7 @@ def _step(asked: Asked, change: Change, before: TimeRange, after: TimeRange) -> 
     if now is None:
         return
     evidence = msgspec.structs.replace(now, baseline=was.value) if was else now
-    who = " ".join(str(value) for value in change["entity"].values() if value is not None)
+    who = whom(change["entity"], tuple(change["entity"]))
     from_ = amount(was.value, column.unit) if was else "nothing"
     what = f"{kind.table}.{column.name}{f' of {who}' if who else ''}"
     yield Step(f"{what} went from {from_} to {amount(now.value, column.unit)}", (evidence,))

@@ -31,10 +31,15 @@ def most(asked: Asked) -> Iterable[Step]:
 def ranked(asked: Asked, metric: Metric) -> Iterator[Step]:
     """One claim a group, each with its number."""
     where = asked.conditions(metric)
-    for row in _groups(asked, metric, where):
-        own = [Condition(column, "=", row[column]) for column in metric.by]
-        evidence = asked.shown(metric, where=[*where, *own])
-        if evidence is not None:
+    found = [
+        (row, asked.shown(metric, where=[*where, *(Condition(column, "=", row[column]) for column in metric.by)]))
+        for row in _groups(asked, metric, where)
+    ]
+    if not any(evidence is not None and (evidence.value or metric.least) for _, evidence in found):
+        asked.limits.append(f"in that time nobody and nothing had any {called(metric)}")
+        return
+    for row, evidence in found:
+        if evidence is not None and (evidence.value or metric.least):
             what = f"{called(metric)} {amount(evidence.value, metric.declared.unit)}"
             yield Step(f"{whom(row, metric.by)}: {what}" if metric.by else what, (evidence,))
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from kernelsight.agent.evidence import evidence_of
 from kernelsight.agent.plain.asked import Asked, way
 from kernelsight.agent.plain.topics import Metric
 from kernelsight.agent.plain.words import amount, at, called
-from kernelsight.diagnosis.model import How, Step
+from kernelsight.diagnosis.model import Evidence, How, Step
 from kernelsight.diagnosis.report import clock, named, plain
 from kernelsight.query.filters import Condition, Operator
 from kernelsight.query.rows import rows_of
+from kernelsight.query.series import series
+from kernelsight.query.times import TimeRange
 
 _LIMIT = re.compile(
     r"\b(above|over|exceed\w*|more than|greater than|below|under|less than|fewer than|drop\w* to)\s+"
@@ -40,19 +43,46 @@ def when(asked: Asked) -> Iterable[Step]:
     if metric is None:
         return
     limit = _LIMIT.search(asked.text)
-    yield from _passed(asked, metric, limit) if limit else _extreme(asked, metric)
+    if limit and metric.how == "increase":
+        asked.limits.append(f"{called(metric)} is a count since boot, which passes no limit; ask when it was highest")
+    else:
+        yield from _passed(asked, metric, limit) if limit else _extreme(asked, metric)
 
 
 def _extreme(asked: Asked, metric: Metric) -> Iterator[Step]:
     low = bool(_LOWEST.search(asked.text)) or (metric.least and "highest" not in asked.text)
-    how: How = "min" if low else "max"
-    evidence = asked.shown(metric, how, where=asked.conditions(metric))
+    evidence = _steepest(asked, metric, low=low) if metric.how == "increase" else _highest(asked, metric, low=low)
     if evidence is None:
         asked.limits.append(f"{called(metric)} has no value in that time")
         return
     word = "lowest" if low else "highest"
-    moment = at({"timestamp": evidence.start_ns})
-    yield Step(f"{called(metric)} was {word} at {moment}: {amount(evidence.value, metric.declared.unit)}", (evidence,))
+    moment = at({"timestamp": evidence.end_ns})
+    seconds = f" in {(evidence.end_ns - evidence.start_ns) / 1e9:.3g} s" if metric.how == "increase" else ""
+    claim = f"{called(metric)} was {word} at {moment}: {amount(evidence.value, metric.declared.unit)}{seconds}"
+    yield Step(claim, (evidence,))
+
+
+def _highest(asked: Asked, metric: Metric, *, low: bool) -> Evidence | None:
+    how: How = "min" if low else "max"
+    return asked.shown(metric, how, where=asked.conditions(metric))
+
+
+def _steepest(asked: Asked, metric: Metric, *, low: bool) -> Evidence | None:
+    """Of a counter, the two samples between which it grew fastest, or slowest."""
+    when = asked.when
+    where = asked.conditions(metric)
+    every = series(asked.reader, metric.table, metric.column, when.start_ns, when.end_ns, where=where)
+    steps = [
+        (after.value, before.timestamp, after.timestamp, one.entity)
+        for one in every
+        for before, after in pairwise(one.points)
+        if after.value is not None
+    ]
+    if not steps:
+        return None
+    _, start, end, entity = (min if low else max)(steps, key=lambda step: step[0])
+    own = [Condition(name, "=", value) for name, value in entity.items()]
+    return asked.shown(metric, where=own, when=TimeRange(start, end))
 
 
 def _passed(asked: Asked, metric: Metric, limit: re.Match[str]) -> Iterator[Step]:
