@@ -41,7 +41,8 @@ def _answer(report: Report) -> Iterator[Line]:
 
 def _when(evidence: Evidence) -> str:
     first, last = clock(evidence.start_ns), clock(evidence.end_ns)
-    return first if first == last else f"{first} to {last[11:] if first[:10] == last[:10] else last}"
+    span = first if first == last else f"{first} to {last[11:] if first[:10] == last[:10] else last}"
+    return f"{span} UTC"
 
 
 def _in_short(report: Report) -> Iterator[Line]:
