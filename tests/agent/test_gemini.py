@@ -309,6 +309,12 @@ def test_after_a_failure_the_conversation_goes_on(scripted):
     assert len(server.requests[-1]["contents"]) == 1
 
 
+def test_a_time_that_a_question_names_is_the_window(scripted):
+    server, report, _ = scripted(answers(), question="what was at 2026-09-21 14:13:30Z?")
+    assert "2026-09-21 14:13:00Z to 2026-09-21 14:14:00Z" in server.requests[0]["contents"][0]["parts"][0]["text"]
+    assert report.diagnosis.window.start_ns == WINDOW.start_ns - 20 * 10**9
+
+
 def test_the_model_and_the_window_are_as_asked_for(scripted, monkeypatch):
     monkeypatch.setenv("KERNELSIGHT_MODEL", "gemini-9-quark")
     server, report, _ = scripted(answers(), question="who?")

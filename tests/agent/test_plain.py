@@ -117,6 +117,12 @@ def test_a_conversation_goes_on_from_what_was_asked_before(store):
     assert narrowed.answer[0].claim == "crunch (70): cpu time 3.6 s"
 
 
+def test_what_was_not_needed_for_the_first_answer_is_there_for_the_second(store):
+    assert (
+        asked(store, "when did it begin for web?", "and how much memory?").answer[0].claim.startswith("web (12): rss")
+    )
+
+
 def test_what_changed_is_told_with_what_it_was_before(store):
     start, middle, end = (f"{format_time(START + second * SECOND)}Z" for second in (0, 10, 20))
     report = asked(store, f"compare {start} to {middle} with {middle} to {end}")

@@ -10,7 +10,7 @@ from functools import cached_property
 from kernelsight.agent.evidence import proof
 from kernelsight.agent.plain.topics import Metric, Topic, topic_of
 from kernelsight.diagnosis import diagnose
-from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, How, Step
+from kernelsight.diagnosis.model import Diagnosis, Evidence, How, Step
 from kernelsight.events.wire import kinds
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition
@@ -55,6 +55,20 @@ class Name:
         return Condition(self.column, "=", self.value) if self.column in metric.kind.by_name else None
 
 
+Way = Callable[["Asked"], Iterable[Step]]
+"""A function that answers a kind of questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a question leaves behind for one that goes on from it (`and memory?`)."""
+
+    when: TimeRange
+    topic: Topic | None
+    names: tuple[Name, ...]
+    answered_by: Way
+
+
 @dataclass
 class Asked:
     """A question, and the store to answer it from."""
@@ -64,8 +78,8 @@ class Asked:
     when: TimeRange
     ranges: tuple[TimeRange, ...] = ()
     """All times that it names."""
-    before: Asked | None = None
-    """The question before, where this one goes on from it (`and memory?`)."""
+    before: Context | None = None
+    """Of the question before, where this one goes on from it."""
     limits: list[str] = field(default_factory=list)
     """What cannot be told, to be said with the answer."""
     explains: bool = False
@@ -122,6 +136,10 @@ class Asked:
         """A number and its rows."""
         return proof(self.reader, metric.table, metric.column, how or metric.how, when or self.when, tuple(where))
 
+    def context(self, answered_by: Way) -> Context:
+        """What the next question may go on from."""
+        return Context(self.when, self.topic, self.names, answered_by)
+
     def _named(self) -> Iterable[Name]:
         pid = _PID.search(self.text)
         if pid:
@@ -154,8 +172,6 @@ def _said(name: str, words: Iterable[str]) -> bool:
 
 # --- the ways to answer ----------------------------------------------------------------------------
 
-Way = Callable[[Asked], Iterable[Step]]
-
 
 @dataclass(frozen=True, slots=True)
 class _Registered:
@@ -187,8 +203,3 @@ def way_of(text: str) -> Way | None:
 def examples() -> list[str]:
     """A question of each kind that can be answered."""
     return [one.example for one in _REGISTRY]
-
-
-def entity_of(name: Name) -> Entity:
-    """A name as findings have it."""
-    return Entity(name.kind, str(name.value), str(name.value))  # type: ignore[arg-type] # kinds of entities, all

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -45,6 +46,18 @@ def spoken(text: str, now_ns: int) -> Spoken:
             # Blanks, so that what comes later keeps its place.
             text = text[: match.start()] + " " * len(match[0]) + text[match.end() :]
     return Spoken(tuple(when for _, when in sorted(found, key=lambda one: one[0])), " ".join(text.split()))
+
+
+def named_in(text: str, otherwise: TimeRange) -> TimeRange:
+    """The time that a question is about, all that it names together; the given one where it names none.
+
+    Raises:
+        UsageError: as of :func:`spoken`.
+    """
+    ranges = spoken(text, time.time_ns()).ranges
+    if not ranges:
+        return otherwise
+    return TimeRange(min(one.start_ns for one in ranges), max(one.end_ns for one in ranges))
 
 
 def _between(match: re.Match[str], now_ns: int) -> TimeRange:

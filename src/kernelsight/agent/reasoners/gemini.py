@@ -8,6 +8,7 @@ wrong with the model, the report has what the deterministic diagnosis says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from kernelsight.agent.evidence import Ledger
 from kernelsight.agent.gemini.prompt import LAST, SYSTEM, asked, complaint
 from kernelsight.agent.gemini.settings import Settings, settings
 from kernelsight.agent.model import Report
+from kernelsight.agent.plain.times import named_in
 from kernelsight.agent.reasoner import Question, Reasoner, Tell, silent
 from kernelsight.agent.schema import schema_of
 from kernelsight.agent.tool import Desk, call, tools
@@ -58,6 +60,7 @@ class Gemini:
 
     def ask(self, question: Question, tell: Tell = silent) -> Report:
         """Let the model find out, and keep of its answer what the store shows."""
+        question = replace(question, when=named_in(question.text, question.when))
         known = diagnose(self._source, question.when.start_ns, question.when.end_ns)
         exchange = [_message(asked(question))]
         meter = Meter(self._budget, self.name)

@@ -9,7 +9,7 @@ import time
 
 from kernelsight.agent.budget import Budget
 from kernelsight.agent.model import Report, Usage
-from kernelsight.agent.plain.asked import Asked, Way, examples, way_of
+from kernelsight.agent.plain.asked import Asked, Context, examples, way_of
 from kernelsight.agent.plain.times import spoken
 from kernelsight.agent.reasoner import Question, Reasoner, Tell, silent
 from kernelsight.diagnosis.model import Step
@@ -30,7 +30,7 @@ class Offline:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._last: tuple[Asked, Way] | None = None
+        self._last: Context | None = None
         package = importlib.import_module("kernelsight.agent.plain.ways")
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")
@@ -55,14 +55,14 @@ class Offline:
     def _taken_apart(self, reader: Reader, question: Question) -> Asked:
         now = time.time_ns()
         said = spoken(question.text, now)
-        before = self._last[0] if self._last and _GOES_ON.search(question.text) else None
+        before = self._last if _GOES_ON.search(question.text) else None
         when = said.ranges[-1] if said.ranges else before.when if before else question.when
         return Asked(reader, said.rest, when, said.ranges, before)
 
     def _answer(self, asked: Asked) -> tuple[Step, ...]:
         how = way_of(asked.text)
-        if how is None and asked.before and self._last:
-            how = self._last[1]
+        if how is None and asked.before:
+            how = asked.before.answered_by
         if how is None and asked.ranges:
             how = way_of("what happened")
         if how is None:
@@ -73,7 +73,7 @@ class Offline:
         if subject and not asked.names and asked.topic is None and subject[1].lower() not in _MACHINE:
             asked.limits.append(f"nothing called {subject[1]} is in the rows of that time")
         steps = tuple(how(asked))
-        self._last = asked, how
+        self._last = asked.context(how)
         return steps
 
 
