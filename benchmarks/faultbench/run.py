@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,6 +31,9 @@ LATE_S = 4
 LOOKS_BACK_S = 60
 IDLE_STEP_S = 20
 """An idle machine is asked about so often."""
+
+Ask = Callable[[str, int, int], Diagnosis]
+"""Who is asked: the database, and the first and the last moment (ns) of the window."""
 
 
 @dataclass
@@ -139,14 +142,14 @@ def play(
             (keep / f"{scenario.name}.json").write_text(json.dumps(truth_of, indent=1) + "\n")
         if database is not None:
             shutil.copyfile(collection.path, database)
-        return score(str(collection.path), truth_of, truth)
+        return score(str(collection.path), truth_of, truth, diagnosed)
 
 
-def replay(path: Path, *, tracers: bool = True) -> Score:
-    """Score a recorded run, also without what the tracers said."""
+def replay(path: Path, *, tracers: bool = True, ask: Ask | None = None) -> Score:
+    """Score a recorded run, also without what the tracers said, or as somebody else answers."""
     truth_of = json.loads(path.with_name(path.name.replace(".ndjson.zst", ".json")).read_text())
     with replayed(path, tracers=tracers) as database:
-        return score(database, truth_of, msgspec.convert(truth_of["truth"], Truth))
+        return score(database, truth_of, msgspec.convert(truth_of["truth"], Truth), ask or diagnosed)
 
 
 @contextmanager
@@ -159,14 +162,18 @@ def replayed(path: Path, *, tracers: bool = True) -> Iterator[str]:
         yield str(database)
 
 
-def score(database: str, truth_of: Mapping[str, Any], truth: Truth) -> Score:
+def score(database: str, truth_of: Mapping[str, Any], truth: Truth, ask: Ask) -> Score:
     """Ask at several moments and hold the answers against the truth."""
+
+    def asked(end: int) -> Diagnosis:
+        return ask(database, end - LOOKS_BACK_S * NS, end)
+
     onset, offset = truth_of["onset_ns"], truth_of["offset_ns"]
     result = Score(truth_of["scenario"], truth_of["seed"], truth.fault)
-    before = asked(database, onset - NS)
+    before = asked(onset - NS)
     result.false_alarms = [f"{f.fault} by {f.culprit.name} before the onset" for f in before.findings]
     began = time.perf_counter()
-    last = asked(database, offset - NS)
+    last = asked(offset - NS)
     result.answer_ms = round(1e3 * (time.perf_counter() - began), 1)
     if last.findings:
         result.top = {"fault": last.findings[0].fault, "culprit": msgspec.to_builtins(last.findings[0].culprit)}
@@ -178,7 +185,7 @@ def score(database: str, truth_of: Mapping[str, Any], truth: Truth) -> Score:
     result.grounded = bool(first) and grounded(database, first[0])
     result.also_found = all(all(matches(last, other, top=False)) for other in truth.also)
     for seconds in range(2, int((offset - onset) / NS) + 1):
-        if all(matches(asked(database, onset + seconds * NS), truth, top=True)):
+        if all(matches(asked(onset + seconds * NS), truth, top=True)):
             result.detected_s = float(seconds)
             break
     return result
@@ -192,9 +199,9 @@ def matches(found: Diagnosis, truth: Truth, *, top: bool) -> tuple[bool, bool]:
     return bool(right), bool(named)
 
 
-def asked(database: str, end: int) -> Diagnosis:
-    """The diagnosis of the minute that ends at a moment."""
-    return diagnose(database, end - LOOKS_BACK_S * NS, end)
+def diagnosed(database: str, start: int, end: int) -> Diagnosis:
+    """The diagnosis of a window."""
+    return diagnose(database, start, end)
 
 
 def idle(minutes: float) -> list[str]:
@@ -205,7 +212,7 @@ def idle(minutes: float) -> list[str]:
         time.sleep(60 * minutes)
         collection.end()
         moments = range(began + IDLE_STEP_S * NS, time.time_ns(), IDLE_STEP_S * NS)
-        answers = [(moment, asked(str(collection.path), moment)) for moment in moments]
+        answers = [(moment, diagnosed(str(collection.path), moment - LOOKS_BACK_S * NS, moment)) for moment in moments]
     return [
         f"{(moment - began) // NS} s: "
         + "; ".join(f"{one.fault} by {one.culprit.name} ({one.confidence})" for one in answer.findings)

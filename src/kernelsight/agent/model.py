@@ -45,6 +45,8 @@ class Report(msgspec.Struct, frozen=True):
     """What the telemetry cannot tell, a sentence each."""
     doubts: tuple[Doubt, ...] = ()
     usage: Usage = Usage()
+    explains: bool = False
+    """Whether the question asks what is wrong, so that the findings belong to its answer."""
     stopped: str = ""
     """Why it ended before it was done, such as a budget; empty when it was done."""
 

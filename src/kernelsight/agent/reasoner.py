@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from kernelsight.agent.budget import Budget
+from kernelsight.agent.gemini.settings import has_key, has_package
 from kernelsight.agent.model import Report
 from kernelsight.errors import UsageError
 from kernelsight.query.source import Source
 from kernelsight.query.times import TimeRange
+
+AUTO = "auto"
+"""Choose by what there is."""
 
 Tell = Callable[[str], None]
 """Takes what a reasoner does while it does it: a line for a person."""
@@ -45,14 +51,28 @@ class Reasoner(Protocol):
         """
 
 
-def reasoner(name: str, source: Source) -> Reasoner:
+def reasoner(name: str, source: Source, budget: Budget = Budget(), model: str | None = None) -> Reasoner:  # noqa: B008 - immutable
     """Begin a conversation with the reasoner of a name: that of a module in :mod:`kernelsight.agent.reasoners`.
 
+    Args:
+        name: `offline`, `gemini`, or `auto`: the model where it can be asked, else offline.
+        source: the store.
+        budget: what one answer may cost.
+        model: which model, where there is a choice.
+
     Raises:
-        UsageError: there is none, or something that it needs is missing (a package, a key).
+        UsageError: there is no such reasoner, or something that it needs is missing (a package, a key).
     """
+    if name == AUTO:
+        name = "gemini" if has_key() and has_package() else "offline"
     module = f"kernelsight.agent.reasoners.{name}"
     if not name.isidentifier() or importlib.util.find_spec(module) is None:
-        raise UsageError(f"no reasoner is called {name!r}")
-    begin: Callable[[Source], Reasoner] = importlib.import_module(module).begin
-    return begin(source)
+        raise UsageError(f"no reasoner is called {name!r}; there are {', '.join([AUTO, *names()])}")
+    begin: Callable[[Source, Budget, str | None], Reasoner] = importlib.import_module(module).begin
+    return begin(source, budget, model)
+
+
+def names() -> list[str]:
+    """The reasoners that there are."""
+    package = importlib.import_module("kernelsight.agent.reasoners")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from kernelsight.diagnosis.measure import measure
 from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
 from kernelsight.errors import UsageError
-from kernelsight.query.rows import rows_of
+from kernelsight.query.rows import rows_with_ids
 from kernelsight.query.source import Source, column_named, kind_named, opened
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
@@ -49,7 +49,7 @@ def wrong_with(reader: Reader, evidence: Evidence) -> str:
     except UsageError as error:
         return str(error)
     wanted = set(evidence.row_ids)
-    found = [row for row in rows_of(reader, kind, when) if row["id"] in wanted]
+    found = rows_with_ids(reader, kind, when, wanted)
     if not wanted or len(found) != len(wanted):
         return f"{len(found)} of {len(wanted)} cited rows of {evidence.table} are there"
     points = [(row["timestamp"], float(row[metric])) for row in found if row[metric] is not None]  # type: ignore[arg-type]

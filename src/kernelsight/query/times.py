@@ -145,7 +145,7 @@ def _from_text(text: str, now_ns: int) -> int:
         return max(0, now_ns - parse_duration(text))
     if _CLOCK.fullmatch(text):
         return _clock_time(text, now_ns, forward=False)
-    if text.isascii() and text.isdigit() and len(text) > 8:  # up to 8 digits it is a date, 20261123
+    if text.isascii() and text.isdigit() and 8 < len(text) <= 20:  # up to 8 digits it is a date, 20261123
         return _from_number(int(text))
     try:
         return _from_datetime(datetime.fromisoformat(text))

@@ -1,1 +1,1 @@
-"""The reasoners, one a module: each has ``begin(source)``, which begins a conversation."""
+"""The reasoners, one a module: each has ``begin(source, budget, model)``, which begins a conversation."""

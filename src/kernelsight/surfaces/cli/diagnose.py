@@ -15,23 +15,14 @@ import msgspec
 from kernelsight.diagnosis import diagnose as diagnosed
 from kernelsight.diagnosis.course import courses
 from kernelsight.diagnosis.page import page
-from kernelsight.diagnosis.report import Style, report
+from kernelsight.diagnosis.report import report
 from kernelsight.errors import UsageError
 from kernelsight.query.times import Time, parse_time
 from kernelsight.surfaces.cli.command import Command, db_path_option
-from kernelsight.surfaces.cli.output import print_styled
+from kernelsight.surfaces.cli.output import print_lines
 from kernelsight.surfaces.live import collected
 
 _AROUND_NS = 30 * 1_000_000_000
-_STYLES: dict[Style, str] = {
-    "plain": "",
-    "quiet": "dim",
-    "good": "green",
-    "fault": "bold red",
-    "claim": "bold",
-    "course": "cyan",
-    "advice": "green",
-}
 
 
 @click.command(cls=Command, help=__doc__)
@@ -75,4 +66,4 @@ def diagnose(  # noqa: PLR0913 - one argument an option
     if as_json:
         click.echo(msgspec.json.encode(found))
         return
-    print_styled((line.text, _STYLES[line.style]) for line in report(found, drawn))
+    print_lines(report(found, drawn))

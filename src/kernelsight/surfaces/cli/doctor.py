@@ -14,8 +14,9 @@ import click
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.capabilities import Examination, Fact, examine
+from kernelsight.printable import printable
 from kernelsight.surfaces.cli.command import Command
-from kernelsight.surfaces.cli.output import print_table, printable, show
+from kernelsight.surfaces.cli.output import print_table, show
 from kernelsight.surfaces.cli.sources import as_values, print_sources
 
 _WORKS = {True: "yes", False: "no", None: "-"}

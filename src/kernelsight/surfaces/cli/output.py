@@ -11,10 +11,22 @@ from typing import Any, Literal, get_args
 
 import click
 
+from kernelsight.diagnosis.report import Line, Style
+from kernelsight.printable import printable
+
 Format = Literal["table", "csv", "json"]
 Row = Mapping[str, Any]
 
 _CHUNK = 1000
+_STYLES: Mapping[Style, str] = {
+    "plain": "",
+    "quiet": "dim",
+    "good": "green",
+    "fault": "bold red",
+    "claim": "bold",
+    "course": "cyan",
+    "advice": "green",
+}
 
 format_option = click.option(
     "--format",
@@ -84,6 +96,11 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         _print_aligned([list(names), *(list(row) for row in rows)])
 
 
+def print_lines(lines: Iterable[Line]) -> None:
+    """Print the lines of a report, on a terminal in colours."""
+    print_styled((line.text, _STYLES[line.style]) for line in lines)
+
+
 def print_styled(lines: Iterable[tuple[str, str]]) -> None:
     """Print lines, each with a style of rich's, which only a terminal sees."""
     if not sys.stdout.isatty():
@@ -124,8 +141,3 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"
     return printable(str(value))
-
-
-def printable(text: str) -> str:
-    """The text without anything that could command a terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

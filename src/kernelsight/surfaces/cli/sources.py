@@ -7,7 +7,8 @@ from typing import Any
 
 from kernelsight.collectors.base import Availability
 from kernelsight.events.declare import kind_of
-from kernelsight.surfaces.cli.output import print_table, printable
+from kernelsight.printable import printable
+from kernelsight.surfaces.cli.output import print_table
 
 
 def print_sources(sources: Iterable[Availability]) -> None:

@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from kernelsight.surfaces.cli.output import printable
+from kernelsight.printable import printable
 from kernelsight.surfaces.figures import human_bytes
 from kernelsight.surfaces.supervisor.watch import Figures, Watch
 

@@ -1,0 +1,104 @@
+"""Numbers out of the store with the rows that they come from, and the short names by which they are cited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from kernelsight.diagnosis.measure import measure
+from kernelsight.diagnosis.model import Evidence, How
+from kernelsight.errors import UsageError
+from kernelsight.query.filters import Condition, Where, conditions
+from kernelsight.query.points import metric_named
+from kernelsight.query.rows import rows_of
+from kernelsight.query.source import Source, kind_named, opened
+from kernelsight.query.times import TimeRange
+
+MOST_ROWS = 2_000
+"""Rows that one number may cite: half an hour of one entity, each second."""
+_SLOPE_ROWS = 60
+"""As many as the estimator of a slope looks at."""
+
+Row = Mapping[str, Any]
+
+
+def proof(  # noqa: PLR0913, PLR0917 - a number has as many parts
+    source: Source, table: str, metric: str, how: How, when: TimeRange, where: Where = ()
+) -> Evidence | None:
+    """A number and the rows that show it, as few as can; None where there is no value.
+
+    Raises:
+        UsageError: no such table, metric or condition, or more rows than can be cited.
+    """
+    kind = kind_named(table)
+    metric_named(kind, metric)
+    test = [*conditions(where), Condition(metric, "!=", None)]
+    with opened(source) as reader:
+        if how in _ONE_ROW:
+            order, descending = _ONE_ROW[how](metric)
+            rows = rows_of(reader, kind, when, where=test, order_by=order, descending=descending, limit=1)
+        else:
+            rows = rows_of(reader, kind, when, where=test, limit=MOST_ROWS + 1)
+    if not rows:
+        return None
+    if len(rows) > MOST_ROWS:
+        raise UsageError(f"more than {MOST_ROWS} rows of {kind.table}; narrow the time or the conditions")
+    if how in _OF_ONE_SERIES and len({tuple(row[name] for name in kind.entity) for row in rows}) > 1:
+        one = " and ".join(kind.entity)
+        raise UsageError(f"{how} of several series of {kind.table} together means nothing; pick one by {one}")
+    return evidence_of(kind.table, metric, how, _thinned(rows, metric, how))
+
+
+def evidence_of(table: str, metric: str, how: How, rows: Sequence[Row]) -> Evidence:
+    """The number that some rows, ordered by time, give."""
+    return Evidence(
+        table=table,
+        start_ns=rows[0]["timestamp"],
+        end_ns=rows[-1]["timestamp"],
+        metric=metric,
+        how=how,
+        value=measure(how, [(row["timestamp"], float(row[metric])) for row in rows]),
+        row_ids=tuple(row["id"] for row in rows),
+    )
+
+
+_ONE_ROW: Mapping[How, Callable[[str], tuple[str, bool]]] = {
+    "max": lambda metric: (metric, True),
+    "min": lambda metric: (metric, False),
+    "last": lambda _: ("timestamp", True),
+}
+"""What a single row shows, and in which order it is the first."""
+
+
+_OF_ONE_SERIES: frozenset[How] = frozenset({"increase", "slope"})
+"""What looks from one row to the next."""
+
+
+def _thinned(rows: Sequence[Row], metric: str, how: How) -> Sequence[Row]:
+    """The rows without those that do not change the number."""
+    if how == "slope":
+        return rows[:: -(-len(rows) // _SLOPE_ROWS)]
+    if how == "increase":
+        ends = {0, len(rows) - 1}
+        resets = {i + k for i, (a, b) in enumerate(pairwise(rows)) if b[metric] < a[metric] for k in (0, 1)}
+        return [rows[i] for i in sorted(ends | resets)]
+    return rows
+
+
+class Ledger:
+    """The evidence that was handed out in a conversation, by the short names under which it can be cited."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Evidence] = {}
+        self._names: dict[Evidence, str] = {}
+
+    def enter(self, evidence: Evidence) -> str:
+        """Note it; its name."""
+        name = self._names.setdefault(evidence, f"e{len(self._names) + 1}")
+        self._by_name[name] = evidence
+        return name
+
+    def find(self, name: str) -> Evidence | None:
+        """What is cited by a name; None where nothing was handed out under it."""
+        return self._by_name.get(name)

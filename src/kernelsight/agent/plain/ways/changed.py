@@ -1,0 +1,81 @@
+"""What changed from one time to another, or around a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from kernelsight.agent.evidence import proof
+from kernelsight.agent.plain.asked import Asked, way
+from kernelsight.agent.plain.words import amount, whom
+from kernelsight.diagnosis.model import How, Step
+from kernelsight.errors import UsageError
+from kernelsight.events.declare import Counter, Delta
+from kernelsight.events.wire import kinds
+from kernelsight.query.compare import Change, compare
+from kernelsight.query.filters import Condition
+from kernelsight.query.source import kind_named
+from kernelsight.query.times import TimeRange
+
+_MOST = 8
+_LOOKED_AT = 40
+"""Of some changes no number can be cited, such as of how many rows there were."""
+
+
+@way(
+    r"\bcompar\w+|\bchang\w+|\bdiffer\w*|\bwhat happened\b|\bhappen\w*|\bgoing on\b",
+    order=30,
+    example="what changed between 14:00 and 14:05?",
+)
+def changed(asked: Asked) -> Iterable[Step]:
+    """The metrics that changed most; two times are compared with each other, one with as long a time before it."""
+    before, after = asked.ranges[:2] if len(asked.ranges) > 1 else _before_and_after(asked)
+    found = compare(
+        asked.reader, (before.start_ns, before.end_ns), (after.start_ns, after.end_ns), limit=_LOOKED_AT
+    )  # fmt: skip
+    steps = [step for change in found for step in _step(asked, change, before, after)][:_MOST]
+    if not steps:
+        asked.limits.append("nothing changed that can be told from the rows of both times")
+    return steps
+
+
+def _before_and_after(asked: Asked) -> tuple[TimeRange, TimeRange]:
+    """As long a time before; where that was not recorded, the first half of the time and its second."""
+    when = asked.when
+    first = _first_recorded(asked)
+    if first is None or first <= when.start_ns - when.length_ns // 2:
+        return TimeRange(max(0, when.start_ns - when.length_ns), max(0, when.start_ns - 1)), when
+    asked.limits.append("what was before that time was not recorded; its first half is compared with its second")
+    start = max(first, when.start_ns)
+    middle = start + max(when.end_ns - start, 0) // 2
+    return TimeRange(start, middle), TimeRange(min(middle + 1, when.end_ns), when.end_ns)
+
+
+def _first_recorded(asked: Asked) -> int | None:
+    """When recording began."""
+    bounds = [asked.reader.bounds(kind.table) for kind in kinds().values() if kind.interval_s is not None]
+    return min((one[0] for one in bounds if one is not None), default=None)
+
+
+def _step(asked: Asked, change: Change, before: TimeRange, after: TimeRange) -> Iterator[Step]:
+    kind = kind_named(change["table"])
+    column = kind.by_name.get(change["metric"])
+    if column is None:
+        return
+    how: How = "mean"
+    if isinstance(column.semantics, (Counter, Delta)):
+        how = "increase" if isinstance(column.semantics, Counter) else "sum"
+    where = [Condition(name, "=", value) for name, value in change["entity"].items()]
+    try:
+        now = proof(asked.reader, kind.table, column.name, how, after, where)
+        was = proof(asked.reader, kind.table, column.name, how, before, where)
+    except UsageError:  # more rows than can be cited; other changes tell as much
+        return
+    if now is None:
+        return
+    evidence = msgspec.structs.replace(now, baseline=was.value) if was else now
+    who = whom(change["entity"], tuple(change["entity"]))
+    from_ = amount(was.value, column.unit) if was else "nothing"
+    what = f"{kind.table}.{column.name}{f' of {who}' if who else ''}"
+    yield Step(f"{what} went from {from_} to {amount(now.value, column.unit)}", (evidence,))

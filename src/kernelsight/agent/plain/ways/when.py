@@ -1,0 +1,111 @@
+"""When something was highest or lowest, when it passed a limit, or when what is wrong began."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.plain.asked import Asked, way
+from kernelsight.agent.plain.topics import Metric
+from kernelsight.agent.plain.words import amount, at, called
+from kernelsight.diagnosis.model import Evidence, How, Step
+from kernelsight.diagnosis.report import clock, named, plain
+from kernelsight.query.filters import Condition, Operator
+from kernelsight.query.rows import rows_of
+from kernelsight.query.series import series
+from kernelsight.query.times import TimeRange
+
+_LIMIT = re.compile(
+    r"\b(above|over|exceed\w*|more than|greater than|below|under|less than|fewer than|drop\w* to)\s+"
+    r"(\d+(?:\.\d+)?)\s*([a-zA-Z%]*)",
+    re.IGNORECASE,
+)
+_BELOW = ("below", "under", "less", "fewer", "drop")
+_LOWEST = re.compile(r"\b(?:lowest|least|min\w*|smallest|fewest)\b", re.IGNORECASE)
+_IN_BYTES = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_IN_NS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
+_OF_UNIT = {"B": 1.0, "KiB": 1024.0, "512 B sectors": 512.0, "ns": 1.0, "us": 1e3, "ms": 1e6}
+
+
+@way(r"\bwhen\b|\bsince when\b|\bwhat time\b|\bhow long\b", order=20, example="when was free memory lowest today?")
+def when(asked: Asked) -> Iterable[Step]:
+    """Of a metric the moment; without one, when the findings began."""
+    if asked.topic is None:
+        asked.explains = True
+        for finding in asked.diagnosis.findings:
+            began = "before that time" if finding.began_before else f"at {clock(finding.onset_ns)} UTC"
+            first = finding.path[0].evidence[:1]
+            yield Step(f"{plain(finding.fault)} by {named(finding.culprit)} began {began}", first)
+        return
+    metric = asked.metric(whole=not asked.names, unless="")
+    if metric is None:
+        return
+    limit = _LIMIT.search(asked.text)
+    if limit and metric.how == "increase":
+        asked.limits.append(f"{called(metric)} is a count since boot, which passes no limit; ask when it was highest")
+    else:
+        yield from _passed(asked, metric, limit) if limit else _extreme(asked, metric)
+
+
+def _extreme(asked: Asked, metric: Metric) -> Iterator[Step]:
+    low = bool(_LOWEST.search(asked.text)) or (metric.least and "highest" not in asked.text)
+    evidence = _steepest(asked, metric, low=low) if metric.how == "increase" else _highest(asked, metric, low=low)
+    if evidence is None:
+        asked.limits.append(f"{called(metric)} has no value in that time")
+        return
+    word = "lowest" if low else "highest"
+    moment = at({"timestamp": evidence.end_ns})
+    seconds = f" in {(evidence.end_ns - evidence.start_ns) / 1e9:.3g} s" if metric.how == "increase" else ""
+    claim = f"{called(metric)} was {word} at {moment}: {amount(evidence.value, metric.declared.unit)}{seconds}"
+    yield Step(claim, (evidence,))
+
+
+def _highest(asked: Asked, metric: Metric, *, low: bool) -> Evidence | None:
+    how: How = "min" if low else "max"
+    return asked.shown(metric, how, where=asked.conditions(metric))
+
+
+def _steepest(asked: Asked, metric: Metric, *, low: bool) -> Evidence | None:
+    """Of a counter, the two samples between which it grew fastest, or slowest."""
+    when = asked.when
+    where = asked.conditions(metric)
+    every = series(asked.reader, metric.table, metric.column, when.start_ns, when.end_ns, where=where)
+    steps = [
+        (after.value, before.timestamp, after.timestamp, one.entity)
+        for one in every
+        for before, after in pairwise(one.points)
+        if after.value is not None
+    ]
+    if not steps:
+        return None
+    _, start, end, entity = (min if low else max)(steps, key=lambda step: step[0])
+    own = [Condition(name, "=", value) for name, value in entity.items()]
+    return asked.shown(metric, where=own, when=TimeRange(start, end))
+
+
+def _passed(asked: Asked, metric: Metric, limit: re.Match[str]) -> Iterator[Step]:
+    below = limit[1].lower().startswith(_BELOW)
+    value = float(limit[2]) * _factor(limit[3], metric.declared.unit)
+    operator: Operator = "<" if below else ">"
+    beyond = [*asked.conditions(metric), Condition(metric.column, operator, value)]
+    found = rows_of(asked.reader, metric.kind, asked.when, where=beyond, limit=1)
+    word = "below" if below else "above"
+    said = f"{called(metric)} was {word} {limit[2]} {limit[3] or metric.declared.unit}".rstrip()
+    if not found:
+        asked.limits.append(f"in that time it was never so that {said}")
+        return
+    evidence = evidence_of(metric.table, metric.column, "last", found)
+    unit = metric.declared.unit
+    yield Step(f"{said} for the first time at {at(found[0])}: {amount(evidence.value, unit)}", (evidence,))
+
+
+def _factor(said: str, unit: str) -> float:
+    """From the unit that somebody says to that of a metric."""
+    own = _OF_UNIT.get(unit, 1.0)
+    if said.lower() in _IN_NS and unit in _IN_NS:
+        return _IN_NS[said.lower()] / own
+    if unit in _OF_UNIT and unit not in _IN_NS and said:
+        return _IN_BYTES.get(said[0].lower(), 1) / own
+    return 1.0

@@ -1,0 +1,80 @@
+"""Why something is slow, or what is wrong at all: the diagnosis, and what the one who is named waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kernelsight.agent.plain.asked import Asked, Name, way
+from kernelsight.agent.plain.topics import Metric
+from kernelsight.agent.plain.words import amount, whom
+from kernelsight.diagnosis.model import Evidence, Finding, Step
+from kernelsight.query.filters import Condition
+from kernelsight.query.source import clipped
+from kernelsight.query.top import top
+
+_WAITS = Metric("wait_edges", "wait_ns", ("waker_comm", "waker_pid", "waits_in", "state"))
+_QUEUE = Metric("sched_process_stats", "runqueue_ms")
+_CALLS = Metric("syscall_events", "latency_ns")
+_MOST_WAITS = 3
+_TELLING_S = 0.1
+"""Shorter waits within a window are what every program does."""
+
+
+@way(
+    r"\b(?:why|what caused|cause|reason|wrong|healthy|problems?|the matter|diagnos\w+|explain)\b",
+    order=10,
+    example="why was postgres slow around 14:05?",
+)
+def why(asked: Asked) -> Iterable[Step]:
+    """The findings answer; of whom the question names, what they waited for is said too."""
+    asked.explains = True
+    for name in asked.names:
+        yield from _about(asked, name)
+    if not asked.names:
+        return
+    named = {str(name.value) for name in asked.names}
+    if not any(_concerns(finding, named) for finding in asked.diagnosis.findings):
+        asked.limits.append(f"no finding of that time is about {', '.join(sorted(named))}; what it waited for is above")
+
+
+def _concerns(finding: Finding, named: set[str]) -> bool:
+    entities = (finding.culprit, *finding.victims)
+    return any(entity.name in named or entity.id in named for entity in entities)
+
+
+def _about(asked: Asked, name: Name) -> Iterator[Step]:
+    if queued := _own(asked, name, _QUEUE):
+        yield Step(f"{name.said} was ready to run and had no CPU for {amount(queued.value, 'ms')}", (queued,))
+    yield from _waits(asked, name)
+    if (longest := _own(asked, name, _CALLS, least=0.0)) is not None:
+        yield Step(f"the longest system call of {name.said} took {amount(longest.value, 'ns')}", (longest,))
+
+
+def _own(asked: Asked, name: Name, metric: Metric, least: float = _TELLING_S * 1e3) -> Evidence | None:
+    condition = name.condition(metric)
+    if condition is None or clipped(asked.reader, metric.table, asked.when) is None:
+        return None
+    found = asked.shown(metric, where=[condition])
+    return found if found is not None and found.value > least else None
+
+
+def _waits(asked: Asked, name: Name) -> Iterator[Step]:
+    """Whom it waited for while it could not go on: uninterruptibly, or for another process."""
+    condition = name.condition(_WAITS)
+    if condition is None:
+        return
+    when = asked.when
+    blocked = Condition("state", "=", "uninterruptible")
+    found = top(
+        asked.reader, _WAITS.table, _WAITS.column, when.start_ns, when.end_ns,
+        by=_WAITS.by, n=_MOST_WAITS, where=[condition, blocked],
+    )  # fmt: skip
+    for row in found:
+        evidence = asked.shown(_WAITS, where=[condition, *(Condition(by, "=", row[by]) for by in _WAITS.by)])
+        if evidence is None or evidence.value < _TELLING_S * 1e9:
+            continue
+        waker = whom(row, ("waker_comm", "waker_pid")) if row["waker_pid"] else "an interrupt"
+        place = f" in {row['waits_in']!s}" if row["waits_in"] else ""
+        yield Step(
+            f"{name.said} was blocked{place} for {amount(evidence.value, 'ns')} until {waker} woke it", (evidence,)
+        )

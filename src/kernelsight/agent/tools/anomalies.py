@@ -1,0 +1,19 @@
+"""What was unusual."""
+
+from __future__ import annotations
+
+from kernelsight.agent.boundary import Data, row_as_data
+from kernelsight.agent.tool import Desk, tool
+from kernelsight.anomalies.stored import incidents, stored
+
+
+@tool
+def anomalies(desk: Desk, since: str | None = None, until: str | None = None) -> Data:
+    """List stored incidents: series that left what they had learned to be usual, those that began together as one.
+
+    Args:
+        since: where the time begins, in UTC; the window in question when not given.
+        until: where it ends.
+    """
+    when = desk.range(since, until)
+    return {"incidents": [row_as_data(row) for row in incidents(stored(desk.source, when.start_ns, when.end_ns))]}

@@ -1,0 +1,42 @@
+"""What changed from one time to another."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from kernelsight import query
+from kernelsight.agent.boundary import Data
+from kernelsight.agent.tool import Desk, tool
+
+
+@tool
+def compare(
+    desk: Desk,
+    before_since: str,
+    before_until: str,
+    since: str | None = None,
+    until: str | None = None,
+    tables: tuple[str, ...] = (),
+    limit: Annotated[int, Meta(ge=1, le=40)] = 15,
+) -> Data:
+    """Show which metrics changed most from one time to another, whatever they are about.
+
+    Args:
+        before_since: where the time to compare with begins, in UTC.
+        before_until: where that ends.
+        since: where the time in question begins; the window in question when not given.
+        until: where that ends.
+        tables: only these; all when not given.
+        limit: at most so many metrics.
+    """
+    before, when = desk.range(before_since, before_until), desk.range(since, until)
+    found = query.compare(
+        desk.source,
+        (before.start_ns, before.end_ns),
+        (when.start_ns, when.end_ns),
+        tables=tables or None,
+        limit=limit,
+    )
+    return {"changed": [dict(change) for change in found]}

@@ -1,0 +1,55 @@
+"""What the deterministic diagnosis says."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kernelsight.agent.boundary import Data, moment
+from kernelsight.agent.tool import Desk, tool
+from kernelsight.diagnosis import diagnose as diagnosed
+from kernelsight.diagnosis.model import Evidence, Finding
+
+
+@tool
+def diagnose(desk: Desk, since: str | None = None, until: str | None = None) -> Data:
+    """Run the deterministic diagnosis: faults with culprit, victims and a path whose evidence can be cited by `ref`.
+
+    It follows who waits for whom, and is right in most cases. What it ruled out is said with what speaks against it.
+
+    Args:
+        since: where the time begins, in UTC; the window in question when not given. Half a minute or more is best.
+        until: where it ends.
+    """
+    when = desk.range(since, until)
+    found = diagnosed(desk.source, when.start_ns, when.end_ns)
+    return {
+        "healthy": found.healthy,
+        "findings": [_finding(desk, finding) for finding in found.findings],
+        "ruled_out": [msgspec.to_builtins(one) for one in found.ruled_out],
+        "could_not_be_looked_at": list(found.unseen),
+    }
+
+
+def _finding(desk: Desk, finding: Finding) -> Data:
+    told: Data = msgspec.to_builtins(finding)
+    told["onset"] = moment(told.pop("onset_ns"))
+    told["path"] = [
+        {"claim": step.claim, "evidence": [shown(desk, evidence) for evidence in step.evidence]}
+        for step in finding.path
+    ]
+    return told
+
+
+def shown(desk: Desk, evidence: Evidence) -> Data:
+    """Evidence as a model sees it: a number under a name by which it can be cited."""
+    told = {
+        "ref": desk.ledger.enter(evidence),
+        "table": evidence.table,
+        "metric": evidence.metric,
+        "how": evidence.how,
+        "value": evidence.value,
+        "rows": len(evidence.row_ids),
+        "first": moment(evidence.start_ns),
+        "last": moment(evidence.end_ns),
+    }
+    return told if evidence.baseline is None else {**told, "before": evidence.baseline}

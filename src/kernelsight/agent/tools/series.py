@@ -1,0 +1,45 @@
+"""One metric over time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from kernelsight import query
+from kernelsight.agent.boundary import Data, moment
+from kernelsight.agent.tool import Desk, tool
+
+_MOST_SERIES = 12
+
+
+@tool
+def series(
+    desk: Desk,
+    table: str,
+    metric: str,
+    since: str | None = None,
+    until: str | None = None,
+    where: tuple[str, ...] = (),
+    points: Annotated[int, Meta(ge=2, le=60)] = 30,
+) -> Data:
+    """Show a metric over time, one series an entity, the extremes kept; counters are turned into rates a second.
+
+    Args:
+        table: name of the table.
+        metric: one of its numeric columns.
+        since: where the time begins, in UTC; the window in question when not given.
+        until: where it ends.
+        where: conditions such as device_name=vda or pid=123; narrow it to few entities.
+        points: at most so many a series.
+    """
+    when = desk.range(since, until)
+    found = query.series(desk.source, table, metric, when.start_ns, when.end_ns, where=where, points=points)
+    shown = found[:_MOST_SERIES]
+    return {
+        "unit": found[0].unit if found else "",
+        "series": [
+            {"entity": dict(one.entity), "points": [[moment(at), value] for at, value in one.points]} for one in shown
+        ],
+        "entities_left_out": len(found) - len(shown),
+    }
