@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Pin the dependencies of pyproject.toml, with hashes, for every supported Python and platform.
-# Needs uv. The files hold no address of a registry: pip takes whichever is configured.
+# Needs uv. Extras stay, as pip wants whatever it installs by hash named as it is asked for. The files hold no address of a registry: pip takes whichever is configured.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 
-options=(--universal --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet "$@")
+options=(--universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras --quiet "$@")
 
 uv pip compile "${options[@]}" pyproject.toml --extra dev -o requirements-dev.lock
 # Constrained by the above, so that what is run is what is tested.

@@ -101,7 +101,7 @@ def _like_the_others(changes: Sequence[Change], dropped: Sequence[Row]) -> bool:
     if not count or not came or count > came / 2:
         return False
     usual = sum(change.of("rx_bytes") for change in changes) / came - _ETHERNET_HEADER_BYTES
-    return abs(size / count - usual) <= _ALIKE * usual
+    return bool(abs(size / count - usual) <= _ALIKE * usual)
 
 
 def _check_share(scene: Scene, candidate: Candidate, interface: str, run: Run, lost: float) -> None:
