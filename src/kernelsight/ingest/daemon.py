@@ -13,6 +13,7 @@ from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.batch import LARGEST_BATCH_BYTES, Waiting
 from kernelsight.ingest.complaints import Log
 from kernelsight.ingest.decode import Decoded, LineDecoder
+from kernelsight.ingest.inbox import Inbox
 from kernelsight.ingest.interrupts import Interrupts
 from kernelsight.ingest.settings import Settings
 from kernelsight.ingest.source import READ_BYTES, Source
@@ -89,6 +90,7 @@ class Daemon:
         self._log = Log(log, verbose=settings.verbose)
         self._accounts = Accounts()
         self._decoder = LineDecoder(self._accounts)
+        self._inbox = Inbox(db_path, self._accounts)
         self._waiting = Waiting(settings, self._accounts)
         self._commits = Commits()
         self._events_rate, self._rows_rate = Rate(), Rate()
@@ -128,14 +130,16 @@ class Daemon:
         self._housekeeping()
         return True
 
-    def _seconds_to_wait(self) -> float | None:
-        """Until something is due; None, for as long as it takes, when nothing is."""
-        due = [self._status_at + _STATUS_PERIOD_S] if self._settings.status_path else []
+    def _seconds_to_wait(self) -> float:
+        """Until something is due."""
+        due = [self._inbox.due_at]
+        if self._settings.status_path:
+            due.append(self._status_at + _STATUS_PERIOD_S)
         if self._waiting.due_at is not None:
             due.append(max(self._waiting.due_at, self._retry_at))
         if self._maintained_rows < self._commits.rows:
             due.append(self._maintain_at + _MAINTAIN_PERIOD_S)
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        return max(0.0, min(due) - time.monotonic())
 
     def _read_all_there_is(self) -> bool:
         """Read until a batch is due and has taken what has arrived by then; False at the end of the input."""
@@ -197,6 +201,7 @@ class Daemon:
                 f" after the first of them arrived; {self._commits.rows} stored"
             )
         waiting.clear()
+        self._inbox.committed()
         return True
 
     def _tell_refused(self, refused: Sequence[RefusedRow]) -> None:
@@ -239,6 +244,7 @@ class Daemon:
     def _flush(self) -> None:
         """Commit everything; give up what the store will not take in the time that patience allows."""
         self._take(self._decoder.finish())
+        self._take_inbox()
         deadline = time.monotonic() + self._settings.patience_s
         stops = max(1, self._interrupts.stops)
         while self._waiting.count and not self._commit():
@@ -268,7 +274,13 @@ class Daemon:
             self._write_status(done=False)
         if self._maintained_rows < self._commits.rows and now - self._maintain_at >= _MAINTAIN_PERIOD_S:
             self._maintain()
+        if now >= self._inbox.due_at:
+            self._take_inbox()
         self._log.summarise()
+
+    def _take_inbox(self) -> None:
+        for decoded in self._inbox.take():
+            self._take(decoded)
 
     def _maintain(self) -> None:
         self._maintained_rows = self._commits.rows
