@@ -48,6 +48,7 @@ class Capability(IntEnum):
     CAP_NET_ADMIN = 12
     CAP_SYS_PTRACE = 19
     CAP_SYS_ADMIN = 21
+    CAP_SYS_RESOURCE = 24
     CAP_PERFMON = 38
     CAP_BPF = 39
 

@@ -1,0 +1,148 @@
+"""What an action is.
+
+One module in :mod:`kernelsight.agent.actions`, found by itself::
+
+    class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        nice: Annotated[int, msgspec.Meta(ge=1, le=19)] = 10
+
+    class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        most: Annotated[int, msgspec.Meta(ge=1, le=19)] = 19
+
+    @action("renice", targets=("process",), asked=Asked, limits=Limits, answers=answer)
+    def renice(host: Host, subject: ProcessSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
+        '''Give way to others.'''
+
+The function looks at the machine, raises RefusedError where the action would not be right, and yields every write
+that the action consists of; it changes nothing. `asked` is what a request may say (and all that it may say),
+`limits` what the policy file may bound, both checked by their types. `answers` says what the action does about a
+finding's proposal, if anything.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+import msgspec
+
+from kernelsight.agent.acting.changes import Change
+from kernelsight.agent.acting.subject import RefusedError, Subject
+from kernelsight.collectors.base import Host
+from kernelsight.diagnosis.model import Entity, Finding, Proposal
+
+TargetKind = Literal["process", "cgroup", "machine"]
+AskedBy = Literal["loop", "model", "person"]
+
+Planner = Callable[[Host, Any, Any, Any], Iterable[Change]]
+Answer = Callable[[Finding, Proposal], msgspec.Struct | None]
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No parameters, or no limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """An action that there is."""
+
+    name: str
+    meaning: str
+    targets: tuple[TargetKind, ...]
+    asked: type[msgspec.Struct]
+    limits: type[msgspec.Struct]
+    plan: Planner
+    answers: Answer
+
+    def parse(self, parameters: Mapping[str, object]) -> msgspec.Struct:
+        """What was asked for, checked.
+
+        Raises:
+            RefusedError: it cannot be asked for.
+        """
+        try:
+            return msgspec.convert(dict(parameters), self.asked, strict=False)
+        except msgspec.ValidationError as error:
+            raise RefusedError(f"{self.name}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Somebody wants an action taken."""
+
+    action: str
+    target: Entity
+    by: AskedBy
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    start_ticks: int | None = None
+    """When the process that is meant began, where that is known."""
+    seen_ns: int | None = None
+    """When what is meant was seen last (ns since the epoch): a process that began later is another one."""
+    diagnosis_id: str | None = None
+    finding: Finding | None = None
+    """What it answers."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that an action would do, and to whom."""
+
+    request: Request
+    subject: Subject
+    asked: msgspec.Struct
+    changes: tuple[Change, ...]
+
+    @property
+    def reversible(self) -> bool:
+        """Whether all of it can be put back."""
+        return all(change.reversible for change in self.changes)
+
+
+def no_answer(finding: Finding, proposal: Proposal) -> None:
+    """An action that only people ask for."""
+    del finding, proposal
+
+
+_REGISTRY: dict[str, Registered] = {}
+
+
+def action(
+    name: str,
+    *,
+    targets: tuple[TargetKind, ...],
+    asked: type[msgspec.Struct] = Nothing,
+    limits: type[msgspec.Struct] = Nothing,
+    answers: Answer = no_answer,
+) -> Callable[[Planner], Planner]:
+    """Register an action by its plan."""
+
+    def declare(plan: Planner) -> Planner:
+        if name in _REGISTRY or not plan.__doc__:
+            raise TypeError(f"action {name} is registered twice, or does not say what it does")
+        _REGISTRY[name] = Registered(name, " ".join(plan.__doc__.split()), targets, asked, limits, plan, answers)
+        return plan
+
+    return declare
+
+
+@cache
+def actions() -> Mapping[str, Registered]:
+    """All actions by name. A new module is found by itself."""
+    package = importlib.import_module("kernelsight.agent.actions")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return dict(sorted(_REGISTRY.items()))
+
+
+def answers(finding: Finding) -> list[tuple[Registered, Proposal, msgspec.Struct]]:
+    """What can be done about a finding, in the order in which it proposes it."""
+    return [
+        (one, proposal, asked)
+        for proposal in finding.actions
+        for one in actions().values()
+        if (asked := one.answers(finding, proposal)) is not None
+    ]

@@ -1,0 +1,183 @@
+"""The audit: every step of every action, on disk before what it announces is done."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from kernelsight.agent.acting.action import Plan, Request
+from kernelsight.agent.acting.changes import encode
+from kernelsight.agent.acting.subject import ProcessSubject
+from kernelsight.diagnosis.model import Entity
+from kernelsight.errors import StoreError
+from kernelsight.events.action import ActionStep, Stage
+from kernelsight.events.declare import INT64_MAX, Event
+from kernelsight.events.wire import decoder
+from kernelsight.ingest.inbox import deliver
+from kernelsight.query.rows import rows
+from kernelsight.stores.base import Batch, open_writer
+from kernelsight.stores.inbox import drop, inbox, waiting
+
+HISTORY_NS = 24 * 3600 * 1_000_000_000
+"""How far back actions are looked at that may still be open."""
+
+
+class Ledger:
+    """Writes and reads the records of the agent in one store."""
+
+    def __init__(self, db_path: str, clock: Callable[[], int] = time.time_ns) -> None:
+        self.db_path = db_path
+        self.clock = clock
+        self._last = 0
+
+    def stamp(self) -> int:
+        """The time for the next step (ns since the epoch): later than that of the one before."""
+        self._last = max(self.clock(), self._last + 1)
+        return self._last
+
+    def write(self, *events: Event) -> None:
+        """Keep events; when this returns they are on disk.
+
+        Raises:
+            StoreError: they cannot be kept, and so nothing may be done.
+        """
+        if "://" not in self.db_path:
+            drop(self.db_path, events)
+            return
+        batch = Batch()
+        for one in events:
+            batch.events.setdefault(type(one), []).append(msgspec.structs.astuple(one))
+        writer = open_writer(self.db_path)
+        try:
+            writer.write(batch)
+        finally:
+            writer.close()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Decide and act while nobody else does: of two who approve one proposal, one finds it decided.
+
+        Raises:
+            StoreError: the lock cannot be made.
+        """
+        if "://" in self.db_path:
+            yield
+            return
+        folder = inbox(self.db_path)
+        path = folder.with_name(f"{folder.name}.lock")
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be made: {error.strerror}") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def deliver(self) -> None:
+        """Bring what was written into the tables, unless a daemon does that anyway."""
+        if "://" not in self.db_path:
+            deliver(self.db_path)
+
+    def steps(self, since_ns: int | None = None) -> list[ActionStep]:
+        """The steps of actions since a moment (a day ago by default), by time."""
+        since = self.clock() - HISTORY_NS if since_ns is None else since_ns
+        found = {_key(step): step for step in (*self._stored(since), *self._waiting())}
+        return sorted((step for step in found.values() if step.timestamp >= since), key=lambda step: step.timestamp)
+
+    def steps_of(self, action_id: str) -> list[ActionStep]:
+        """The steps of one action, however old; none where there is no such action."""
+        return [step for step in self.steps(0) if step.action_id == action_id]
+
+    def _stored(self, since_ns: int) -> Iterator[ActionStep]:
+        names = ActionStep.__struct_fields__
+        with suppress(StoreError):  # there is no database yet
+            for row in rows(self.db_path, "actions", since_ns, INT64_MAX):
+                yield msgspec.convert({name: row[name] for name in names}, ActionStep)
+
+    def _waiting(self) -> Iterator[ActionStep]:
+        for path in [] if "://" in self.db_path else waiting(self.db_path):
+            for event in _lines(path):
+                if isinstance(event, ActionStep):
+                    yield event
+
+
+def _lines(path: Path) -> Iterable[Event]:
+    try:
+        return decoder().decode_lines(path.read_bytes())
+    except (OSError, msgspec.MsgspecError):  # taken meanwhile, or not ours
+        return []
+
+
+def _key(step: ActionStep) -> tuple[object, ...]:
+    return step.action_id, step.stage, step.timestamp
+
+
+def new_id() -> str:
+    """A name for an action or a diagnosis that a person can type."""
+    return secrets.token_hex(4)
+
+
+def of_request(request: Request, action_id: str, stage: Stage, now_ns: int) -> ActionStep:
+    """A step of what somebody asked for."""
+    return ActionStep(
+        now_ns,
+        action_id=action_id,
+        stage=stage,
+        action=request.action,
+        target_kind=request.target.kind,
+        target=request.target.id,
+        target_name=request.target.name,
+        start_ticks=request.start_ticks,
+        asked_by=request.by,
+        parameters=msgspec.json.encode(dict(request.parameters)).decode(),
+        diagnosis_id=request.diagnosis_id,
+        fault=request.finding.fault if request.finding else None,
+        reason=request.why or None,
+    )
+
+
+def of_plan(plan: Plan, action_id: str, stage: Stage, now_ns: int) -> ActionStep:
+    """A step of what was planned: with all that is written."""
+    step = of_request(plan.request, action_id, stage, now_ns)
+    step.changes = encode(plan.changes)
+    step.parameters = msgspec.json.encode(plan.asked).decode()
+    if isinstance(plan.subject, ProcessSubject):
+        step.start_ticks = plan.subject.start_ticks
+        step.target_name = plan.subject.comm
+    return step
+
+
+def following(step: ActionStep, stage: Stage, now_ns: int, **more: object) -> ActionStep:
+    """The next step of the same action; what no longer concerns it is left out."""
+    return msgspec.structs.replace(
+        step,
+        timestamp=now_ns,
+        stage=stage,
+        **{"reason": None, "verdict": None, "symptom": None, "before": None, "after": None, **more},
+    )
+
+
+def target_of(step: ActionStep) -> Entity:
+    """Whom an action is about."""
+    kind = step.target_kind
+    assert kind is not None
+    return msgspec.convert(
+        {"kind": kind, "id": step.target or "", "name": step.target_name or step.target or ""}, Entity
+    )
+
+
+def by_action(steps: Iterable[ActionStep]) -> dict[str, list[ActionStep]]:
+    """The steps by action, in the order in which the actions began."""
+    found: dict[str, list[ActionStep]] = {}
+    for step in steps:
+        found.setdefault(step.action_id or "", []).append(step)
+    return found

@@ -1,0 +1,1 @@
+"""The actions that there are, one module each, found by themselves; there are no others."""
