@@ -1,0 +1,196 @@
+"""The autonomous loop: observe, explain, predict, decide, act or propose, verify, record; and sleep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from kernelsight.agent.acting.action import Registered, Request, answers
+from kernelsight.agent.acting.audit import new_id
+from kernelsight.agent.acting.conduct import PROPOSAL_LIFE_S, Actor, Proposed
+from kernelsight.agent.acting.policy import NS_PER_S
+from kernelsight.agent.acting.subject import RefusedError
+from kernelsight.agent.acting.verification import is_our_doing
+from kernelsight.agent.forecast import forecasts, told
+from kernelsight.agent.records import News
+from kernelsight.agent.tending import Tending
+from kernelsight.agent.wake import Wake
+from kernelsight.diagnosis import diagnose
+from kernelsight.diagnosis.model import Diagnosis, Finding, Proposal
+from kernelsight.diagnosis.report import named
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.errors import StoreError
+from kernelsight.events.action import Forecast
+from kernelsight.query.rows import rows
+from kernelsight.query.source import opened
+from kernelsight.query.times import TimeRange
+
+WINDOW_S = 60
+FORECAST_S = 600
+_SETTLE_S = 4.0
+"""After being woken, so long until the telemetry of it is stored: a sample a second, a commit a second."""
+_BUSY_S = 10.0
+"""Between two looks while something is wrong or an effect is to be verified."""
+
+Approve = Callable[[Proposed], bool | None]
+"""Asks a person: yes, no, or None where nobody is there to be asked now."""
+
+
+class Loop:
+    """Looks, and does what the policy allows."""
+
+    def __init__(self, actor: Actor, say: Callable[[str], None], approve: Approve = lambda _: None) -> None:
+        self._actor = actor
+        self._ledger = actor.ledger
+        self._say = say
+        self._approve = approve
+        self._news = News()
+        self._tending = Tending(actor, say)
+        self._answered: dict[tuple[object, ...], tuple[int, str | None]] = {}
+        self._foreseen: set[tuple[object, ...]] = set()
+
+    def run(self, wake: Wake, interval_s: float) -> None:
+        """Look, and sleep, until told to stop; what is not verified by then is undone."""
+        patience_s = 0.0
+        reason = ""
+        while reason != "stop":
+            busy = self.step()
+            if busy:
+                reason, patience_s = wake.wait(min(interval_s, _BUSY_S), at_least=_SETTLE_S), 0.0
+                continue
+            # A machine that is busy and well would wake us again and again: each time in vain, sleep longer.
+            in_vain = reason not in {"", "timer"}
+            patience_s = min(max(2 * patience_s, _SETTLE_S), interval_s) if in_vain else 0.0
+            reason = wake.wait(interval_s, at_least=patience_s)
+            if reason not in {"stop", "timer"}:
+                self._say(f"woken by {reason}")
+                reason = "stop" if wake.wait(0.0, at_least=_SETTLE_S) == "stop" else reason
+        self._tending.finish()
+        self._ledger.deliver()
+
+    def step(self) -> bool:
+        """One look; whether something is wrong, or waits to be verified."""
+        try:
+            waits = self._tending.tend()
+            when = self._last(WINDOW_S)
+            diagnosis = diagnose(self._ledger.db_path, when.start_ns, when.end_ns)
+            self._record(diagnosis)
+            acted = [self._decide(finding) for finding in diagnosis.findings]
+            self._ledger.deliver()
+        except StoreError as error:
+            self._say(str(error))
+            return False
+        return waits or any(acted) or not diagnosis.healthy
+
+    def _last(self, seconds: int) -> TimeRange:
+        now = self._actor.clock()
+        return TimeRange(now - seconds * NS_PER_S, now)
+
+    # --- observe, explain, predict -----------------------------------------------------------------
+
+    def _record(self, diagnosis: Diagnosis) -> None:
+        """Write down what is new, and say it."""
+        diagnosis_id = new_id()
+        new, ahead = self._news.of(diagnosis, diagnosis_id), self._ahead(diagnosis_id)
+        if new or ahead:
+            self._ledger.write(*new, *ahead)
+        for row in new:
+            what = "healthy" if row.healthy else f"{row.fault} by {row.culprit_kind} {row.culprit_name} ({row.culprit})"
+            self._say(f"{diagnosis_id}: {what}")
+        for one in ahead:
+            self._say(f"{diagnosis_id}: {told(one)}")
+
+    def _ahead(self, diagnosis_id: str) -> list[Forecast]:
+        """What is foreseen to run out, and was not at the last look."""
+        with opened(self._ledger.db_path) as reader:
+            found = forecasts(Scene(reader, self._last(FORECAST_S)))
+        new = [one for one in found if (one.resource, one.owner) not in self._foreseen]
+        self._foreseen = {(one.resource, one.owner) for one in found}
+        for one in new:
+            one.diagnosis_id = diagnosis_id
+        return new
+
+    # --- decide, act or propose --------------------------------------------------------------------
+
+    def _decide(self, finding: Finding) -> bool:
+        """Do, or propose, the first of what the finding proposes that is not refused; whether anything was done."""
+        if self._actor.policy.mode == "observe" or self._is_in_hand(finding):
+            return False
+        for one, proposal, asked in answers(finding):
+            key = (finding.fault, proposal.target, one.name)
+            then, action_id = self._answered.get(key, (0, None))
+            if self._actor.clock() - then < PROPOSAL_LIFE_S * NS_PER_S:
+                if action_id and self._waits_for_a_person(action_id):
+                    return False
+                continue  # refused, declined, or taken in vain
+            self._answered[key] = self._actor.clock(), None
+            try:
+                proposed = self._actor.propose(self._request(finding, one, proposal, asked))
+                self._answered[key] = self._actor.clock(), proposed.step.action_id
+                return self._take(proposed)
+            except RefusedError as error:
+                self._say(f"{one.name} of {named(proposal.target)} refused: {error}")
+        return False
+
+    def _waits_for_a_person(self, action_id: str) -> bool:
+        return self._ledger.steps_of(action_id)[-1].stage == "proposed"
+
+    def _is_in_hand(self, finding: Finding) -> bool:
+        """Whether something is done about it already, or it is what our own action does."""
+        for steps in self._tending.open():
+            begun = steps[-1]
+            if begun.fault == finding.fault or is_our_doing(finding, begun):
+                return True
+        return False
+
+    def _request(self, finding: Finding, one: Registered, proposal: Proposal, asked: msgspec.Struct) -> Request:
+        return Request(
+            action=one.name,
+            target=proposal.target,
+            by="loop",
+            parameters=msgspec.to_builtins(asked),
+            start_ticks=self._start_ticks(proposal),
+            seen_ns=max(e.end_ns for step in finding.path for e in step.evidence),
+            diagnosis_id=self._news.name_of(finding),
+            finding=finding,
+            why=proposal.text,
+        )
+
+    def _start_ticks(self, proposal: Proposal) -> int | None:
+        """When the process that the telemetry speaks of began, where a sample says so."""
+        if proposal.target.kind != "process":
+            return None
+        when = self._last(WINDOW_S)
+        found = rows(
+            self._ledger.db_path,
+            "process",
+            when.start_ns,
+            when.end_ns,
+            where={"pid": proposal.target.id},
+            columns="start_ticks",
+            descending=True,
+            limit=1,
+        )
+        ticks = found[0]["start_ticks"] if found else None
+        return ticks if isinstance(ticks, int) else None
+
+    def _take(self, proposed: Proposed) -> bool:
+        """Act on it, ask about it, or leave it for a person; whether it was done."""
+        step, judgement = proposed.step, proposed.judgement
+        self._say(f"{step.action_id}: {step.action} of {step.target_name} ({judgement.mode}): {step.reason}")
+        for change in proposed.plan.changes:
+            self._say(f"  {change.text}")
+        if judgement.mode == "auto":
+            self._actor.act(proposed)
+            return True
+        if judgement.mode == "propose":
+            return False
+        answer = self._approve(proposed)
+        if answer is None:
+            self._say(f"  `kernelsight agent approve {step.action_id}` does it")
+        elif answer:
+            self._actor.act(proposed, approved=True)
+        else:
+            self._actor.decline(step, "a person said no")
+        return bool(answer)

@@ -1,0 +1,83 @@
+"""What becomes of actions after they were taken: verified, kept for a while, undone; whoever took them.
+
+What an action changed stays only if the symptom went, or became less. After a while it is undone even then: what is
+still needed will be found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from kernelsight.agent.acting import changes as change
+from kernelsight.agent.acting.audit import by_action
+from kernelsight.agent.acting.conduct import Actor
+from kernelsight.agent.acting.policy import NS_PER_S
+from kernelsight.agent.acting.subject import RefusedError
+from kernelsight.agent.acting.verification import Outcome, due_ns, verify
+from kernelsight.events.action import ActionStep, Verdict
+
+_CRASHED_S = 60.0
+"""An action that began so long ago and is neither done nor failed was left so by a process that died."""
+_OVER = frozenset({"undone", "failed", "undo_failed"})
+
+
+class Tending:
+    """Follows the actions of one store."""
+
+    def __init__(self, actor: Actor, say: Callable[[str], None]) -> None:
+        self._actor = actor
+        self._say = say
+
+    def open(self) -> Iterator[list[ActionStep]]:
+        """The steps of each action that was begun and is not over."""
+        for steps in by_action(self._actor.ledger.steps()).values():
+            stages = {step.stage for step in steps}
+            if "begun" in stages and not stages & _OVER:
+                yield steps
+
+    def tend(self) -> bool:
+        """Verify what is due, undo what is to be undone; whether anything still waits to be verified."""
+        return any([self._one(steps) for steps in self.open()])  # noqa: C419 - each has its turn
+
+    def finish(self) -> None:
+        """Nobody will verify what is not verified by now: undo it."""
+        for steps in self.open():
+            if steps[-1].stage in {"begun", "done"} and self._can_be_undone(steps[-1]):
+                self._undo(steps[-1], "nobody is left to see whether it helps", "unknown")
+
+    def _one(self, steps: list[ActionStep]) -> bool:
+        actor, last, now = self._actor, steps[-1], self._actor.clock()
+        if last.stage == "begun" and now - last.timestamp > _CRASHED_S * NS_PER_S:
+            self._undo(last, "it was begun by a process that did not finish it", "unknown")
+        elif last.stage == "verified":
+            keep_s = actor.policy.verification.keep_s
+            done = next(step for step in steps if step.stage == "begun")
+            if keep_s and now - done.timestamp > keep_s * NS_PER_S and self._can_be_undone(last):
+                self._undo(last, f"it was kept for {keep_s:g} s", "better")
+        elif last.stage == "done":
+            if now < due_ns(last, actor.policy.verification):
+                return True
+            outcome = verify(actor.ledger.db_path, last, actor.policy.verification, now)
+            if outcome is None:
+                return True
+            self._settle(last, outcome)
+        return False
+
+    def _settle(self, done: ActionStep, outcome: Outcome) -> None:
+        measured = {"symptom": outcome.symptom, "before": outcome.before, "after": outcome.after}
+        self._actor.verified(done, outcome.verdict, outcome.why, **measured)
+        self._say(f"{done.action_id}: {done.action} of {done.target_name}: {outcome.verdict}: {outcome.why}")
+        # A person who asked for something without a finding sees for themselves whether it did what they wanted.
+        asked_for = done.asked_by == "person" and outcome.verdict == "unknown"
+        if outcome.verdict != "better" and not asked_for and self._can_be_undone(done):
+            self._undo(done, f"it did not help: {outcome.why}", outcome.verdict)
+
+    def _undo(self, step: ActionStep, why: str, verdict: Verdict) -> None:
+        try:
+            self._actor.undo(step.action_id or "", why, verdict)
+            self._say(f"{step.action_id}: {step.action} of {step.target_name} undone: {why}")
+        except RefusedError as error:
+            self._say(f"{step.action_id}: {step.action} of {step.target_name} could not be undone: {error}")
+
+    def _can_be_undone(self, step: ActionStep) -> bool:
+        return any(one.reversible for one in change.decode(step.changes or "[]"))
