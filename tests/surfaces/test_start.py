@@ -66,7 +66,8 @@ def assert_everything_is_stored(database):
         database, "SELECT sum(events) FROM (SELECT max(events) AS events FROM collector_reports GROUP BY name)"
     )
     reports = rows(database, "collector_reports")
-    assert written[0][0] + reports == stored
+    agents = sum(rows(database, table) for table in ("actions", "diagnoses", "forecasts"))
+    assert written[0][0] + reports + agents == stored
 
 
 def test_a_run_leaves_every_second_in_every_table(database):
@@ -207,11 +208,18 @@ def test_when_nobody_reads_what_it_says_it_ends_in_order(database):
     assert_everything_is_stored(database)
 
 
-def test_without_an_agent_it_says_so_once_unless_told(database):
-    with running("start", "--db-path", database, "--agent-interval", "30", "--duration", "1") as process:
+def test_the_agent_is_a_part_that_looks_and_records(database):
+    with running("start", "--db-path", database, "--agent-interval", "2") as process:
+        agent = until(lambda: child(process.pid, "agent"), "the agent")
+        until(lambda: rows(database, "diagnoses"), "its first look is in the store", patience_s=30)
+        process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
-    assert (out + err).count("agent: this version has none") == 1
+    assert "the agent observes; --policy FILE lets it do more" in out
+    assert "agent: the policy is to observe" in err
+    assert not alive(agent)
+    assert not rows(database, "actions")
+    assert_everything_is_stored(database)
 
 
 def test_a_person_on_a_terminal_sees_what_happens(database):
@@ -223,7 +231,7 @@ def test_a_person_on_a_terminal_sees_what_happens(database):
         seen = read_until(ours, r"load\s+procfs\s+running\s+\d")
         assert "events/s" in seen
         assert "Ctrl-C stops" in seen
-        assert "agent: this version has none" in seen
+        assert "the agent observes" in seen
         process.send_signal(signal.SIGINT)
         seen = read_until(ours, r"next:  ")
         assert process.wait(timeout=PATIENCE_S) == 0

@@ -19,7 +19,7 @@ LONGEST_S = 1e9
 """Thirty years: longer than anybody waits, and short enough for every clock."""
 
 
-class Command(click.Command):
+class _Plain(click.Command):
     """A command whose expected failures are one line on stderr and an exit code, never a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -52,7 +52,11 @@ def _settle_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-class Group(click.Group):
+class Command(_Plain):
+    """A command."""
+
+
+class Group(_Plain, click.Group):
     """A command with commands of its own."""
 
     command_class = Command

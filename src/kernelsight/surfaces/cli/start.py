@@ -24,7 +24,7 @@ from kernelsight.surfaces.supervisor.part import Part
 from kernelsight.surfaces.supervisor.views import LiveView, PlainView, on_terminal
 from kernelsight.surfaces.supervisor.watch import Figures, Watch
 
-_NO_AGENT = "agent: this version has none"
+_OBSERVES = "the agent observes; --policy FILE lets it do more"
 
 
 @click.command(cls=Command, help=__doc__)
@@ -38,13 +38,23 @@ _NO_AGENT = "agent: this version has none"
     help="Stop after this long; until Ctrl-C when not given.",
 )
 @interval_option
-@click.option("--no-agent", is_flag=True, help="Run without the agent. (This version has none yet.)")
+@click.option("--no-agent", is_flag=True, help="Run without the agent.")
 @click.option(
     "--agent-interval",
     type=float,
     callback=seconds(),
+    default=60.0,
+    show_default=True,
     metavar="SECONDS",
-    help="Between two looks of the agent. (This version has none yet.)",
+    help="Between two looks of the agent while all is well.",
+)
+@click.option(
+    "--policy",
+    "policy_path",
+    envvar="KERNELSIGHT_POLICY",
+    show_envvar=True,
+    metavar="FILE",
+    help="What the agent may do; `kernelsight policy example` prints one.  [default: observe only]",
 )
 def start(  # noqa: PLR0913 - one argument an option
     *,
@@ -53,11 +63,14 @@ def start(  # noqa: PLR0913 - one argument an option
     duration: float | None,
     interval: float,
     no_agent: bool,
-    agent_interval: float | None,
+    agent_interval: float,
+    policy_path: str | None,
 ) -> None:
     """Supervise the parts."""
-    del agent_interval
-    notes = "" if no_agent else _NO_AGENT
+    notes = "" if no_agent or policy_path else _OBSERVES
+    parts = _parts(collectors, db_path, interval)
+    if not no_agent:
+        parts.append(_agent(db_path, agent_interval, policy_path))
     stop = stop_on_signals()
     watch = Watch(db_path)
     live = on_terminal()
@@ -65,7 +78,7 @@ def start(  # noqa: PLR0913 - one argument an option
         click.echo(f"KernelSight → {db_path}; Ctrl-C stops" + (f"; {notes}" if notes else ""))
     try:
         with LiveView(watch, notes) if live else PlainView(watch) as view:
-            code = Supervisor(_parts(collectors, db_path, interval), view, stop, duration_s=duration).run()
+            code = Supervisor(parts, view, stop, duration_s=duration).run()
         if code == 0:
             _summarise(watch.look(), db_path)
     finally:
@@ -84,6 +97,13 @@ def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Par
         Part("collect", collect, pipe="writes", privileged=True),
         Part("ingest", lambda _: ["ingest", "--db-path", db_path], pipe="reads"),
     ]
+
+
+def _agent(db_path: str, interval: float, policy_path: str | None) -> Part:
+    """The agent, with root's powers only where a policy was given that may need them."""
+    policy = [] if policy_path is None else ["--policy", policy_path]
+    arguments = ["agent", "--db-path", db_path, "--interval", str(interval), *policy]
+    return Part("agent", lambda _: arguments, privileged=policy_path is not None)
 
 
 def _summarise(figures: Figures, db_path: str) -> None:

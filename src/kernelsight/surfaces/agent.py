@@ -1,0 +1,174 @@
+"""The agent as people meet it: started with a policy, asked on a terminal, told what to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from kernelsight.agent.acting.action import Request
+from kernelsight.agent.acting.audit import Ledger
+from kernelsight.agent.acting.conduct import Actor, Proposed, recorded
+from kernelsight.agent.acting.policy import require_unprotected
+from kernelsight.agent.acting.policy_file import load
+from kernelsight.agent.acting.subject import RefusedError
+from kernelsight.agent.loop import Loop
+from kernelsight.agent.wake import Wake
+from kernelsight.collectors.base import Host
+from kernelsight.diagnosis.model import Entity
+from kernelsight.errors import UsageError
+from kernelsight.events.action import ActionStep
+from kernelsight.surfaces.cli.output import printable
+
+
+def actor_of(db_path: str, policy_path: str | None) -> Actor:
+    """Who takes actions on this machine, under a policy.
+
+    Raises:
+        PolicyError: the policy is wrong.
+    """
+    return Actor(Host(), load(policy_path), Ledger(db_path))
+
+
+def run(db_path: str, policy_path: str | None, interval_s: float, stop: threading.Event, *, once: bool) -> None:
+    """Run the loop until told to stop, or look once."""
+    actor = actor_of(db_path, policy_path)
+    loop = Loop(actor, log, ask if sys.stdin.isatty() else lambda _: None)
+    if once:
+        loop.step()
+        return
+    log(f"the policy is to {actor.policy.mode}; a look every {interval_s:g} s, and when something stalls")
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    threading.Thread(target=_tell, args=(stop, writing), daemon=True).start()
+    with Wake(actor.host, db_path, reading) as wake:
+        loop.run(wake, interval_s)
+
+
+def _tell(stop: threading.Event, writing: int) -> None:
+    stop.wait()
+    os.close(writing)
+
+
+def say(line: str) -> None:
+    """A line for a person; names from telemetry command no terminal."""
+    click.echo(printable(line))
+
+
+def log(line: str) -> None:
+    """What the loop does, while it does it."""
+    click.echo(printable(line), err=True)
+
+
+def ask(proposed: Proposed) -> bool:
+    """Ask the person at the terminal."""
+    step = proposed.step
+    return click.confirm(printable(f"{step.action} of {step.target_name} ({step.target}): do it?"), default=False)
+
+
+def parameters_of(texts: Iterable[str]) -> dict[str, object]:
+    """``name=value`` pairs; what a value means is for the action to say."""
+    found: dict[str, object] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise click.BadParameter(f"{text!r}: write name=value", param_hint="--set")
+        found[name] = value
+    return found
+
+
+def do_for_person(  # noqa: PLR0913 - what the command was given
+    db_path: str, policy_path: str | None, action: str, target: str, parameters: Iterable[str], *, yes: bool
+) -> None:
+    """Show what an action would write, and write it if so told.
+
+    Raises:
+        RefusedError: the policy or the machine does not allow it.
+    """
+    actor = actor_of(db_path, policy_path)
+    request = Request(action, entity_of(target), "person", parameters_of(parameters), why="a person asked for it")
+    if not yes:
+        plan = actor.plan(request)
+        require_unprotected(actor.policy, plan.subject, actor.host)
+        say(f"{action} of {plan.subject.name} would write:")
+        for one in plan.changes:
+            say(f"  {one.text}")
+        say("nothing was written; --yes does it" + ("" if plan.reversible else ", and it cannot be undone"))
+        return
+    with _delivering(actor):
+        _do(actor, actor.propose(request))
+
+
+def approve_proposal(db_path: str, policy_path: str | None, name: str) -> None:
+    """Do what was proposed.
+
+    Raises:
+        RefusedError: there is no such proposal, or it does not hold any more.
+    """
+    actor = actor_of(db_path, policy_path)
+    with _delivering(actor):
+        _do(actor, recorded(_proposal(actor, name), actor))
+
+
+def decline_proposal(db_path: str, policy_path: str | None, name: str, why: str) -> None:
+    """Turn down what was proposed.
+
+    Raises:
+        RefusedError: there is no such proposal.
+    """
+    actor = actor_of(db_path, policy_path)
+    with _delivering(actor):
+        actor.decline(_proposal(actor, name), why)
+        say(f"{name} declined")
+
+
+def undo_action(db_path: str, policy_path: str | None, name: str) -> None:
+    """Put back what an action changed.
+
+    Raises:
+        RefusedError: there is nothing that can be put back.
+    """
+    actor = actor_of(db_path, policy_path)
+    with _delivering(actor):
+        step = actor.undo(name, "a person said so")
+        say(f"{name}: {step.action} of {step.target_name} undone")
+
+
+@contextmanager
+def _delivering(actor: Actor) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        actor.ledger.deliver()
+
+
+def _do(actor: Actor, proposed: Proposed) -> None:
+    step = actor.act(proposed, approved=True)
+    for one in proposed.plan.changes:
+        say(f"  {one.text}")
+    say(
+        f"{step.action_id}: done" + (f"; `kernelsight agent undo {step.action_id}`" if proposed.plan.reversible else "")
+    )
+
+
+def _proposal(actor: Actor, name: str) -> ActionStep:
+    steps = actor.ledger.steps_of(name)
+    if not steps:
+        raise RefusedError(f"there is no proposal {name!r}; `kernelsight agent history` lists them")
+    if steps[-1].stage != "proposed":
+        raise RefusedError(f"{name} was decided already: {steps[-1].stage}")
+    return steps[-1]
+
+
+def entity_of(text: str) -> Entity:
+    """Whom a person means: a pid, the path of a control group, or the machine."""
+    if text.isascii() and text.isdigit():
+        return Entity("process", text, text)
+    if text.startswith("/"):
+        return Entity("cgroup", text, text)
+    if text == "machine":
+        return Entity("machine", text, text)
+    raise UsageError(f"{text!r}: give a pid, the path of a control group, or `machine`")

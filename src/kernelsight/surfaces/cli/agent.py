@@ -1,0 +1,144 @@
+"""Look after this machine: find what is wrong, foresee what runs out, and do about it what a policy allows.
+
+Without a policy it only observes and records. It looks every --interval seconds, and as soon as the kernel says that
+tasks stall; in between it sleeps. Every step is written down before it is taken (`kernelsight agent history`), an
+action is kept only if the telemetry shows that it helped, and it is undone otherwise.
+"""
+
+from __future__ import annotations
+
+import click
+
+from kernelsight.errors import UsageError
+from kernelsight.surfaces.cli.command import Group, db_path_option, seconds
+from kernelsight.surfaces.cli.output import Format, format_option, show
+
+_POLICY = click.option(
+    "--policy",
+    "policy_path",
+    envvar="KERNELSIGHT_POLICY",
+    show_envvar=True,
+    metavar="FILE",
+    help="What may be done (TOML); `kernelsight policy example` prints one.  [default: observe only]",
+)
+
+
+@click.group(cls=Group, help=__doc__, invoke_without_command=True)
+@db_path_option
+@_POLICY
+@click.option(
+    "--interval",
+    type=float,
+    callback=seconds(),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two looks while all is well.",
+)
+@click.option("--once", is_flag=True, help="Look once, and end.")
+@click.pass_context
+def agent(ctx: click.Context, *, db_path: str, policy_path: str | None, interval: float, once: bool) -> None:
+    """Run the loop, unless a command of the agent was given."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from kernelsight.surfaces.agent import run  # noqa: PLC0415 - with it come the diagnosis and all actions
+    from kernelsight.surfaces.stopping import stop_on_signals  # noqa: PLC0415
+
+    run(db_path, policy_path, interval, stop_on_signals(), once=once)
+
+
+@agent.command()
+@db_path_option
+@click.option("--since", default="24h", show_default=True, metavar="TIME", help="Where the range begins.")
+@click.option("--until", default="now", show_default=True, metavar="TIME", help="Where it ends.")
+@format_option
+def history(*, db_path: str, since: str, until: str, form: Format) -> None:
+    """List what the agent found, foresaw and did."""
+    from kernelsight.surfaces.trace import events  # noqa: PLC0415 - with it comes the query API
+
+    show(events(db_path, since, until), form, empty=f"the agent recorded nothing between {since} and {until}")
+
+
+@agent.command("show")
+@db_path_option
+@click.argument("name", metavar="ID")
+def show_(*, db_path: str, name: str) -> None:
+    """Show one action or one diagnosis: every step, with what was written where, or all of its evidence."""
+    from kernelsight.surfaces.agent import say  # noqa: PLC0415 - as above
+    from kernelsight.surfaces.trace import lines  # noqa: PLC0415
+
+    found = list(lines(db_path, name))
+    if not found:
+        raise UsageError(f"nothing is recorded under {name!r}; `kernelsight agent history` lists what there is")
+    for line in found:
+        say(line)
+
+
+@agent.command("actions")
+@format_option
+def actions_(*, form: Format) -> None:
+    """List the actions that there are; there are no others."""
+    from kernelsight.agent.acting.action import actions  # noqa: PLC0415 - as above
+
+    show(
+        (
+            {
+                "action": one.name,
+                "for": ", ".join(one.targets),
+                "parameters": ", ".join(one.asked.__struct_fields__) or None,
+                "what it does": one.meaning,
+            }
+            for one in actions().values()
+        ),
+        form,
+    )
+
+
+@agent.command()
+@db_path_option
+@_POLICY
+@click.argument("action")
+@click.argument("target", default="machine")
+@click.option("--set", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the action.")
+@click.option("--yes", is_flag=True, help="Do it; without this, what would be written is only shown.")
+def do(  # noqa: PLR0913 - one argument an option
+    *, db_path: str, policy_path: str | None, action: str, target: str, parameters: tuple[str, ...], yes: bool
+) -> None:
+    """Take an action by name: TARGET is a pid, the path of a control group, or `machine`."""
+    from kernelsight.surfaces.agent import do_for_person  # noqa: PLC0415 - as above
+
+    do_for_person(db_path, policy_path, action, target, parameters, yes=yes)
+
+
+@agent.command()
+@db_path_option
+@_POLICY
+@click.argument("name", metavar="ID")
+def approve(*, db_path: str, policy_path: str | None, name: str) -> None:
+    """Do what the agent proposed, exactly as it was recorded, if it still holds."""
+    from kernelsight.surfaces.agent import approve_proposal  # noqa: PLC0415 - as above
+
+    approve_proposal(db_path, policy_path, name)
+
+
+@agent.command()
+@db_path_option
+@_POLICY
+@click.argument("name", metavar="ID")
+@click.option("--why", default="a person said no", show_default=True, metavar="TEXT", help="For the record.")
+def decline(*, db_path: str, policy_path: str | None, name: str, why: str) -> None:
+    """Turn down what the agent proposed; it will not come back with it for a while."""
+    from kernelsight.surfaces.agent import decline_proposal  # noqa: PLC0415 - as above
+
+    decline_proposal(db_path, policy_path, name, why)
+
+
+@agent.command()
+@db_path_option
+@_POLICY
+@click.argument("name", metavar="ID")
+def undo(*, db_path: str, policy_path: str | None, name: str) -> None:
+    """Put back what an action changed, whoever took it."""
+    from kernelsight.surfaces.agent import undo_action  # noqa: PLC0415 - as above
+
+    undo_action(db_path, policy_path, name)

@@ -1,0 +1,89 @@
+"""Check what a policy file allows the agent to do, or print one to begin with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+import msgspec
+
+from kernelsight.surfaces.cli.command import Group
+from kernelsight.surfaces.cli.output import Format, format_option, show
+
+_EXAMPLE = """\
+# What the agent may do. Give it with --policy FILE; others must not be able to write the file.
+#   observe  nothing is done and nothing proposed (also without a policy)
+#   propose  what would be written is worked out and recorded
+#   approve  and done once a person has said so (kernelsight agent approve ID)
+#   auto     and done at once, but only by actions that are marked with it below
+mode = "approve"
+
+[protect]                      # beside pid 1, the kernel's threads, sshd, systemd and the system itself
+names = ["postgres*"]          # of processes, or of the files that they run
+users = []                     # numbers
+groups = ["/system.slice/*"]   # paths of control groups
+
+[rates]                        # of what the agent does by itself
+per_hour = 6
+at_once = 2                    # whose effect is not verified yet
+same_target_pause_s = 900      # so long a target is left alone when an action did not help
+
+[verification]
+settle_s = 5
+observe_s = 15
+keep_s = 1800                  # then an action that helped is undone, too; 0 keeps it
+
+[[windows]]                    # hours in which `auto` holds; without any, always
+days = ["mon", "tue", "wed", "thu", "fri"]
+from = "08:00"
+to = "18:00"
+
+[actions.renice]
+mode = "auto"
+least_confidence = 0.9
+most_nice = 10
+
+[actions.limit_cpu]
+mode = "approve"
+least_share = 0.25             # of all CPUs
+
+[actions.sysctl]
+mode = "propose"
+allowed = { "net.ipv4.tcp_tw_reuse" = ["1"] }
+"""
+
+
+@click.group(cls=Group, help=__doc__)
+def policy() -> None:
+    """Questions about policies."""
+
+
+@policy.command()
+@click.argument("path", metavar="FILE")
+@format_option
+def check(*, path: str, form: Format) -> None:
+    """Read a policy file, and say what each action may do now; a mistake is shown with its line."""
+    from kernelsight.agent.acting.action import actions  # noqa: PLC0415 - with it come all actions
+    from kernelsight.agent.acting.policy_file import load  # noqa: PLC0415
+
+    found = load(path)
+    now = datetime.now(UTC).astimezone()
+    show(
+        (
+            {
+                "action": one.name,
+                "mode": found.rule(one).mode,
+                "now": found.mode_of(one, now),
+                "least_confidence": found.rule(one).least_confidence,
+                "limits": msgspec.json.encode(found.rule(one).limits).decode(),
+            }
+            for one in actions().values()
+        ),
+        form,
+    )
+
+
+@policy.command()
+def example() -> None:
+    """Print a policy to begin with."""
+    click.echo(_EXAMPLE, nl=False)

@@ -1,0 +1,125 @@
+"""The trace of the agent: what it found, foresaw and did, as rows and as lines for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+
+from kernelsight.agent.acting import changes as change
+from kernelsight.agent.acting.audit import Ledger, by_action
+from kernelsight.agent.forecast import told as forecast_told
+from kernelsight.diagnosis.model import Diagnosis, Finding, Window
+from kernelsight.diagnosis.report import report
+from kernelsight.errors import StoreError
+from kernelsight.events.action import ActionStep, Forecast
+from kernelsight.query.rows import rows
+from kernelsight.query.times import Time, format_time, time_range
+
+Line = dict[str, object]
+
+
+def events(db_path: str, since: Time, until: Time = "now") -> list[Line]:
+    """All that the agent recorded in a range, by time: one row a finding, a forecast, an action.
+
+    Raises:
+        UsageError: a time cannot be read.
+    """
+    when = time_range(since, until)
+    steps = [step for step in Ledger(db_path).steps(when.start_ns) if step.timestamp <= when.end_ns]
+    found = [*_actions(steps), *_diagnoses(db_path, when.start_ns, when.end_ns)]
+    found.sort(key=itemgetter("timestamp"))
+    return [{name: value for name, value in row.items() if name != "timestamp"} for row in found]
+
+
+def _actions(steps: Iterable[ActionStep]) -> Iterator[Line]:
+    for action_id, its in by_action(steps).items():
+        first, last = its[0], its[-1]
+        verdicts = [step.verdict for step in its if step.verdict]
+        state = f"{last.stage} ({verdicts[0]})" if verdicts else last.stage
+        yield _row(first.timestamp, action_id, "action", f"{first.action} of {_who(first)}", state, last.reason)
+
+
+def _diagnoses(db_path: str, start_ns: int, end_ns: int) -> Iterator[Line]:
+    for row in _rows(db_path, "diagnoses", start_ns, end_ns):
+        if row["healthy"]:
+            yield _row(row["timestamp"], row["diagnosis_id"], "diagnosis", "healthy", None, None)
+            continue
+        what = f"{row['fault']} by {row['culprit_name']} ({row['culprit']})"
+        yield _row(
+            row["timestamp"], row["diagnosis_id"], "diagnosis", what, f"{row['confidence']:.0%} sure", row["outlook"]
+        )
+    for row in _rows(db_path, "forecasts", start_ns, end_ns):
+        what = f"{row['resource']}" + (f" of {row['owner']}" if row["owner"] else "")
+        yield _row(row["timestamp"], row["diagnosis_id"], "forecast", what, None, _foreseen(row))
+
+
+def _row(  # noqa: PLR0913, PLR0917 - one argument a column
+    timestamp: int, name: str, kind: str, what: str, state: str | None, why: str | None
+) -> Line:
+    return {
+        "timestamp": timestamp,
+        "time": format_time(timestamp),
+        "id": name,
+        "kind": kind,
+        "what": what,
+        "state": state,
+        "why": why,
+    }
+
+
+def lines(db_path: str, name: str) -> Iterator[str]:
+    """Everything that is recorded under one name; nothing where there is no such name."""
+    yield from _steps(step for step in Ledger(db_path).steps(0) if step.action_id == name)
+    where = {"diagnosis_id": name}
+    found = _rows(db_path, "diagnoses", 0, "now", where)
+    if found:
+        findings = [msgspec.json.decode(row["finding"], type=Finding) for row in found if row["finding"]]
+        window = Window(found[0]["start_ns"], found[0]["timestamp"])
+        for line in report(Diagnosis(window, bool(found[0]["healthy"]), tuple(findings))):
+            yield line.text
+    for row in _rows(db_path, "forecasts", 0, "now", where):
+        yield _foreseen(row)
+    taken = [step for step in Ledger(db_path).steps(0) if step.diagnosis_id == name]
+    for action_id, its in by_action(taken).items():
+        yield f"action {action_id}:"
+        for step in _steps(its):
+            yield f"  {step}"
+
+
+def _steps(steps: Iterable[ActionStep]) -> Iterator[str]:
+    """The steps of an action, a line each, and once what is written where."""
+    shown = False
+    for step in steps:
+        line = f"{format_time(step.timestamp)}  {step.stage}"
+        if step.stage in {"proposed", "refused"}:
+            line += f": {step.action} of {step.target_kind} {_who(step)}, asked by {step.asked_by}"
+        if step.verdict:
+            line += f", {step.verdict}"
+        yield f"{line}: {step.reason}" if step.reason else line
+        if step.symptom and step.before is not None:
+            after = "not known" if step.after is None else f"{step.after:.4g}"
+            yield f"    {step.symptom}: {step.before:.4g} before, {after} after"
+        if step.changes and not shown:
+            shown = True
+            for one in change.decode(step.changes):
+                yield f"    {one.text}"
+
+
+def _who(step: ActionStep) -> str:
+    return str(step.target) if step.target_name in {None, step.target} else f"{step.target_name} ({step.target})"
+
+
+def _foreseen(row: Mapping[str, Any]) -> str:
+    return forecast_told(msgspec.convert({name: row[name] for name in Forecast.__struct_fields__}, Forecast))
+
+
+def _rows(
+    db_path: str, table: str, start: Time, end: Time, where: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    try:
+        return rows(db_path, table, start, end, where=where or ())
+    except StoreError:  # nothing was ever stored
+        return []
