@@ -22,7 +22,7 @@ from kernelsight.collectors.base import Host
 from kernelsight.diagnosis.model import Entity
 from kernelsight.errors import UsageError
 from kernelsight.events.action import ActionStep
-from kernelsight.surfaces.cli.output import printable
+from kernelsight.printable import printable
 
 
 def actor_of(db_path: str, policy_path: str | None) -> Actor:

@@ -1,0 +1,56 @@
+"""Let an assistant ask: serve the telemetry over the Model Context Protocol, for reading only.
+
+On standard streams by default, which is how assistants start servers themselves; with --http at an address, for who
+has the token. Tools, the data dictionary, what the agent recorded, and a prompt for an investigation are offered.
+Needs the extra `mcp` (`pip install 'kernelsight[mcp]'`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+from typing import TextIO
+
+import click
+
+from kernelsight.errors import UsageError
+from kernelsight.surfaces.cli.command import Command, db_path_option
+
+_TOKEN = "KERNELSIGHT_MCP_TOKEN"  # noqa: S105 - the name of the variable
+_LEAST_TOKEN = 16
+"""Characters: shorter ones can be tried out."""
+
+
+@click.command(cls=Command, help=__doc__)
+@db_path_option
+@click.option("--http", "address", metavar="HOST:PORT", help="Serve HTTP there, at /mcp; 127.0.0.1:8765, for example.")
+@click.option(
+    "--token-file",
+    type=click.File(),
+    metavar="FILE",
+    help=f"Where the token stands; otherwise in {_TOKEN}, or a new one is made and shown.",
+)
+def mcp(*, db_path: str, address: str | None, token_file: TextIO | None) -> None:
+    """Serve, until the input ends or Ctrl-C."""
+    if importlib.util.find_spec("mcp") is None:
+        raise UsageError("the package `mcp` is not installed; `pip install 'kernelsight[mcp]'`")
+    from kernelsight.surfaces.mcp.transports import PATH, over_http, over_streams  # noqa: PLC0415 - with it comes mcp
+
+    if address is None:
+        over_streams(db_path)
+        return
+    host, port = _place(address)
+    given = token_file.read().strip() if token_file else os.environ.get(_TOKEN, "")
+    if given and len(given) < _LEAST_TOKEN:
+        raise UsageError(f"a token of {len(given)} characters can be guessed; give {_LEAST_TOKEN} or more")
+    token = given or secrets.token_urlsafe(24)
+    click.echo(f"http://{address}{PATH}" + ("" if given else f"  Authorization: Bearer {token}"), err=True)
+    over_http(db_path, host, port, token)
+
+
+def _place(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UsageError(f"--http {address}: give HOST:PORT, such as 127.0.0.1:8765")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,1 @@
+"""The Model Context Protocol: any assistant may ask this machine's telemetry, and only ask."""
