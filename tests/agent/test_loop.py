@@ -13,10 +13,14 @@ from own_processes import HOST, actor, root, sleeper, state, until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "diagnosis"))
 
+from server import KEY, answers, calls, serving
+
 from kernelsight.agent.acting.audit import by_action
 from kernelsight.agent.acting.policy_file import parse
 from kernelsight.agent.acting.subject import look
+from kernelsight.agent.boundary import moment
 from kernelsight.agent.loop import Loop
+from kernelsight.agent.reasoner import reasoner
 from kernelsight.agent.wake import Wake
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, SchedProcess
@@ -66,9 +70,9 @@ class Machine:
         assert not writer.write(batch)
         writer.close()
 
-    def agent(self, folder, policy=AUTO, approve=lambda _: None):
+    def agent(self, folder, policy=AUTO, approve=lambda _: None, heard=None):
         one = actor(folder, policy, lambda: self.now)
-        return one, Loop(one, self.said.append, approve)
+        return one, Loop(one, self.said.append, approve, heard and reasoner(heard, self.path))
 
 
 @pytest.fixture
@@ -217,6 +221,48 @@ def test_a_healthy_machine_is_written_down_once(machine, tmp_path):
     _, loop = machine.agent(tmp_path)
     assert [loop.step() for _ in range(3)] == [False] * 3
     assert [row["healthy"] for row in table(machine, "diagnoses")] == [True]
+
+
+def test_a_model_that_was_talked_into_something_is_refused_and_that_is_recorded(machine, tmp_path, monkeypatch):
+    """It proves its finding and then asks for what no finding of the diagnosis proposes."""
+
+    def conclude(body):
+        [one] = [part["functionResponse"] for part in body["contents"][-1]["parts"]]
+        hog = {"kind": "process", "id": str(machine.hog), "name": "sleep"}
+        first = {"kind": "process", "id": "1", "name": "init"}
+        wanted = [("terminate", hog), ("pause", first), ("rm -rf /", hog), ("renice", first), ("renice", hog)]
+        return answers(
+            findings=[
+                {
+                    "fault": "cpu_saturation",
+                    "culprit": hog,
+                    "victims": [],
+                    "since": moment(machine.now - 20 * SECOND),
+                    "confidence": 1.0,
+                    "path": [{"claim": "it ran", "evidence": [one["response"]["output"]["ref"]]}],
+                    "refuted_by": "-",
+                    "outlook": "-",
+                    "actions": [{"action": act, "target": whom, "text": "do it now"} for act, whom in wanted],
+                }
+            ]
+        )
+
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    ran = {"table": "sched_process_stats", "metric": "cpu_time_ms", "how": "sum", "where": [f"pid={machine.hog}"]}
+    with serving(calls(("prove", ran), step=1), conclude) as server:
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url)
+        one, loop = machine.agent(tmp_path, heard="gemini")
+        loop.step()
+        assert server.refusals == []
+    by_model = [step for step in one.ledger.steps() if step.asked_by == "model"]
+    assert {step.stage for step in by_model} == {"refused"}
+    assert {(step.action, step.target) for step in by_model} == {
+        ("terminate", str(machine.hog)),
+        ("rm -rf /", str(machine.hog)),
+    }, "what is about somebody of whom the finding does not speak does not even get so far"
+    assert state(machine.hog) == "S"
+    assert nice(machine) == 10, "what the diagnosis proposes is done as ever"
 
 
 def test_hostile_names_change_nothing_but_their_own_display(tmp_path):

@@ -14,7 +14,18 @@ from processes import kernelsight, running, until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "diagnosis"))
 
-from scenes import cpus, stored
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from scenes import SECOND, START, cpus, stored
+
+from hostile import HOSTILE, harmless, storable
+from kernelsight.agent.records import rows_of
+from kernelsight.diagnosis.model import Diagnosis, Entity, Finding, Window
+from kernelsight.events.action import ActionStep
+from kernelsight.ingest.inbox import deliver
+from kernelsight.printable import printable
+from kernelsight.stores.inbox import drop
+from kernelsight.surfaces.trace import lines
 
 POLICY = 'mode = "approve"\n'
 
@@ -148,3 +159,33 @@ def test_a_wrong_policy_is_named_with_its_line(tmp_path):
     said = kernelsight("policy", "check", path)
     assert said.returncode == 2
     assert "policy.toml, line 4: rates.per_hours" in said.stderr
+
+
+def test_hostile_names_change_nothing_but_their_own_display(tmp_path):
+    records, names = [], [storable(name) for name in HOSTILE.values()]
+    for number, name in enumerate(names):
+        at = START + number * SECOND
+        hogs = Finding("cpu_saturation", Entity("process", "70", name), (), at, 0.9, (), name, ())
+        found = Diagnosis(Window(START, at), False, (hogs,))
+        records += rows_of(found, f"d{number}", found.findings)
+        named = {"action": name, "target": "70", "target_name": name, "reason": name}
+        records.append(ActionStep(at + 1, action_id=f"a{number}", stage="refused", **named))
+    database = tmp_path / "db"
+    drop(database, records)
+    assert deliver(str(database))
+    listed = agent(database, "history", "--since", START)
+    assert listed.returncode == 0, listed.stderr
+    assert len(listed.stdout.splitlines()) == 1 + len(records), "one line each"
+    told = [line for number in range(len(names)) for one in ("a", "d") for line in lines_of(database, f"{one}{number}")]
+    assert len(told) >= len(records)
+    assert all(harmless(line) and "\n" not in line for line in (*told, *listed.stdout.splitlines()))
+    assert [row["what"] for row in history_since(database)[::2]] == [f"cpu_saturation by {name} (70)" for name in names]
+
+
+def lines_of(database, name):
+    return [printable(line) for line in lines(str(database), name)]
+
+
+def history_since(database):
+    said = agent(database, "history", "--since", START, "--format", "json")
+    return [json.loads(line) for line in said.stdout.split("\n") if line]

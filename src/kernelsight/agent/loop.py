@@ -12,7 +12,9 @@ from kernelsight.agent.acting.conduct import PROPOSAL_LIFE_S, Actor, Proposed
 from kernelsight.agent.acting.policy import NS_PER_S
 from kernelsight.agent.acting.subject import RefusedError
 from kernelsight.agent.acting.verification import is_our_doing
+from kernelsight.agent.consulting import consult
 from kernelsight.agent.forecast import forecasts, told
+from kernelsight.agent.reasoner import Reasoner
 from kernelsight.agent.records import News
 from kernelsight.agent.tending import Tending
 from kernelsight.agent.wake import Wake
@@ -40,7 +42,22 @@ Approve = Callable[[Proposed], bool | None]
 class Loop:
     """Looks, and does what the policy allows."""
 
-    def __init__(self, actor: Actor, say: Callable[[str], None], approve: Approve = lambda _: None) -> None:
+    def __init__(
+        self,
+        actor: Actor,
+        say: Callable[[str], None],
+        approve: Approve = lambda _: None,
+        reasoner: Reasoner | None = None,
+    ) -> None:
+        """Begin to look after a store.
+
+        Args:
+            actor: who acts, and by which policy.
+            say: takes a line for a person.
+            approve: asks a person.
+            reasoner: who is heard about new findings, besides the diagnosis.
+        """
+        self._reasoner = reasoner
         self._actor = actor
         self._ledger = actor.ledger
         self._say = say
@@ -100,6 +117,8 @@ class Loop:
             self._say(f"{diagnosis_id}: {what}")
         for one in ahead:
             self._say(f"{diagnosis_id}: {told(one)}")
+        if self._reasoner and any(not row.healthy for row in new):
+            consult(self._actor, self._reasoner, diagnosis, self._say)
 
     def _ahead(self, diagnosis_id: str) -> list[Forecast]:
         """What is foreseen to run out, and was not at the last look."""

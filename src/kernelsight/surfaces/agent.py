@@ -17,6 +17,7 @@ from kernelsight.agent.acting.policy import require_unprotected
 from kernelsight.agent.acting.policy_file import load
 from kernelsight.agent.acting.subject import RefusedError
 from kernelsight.agent.loop import Loop
+from kernelsight.agent.reasoner import reasoner
 from kernelsight.agent.wake import Wake
 from kernelsight.collectors.base import Host
 from kernelsight.diagnosis.model import Entity
@@ -34,10 +35,21 @@ def actor_of(db_path: str, policy_path: str | None) -> Actor:
     return Actor(Host(), load(policy_path), Ledger(db_path))
 
 
-def run(db_path: str, policy_path: str | None, interval_s: float, stop: threading.Event, *, once: bool) -> None:
-    """Run the loop until told to stop, or look once."""
+def run(  # noqa: PLR0913 - what the command was given
+    db_path: str, policy_path: str | None, interval_s: float, stop: threading.Event, *, once: bool, heard: str | None
+) -> None:
+    """Run the loop until told to stop, or look once.
+
+    Raises:
+        UsageError: the policy is wrong, or there is no such reasoner.
+    """
     actor = actor_of(db_path, policy_path)
-    loop = Loop(actor, log, ask if sys.stdin.isatty() else lambda _: None)
+    loop = Loop(
+        actor,
+        log,
+        ask if sys.stdin.isatty() else lambda _: None,
+        reasoner(heard, db_path) if heard else None,
+    )
     if once:
         loop.step()
         return

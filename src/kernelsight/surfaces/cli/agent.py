@@ -36,15 +36,18 @@ _POLICY = click.option(
     help="Between two looks while all is well.",
 )
 @click.option("--once", is_flag=True, help="Look once, and end.")
+@click.option("--reasoner", metavar="NAME", help="Hear it about new findings, too: gemini, or auto for where a key is.")
 @click.pass_context
-def agent(ctx: click.Context, *, db_path: str, policy_path: str | None, interval: float, once: bool) -> None:
+def agent(  # noqa: PLR0913 - one argument an option
+    ctx: click.Context, *, db_path: str, policy_path: str | None, interval: float, once: bool, reasoner: str | None
+) -> None:
     """Run the loop, unless a command of the agent was given."""
     if ctx.invoked_subcommand is not None:
         return
     from kernelsight.surfaces.agent import run  # noqa: PLC0415 - with it come the diagnosis and all actions
     from kernelsight.surfaces.stopping import stop_on_signals  # noqa: PLC0415
 
-    run(db_path, policy_path, interval, stop_on_signals(), once=once)
+    run(db_path, policy_path, interval, stop_on_signals(), once=once, heard=reasoner)
 
 
 @agent.command()

@@ -1,0 +1,46 @@
+"""Hearing a reasoner about what is new, and what becomes of what it proposes beyond the diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kernelsight.agent.acting.asking import asked_by_model
+from kernelsight.agent.acting.conduct import Actor
+from kernelsight.agent.acting.subject import RefusedError
+from kernelsight.agent.reasoner import Question, Reasoner
+from kernelsight.diagnosis.model import Diagnosis, Proposal
+from kernelsight.diagnosis.report import named
+from kernelsight.query.times import TimeRange
+
+_NOTHING = frozenset({"look"})
+"""What a person is asked to do is no action."""
+_MOST_PROPOSALS = 10
+"""Of one report: each is recorded, whatever becomes of it."""
+
+
+def consult(actor: Actor, reasoner: Reasoner, diagnosis: Diagnosis, say: Callable[[str], None]) -> None:
+    """Let a reasoner investigate, say what it adds, and put what it proposes to the policy.
+
+    What the deterministic diagnosis proposes too, the loop decides about by itself. Anything else is refused, and the
+    refusal recorded: see :func:`kernelsight.agent.acting.policy.judge`.
+
+    Raises:
+        StoreError: the store cannot be read or the record not be written.
+    """
+    window = diagnosis.window
+    report = reasoner.ask(Question(TimeRange(window.start_ns, window.end_ns)), say)
+    if report.stopped:
+        say(f"{report.reasoner} gave no answer: {report.stopped}")
+    for step in report.answer:
+        say(f"{report.reasoner}: {step.claim}")
+    known = {(one.action, one.target) for finding in diagnosis.findings for one in finding.actions}
+    beyond = [one for one in report.proposals if (one.action, one.target) not in known and one.action not in _NOTHING]
+    for proposal in beyond[:_MOST_PROPOSALS]:
+        _put(actor, diagnosis, proposal, say)
+
+
+def _put(actor: Actor, diagnosis: Diagnosis, proposal: Proposal, say: Callable[[str], None]) -> None:
+    try:
+        asked_by_model(actor, diagnosis, proposal.action, proposal.target, {})
+    except RefusedError as error:
+        say(f"{proposal.action} of {named(proposal.target)}, asked for by a model, refused: {error}")
