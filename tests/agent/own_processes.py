@@ -14,6 +14,7 @@ from kernelsight.agent.acting.action import Request
 from kernelsight.agent.acting.audit import Ledger
 from kernelsight.agent.acting.conduct import Actor
 from kernelsight.agent.acting.policy_file import parse
+from kernelsight.agent.acting.seal import Seal
 from kernelsight.agent.acting.subject import controller_mount, look
 from kernelsight.collectors.base import Host
 from kernelsight.diagnosis.model import Entity, Evidence, Finding, Proposal, Step
@@ -76,7 +77,7 @@ def state(pid):
 
 
 def actor(tmp_path, policy='mode = "auto"', clock=time.time_ns):
-    return Actor(HOST, parse(policy), Ledger(str(tmp_path / "db"), clock), clock)
+    return Actor(HOST, parse(policy), Ledger(str(tmp_path / "db"), clock, Seal(tmp_path / "state")), clock)
 
 
 def asked(action, process, by="person", **parameters):

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import kernelsight, running, until
+from processes import environment, kernelsight, running, until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "diagnosis"))
 
@@ -48,6 +48,7 @@ def sleeper():
 
 
 def agent(database, *arguments, **options):
+    options = {"env": environment(XDG_STATE_HOME=str(Path(database).parent / "state")), **options}
     return kernelsight("agent", *arguments[:1], "--db-path", database, *arguments[1:], **options)
 
 

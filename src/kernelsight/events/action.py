@@ -48,6 +48,9 @@ class ActionStep(Event, tag="action"):
     before: Annotated[Real | None, Gauge(), Means("the symptom before")] = None
     after: Annotated[Real | None, Gauge(), Means("and afterwards")] = None
     reason: Annotated[Text | None, Label(), Means("why, in words")] = None
+    seal: Annotated[
+        Text | None, Label(), Means("of the user who acts; without it a step is shown, but never acted upon")
+    ] = None
 
 
 @event(

@@ -28,7 +28,7 @@ def events(db_path: str, since: Time, until: Time = "now") -> list[Line]:
         UsageError: a time cannot be read.
     """
     when = time_range(since, until)
-    steps = [step for step in Ledger(db_path).steps(when.start_ns) if step.timestamp <= when.end_ns]
+    steps = [step for step in Ledger(db_path).told(when.start_ns) if step.timestamp <= when.end_ns]
     found = [*_actions(steps), *_diagnoses(db_path, when.start_ns, when.end_ns)]
     found.sort(key=itemgetter("timestamp"))
     return [{name: value for name, value in row.items() if name != "timestamp"} for row in found]
@@ -72,7 +72,7 @@ def _row(  # noqa: PLR0913, PLR0917 - one argument a column
 
 def lines(db_path: str, name: str) -> Iterator[str]:
     """Everything that is recorded under one name; nothing where there is no such name."""
-    yield from _steps(step for step in Ledger(db_path).steps(0) if step.action_id == name)
+    yield from _steps(step for step in Ledger(db_path).told(0) if step.action_id == name)
     where = {"diagnosis_id": name}
     found = _rows(db_path, "diagnoses", 0, "now", where)
     if found:
@@ -82,7 +82,7 @@ def lines(db_path: str, name: str) -> Iterator[str]:
             yield line.text
     for row in _rows(db_path, "forecasts", 0, "now", where):
         yield _foreseen(row)
-    taken = [step for step in Ledger(db_path).steps(0) if step.diagnosis_id == name]
+    taken = [step for step in Ledger(db_path).told(0) if step.diagnosis_id == name]
     for action_id, its in by_action(taken).items():
         yield f"action {action_id}:"
         for step in _steps(its):

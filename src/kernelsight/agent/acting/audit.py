@@ -14,6 +14,7 @@ import msgspec
 
 from kernelsight.agent.acting.action import Plan, Request
 from kernelsight.agent.acting.changes import encode
+from kernelsight.agent.acting.seal import Seal
 from kernelsight.agent.acting.subject import ProcessSubject
 from kernelsight.diagnosis.model import Entity
 from kernelsight.errors import StoreError
@@ -32,8 +33,9 @@ HISTORY_NS = 24 * 3600 * 1_000_000_000
 class Ledger:
     """Writes and reads the records of the agent in one store."""
 
-    def __init__(self, db_path: str, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, db_path: str, clock: Callable[[], int] = time.time_ns, seal: Seal | None = None) -> None:
         self.db_path = db_path
+        self._seal = seal or Seal()
         self.clock = clock
         self._last = 0
 
@@ -48,11 +50,12 @@ class Ledger:
         Raises:
             StoreError: they cannot be kept, and so nothing may be done.
         """
+        sealed = [self._seal.sealed(one) if isinstance(one, ActionStep) else one for one in events]
         if "://" not in self.db_path:
-            drop(self.db_path, events)
+            drop(self.db_path, sealed)
             return
         batch = Batch()
-        for one in events:
+        for one in sealed:
             batch.events.setdefault(type(one), []).append(msgspec.structs.astuple(one))
         writer = open_writer(self.db_path)
         try:
@@ -88,13 +91,17 @@ class Ledger:
             deliver(self.db_path)
 
     def steps(self, since_ns: int | None = None) -> list[ActionStep]:
-        """The steps of actions since a moment (a day ago by default), by time."""
+        """Our own steps of actions since a moment (a day ago by default), by time: those that may be acted upon."""
+        return [step for step in self.told(since_ns) if self._seal.holds(step)]
+
+    def told(self, since_ns: int | None = None) -> list[ActionStep]:
+        """Whatever is recorded of actions, for people; whoever can write to the database may have put it there."""
         since = self.clock() - HISTORY_NS if since_ns is None else since_ns
         found = {_key(step): step for step in (*self._stored(since), *self._waiting())}
         return sorted((step for step in found.values() if step.timestamp >= since), key=lambda step: step.timestamp)
 
     def steps_of(self, action_id: str) -> list[ActionStep]:
-        """The steps of one action, however old; none where there is no such action."""
+        """Our own steps of one action, however old; none where there is no such action."""
         return [step for step in self.steps(0) if step.action_id == action_id]
 
     def _stored(self, since_ns: int) -> Iterator[ActionStep]:
@@ -118,7 +125,7 @@ def _lines(path: Path) -> Iterable[Event]:
 
 
 def _key(step: ActionStep) -> tuple[object, ...]:
-    return step.action_id, step.stage, step.timestamp
+    return step.action_id, step.stage, step.timestamp, step.seal
 
 
 def new_id() -> str:
@@ -162,7 +169,7 @@ def following(step: ActionStep, stage: Stage, now_ns: int, **more: object) -> Ac
         step,
         timestamp=now_ns,
         stage=stage,
-        **{"reason": None, "verdict": None, "symptom": None, "before": None, "after": None, **more},
+        **{"seal": None, "reason": None, "verdict": None, "symptom": None, "before": None, "after": None, **more},
     )
 
 

@@ -1,0 +1,102 @@
+"""What others put into the database is shown, and nothing is done or undone because of it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from own_processes import actor, asked, root, sleeper, stages
+
+from kernelsight.agent.acting import changes as change
+from kernelsight.agent.acting.audit import new_id
+from kernelsight.agent.acting.conduct import recorded
+from kernelsight.agent.acting.seal import Seal
+from kernelsight.agent.acting.subject import RefusedError
+from kernelsight.agent.tending import Tending
+from kernelsight.errors import StoreError
+from kernelsight.events.action import ActionStep
+from kernelsight.stores.inbox import drop
+
+
+@pytest.fixture
+def target(tmp_path):
+    """A file that somebody would like to have written to by who may do it."""
+    path = tmp_path / "target"
+    path.write_text("as it was")
+    return path
+
+
+def forged(target, stage, seal=None):
+    put_back = change.SetFile(path=str(target), former="as the forger wants it", value="as it was")
+    return ActionStep(
+        time.time_ns() - 3600 * 10**9,
+        action_id=new_id(),
+        stage=stage,
+        action="sysctl",
+        target_kind="machine",
+        target="machine",
+        asked_by="loop",
+        changes=change.encode([put_back]),
+        seal=seal,
+    )
+
+
+@pytest.mark.parametrize("seal", [None, "", "0" * 64, "ß"])
+def test_a_forged_step_is_shown_and_never_acted_upon(tmp_path, target, seal):
+    one = actor(tmp_path)
+    steps = [forged(target, stage, seal) for stage in ("begun", "done", "proposed", "verified")]
+    drop(one.ledger.db_path, steps)
+    one.ledger.deliver()
+    tending = Tending(one, lambda _: None)
+    tending.tend()
+    tending.finish()
+    for step in steps:
+        with pytest.raises(RefusedError, match="no action"):
+            one.undo(step.action_id, "test")
+    assert target.read_text() == "as it was"
+    assert one.ledger.steps() == []
+    assert len(one.ledger.told()) == len(steps)
+
+
+@pytest.mark.root
+@root
+def test_a_step_that_was_changed_on_its_way_is_not_ours_any_more(tmp_path, target):
+    with sleeper() as process:
+        one = actor(tmp_path)
+        step = one.propose(asked("renice", process)).step
+        [ours] = one.ledger.steps()
+        assert recorded(ours, one).plan.changes
+        ours.changes = forged(target, "begun").changes
+        ours.timestamp += 1
+        drop(one.ledger.db_path, [ours])
+        assert [known.changes for known in one.ledger.steps()] == [step.changes]
+
+
+@pytest.mark.root
+@root
+def test_steps_come_back_from_the_store_as_ours(tmp_path):
+    with sleeper() as process:
+        one = actor(tmp_path)
+        one.act(one.propose(asked("renice", process)), approved=True)
+        before = stages(one)
+        one.ledger.deliver()
+        assert stages(one) == before == ["proposed", "approved", "begun", "done"]
+
+
+def test_a_key_that_others_can_read_is_refused(tmp_path):
+    seal = Seal(tmp_path)
+    seal.sealed(ActionStep(time.time_ns()))
+    path = tmp_path / "actions.key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    with pytest.raises(StoreError, match="others can read"):
+        Seal(tmp_path).sealed(ActionStep(time.time_ns()))
+
+
+def test_a_key_is_made_once_and_found_again(tmp_path):
+    step, folder = ActionStep(time.time_ns()), tmp_path / "state"
+    first = Seal(folder).sealed(step)
+    assert Seal(folder).holds(first)
+    assert not Seal(tmp_path / "another").holds(first)
+    assert [entry.name for entry in folder.iterdir()] == ["actions.key"]
+    assert folder.stat().st_mode & 0o077 == 0
