@@ -13,7 +13,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "diagnosis"))
 from scenes import LENGTH, SECOND, START, stored
 
 from kernelsight.agent.forecast import forecasts, slope, told
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.memory import Memory
@@ -25,7 +24,7 @@ from kernelsight.stores.base import open_reader
 def found(path, events):
     reader = open_reader(stored(path, events))
     try:
-        return forecasts(Scene(reader, TimeRange(START, START + (LENGTH + 1) * SECOND)))
+        return forecasts(reader, TimeRange(START, START + (LENGTH + 1) * SECOND))
     finally:
         reader.close()
 

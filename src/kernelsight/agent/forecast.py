@@ -11,16 +11,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene, grouped
+from kernelsight.diagnosis.scene import NS_PER_S, Row, grouped
 from kernelsight.diagnosis.trend import trend
 from kernelsight.events.action import Forecast, Resource
+from kernelsight.events.wire import kinds
+from kernelsight.query.filters import Condition, Where
+from kernelsight.query.rows import rows_of
+from kernelsight.query.times import TimeRange
+from kernelsight.stores.base import Reader
 
 HORIZON_S = 6 * 3600.0
 """What lies further ahead will be seen in time."""
 FORESIGHT = 30.0
 """How many times as long as it has been seen, a trend is followed: a quarter of an hour ahead from half a minute."""
+_LEAST_FILES = 16
+"""Of the usual limit of 1024, a trend that is followed :data:`FORESIGHT` times as far has used a 31st, which is twice
+this; half of that for smaller limits."""
 _Z95 = 1.96
 _MOST_POINTS = 60
 
@@ -66,15 +73,15 @@ class _Watched:
     up: bool
 
 
-def forecasts(scene: Scene) -> list[Forecast]:
+def forecasts(reader: Reader, when: TimeRange) -> list[Forecast]:
     """What will be used up within the horizon, the soonest first."""
-    found = [one for watched in _limited(scene) if (one := _of(watched)) is not None]
+    found = [one for watched in _limited(reader, when) if (one := _of(watched)) is not None]
     return sorted(found, key=lambda one: one.seconds_left or 0.0)
 
 
 def _of(watched: _Watched) -> Forecast | None:
     """The forecast of one resource; None while it is in no steady trend, or the end is far."""
-    going = trend(watched.rows, watched.metric, up=watched.up)
+    going = trend(watched.rows, watched.metric, up=watched.up) if watched.rows else None
     if going is None:
         return None
     speed = slope([(row["timestamp"], float(row[watched.metric])) for row in going.rows])
@@ -106,25 +113,40 @@ def _until(left: float, per_second: float) -> float | None:
     return left / per_second
 
 
-def _limited(scene: Scene) -> Iterator[_Watched]:
-    yield _Watched("memory", None, scene.rows("memory"), "mem_available_kb", 0.0, up=False)
-    for rows in grouped(scene.rows("filesystem"), "mount_point").values():
-        last = rows[-1]
-        if not last["read_only"]:
-            yield _Watched("space", str(last["mount_point"]), rows, "avail_bytes", 0.0, up=False)
-            yield _Watched("inodes", str(last["mount_point"]), rows, "inodes_free", 0.0, up=False)
-    for rows in grouped(scene.rows("cgroup"), "cgroup").values():
-        yield from _of_last(rows, "group_memory", "memory_current_bytes", "memory_limit_bytes", "cgroup")
-        yield from _of_last(rows, "tasks", "pids_current", "pids_limit", "cgroup")
-    for rows in grouped(scene.rows("process"), "pid", "start_ticks").values():
-        yield from _of_last(rows, "descriptors", "fds", "fd_limit", "comm", "pid")
+def _limited(reader: Reader, when: TimeRange) -> Iterator[_Watched]:
+    yield _Watched("memory", None, _read(reader, when, "memory", "mem_available_kb"), "mem_available_kb", 0.0, up=False)
+    mounts = _read(reader, when, "filesystem", "avail_bytes", "inodes_free", "mount_point", where={"read_only": 0})
+    for (mount,), rows in grouped(mounts, "mount_point").items():
+        yield _Watched("space", str(mount), rows, "avail_bytes", 0.0, up=False)
+        yield _Watched("inodes", str(mount), rows, "inodes_free", 0.0, up=False)
+    yield from _up_to(reader, when, "group_memory", ("cgroup", "memory_current_bytes", "memory_limit_bytes"))
+    yield from _up_to(reader, when, "tasks", ("cgroup", "pids_current", "pids_limit"))
+    many = [Condition("fds", ">=", _LEAST_FILES)]
+    yield from _up_to(reader, when, "descriptors", ("process", "fds", "fd_limit"), ("comm",), many)
 
 
-def _of_last(rows: Sequence[Row], resource: Resource, metric: str, limit: str, *names: str) -> Iterator[_Watched]:
-    last: Row = rows[-1]
-    most: Any = last[limit]
-    if most:
-        yield _Watched(resource, " ".join(str(last[name]) for name in names), rows, metric, float(most), up=True)
+def _up_to(  # noqa: PLR0913, PLR0917 - a limit has as many parts
+    reader: Reader,
+    when: TimeRange,
+    resource: Resource,
+    what: tuple[str, str, str],
+    names: tuple[str, ...] = (),
+    where: Sequence[Condition] = (),
+) -> Iterator[_Watched]:
+    """Entities of a kind, each with a level and its limit, as far as there is one."""
+    kind, metric, limit = what
+    entity = kinds()[kind].entity
+    limited = [*where, Condition(limit, ">", 0)]
+    rows = _read(reader, when, kind, metric, limit, *entity, *names, where=limited)
+    for its in grouped(rows, *entity).values():
+        last = its[-1]
+        owner = " ".join(str(last[name]) for name in (*names, entity[0]))
+        yield _Watched(resource, owner, its, metric, float(last[limit]), up=True)
+
+
+def _read(reader: Reader, when: TimeRange, kind: str, *columns: str, where: Where = ()) -> list[Row]:
+    """Only what is needed: ten minutes of processes have many columns."""
+    return list(rows_of(reader, kinds()[kind], when, columns=columns, where=where))
 
 
 def told(one: Forecast) -> str:

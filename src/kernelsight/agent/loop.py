@@ -21,7 +21,6 @@ from kernelsight.agent.wake import Wake
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.model import Diagnosis, Finding, Proposal
 from kernelsight.diagnosis.report import named
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.errors import StoreError
 from kernelsight.events.action import Forecast
 from kernelsight.query.rows import rows
@@ -123,7 +122,7 @@ class Loop:
     def _ahead(self, diagnosis_id: str) -> list[Forecast]:
         """What is foreseen to run out, and was not at the last look."""
         with opened(self._ledger.db_path) as reader:
-            found = forecasts(Scene(reader, self._last(FORECAST_S)))
+            found = forecasts(reader, self._last(FORECAST_S))
         new = [one for one in found if (one.resource, one.owner) not in self._foreseen]
         self._foreseen = {(one.resource, one.owner) for one in found}
         for one in new:
