@@ -211,6 +211,43 @@ def test_the_limit_of_files_is_raised_and_put_back(tmp_path):
         assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (64, 128)
 
 
+def test_a_limit_is_not_put_back_below_what_is_used_by_now(tmp_path):
+    wait = "print(flush=True); sys.stdin.readline(); "
+    program = f"import os, sys; {wait} files = [os.dup(0) for _ in range(50)]; {wait}"
+    with sleeper(*python(program)) as process:
+        process.stdout.readline()
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (40, 80))
+        one = actor(tmp_path)
+        step = done(one, asked("raise_file_limit", process))
+        process.stdin.write(b"go on\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        with pytest.raises(RefusedError, match="files open"):
+            one.undo(step.action_id, "test")
+        assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (80, 80)
+        assert stages(one)[-1] == "undo_failed"
+
+
+@needs_v1
+def test_memory_that_is_used_by_now_is_left_to_a_group(tmp_path):
+    wait = "print(flush=True); sys.stdin.readline(); "
+    program = f"import sys; {wait} held = bytearray(24 << 20); {wait}"
+    with group("memory") as (path, folder), sleeper(*python(program)) as process:
+        process.stdout.readline()
+        (folder / "cgroup.procs").write_text(str(process.pid))
+        (folder / "memory.limit_in_bytes").write_text(str(16 << 20))
+        one = actor(tmp_path)
+        step = done(one, asked("raise_memory_limit", path, factor=4))
+        process.stdin.write(b"go on\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        with pytest.raises(RefusedError, match="less than what is used"):
+            one.undo(step.action_id, "test")
+        assert int((folder / "memory.limit_in_bytes").read_text()) == 64 << 20
+        process.kill()
+        process.wait()
+
+
 def test_a_sysctl_is_set_only_to_what_the_policy_lists(tmp_path):
     path = HOST.proc / "sys/net/ipv4/tcp_fin_timeout"
     before = path.read_text().strip()

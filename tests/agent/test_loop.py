@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "diagnosis"))
 
 from server import KEY, answers, calls, serving
 
+from kernelsight.agent.acting.action import Request
 from kernelsight.agent.acting.audit import by_action
 from kernelsight.agent.acting.policy_file import parse
 from kernelsight.agent.acting.subject import look
@@ -22,6 +23,7 @@ from kernelsight.agent.boundary import moment
 from kernelsight.agent.loop import Loop
 from kernelsight.agent.reasoner import reasoner
 from kernelsight.agent.wake import Wake
+from kernelsight.diagnosis.model import Entity
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, SchedProcess
 from kernelsight.query import rows
@@ -148,6 +150,16 @@ def test_what_is_not_verified_when_it_ends_is_undone(machine, tmp_path):
     assert nice(machine) == 0
     assert [step.stage for step in one.ledger.steps()] == ["proposed", "begun", "done", "undone"]
     assert [row["stage"] for row in table(machine, "actions")] == ["proposed", "begun", "done", "undone"]
+
+
+def test_what_a_person_asked_for_is_theirs_to_undo(machine, tmp_path):
+    one, loop = machine.agent(tmp_path, 'mode = "approve"\n[verification]\nkeep_s = 1')
+    target = Entity("process", str(machine.hog), "sleep")
+    one.act(one.propose(Request("renice", target, "person", {"nice": 3})), approved=True)
+    machine.passes(120, 0.0)
+    loop.step()
+    assert nice(machine) == 3
+    assert one.ledger.steps()[-1].stage == "done"
 
 
 def test_another_process_takes_over_what_one_that_died_left(machine, tmp_path):

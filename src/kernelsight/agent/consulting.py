@@ -10,6 +10,7 @@ from kernelsight.agent.acting.subject import RefusedError
 from kernelsight.agent.reasoner import Question, Reasoner
 from kernelsight.diagnosis.model import Diagnosis, Proposal
 from kernelsight.diagnosis.report import named
+from kernelsight.errors import UsageError
 from kernelsight.query.times import TimeRange
 
 _NOTHING = frozenset({"look"})
@@ -28,7 +29,11 @@ def consult(actor: Actor, reasoner: Reasoner, diagnosis: Diagnosis, say: Callabl
         StoreError: the store cannot be read or the record not be written.
     """
     window = diagnosis.window
-    report = reasoner.ask(Question(TimeRange(window.start_ns, window.end_ns)), say)
+    try:
+        report = reasoner.ask(Question(TimeRange(window.start_ns, window.end_ns)), say)
+    except UsageError as error:
+        say(f"{reasoner.name} cannot be asked: {error}")
+        return
     if report.stopped:
         say(f"{report.reasoner} gave no answer: {report.stopped}")
     for step in report.answer:

@@ -42,13 +42,16 @@ class Tending:
     def finish(self) -> None:
         """Nobody will verify what is not verified by now: undo it."""
         for steps in self.open():
-            if steps[-1].stage in {"begun", "done"} and self._can_be_undone(steps[-1]):
-                self._undo(steps[-1], "nobody is left to see whether it helps", "unknown")
+            last = steps[-1]
+            if last.stage in {"begun", "done"} and not _is_a_persons(last) and self._can_be_undone(last):
+                self._undo(last, "nobody is left to see whether it helps", "unknown")
 
     def _one(self, steps: list[ActionStep]) -> bool:
         actor, last, now = self._actor, steps[-1], self._actor.clock()
         if last.stage == "begun" and now - last.timestamp > _CRASHED_S * NS_PER_S:
             self._undo(last, "it was begun by a process that did not finish it", "unknown")
+        elif _is_a_persons(last):
+            return False
         elif last.stage == "verified":
             keep_s = actor.policy.verification.keep_s
             done = next(step for step in steps if step.stage == "begun")
@@ -67,9 +70,7 @@ class Tending:
         measured = {"symptom": outcome.symptom, "before": outcome.before, "after": outcome.after}
         self._actor.verified(done, outcome.verdict, outcome.why, **measured)
         self._say(f"{done.action_id}: {done.action} of {done.target_name}: {outcome.verdict}: {outcome.why}")
-        # A person who asked for something without a finding sees for themselves whether it did what they wanted.
-        asked_for = done.asked_by == "person" and outcome.verdict == "unknown"
-        if outcome.verdict != "better" and not asked_for and self._can_be_undone(done):
+        if outcome.verdict != "better" and self._can_be_undone(done):
             self._undo(done, f"it did not help: {outcome.why}", outcome.verdict)
 
     def _undo(self, step: ActionStep, why: str, verdict: Verdict) -> None:
@@ -81,3 +82,8 @@ class Tending:
 
     def _can_be_undone(self, step: ActionStep) -> bool:
         return any(one.reversible for one in change.decode(step.changes or "[]"))
+
+
+def _is_a_persons(step: ActionStep) -> bool:
+    """Whether a person asked for it, who sees for themselves whether it did what they wanted, and for how long."""
+    return step.asked_by == "person"

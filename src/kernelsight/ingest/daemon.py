@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
-from kernelsight.errors import StoreError
+from kernelsight.errors import StoreBusyError, StoreError
 from kernelsight.events.declare import kind_of
 from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.batch import LARGEST_BATCH_BYTES, Waiting
@@ -34,6 +34,9 @@ _MAINTAIN_PERIOD_S = 1.0
 _MAINTAIN_BUDGET_S = 0.1
 _LONGEST_RETRY_S = 5.0
 _UNFINISHED_LINE_S = 0.2
+
+_PATIENCE_S = 1.0
+"""For a writer that is about to end; another daemon does not."""
 
 _GC_THRESHOLD = 50_000
 """Rows are tuples: with the usual threshold of 700 the collector would look for cycles in them all the
@@ -64,7 +67,7 @@ def run(source: int, db_path: str, settings: Settings, log: TextIO) -> int:
     Raises:
         StoreError: the store cannot be opened.
     """
-    writer = open_writer(db_path)
+    writer = _writer(db_path)
     threshold = gc.get_threshold()
     gc.set_threshold(_GC_THRESHOLD, *threshold[1:])
     try:
@@ -74,6 +77,18 @@ def run(source: int, db_path: str, settings: Settings, log: TextIO) -> int:
     finally:
         gc.set_threshold(*threshold)
         writer.close()
+
+
+def _writer(db_path: str) -> Writer:
+    """The right to write, waited for a moment: who leaves records while no daemon runs stores them itself."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return open_writer(db_path)
+        except StoreBusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 class Daemon:

@@ -57,6 +57,8 @@ class SetFile(Change, frozen=True, tag="file"):
     path: str
     former: str
     value: str
+    use_path: str | None = None
+    """Of a limit, the file that says what is used; it is not put back below that."""
 
     @property
     def text(self) -> str:
@@ -76,8 +78,11 @@ class SetFile(Change, frozen=True, tag="file"):
         """Write what was there, unless somebody has changed it since."""
         del host
         path = Path(self.path)
-        if path.exists() and read_value(path) != self.former:
-            self._exchange(self.value, self.former)
+        if not path.exists() or read_value(path) == self.former:
+            return
+        if self.use_path and int(read_value(Path(self.use_path))) > int(self.former):
+            raise RefusedError(f"{self.path} stays {self.value}: {self.former} is less than what is used by now")
+        self._exchange(self.value, self.former)
 
     def _exchange(self, expected: str, value: str) -> None:
         found = read_value(Path(self.path))
@@ -281,7 +286,13 @@ class SetFileLimit(OfProcess, frozen=True, tag="nofile"):
         self._exchange(host, self.former, self.value)
 
     def undo(self, host: Host) -> None:
-        """Set it back; files that are open stay open."""
+        """Set it back, unless the process could then open nothing more."""
+        try:
+            count = sum(1 for _ in (host.proc / str(self.pid) / "fd").iterdir())
+        except FileNotFoundError as error:
+            raise StaleError(f"process {self.pid} is gone") from error
+        if count >= self.former[0]:
+            raise RefusedError(f"process {self.pid} has {count} files open, so its limit stays {self.value[0]}")
         self._exchange(host, self.value, self.former)
 
     def _exchange(self, host: Host, expected: tuple[int, int], value: tuple[int, int]) -> None:

@@ -147,7 +147,12 @@ def set_cpu_quota(place: Place, quota_us: int) -> Iterator[Change]:
 
 def memory_use(place: Place) -> int:
     """Bytes that are charged to a group."""
-    return int(read_value(place.folder / ("memory.usage_in_bytes" if place.version == 1 else "memory.current")))
+    return int(read_value(memory_use_file(place)))
+
+
+def memory_use_file(place: Place) -> Path:
+    """The file that says so."""
+    return place.folder / ("memory.usage_in_bytes" if place.version == 1 else "memory.current")
 
 
 def memory_limit(place: Place) -> tuple[Path, int | None]:

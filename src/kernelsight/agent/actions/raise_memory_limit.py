@@ -47,7 +47,8 @@ def raise_memory_limit(host: Host, subject: GroupSubject, asked: Asked, limits: 
     wanted = groups.page_aligned(limit + more)
     if wanted <= limit:
         raise RefusedError(f"the machine has no memory to spare for {subject.name}")
-    yield SetFile(path=str(path), former=read_value(path), value=str(wanted))
+    use = groups.memory_use_file(place)
+    yield SetFile(path=str(path), former=read_value(path), value=str(wanted), use_path=str(use))
 
 
 def available_bytes(host: Host) -> int:
