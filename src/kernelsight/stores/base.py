@@ -123,8 +123,47 @@ class Reader(Protocol):
         """Release it; calling it again does nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Rows of a derived kind, and the rows that they stand in for."""
+
+    struct: type[Event]
+    rows: Sequence[Row]
+    start_ns: int
+    """Rows of the kind from this stamp on go ..."""
+    end_ns: int
+    """... to this one, both included ..."""
+    keys: tuple[str, ...] = ()
+    """... where they have the same values in these columns as one of the new rows; none: all of them."""
+
+
+@runtime_checkable
+class Deriver(Protocol):
+    """Writes what is calculated from events; may stand beside the writer and needs no lock of its own.
+
+    Who derives something keeps a text under its name that says how far it has come; rows and text change
+    together or not at all.
+    """
+
+    def progress(self, name: str) -> str | None:
+        """The text that was kept last under a name."""
+
+    def replace(self, name: str, before: str | None, after: str, changes: Iterable[Replacement]) -> bool:
+        """Make changes and keep a new text in one transaction; when this returns True, both survive SIGKILL.
+
+        Returns:
+            False, with nothing changed, where the text is not ``before`` any more: somebody else has derived.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
+
+    def close(self) -> None:
+        """Release it; calling it again does nothing."""
+
+
 _SCHEMES: dict[str, str] = {"": "kernelsight.stores.sqlite"}
-"""URL scheme → package with ``open_writer(url)``, ``open_reader(url)`` and ``initialise(url)``."""
+"""URL scheme → package with ``open_writer(url)``, ``open_reader``, ``open_deriver`` and ``initialise``."""
 
 
 def _backend(url: str) -> object:
@@ -158,3 +197,14 @@ def open_reader(url: str) -> Reader:
     """
     reader: Reader = _backend(url).open_reader(url)  # type: ignore[attr-defined]
     return reader
+
+
+def open_deriver(url: str) -> Deriver:
+    """Open a store for replacing what is derived, made or migrated first where needed.
+
+    Raises:
+        StoreVersionError: it was made by a newer version.
+        StoreError: it cannot be opened, or does not exist.
+    """
+    deriver: Deriver = _backend(url).open_deriver(url)  # type: ignore[attr-defined]
+    return deriver
