@@ -36,11 +36,12 @@ _ATTEMPTS = 5
 class Keeper:
     """Keeps the derived rows of a store."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, make: bool = False) -> None:
+        """Open a store; ``make`` as of :func:`kernelsight.stores.base.open_deriver`."""
         self._rules = rules()
         self._edition = edition(self._rules)
         self._tables = sorted({rule.kind.table for rule in self._rules.values()} | coincidences.TABLES)
-        self._deriver = open_deriver(url)
+        self._deriver = open_deriver(url, make=make)
         self._reader: Reader = open_reader(url)
         self._text: str | None = None
         self._progress = Progress(0, 0, "", {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from kernelsight.errors import StoreBusyError, StoreError, StoreVersionError
+from kernelsight.errors import StoreError, StoreVersionError
 from kernelsight.events.signal import Signal
 from kernelsight.signals.live import Keeper
 
@@ -43,10 +43,10 @@ def _when_there(url: str, every_s: float, stop: threading.Event) -> Keeper | Non
     while not stop.is_set():
         try:
             return Keeper(url)
-        except (StoreBusyError, StoreVersionError):
+        except StoreVersionError:
             raise
         except StoreError:
-            stop.wait(min(every_s, 1.0))  # not made yet; if it cannot be, the daemon says why
+            stop.wait(min(every_s, 1.0))  # not made or not migrated yet; if it cannot be, the daemon says why
     return None
 
 

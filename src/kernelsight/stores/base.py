@@ -199,12 +199,17 @@ def open_reader(url: str) -> Reader:
     return reader
 
 
-def open_deriver(url: str) -> Deriver:
-    """Open a store for replacing what is derived, made or migrated first where needed.
+def open_deriver(url: str, *, make: bool = False) -> Deriver:
+    """Open a store for replacing what is derived.
+
+    Args:
+        url: the store.
+        make: give it the tables of this version where it lacks one, which nobody else may be writing for.
 
     Raises:
         StoreVersionError: it was made by a newer version.
-        StoreError: it cannot be opened, or does not exist.
+        StoreBusyError: it lacks a table, and somebody writes to it.
+        StoreError: it cannot be opened, does not exist, or lacks a table.
     """
-    deriver: Deriver = _backend(url).open_deriver(url)  # type: ignore[attr-defined]
+    deriver: Deriver = _backend(url).open_deriver(url, make=make)  # type: ignore[attr-defined]
     return deriver

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 
-from kernelsight.errors import StoreBusyError
+from kernelsight.errors import StoreError
 from kernelsight.events.declare import kind_of
 from kernelsight.events.wire import kinds
 from kernelsight.stores.base import Replacement, Row
@@ -26,9 +26,12 @@ from kernelsight.stores.sqlite.writer import SqliteWriter, database_path
 class SqliteDeriver:
     """See :class:`kernelsight.stores.base.Deriver`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, make: bool = False) -> None:
         self._path = path
-        _make_ready(path)
+        if not _is_ready(path):
+            if not make:
+                raise StoreError(f"{path}: lacks tables of this version; `kernelsight ingest` makes them")
+            SqliteWriter(path).close()
         self._connection = connect_writer(path)
 
     def progress(self, name: str) -> str | None:
@@ -77,33 +80,26 @@ def _key(row: Row, places: list[int]) -> Row:
     return tuple(row[place] for place in places)
 
 
-def _make_ready(path: Path) -> None:
-    """Give the database the tables of this version, by being its writer for a moment where it lacks one.
+def _is_ready(path: Path) -> bool:
+    """Whether the database has all tables and columns of this version.
 
     Raises:
-        StoreError: it does not exist or is not ours.
-        StoreBusyError: it lacks one, and a daemon of an older version writes to it.
+        StoreError: it does not exist, is not ours, or is of a newer version.
     """
     connection = connect_reader(path)
     with translated(path):
         try:
             require_ours(connection, path)
-            ready = check_version(connection, path, MIGRATIONS) == len(MIGRATIONS)
-            ready = ready and all(_has(connection, kind.table, kind.column_names) for kind in kinds().values())
+            same = check_version(connection, path, MIGRATIONS) == len(MIGRATIONS)
+            return same and all(_has(connection, kind.table, kind.column_names) for kind in kinds().values())
         finally:
             connection.close()
-    if ready:
-        return
-    try:
-        SqliteWriter(path).close()
-    except StoreBusyError as error:
-        raise StoreBusyError(f"{error}: its tables are of an older version; start it again") from error
 
 
 def _has(connection: apsw.Connection, table: str, columns: tuple[str, ...]) -> bool:
     return set(columns) <= set(column_names(connection, table))
 
 
-def open_deriver(url: str) -> SqliteDeriver:
+def open_deriver(url: str, *, make: bool = False) -> SqliteDeriver:
     """Open a database file for replacing what is derived."""
-    return SqliteDeriver(database_path(url))
+    return SqliteDeriver(database_path(url), make=make)

@@ -20,6 +20,6 @@ def reclassify(*, db_path: str, since: str) -> None:
     from kernelsight.query.times import parse_time  # noqa: PLC0415 - with it comes the query API
     from kernelsight.signals.live import Keeper  # noqa: PLC0415
 
-    with Keeper(db_path) as keeper:
+    with Keeper(db_path, make=True) as keeper:
         found = keeper.again(parse_time(since))
     click.echo(f"{len(found)} signals since {since}")
