@@ -11,7 +11,7 @@ from benchmarks.faultbench.recording import read
 
 from kernelsight.events.declare import Event
 from kernelsight.events.wire import decoder
-from kernelsight.signals.progress import extent
+from kernelsight.query.source import extent
 from kernelsight.signals.registry import rules
 from kernelsight.signals.run import classify, stored_signals
 from kernelsight.stores.base import Batch, Writer, open_reader
@@ -43,8 +43,8 @@ def tables():
 
 def seconds_of(reader):
     """The range of whole seconds that a store has rows in."""
-    first, last = extent(reader, tables())
-    return first // SECOND * SECOND, last // SECOND * SECOND + SECOND
+    whole = extent(reader, tables())
+    return whole.start_ns // SECOND * SECOND, whole.end_ns // SECOND * SECOND + SECOND
 
 
 def found_at_once(path):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from kernelsight.events.signal import Signal
 from kernelsight.query.dialect import Sql, run
-from kernelsight.query.source import Source, opened
+from kernelsight.query.source import Source, extent, opened
 from kernelsight.query.times import TimeRange
 from kernelsight.signals.model import SECOND_NS
-from kernelsight.signals.progress import NAME, Progress, extent
+from kernelsight.signals.progress import NAME, Progress
 from kernelsight.signals.registry import edition, rules
 from kernelsight.signals.run import BACK_NS, begin, classify, order, stored_signals
 from kernelsight.stores.base import Reader
@@ -24,8 +24,8 @@ def listed(source: Source, when: TimeRange) -> list[Signal]:
         whole = extent(reader, sorted({rule.kind.table for rule in known.values()}))
         if whole is None:
             return []
-        start_ns = max(when.start_ns, whole[0]) // SECOND_NS * SECOND_NS
-        end_ns = min(when.end_ns, whole[1]) // SECOND_NS * SECOND_NS + SECOND_NS
+        start_ns = max(when.start_ns, whole.start_ns) // SECOND_NS * SECOND_NS
+        end_ns = min(when.end_ns, whole.end_ns) // SECOND_NS * SECOND_NS + SECOND_NS
         progress = _progress(reader)
         if progress is None or progress.rules != edition(known) or start_ns < progress.from_ns:
             found = classify(reader, known, start_ns, end_ns)

@@ -16,10 +16,12 @@ from kernelsight.errors import StoreError
 from kernelsight.events.coincidence import Coincidence
 from kernelsight.events.declare import INT64_MAX
 from kernelsight.events.signal import Signal
+from kernelsight.query.source import extent
+from kernelsight.query.times import TimeRange
 from kernelsight.signals import coincidences
 from kernelsight.signals.coincidences import MINUTE_NS, SETTLED_NS
 from kernelsight.signals.model import SECOND_NS
-from kernelsight.signals.progress import NAME, Progress, extent, news
+from kernelsight.signals.progress import NAME, Progress, news
 from kernelsight.signals.registry import edition, rules
 from kernelsight.signals.run import BACK_NS, Run, begin
 from kernelsight.stores.base import Reader, Replacement, open_deriver, open_reader
@@ -59,11 +61,8 @@ class Keeper:
         self._reader.close()
         self._deriver.close()
 
-    def look(self, *, patience_ns: int | None = None) -> list[Signal]:
-        """Take what has come.
-
-        Args:
-            patience_ns: how far to stay behind the latest row; by default as far as rows usually come late.
+    def look(self, *, last: bool = False) -> list[Signal]:
+        """Take what has come: all of it at the last look, otherwise what late rows will hardly belong to.
 
         Returns:
             the signals that began, went on or ended.
@@ -72,12 +71,12 @@ class Keeper:
         if whole is None:
             return []
         if self._run is None or self._deriver.progress(NAME) != self._text:
-            self._resume(*whole)
+            self._resume(whole)
         assert self._run is not None
         found = news(self._reader, self._tables, self._progress.seen)
         if found.first_ns is not None:
             self._heed_late(max(found.first_ns, self._progress.from_ns))
-        end_ns = _after(whole[1] - (self._patience_ns if patience_ns is None else patience_ns))
+        end_ns = _after(whole.end_ns - (0 if last else self._patience_ns))
         if end_ns <= self._run.until_ns and self._anew_ns is None:
             return []
         self._run.feed(self._reader, min(end_ns, self._run.until_ns + _STRIDE_NS))
@@ -106,26 +105,26 @@ class Keeper:
         whole = extent(self._reader, self._tables)
         if whole is None:
             return []
-        self._resume(*whole)
+        self._resume(whole)
         seen = news(self._reader, self._tables, {}).seen
         if self._text is not None:  # nothing is left out between what was found before and what is found now
             start_ns = min(start_ns, self._progress.until_ns)
-        self._go_back(max(start_ns, whole[0]))
+        self._go_back(max(start_ns, whole.start_ns))
         assert self._run is not None
-        self._run.feed(self._reader, _after(whole[1]))
+        self._run.feed(self._reader, _after(whole.end_ns))
         for _ in range(_ATTEMPTS):
             if (signals := self._store(seen)) is not None:
                 return signals
             self._text = self._deriver.progress(NAME)  # who derives beside this goes on from what is stored now
         raise StoreError("signals are being found by another process at the same time; try again")
 
-    def _resume(self, first_ns: int, last_ns: int) -> None:
+    def _resume(self, whole: TimeRange) -> None:
         """Go on where the store says; begin an hour before its latest row where it says nothing."""
         self._text = self._deriver.progress(NAME)
         kept = Progress.decode(self._text)
         self._anew_ns = None
         if kept is None:
-            self._run = begin(self._reader, self._rules, _second(max(first_ns, last_ns - BACK_NS)))
+            self._run = begin(self._reader, self._rules, _second(max(whole.start_ns, whole.end_ns - BACK_NS)))
             at_ns = self._run.from_ns
             self._progress, self._minute_ns = Progress(at_ns, at_ns, self._edition, {}), _minute(at_ns)
             return

@@ -5,13 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from kernelsight.query.dialect import Sql, run
-from kernelsight.query.times import parse_time
-from kernelsight.signals.model import SECOND_NS
 from kernelsight.stores.base import Reader
 
 NAME = "signals"
-_FUTURE_NS = 10 * SECOND_NS
-"""Rows stamped further ahead of this clock wait until their time comes."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -58,12 +54,3 @@ def news(reader: Reader, tables: list[str], seen: dict[str, int]) -> News:
             now_seen[table] = row["last"]
             first.append(row["first"])
     return News(min(first, default=None), now_seen)
-
-
-def extent(reader: Reader, tables: list[str]) -> tuple[int, int] | None:
-    """First and last stamp of some tables; what is stamped in the future counts up to now."""
-    bounds = [found for table in tables if (found := reader.bounds(table))]
-    if not bounds:
-        return None
-    latest = parse_time("now") + _FUTURE_NS
-    return min(first for first, _ in bounds), min(latest, max(last for _, last in bounds))

@@ -9,14 +9,18 @@ the daemon; `kernelsight start` runs it. The rules are in docs/signals.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, get_args
 
 import click
 import msgspec
+from click.core import ParameterSource
 
-from kernelsight.events.signal import Severity
-from kernelsight.surfaces.cli.command import Group, db_path_option, seconds
-from kernelsight.surfaces.cli.output import Format, format_option, show
+from kernelsight.events.signal import Severity, Signal
+from kernelsight.surfaces.cli.command import Group, db_path_option
+from kernelsight.surfaces.cli.output import Format, format_option, printable, show
+from kernelsight.surfaces.looking import every_option, keep_looking
+from kernelsight.surfaces.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from kernelsight.query.rows import Row
@@ -86,23 +90,30 @@ def _short(row: Row) -> Row:
 
 @signals.command()
 @db_path_option
-@click.option(
-    "--every",
-    type=float,
-    callback=seconds(),
-    default=5.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Between two looks.",
-)
-@click.option("--verbose", is_flag=True, help="Say what begins and what is over.")
+@every_option
+@click.option("--verbose", is_flag=True, help="Say what begins, becomes worse and is over.")
 @click.pass_context
 def watch(context: click.Context, *, db_path: str, every: float, verbose: bool) -> None:
     """Keep signals and coincidences up with the events until Ctrl-C; waits for the database where there is none yet."""
-    from kernelsight.signals.watch import watch as keep_up  # noqa: PLC0415 - as above
-    from kernelsight.surfaces.stopping import stop_on_signals  # noqa: PLC0415
+    from kernelsight.signals.live import Keeper  # noqa: PLC0415 - as above
 
     source = context.get_parameter_source("db_path")
-    if source is click.core.ParameterSource.DEFAULT and context.obj:  # `kernelsight signals --db-path PATH watch`
+    if source is ParameterSource.DEFAULT and context.obj:  # `kernelsight signals --db-path PATH watch`
         db_path = context.obj
-    keep_up(db_path, every, stop_on_signals(), (lambda text: click.echo(text, err=True)) if verbose else None)
+    keep_looking(lambda: Keeper(db_path), every, stop_on_signals(), _teller() if verbose else lambda _: None)
+
+
+def _teller() -> Callable[[Signal], None]:
+    """Says of each signal what is new about it, on stderr."""
+    known: dict[tuple[int, str | None, str | None], str] = {}
+
+    def tell(one: Signal) -> None:
+        key = one.timestamp, one.rule, one.entity
+        state = "over" if one.end_ns is not None else str(one.severity)
+        if known.get(key) != state:
+            click.echo(f"{state}: {one.rule}: {printable(str(one.summary))}", err=True)
+        known[key] = state
+        if one.end_ns is not None:
+            del known[key]
+
+    return tell

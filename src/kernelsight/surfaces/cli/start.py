@@ -1,8 +1,9 @@
 """Run the whole system: collect, ingest, show how it goes, until Ctrl-C.
 
-The collectors and the ingestion daemon run as processes of their own, joined by a pipe; others look for
-signals and anomalies in what is stored. A part that dies is started again. Ctrl-C, SIGTERM or the end of --duration stop the collectors first; then the
-daemon stores everything that is still under way, and ends.
+The collectors and the ingestion daemon run as processes of their own, joined by a pipe; two more
+look for signals and anomalies in what is stored. A part that dies is started again. Ctrl-C, SIGTERM
+or the end of --duration stop the collectors first; then the daemon stores everything that is still
+under way, and ends, and so do the others after a last look.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Par
         Part("collect", collect, pipe="writes", privileged=True),
         Part("ingest", lambda _: ["ingest", "--db-path", db_path], pipe="reads"),
         Part("signals", lambda _: ["signals", "watch", "--db-path", db_path]),
+        Part("anomalies", lambda _: ["anomalies", "watch", "--db-path", db_path]),
     ]
 
 

@@ -54,7 +54,7 @@ def test_in_pieces_with_restarts_and_late_rows_it_finds_what_the_whole_range_has
         if number in killed:
             keeper.__exit__()
             keeper = Keeper(str(path))
-    keeper.look(patience_ns=0)
+    keeper.look(last=True)
     found, at_once = kept(path), found_at_once(path)
     assert found == at_once
     assert len(found) > 1
