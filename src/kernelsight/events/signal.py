@@ -23,10 +23,12 @@ class Signal(Event, tag="signal"):
     subject: Annotated[Text | None, Label(), Means("what the rule is about, such as memory or block")] = None
     severity: Annotated[Severity | None, Label(), Means("greatest so far")] = None
     scope: Annotated[
-        Text | None, Label(), Means("what the entity is: machine, cpu, process, cgroup, device, interface, mount ...")
+        Text | None,
+        Label(),
+        Means("what the entity is: machine, program (all processes of a name), process, cgroup ..."),
     ] = None
     entity: Annotated[Text | None, Label(), Means("columns that name it, as name=value; NULL: the machine")] = None
-    pid: Annotated[Int | None, Label()] = None
+    pid: Annotated[Int | None, Label(), Means("the process, or one of the program's")] = None
     comm: Annotated[Text | None, Label()] = None
     summary: Annotated[Text | None, Label(), Means("one sentence, with the worst value")] = None
     last_seen_ns: Annotated[Int | None, Label("ns"), Means("last observation that belongs to it")] = None

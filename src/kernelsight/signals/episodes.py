@@ -192,7 +192,7 @@ def _patience_ns(episode: Episode) -> int:
     """How long after its last value an episode may go on."""
     if episode.raised:
         return episode.rule.clear_after_s * SECOND_NS
-    return _NEXT_SECOND_NS if episode.rule.summed else LOOKBACK_S * SECOND_NS
+    return _NEXT_SECOND_NS if episode.rule.sparse else LOOKBACK_S * SECOND_NS
 
 
 def _named(rule: Rule, row: Row) -> Row:

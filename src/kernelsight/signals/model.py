@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import Literal
 
-from kernelsight.events.declare import Column, Counter, Event, Kind, kind_of
+from kernelsight.events.declare import Column, Counter, Delta, Event, Kind, kind_of
 from kernelsight.events.signal import Severity
 from kernelsight.query.filters import Condition
 
@@ -93,8 +93,8 @@ class Rule:
     by: tuple[str, ...]
     """Columns that make the entity."""
     where: tuple[Condition, ...] = ()
-    summed: bool = False
-    """Whether the rows of one second and entity are summed up; a second without rows is one with nothing."""
+    sparse: bool = False
+    """Whether a second without rows is one with nothing: of events, not of samples."""
     labels: tuple[str, ...] = field(default=())
     """Columns that the summary and the signal name beside the entity's."""
     subject: str = ""
@@ -108,6 +108,11 @@ class Rule:
     def severity(self, value: float) -> Severity:
         """How severe a value is that is at least :attr:`raise_at`."""
         return [name for name, level in self.levels.items() if value >= level][-1]
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the rows of several of the kind's entities are taken together."""
+        return self.by != self.kind.entity
 
     @property
     def counters(self) -> tuple[str, ...]:
@@ -147,8 +152,8 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
         clear_below: nine tenths of what raises it by default.
         raise_after_s: 0 by default.
         clear_after_s: the time in which a pause does not end an episode.
-        by: the kind's own entity by default; one that differs from it (or a kind of events that occur by
-            themselves) makes a rule about sums over the rows of a second.
+        by: the kind's own entity by default; the rows of one second that are alike in these columns are taken
+            together.
         where: conditions on rows.
 
     Raises:
@@ -157,7 +162,9 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
     kind = kind_of(struct)
     entity = kind.entity if by is None else by
     fields = [field for _, field, _, _ in Formatter().parse(summary) if field and field != "value"]
-    labels = tuple(dict.fromkeys(f for f in [*fields, *(n for n in ("pid", "comm") if n in entity)] if f not in entity))
+    if "comm" in entity and "pid" in kind.by_name:
+        fields.append("pid")  # of one process of the program
+    labels = tuple(dict.fromkeys(name for name in fields if name not in entity))
     found = Rule(
         name=name,
         kind=kind,
@@ -171,7 +178,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
         summary=summary,
         by=entity,
         where=tuple(Condition.parse(one) if isinstance(one, str) else one for one in where),
-        summed=kind.interval_s is None or entity != kind.entity,
+        sparse=kind.interval_s is None or any(isinstance(kind.by_name[c].semantics, Delta) for c in measure.columns),
         labels=labels,
     )
     _check(found)
@@ -187,5 +194,3 @@ def _check(found: Rule) -> None:
         raise TypeError(f"{found.name}: {found.kind.table} has no column {unknown[0]!r}")
     if max(found.raise_after_s, found.clear_after_s) >= LOOKBACK_S // 2:
         raise TypeError(f"{found.name}: a rule looks back {LOOKBACK_S // 2} s at most")
-    if found.summed and found.counters:
-        raise TypeError(f"{found.name}: counters of different rows have no sum")

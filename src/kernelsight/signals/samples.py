@@ -1,7 +1,8 @@
 """From a store to the values that rules measure: of the rows of a range, those of one entity in the order of time.
 
-Of kinds that are sampled, each row is one value of its entity; counters become rates by the sample before.
-Of events that occur by themselves, the store sums up (or takes the greatest of) those of one second.
+Of kinds that are sampled, each row is one value of its entity; counters become rates by the sample before. Where a
+rule takes several entities together, as all processes of one name, it is about the sum of their rates. What has no
+counters is summed up (or the greatest taken) by the store, the rows of each second.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
+Groups = dict[tuple[str, int, Key], "_Group"]
+"""Rule, second and what is alike → what is taken together."""
+
+
 class Sample(NamedTuple):
     """One value of one rule and entity, with the row that it comes from."""
 
@@ -45,10 +50,10 @@ class Samples:
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         sampled: dict[str, list[Rule]] = {}
         for rule in rules.values():
-            if not rule.summed:
+            if not _by_store(rule):
                 sampled.setdefault(rule.kind.name, []).append(rule)
         self._sampled = [_Rows(found) for found in sampled.values()]
-        self._summed = [rule for rule in rules.values() if rule.summed]
+        self._summed = [rule for rule in rules.values() if _by_store(rule)]
 
     def read(self, reader: Reader, start_ns: int, end_ns: int) -> Iterator[Sample]:
         """The values of whole seconds, from the first stamp on to before the last one."""
@@ -58,11 +63,26 @@ class Samples:
             yield from _sums(reader, rule, start_ns, end_ns)
 
 
+def _by_store(rule: Rule) -> bool:
+    return not rule.counters and (rule.grouped or rule.kind.interval_s is None)
+
+
 @dataclass(frozen=True, slots=True)
 class _Reading:
     rule: Rule
     tests: tuple[Test, ...]
     value: Callable[[Row], float | None]
+
+
+@dataclass(slots=True)
+class _Group:
+    """What several entities have together in one second."""
+
+    at_ns: int
+    sums: Row
+    most: float
+    row: Row
+    """Of the entity that has most."""
 
 
 class _Rows:
@@ -72,7 +92,7 @@ class _Rows:
         self._kind: Kind = rules[0].kind
         self._readings = [_Reading(one, tuple(map(_test, one.where)), _calculation(one.measure)) for one in rules]
         self._counters = tuple(dict.fromkeys(name for one in rules for name in one.counters))
-        needed = (name for one in rules for name in (*one.measure.columns, *one.labels, *_tested(one)))
+        needed = (name for one in rules for name in (*one.measure.columns, *one.by, *one.labels, *_tested(one)))
         self._columns = list(dict.fromkeys(("timestamp", *self._kind.entity, *needed)))
         self._last: dict[Key, tuple[int, tuple[Value, ...]]] = {}
 
@@ -80,15 +100,22 @@ class _Rows:
         relation, params = reader.relation(self._kind.table, start_ns, end_ns - 1, self._columns)
         text = f"SELECT {', '.join(self._columns)} FROM {relation} AS samples ORDER BY timestamp"  # noqa: S608 - declared names
         entity = self._kind.entity
+        groups: Groups = {}
         for row in run(reader, Sql(text, params)):
             key = tuple([row[name] for name in entity])
             at_ns = _integer(row["timestamp"])
             values = self._with_rates(key, at_ns, row) if self._counters else row
             for reading in self._readings:
-                if all(test(row) for test in reading.tests) and (value := reading.value(values)) is not None:
+                if not all(test(row) for test in reading.tests):
+                    continue
+                if reading.rule.grouped:
+                    _join(groups, reading, row, values)
+                elif (value := reading.value(values)) is not None:
                     yield Sample(reading.rule, key, at_ns, value, row)
         oldest = end_ns - LOOKBACK_S * SECOND_NS
         self._last = {key: last for key, last in self._last.items() if last[0] >= oldest}
+        for reading in self._readings:
+            yield from _joined(groups, reading)
 
     def _with_rates(self, key: Key, at_ns: int, row: Row) -> Row:
         """The row, with rates a second in place of counters; None where there is none."""
@@ -105,6 +132,32 @@ class _Rows:
             for now, before in zip(found, last[1], strict=True)
         )
         return row | dict(zip(self._counters, rates, strict=True))
+
+
+def _join(groups: Groups, reading: _Reading, row: Row, values: Row) -> None:
+    """Add an entity to the group that it belongs to."""
+    rule, value = reading.rule, reading.value(values)
+    if value is None:
+        return
+    key = tuple([row[name] for name in rule.by])
+    at_ns = _integer(row["timestamp"])
+    group = groups.get((rule.name, at_ns // SECOND_NS, key))
+    if group is None:
+        measured = {name: values[name] for name in rule.measure.columns}
+        groups[rule.name, at_ns // SECOND_NS, key] = _Group(at_ns, measured, value, row)
+        return
+    for name in rule.measure.columns:
+        known = [one for one in (group.sums[name], values[name]) if isinstance(one, (int, float))]
+        group.sums[name] = sum(known) if known else None
+    if value > group.most:
+        group.most, group.row = value, row
+
+
+def _joined(groups: Groups, reading: _Reading) -> Iterator[Sample]:
+    """The values of a rule's groups, the seconds in order: they come so, as the rows do."""
+    for (name, _, key), group in groups.items():
+        if name == reading.rule.name and (value := reading.value(group.sums)) is not None:
+            yield Sample(reading.rule, key, group.at_ns, value, group.row)
 
 
 def _sums(reader: Reader, rule: Rule, start_ns: int, end_ns: int) -> Iterator[Sample]:

@@ -13,7 +13,8 @@ RULES = (
         Measure(
             of=("runqueue_ms",), per=("cpu_time_ms", "runqueue_ms"), scale=100, unit="% of what it wants", least_per=100
         ),
-        scope="process",
+        scope="program",
+        by=("comm",),
         levels={"warning": 50, "critical": 80},
         raise_after_s=3,
         because="it wants a tenth of a CPU or more and waits longer than it runs: its work takes twice as long, or "
@@ -24,7 +25,8 @@ RULES = (
         "scheduling_delay",
         Sched,
         Measure(of=("latency_ns",), scale=1e-6, unit="ms", function="max"),
-        scope="process",
+        scope="program",
+        by=("comm",),
         levels={"warning": 100, "critical": 1000},
         because="one wait that a person notices (Nielsen 1993), and 30 times the base slice of the scheduler (3 ms, "
         "kernel/sched/fair.c)",
@@ -34,7 +36,8 @@ RULES = (
         "tiny_time_slices",
         SchedProcess,
         Measure(of=("context_switches",), per=("cpu_time_ms",), unit="switches per ms of CPU time", least_per=200),
-        scope="process",
+        scope="program",
+        by=("comm",),
         levels={"warning": 50, "critical": 200},
         raise_after_s=3,
         because="a switch costs 4 µs without what the caches lose (Li, Ding, Shen: Quantifying the cost of context "
@@ -45,7 +48,8 @@ RULES = (
         "fork_storm",
         SchedProcess,
         Measure(of=("forks",), unit="children/s"),
-        scope="process",
+        scope="program",
+        by=("comm",),
         levels={"warning": 300, "critical": 1000},
         raise_after_s=3,
         because="to start a program and let it end takes 1 ms of CPU time or more: 300 a second are a third of a CPU "
@@ -55,20 +59,21 @@ RULES = (
     rule(
         "blocked_task",
         BlockedTask,
-        Measure(of=("blocked_ms",), scale=1e-3, unit="s"),
-        scope="thread",
+        Measure(of=("blocked_ms",), scale=1e-3, unit="s", function="max"),
+        scope="program",
+        by=("comm",),
         levels={"warning": 2, "critical": 10},
         clear_after_s=5,
         because="a device that answers at all does so within a second; the kernel gives a request of a disk 30 s "
         "(SD_TIMEOUT, drivers/scsi/sd.h)",
-        summary="thread {tid} of {comm} ({pid}) has been blocked for {value:.0f} s in {wchan}",
+        summary="a thread of {comm} ({pid}) has been blocked for {value:.0f} s in {wchan}",
     ),
     rule(
         "blocked_time",
         Wait,
         Measure(of=("wait_ns",), scale=1e-6, unit="ms/s"),
-        scope="process",
-        by=("pid",),
+        scope="program",
+        by=("comm",),
         where=(Condition("state", "=", "uninterruptible"),),
         levels={"warning": 500, "critical": 2000},
         raise_after_s=3,
