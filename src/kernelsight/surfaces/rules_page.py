@@ -13,9 +13,9 @@ def rules_page(rules: Iterable[Rule]) -> Iterator[str]:
     """The lines of the page: one section a subject, one table row a rule."""
     yield from ("# Rules", "")
     yield (
-        "What [signals](signals.md) are raised by. A counter stands for its rate a second. *From*: the value that raises it, "
-        "of each severity; *for*: how long it has to stay there (0: one value is enough); *until*: it goes on until the "
-        "value has been below this for so long."
+        "What [signals](signals.md) are raised by. A counter stands for its rate a second. *From*: the value that "
+        "raises it, of each severity; *for*: how long it has to stay there (0: one value is enough); *until*: it goes "
+        "on until the value has been below this for so long."
     )
     for subject, group in groupby(sorted(rules, key=attrgetter("subject", "name")), attrgetter("subject")):
         yield from ("", f"## {subject}", "")
