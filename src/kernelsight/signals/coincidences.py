@@ -37,18 +37,20 @@ class Trouble:
     what: str
     struct: type[Event]
     name: str
-    """SQL of what it was."""
+    """SQL of what it was ..."""
+    columns: tuple[str, ...]
+    """... and the columns that this needs."""
     latency: bool = True
     least_ns: int = 0
     """Shorter ones are no trouble."""
 
 
 TROUBLES = (
-    Trouble("slow_syscall", Syscall, "syscall_name"),
+    Trouble("slow_syscall", Syscall, "syscall_name", ("syscall_name",)),
     # Faults are sampled, too, whatever they take; one that took a millisecond waited for something.
-    Trouble("page_fault", PageFault, "fault_type", least_ns=1_000_000),
-    Trouble("run_queue_wait", Sched, "NULL"),
-    Trouble("retransmit", TcpRetransmitEvent, "daddr || ':' || dport", latency=False),
+    Trouble("page_fault", PageFault, "fault_type", ("fault_type",), least_ns=1_000_000),
+    Trouble("run_queue_wait", Sched, "NULL", ()),
+    Trouble("retransmit", TcpRetransmitEvent, "daddr || ':' || dport", ("daddr", "dport"), latency=False),
 )
 TABLES = frozenset(kind_of(struct).table for struct in (*SOURCES, *(one.struct for one in TROUBLES)))
 """What the rows are made of."""
@@ -77,25 +79,42 @@ class _Sum:
         self.weights[second] = self.weights.get(second, 0.0) + (total_ms or count)
 
 
-def of_minute(reader: Reader, minute_ns: int, settled_ns: int) -> list[Coincidence]:
-    """The rows of the minute that begins at a stamp, as far as its seconds have settled."""
-    end_ns = min(minute_ns + MINUTE_NS, settled_ns)
-    sums: dict[Group, _Sum] = {}
-    for trouble in TROUBLES:
-        for group, second, row in _occurrences(reader, trouble, minute_ns, end_ns):
-            sums.setdefault(group, _Sum()).add(second, *_figures(row))
-    around = seconds(reader, minute_ns, end_ns)
-    for second, state in around.items():
-        for resource, stalled_pct in state.stalls.items():
-            if stalled_pct >= _STALL_PCT:
-                sums.setdefault(("stall", resource, None), _Sum()).add(second, 1, stalled_pct * 10, stalled_pct * 10)
-    most = sorted(sums, key=lambda group: (-sums[group].total_ms, -sums[group].count, str(group)))[:_MOST_ROWS]
-    return [_row(minute_ns, group, sums[group], around) for group in most]
+class Minute:
+    """One minute, as far as it has been read."""
+
+    def __init__(self, start_ns: int) -> None:
+        self.start_ns = self._until_ns = start_ns
+        self._sums: dict[Group, _Sum] = {}
+        self._around: dict[int, Second] = {}
+
+    def read(self, reader: Reader, settled_ns: int) -> None:
+        """Take its seconds up to a moment; in how many steps makes no difference."""
+        end_ns = min(self.start_ns + MINUTE_NS, settled_ns)
+        if end_ns <= self._until_ns:
+            return
+        for trouble in TROUBLES:
+            for group, second, row in _occurrences(reader, trouble, self._until_ns, end_ns):
+                self._sums.setdefault(group, _Sum()).add(second, *_figures(row))
+        new = seconds(reader, self._until_ns, end_ns)
+        for second, state in new.items():
+            for resource, stalled_pct in state.stalls.items():
+                if stalled_pct >= _STALL_PCT:
+                    stall = self._sums.setdefault(("stall", resource, None), _Sum())
+                    stall.add(second, 1, stalled_pct * 10, stalled_pct * 10)
+        self._around |= new
+        self._until_ns = end_ns
+
+    def rows(self) -> list[Coincidence]:
+        """What its troubles coincided with."""
+        sums = self._sums
+        most = sorted(sums, key=lambda group: (-sums[group].total_ms, -sums[group].count, str(group)))[:_MOST_ROWS]
+        return [_row(self.start_ns, group, sums[group], self._around) for group in most]
 
 
-def _occurrences(reader: Reader, trouble: Trouble, minute_ns: int, end_ns: int) -> Iterator[tuple[Group, int, Row]]:
+def _occurrences(reader: Reader, trouble: Trouble, start_ns: int, end_ns: int) -> Iterator[tuple[Group, int, Row]]:
     kind = kind_of(trouble.struct)
-    relation, params = reader.relation(kind.table, minute_ns, end_ns - 1)
+    columns = ("timestamp", "comm", *trouble.columns, *(("latency_ns",) if trouble.latency else ()))
+    relation, params = reader.relation(kind.table, start_ns, end_ns - 1, columns)
     second = dialect_of(reader).int_div("timestamp", str(SECOND_NS))
     latency = "sum(latency_ns) / 1e6 AS total_ms, max(latency_ns) / 1e6 AS max_ms"
     slow = f"WHERE latency_ns >= {trouble.least_ns}" if trouble.least_ns else ""

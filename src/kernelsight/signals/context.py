@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
 from kernelsight.events.block import Block
 from kernelsight.events.declare import Event, kind_of
@@ -12,7 +11,7 @@ from kernelsight.events.memory import Memory, Vmstat
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, Load, SchedProcess
-from kernelsight.query.dialect import run
+from kernelsight.query.dialect import dialect_of, run
 from kernelsight.query.filters import Condition
 from kernelsight.query.points import Selection, points_sql
 from kernelsight.query.rows import Row
@@ -25,6 +24,8 @@ _AWAY_NS = 15 * SECOND_NS
 """A rate over more than this says nothing of one second."""
 _BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
 _IDLE = ("idle", "iowait")
+_RAN = ("utime_ms", "stime_ms")
+_MOVED = ("read_bytes", "write_bytes")
 _MOST = 8
 """Processes that are remembered of a second."""
 
@@ -100,25 +101,32 @@ def _set_busiest(second: Second, row: Row) -> None:
 
 def _set_processes(reader: Reader, found: dict[int, Second], when: TimeRange) -> None:
     """Who used the CPUs (as the scheduler says, or as samples do where it doesn't) and who moved bytes."""
-    of_scheduler = _points(reader, SchedProcess, ("cpu_time_ms",), when)
-    for second, row in of_scheduler:
-        found[second].runners.append(_use(row, row["cpu_time_ms"]))
-    columns = ("utime_ms", "stime_ms", "read_bytes", "write_bytes")
-    for second, row in _points(reader, Process, columns, when):
-        if not of_scheduler:
-            found[second].runners.append(_use(row, _sum(row, columns[:2])))
-        found[second].writers.append(_use(row, _sum(row, columns[2:])))
-    for one in found.values():
-        one.runners, one.writers = _greatest(one.runners), _greatest(one.writers)
+    scheduler = ("cpu_time_ms",)
+    of_scheduler = _most(reader, SchedProcess, scheduler, scheduler, when)
+    for second, use in of_scheduler or _most(reader, Process, _RAN, (*_RAN, *_MOVED), when):
+        found[second].runners.append(use)
+    for second, use in _most(reader, Process, _MOVED, (*_RAN, *_MOVED), when):
+        found[second].writers.append(use)
 
 
-def _use(row: Row, amount: object) -> Use:
-    pid = row["pid"]
-    return Use(pid if isinstance(pid, int) else 0, str(row["comm"] or ""), _number(amount) or 0.0)
-
-
-def _greatest(uses: Iterable[Use]) -> list[Use]:
-    return sorted((one for one in uses if one.amount > 0), key=lambda one: (-one.amount, one.pid))[:_MOST]
+def _most(
+    reader: Reader, struct: type[Event], summed: Sequence[str], metrics: Sequence[str], when: TimeRange
+) -> list[tuple[int, Use]]:
+    """The processes of each second that have most of the sum of some metrics, greatest first."""
+    selection = Selection(kind_of(struct), tuple(metrics), when, keep=("comm",))
+    points = points_sql(reader, selection, _AWAY_NS)
+    second = dialect_of(reader).int_div("timestamp", str(SECOND_NS))
+    amount = " + ".join(f"coalesce({name}, 0)" for name in summed)
+    text = (
+        f"SELECT second, pid, comm, amount FROM (SELECT *, row_number() OVER"  # noqa: S608 - declared names
+        f" (PARTITION BY second ORDER BY amount DESC, pid) AS place"
+        f" FROM (SELECT {second} AS second, pid, comm, {amount} AS amount FROM ({points.text}) AS points) AS amounts"
+        f" WHERE amount > 0) AS ranked WHERE place <= {_MOST} ORDER BY second, place"
+    )
+    return [
+        (int(at) - 1, Use(int(pid or 0), str(comm or ""), float(most)))  # type: ignore[arg-type]
+        for at, pid, comm, most in reader.tuples(text, points.params)
+    ]
 
 
 def _points(
@@ -131,8 +139,7 @@ def _points(
     """Values of a kind, counters as rates, each with the second of which it speaks."""
     kind = kind_of(struct)
     conditions = () if only is None else (Condition(only[0], "=", only[1]),)
-    keep = ("comm",) if "comm" in kind.by_name else ()
-    selection = Selection(kind, tuple(metrics), when, conditions, keep=keep)
+    selection = Selection(kind, tuple(metrics), when, conditions)
     found = run(reader, points_sql(reader, selection, _AWAY_NS))
     return [(_stamp(row) // SECOND_NS - 1, row) for row in found]
 
@@ -155,8 +162,3 @@ def _sum(row: Row, names: Iterable[str]) -> float | None:
 def _set(levels: dict[str, float], name: str, value: object) -> None:
     if (number := _number(value)) is not None:
         levels[name] = number
-
-
-def uses(found: Iterable[Second], what: str) -> Iterator[Use]:
-    """The uses of several seconds: ``runners`` or ``writers``."""
-    return chain.from_iterable(getattr(one, what) for one in found)

@@ -8,7 +8,7 @@ and their stamps alone, not on how many come at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kernelsight.events.declare import Kind
@@ -20,9 +20,6 @@ from kernelsight.stores.base import Value
 Key = tuple[Value, ...]
 """The values of the columns that make an entity."""
 Row = dict[str, Value]
-
-_NEXT_SECOND_NS = 2 * SECOND_NS - 1
-"""Of sums over seconds: values of two seconds that follow each other are at most so far apart."""
 
 
 @dataclass(slots=True)
@@ -102,7 +99,7 @@ class Episodes:
                 episode = self._resumed(rule, key)
             elif value < rule.raise_at:
                 return
-        if episode is not None and at_ns - episode.last_ns > _patience_ns(episode):
+        if episode is not None and _has_lapsed(episode, at_ns):
             self._end(place, episode)
             episode = None
         if episode is None:
@@ -135,10 +132,10 @@ class Episodes:
     def advance(self, now_ns: int) -> None:
         """All values up to this moment have been taken: end what has not gone on for long enough."""
         for place, episode in list(self._tracks.items()):
-            if now_ns - episode.last_ns > _patience_ns(episode):
+            if _has_lapsed(episode, now_ns):
                 self._end(place, episode)
         for known, episode in list(self._restored.items()):
-            if now_ns - episode.last_ns > _patience_ns(episode):
+            if _has_lapsed(episode, now_ns):
                 episode.over = True
                 self._over.append(self._restored.pop(known))
 
@@ -150,6 +147,11 @@ class Episodes:
     def over(self) -> list[Episode]:
         """Those that are over, since they were forgotten last."""
         return self._over
+
+    @property
+    def tracked(self) -> Container[tuple[str, Key]]:
+        """Rules and entities that have an episode, or may have one soon."""
+        return self._tracks
 
     @property
     def open(self) -> list[Episode]:
@@ -188,11 +190,13 @@ def _go_on(episode: Episode, at_ns: int, value: float, row: Row) -> None:
         episode.raised = at_ns - episode.first_ns >= episode.rule.raise_after_s * SECOND_NS
 
 
-def _patience_ns(episode: Episode) -> int:
-    """How long after its last value an episode may go on."""
+def _has_lapsed(episode: Episode, now_ns: int) -> bool:
+    """Whether it cannot go on at this moment, or after it: too long ago was its last value."""
     if episode.raised:
-        return episode.rule.clear_after_s * SECOND_NS
-    return _NEXT_SECOND_NS if episode.rule.sparse else LOOKBACK_S * SECOND_NS
+        return now_ns - episode.last_ns > episode.rule.clear_after_s * SECOND_NS
+    if episode.rule.sparse:  # it must be high in each second
+        return now_ns // SECOND_NS - episode.last_ns // SECOND_NS > 1
+    return now_ns - episode.last_ns > LOOKBACK_S * SECOND_NS
 
 
 def _named(rule: Rule, row: Row) -> Row:

@@ -18,8 +18,7 @@ from kernelsight.events.declare import INT64_MAX
 from kernelsight.events.signal import Signal
 from kernelsight.query.source import extent
 from kernelsight.query.times import TimeRange
-from kernelsight.signals import coincidences
-from kernelsight.signals.coincidences import MINUTE_NS, SETTLED_NS
+from kernelsight.signals.coincidences import MINUTE_NS, SETTLED_NS, TABLES, Minute
 from kernelsight.signals.model import SECOND_NS
 from kernelsight.signals.progress import NAME, Progress, news
 from kernelsight.signals.registry import edition, rules
@@ -42,13 +41,13 @@ class Keeper:
         """Open a store; ``make`` as of :func:`kernelsight.stores.base.open_deriver`."""
         self._rules = rules()
         self._edition = edition(self._rules)
-        self._tables = sorted({rule.kind.table for rule in self._rules.values()} | coincidences.TABLES)
+        self._tables = sorted({rule.kind.table for rule in self._rules.values()} | TABLES)
         self._deriver = open_deriver(url, make=make)
         self._reader: Reader = open_reader(url)
         self._text: str | None = None
         self._progress = Progress(0, 0, "", {})
         self._run: Run | None = None
-        self._minute_ns = 0
+        self._minute = Minute(0)
         self._anew_ns: int | None = None
         self._patience_ns = _PATIENCE_NS
         self.behind_ns = 0
@@ -112,11 +111,10 @@ class Keeper:
         self._go_back(max(start_ns, whole.start_ns))
         assert self._run is not None
         self._run.feed(self._reader, _after(whole.end_ns))
-        for _ in range(_ATTEMPTS):
-            if (signals := self._store(seen)) is not None:
-                return signals
-            self._text = self._deriver.progress(NAME)  # who derives beside this goes on from what is stored now
-        raise StoreError("signals are being found by another process at the same time; try again")
+        signals = self._store(seen, attempts=_ATTEMPTS)
+        if signals is None:
+            raise StoreError("signals are being found by another process at the same time; try again")
+        return signals
 
     def _resume(self, whole: TimeRange) -> None:
         """Go on where the store says; begin an hour before its latest row where it says nothing."""
@@ -126,9 +124,9 @@ class Keeper:
         if kept is None:
             self._run = begin(self._reader, self._rules, _second(max(whole.start_ns, whole.end_ns - BACK_NS)))
             at_ns = self._run.from_ns
-            self._progress, self._minute_ns = Progress(at_ns, at_ns, self._edition, {}), _minute(at_ns)
+            self._progress, self._minute = Progress(at_ns, at_ns, self._edition, {}), Minute(_minute(at_ns))
             return
-        self._progress, self._minute_ns = kept, _minute(kept.until_ns - SETTLED_NS)
+        self._progress, self._minute = kept, Minute(_minute(kept.until_ns - SETTLED_NS))
         if kept.rules == self._edition:
             self._run = begin(self._reader, self._rules, kept.until_ns, 0)
         else:
@@ -138,19 +136,22 @@ class Keeper:
         """Find everything again from this moment on."""
         self._run = begin(self._reader, self._rules, _second(to_ns))
         self._anew_ns = self._run.from_ns if self._anew_ns is None else min(self._anew_ns, self._run.from_ns)
-        self._minute_ns = min(self._minute_ns, _minute(self._run.from_ns - SETTLED_NS))
+        self._minute = Minute(min(self._minute.start_ns, _minute(self._run.from_ns - SETTLED_NS)))
 
-    def _store(self, seen: dict[str, int]) -> list[Signal] | None:
-        """Store what has changed; None where somebody else has stored meanwhile, and nothing was."""
+    def _store(self, seen: dict[str, int], attempts: int = 1) -> list[Signal] | None:
+        """Store what has changed; None where somebody else has stored meanwhile, at each attempt, and nothing was."""
         run = self._run
         assert run is not None
         changed = [one.signal() for one in run.changed()]
         from_ns = min(self._progress.from_ns, run.from_ns)
         progress = Progress(from_ns, run.until_ns, self._edition, seen)
-        if not self._deriver.replace(NAME, self._text, progress.encode(), [*self._signals(changed), *self._minutes()]):
-            return None
+        changes = [*self._signals(changed), *self._minutes()]
+        while not self._deriver.replace(NAME, self._text, progress.encode(), changes):
+            attempts -= 1
+            if not attempts:
+                return None
+            self._text = self._deriver.progress(NAME)  # who derives beside this goes on from what is stored now
         self._text, self._progress, self._anew_ns = progress.encode(), progress, None
-        self._minute_ns = max(self._minute_ns, _minute(run.until_ns - SETTLED_NS))
         run.stored()
         return changed
 
@@ -168,11 +169,14 @@ class Keeper:
         """The minutes that have changed, the one that is not over as far as it goes."""
         assert self._run is not None
         settled_ns = self._run.until_ns - SETTLED_NS
-        for minute_ns in range(self._minute_ns, settled_ns, MINUTE_NS):
-            found = coincidences.of_minute(self._reader, minute_ns, settled_ns)
-            yield Replacement(
-                Coincidence, [msgspec.structs.astuple(one) for one in found], minute_ns, minute_ns + MINUTE_NS - 1
-            )
+        while self._minute.start_ns < settled_ns:
+            minute = self._minute
+            minute.read(self._reader, settled_ns)
+            rows = [msgspec.structs.astuple(one) for one in minute.rows()]
+            yield Replacement(Coincidence, rows, minute.start_ns, minute.start_ns + MINUTE_NS - 1)
+            if minute.start_ns + MINUTE_NS > settled_ns:
+                return
+            self._minute = Minute(minute.start_ns + MINUTE_NS)
 
 
 def _second(stamp_ns: int) -> int:

@@ -115,6 +115,11 @@ class Rule:
         return self.by != self.kind.entity
 
     @property
+    def by_store(self) -> bool:
+        """Whether the store does the sums, for which it needs to know no sample before."""
+        return not self.counters and (self.grouped or self.kind.interval_s is None)
+
+    @property
     def counters(self) -> tuple[str, ...]:
         """The measured columns of which the rate counts."""
         return tuple(name for name in self.measure.columns if isinstance(self.column(name).semantics, Counter))
@@ -164,6 +169,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
     fields = [field for _, field, _, _ in Formatter().parse(summary) if field and field != "value"]
     if "comm" in entity and "pid" in kind.by_name:
         fields.append("pid")  # of one process of the program
+    semantics = {type(kind.by_name[name].semantics) for name in measure.columns if name in kind.by_name}
     labels = tuple(dict.fromkeys(name for name in fields if name not in entity))
     found = Rule(
         name=name,
@@ -178,7 +184,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
         summary=summary,
         by=entity,
         where=tuple(Condition.parse(one) if isinstance(one, str) else one for one in where),
-        sparse=kind.interval_s is None or any(isinstance(kind.by_name[c].semantics, Delta) for c in measure.columns),
+        sparse=kind.interval_s is None or Delta in semantics or (entity != kind.entity and Counter not in semantics),
         labels=labels,
     )
     _check(found)
@@ -194,3 +200,5 @@ def _check(found: Rule) -> None:
         raise TypeError(f"{found.name}: {found.kind.table} has no column {unknown[0]!r}")
     if max(found.raise_after_s, found.clear_after_s) >= LOOKBACK_S // 2:
         raise TypeError(f"{found.name}: a rule looks back {LOOKBACK_S // 2} s at most")
+    if found.grouped and found.counters and found.measure.per:
+        raise TypeError(f"{found.name}: shares of several entities do not add up")

