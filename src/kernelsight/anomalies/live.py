@@ -31,7 +31,7 @@ _PATIENCE_NS = 3 * _SECOND_NS
 """How far behind the latest row it stays; what comes later than this it does not see."""
 _FIRST_CHOICE_NS = 60 * _SECOND_NS
 _LAST_CHOICE_NS = 3600 * _SECOND_NS
-"""Which series there are is asked again after a minute, two, four ... and then every hour, as it takes seconds."""
+"""Which series there are is asked again after a minute, four, sixteen, and then every hour, as it takes seconds."""
 _OLDEST_NS = 7 * 86_400 * _SECOND_NS
 _KEYS = ("timestamp", "table_name", "metric", "entity")
 
@@ -102,7 +102,7 @@ class Live:
     def _choose(self, recent: TimeRange) -> None:
         """Choose the series to watch, and learn what was usual of them so far."""
         if self._choice_ns:
-            self._next_choice_ns = min(2 * self._next_choice_ns, _LAST_CHOICE_NS)
+            self._next_choice_ns = min(4 * self._next_choice_ns, _LAST_CHOICE_NS)
         self._choice_ns, self._fresh_ns = recent.end_ns, self._until_ns
         watched = watch(self._reader, recent, self._most_series)
         self._names = watched.names

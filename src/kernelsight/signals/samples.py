@@ -78,7 +78,10 @@ class _Reading:
         self.tests = [_test(one, columns) for one in rule.where]
         self.value = _calculation(rule.measure, columns)
         self.by = [columns[name] for name in rule.by]
+        self.alike: Callable[[RawRow], Any] = operator.itemgetter(*self.by) if self.by else lambda _: None
         self.grouped = rule.grouped
+        self.groups: dict[tuple[Any, int], _Group] = {}
+        """Of the range that is being read: what is alike and second → what is taken together."""
 
 
 @dataclass(slots=True)
@@ -108,7 +111,6 @@ class _Rows:
     def read(self, reader: Reader, start_ns: int, end_ns: int, tracked: Tracked) -> Iterator[Sample]:
         relation, params = reader.relation(self._kind.table, start_ns, end_ns - 1, self._columns)
         text = f"SELECT {', '.join(self._columns)} FROM {relation} AS samples ORDER BY timestamp"  # noqa: S608 - declared
-        groups: dict[tuple[str, Key, int], _Group] = {}
         for row in reader.tuples(text, params):
             key, values = row[self._key], self._with_rates(row) if self._counters else row
             for reading in self._readings:
@@ -118,15 +120,21 @@ class _Rows:
                 if value is None:
                     continue
                 if reading.grouped:
-                    _join(groups, reading, row, value)
+                    _join(reading, row, value)
                 elif value >= reading.least or (reading.name, key) in tracked:
                     yield self._sample(reading.rule, key, row, value)
         oldest = end_ns - LOOKBACK_S * SECOND_NS
         self._last = {key: last for key, last in self._last.items() if _integer(last[0]) >= oldest}
-        rules = {reading.name: reading.rule for reading in self._readings}
-        for (name, key, _), group in groups.items():  # the seconds in order, as the rows are
-            if group.total >= rules[name].clear_below or (name, key) in tracked:
-                yield self._sample(rules[name], key, group.row, group.total)._replace(at_ns=group.at_ns)
+        for reading in self._readings:
+            yield from self._joined(reading, tracked)
+
+    def _joined(self, reading: _Reading, tracked: Tracked) -> Iterator[Sample]:
+        """The values of a rule's groups, the seconds in order: they come so, as the rows do."""
+        for group in reading.groups.values():
+            key = tuple([group.row[place] for place in reading.by])
+            if group.total >= reading.least or (reading.name, key) in tracked:
+                yield self._sample(reading.rule, key, group.row, group.total)._replace(at_ns=group.at_ns)
+        reading.groups = {}
 
     def _sample(self, rule: Rule, key: Key, row: RawRow, value: float) -> Sample:
         return Sample(rule, key, _integer(row[0]), value, dict(zip(self._columns, row, strict=True)))
@@ -148,13 +156,13 @@ class _Rows:
         return values
 
 
-def _join(groups: dict[tuple[str, Key, int], _Group], reading: _Reading, row: RawRow, value: float) -> None:
+def _join(reading: _Reading, row: RawRow, value: float) -> None:
     """Add an entity's value to the group that it belongs to."""
-    at_ns = _integer(row[0])
-    place = reading.name, tuple([row[column] for column in reading.by]), at_ns // SECOND_NS
-    group = groups.get(place)
+    at_ns: int = row[0]  # type: ignore[assignment]
+    place = reading.alike(row), at_ns // SECOND_NS
+    group = reading.groups.get(place)
     if group is None:
-        groups[place] = _Group(at_ns, value, value, row)
+        reading.groups[place] = _Group(at_ns, value, value, row)
         return
     group.total += value
     if value > group.most:
