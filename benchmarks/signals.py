@@ -2,10 +2,10 @@
 
     python benchmarks/signals.py [--seconds 300] [--processes 300]     # about a minute; prints JSON
 
-The stream is a recorded case of the fault bench, again and again, with so many processes beside it that all move in
-every second. It comes into a store five seconds at a time, and after each both take a look, as their processes do. Figures
-are CPU time of a look for each second of telemetry: at 10 ms a second it would be one per cent of a core. The anomalies' first
-looks, which choose series and learn, are given apart.
+The stream is a recorded case of the fault bench, again and again, with so many processes beside it that all
+move in every second. It comes into a store five seconds at a time, and after each both take a look, as their processes
+do. Figures are CPU time of a look for each second of telemetry: at 10 ms a second it would be one per cent of a core.
+The anomalies' looks that choose series and learn are given apart.
 """
 
 from __future__ import annotations

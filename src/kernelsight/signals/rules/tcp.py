@@ -28,7 +28,7 @@ RULES = (
         scope="machine",
         levels={"warning": 5, "critical": 100},
         raise_after_s=2,
-        because="each is a connection that stood still for 0.2 s or more (TCP_RTO_MIN, RFC 6298)",
+        because="each is a connection that stood still for 0.2 s or more (TCP_RTO_MIN, include/net/tcp.h)",
         summary="{value:.0f} times a second a connection waits in vain for an acknowledgement",
     ),
     rule(
