@@ -35,8 +35,8 @@ RULES = (
         scope="device",
         levels={"warning": 32, "critical": 256},
         raise_after_s=3,
-        because="as many as the one queue of a SATA disk holds (NCQ: 32); 256 is the most that the kernel lets wait in a "
-        "scheduler's queue by default (twice BLKDEV_DEFAULT_RQ, block/blk-mq-sched.c)",
+        because="as many as the one queue of a SATA disk holds (NCQ: 32); 256 is the most that the kernel lets wait "
+        "in a scheduler's queue by default (twice BLKDEV_DEFAULT_RQ, block/blk-mq-sched.c)",
         summary="{value:.0f} requests of {device_name} are waiting or under way",
     ),
     rule(
