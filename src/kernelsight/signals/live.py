@@ -72,9 +72,10 @@ class Keeper:
         if self._run is None or self._deriver.progress(NAME) != self._text:
             self._resume(whole)
         assert self._run is not None
-        found = news(self._reader, self._tables, self._progress.seen)
+        since_ns = max(self._progress.from_ns, self._run.until_ns - BACK_NS)
+        found = news(self._reader, self._tables, self._progress.seen, since_ns)
         if found.first_ns is not None:
-            self._heed_late(max(found.first_ns, self._progress.from_ns))
+            self._heed_late(found.first_ns)
         end_ns = _after(whole.end_ns - (0 if last else self._patience_ns))
         if end_ns <= self._run.until_ns and self._anew_ns is None:
             return []
@@ -105,7 +106,7 @@ class Keeper:
         if whole is None:
             return []
         self._resume(whole)
-        seen = news(self._reader, self._tables, {}).seen
+        seen = news(self._reader, self._tables, {}, 0).seen
         if self._text is not None:  # nothing is left out between what was found before and what is found now
             start_ns = min(start_ns, self._progress.until_ns)
         self._go_back(max(start_ns, whole.start_ns))

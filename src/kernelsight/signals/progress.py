@@ -39,8 +39,8 @@ class News(msgspec.Struct, frozen=True):
     seen: dict[str, int]
 
 
-def news(reader: Reader, tables: list[str], seen: dict[str, int]) -> News:
-    """The rows of some tables that have come since."""
+def news(reader: Reader, tables: list[str], seen: dict[str, int], since_ns: int) -> News:
+    """The rows of some tables that have come since; those stamped before a moment are seen, and of no interest."""
     now_seen = dict(seen)
     first: list[int] = []
     for table in tables:
@@ -48,9 +48,11 @@ def news(reader: Reader, tables: list[str], seen: dict[str, int]) -> News:
             [row] = run(reader, Sql(f"SELECT max(id) AS last FROM {table}"))  # noqa: S608 - declared names, here and below
             row["first"] = (reader.bounds(table) or [None])[0]
         else:
-            text = f"SELECT max(id) AS last, min(timestamp) AS first FROM {table} WHERE id > ?"  # noqa: S608
-            [row] = run(reader, Sql(text, (seen[table],)))
-        if isinstance(row["last"], int) and isinstance(row["first"], int):
+            earliest = "min(CASE WHEN timestamp >= ? THEN timestamp END)"
+            text = f"SELECT max(id) AS last, {earliest} AS first FROM {table} WHERE id > ?"  # noqa: S608
+            [row] = run(reader, Sql(text, (since_ns, seen[table])))
+        if isinstance(row["last"], int):
             now_seen[table] = row["last"]
-            first.append(row["first"])
+        if isinstance(row["first"], int):
+            first.append(max(row["first"], since_ns))
     return News(min(first, default=None), now_seen)
