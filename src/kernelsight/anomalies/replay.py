@@ -44,6 +44,16 @@ class Replay:
             scores = self._detector.step(np.array(series, np.intp), at_ns / _SECOND, np.array(values))
             self._over.extend(self._episodes.step(at_ns, scores)[1])
 
+    def take_over(self) -> list[Episode]:
+        """Those that are over, once."""
+        over, self._over = self._over, []
+        return over
+
+    @property
+    def open(self) -> list[Episode]:
+        """Those that are not over."""
+        return self._episodes.open
+
     def episodes(self) -> list[Episode]:
         """Those that are over and those that are open."""
         return [*self._over, *self._episodes.open]

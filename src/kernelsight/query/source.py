@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import Column, Kind
 from kernelsight.events.wire import kinds, tables
-from kernelsight.query.times import TimeRange
+from kernelsight.query.times import TimeRange, parse_time
 from kernelsight.stores.base import Reader, open_reader
 
 
@@ -22,6 +22,9 @@ class Readable(Protocol):
     def reader(self) -> Reader:
         """A reader that sees what this object sees."""
 
+
+_AHEAD_NS = 10 * 10**9
+"""Stamps may be ahead of this clock by so much: the clocks of two machines differ."""
 
 Source = Reader | Readable | str | os.PathLike[str]
 
@@ -84,6 +87,19 @@ def clipped(reader: Reader, table: str, when: TimeRange) -> TimeRange | None:
     if bounds is None or bounds[1] < when.start_ns or bounds[0] > when.end_ns:
         return None
     return TimeRange(max(when.start_ns, bounds[0]), min(when.end_ns, bounds[1]))
+
+
+def extent(reader: Reader, names: Iterable[str]) -> TimeRange | None:
+    """From the first to the last stamp of some tables; None where they are empty.
+
+    Rows stamped ahead of this clock wait until their time comes, except where all are: then the clock is behind.
+    """
+    bounds = [found for table in names if (found := reader.bounds(table))]
+    if not bounds:
+        return None
+    first_ns, last_ns = min(first for first, _ in bounds), max(last for _, last in bounds)
+    now_ns = parse_time("now") + _AHEAD_NS
+    return TimeRange(first_ns, min(last_ns, now_ns) if first_ns <= now_ns else last_ns)
 
 
 def _nearest(wrong: str, names: Iterable[str]) -> str:

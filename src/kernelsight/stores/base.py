@@ -7,7 +7,7 @@ A backend is a package that offers both classes and registers its URL scheme in 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -100,6 +100,9 @@ class Reader(Protocol):
     def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
         """Run one statement that reads; rows come out as dicts in the order of the columns."""
 
+    def tuples(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
+        """As :meth:`query`, for who reads many rows and knows the columns: in half the time."""
+
     def relation(
         self,
         table: str,
@@ -123,8 +126,47 @@ class Reader(Protocol):
         """Release it; calling it again does nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Rows of a derived kind, and the rows that they stand in for."""
+
+    struct: type[Event]
+    rows: Sequence[Row]
+    start_ns: int
+    """Rows of the kind from this stamp on go ..."""
+    end_ns: int
+    """... to this one, both included ..."""
+    keys: tuple[str, ...] = ()
+    """... where they have the same values in these columns as one of the new rows; none: all of them."""
+
+
+@runtime_checkable
+class Deriver(Protocol):
+    """Writes what is calculated from events; may stand beside the writer and needs no lock of its own.
+
+    Who derives something keeps a text under its name that says how far it has come; rows and text change
+    together or not at all.
+    """
+
+    def progress(self, name: str) -> str | None:
+        """The text that was kept last under a name."""
+
+    def replace(self, name: str, before: str | None, after: str, changes: Iterable[Replacement]) -> bool:
+        """Make changes and keep a new text in one transaction; when this returns True, both survive SIGKILL.
+
+        Returns:
+            False, with nothing changed, where the text is not ``before`` any more: somebody else has derived.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
+
+    def close(self) -> None:
+        """Release it; calling it again does nothing."""
+
+
 _SCHEMES: dict[str, str] = {"": "kernelsight.stores.sqlite"}
-"""URL scheme → package with ``open_writer(url)``, ``open_reader(url)`` and ``initialise(url)``."""
+"""URL scheme → package with ``open_writer(url)``, ``open_reader``, ``open_deriver`` and ``initialise``."""
 
 
 def _backend(url: str) -> object:
@@ -158,3 +200,19 @@ def open_reader(url: str) -> Reader:
     """
     reader: Reader = _backend(url).open_reader(url)  # type: ignore[attr-defined]
     return reader
+
+
+def open_deriver(url: str, *, make: bool = False) -> Deriver:
+    """Open a store for replacing what is derived.
+
+    Args:
+        url: the store.
+        make: give it the tables of this version where it lacks one, which nobody else may be writing for.
+
+    Raises:
+        StoreVersionError: it was made by a newer version.
+        StoreBusyError: it lacks a table, and somebody writes to it.
+        StoreError: it cannot be opened, does not exist, or lacks a table.
+    """
+    deriver: Deriver = _backend(url).open_deriver(url, make=make)  # type: ignore[attr-defined]
+    return deriver

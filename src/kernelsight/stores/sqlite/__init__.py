@@ -1,5 +1,6 @@
 """SQLite: the default store, one file, no server."""
 
+from kernelsight.stores.sqlite.deriver import SqliteDeriver, open_deriver
 from kernelsight.stores.sqlite.reader import SqliteReader, open_reader
 from kernelsight.stores.sqlite.writer import SqliteWriter, open_writer
 
@@ -9,4 +10,4 @@ def initialise(url: str) -> None:
     open_writer(url).close()
 
 
-__all__ = ["SqliteReader", "SqliteWriter", "initialise", "open_reader", "open_writer"]
+__all__ = ["SqliteDeriver", "SqliteReader", "SqliteWriter", "initialise", "open_deriver", "open_reader", "open_writer"]

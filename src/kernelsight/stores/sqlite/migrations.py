@@ -17,6 +17,7 @@ import apsw
 from kernelsight.errors import StoreError, StoreVersionError
 from kernelsight.stores.sqlite.books import CREATE_COLLECTORS, CREATE_REJECTED, CREATE_RETENTION
 from kernelsight.stores.sqlite.connect import integer
+from kernelsight.stores.sqlite.derivations import CREATE_DERIVATIONS
 from kernelsight.stores.sqlite.segments import CREATE_SEGMENTS
 
 Step = Callable[[apsw.Connection], None]
@@ -45,6 +46,12 @@ def books_of_segments_and_lines(connection: apsw.Connection) -> None:
     """The first layout."""
     for statement in (CREATE_SEGMENTS, CREATE_COLLECTORS, *CREATE_REJECTED, CREATE_RETENTION):
         connection.execute(statement)
+
+
+@migration
+def progress_of_what_is_derived(connection: apsw.Connection) -> None:
+    """How far signals and the like have been calculated."""
+    connection.execute(CREATE_DERIVATIONS)
 
 
 def table_names(connection: apsw.Connection) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import apsw
 from kernelsight.errors import StoreError
 from kernelsight.events.declare import INT64_MAX, INT64_MIN
 from kernelsight.events.wire import tables
-from kernelsight.stores.base import Value
+from kernelsight.stores.base import Row, Value
 from kernelsight.stores.ddl import quote
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import connect_reader, translated
@@ -46,6 +46,11 @@ class SqliteReader:
             except apsw.ExecutionCompleteError:
                 return []
             return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def tuples(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        with translated(self._path):
+            yield from self._connection.execute(sql, tuple(params))
 
     def relation(
         self,

@@ -17,6 +17,8 @@ from kernelsight.anomalies.settings import LEARN_MINUTES, MOST_SERIES, THRESHOLD
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.surfaces.cli.command import Group, db_path_option
 from kernelsight.surfaces.cli.output import Format, format_option, show
+from kernelsight.surfaces.looking import every_option, keep_looking
+from kernelsight.surfaces.stopping import stop_on_signals
 
 _SINCE = click.option("--since", default="1h", show_default=True, metavar="TIME", help="Where the range begins.")
 _UNTIL = click.option("--until", default="now", show_default=True, metavar="TIME", help="Where it ends.")
@@ -95,6 +97,19 @@ def detect(  # noqa: PLR0913 - one argument an option
         sys.stdout.buffer.write(encode_lines(found))
         return
     _print(found, form, each=each, empty=f"nothing unusual between {since} and {until}")
+
+
+@anomalies.command()
+@db_path_option
+@every_option
+def watch(*, db_path: str, every: float) -> None:
+    """Look for anomalies as they happen, until Ctrl-C; waits for the database where there is none yet.
+
+    The first half hour of a machine's life is for learning, and so are the first minutes after a start without any.
+    """
+    from kernelsight.anomalies.live import Live  # noqa: PLC0415 - with it comes numpy
+
+    keep_looking(lambda: Live(db_path), every, stop_on_signals(), lambda _: None)
 
 
 def _print(found: Sequence[Anomaly], form: Format, *, each: bool, empty: str) -> None:

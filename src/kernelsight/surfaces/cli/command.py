@@ -6,7 +6,8 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,25 @@ class _Plain(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
-        _settle_streams()
-        try:
+        with _failing_in_a_line(ctx):
             return super().invoke(ctx)
-        except KernelSightError as error:
-            click.echo(f"{ctx.command_path}: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            # What is still in the buffer would fail once more at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            click.echo(f"{ctx.command_path}: standard output cannot be written: {error.strerror}", err=True)
-            ctx.exit(1)
+
+
+@contextmanager
+def _failing_in_a_line(ctx: click.Context) -> Iterator[None]:
+    _settle_streams()
+    try:
+        yield
+    except KernelSightError as error:
+        click.echo(f"{ctx.command_path}: {error}", err=True)
+        ctx.exit(error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # What is still in the buffer would fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"{ctx.command_path}: standard output cannot be written: {error.strerror}", err=True)
+        ctx.exit(1)
 
 
 def _settle_streams() -> None:
@@ -57,7 +64,7 @@ class Command(_Plain):
 
 
 class Group(_Plain, click.Group):
-    """A command with commands of its own."""
+    """A command with commands of its own, which may do something by itself as well."""
 
     command_class = Command
 

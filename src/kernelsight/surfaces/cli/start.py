@@ -1,8 +1,9 @@
 """Run the whole system: collect, ingest, show how it goes, until Ctrl-C.
 
-The collectors and the ingestion daemon run as processes of their own, joined by a pipe. A part that
-dies is started again. Ctrl-C, SIGTERM or the end of --duration stop the collectors first; then the
-daemon stores everything that is still under way, and ends.
+The collectors and the ingestion daemon run as processes of their own, joined by a pipe; two more
+look for signals and anomalies in what is stored. A part that dies is started again. Ctrl-C, SIGTERM
+or the end of --duration stop the collectors first; then the daemon stores everything that is still
+under way, and ends, and so do the others after a last look.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def start(  # noqa: PLR0913 - one argument an option
 
 
 def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Part]:
-    """The system. What else is to run beside these two is one more entry."""
+    """The system. What else is to run beside these is one more entry."""
 
     def collect(seconds_left: float | None) -> list[str]:
         limit = [] if seconds_left is None else ["--duration", f"{seconds_left:.3f}"]
@@ -96,6 +97,8 @@ def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Par
     return [
         Part("collect", collect, pipe="writes", privileged=True),
         Part("ingest", lambda _: ["ingest", "--db-path", db_path], pipe="reads"),
+        Part("signals", lambda _: ["signals", "watch", "--db-path", db_path]),
+        Part("anomalies", lambda _: ["anomalies", "watch", "--db-path", db_path]),
     ]
 
 

@@ -188,7 +188,6 @@ class Supervisor:
         writers = [process for process in self.parts if process.part.pipe == "writes"]
         readers = [process for process in self.parts if process.part.pipe == "reads"]
         self._end(writers, _WRITER_PATIENCE_S, [signal.SIGTERM, signal.SIGKILL])
-        self._end([p for p in self.parts if p.part.pipe is None], _WRITER_PATIENCE_S, [signal.SIGTERM, signal.SIGKILL])
         if not self._exit_code:
             for process in readers:
                 if not process.runs:  # it was waiting to be started again; somebody must empty the pipe
@@ -196,6 +195,7 @@ class Supervisor:
         os.close(self._write_end)
         self._write_end = -1
         self._end(readers, _READER_PATIENCE_S, [None, signal.SIGTERM, signal.SIGKILL])
+        self._end([p for p in self.parts if p.part.pipe is None], _WRITER_PATIENCE_S, [signal.SIGTERM, signal.SIGKILL])
 
     def _end(self, processes: Sequence[PartProcess], patience_s: float, steps: Sequence[signal.Signals | None]) -> None:
         """Wait for processes to end, taking the next step whenever patience (or the person's: Ctrl-C) runs out."""

@@ -1,0 +1,48 @@
+"""The signals of a range: stored ones where somebody has looked, found from the events elsewhere."""
+
+from __future__ import annotations
+
+from kernelsight.events.signal import Signal
+from kernelsight.query.dialect import Sql, run
+from kernelsight.query.source import Source, extent, opened
+from kernelsight.query.times import TimeRange
+from kernelsight.signals.model import SECOND_NS
+from kernelsight.signals.progress import NAME, Progress
+from kernelsight.signals.registry import edition, rules
+from kernelsight.signals.run import BACK_NS, begin, classify, order, stored_signals
+from kernelsight.stores.base import Reader
+
+
+def listed(source: Source, when: TimeRange) -> list[Signal]:
+    """The signals that were seen in a range, in the order of their beginnings; the store is only read.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    known = rules()
+    with opened(source) as reader:
+        whole = extent(reader, sorted({rule.kind.table for rule in known.values()}))
+        if whole is None:
+            return []
+        start_ns = max(when.start_ns, whole.start_ns) // SECOND_NS * SECOND_NS
+        end_ns = min(when.end_ns, whole.end_ns) // SECOND_NS * SECOND_NS + SECOND_NS
+        progress = _progress(reader)
+        if progress is None or progress.rules != edition(known) or start_ns < progress.from_ns:
+            found = classify(reader, known, start_ns, end_ns)
+        else:
+            found = _continued(reader, progress, end_ns)
+    return [one for one in found if (one.last_seen_ns or 0) >= when.start_ns and one.timestamp <= when.end_ns]
+
+
+def _continued(reader: Reader, progress: Progress, end_ns: int) -> list[Signal]:
+    """What is stored, and how it goes on until a moment."""
+    run_on = begin(reader, rules(), progress.until_ns, 0)
+    run_on.feed(reader, end_ns)
+    stored = stored_signals(reader, max(0, progress.from_ns - BACK_NS), progress.until_ns)
+    changed = [one.signal() for one in run_on.changed()]
+    return sorted({order(one): one for one in (*stored, *changed)}.values(), key=order)
+
+
+def _progress(reader: Reader) -> Progress | None:
+    found = run(reader, Sql("SELECT progress FROM derivations WHERE name = ?", (NAME,)))
+    return Progress.decode(str(found[0]["progress"])) if found else None

@@ -1,0 +1,58 @@
+"""How far signals and coincidences have been found: what is kept in the store with them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kernelsight.query.dialect import Sql, run
+from kernelsight.stores.base import Reader
+
+NAME = "signals"
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What has been looked at."""
+
+    from_ns: int
+    until_ns: int
+    """Whole seconds, from the first stamp on to before the last one."""
+    rules: str
+    """Edition of the rules that found what is stored."""
+    seen: dict[str, int]
+    """Table → the greatest id that there was: a row with a greater one is new, whatever its stamp."""
+
+    @classmethod
+    def decode(cls, text: str | None) -> Progress | None:
+        """What a store has kept; None where it has nothing."""
+        return None if text is None else msgspec.json.decode(text, type=cls)
+
+    def encode(self) -> str:
+        """As it is kept."""
+        return msgspec.json.encode(self, order="deterministic").decode()
+
+
+class News(msgspec.Struct, frozen=True):
+    """Rows that have come."""
+
+    first_ns: int | None
+    """The earliest stamp among them; None: there are none."""
+    seen: dict[str, int]
+
+
+def news(reader: Reader, tables: list[str], seen: dict[str, int], since_ns: int) -> News:
+    """The rows of some tables that have come since; those stamped before a moment are seen, and of no interest."""
+    now_seen = dict(seen)
+    first: list[int] = []
+    for table in tables:
+        if table not in seen:
+            [row] = run(reader, Sql(f"SELECT max(id) AS last FROM {table}"))  # noqa: S608 - declared names, here and below
+            row["first"] = (reader.bounds(table) or [None])[0]
+        else:
+            earliest = "min(CASE WHEN timestamp >= ? THEN timestamp END)"
+            text = f"SELECT max(id) AS last, {earliest} AS first FROM {table} WHERE id > ?"  # noqa: S608
+            [row] = run(reader, Sql(text, (since_ns, seen[table])))
+        if isinstance(row["last"], int):
+            now_seen[table] = row["last"]
+        if isinstance(row["first"], int):
+            first.append(max(row["first"], since_ns))
+    return News(min(first, default=None), now_seen)

@@ -1,0 +1,61 @@
+"""Block devices that are slow, busy or broken."""
+
+from __future__ import annotations
+
+from kernelsight.events.block import Block, IoLatency
+from kernelsight.signals.model import Measure, rule
+
+RULES = (
+    rule(
+        "device_slow",
+        Block,
+        Measure(of=("read_ticks", "write_ticks"), per=("read_ios", "write_ios"), unit="ms per request", least_per=5),
+        scope="device",
+        levels={"warning": 50, "critical": 200},
+        raise_after_s=2,
+        because="a seek and a turn of a disk take 10 to 15 ms, flash 0.1: a request of 50 ms waits for others or for "
+        "a device that is ill (await of iostat(1))",
+        summary="a request of {device_name} takes {value:.0f} ms",
+    ),
+    rule(
+        "device_busy",
+        Block,
+        Measure(of=("io_ticks",), scale=0.1, unit="%"),
+        scope="device",
+        levels={"info": 95},
+        raise_after_s=4,
+        because="always a request in flight; one that serves several at once may have more to give (%util of "
+        "iostat(1))",
+        summary="{device_name} is busy {value:.0f} % of the time",
+    ),
+    rule(
+        "device_queue_long",
+        Block,
+        Measure(of=("time_in_queue",), scale=1e-3, unit="requests"),
+        scope="device",
+        levels={"warning": 32, "critical": 256},
+        raise_after_s=3,
+        because="as many as the one queue of a SATA disk holds (NCQ: 32); 256 is the most that the kernel lets wait "
+        "in a scheduler's queue by default (twice BLKDEV_DEFAULT_RQ, block/blk-mq-sched.c)",
+        summary="{value:.0f} requests of {device_name} are waiting or under way",
+    ),
+    rule(
+        "flush_slow",
+        Block,
+        Measure(of=("flush_ticks",), per=("flush_ios",), unit="ms per flush", least_per=1),
+        scope="device",
+        levels={"warning": 100, "critical": 1000},
+        raise_after_s=2,
+        because="who calls fsync(2) waits for it; 0.1 s is noticed, 1 s interrupts (Nielsen 1993)",
+        summary="a flush of {device_name} takes {value:.0f} ms",
+    ),
+    rule(
+        "device_errors",
+        IoLatency,
+        Measure(of=("errors",), unit="requests/s"),
+        scope="device",
+        levels={"critical": 1},
+        because="a request that failed for good: the kernel has tried again before it says so",
+        summary="{value:.0f} requests/s of {device} fail",
+    ),
+)

@@ -1,0 +1,43 @@
+"""File systems that run full."""
+
+from __future__ import annotations
+
+from kernelsight.events.filesystem import Filesystem
+from kernelsight.query.filters import Condition
+from kernelsight.signals.model import Measure, rule
+
+_WRITABLE = (Condition("read_only", "=", 0),)  # an image is full by design
+
+RULES = (
+    rule(
+        "space_low",
+        Filesystem,
+        Measure(
+            of=("size_bytes", "-free_bytes"),
+            per=("size_bytes", "-free_bytes", "avail_bytes"),
+            scale=100,
+            unit="%",
+            least_per=1,
+        ),
+        scope="mount",
+        where=_WRITABLE,
+        levels={"warning": 95, "critical": 99},
+        clear_below=94,
+        raise_after_s=1,
+        because="as df(1) counts, so 100 % is where users get ENOSPC; ext4 keeps 5 % for root by default because "
+        "allocation gets slow and scattered there (mke2fs(8), -m)",
+        summary="{value:.1f} % of the space of {mount_point} is used",
+    ),
+    rule(
+        "inodes_low",
+        Filesystem,
+        Measure(of=("inodes_total", "-inodes_free"), per=("inodes_total",), scale=100, unit="%", least_per=1),
+        scope="mount",
+        where=_WRITABLE,
+        levels={"warning": 95, "critical": 99},
+        clear_below=94,
+        raise_after_s=1,
+        because="without an inode no file can be made, however much space there is (ENOSPC); as of space",
+        summary="{value:.1f} % of the inodes of {mount_point} are used",
+    ),
+)

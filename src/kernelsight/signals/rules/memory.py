@@ -1,0 +1,87 @@
+"""Memory that runs out, and what the kernel does about it."""
+
+from __future__ import annotations
+
+from kernelsight.events.memory import Memory, OomKill, Vmstat
+from kernelsight.signals.model import COUNT, Measure, rule
+
+_FREQUENT = 0.01
+"""A counter that moved at all, with samples up to a minute apart."""
+
+RULES = (
+    rule(
+        "memory_available_low",
+        Memory,
+        Measure(of=("mem_total_kb", "-mem_available_kb"), per=("mem_total_kb",), scale=100, unit="%"),
+        scope="machine",
+        levels={"warning": 90, "critical": 95},
+        raise_after_s=2,
+        because="MemAvailable estimates what can be had without swapping (Documentation/filesystems/proc.rst); "
+        "earlyoom ends programs when 10 % are left, by force at 5 %",
+        summary="{value:.1f} % of the memory is in use and cannot be had without swapping",
+    ),
+    rule(
+        "swap_used_up",
+        Memory,
+        Measure(of=("swap_total_kb", "-swap_free_kb"), per=("swap_total_kb",), scale=100, unit="%", least_per=1),
+        scope="machine",
+        levels={"warning": 80, "critical": 95},
+        raise_after_s=2,
+        because="systemd-oomd acts at 90 % (SwapUsedLimit, oomd.conf(5)); once it is full, anonymous memory cannot "
+        "be reclaimed",
+        summary="{value:.1f} % of the swap space is used",
+    ),
+    rule(
+        "direct_reclaim",
+        Vmstat,
+        # A machine has the counters of the zones that it has.
+        Measure(
+            of=("?allocstall_dma", "?allocstall_dma32", "?allocstall_normal", "?allocstall_movable"), unit="stalls/s"
+        ),
+        scope="machine",
+        levels={"warning": 10, "critical": 1000},
+        raise_after_s=2,
+        because="kswapd frees memory in the background; a program that must do it itself waits "
+        "(Documentation/admin-guide/mm/concepts.rst, reclaim), some 0.1 to 10 ms each time",
+        summary="{value:.0f} times a second a program has to free memory before it gets any",
+    ),
+    rule(
+        "refaults",
+        Vmstat,
+        Measure(of=("workingset_refault_anon", "workingset_refault_file"), unit="pages/s"),
+        scope="machine",
+        levels={"warning": 2_500, "critical": 25_000},
+        raise_after_s=3,
+        because="pages that were evicted and are needed again (mm/workingset.c): 2,500 are 10 MB/s read for want of "
+        "memory",
+        summary="{value:,.0f} pages/s are read again that were evicted shortly before",
+    ),
+    rule(
+        "swapping_in",
+        Vmstat,
+        Measure(of=("pswpin",), unit="pages/s"),
+        scope="machine",
+        levels={"warning": 250, "critical": 2_500},
+        raise_after_s=3,
+        because="each page read back is a program that waits: 250 are 1 MB/s, what a disk manages at 4 KiB a request",
+        summary="{value:,.0f} pages/s are read back from swap",
+    ),
+    rule(
+        "oom_kill",
+        OomKill,
+        Measure(of=(COUNT,), unit="kills/s"),
+        scope="process",
+        levels={"critical": 1},
+        because="the kernel ends a process because memory ran out (Documentation/admin-guide/mm/concepts.rst)",
+        summary="{comm} ({pid}) was killed because memory ran out; {trigger_comm} had asked for some",
+    ),
+    rule(
+        "oom_kills",
+        Vmstat,
+        Measure(of=("oom_kill",), unit="kills/s"),
+        scope="machine",
+        levels={"critical": _FREQUENT},
+        because="as oom_kill, where no tracer says which process it was",
+        summary="a process was killed because memory ran out",
+    ),
+)

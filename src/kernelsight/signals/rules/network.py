@@ -1,0 +1,91 @@
+"""Interfaces that lose packets or are full, and packets that the kernel drops."""
+
+from __future__ import annotations
+
+from kernelsight.events.network import Network, PacketDrop, UdpSocket
+from kernelsight.query.filters import Condition
+from kernelsight.signals.model import Measure, rule
+
+# Drops for want of room or by a rule. Others (NO_SOCKET, UNHANDLED_PROTO ...) are the answer to what came in.
+_LOSSES = (
+    "CPU_BACKLOG", "FULL_RING", "NETFILTER_DROP", "NOMEM", "PROTO_MEM", "QDISC_CONGESTED", "QDISC_DROP",
+    "QDISC_OVERLIMIT", "SOCKET_BACKLOG", "SOCKET_FILTER", "SOCKET_RCVBUFF", "TC_EGRESS", "TC_INGRESS", "XDP",
+)  # fmt: skip
+_MATHIS = (
+    "TCP's rate falls with the root of the loss (Mathis et al., 1997): at 1 % to 12 segments a round trip, at 5 % to 5"
+)
+
+RULES = (
+    rule(
+        "interface_drops",
+        Network,
+        Measure(
+            of=("rx_drops", "tx_drops"),
+            per=("rx_packets", "tx_packets", "rx_drops", "tx_drops"),
+            scale=100,
+            unit="% of packets",
+            least_per=100,
+        ),
+        scope="interface",
+        levels={"warning": 1, "critical": 5},
+        raise_after_s=2,
+        because=f"{_MATHIS}; of fewer than 100 packets a second one is not a rate",
+        summary="{interface_name} drops {value:.1f} % of its packets",
+    ),
+    rule(
+        "interface_errors",
+        Network,
+        Measure(
+            of=("rx_errors", "tx_errors"),
+            per=("rx_packets", "tx_packets"),
+            scale=100,
+            unit="% of packets",
+            least_per=100,
+        ),
+        scope="interface",
+        levels={"warning": 0.1, "critical": 1},
+        raise_after_s=2,
+        because="a sound link has less than one bad frame in a million (IEEE 802.3: bit error rate 1e-12 or better); "
+        "0.1 % is a cable, a plug or a driver",
+        summary="{value:.2f} % of the packets of {interface_name} are in error",
+    ),
+    *(
+        rule(
+            f"interface_full_{direction}",
+            Network,
+            Measure(
+                of=(f"{direction}_bytes",), per=("speed_mbps",), scale=8e-4, unit="% of the link's speed", least_per=1
+            ),
+            scope="interface",
+            levels={"warning": 90, "critical": 98},
+            raise_after_s=3,
+            because="headers and gaps of Ethernet take 5 % of full-sized frames, more of small ones: beyond 90 % "
+            "there is no more",
+            summary="{interface_name} " + verb + " at {value:.0f} % of its speed",
+        )
+        for direction, verb in (("rx", "receives"), ("tx", "sends"))
+    ),
+    rule(
+        "packets_lost",
+        PacketDrop,
+        Measure(of=("count",), unit="packets/s"),
+        scope="interface",
+        by=("reason", "interface_name"),
+        where=(Condition("reason", "=", _LOSSES),),
+        levels={"warning": 10, "critical": 1000},
+        raise_after_s=2,
+        because="reasons that mean want of room or a rule (include/net/dropreason-core.h); ten a second let each of "
+        "ten connections wait for a retransmission",
+        summary="{value:.0f} packets/s are dropped on {interface_name}: {reason}",
+    ),
+    rule(
+        "udp_receive_overflow",
+        UdpSocket,
+        Measure(of=("drops",), unit="datagrams/s"),
+        scope="socket",
+        levels={"warning": 1, "critical": 1000},
+        raise_after_s=1,
+        because="nobody sends a datagram again: each one is lost because its reader was too slow (udp(7), SO_RCVBUF)",
+        summary="{value:.0f} datagrams/s to port {port} are lost: {comm} ({pid}) reads too slowly",
+    ),
+)

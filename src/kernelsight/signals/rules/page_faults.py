@@ -1,0 +1,55 @@
+"""Page faults that take long, or that are very many."""
+
+from __future__ import annotations
+
+from kernelsight.events.memory import PageFault, PageFaultStats
+from kernelsight.events.process import Process
+from kernelsight.signals.model import Measure, rule
+
+RULES = (
+    rule(
+        "slow_page_fault",
+        PageFault,
+        Measure(of=("latency_ns",), scale=1e-6, unit="ms", function="max"),
+        scope="program",
+        by=("comm",),
+        levels={"warning": 100, "critical": 1000},
+        because="a page from a disk takes some 10 ms; 0.1 s is noticed, 1 s interrupts (Nielsen 1993)",
+        summary="a page fault of {comm} ({pid}) took {value:.0f} ms",
+    ),
+    rule(
+        "fault_time",
+        PageFaultStats,
+        Measure(of=("fault_ns",), scale=1e-7, unit="% of a CPU"),
+        scope="program",
+        by=("comm",),
+        levels={"warning": 30, "critical": 100},
+        raise_after_s=3,
+        because="a third of a thread's time goes to handling faults; 100 % are several threads that do little else",
+        summary="{comm} ({pid}) spends {value:.0f} % of a thread's time on page faults",
+    ),
+    rule(
+        "major_faults",
+        PageFaultStats,
+        Measure(of=("major_faults",), unit="faults/s"),
+        scope="program",
+        by=("comm",),
+        levels={"warning": 100, "critical": 1000},
+        raise_after_s=3,
+        because="each waits for a device: at 10 ms (a disk) a hundred are all of a thread's time, at 0.1 ms (flash) "
+        "a thousand are a tenth of it",
+        summary="{comm} ({pid}) waits for {value:.0f} pages/s from storage",
+    ),
+    rule(
+        "minor_fault_storm",
+        Process,
+        Measure(of=("minor_faults",), unit="faults/s"),
+        scope="program",
+        by=("comm",),
+        levels={"warning": 250_000, "critical": 1_000_000},
+        raise_after_s=4,
+        because="at 4 KiB a page that is 1 GB/s of memory; as no machine has it for long, it is given back and taken "
+        "again",
+        summary="{comm} ({pid}) takes {value:,.0f} pages/s by faults",
+    ),
+)

@@ -1,0 +1,60 @@
+"""Time lost for want of CPUs, memory or I/O (Documentation/accounting/psi.rst).
+
+Totals are used rather than the averages, which need ten seconds to tell.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from kernelsight.events.pressure import Pressure
+from kernelsight.query.filters import Condition
+from kernelsight.signals.model import Measure, Rule, rule
+
+
+class _Stall(NamedTuple):
+    name: str
+    resource: str
+    share: Literal["some", "full"]
+    warning: float
+    critical: float
+    what: str
+    because: str
+
+
+_STALLS = (
+    _Stall(
+        "cpu_pressure", "cpu", "some", 60, 90, "some task waits for a CPU",
+        "more often than not there is nothing left; below that, programs that run now and then get in each other's way",
+    ),
+    _Stall(
+        "memory_pressure", "memory", "some", 10, 40, "some task waits for memory",
+        "a machine with enough memory shows none; at a tenth of the time programs are slowed down by a tenth",
+    ),
+    _Stall(
+        "memory_stall", "memory", "full", 5, 30, "all tasks wait for memory",
+        "time in which nothing at all was done; systemd-oomd kills at 60 % over 30 s (oomd.conf(5)), which is late",
+    ),
+    _Stall(
+        "io_stall", "io", "full", 40, 80, "all tasks wait for I/O",
+        "a program that only copies waits most of the time, so it must be more than that for long",
+    ),
+)  # fmt: skip
+
+
+def _rule(stall: _Stall, *, of_group: bool) -> Rule:
+    where = (Condition("resource", "=", stall.resource), Condition("scope", "!=" if of_group else "=", "system"))
+    return rule(
+        stall.name + ("_of_group" if of_group else ""),
+        Pressure,
+        Measure(of=(f"{stall.share}_total_us",), scale=1e-4, unit="% of the time"),
+        scope="cgroup" if of_group else "machine",
+        where=where,
+        levels={"warning": stall.warning, "critical": stall.critical},
+        raise_after_s=3,
+        because=stall.because,
+        summary=("in {scope} " if of_group else "") + stall.what + " in {value:.0f} % of the time",
+    )
+
+
+RULES = tuple(_rule(stall, of_group=of_group) for of_group in (False, True) for stall in _STALLS)

@@ -1,0 +1,54 @@
+"""Processes that are kept from running, or near a limit of theirs."""
+
+from __future__ import annotations
+
+from kernelsight.events.process import Process
+from kernelsight.signals.model import Measure, rule
+
+_DELAYS = "delay accounting (Documentation/accounting/delay-accounting.rst)"
+
+RULES = (
+    rule(
+        "descriptors_near_limit",
+        Process,
+        Measure(of=("fds",), per=("fd_limit",), scale=100, unit="%", least_per=1),
+        scope="process",
+        levels={"warning": 80, "critical": 95},
+        raise_after_s=1,
+        because="at the limit open(2), accept(2) and socket(2) fail with EMFILE (getrlimit(2), RLIMIT_NOFILE)",
+        summary="{comm} ({pid}) has {value:.0f} % of the descriptors open that it may have",
+    ),
+    rule(
+        "process_waits_for_cpu",
+        Process,
+        Measure(of=("cpu_delay_ns",), scale=1e-6, unit="ms/s"),
+        scope="program",
+        by=("comm",),
+        levels={"warning": 500, "critical": 2000},
+        raise_after_s=3,
+        because=f"runnable without a CPU for half of a thread's time, or all of two threads'; {_DELAYS}",
+        summary="the threads of {comm} ({pid}) wait {value:.0f} ms in a second for a CPU",
+    ),
+    rule(
+        "process_waits_for_io",
+        Process,
+        Measure(of=("blkio_delay_ns",), scale=1e-6, unit="ms/s"),
+        scope="program",
+        by=("comm",),
+        levels={"warning": 500, "critical": 2000},
+        raise_after_s=3,
+        because=f"waiting for block I/O for half of a thread's time, or all of two threads'; {_DELAYS}",
+        summary="the threads of {comm} ({pid}) wait {value:.0f} ms in a second for block I/O",
+    ),
+    rule(
+        "process_waits_for_memory",
+        Process,
+        Measure(of=("?reclaim_delay_ns", "?thrashing_delay_ns", "?swapin_delay_ns"), scale=1e-6, unit="ms/s"),
+        scope="program",
+        by=("comm",),
+        levels={"warning": 100, "critical": 500},
+        raise_after_s=2,
+        because=f"reclaim, thrashing and swap-in are time that enough memory would have saved whole; {_DELAYS}",
+        summary="the threads of {comm} ({pid}) wait {value:.0f} ms in a second for memory",
+    ),
+)

@@ -1,0 +1,84 @@
+"""Threads that wait for a CPU, lose it all the time, are blocked, or are started without end."""
+
+from __future__ import annotations
+
+from kernelsight.events.scheduler import BlockedTask, Sched, SchedProcess, Wait
+from kernelsight.query.filters import Condition
+from kernelsight.signals.model import Measure, rule
+
+RULES = (
+    rule(
+        "waits_for_cpu",
+        SchedProcess,
+        Measure(
+            of=("runqueue_ms",), per=("cpu_time_ms", "runqueue_ms"), scale=100, unit="% of what it wants", least_per=100
+        ),
+        scope="program",
+        by=("comm",),
+        levels={"warning": 50, "critical": 80},
+        raise_after_s=3,
+        because="it wants a tenth of a CPU or more and waits longer than it runs: its work takes twice as long, or "
+        "five times",
+        summary="{comm} ({pid}) waits for a CPU in {value:.0f} % of the time in which it could run",
+    ),
+    rule(
+        "scheduling_delay",
+        Sched,
+        Measure(of=("latency_ns",), scale=1e-6, unit="ms", function="max"),
+        scope="program",
+        by=("comm",),
+        levels={"warning": 100, "critical": 1000},
+        because="one wait that a person notices (Nielsen 1993), and 30 times the base slice of the scheduler (3 ms, "
+        "kernel/sched/fair.c)",
+        summary="a thread of {comm} ({pid}) waited {value:.0f} ms for a CPU",
+    ),
+    rule(
+        "tiny_time_slices",
+        SchedProcess,
+        Measure(of=("context_switches",), per=("cpu_time_ms",), unit="switches per ms of CPU time", least_per=200),
+        scope="program",
+        by=("comm",),
+        levels={"warning": 50, "critical": 200},
+        raise_after_s=3,
+        because="a switch costs 4 µs without what the caches lose (Li, Ding, Shen: Quantifying the cost of context "
+        "switch, 2007): at slices of 20 µs a fifth of the time, at 5 µs nearly all",
+        summary="{comm} ({pid}) is switched {value:.0f} times in each millisecond that it runs",
+    ),
+    rule(
+        "fork_storm",
+        SchedProcess,
+        Measure(of=("forks",), unit="children/s"),
+        scope="program",
+        by=("comm",),
+        levels={"warning": 300, "critical": 1000},
+        raise_after_s=3,
+        because="to start a program and let it end takes 1 ms of CPU time or more: 300 a second are a third of a CPU "
+        "that does nothing else",
+        summary="{comm} ({pid}) starts {value:.0f} children a second",
+    ),
+    rule(
+        "blocked_task",
+        BlockedTask,
+        Measure(of=("blocked_ms",), scale=1e-3, unit="s", function="max"),
+        scope="program",
+        by=("comm",),
+        levels={"warning": 2, "critical": 10},
+        clear_after_s=5,
+        because="a device that answers at all does so within a second; the kernel gives a request of a disk 30 s "
+        "(SD_TIMEOUT, drivers/scsi/sd.h)",
+        summary="a thread of {comm} ({pid}) has been blocked for {value:.0f} s in {wchan}",
+    ),
+    rule(
+        "blocked_time",
+        Wait,
+        Measure(of=("wait_ns",), scale=1e-6, unit="ms/s"),
+        scope="program",
+        by=("comm",),
+        where=(Condition("state", "=", "uninterruptible"),),
+        levels={"warning": 500, "critical": 2000},
+        raise_after_s=3,
+        because="half of a thread's time in uninterruptible sleep; two seconds in a second are two threads that do "
+        "nothing else",
+        summary="the threads of {comm} ({pid}) are blocked for {value:.0f} ms in a second",
+    ),
+)

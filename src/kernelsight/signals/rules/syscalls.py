@@ -1,0 +1,80 @@
+"""System calls that take long or fail for want of something.
+
+The limits of time are those of human attention (Nielsen, Usability Engineering, 1993, chapter 5): after 0.1 s an
+answer is no longer immediate, after 1 s the thought is interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kernelsight.events.signal import Severity
+from kernelsight.events.syscalls import Syscall, SyscallError
+from kernelsight.query.filters import Condition
+from kernelsight.signals.model import COUNT, Measure, rule
+
+_ATTENTION_MS: Mapping[Severity, float] = {"warning": 100.0, "critical": 1000.0}
+_ATTENTION = "0.1 s is where a delay is noticed, 1 s where it interrupts (Nielsen 1993)"
+
+RULES = (
+    rule(
+        "syscall_blocked",
+        Syscall,
+        Measure(of=("blocked_ns",), scale=1e-6, unit="ms", function="max"),
+        scope="program",
+        by=("comm", "syscall_name"),
+        levels=_ATTENTION_MS,
+        because=f"uninterruptible sleep is waiting for a device or for memory; {_ATTENTION}",
+        summary="{comm} ({pid}) was blocked for {value:.0f} ms in one {syscall_name}",
+    ),
+    rule(
+        "syscall_waited_for_cpu",
+        Syscall,
+        Measure(of=("runqueue_ns",), scale=1e-6, unit="ms", function="max"),
+        scope="program",
+        by=("comm", "syscall_name"),
+        levels=_ATTENTION_MS,
+        because=f"a call that could have returned had no CPU to do so; {_ATTENTION}",
+        summary="a {syscall_name} of {comm} ({pid}) waited {value:.0f} ms for a CPU",
+    ),
+    rule(
+        "syscall_burns_cpu",
+        Syscall,
+        Measure(of=("on_cpu_ns",), scale=1e-6, unit="ms", function="max"),
+        scope="program",
+        by=("comm", "syscall_name"),
+        levels={"warning": 1000, "critical": 10_000},
+        because="the kernel itself works that long in one call: reclaim, a long list, a lock that spins; it takes a "
+        "CPU for 20 s for stuck (Documentation/admin-guide/lockup-watchdogs.rst). Loading a BPF program may "
+        "take 0.2 s",
+        summary="one {syscall_name} of {comm} ({pid}) ran for {value:.0f} ms in the kernel",
+    ),
+    rule(
+        "syscalls_fail",
+        SyscallError,
+        Measure(of=("count",), unit="calls/s"),
+        scope="program",
+        by=("comm", "error"),
+        # EAGAIN, ENOMEM and EROFS are also what a program gets that only tries.
+        where=(
+            Condition("error", "=", ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "EIO")),
+            Condition("count", ">", 0),
+        ),
+        levels={"warning": 1, "critical": 100},
+        because="one call that fails so is one thing that was not done (errno(3)); a hundred a second are a program "
+        "that does not stop trying",
+        summary="{value:.0f} calls/s of {comm} ({pid}) fail with {error}, last in {syscall_name}",
+    ),
+    rule(
+        "slow_calls_pile_up",
+        Syscall,
+        Measure(of=(COUNT,), unit="calls/s"),
+        scope="program",
+        by=("comm", "syscall_name"),
+        where=(Condition("blocked_ns", ">=", 10_000_000),),
+        levels={"warning": 50, "critical": 500},
+        raise_after_s=2,
+        because="each of them was blocked for 10 ms or more: fifty a second are half a thread's time or many threads",
+        summary="{value:.0f} calls/s of {syscall_name} by {comm} ({pid}) are blocked for 10 ms or more",
+    ),
+)

@@ -1,0 +1,120 @@
+"""The rules over a store: from a moment on, in steps of any length, with the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from kernelsight.events.declare import kind_of
+from kernelsight.events.signal import Signal
+from kernelsight.query.rows import rows_of
+from kernelsight.query.times import TimeRange
+from kernelsight.signals.episodes import Episode, Episodes
+from kernelsight.signals.model import LOOKBACK_S, SECOND_NS, Rule
+from kernelsight.signals.samples import Samples
+from kernelsight.stores.base import Reader
+
+_LOOKBACK_NS = LOOKBACK_S * SECOND_NS
+_PIECE_NS = 60 * SECOND_NS
+"""Read at once; what this takes of memory is bounded so."""
+BACK_NS = 3600 * SECOND_NS
+"""An episode that goes on at the beginning of a range is followed back for so long; one that is older and stored is
+continued from its row, one that is not begins where the range does."""
+LONGEST_NS = 366 * 86400 * SECOND_NS
+
+
+class Run:
+    """Signals from one moment on."""
+
+    def __init__(self, rules: Mapping[str, Rule], at_ns: int) -> None:
+        self.rules = rules
+        self.from_ns = self.until_ns = at_ns
+        self.episodes = Episodes()
+        self._samples = Samples(rules)
+
+    def feed(self, reader: Reader, end_ns: int) -> None:
+        """Take the rows of all whole seconds up to before this one."""
+        while self.until_ns < end_ns:
+            piece_ns = min(self.until_ns + _PIECE_NS, end_ns)
+            for sample in self._samples.read(reader, self.until_ns, piece_ns, self.episodes.tracked):
+                self.episodes.take(*sample)
+            self.episodes.advance(piece_ns)
+            self.until_ns = piece_ns
+
+    def changed(self) -> list[Episode]:
+        """Episodes that are not stored as they are."""
+        return [*self.episodes.over, *(one for one in self.episodes.open if one.count != one.stored)]
+
+    def stored(self) -> None:
+        """What has changed is stored."""
+        for one in self.episodes.open:
+            one.stored = one.count
+        self.episodes.forget_over()
+
+
+def begin(reader: Reader, rules: Mapping[str, Rule], at_ns: int, back_ns: int = BACK_NS) -> Run:
+    """A run that begins at a whole second, as if it had begun long before.
+
+    Args:
+        reader: the store.
+        rules: what to look for.
+        at_ns: where to begin.
+        back_ns: how far to go back to where no episode goes on; ``run.from_ns`` says where it begins then.
+    """
+    oldest, step_ns = at_ns - back_ns, _LOOKBACK_NS
+    while True:
+        run = _warm(reader, rules, at_ns)
+        stored = list(signals_around(reader, at_ns, rules))
+        firsts = [run.episodes.earliest_ns or at_ns, *(one.timestamp for one in stored)]
+        if min(firsts) >= at_ns or at_ns <= oldest:
+            run.episodes.restore(stored, rules)
+            return run
+        at_ns = max(oldest, min(min(firsts) // SECOND_NS * SECOND_NS, at_ns - step_ns))
+        step_ns *= 2
+
+
+def _warm(reader: Reader, rules: Mapping[str, Rule], at_ns: int) -> Run:
+    """A run that knows what came before it, and counts nothing of it as its own."""
+    run = Run(rules, max(0, at_ns - _LOOKBACK_NS))
+    run.feed(reader, at_ns)
+    run.episodes.forget_over()
+    run.from_ns = at_ns
+    return run
+
+
+def signals_around(reader: Reader, at_ns: int, rules: Mapping[str, Rule]) -> Iterator[Signal]:
+    """The stored signals that began before a moment and may go on after it."""
+    for row in stored_signals(reader, max(0, at_ns - LONGEST_NS), at_ns - 1, alive_ns=at_ns - _LOOKBACK_NS):
+        rule = rules.get(row.rule or "")
+        if rule and row.last_seen_ns is not None and row.last_seen_ns >= at_ns - rule.clear_after_s * SECOND_NS:
+            yield row
+
+
+def stored_signals(reader: Reader, start_ns: int, end_ns: int, *, alive_ns: int = 0) -> list[Signal]:
+    """Stored signals that began in a range and were seen at or after a moment, in the order of their beginnings."""
+    names = Signal.__struct_fields__
+    found = rows_of(
+        reader,
+        kind_of(Signal),
+        TimeRange(start_ns, end_ns),
+        columns=names[1:],
+        where=(f"last_seen_ns>={alive_ns}",) if alive_ns else (),
+    )
+    return [msgspec.convert({name: row[name] for name in names}, Signal) for row in found]
+
+
+def classify(reader: Reader, rules: Mapping[str, Rule], start_ns: int, end_ns: int) -> list[Signal]:
+    """The signals of a range of whole seconds, the last one not included, from the events alone.
+
+    Those that began before it and went on are among them.
+    """
+    run = begin(reader, rules, start_ns)
+    run.feed(reader, end_ns)
+    found = (one.signal() for one in (*run.episodes.over, *run.episodes.open))
+    return sorted((one for one in found if (one.last_seen_ns or 0) >= start_ns), key=order)
+
+
+def order(signal: Signal) -> tuple[int, str, str]:
+    """What tells one signal from all others, and sorts them by their beginnings."""
+    return signal.timestamp, signal.rule or "", signal.entity or ""

@@ -1,0 +1,272 @@
+"""From a store to the values that rules measure: of the rows of a range, those of one entity in the order of time.
+
+Of kinds that are sampled, each row is one value of its entity; counters become rates by the sample before. Where a
+rule takes several entities together, as all processes of one name, it is about the sum of their rates. What has no
+counters is summed up (or the greatest taken) by the store, the rows of each second.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from kernelsight.events.declare import Kind
+from kernelsight.query.dialect import dialect_of
+from kernelsight.query.filters import Condition, where_sql
+from kernelsight.signals.episodes import Key, Row
+from kernelsight.signals.model import COUNT, LOOKBACK_S, SECOND_NS, Measure, Rule
+from kernelsight.stores.base import Reader, Value
+from kernelsight.stores.base import Row as RawRow
+
+Columns = Mapping[str, int]
+"""Column → its place in a row."""
+Test = Callable[[RawRow], bool]
+Calculation = Callable[[Sequence[Value]], float | None]
+Tracked = Container[tuple[str, Key]]
+"""Rules and entities of which low values are of interest, too."""
+_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_ROUNDING = 1 - 1e-9
+"""The store's arithmetic and ours may differ in the last digit."""
+
+
+class Sample(NamedTuple):
+    """One value of one rule and entity, with the row that it comes from."""
+
+    rule: Rule
+    key: Key
+    at_ns: int
+    value: float
+    row: Row
+
+
+class Samples:
+    """Reads ranges that follow each other."""
+
+    def __init__(self, rules: Mapping[str, Rule]) -> None:
+        sampled: dict[str, list[Rule]] = {}
+        for rule in rules.values():
+            if not rule.by_store:
+                sampled.setdefault(rule.kind.name, []).append(rule)
+        self._sampled = [_Rows(found) for found in sampled.values()]
+        self._summed = [_Sums(rule) for rule in rules.values() if rule.by_store]
+
+    def read(self, reader: Reader, start_ns: int, end_ns: int, tracked: Tracked) -> Iterator[Sample]:
+        """The values of whole seconds, from the first stamp on to before the last one.
+
+        Those that are so low that no episode goes on with them are left out, but for what is tracked.
+        """
+        for rows in self._sampled:
+            yield from rows.read(reader, start_ns, end_ns, tracked)
+        for sums in self._summed:
+            yield from sums.read(reader, start_ns, end_ns)
+
+
+class _Reading:
+    """How one rule reads a row."""
+
+    def __init__(self, rule: Rule, columns: Columns) -> None:
+        self.rule, self.name, self.least = rule, rule.name, rule.clear_below
+        self.tests = [_test(one, columns) for one in rule.where]
+        self.value = _calculation(rule.measure, columns)
+        self.by = [columns[name] for name in rule.by]
+        self.alike: Callable[[RawRow], Any] = operator.itemgetter(*self.by) if self.by else lambda _: None
+        self.grouped = rule.grouped
+        self.groups: dict[tuple[Any, int], _Group] = {}
+        """Of the range that is being read: what is alike and second → what is taken together."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """What several entities have together in one second."""
+
+    at_ns: int
+    total: float
+    most: float
+    row: RawRow
+    """Of the entity that has most."""
+
+
+class _Rows:
+    """The rows of one sampled kind, for all rules about it; remembers the last sample of each entity."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._kind: Kind = rules[0].kind
+        needed = (name for one in rules for name in (*one.measure.columns, *one.by, *one.labels, *_tested(one)))
+        self._columns = list(dict.fromkeys(("timestamp", *self._kind.entity, *needed)))
+        places = {name: place for place, name in enumerate(self._columns)}
+        self._key = slice(1, 1 + len(self._kind.entity))
+        self._readings = [_Reading(one, places) for one in rules]
+        self._counters = [places[name] for name in dict.fromkeys(name for one in rules for name in one.counters)]
+        self._last: dict[Key, RawRow] = {}
+
+    def read(self, reader: Reader, start_ns: int, end_ns: int, tracked: Tracked) -> Iterator[Sample]:
+        relation, params = reader.relation(self._kind.table, start_ns, end_ns - 1, self._columns)
+        text = f"SELECT {', '.join(self._columns)} FROM {relation} AS samples ORDER BY timestamp"  # noqa: S608 - declared
+        for row in reader.tuples(text, params):
+            key, values = row[self._key], self._with_rates(row) if self._counters else row
+            for reading in self._readings:
+                if reading.tests and not all(test(row) for test in reading.tests):
+                    continue
+                value = reading.value(values)
+                if value is None:
+                    continue
+                if reading.grouped:
+                    _join(reading, row, value)
+                elif value >= reading.least or (reading.name, key) in tracked:
+                    yield self._sample(reading.rule, key, row, value)
+        oldest = end_ns - LOOKBACK_S * SECOND_NS
+        self._last = {key: last for key, last in self._last.items() if _integer(last[0]) >= oldest}
+        for reading in self._readings:
+            yield from self._joined(reading, tracked)
+
+    def _joined(self, reading: _Reading, tracked: Tracked) -> Iterator[Sample]:
+        """The values of a rule's groups, the seconds in order: they come so, as the rows do."""
+        for group in reading.groups.values():
+            key = tuple([group.row[place] for place in reading.by])
+            if group.total >= reading.least or (reading.name, key) in tracked:
+                yield self._sample(reading.rule, key, group.row, group.total)._replace(at_ns=group.at_ns)
+        reading.groups = {}
+
+    def _sample(self, rule: Rule, key: Key, row: RawRow, value: float) -> Sample:
+        return Sample(rule, key, _integer(row[0]), value, dict(zip(self._columns, row, strict=True)))
+
+    def _with_rates(self, row: RawRow) -> Sequence[Value]:
+        """The row, with rates a second in place of counters; None where there is none."""
+        key = row[self._key]
+        last, self._last[key] = self._last.get(key), row
+        values = list(row)
+        elapsed_ns = _integer(row[0]) - _integer(last[0]) if last else 0
+        if last is None or not 0 < elapsed_ns <= LOOKBACK_S * SECOND_NS:
+            for place in self._counters:
+                values[place] = None
+            return values
+        for place in self._counters:
+            now, before = row[place], last[place]
+            grown = isinstance(now, int) and isinstance(before, int) and now >= before
+            values[place] = (now - before) * SECOND_NS / elapsed_ns if grown else None  # type: ignore[operator]
+        return values
+
+
+def _join(reading: _Reading, row: RawRow, value: float) -> None:
+    """Add an entity's value to the group that it belongs to."""
+    at_ns: int = row[0]  # type: ignore[assignment]
+    place = reading.alike(row), at_ns // SECOND_NS
+    group = reading.groups.get(place)
+    if group is None:
+        reading.groups[place] = _Group(at_ns, value, value, row)
+        return
+    group.total += value
+    if value > group.most:
+        group.most, group.row = value, row
+
+
+class _Sums:
+    """The rows of one kind, summed up by the store for one rule."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._columns = list(
+            dict.fromkeys(("timestamp", *rule.by, *rule.labels, *rule.measure.columns, *_tested(rule)))
+        )
+        self._names = [*rule.by, *rule.labels]
+
+    def read(self, reader: Reader, start_ns: int, end_ns: int) -> Iterator[Sample]:
+        """One value an entity and second in which it is not low, the seconds in order."""
+        rule = self._rule
+        relation, params = reader.relation(rule.kind.table, start_ns, end_ns - 1, self._columns)
+        test = where_sql(rule.kind, rule.where)
+        second = dialect_of(reader).int_div("samples.timestamp", str(SECOND_NS))
+        # Of several threads' names in one second any will do, but always the same one.
+        labels = [f"min(samples.{name})" for name in rule.labels]
+        value = _value_sql(rule.measure)
+        chosen = ", ".join([*(f"samples.{name}" for name in rule.by), *labels, "min(samples.timestamp)", value, second])
+        group = ", ".join([*(f"samples.{name}" for name in rule.by), second])
+        text = (
+            f"SELECT {chosen} FROM {relation} AS samples WHERE {test.text}"  # noqa: S608 - declared names
+            f" GROUP BY {group} HAVING {value} >= {rule.clear_below * _ROUNDING!r} ORDER BY {second}"
+        )
+        width = len(rule.by)
+        for row in reader.tuples(text, (*params, *test.params)):
+            *named, at_ns, found, _ = row
+            assert isinstance(found, (int, float))
+            yield Sample(rule, row[:width], _integer(at_ns), float(found), dict(zip(self._names, named, strict=True)))
+
+
+def _value_sql(measure: Measure) -> str:
+    """The calculation over the rows of one second; NULL where there is no value."""
+
+    def total(terms: tuple[str, ...]) -> str:
+        return " + ".join(("-1.0 * " if term.startswith("-") else "") + one(term.lstrip("-?")) for term in terms)
+
+    def one(column: str) -> str:
+        return "count(*)" if column == COUNT else f"{measure.function}(samples.{column})"
+
+    above = f"({total(measure.of)}) * {float(measure.scale)!r}"
+    if not measure.per:
+        return above
+    below = total(measure.per)
+    return f"(CASE WHEN ({below}) > 0 AND ({below}) >= {float(measure.least_per)!r} THEN {above} / ({below}) END)"
+
+
+def _tested(rule: Rule) -> tuple[str, ...]:
+    return tuple(one.column for one in rule.where)
+
+
+def _test(condition: Condition, columns: Columns) -> Test:
+    """A condition on a row at hand, with SQL's meaning: NULL meets none."""
+    place, wanted = columns[condition.column], condition.value
+    if isinstance(wanted, (list, tuple)):
+        return lambda row: row[place] in wanted
+    compare = _OPERATORS[condition.operator]
+    return lambda row: row[place] is not None and compare(row[place], wanted)
+
+
+def _calculation(measure: Measure, columns: Columns) -> Calculation:
+    above, below = _sum(measure.of, columns), _sum(measure.per, columns)
+    scale, least = measure.scale, measure.least_per
+
+    def quotient(row: Sequence[Value]) -> float | None:
+        divisor = below(row)
+        if divisor is None or divisor <= 0 or divisor < least:
+            return None
+        dividend = above(row)
+        return None if dividend is None else dividend / divisor * scale
+
+    def scaled(row: Sequence[Value]) -> float | None:
+        value = above(row)
+        return None if value is None else value * scale
+
+    return quotient if measure.per else scaled
+
+
+def _sum(terms: tuple[str, ...], columns: Columns) -> Calculation:
+    signed = [
+        (-1.0 if term.startswith("-") else 1.0, term.startswith("?"), columns[term.lstrip("-?")]) for term in terms
+    ]
+
+    def total(row: Sequence[Value]) -> float | None:
+        result, known = 0.0, False
+        for sign, optional, place in signed:
+            value = row[place]
+            if value is not None:
+                result += sign * value  # type: ignore[operator] # columns that are measured are numbers
+                known = True
+            elif not optional:
+                return None
+        return result if known else None
+
+    return total
+
+
+def _integer(value: Value) -> int:
+    assert isinstance(value, int)
+    return value

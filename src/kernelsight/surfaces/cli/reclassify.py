@@ -1,0 +1,25 @@
+"""Find signals and coincidences again from the events, and put them in place of those that are stored.
+
+For when a rule has changed, or rows were written or deleted long after their time. What is found is what
+`kernelsight signals watch` would have found; it may run meanwhile. An episode that began more than an hour
+before the range and reaches into it keeps its beginning and its row.
+"""
+
+from __future__ import annotations
+
+import click
+
+from kernelsight.surfaces.cli.command import Command, db_path_option
+
+
+@click.command(cls=Command, help=__doc__)
+@db_path_option
+@click.option("--since", default="1h", show_default=True, metavar="TIME", help="Where to begin; it ends now.")
+def reclassify(*, db_path: str, since: str) -> None:
+    """Find signals again."""
+    from kernelsight.query.times import parse_time  # noqa: PLC0415 - with it comes the query API
+    from kernelsight.signals.live import Keeper  # noqa: PLC0415
+
+    with Keeper(db_path, make=True) as keeper:
+        found = keeper.again(parse_time(since))
+    click.echo(f"{len(found)} signals since {since}")

@@ -1,0 +1,119 @@
+"""Named symptoms: list those of a range, or keep them up with the events as they come.
+
+    kernelsight signals --since 1h
+
+lists them: what is stored, and what the part of the range that nobody has looked at yet has, found from its
+events on the spot. `kernelsight signals watch` keeps the tables `signals` and `coincidences` up to date beside
+the daemon; `kernelsight start` runs it. The rules are in docs/signals.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, get_args
+
+import click
+import msgspec
+from click.core import ParameterSource
+
+from kernelsight.events.signal import Severity, Signal
+from kernelsight.surfaces.cli.command import Group, db_path_option
+from kernelsight.surfaces.cli.output import Format, format_option, printable, show
+from kernelsight.surfaces.looking import every_option, keep_looking
+from kernelsight.surfaces.stopping import stop_on_signals
+
+if TYPE_CHECKING:
+    from kernelsight.query.rows import Row
+
+_SEVERITIES: tuple[str, ...] = get_args(Severity)
+
+
+@click.group(cls=Group, help=__doc__, invoke_without_command=True)
+@db_path_option
+@click.option("--since", default="1h", show_default=True, metavar="TIME", help="Where the range begins.")
+@click.option("--until", default="now", show_default=True, metavar="TIME", help="Where it ends.")
+@click.option("--rule", metavar="NAME", help="Only those of this rule.")
+@click.option(
+    "--severity", type=click.Choice(_SEVERITIES), default=_SEVERITIES[0], show_default=True, help="So severe or more."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, with all columns.")
+@format_option
+@click.pass_context
+def signals(  # noqa: PLR0913 - one argument an option
+    context: click.Context,
+    *,
+    db_path: str,
+    since: str,
+    until: str,
+    rule: str | None,
+    severity: str,
+    as_json: bool,
+    form: Format,
+) -> None:
+    """List signals."""
+    if context.invoked_subcommand is not None:
+        context.obj = db_path
+        return
+    from kernelsight.errors import UsageError  # noqa: PLC0415 - with it comes the query API
+    from kernelsight.query import time_range  # noqa: PLC0415
+    from kernelsight.query.rows import with_time  # noqa: PLC0415
+    from kernelsight.signals.listed import listed  # noqa: PLC0415
+    from kernelsight.signals.registry import rules  # noqa: PLC0415
+
+    if rule is not None and rule not in rules():
+        raise UsageError(f"there is no rule {rule!r}; docs/signals.md lists them")
+    enough = _SEVERITIES[_SEVERITIES.index(severity) :]
+    found = [
+        one
+        for one in listed(db_path, time_range(since, until))
+        if (rule is None or one.rule == rule) and one.severity in enough
+    ]
+    whole = as_json or form != "table"
+    rows = [with_time(msgspec.structs.asdict(one)) for one in found]
+    if not whole:
+        rows = [_short(row) for row in rows]
+    show(rows, "json" if as_json else form, empty=f"no signals between {since} and {until}")
+
+
+def _short(row: Row) -> Row:
+    from kernelsight.query.times import format_time  # noqa: PLC0415 - as above
+
+    end_ns = row["end_ns"]
+    return {
+        "time": row["time"],
+        "end": format_time(end_ns) if isinstance(end_ns, int) else "goes on",
+        "severity": row["severity"],
+        "rule": row["rule"],
+        "summary": row["summary"],
+    }
+
+
+@signals.command()
+@db_path_option
+@every_option
+@click.option("--verbose", is_flag=True, help="Say what begins, becomes worse and is over.")
+@click.pass_context
+def watch(context: click.Context, *, db_path: str, every: float, verbose: bool) -> None:
+    """Keep signals and coincidences up with the events until Ctrl-C; waits for the database where there is none yet."""
+    from kernelsight.signals.live import Keeper  # noqa: PLC0415 - as above
+
+    source = context.get_parameter_source("db_path")
+    if source is ParameterSource.DEFAULT and context.obj:  # `kernelsight signals --db-path PATH watch`
+        db_path = context.obj
+    keep_looking(lambda: Keeper(db_path), every, stop_on_signals(), _teller() if verbose else lambda _: None)
+
+
+def _teller() -> Callable[[Signal], None]:
+    """Says of each signal what is new about it, on stderr."""
+    known: dict[tuple[int, str | None, str | None], str] = {}
+
+    def tell(one: Signal) -> None:
+        key = one.timestamp, one.rule, one.entity
+        state = "over" if one.end_ns is not None else str(one.severity)
+        if known.get(key) != state:
+            click.echo(f"{state}: {one.rule}: {printable(str(one.summary))}", err=True)
+        known[key] = state
+        if one.end_ns is not None:
+            del known[key]
+
+    return tell

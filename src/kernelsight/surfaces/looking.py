@@ -1,0 +1,66 @@
+"""Processes that look at the store again and again, beside the daemon that fills it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+import click
+
+from kernelsight.errors import StoreError, StoreVersionError
+from kernelsight.surfaces.cli.command import seconds
+
+T_co = TypeVar("T_co", covariant=True)
+
+every_option = click.option(
+    "--every",
+    type=float,
+    callback=seconds(),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two looks.",
+)
+
+
+class Looker(AbstractContextManager[Any], Protocol[T_co]):
+    """Somebody who looks at a store, and remembers what they have seen."""
+
+    behind_ns: int
+    """What there was to see at the last look and was left for the next, as it was too much at once."""
+
+    def look(self, *, last: bool = False) -> Sequence[T_co]:
+        """Take what has come since the last look, up to the very end if it is the last; give what has changed."""
+
+
+def keep_looking(
+    begin: Callable[[], Looker[T_co]], every_s: float, stop: threading.Event, tell: Callable[[T_co], None]
+) -> None:
+    """Look until told to stop, and once more then. A store that is not there yet is waited for.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+    """
+    looker = _when_there(begin, stop)
+    if looker is None:
+        return
+    with looker:
+        while not stop.is_set():
+            for one in looker.look():
+                tell(one)
+            stop.wait(0 if looker.behind_ns else every_s)
+        for one in looker.look(last=True):
+            tell(one)
+
+
+def _when_there(begin: Callable[[], Looker[T_co]], stop: threading.Event) -> Looker[T_co] | None:
+    while not stop.is_set():
+        try:
+            return begin()
+        except StoreVersionError:
+            raise
+        except StoreError:
+            stop.wait(1.0)  # not made or not migrated yet; if it cannot be, the daemon says why
+    return None

@@ -1,0 +1,81 @@
+"""Anomalies found as the rows come, by one process after the other."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import msgspec
+import pytest
+from machine import SECOND, START, TROUBLE_S, events
+
+from kernelsight.anomalies.live import Live
+from kernelsight.anomalies.stored import incidents, stored
+from kernelsight.errors import StoreError
+from kernelsight.events.anomaly import Anomaly
+from kernelsight.stores.base import Batch, open_reader, open_writer
+
+ROWS_A_SECOND = 4
+STEP_S = 100
+
+
+def batches(*, trouble=True):
+    """The machine's rows, so many seconds at a time."""
+    left = iter(events(trouble=trouble))
+    while rows := list(islice(left, STEP_S * ROWS_A_SECOND)):
+        batch = Batch()
+        for one in rows:
+            batch.events.setdefault(type(one), []).append(msgspec.structs.astuple(one))
+        yield batch
+
+
+def watched(path, *, restarts=(), trouble=True):
+    """All that was told while a machine's rows came in; at some of the looks another process takes over."""
+    writer = open_writer(str(path))
+    live = Live(str(path))
+    told: list[Anomaly] = []
+    for number, batch in enumerate(batches(trouble=trouble)):
+        assert not writer.write(batch)
+        told += live.look()
+        if number in restarts:
+            live.__exit__()
+            live = Live(str(path))
+    told += live.look(last=True)
+    live.__exit__()
+    writer.close()
+    return told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("restarts", [(), (12,), (0, 5, 11, 12, 13)], ids=["none", "in the middle", "many"])
+def test_trouble_is_one_row_a_series_whoever_finds_it(tmp_path, restarts):
+    path = tmp_path / "k.db"
+    told = watched(path, restarts=restarts)
+    with_rows = open_reader(str(path)).query("SELECT table_name, metric FROM anomalies ORDER BY table_name, metric")
+    assert [tuple(row.values()) for row in with_rows] == [
+        ("block_stats", "write_ios"),
+        ("block_stats", "write_sectors"),
+        ("memory_metrics", "dirty_kb"),
+    ]
+    found = stored(str(path), START)
+    onset = START + TROUBLE_S * SECOND
+    assert all(onset <= one.timestamp <= onset + 3 * SECOND for one in found)
+    assert all(one.end_ns and onset + 50 * SECOND < one.end_ns < onset + 120 * SECOND for one in found)
+    assert len(incidents(found)) == 1
+    assert {one.end_ns is None for one in told} == {True, False}  # told of when it began, and when it was over
+
+
+@pytest.mark.slow
+def test_a_quiet_machine_has_none(tmp_path):
+    assert watched(tmp_path / "k.db", restarts=(3,), trouble=False) == []
+
+
+def test_two_at_once_are_refused(tmp_path):
+    path = str(tmp_path / "k.db")
+    writer = open_writer(path)
+    rows = batches()
+    assert not writer.write(next(rows))
+    with Live(path) as first, Live(path) as second:
+        first.look()
+        with pytest.raises(StoreError, match="another process"):
+            second.look()
+    writer.close()
