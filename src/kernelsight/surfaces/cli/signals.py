@@ -17,8 +17,9 @@ import msgspec
 from click.core import ParameterSource
 
 from kernelsight.events.signal import Severity, Signal
+from kernelsight.printable import printable
 from kernelsight.surfaces.cli.command import Group, db_path_option
-from kernelsight.surfaces.cli.output import Format, format_option, printable, show
+from kernelsight.surfaces.cli.output import Format, format_option, show
 from kernelsight.surfaces.looking import every_option, keep_looking
 from kernelsight.surfaces.stopping import stop_on_signals
 
