@@ -12,12 +12,18 @@ import zstandard
 
 from kernelsight.events.declare import Event
 from kernelsight.events.filesystem import Filesystem
-from kernelsight.events.memory import PageFault
-from kernelsight.events.scheduler import BlockedTask, Sched
+from kernelsight.events.memory import PageFault, PageFaultStats
+from kernelsight.events.scheduler import BlockedTask, Sched, SchedProcess, Wait
 from kernelsight.events.syscalls import Syscall
 from kernelsight.events.wire import decoder, encode_lines, kinds
 
-_NAMES = {"comm": "pid", "waker_comm": "waker_pid", "prev_comm": "prev_pid", "trigger_comm": "trigger_pid"}
+_NAMES = {
+    "comm": "pid",
+    "waker_comm": "waker_pid",
+    "holder_comm": "holder_pid",
+    "prev_comm": "prev_pid",
+    "trigger_comm": "trigger_pid",
+}
 """Columns that name a process, and the columns that say which."""
 _TOLD = re.compile(r"(stress-ng|fio)[\w-]*")
 """The programs of the bench that are not started under a name of their own: their children have these."""
@@ -75,9 +81,34 @@ def _is_common(event: Filesystem | BlockedTask) -> bool:
     return "faultbench" in mount or mount in {"/", "/boot", "/dev/shm", "/home", "/run", "/tmp", "/var"}
 
 
+_MOST_SHORT = 5
+"""Processes a second that came and went within it, of which a recording keeps the rows: they are all alike."""
+_OF_EVERY_PROCESS = (PageFaultStats, SchedProcess, Wait)
+"""Kinds that have a row for each process that did anything within a second."""
+
+
+def thinned(events: Iterable[Event], ours: dict[int, str]) -> list[Event]:
+    """Events without those of most processes that lived within a second, where there are very many."""
+    events = list(events)
+    lived: dict[int, set[int]] = {}
+    for event in events:
+        if isinstance(event, _OF_EVERY_PROCESS):
+            lived.setdefault(event.pid or 0, set()).add(event.timestamp)
+    short: dict[int, list[int]] = {}
+    for pid, seconds in lived.items():
+        if len(seconds) == 1 and pid not in ours:
+            short.setdefault(min(seconds), []).append(pid)
+    left_out = {pid for pids in short.values() for pid in pids[_MOST_SHORT:]}
+    return [event for event in events if not (isinstance(event, _OF_EVERY_PROCESS) and _is_of(event, left_out))]
+
+
+def _is_of(event: Event, pids: set[int]) -> bool:
+    return getattr(event, "pid", None) in pids or getattr(event, "waker_pid", None) in pids
+
+
 def keep(path: Path, lines: bytes, ours: dict[int, str]) -> None:
     """Write a recording."""
-    events = decoder().decode_lines(lines)
+    events = thinned(decoder().decode_lines(lines), ours)
     path.write_bytes(zstandard.ZstdCompressor(level=19).compress(encode_lines(scrubbed(events, ours))))
 
 

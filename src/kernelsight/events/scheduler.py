@@ -75,6 +75,11 @@ class SchedProcess(Event, tag="sched_process"):
     execs: Annotated[Int | None, Delta("execs"), Means("by its children and itself")] = None
     exits: Annotated[Int | None, Delta("children"), Means("children that ended")] = None
     child_lifetime_ms: Annotated[Real | None, Delta("ms"), Means("summed over the children that ended")] = None
+    active_threads: Annotated[Int | None, Gauge("threads"), Means("of those at its end, that did anything")] = None
+    most_voluntary_switches: Annotated[
+        Int | None, Gauge("switches"), Means("of the one of these threads that has most of them")
+    ] = None
+    most_cpu_time_ms: Annotated[Real | None, Gauge("ms"), Means("of the one of these threads that used most")] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
 
 

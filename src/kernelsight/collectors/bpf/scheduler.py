@@ -16,6 +16,7 @@ from kernelsight.events.scheduler import Sched, SchedProcess
 _QUEUE_WAIT = Struct("<2Qq5I16s16s4x")  # struct queue_wait
 _SCANNED = Struct("<5QqII16s")  # struct scanned
 _PID = Struct("<I")
+_CPU, _VOLUNTARY = 0, 2  # of its amounts (struct usage)
 _FAMILY = Struct("<9Qq16s")  # struct family
 
 
@@ -34,6 +35,9 @@ class _Use:
     execs: int = 0
     exits: int = 0
     lifetime: int = 0
+    threads: int = 0
+    most_voluntary: int = 0
+    most_cpu: int = 0
 
     def add(self, cpu: int, delay: int, voluntary: int, involuntary: int, wakeups: int) -> None:
         """Add what one of its threads used."""
@@ -67,7 +71,11 @@ def parse_use(scanned: bytes, pids: bytes, families: bytes, now: int) -> Iterato
     """Fold the scanned threads and the drained map of families into one event a process."""
     used: dict[int, _Use] = {}
     for *amounts, cgroup, pid, _tid, comm in _SCANNED.iter_unpack(scanned):
-        used.setdefault(pid, _Use(comm, cgroup)).add(*amounts)
+        use = used.setdefault(pid, _Use(comm, cgroup))
+        use.add(*amounts)
+        use.threads += 1
+        use.most_voluntary = max(use.most_voluntary, amounts[_VOLUNTARY])
+        use.most_cpu = max(use.most_cpu, amounts[_CPU])
     for (pid,), family in zip(_PID.iter_unpack(pids), _FAMILY.iter_unpack(families), strict=True):
         *amounts, forks, execs, exits, lifetime, cgroup, comm = family
         use = used.setdefault(pid, _Use(comm, cgroup))
@@ -93,6 +101,9 @@ def _event(pid: int, use: _Use, now: int) -> SchedProcess:
         execs=use.execs,
         exits=use.exits,
         child_lifetime_ms=use.lifetime / MS,
+        active_threads=use.threads,
+        most_voluntary_switches=use.most_voluntary,
+        most_cpu_time_ms=use.most_cpu / MS,
         cgroup_id=use.cgroup,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from kernelsight.diagnosis.contention import Contention, contention, interrupted, is_burst
-from kernelsight.diagnosis.cpu_time import Program, Use, shown
+from kernelsight.diagnosis.cpu_time import Program, Use, shown, work
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.processes import processes
@@ -61,6 +61,7 @@ def few_take_all(scene: Scene) -> Iterable[Candidate]:
         _check_takers(candidate, stretch, takers)
         candidate.check("the time does not go to interrupts", interrupted(scene, stretch.run) < _INTERRUPTED, 0.5, 3.0)
         candidate.check("it goes on, or was more than a burst", not is_burst(scene, stretch.run), 0.0, 8.0)
+        candidate.check("they work longer than it takes to switch to them", work(fellows, stretch.run), 0.0, 4.0)
         _say_who_waits(scene, candidate, stretch, victims, takers)
         _accuse(scene, candidate, stretch, fellows)
         yield candidate
@@ -148,6 +149,7 @@ def very_many_want_a_cpu(scene: Scene) -> Iterable[Candidate]:
         candidate.suffering_s = stretch.per_second(stretch.uses, Use.queued_in) * run.seconds
         candidate.check(f"{load:.0f} threads a CPU are runnable", load >= CROWD, 3.0, 5.0)
         candidate.check("each gets a small share", got <= wanted / CROWD, 1.5, 3.0)
+        candidate.check("they work longer than it takes to switch to them", work(fellows, run), 0.0, 4.0)
         candidate.check("one program makes up most of the crowd", wanted >= 0.5 * load * stretch.cpus, 1.0, 2.0)
         candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
         waited = (wanted - got) * run.seconds

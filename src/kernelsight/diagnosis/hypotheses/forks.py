@@ -1,0 +1,193 @@
+"""Storms of new processes: programs that do hardly anything but start others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.processes import named, processes
+from kernelsight.diagnosis.scene import Row, Run, Scene, grouped, runs
+
+START_S = 1e-3
+"""What it takes to start a program and to end it: fork, exec, the pages of its libraries, exit."""
+COSTLY = 0.1
+"""Of one CPU, what starting must take to be costly by itself."""
+FORKS_PER_S = 30.0
+"""Children a second of one program that are worth a look; a service that starts a script for a request has fewer."""
+HARDLY_LIVES_MS = 20.0
+"""A child that lives no longer does nothing but start and end."""
+SHORT_LIFE_MS = 100.0
+"""A child that lives longer has a job."""
+RELATED = 0.25
+"""Of the processes of a program that have children, the share whose own parent is one, if they start each other."""
+_FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A program that has children: its rows of the kind `sched_process`."""
+
+    comm: str
+    group: int | None
+    rows: Sequence[Row]
+
+
+def families(scene: Scene) -> list[Family]:
+    """Who has children, by program. Use with :meth:`Scene.once`."""
+    rows = [row for row in scene.rows("sched_process") if row["forks"]]
+    return [Family(str(comm), group, of) for (comm, group), of in grouped(rows, "comm", "cgroup_id").items()]
+
+
+@hypothesis("fork_storm")
+def they_only_start_others(scene: Scene) -> Iterable[Candidate]:
+    """One program starts processes all the time, and they end as soon as they have begun."""
+    if not scene.rows("sched_process"):
+        yield from _by_samples(scene)
+    for family in scene.once(families):
+        for run in runs(scene.per_second(family.rows, "forks"), lambda forks: forks >= FORKS_PER_S):
+            yield _candidate(scene, family, run)
+
+
+def _candidate(scene: Scene, family: Family, run: Run) -> Candidate:
+    rows = scene.within(family.rows, run)
+    pid, most = _most(rows)
+    each_other = _are_related(scene, rows)
+    first = _oldest(scene, family, pid) if each_other else pid
+    parent = named(scene, first) if first in scene.once(processes) else Entity("process", str(first), family.comm)
+    forks, exits, lived_ms = (sum(row[c] or 0 for row in rows) for c in ("forks", "exits", "child_lifetime_ms"))
+    life_ms = lived_ms / max(exits, 1)
+    rate = forks / run.seconds
+    candidate = Candidate("fork_storm", parent, scene.at(run.first), (parent,))
+    candidate.suffering_s = forks * START_S
+    candidate.check(f"{rate:.0f} children a second", rate >= FORKS_PER_S, 1.5, 4.0)
+    own = most >= FORKS_PER_S * run.seconds
+    candidate.check("one process starts them, or they start each other", own or each_other, 0.0, 7.0)
+    candidate.check("starting them is costly by itself", rate * START_S >= COSTLY, 1.0, 0.5)
+    if each_other:
+        # How long these live says nothing: they start more of their kind as long as they do, and init ends them.
+        candidate.check("those that it starts start more of their kind", each_other, 2.5, 0.0)
+    else:
+        candidate.check("they end as fast as they come", exits >= 0.5 * forks, 0.5, 2.0)
+        candidate.check(f"they live for {life_ms:.0f} ms, no time for a job", life_ms <= SHORT_LIFE_MS, 0.5, 4.0)
+        candidate.check("they hardly live", life_ms <= HARDLY_LIVES_MS, 1.0, 1.0)
+    grandchildren = _started_by_others(scene, family, run)
+    candidate.check("they start no other programs, as a compiler does", grandchildren <= 0.5 * forks, 0.5, 2.5)
+    refused = [
+        row
+        for row in scene.within(scene.rows("syscall_error"), run)
+        if row["comm"] == family.comm and row["error"] == "EAGAIN" and row["syscall_name"] in _FORKS
+    ]
+    if refused:
+        candidate.check("a limit refuses it more of them", bool(refused), 2.0, 0.0)
+    candidate.step(
+        f"{family.comm} started {forks} processes in {run.seconds} s",
+        scene.evidence("sched_process", rows, "forks", "sum"),
+    )
+    candidate.step(
+        f"{exits} of them ended, after {life_ms:.1f} ms on average",
+        scene.evidence("sched_process", rows, "exits", "sum"),
+        scene.evidence("sched_process", rows, "child_lifetime_ms", "sum"),
+    )
+    candidate.step(
+        "it wanted more than a limit allows: fork failed with EAGAIN",
+        scene.evidence("syscall_error", refused, "count", "sum"),
+    )
+    return _concluded(candidate)
+
+
+def _concluded(candidate: Candidate) -> Candidate:
+    parent = candidate.culprit
+    candidate.refuted_by = f"as many processes begin without {parent.name}"
+    candidate.outlook = "starting and ending processes goes on taking its share of the CPUs"
+    candidate.actions = (
+        Proposal("stop", parent, f"stop {parent.name}, or let it wait between two children"),
+        Proposal("look", parent, f"see why what {parent.name} starts ends at once"),
+    )
+    return candidate
+
+
+def _most(rows: Iterable[Row]) -> tuple[int, int]:
+    """The process that has most children, and how many."""
+    forks: dict[int, int] = {}
+    for row in rows:
+        forks[row["pid"]] = forks.get(row["pid"], 0) + row["forks"]
+    return max(forks.items(), key=lambda one: (one[1], -one[0]))
+
+
+def _are_related(scene: Scene, rows: Iterable[Row]) -> bool:
+    """Whether those who have children are each other's children; one whose parent has ended is init's by then."""
+    known = scene.once(processes)
+    pids = {row["pid"] for row in rows}
+    sampled = [known[pid] for pid in pids if pid in known and known[pid].samples]
+    related = [one for one in sampled if one.parent in pids or (one.parent == 1 and len(one.samples) == 1)]
+    return len(related) > 1 and len(related) >= RELATED * len(sampled)
+
+
+def _oldest(scene: Scene, family: Family, pid: int) -> int:
+    """Where children have children: the one of the program that they all come from."""
+    of_program = [
+        one
+        for one in scene.once(processes).values()
+        if one.samples and one.comm == family.comm and one.group_id == family.group
+    ]
+    return min(of_program, key=lambda one: (one.samples[0]["start_ticks"] or 0, one.pid)).pid if of_program else pid
+
+
+def _started_by_others(scene: Scene, family: Family, run: Run) -> int:
+    """What short-lived processes of other programs of the same control group started."""
+    known = scene.once(processes)
+    rows = [
+        row
+        for other in scene.once(families)
+        if other.group == family.group and other.comm != family.comm
+        for row in scene.within(other.rows, run)
+        if row["pid"] not in known or len(known[row["pid"]].samples) <= 1
+    ]
+    return sum(row["forks"] for row in rows)
+
+
+def _by_samples(scene: Scene) -> Iterator[Candidate]:
+    """Without tracers: the machine counts forks, and the parent is whose children are new in every sample."""
+    rates = {
+        scene.second(change.after): change.of("forks") / change.seconds
+        for key, changes in scene.changes("cpu").items()
+        if key == (-1,)
+        for change in changes
+    }
+    for run in runs(rates, lambda forks: forks >= FORKS_PER_S):
+        young = _seen_once(scene, run)
+        if not young:
+            continue
+        pid = max(young, key=lambda one: (len(young[one]), -one))
+        parent = named(scene, pid)
+        rows = scene.within((row for row in scene.rows("cpu") if row["cpu"] == -1), run)
+        rate = sum(value for second, value in rates.items() if run.first <= second <= run.last) / run.seconds
+        candidate = Candidate("fork_storm", parent, scene.at(run.first), (parent,))
+        candidate.suffering_s = rate * run.seconds * START_S
+        candidate.check("starting them is costly by itself", rate * START_S >= COSTLY, 2.0, 1.0)
+        most = len(young[pid]) >= 0.5 * sum(len(of) for of in young.values())
+        candidate.check("most new processes are of one parent", most, 1.0, 2.5)
+        often = len({scene.second(row) for row in young[pid]}) >= 0.3 * run.seconds
+        candidate.check("it has another child whenever one looks", often, 1.0, 2.5)
+        candidate.step(
+            f"{rate:.0f} tasks a second began on the machine", scene.evidence("cpu", rows, "forks", "increase")
+        )
+        candidate.step(
+            f"{len(young[pid])} children of {parent.name} ({parent.id}) were seen, each of them once",
+            scene.evidence("process", young[pid], "pid", "count"),
+        )
+        yield _concluded(candidate)
+
+
+def _seen_once(scene: Scene, run: Run) -> Mapping[int, Sequence[Row]]:
+    """Processes that only one sample has met, by their parents."""
+    last = scene.rows("process")[-1]["timestamp"] if scene.rows("process") else 0
+    found: dict[int, list[Row]] = {}
+    for samples in grouped(scene.rows("process"), "pid", "start_ticks").values():
+        first = samples[0]
+        met = run.first <= scene.second(first) <= run.last and first["timestamp"] < last
+        if len(samples) == 1 and met and (first["ppid"] or 0) > 1:
+            found.setdefault(first["ppid"], []).append(first)
+    return found

@@ -1,0 +1,137 @@
+"""Standing in line: for a lock of a program's own, for one of the kernel, for a file that somebody has locked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from kernelsight.diagnosis.cpu_time import cpu_use
+from kernelsight.diagnosis.cpu_time import shown as used
+from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.lines import Stretch, lines, stretches
+from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.processes import named
+from kernelsight.diagnosis.scene import Row, Run, Scene, grouped, runs
+from kernelsight.diagnosis.waiting import shown
+
+HANDED_ON = 5.0
+"""Times a second that a lock must change hands: threads that wait for each other less often are a pool that idles."""
+ALIKE = 0.35
+"""Share of the sleeps that the busiest of three or more threads may have, if all do the same.
+
+Who hands out work sleeps for each piece of it, and so do those who do it, together: half of the
+sleeps are its. Of n threads that go for one lock, each has an n-th.
+"""
+PASSED_ON = 0.3
+"""Of the wakes, the share that goes from one who waited to the next; some wake who never had to wait."""
+BUSY = 0.5
+"""Of the time, the share in which somebody must be seen to do something with the lock."""
+IDLE = 0.3
+"""Threads that wait for time or for work from outside, from which on the others may be waiting for what these bring."""
+AT_ONCE = 0.5
+"""Of the threads that want to go on, the share that may run: if more do, the lock holds up few."""
+SAMPLED = 0.5
+"""Of the seconds, the share in which somebody waits for a file."""
+
+
+@hypothesis("lock_contention")
+def many_want_one_lock(scene: Scene) -> Iterable[Candidate]:
+    """Threads stand in line for a lock that their own kind hands on, or processes for a file that another locked."""
+    for line in scene.once(lines):
+        for stretch in stretches(scene, line):
+            yield _of_a_program(scene, stretch)
+    yield from _of_files(scene)
+
+
+def _of_a_program(scene: Scene, stretch: Stretch) -> Candidate:
+    line, run = stretch.line, stretch.run
+    culprit = named(scene, stretch.culprit)
+    several = len(line.pids) > 1
+    candidate = Candidate("lock_contention", culprit, scene.at(run.first))
+    candidate.victims = tuple(named(scene, pid) for pid in sorted(line.pids)[:5])
+    candidate.suffering_s = stretch.waiting * run.seconds
+    of_time = stretch.timed_out > stretch.handed_on
+    passed = stretch.passed_on is not None and stretch.passed_on >= PASSED_ON
+    candidate.check("its own threads let each other go on, all the time", stretch.handed_on >= HANDED_ON, 1.5, 4.0)
+    if stretch.passed_on is not None:
+        # Some runtimes park each thread on a word of its own: it is a lock, though nobody waits for the same.
+        candidate.check("who lets another one go on had waited for the same", passed, 2.5, 1.0)
+        if not passed:
+            idle = stretch.timed + stretch.asked
+            candidate.check("no thread of it waits for time or for work from outside", idle < IDLE, 0.0, 4.0)
+    if stretch.busiest is not None:
+        alike = "its threads do the same, none gives work to the others"
+        candidate.check(alike, stretch.busiest <= ALIKE, 2.0, 1.5 if passed else 4.0)
+    doing = stretch.ran + stretch.queued + stretch.blocked + (0.0 if of_time else stretch.timed)
+    candidate.check("somebody has the lock and does something with it", doing >= BUSY, 1.0, 7.0)
+    wanting = stretch.waiting + stretch.ran
+    candidate.check("few go on at a time, and the others wait", stretch.ran <= AT_ONCE * wanting, 1.0, 7.0)
+    who = f"{len(line.pids)} processes {culprit.name}" if several else f"threads of {culprit.name} ({culprit.id})"
+    of = "the kernel" if line.in_kernel else "their own"
+    candidate.step(
+        f"{who} waited {candidate.suffering_s:.0f} s in {run.seconds} s for a lock of {of}",
+        shown(scene, line.edges, run),
+    )
+    candidate.step(
+        f"each other's turn ended these waits, {stretch.handed_on:.0f} times a second",
+        shown(scene, line.handed_on, run, "count"),
+    )
+    uses = [use for use in scene.once(cpu_use) if use.pid in line.pids]
+    candidate.step(
+        f"meanwhile they used {100 * stretch.ran:.0f} % of a CPU, and {stretch.waiting:.1f} more waited to go on",
+        *(used(scene, use, run, "ran") for use in sorted(uses, key=lambda use: -use.ran_in(run))[:5]),
+    )
+    candidate.refuted_by = "with fewer threads it gets less done"
+    candidate.outlook = "more threads, or more CPUs, make it no faster"
+    candidate.actions = (
+        Proposal("look", culprit, f"see what {culprit.name} does while it has the lock, or let it run fewer threads"),
+    )
+    return candidate
+
+
+def _of_files(scene: Scene) -> Iterator[Candidate]:
+    for (device, inode), rows in grouped(scene.rows("file_lock_wait"), "device_name", "inode").items():
+        known = [row for row in rows if row["holder_pid"] is not None and row["holder_comm"]]
+        by_second = scene.per_second(known, lambda _: 1.0)
+        for run in runs(by_second, lambda waiters: waiters >= 1, gap=2):
+            yield _of_a_file(scene, f"{device}:{inode}", scene.within(known, run), run)
+
+
+def _of_a_file(scene: Scene, file: str, rows: Sequence[Row], run: Run) -> Candidate:
+    holders, waiters = (Counter(row[column] for row in rows) for column in ("holder_pid", "pid"))
+    holder, held = max(holders.items(), key=lambda one: (one[1], -one[0]))
+    culprit = _holder(scene, holder, rows)
+    waiting = len(rows) / run.seconds
+    seconds = len({scene.second(row) for row in rows})
+    candidate = Candidate("lock_contention", culprit, scene.at(run.first))
+    candidate.victims = tuple(named(scene, pid) for pid, _ in waiters.most_common(5) if pid is not None)
+    candidate.suffering_s = float(len(rows))
+    candidate.check("somebody waits for the file most of the time", seconds >= SAMPLED * run.seconds, 2.5, 4.0)
+    candidate.check("there is a line and not only one that waits", waiting >= 1.5, 1.0, 0.5)
+    alone = held >= 0.5 * len(rows)
+    candidate.check(
+        "one process keeps it locked most of the time, or all are of one program", alone or _alike(rows), 1.0, 1.5
+    )
+    candidate.step(
+        f"{waiting:.1f} processes on average waited to lock file {file}, in {seconds} of {run.seconds} samples",
+        scene.evidence("file_lock_wait", rows, "inode", "count"),
+    )
+    of_holder = [row for row in rows if row["holder_pid"] == holder]
+    candidate.step(
+        f"{culprit.name} ({culprit.id}) had it locked in {held} of {len(rows)} cases",
+        scene.evidence("file_lock_wait", of_holder, "inode", "count"),
+    )
+    candidate.refuted_by = f"they wait as long when {culprit.name} lets go of the file"
+    candidate.outlook = "they wait for as long as it keeps the file locked"
+    candidate.actions = (Proposal("look", culprit, f"see why {culprit.name} keeps the file locked, or end it"),)
+    return candidate
+
+
+def _holder(scene: Scene, pid: int, rows: Sequence[Row]) -> Entity:
+    known = named(scene, pid)
+    comm = next((row["holder_comm"] for row in rows if row["holder_pid"] == pid), None)
+    return Entity("process", str(pid), comm) if known.name == "?" and comm else known
+
+
+def _alike(rows: Iterable[Row]) -> bool:
+    return len({row["holder_comm"] for row in rows}) == 1

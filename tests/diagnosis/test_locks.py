@@ -1,0 +1,215 @@
+"""Who stands in line for a lock, and who only waits for work."""
+
+from __future__ import annotations
+
+import pytest
+from scenes import END, FROM, LENGTH, SECOND, START, cpus, stored, used
+
+from kernelsight.diagnosis import diagnose
+from kernelsight.diagnosis.check import check
+from kernelsight.events.lock import FileLockWait
+from kernelsight.events.scheduler import SchedProcess, Wait
+
+MS = 1_000_000
+QUIET = [*cpus(2), *used(10, "sshd", 1, 0.1)]
+
+
+def threads(pid, comm, *, ran_ms, count, sleeps, most, most_ms=None, since=FROM, group=5):
+    """A process with several threads: how often they slept together, and the one that did so most."""
+    for second in range(since, LENGTH):
+        yield SchedProcess(
+            START + second * SECOND + 7,
+            pid=pid,
+            comm=comm,
+            cpu_time_ms=ran_ms,
+            runqueue_ms=0.0,
+            context_switches=sleeps,
+            voluntary_switches=sleeps,
+            active_threads=count,
+            most_voluntary_switches=most,
+            most_cpu_time_ms=most_ms,
+            cgroup_id=group,
+        )
+
+
+def waits(
+    pid,
+    waker,
+    call,
+    waited_s,
+    count,
+    *,
+    state="interruptible",
+    comm="app",
+    since=FROM,
+    group=5,
+    longest_ms=20,
+    passed=None,
+):
+    """What the threads of a process waited for together in every second."""
+    for second in range(since, LENGTH):
+        yield Wait(
+            START + second * SECOND + 7,
+            pid=pid,
+            comm=comm,
+            waker_pid=waker,
+            waker_comm=comm if waker else None,
+            waker_context="task" if waker else "hardirq",
+            waits_in=call,
+            state=state,
+            count=count,
+            wait_ns=int(waited_s * SECOND),
+            runqueue_ns=0,
+            max_wait_ns=longest_ms * MS,
+            passed_on=passed,
+            cgroup_id=group,
+        )
+
+
+def locked(pid, holder, *, comm="client", holder_comm="keeper", inode=7, seconds=range(FROM, LENGTH)):
+    """A process that waits for a file in these samples."""
+    for second in seconds:
+        yield FileLockWait(
+            START + second * SECOND + 9,
+            pid=pid,
+            comm=comm,
+            holder_pid=holder,
+            holder_comm=holder_comm,
+            lock_type="flock",
+            device_name="fe:00",
+            inode=inode,
+        )
+
+
+def contention(path):
+    found = diagnose(path, START, END)
+    assert check(path, found) == []
+    return [finding for finding in found.findings if finding.fault == "lock_contention"]
+
+
+def test_threads_that_compute_under_one_mutex_stand_in_line(tmp_path):
+    app = threads(70, "app", ran_ms=950, count=8, sleeps=2000, most=260)
+    [finding] = contention(stored(tmp_path / "db", [*QUIET, *app, *waits(70, 70, "futex", 6.5, 2000)]))
+    assert (finding.culprit.id, finding.culprit.name) == ("70", "app")
+    assert abs(finding.onset_ns - (START + FROM * SECOND)) <= SECOND
+    assert [evidence.metric for step in finding.path for evidence in step.evidence] == [
+        "wait_ns", "count", "cpu_time_ms",
+    ]  # fmt: skip
+
+
+def test_whoever_sleeps_with_the_lock_makes_the_others_wait_though_nothing_is_used(tmp_path):
+    app = threads(70, "app", ran_ms=5, count=8, sleeps=200, most=26)
+    waiting = [*waits(70, 70, "futex", 6.9, 100), *waits(70, 0, "clock_nanosleep", 0.97, 100)]
+    [finding] = contention(stored(tmp_path / "db", [*QUIET, *app, *waiting]))
+    assert finding.culprit.name == "app"
+
+
+def test_a_lock_that_looks_again_by_a_timer_is_one_while_somebody_computes(tmp_path):
+    waiting = [*waits(70, 0, "futex", 6.0, 1500, longest_ms=5), *waits(70, 70, "futex", 0.5, 250)]
+    computing = threads(70, "app", ran_ms=980, count=8, sleeps=1750, most=230)
+    assert contention(stored(tmp_path / "computing", [*QUIET, *computing, *waiting]))
+    idling = threads(70, "app", ran_ms=30, count=8, sleeps=1750, most=230)
+    assert not contention(stored(tmp_path / "idling", [*QUIET, *idling, *waiting]))
+
+
+def test_a_pool_that_a_loop_feeds_in_batches_is_no_line(tmp_path):
+    pool = threads(70, "app", ran_ms=700, count=9, sleeps=440, most=50)
+    waiting = [*waits(70, 70, "futex", 7.2, 400, passed=0), *waits(70, 9, "epoll_wait", 0.9, 40)]
+    assert contention(stored(tmp_path / "db", [*QUIET, *pool, *waiting])) == []
+
+
+def test_one_busy_thread_beside_a_pool_that_it_seldom_needs_is_no_line(tmp_path):
+    loop = threads(70, "app", ran_ms=990, count=5, sleeps=400, most=100, most_ms=900)
+    waiting = waits(70, 70, "futex", 3.8, 400, passed=0)
+    assert contention(stored(tmp_path / "db", [*QUIET, *loop, *waiting])) == []
+
+
+@pytest.mark.parametrize("ran_ms", [40, 900])
+def test_threads_that_wait_for_work_from_one_of_them_are_a_pool(tmp_path, ran_ms):
+    pool = threads(70, "app", ran_ms=ran_ms, count=9, sleeps=400, most=200)
+    waiting = [*waits(70, 70, "futex", 7.8, 200), *waits(70, 0, "clock_nanosleep", 0.9, 200)]
+    assert contention(stored(tmp_path / "db", [*QUIET, *pool, *waiting])) == []
+
+
+def test_a_pool_whose_idle_member_waits_for_work_from_outside_is_no_line(tmp_path):
+    pool = threads(70, "app", ran_ms=40, count=8, sleeps=200, most=26)
+    waiting = [*waits(70, 70, "futex", 6.5, 100), *waits(70, 9, "read", 0.9, 100)]
+    assert contention(stored(tmp_path / "db", [*QUIET, *pool, *waiting])) == []
+
+
+def test_threads_that_are_woken_once_in_a_while_are_no_line(tmp_path):
+    pool = threads(70, "app", ran_ms=900, count=8, sleeps=4, most=1)
+    waiting = waits(70, 70, "futex", 7.0, 2, longest_ms=4000)
+    assert contention(stored(tmp_path / "db", [*QUIET, *pool, *waiting])) == []
+
+
+def test_most_threads_at_work_are_held_up_by_no_lock(tmp_path):
+    app = threads(70, "app", ran_ms=3900, count=6, sleeps=2000, most=340)
+    busy = [*cpus(4), *app, *waits(70, 70, "futex", 1.5, 2000)]
+    assert contention(stored(tmp_path / "db", busy)) == []
+
+
+def test_a_worker_that_has_the_pools_lock_while_it_waits_for_work_holds_up_nobody(tmp_path):
+    pids = range(70, 76)
+    pool = [e for pid in pids for e in threads(pid, "app", ran_ms=5, count=1, sleeps=40, most=40)]
+    line = [e for pid in pids for e in waits(pid, 70 + (pid + 1) % 6, "futex", 0.8, 20, passed=20)]
+    reading = [e for pid in pids for e in waits(pid, 9, "read", 0.16, 20)]
+    assert contention(stored(tmp_path / "db", [*QUIET, *pool, *line, *reading])) == []
+
+
+def test_threads_parked_on_words_of_their_own_stand_in_line_too(tmp_path):
+    app = threads(70, "app", ran_ms=950, count=8, sleeps=2000, most=260)
+    [finding] = contention(stored(tmp_path / "db", [*QUIET, *app, *waits(70, 70, "futex", 6.5, 2000, passed=0)]))
+    assert finding.culprit.name == "app"
+
+
+def test_who_passes_a_lock_on_need_not_be_like_the_others(tmp_path):
+    app = threads(70, "app", ran_ms=950, count=4, sleeps=400, most=190)
+    [finding] = contention(stored(tmp_path / "db", [*QUIET, *app, *waits(70, 70, "futex", 2.6, 300, passed=280)]))
+    assert finding.culprit.name == "app"
+
+
+def test_processes_that_share_a_mutex_are_one_line(tmp_path):
+    pids = range(70, 76)
+    apps = [e for pid in pids for e in threads(pid, "app", ran_ms=160, count=1, sleeps=100, most=100)]
+    waiting = [e for pid in pids for e in waits(pid, 70 + (pid + 1) % 6, "futex", 0.83, 100)]
+    [finding] = contention(stored(tmp_path / "db", [*QUIET, *apps, *waiting]))
+    assert finding.culprit.name == "app"
+    assert len(finding.victims) == 5
+
+
+def test_a_lock_of_the_kernel_is_one_too(tmp_path):
+    pids = range(70, 76)
+    apps = [e for pid in pids for e in threads(pid, "app", ran_ms=160, count=1, sleeps=900, most=900)]
+    waiting = [e for pid in pids for e in waits(pid, 70 + (pid + 1) % 6, "rename", 0.8, 900, state="uninterruptible")]
+    [finding] = contention(stored(tmp_path / "db", [*QUIET, *apps, *waiting]))
+    assert "the kernel" in finding.path[0].claim
+
+
+def test_a_parent_that_waits_until_its_child_runs_waits_for_no_lock(tmp_path):
+    shell = threads(70, "app", ran_ms=600, count=1, sleeps=900, most=900)
+    waiting = waits(70, 70, "vfork", 1.2, 900, state="uninterruptible")
+    assert contention(stored(tmp_path / "db", [*QUIET, *shell, *waiting])) == []
+
+
+def test_who_keeps_a_file_locked_is_to_blame_and_not_those_who_wait(tmp_path):
+    path = stored(tmp_path / "db", [*QUIET, *(e for pid in (80, 81, 82) for e in locked(pid, 70))])
+    [finding] = contention(path)
+    assert (finding.culprit.id, finding.culprit.name) == ("70", "keeper")
+    assert {victim.id for victim in finding.victims} == {"80", "81", "82"}
+
+
+def test_a_file_that_is_locked_for_a_moment_now_and_then_holds_up_nobody(tmp_path):
+    now_and_then = locked(80, 70, seconds=range(FROM, LENGTH, 5))
+    assert contention(stored(tmp_path / "db", [*QUIET, *now_and_then])) == []
+
+
+def test_of_a_lock_whose_holder_is_not_known_nobody_is_accused(tmp_path):
+    waiting = [e for pid in (80, 81) for e in locked(pid, 70, holder_comm=None)]
+    assert contention(stored(tmp_path / "db", [*QUIET, *waiting])) == []
+
+
+def test_a_single_long_wait_counts_in_the_seconds_in_which_it_lasted(tmp_path):
+    end = [next(iter(waits(70, 70, "futex", 25.0, 1, since=LENGTH - 1, longest_ms=25_000)))]
+    app = threads(70, "app", ran_ms=950, count=2, sleeps=10, most=5)
+    assert contention(stored(tmp_path / "db", [*QUIET, *app, *end])) == []
