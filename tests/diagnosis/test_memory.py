@@ -13,8 +13,9 @@ from kernelsight.diagnosis.check import check
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.declare import Event
 from kernelsight.events.memory import Memory, OomKill, PageFaultStats, Vmstat
+from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
-from kernelsight.events.scheduler import SchedProcess, Wait
+from kernelsight.events.scheduler import Cpu, SchedProcess, Wait
 
 MIB = 1 << 20
 GROUP = "/shop"
@@ -105,6 +106,20 @@ def test_of_a_fault_that_was_there_before_the_largest_holder_is_named(tmp_path):
     [finding] = findings(stored(tmp_path / "db", [*machine(), *thrashing, *members, *waits(12, "web", 500)]))
     assert (finding.fault, finding.culprit.name) == ("memory_pressure", "hog")
     assert [victim.name for victim in finding.victims] == ["web"]
+
+
+def test_stalls_alone_tell_of_pressure_where_no_page_can_come_back(tmp_path):
+    stalling = [
+        Pressure(
+            START + second * SECOND, resource="memory", scope="system", some_total_us=int(since(second, 300_000)),
+            full_total_us=0,
+        )
+        for second in range(LENGTH)
+    ]  # fmt: skip
+    hog = process(70, "hog", lambda s: 15_000 + since(s, 400))
+    scene = [*machine(lambda s: max(300, 8000 - since(s, 400)), pgscan_direct=9000), *stalling, *hog]
+    found = findings(stored(tmp_path / "db", scene))
+    assert ("memory_pressure", "hog") in [(one.fault, one.culprit.name) for one in found]
 
 
 # --- leaks ---
@@ -265,4 +280,11 @@ def test_faults_of_new_processes_are_no_storm(tmp_path):
         for second in range(FROM, LENGTH)
     ]
     found = findings(stored(tmp_path / "db", [*machine(), *shell, *faults(70, "sh", 60_000), *forks]))
+    assert "page_fault_storm" not in [one.fault for one in found]
+
+
+def test_without_tracers_the_forks_of_the_machine_explain_faults(tmp_path):
+    shell = process(70, "sh", lambda _: 5, utime_ms=200, stime_ms=700, minor_faults=60_000)
+    forks = [Cpu(START + second * SECOND, cpu=-1, idle=1, forks=int(since(second, 300))) for second in range(LENGTH)]
+    found = findings(stored(tmp_path / "db", [*machine(), *shell, *forks]))
     assert "page_fault_storm" not in [one.fault for one in found]

@@ -33,7 +33,7 @@ FORESIGHT = (300.0, 60.0, 10.0)
 """How many times as long as it has been seen growth is expected to go on: boldly, fairly, and safely. To say of
 memory that grew for ten seconds that it will be used up in an hour is bold; the longer it grows, the less so."""
 RESTS_SHARE = 0.5
-"""Of the time, what a program uses the CPU less than that does not grow because it computes something large."""
+"""Of the time, what a program runs or waits for a CPU less than that does not grow because it computes."""
 GIVEN_BACK = 0.3
 """Of what it grew by, what a process may have given back before: more, and it uses memory in turns."""
 WRITTEN = (0.5, 2.0)
@@ -151,7 +151,7 @@ def _leak(scene: Scene, growth: Growth) -> Candidate:
     candidate.check(f"{culprit.name} grows by {per_second} a second, steadily", True, 1.5, 0.0)
     bold, fair, safe = (until <= times * going.seconds for times in FORESIGHT)
     candidate.check("it meets its limit within two hours", until <= HORIZON_S, 1.5, 4.0)
-    candidate.check("it has been seen to grow for long enough to foresee that", bold, 0.5, 2.5)
+    candidate.check("it has been seen to grow for long enough to foresee that", bold, 0.5, 4.0)
     candidate.check("it has been seen to grow for a good part of the way", fair, 1.0, 0.5)
     candidate.check("the limit is near", safe, 1.0, 0.0)
     candidate.check("it keeps more than it reads: it is not loading data", _reads_less(scene, growth), 0.5, 3.0)
@@ -195,8 +195,9 @@ def _reads_less(scene: Scene, growth: Growth) -> bool:
 
 
 def _rests(scene: Scene, growth: Growth) -> bool:
-    used_s = _since(scene, growth.holder, growth.trend, "utime_ms", "stime_ms") / 1e3
-    return used_s < RESTS_SHARE * growth.trend.seconds
+    ran_s = _since(scene, growth.holder, growth.trend, "utime_ms", "stime_ms") / 1e3
+    ready_s = _since(scene, growth.holder, growth.trend, "cpu_delay_ns") / NS_PER_S
+    return ran_s + ready_s < RESTS_SHARE * growth.trend.seconds
 
 
 def _keeps(growth: Growth) -> bool:

@@ -71,7 +71,7 @@ def _pressure(scene: Scene, domain: Domain, run: Run) -> Candidate:
     suffers = bool(victims) or share >= STALLED_SHARE or turned_over
     candidate.check("somebody waits for pages, or all of them go and come back in seconds", suffers, 2.0, 2.5)
     again = refaults * PAGE_KB >= REREAD_SHARE * sum(_read_by(scene, one, run) for one in domain.holders)
-    candidate.check("most of what is read was in memory before", again, 1.0, 3.0)
+    candidate.check("most of what is read was in memory before", again, 2.0, 3.0)
     candidate.check("nobody is killed for want of memory", not killed_in(scene, domain, run), 0.0, 5.0)
     for waited, one in victims[:2]:
         claim = f"{one.comm} ({one.pid}) waited {waited:.1f} s of {run.seconds} s for pages to be read"

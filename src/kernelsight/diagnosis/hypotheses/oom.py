@@ -105,7 +105,7 @@ def _killing(scene: Scene, kills: Kills) -> Candidate:
     others = [entity for (_, comm), entity in dead.items() if comm != culprit.name]
     candidate.victims = tuple(others[:5] or [*dead.values()][-1:])
     count = len(kills.rows) or len(kills.counted)
-    candidate.check("the kernel killed somebody for want of memory", count > 0, 3.5, 5.0)
+    candidate.check("the kernel killed somebody for want of memory", count > 0, 6.0, 6.0)
     share = program.held_kb / kills.domain.limit_kb if program and kills.domain and kills.domain.limit_kb else None
     candidate.check(f"{culprit.name} used most of it", share is None or share >= LARGE_SHARE, 1.0, 1.0)
     names = ", ".join(sorted({comm for _, comm in dead})) or "somebody"

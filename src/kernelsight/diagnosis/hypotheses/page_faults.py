@@ -132,9 +132,11 @@ def _kept_kb(changes: Sequence[Change]) -> float:
 
 
 def _forks(scene: Scene, one: Faulting, run: Run) -> float:
-    """Children that it began."""
-    rows = [row for row in scene.rows("sched_process") if str(row["pid"]) == one.entity.id]
-    return float(sum(row["forks"] or 0 for row in scene.within(rows, run)))
+    """Children that it began; where nothing traces who begins them, those of the whole machine."""
+    if scene.rows("sched_process"):
+        rows = [row for row in scene.rows("sched_process") if str(row["pid"]) == one.entity.id]
+        return float(sum(row["forks"] or 0 for row in scene.within(rows, run)))
+    return sum(change.of("forks") for change in of_run(scene, scene.changes("cpu").get((-1,), ()), run))
 
 
 def _came_back(scene: Scene, run: Run, faults: float) -> bool:
