@@ -200,8 +200,13 @@ def _wants_more(scene: Scene, user: User | None, device: Device, run: Run) -> bo
 
 def _slow_runs(device: Device) -> list[Run]:
     """The stretches in which requests take long and not because of how many there are."""
-    usual = _usual(device)
-    slow = {second: float(_is_slow(load, usual)) for second, load in device.loads.items()}
+    usual: dict[int, Load | None] = {}
+    slow: dict[int, float] = {}
+    for second, load in device.loads.items():
+        size = _size(load)
+        if size not in usual:
+            usual[size] = _usual(other for other in device.loads.values() if abs(_size(other) - size) <= 1)
+        slow[second] = float(_is_slow(load, usual[size]))
     return telling([run for run in runs(slow, bool) if device.load(run).requests])
 
 
@@ -212,17 +217,21 @@ def _is_slow(load: Load, usual: Load | None) -> bool:
     transfer = load.request_bytes / SLOWEST_BYTES_PER_S
     if load.service_s - transfer >= SLOW_S:
         return True
-    alone = load.latency_s - transfer
-    if usual is None or load.queue > FEW or alone < max(LEAST_SLOW_S, SLOWER * usual.latency_s):
+    if usual is None or load.latency_s - transfer < max(LEAST_SLOW_S, SLOWER * usual.latency_s):
         return False
     more = load.requests * usual.seconds > MORE_LOAD * usual.requests * load.seconds
     larger = load.bytes * usual.seconds > MORE_LOAD * usual.bytes * load.seconds
     return not (more or larger)
 
 
-def _usual(device: Device) -> Load | None:
+def _size(load: Load) -> int:
+    """The power of two that requests are as large as: what is usual for one in sequence says nothing of small ones."""
+    return int(load.request_bytes).bit_length()
+
+
+def _usual(loads: Iterable[Load]) -> Load | None:
     """What a device does when it answers well: the quarter of the seconds in which requests took least."""
-    known = sorted((load for load in device.loads.values() if load.requests >= 2), key=lambda load: load.latency_s)
+    known = sorted((load for load in loads if load.requests >= 2), key=lambda load: load.latency_s)
     quarter = known[: len(known) // 4]
     if len(quarter) < 2:
         return None
