@@ -91,6 +91,15 @@ def test_a_disk_that_takes_long_for_single_requests_is_slow_and_not_asked_for_to
     assert abs(finding.onset_ns - (START + FROM * SECOND)) <= SECOND
 
 
+def test_a_disk_that_delays_many_requests_at_once_is_slow_though_many_are_under_way(tmp_path):
+    rows = [
+        *device("sda", since((150, 60), (160, 0.3))),
+        *moved(12, "web", read=600_000),
+        *waited(12, "web", "pread64", since((150, 9.0), (160, 0.05))),
+    ]
+    assert named(stored(tmp_path / "db", rows))[0] == ("disk_latency", "device", "sda")
+
+
 def test_a_slow_disk_is_found_without_knowing_how_it_was_before(tmp_path):
     rows = [*device("sda", lambda _: (10, 80)), *waited(12, "web", "read", lambda _: (10, 0.8))]
     [finding] = diagnosis(stored(tmp_path / "db", rows)).findings

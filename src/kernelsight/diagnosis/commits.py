@@ -13,7 +13,8 @@ from kernelsight.diagnosis.devices import devices
 from kernelsight.diagnosis.model import Evidence
 from kernelsight.diagnosis.processes import ours
 from kernelsight.diagnosis.scene import Run, Scene, runs
-from kernelsight.diagnosis.storage import SLOWED, User, Waiter, is_of, users, waiters
+from kernelsight.diagnosis.seconds import telling
+from kernelsight.diagnosis.storage import SLOWED, User, Waiter, is_of, users, waiters, waiters_by_program
 
 COMMIT_S = 0.0042
 """What one of the waits of a commit (for its data, the journal, the flush) must take to hurt: half a turn of a disk."""
@@ -49,11 +50,11 @@ def stalls(scene: Scene) -> Sequence[Stall]:
     own = scene.once(ours)
     for waiter in (one for one in scene.once(waiters).values() if one.pid not in own):
         each = {
-            second: waited / waiter.commits_counted[second]
+            second: waited / waiter.commits_counted.of(second)
             for second, waited in waiter.commits.items()
-            if waiter.commits_counted.get(second)
+            if waiter.commits_counted.of(second)
         }
-        for run in runs(each, lambda mean: mean >= COMMIT_S, gap=_GAP_S):
+        for run in telling(runs(each, lambda mean: mean >= COMMIT_S, gap=_GAP_S)):
             by = _who_dirties(scene, waiter, run)
             if by is not None:
                 found += _while_writing(scene, waiter, by, run)
@@ -62,8 +63,8 @@ def stalls(scene: Scene) -> Sequence[Stall]:
 
 def _while_writing(scene: Scene, waiter: Waiter, by: User, run: Run) -> Iterator[Stall]:
     """The part of a stretch in which the other one writes, if commits take longer in it than before."""
-    most = max(by.written.get(second, 0.0) for second in range(run.first, run.last + 1))
-    writes = [s for s in range(run.first, run.last + 1) if by.written.get(s, 0.0) >= WRITES_SHARE * most]
+    most = max(by.written.of(second) for second in range(run.first, run.last + 1))
+    writes = [s for s in range(run.first, run.last + 1) if by.written.of(s) >= WRITES_SHARE * most]
     part = Run(writes[0], run.last)
     if part.seconds < _LEAST_S or not waiter.is_slowed(part):
         return
@@ -85,7 +86,7 @@ def _who_dirties(scene: Scene, waiter: Waiter, run: Run) -> User | None:
     own = sum(user.written_in(run) for user in everybody if user.program == waiter.program)
     if by is None or by.written_in(run) < BULK * own or by.read_in(run) > by.written_in(run):
         return None
-    journals = waiter.journals()
+    journals = waiter.journals
     written = [
         device.load(run).write_bytes
         for device in scene.once(devices).values()
@@ -95,9 +96,7 @@ def _who_dirties(scene: Scene, waiter: Waiter, run: Run) -> User | None:
 
 
 def _shares_journal(scene: Scene, user: User, waiter: Waiter) -> bool:
-    return any(
-        one.program == user.program and one.journals() & waiter.journals() for one in scene.once(waiters).values()
-    )
+    return any(one.journals & waiter.journals for one in scene.once(waiters_by_program).get(user.program, ()))
 
 
 def lying_dirty(scene: Scene, by: User, run: Run) -> Evidence | None:

@@ -10,6 +10,7 @@ from kernelsight.diagnosis.hypothesis import Candidate
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.processes import members
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
+from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.storage import Waiter, shown_waits, slowed
 
 
@@ -51,7 +52,7 @@ def held_back(scene: Scene) -> Iterator[Candidate]:
                 yield from _by_root(scene, changes, what)
                 continue
             shares = {scene.second(change.after): _share(change, what) for change in changes}
-            for run in runs(shares, lambda share: AT_LIMIT <= share <= BEYOND):
+            for run in telling(runs(shares, lambda share: AT_LIMIT <= share <= BEYOND)):
                 group = _last(scene, changes, run)
                 culprit = Entity("cgroup", str(path), str(path))
                 inside = {one.pid for one in members(scene, group)} | _counted_to(scene, str(path))
@@ -65,7 +66,7 @@ def _by_root(scene: Scene, changes: Sequence[Change], what: Limited) -> Iterator
     limit = changes[-1].after[what.limit] if changes else None
     for device in scene.once(devices).values() if limit else ():
         shares = {second: getattr(load, what.of_device) / load.seconds / limit for second, load in device.loads.items()}
-        for run in runs(shares, lambda share: AT_LIMIT <= share <= BEYOND):
+        for run in telling(runs(shares, lambda share: AT_LIMIT <= share <= BEYOND)):
             latency = device.load(run).latency_s
             waiting = [one for one in slowed(scene, run) if one.mean_s(run) >= LONGER * latency]
             candidate = _candidate(scene, device.entity, run, waiting)

@@ -16,6 +16,7 @@ from kernelsight.diagnosis.devices import Device
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.processes import named, ours, processes
 from kernelsight.diagnosis.scene import Change, Run, Scene
+from kernelsight.diagnosis.seconds import Seconds
 from kernelsight.diagnosis.waiting import Edge, waiting
 from kernelsight.diagnosis.waiting import shown as shown_edges
 
@@ -53,11 +54,13 @@ class Waiter:
     comm: str
     program: Program
     edges: list[Edge] = field(default_factory=list)
-    waited: dict[int, float] = field(default_factory=dict)
-    commits: dict[int, float] = field(default_factory=dict)
+    waited: Seconds = field(default_factory=Seconds)
+    commits: Seconds = field(default_factory=Seconds)
     """The part of it that is waits for commits."""
-    counted: dict[int, float] = field(default_factory=dict)
-    commits_counted: dict[int, float] = field(default_factory=dict)
+    counted: Seconds = field(default_factory=Seconds)
+    commits_counted: Seconds = field(default_factory=Seconds)
+    journals: set[str] = field(default_factory=set)
+    """The devices whose journal it waited for."""
     changes: list[Change] = field(default_factory=list)
     """Its samples, where they say how long it waited and the wait-for graph does not."""
 
@@ -68,11 +71,11 @@ class Waiter:
 
     def waited_in(self, run: Run) -> float:
         """Seconds within a stretch."""
-        return _within(self.waited, run)
+        return self.waited.within(run)
 
     def commits_in(self, run: Run) -> float:
         """Seconds within a stretch, waiting for commits."""
-        return _within(self.commits, run)
+        return self.commits.within(run)
 
     def mean_s(self, run: Run) -> float:
         """How long one wait took within a stretch; 0 where that is not known."""
@@ -85,14 +88,11 @@ class Waiter:
     def is_slowed(self, run: Run) -> bool:
         """Whether it waits for a good part of the time, or for some of it and each time much longer than before."""
         share = self.waited_in(run) / run.seconds
+        if share >= SUFFERS_SHARE or share < SUFFERS_SHARE / 2:
+            return share >= SUFFERS_SHARE
         before = Run(0, run.first - 2)
-        usual = self.mean_s(before) if _within(self.counted, before) >= _LEAST_BEFORE else None
-        longer = usual is not None and self.mean_s(run) >= SLOWED * usual
-        return share >= SUFFERS_SHARE or (longer and share >= SUFFERS_SHARE / 2)
-
-    def journals(self) -> set[str]:
-        """The devices whose journal it waited for."""
-        return {device for edge in self.edges if (device := journal_of(edge.waker_comm)) is not None}
+        usual = self.mean_s(before) if self.counted.within(before) >= _LEAST_BEFORE else None
+        return usual is not None and self.mean_s(run) >= SLOWED * usual
 
 
 @dataclass(slots=True)
@@ -102,8 +102,8 @@ class User:
     program: Program
     members: list[Sequence[Change]]
     """The samples of each process."""
-    read: dict[int, float] = field(default_factory=dict)
-    written: dict[int, float] = field(default_factory=dict)
+    read: Seconds = field(default_factory=Seconds)
+    written: Seconds = field(default_factory=Seconds)
 
     @property
     def comm(self) -> str:
@@ -112,11 +112,11 @@ class User:
 
     def read_in(self, run: Run) -> float:
         """Bytes read within a stretch."""
-        return _within(self.read, run)
+        return self.read.within(run)
 
     def written_in(self, run: Run) -> float:
         """Bytes written within a stretch."""
-        return _within(self.written, run)
+        return self.written.within(run)
 
     def largest(self, scene: Scene, run: Run) -> tuple[Entity, Sequence[Change]]:
         """Its process that read and wrote most within a stretch."""
@@ -145,11 +145,21 @@ def waiters(scene: Scene) -> Mapping[int, Waiter]:
             continue
         waiter = found.setdefault(edge.pid, Waiter(edge.pid, edge.comm, _program(scene, edge.pid, edge.comm)))
         waiter.edges.append(edge)
-        _add(waiter.waited, edge.waited)
-        _add(waiter.counted, edge.counted)
+        if (journal := journal_of(edge.waker_comm)) is not None:
+            waiter.journals.add(journal)
+        waiter.waited.add_all(edge.waited)
+        waiter.counted.add_all(edge.counted)
         if edge.waits_in in COMMIT_CALLS:
-            _add(waiter.commits, edge.waited)
-            _add(waiter.commits_counted, edge.counted)
+            waiter.commits.add_all(edge.waited)
+            waiter.commits_counted.add_all(edge.counted)
+    return found
+
+
+def waiters_by_program(scene: Scene) -> Mapping[Program, Sequence[Waiter]]:
+    """The same by the program that they belong to; use with :meth:`Scene.once`."""
+    found: dict[Program, list[Waiter]] = {}
+    for one in scene.once(waiters).values():
+        found.setdefault(one.program, []).append(one)
     return found
 
 
@@ -166,8 +176,8 @@ def users(scene: Scene) -> Sequence[User]:
         for change in changes:
             second = scene.second(change.after)
             written = max(0.0, change.of("write_bytes") - change.of("cancelled_write_bytes"))
-            user.read[second] = user.read.get(second, 0.0) + change.of("read_bytes")
-            user.written[second] = user.written.get(second, 0.0) + written
+            user.read.add(second, change.of("read_bytes"))
+            user.written.add(second, written)
     return list(found.values())
 
 
@@ -187,8 +197,8 @@ def waiting_for(scene: Scene, device: Device, run: Run) -> list[Waiter]:
         one
         for one in slowed(scene, run)
         if one.pid not in elsewhere
-        and (not one.counted or one.mean_s(run) >= least)
-        and all(is_of(journal, device.name) for journal in one.journals())
+        and (bool(one.changes) or one.mean_s(run) >= least)
+        and all(is_of(journal, device.name) for journal in one.journals)
     ]
 
 
@@ -222,10 +232,8 @@ def _by_delays(scene: Scene) -> Mapping[int, Waiter]:
         comm = str(changes[-1].after["comm"]) if changes else "?"
         waiter = Waiter(pid, comm, _program(scene, pid, comm), changes=list(changes))
         for change in changes:
-            second = scene.second(change.after)
-            waiter.waited[second] = waiter.waited.get(second, 0.0) + change.of("blkio_delay_ns") / 1e9
-        if any(waiter.waited.values()):
-            found[pid] = waiter
+            waiter.waited.add(scene.second(change.after), change.of("blkio_delay_ns") / 1e9)
+        found[pid] = waiter
     return found
 
 
@@ -248,15 +256,6 @@ def _moved(change: Change) -> float:
     return change.of("read_bytes") + change.of("write_bytes")
 
 
-def _add(total: dict[int, float], more: Mapping[int, float]) -> None:
-    for second, value in more.items():
-        total[second] = total.get(second, 0.0) + value
-
-
-def _within(values: Mapping[int, float], run: Run) -> float:
-    return sum(value for second, value in values.items() if run.first <= second <= run.last)
-
-
-def _mean(waited: Mapping[int, float], counted: Mapping[int, float], run: Run) -> float:
-    count = _within(counted, run)
-    return _within(waited, run) / count if count else 0.0
+def _mean(waited: Seconds, counted: Seconds, run: Run) -> float:
+    count = counted.within(run)
+    return waited.within(run) / count if count else 0.0

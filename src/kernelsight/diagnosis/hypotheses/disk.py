@@ -11,7 +11,8 @@ from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.io_limits import held_back
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.scene import Run, Scene, runs
-from kernelsight.diagnosis.storage import User, Waiter, shown_waits, users, waiters, waiting_for
+from kernelsight.diagnosis.seconds import telling
+from kernelsight.diagnosis.storage import User, Waiter, shown_waits, users, waiters_by_program, waiting_for
 
 BUSY_SHARE = 0.8
 """Of the time, the share in which a device must have something to do to be called busy."""
@@ -49,7 +50,7 @@ def asked_for_too_much(scene: Scene) -> Iterable[Candidate]:
     """A device is busy all the time, requests queue, and others wait for what one program reads or writes."""
     for device in scene.once(devices).values():
         busy = {second: load.busy_share if load.requests else 0.0 for second, load in device.loads.items()}
-        for run in runs(busy, lambda share: share >= BUSY_SHARE):
+        for run in telling(runs(busy, lambda share: share >= BUSY_SHARE)):
             load = device.load(run)
             user, share = _main_user(scene, device, run)
             culprit = user.largest(scene, run)[0] if user else device.entity
@@ -176,7 +177,7 @@ def _main_user(scene: Scene, device: Device, run: Run) -> tuple[User | None, flo
         if read > OVER * load.read_bytes + SLACK_BYTES or (read < written and not load.write_bytes):
             continue
         moved = min(read, load.read_bytes) + min(written, load.write_bytes)
-        waits = sum(_count(one, run) for one in scene.once(waiters).values() if one.program == user.program)
+        waits = sum(one.counted.within(run) for one in _of_program(scene, user))
         share = (moved / max(load.bytes, 1.0) + min(1.0, waits / max(load.requests, 1.0))) / 2
         if share > most:
             best, most = user, share
@@ -184,15 +185,14 @@ def _main_user(scene: Scene, device: Device, run: Run) -> tuple[User | None, flo
     return best, max(most, min(1.0, moved / max(load.bytes, 1.0)))
 
 
-def _count(waiter: Waiter, run: Run) -> float:
-    return sum(count for second, count in waiter.counted.items() if run.first <= second <= run.last)
+def _of_program(scene: Scene, user: User | None) -> Sequence[Waiter]:
+    return scene.once(waiters_by_program).get(user.program, ()) if user else ()
 
 
 def _wants_more(scene: Scene, user: User | None, device: Device, run: Run) -> bool:
     """Whether more is asked of a device at a time than one task that reads or writes in sequence asks."""
     load = device.load(run)
-    own = [one for one in scene.once(waiters).values() if user and one.program == user.program]
-    if sum(one.waited_in(run) for one in own) >= RIVALS * run.seconds:
+    if sum(one.waited_in(run) for one in _of_program(scene, user)) >= RIVALS * run.seconds:
         return True
     in_background = user is not None and load.write_bytes > load.read_bytes and lying_dirty(scene, user, run)
     return load.queue >= DEEP_QUEUE and not in_background
@@ -200,9 +200,14 @@ def _wants_more(scene: Scene, user: User | None, device: Device, run: Run) -> bo
 
 def _slow_runs(device: Device) -> list[Run]:
     """The stretches in which requests take long and not because of how many there are."""
-    usual = _usual(device)
-    slow = {second: float(_is_slow(load, usual)) for second, load in device.loads.items()}
-    return [run for run in runs(slow, bool) if device.load(run).requests]
+    usual: dict[int, Load | None] = {}
+    slow: dict[int, float] = {}
+    for second, load in device.loads.items():
+        size = _size(load)
+        if size not in usual:
+            usual[size] = _usual(other for other in device.loads.values() if abs(_size(other) - size) <= 1)
+        slow[second] = float(_is_slow(load, usual[size]))
+    return telling([run for run in runs(slow, bool) if device.load(run).requests])
 
 
 def _is_slow(load: Load, usual: Load | None) -> bool:
@@ -212,17 +217,21 @@ def _is_slow(load: Load, usual: Load | None) -> bool:
     transfer = load.request_bytes / SLOWEST_BYTES_PER_S
     if load.service_s - transfer >= SLOW_S:
         return True
-    alone = load.latency_s - transfer
-    if usual is None or load.queue > FEW or alone < max(LEAST_SLOW_S, SLOWER * usual.latency_s):
+    if usual is None or load.latency_s - transfer < max(LEAST_SLOW_S, SLOWER * usual.latency_s):
         return False
     more = load.requests * usual.seconds > MORE_LOAD * usual.requests * load.seconds
     larger = load.bytes * usual.seconds > MORE_LOAD * usual.bytes * load.seconds
     return not (more or larger)
 
 
-def _usual(device: Device) -> Load | None:
+def _size(load: Load) -> int:
+    """The power of two that requests are as large as: what is usual for one in sequence says nothing of small ones."""
+    return int(load.request_bytes).bit_length()
+
+
+def _usual(loads: Iterable[Load]) -> Load | None:
     """What a device does when it answers well: the quarter of the seconds in which requests took least."""
-    known = sorted((load for load in device.loads.values() if load.requests >= 2), key=lambda load: load.latency_s)
+    known = sorted((load for load in loads if load.requests >= 2), key=lambda load: load.latency_s)
     quarter = known[: len(known) // 4]
     if len(quarter) < 2:
         return None
@@ -242,7 +251,7 @@ def _stalled(scene: Scene, run: Run) -> bool:
 
 def _say_waits(scene: Scene, candidate: Candidate, victims: Sequence[Waiter], device: Device, run: Run) -> None:
     for victim in victims[:3]:
-        times = f", {1e3 * victim.mean_s(run):.1f} ms each time" if victim.counted else ""
+        times = f", {1e3 * victim.mean_s(run):.1f} ms each time" if victim.mean_s(run) else ""
         claim = f"{victim.comm} ({victim.pid}) waited {victim.waited_in(run):.1f} s of {run.seconds} s for storage"
         candidate.step(f"{claim}{times}", shown_waits(scene, victim, run))
     if not victims:

@@ -1,0 +1,59 @@
+"""Amounts by second of a window, and their sums over stretches of it, however many are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+
+from kernelsight.diagnosis.scene import Run
+
+_MOST_STRETCHES = 3
+
+
+class Seconds:
+    """Amounts by second; once a sum has been asked for, nothing may be added."""
+
+    __slots__ = ("_amounts", "_first", "_sums")
+
+    def __init__(self) -> None:
+        self._amounts: dict[int, float] = {}
+        self._sums: list[float] = []
+        self._first = 0
+
+    def add(self, second: int, amount: float) -> None:
+        """Add to a second."""
+        self._amounts[second] = self._amounts.get(second, 0.0) + amount
+
+    def add_all(self, amounts: Mapping[int, float]) -> None:
+        """Add to several seconds."""
+        for second, amount in amounts.items():
+            self.add(second, amount)
+
+    def within(self, run: Run) -> float:
+        """The sum over a stretch."""
+        if not self._amounts:
+            return 0.0
+        if not self._sums:
+            self._first, last = min(self._amounts), max(self._amounts)
+            amounts = (self._amounts.get(second, 0.0) for second in range(self._first, last + 1))
+            self._sums = list(accumulate(amounts, initial=0.0))
+        top = len(self._sums) - 1
+        begin = min(max(run.first - self._first, 0), top)
+        end = min(max(run.last + 1 - self._first, 0), top)
+        return self._sums[end] - self._sums[begin] if end > begin else 0.0
+
+    def of(self, second: int) -> float:
+        """The amount of one second."""
+        return self._amounts.get(second, 0.0)
+
+    def items(self) -> Iterator[tuple[int, float]]:
+        """Seconds with an amount, and it."""
+        return iter(self._amounts.items())
+
+
+def telling(found: Sequence[Run]) -> list[Run]:
+    """Of many stretches in which the same thing held, those to look at: the last one, and the longest."""
+    if len(found) <= _MOST_STRETCHES:
+        return list(found)
+    longest = sorted(found[:-1], key=lambda run: -run.seconds)[: _MOST_STRETCHES - 1]
+    return sorted([*longest, found[-1]], key=lambda run: run.first)
