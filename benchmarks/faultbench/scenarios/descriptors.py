@@ -160,15 +160,15 @@ def accepts_too_slowly(stage: Stage) -> Iterator[Truth]:
     yield Truth("listen_overflow", culprits=(where,))
 
 
-@scenario("stuck_server_in_a_container", needs=("gcc", "ip", "nsenter"))
-def stuck_server_in_a_container(stage: Stage) -> Iterator[Truth]:
-    """A server in another network namespace accepts hardly anything; its clients are out here."""
+@scenario("stuck_server_asked_by_a_container", needs=("gcc", "ip", "nsenter"))
+def stuck_server_asked_by_a_container(stage: Stage) -> Iterator[Truth]:
+    """A server in C accepts hardly anything; its clients are in another network namespace."""
     here, there = wire(stage, OURS, namespace(stage))
     port = free_port()
-    server = stage.c("accept_rarely", port, stage.chance.randint(2, 8), 400_000, through=there.inside)
+    server = stage.c("accept_rarely", port, stage.chance.randint(2, 8), 400_000)
     yield Truth()
-    stage.python(CROWD.replace("127.0.0.1", there.address), port, stage.chance.randint(30, 60))
-    where = Culprit((str(server.pid), f"{there.address}:{port}"), (server.name, here.interface))
+    stage.python(CROWD.replace("127.0.0.1", here.address), port, stage.chance.randint(30, 60), through=there.inside)
+    where = Culprit((str(server.pid), f"0.0.0.0:{port}"), (server.name, f"0.0.0.0:{port}"))
     yield Truth("listen_overflow", culprits=(where,))
 
 
