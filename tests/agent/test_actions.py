@@ -14,7 +14,7 @@ import pytest
 from own_processes import HOST, actor, asked, group, needs_v1, python, root, sleeper, stages, state, until
 
 from kernelsight.agent.acting.action import actions
-from kernelsight.agent.acting.changes import io_priority
+from kernelsight.agent.acting.io_priority import io_priority
 from kernelsight.agent.acting.subject import RefusedError, StaleError, look
 from kernelsight.agent.acting.subject import threads as threads_of
 from kernelsight.agent.actions.ionice import schedulers

@@ -55,7 +55,7 @@ class ActionStep(Event, tag="action"):
 
 @event(
     table="diagnoses",
-    source="kernelsight agent, kernelsight diagnose",
+    source="kernelsight agent",
     entity=("diagnosis_id",),
     indexes=(("diagnosis_id",), ("fault", "timestamp")),
     interval_s=None,

@@ -5,19 +5,17 @@ They are plain records, so that the audit holds them whole and a later process c
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import platform
 import resource
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 
 import msgspec
 
+from kernelsight.agent.acting.io_priority import io_priority, named, set_io_priority
 from kernelsight.agent.acting.subject import RefusedError, StaleError, has_ended, held, send, threads
 from kernelsight.collectors.base import Host
 
@@ -178,12 +176,41 @@ class MoveProcess(OfProcess, frozen=True, tag="move"):
                     _write_pid(self.former, int(word))
 
 
-class SetNice(OfProcess, frozen=True, tag="nice"):
-    """The nice value of each thread of a process (setpriority(2))."""
+class OfThreads(OfProcess, frozen=True):
+    """A value that each thread of a process has for itself."""
 
     former: tuple[tuple[int, int], ...]
     """Thread and its value."""
     value: int
+
+    def get(self, tid: int) -> int:
+        """The value of a thread."""
+        raise NotImplementedError
+
+    def set(self, tid: int, value: int) -> None:
+        """Give a thread a value."""
+        raise NotImplementedError
+
+    def apply(self, host: Host) -> None:
+        """Set it for all threads that it has now."""
+        with self.hold(host):
+            for tid in threads(host, self.pid):
+                with suppress(ProcessLookupError):
+                    self.set(tid, self.value)
+
+    def undo(self, host: Host) -> None:
+        """Give the threads their values back, but those that somebody else has set; new ones get the first thread's."""
+        before = dict(self.former)
+        usual = before.get(self.pid, self.former[0][1])
+        with self.hold(host):
+            for tid in threads(host, self.pid):
+                with suppress(ProcessLookupError):
+                    if self.get(tid) == self.value:
+                        self.set(tid, before.get(tid, usual))
+
+
+class SetNice(OfThreads, frozen=True, tag="nice"):
+    """The nice value of each thread of a process (setpriority(2))."""
 
     @property
     def text(self) -> str:
@@ -191,54 +218,31 @@ class SetNice(OfProcess, frozen=True, tag="nice"):
         values = ", ".join(map(str, sorted({nice for _, nice in self.former})))
         return f"nice of {len(self.former)} threads of process {self.pid}: {self.value} (now: {values})"
 
-    def apply(self, host: Host) -> None:
-        """Set it for all threads that it has now."""
-        with self.hold(host):
-            for tid in threads(host, self.pid):
-                with suppress(ProcessLookupError):
-                    os.setpriority(os.PRIO_PROCESS, tid, self.value)
+    def get(self, tid: int) -> int:
+        """The nice value of a thread."""
+        return os.getpriority(os.PRIO_PROCESS, tid)
 
-    def undo(self, host: Host) -> None:
-        """Give the threads their values back; new ones get the first thread's."""
-        before = dict(self.former)
-        usual = before.get(self.pid, self.former[0][1])
-        with self.hold(host):
-            for tid in threads(host, self.pid):
-                if os.getpriority(os.PRIO_PROCESS, tid) == self.value:
-                    with suppress(ProcessLookupError):
-                        os.setpriority(os.PRIO_PROCESS, tid, before.get(tid, usual))
+    def set(self, tid: int, value: int) -> None:
+        """Set it."""
+        os.setpriority(os.PRIO_PROCESS, tid, value)
 
 
-class SetIoPriority(OfProcess, frozen=True, tag="ioprio"):
-    """The I/O priority of each thread of a process (ioprio_set(2))."""
-
-    former: tuple[tuple[int, int], ...]
-    """Thread and its value: class << 13 | level."""
-    value: int
+class SetIoPriority(OfThreads, frozen=True, tag="ioprio"):
+    """The I/O priority of each thread of a process (ioprio_set(2)); see :mod:`kernelsight.agent.acting.io_priority`."""
 
     @property
     def text(self) -> str:
         """What is set."""
-        values = ", ".join(sorted({_priority(one) for _, one in self.former}))
-        return (
-            f"I/O priority of {len(self.former)} threads of process {self.pid}: {_priority(self.value)} (now: {values})"
-        )
+        values = ", ".join(sorted({named(one) for _, one in self.former}))
+        return f"I/O priority of {len(self.former)} threads of process {self.pid}: {named(self.value)} (now: {values})"
 
-    def apply(self, host: Host) -> None:
-        """Set it for all threads that it has now."""
-        with self.hold(host):
-            for tid in threads(host, self.pid):
-                with suppress(ProcessLookupError):
-                    set_io_priority(tid, self.value)
+    def get(self, tid: int) -> int:
+        """The I/O priority of a thread."""
+        return io_priority(tid)
 
-    def undo(self, host: Host) -> None:
-        """Give the threads their values back; new ones get the first thread's."""
-        before = dict(self.former)
-        usual = before.get(self.pid, self.former[0][1])
-        with self.hold(host):
-            for tid in threads(host, self.pid):
-                with suppress(ProcessLookupError):
-                    set_io_priority(tid, before.get(tid, usual))
+    def set(self, tid: int, value: int) -> None:
+        """Set it."""
+        set_io_priority(tid, value)
 
 
 class SendSignal(OfProcess, frozen=True, tag="signal"):
@@ -340,46 +344,6 @@ def nice_values(host: Host, pid: int) -> tuple[tuple[int, int], ...]:
 def io_priorities(host: Host, pid: int) -> tuple[tuple[int, int], ...]:
     """Each thread of a process and its I/O priority."""
     return tuple((tid, io_priority(tid)) for tid in threads(host, pid))
-
-
-# --- ioprio_set(2), which Python does not have -----------------------------------------------------
-
-_IOPRIO = {"x86_64": (251, 252), "aarch64": (30, 31)}
-"""Numbers of ioprio_set and ioprio_get by machine (include/uapi/asm-generic/unistd.h, syscall_64.tbl)."""
-_WHO_PROCESS = 1
-IO_CLASS_SHIFT = 13
-IO_NONE, IO_REALTIME, IO_BEST_EFFORT, IO_IDLE = range(4)
-
-
-@cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def io_priority(tid: int) -> int:
-    """Class << 13 | level of a thread."""
-    return _ioprio(1, _WHO_PROCESS, tid)
-
-
-def set_io_priority(tid: int, value: int) -> None:
-    """Set class << 13 | level of a thread."""
-    _ioprio(0, _WHO_PROCESS, tid, value)
-
-
-def _ioprio(which: int, *arguments: int) -> int:
-    numbers = _IOPRIO.get(platform.machine())
-    if numbers is None:
-        raise RefusedError(f"I/O priorities cannot be set on {platform.machine()} yet")
-    result: int = _libc().syscall(numbers[which], *arguments)
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
-
-
-def _priority(value: int) -> str:
-    kind = ("none", "realtime", "best-effort", "idle")[value >> IO_CLASS_SHIFT & 3]
-    return kind if kind in {"none", "idle"} else f"{kind} {value & 7}"
 
 
 def _write_pid(folder: str, pid: int) -> None:

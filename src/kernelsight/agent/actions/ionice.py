@@ -9,14 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from kernelsight.agent.acting.action import action
-from kernelsight.agent.acting.changes import (
-    IO_BEST_EFFORT,
-    IO_CLASS_SHIFT,
-    IO_IDLE,
-    Change,
-    SetIoPriority,
-    io_priorities,
-)
+from kernelsight.agent.acting.changes import Change, SetIoPriority, io_priorities
+from kernelsight.agent.acting.io_priority import IO_BEST_EFFORT, IO_CLASS_SHIFT, IO_IDLE
 from kernelsight.agent.acting.subject import ProcessSubject, RefusedError
 from kernelsight.collectors.base import Host
 from kernelsight.diagnosis.model import Finding, Proposal

@@ -10,22 +10,13 @@ from __future__ import annotations
 import click
 
 from kernelsight.errors import UsageError
-from kernelsight.surfaces.cli.command import Group, db_path_option, seconds
+from kernelsight.surfaces.cli.command import Group, db_path_option, policy_option, seconds
 from kernelsight.surfaces.cli.output import Format, format_option, show
-
-_POLICY = click.option(
-    "--policy",
-    "policy_path",
-    envvar="KERNELSIGHT_POLICY",
-    show_envvar=True,
-    metavar="FILE",
-    help="What may be done (TOML); `kernelsight policy example` prints one.  [default: observe only]",
-)
 
 
 @click.group(cls=Group, help=__doc__, invoke_without_command=True)
 @db_path_option
-@_POLICY
+@policy_option
 @click.option(
     "--interval",
     type=float,
@@ -99,7 +90,7 @@ def actions_(*, form: Format) -> None:
 
 @agent.command()
 @db_path_option
-@_POLICY
+@policy_option
 @click.argument("action")
 @click.argument("target", default="machine")
 @click.option("--set", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the action.")
@@ -115,7 +106,7 @@ def do(  # noqa: PLR0913 - one argument an option
 
 @agent.command()
 @db_path_option
-@_POLICY
+@policy_option
 @click.argument("name", metavar="ID")
 def approve(*, db_path: str, policy_path: str | None, name: str) -> None:
     """Do what the agent proposed, exactly as it was recorded, if it still holds."""
@@ -126,7 +117,7 @@ def approve(*, db_path: str, policy_path: str | None, name: str) -> None:
 
 @agent.command()
 @db_path_option
-@_POLICY
+@policy_option
 @click.argument("name", metavar="ID")
 @click.option("--why", default="a person said no", show_default=True, metavar="TEXT", help="For the record.")
 def decline(*, db_path: str, policy_path: str | None, name: str, why: str) -> None:
@@ -138,7 +129,7 @@ def decline(*, db_path: str, policy_path: str | None, name: str, why: str) -> No
 
 @agent.command()
 @db_path_option
-@_POLICY
+@policy_option
 @click.argument("name", metavar="ID")
 def undo(*, db_path: str, policy_path: str | None, name: str) -> None:
     """Put back what an action changed, whoever took it."""

@@ -101,3 +101,12 @@ interval_option = click.option(
     metavar="SECONDS",
     help="Between two samples.",
 )
+
+policy_option = click.option(
+    "--policy",
+    "policy_path",
+    envvar="KERNELSIGHT_POLICY",
+    show_envvar=True,
+    metavar="FILE",
+    help="What the agent may do (TOML); `kernelsight policy example` prints one.  [default: observe only]",
+)

@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from kernelsight.stores.base import DEFAULT_DB_PATH
-from kernelsight.surfaces.cli.command import Command, db_path_option, interval_option, seconds
+from kernelsight.surfaces.cli.command import Command, db_path_option, interval_option, policy_option, seconds
 from kernelsight.surfaces.figures import human_bytes
 from kernelsight.surfaces.stopping import stop_on_signals
 from kernelsight.surfaces.supervisor.loop import Supervisor
@@ -49,14 +49,7 @@ _OBSERVES = "the agent observes; --policy FILE lets it do more"
     metavar="SECONDS",
     help="Between two looks of the agent while all is well.",
 )
-@click.option(
-    "--policy",
-    "policy_path",
-    envvar="KERNELSIGHT_POLICY",
-    show_envvar=True,
-    metavar="FILE",
-    help="What the agent may do; `kernelsight policy example` prints one.  [default: observe only]",
-)
+@policy_option
 def start(  # noqa: PLR0913 - one argument an option
     *,
     collectors: Sequence[str],
