@@ -16,7 +16,7 @@ from kernelsight.events.wire import kinds
 from kernelsight.query.compare import least_that_matters
 from kernelsight.query.dialect import run
 from kernelsight.query.points import Selection, points_sql, unit_of
-from kernelsight.query.rows import unwrapped
+from kernelsight.query.rows import entity_text
 from kernelsight.query.source import clipped
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader, Value
@@ -92,14 +92,10 @@ def watch(reader: Reader, when: TimeRange, most: int = MOST_SERIES) -> Watched:
                     return Watched(tuple(names), rows)
                 unit = unit_of(selection, metric)
                 rows.setdefault(table, {}).setdefault(entity, {})[metric] = len(names)
-                names.append(Name(table, metric, entity_text(kind, entity), unit, least_that_matters(unit)))
+                names.append(
+                    Name(table, metric, entity_text(kind, kind.entity, entity), unit, least_that_matters(unit))
+                )
     return Watched(tuple(names), rows)
-
-
-def entity_text(kind: Kind, entity: Key) -> str | None:
-    """An entity as text; None for the machine."""
-    values = unwrapped(kind, dict(zip(kind.entity, entity, strict=True)))
-    return " ".join(f"{name}={value}" for name, value in values.items() if not isinstance(value, bytes)) or None
 
 
 def points(reader: Reader, kind: Kind, when: TimeRange) -> list[dict[str, Value]]:

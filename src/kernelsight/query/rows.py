@@ -118,6 +118,12 @@ def unwrapped(kind: Kind, row: Row) -> Row:
     return row
 
 
+def entity_text(kind: Kind, columns: Iterable[str], key: Iterable[Value]) -> str | None:
+    """An entity as text; None for the machine."""
+    values = unwrapped(kind, dict(zip(columns, key, strict=True)))
+    return " ".join(f"{name}={value}" for name, value in values.items() if not isinstance(value, bytes)) or None
+
+
 def with_time(row: Row) -> Row:
     """The row with ``timestamp`` and ``time`` first."""
     timestamp = row.get("timestamp")

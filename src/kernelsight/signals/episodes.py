@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kernelsight.events.declare import Kind
 from kernelsight.events.signal import Signal
-from kernelsight.query.rows import unwrapped
+from kernelsight.query.rows import entity_text
 from kernelsight.signals.model import LOOKBACK_S, SECOND_NS, Rule
 from kernelsight.stores.base import Value
 
@@ -202,9 +201,3 @@ def _has_lapsed(episode: Episode, now_ns: int) -> bool:
 def _named(rule: Rule, row: Row) -> Row:
     """What a signal shows of the row that is worst."""
     return {name: row[name] for name in (*rule.by, *rule.labels)}
-
-
-def entity_text(kind: Kind, columns: tuple[str, ...], key: Key) -> str | None:
-    """An entity as text; None for the machine."""
-    values = unwrapped(kind, dict(zip(columns, key, strict=True)))
-    return " ".join(f"{name}={value}" for name, value in values.items() if not isinstance(value, bytes)) or None
