@@ -180,6 +180,19 @@ def test_a_model_cannot_talk_a_finding_away(scripted):
     assert not report.diagnosis.healthy
 
 
+def test_a_model_that_blames_another_is_no_surer_than_the_diagnosis_and_comes_after_it(scripted):
+    wrong = finding(("web waited", "e1"), culprit=culprit("12", "web"), confidence=1.0)
+    _, report, _ = scripted(calls(prove(12, "runqueue_ms"), step=1), answers(findings=[wrong]))
+    assert [one.culprit.name for one in report.diagnosis.findings] == ["crunch", "web"]
+
+
+def test_a_model_is_told_the_actions_that_there_are(scripted):
+    server, _, _ = scripted(answers())
+    told = server.requests[0]["systemInstruction"]["parts"][0]["text"]
+    assert "`renice` on a process" in told
+    assert "{" not in told
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_server_that_is_busy_is_asked_again(scripted, status):
     server, report, told = scripted(Fails(status), Fails(status), answers(limits=["done"]))

@@ -42,6 +42,7 @@ TOOLS = {
     "compare": {"before_since": "2026-09-21 14:13:20Z", "before_until": "2026-09-21 14:13:25Z"},
     "around": {"time": "2026-09-21 14:13:30Z"},
     "diagnose": {},
+    "signals": {},
     "tables": {},
 }
 

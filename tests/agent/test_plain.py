@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scenes import SECOND, START, cpus, stored, used
 from story import WINDOW
@@ -223,6 +223,7 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # how long it takes is the machine's business
 @given(st.lists(WORDS | st.text(max_size=8), max_size=8))
 def test_whatever_is_asked_is_answered_or_refused(store, words):
     with contextlib.suppress(UsageError):

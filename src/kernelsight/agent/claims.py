@@ -100,14 +100,25 @@ def proven(answer: Answer, reader: Reader, ledger: Ledger, known: Diagnosis) -> 
 
 
 def _with_known(findings: Iterable[Finding], known: Diagnosis) -> tuple[Finding, ...]:
-    """A model's findings beside those of the diagnosis; where both agree, the diagnosis says how sure that is."""
+    """A model's findings beside those of the diagnosis.
+
+    Where both agree, the diagnosis says how sure that is. Where they blame the same fault on different culprits, the
+    model is no surer than the diagnosis, whose confidence is calibrated, and comes after it.
+    """
     sure = {(one.fault, one.culprit.kind, one.culprit.id): one for one in known.findings}
+    surest: dict[str, float] = {}
+    for one in known.findings:
+        surest[one.fault] = max(surest.get(one.fault, 0.0), one.confidence)
     found: dict[tuple[str, str, str], Finding] = {}
     for one in findings:
         key = one.fault, one.culprit.kind, one.culprit.id
         same = sure.get(key)
-        agreed = one if same is None else msgspec.structs.replace(one, confidence=same.confidence, culprit=same.culprit)
+        if same is not None:
+            agreed = msgspec.structs.replace(one, confidence=same.confidence, culprit=same.culprit)
+        else:
+            agreed = msgspec.structs.replace(one, confidence=min(one.confidence, surest.get(one.fault, 1.0)))
         found.setdefault(key, agreed)
+    # Those of the diagnosis stand first, and sorting keeps the order of what is equally sure.
     return tuple(sorted((sure | found).values(), key=lambda one: -one.confidence))
 
 

@@ -17,7 +17,7 @@ from kernelsight.agent.boundary import Data, bounded
 from kernelsight.agent.budget import Budget, BudgetSpentError, Meter
 from kernelsight.agent.claims import Answer, proven
 from kernelsight.agent.evidence import Ledger
-from kernelsight.agent.gemini.prompt import LAST, SYSTEM, asked, complaint
+from kernelsight.agent.gemini.prompt import LAST, asked, complaint, instructions
 from kernelsight.agent.gemini.settings import Settings, settings
 from kernelsight.agent.model import Report
 from kernelsight.agent.plain.times import named_in
@@ -138,7 +138,7 @@ def _config(*, last: bool) -> types.GenerateContentConfig:
     ]
     mode = types.FunctionCallingConfigMode.NONE if last else types.FunctionCallingConfigMode.AUTO
     return types.GenerateContentConfig(
-        system_instruction=f"{SYSTEM}\n\n{LAST}" if last else SYSTEM,
+        system_instruction=f"{instructions()}\n\n{LAST}" if last else instructions(),
         tools=[types.Tool(function_declarations=declared)],
         tool_config=types.ToolConfig(function_calling_config=types.FunctionCallingConfig(mode=mode)),
         automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
