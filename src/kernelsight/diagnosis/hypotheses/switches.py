@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.contention import is_burst
 from kernelsight.diagnosis.cpu_time import SHORT_SLICE_S, SWITCH_S, Use, cpu_use
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.lines import USER_LOCKS
@@ -71,6 +72,7 @@ def _candidate(scene: Scene, found: Sequence[Switcher], run: Run) -> Candidate:
     candidate.check(f"switching costs {100 * cost:.0f} % of a CPU", cost >= STORM_SHARE, 2.0, 5.0)
     slice_us = 1e6 * ran / max(switches, 1.0)
     candidate.check(f"they run for {slice_us:.0f} µs at a time", slice_us <= 1e6 * SHORT_SLICE_S, 1.5, 4.0)
+    candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
     candidate.check("few programs do most of it", switches >= FEW * total, 1.0, 2.0)
     own = _own_locks(graph.by_waiter.get(first.use.pid, ()), run)
     candidate.check("it is no lock of one program", own <= 0.5 * first.in_(run), 0.5, 4.0)
