@@ -88,7 +88,10 @@ _OF_EVERY_PROCESS = (PageFaultStats, SchedProcess, Wait)
 
 
 def thinned(events: Iterable[Event], ours: dict[int, str]) -> list[Event]:
-    """Events without those of most processes that lived within a second, where there are very many."""
+    """Events without those of most processes that lived within a second, where there are very many.
+
+    Who had children stays, however short its life.
+    """
     events = list(events)
     lived: dict[int, set[int]] = {}
     for event in events:
@@ -103,6 +106,8 @@ def thinned(events: Iterable[Event], ours: dict[int, str]) -> list[Event]:
 
 
 def _is_of(event: Event, pids: set[int]) -> bool:
+    if isinstance(event, SchedProcess) and event.forks:
+        return False
     return getattr(event, "pid", None) in pids or getattr(event, "waker_pid", None) in pids
 
 

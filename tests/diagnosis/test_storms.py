@@ -96,6 +96,20 @@ def test_a_server_that_works_between_switches_and_one_that_switches_little_are_n
     assert found(stored(tmp_path / "db", [*QUIET, *server]), "context_switch_storm") == []
 
 
+def test_threads_that_spin_and_give_their_cpu_away_are_a_storm_though_one_of_them_computes(tmp_path):
+    app = switching(70, "app", 30_000, 1_000.0)
+    yields = [
+        Wait(
+            START + second * SECOND + 7, pid=70, comm="app", waits_in="sched_yield", state="runnable", count=29_000,
+            wait_ns=0, runqueue_ns=10 * SECOND, cgroup_id=5,
+        )
+        for second in range(FROM, LENGTH)
+    ]  # fmt: skip
+    [finding] = found(stored(tmp_path / "db", [*QUIET, *app, *yields]), "context_switch_storm")
+    assert finding.culprit.name == "app"
+    assert "sched_yield" in finding.path[1].claim
+
+
 def test_turns_for_a_lock_of_one_process_are_no_storm(tmp_path):
     app = [*switching(70, "app", 60_000, 600.0), *woken(70, 70, 55_000, "futex", comm="app")]
     assert found(stored(tmp_path / "db", [*QUIET, *app]), "context_switch_storm") == []

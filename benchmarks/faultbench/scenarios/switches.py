@@ -87,16 +87,6 @@ def socket_ping_pong(stage: Stage) -> Iterator[Truth]:
     yield Truth("context_switch_storm", culprits=(program.culprit,))
 
 
-@scenario("chatty_client", lasts_s=10)
-def chatty_client(stage: Stage) -> Iterator[Truth]:
-    """A client asks a server over TCP for a few bytes, one question after the other."""
-    port = free_port()
-    server = stage.python(SERVE_SHORTLY, port)
-    yield Truth()
-    client = stage.python(ASK_SHORTLY, port)
-    yield Truth("context_switch_storm", culprits=(client.culprit, server.culprit))
-
-
 @scenario("stress_switches", lasts_s=10, needs=("stress-ng",))
 def stress_switches(stage: Stage) -> Iterator[Truth]:
     """stress-ng's pairs that wake each other."""

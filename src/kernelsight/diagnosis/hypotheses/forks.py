@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.contention import is_burst
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.processes import named, processes
@@ -22,6 +23,8 @@ SHORT_LIFE_MS = 100.0
 """A child that lives longer has a job."""
 RELATED = 0.25
 """Of the processes of a program that have children, the share whose own parent is one, if they start each other."""
+MET = 0.2
+"""Of the samples, the share that meets one of the children: they live for less than the time between two samples."""
 _FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
 
 
@@ -64,14 +67,15 @@ def _candidate(scene: Scene, family: Family, run: Run) -> Candidate:
     candidate.check(f"{rate:.0f} children a second", rate >= FORKS_PER_S, 1.5, 4.0)
     own = most >= FORKS_PER_S * run.seconds
     candidate.check("one process starts them, or they start each other", own or each_other, 0.0, 7.0)
-    candidate.check("starting them is costly by itself", rate * START_S >= COSTLY, 1.0, 0.5)
+    candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
+    candidate.check("starting them is costly by itself", rate * START_S >= COSTLY, 1.0, 1.0)
     if each_other:
         # How long these live says nothing: they start more of their kind as long as they do, and init ends them.
         candidate.check("those that it starts start more of their kind", each_other, 2.5, 0.0)
     else:
         candidate.check("they end as fast as they come", exits >= 0.5 * forks, 0.5, 2.0)
         candidate.check(f"they live for {life_ms:.0f} ms, no time for a job", life_ms <= SHORT_LIFE_MS, 0.5, 4.0)
-        candidate.check("they hardly live", life_ms <= HARDLY_LIVES_MS, 1.0, 1.0)
+        candidate.check("they hardly live", life_ms <= HARDLY_LIVES_MS, 1.0, 1.5)
     grandchildren = _started_by_others(scene, family, run)
     candidate.check("they start no other programs, as a compiler does", grandchildren <= 0.5 * forks, 0.5, 2.5)
     refused = [
@@ -169,8 +173,8 @@ def _by_samples(scene: Scene) -> Iterator[Candidate]:
         candidate.check("starting them is costly by itself", rate * START_S >= COSTLY, 2.0, 1.0)
         most = len(young[pid]) >= 0.5 * sum(len(of) for of in young.values())
         candidate.check("most new processes are of one parent", most, 1.0, 2.5)
-        often = len({scene.second(row) for row in young[pid]}) >= 0.3 * run.seconds
-        candidate.check("it has another child whenever one looks", often, 1.0, 2.5)
+        often = len({scene.second(row) for row in young[pid]}) >= MET * run.seconds
+        candidate.check("it has another child whenever one looks again", often, 1.0, 2.5)
         candidate.step(
             f"{rate:.0f} tasks a second began on the machine", scene.evidence("cpu", rows, "forks", "increase")
         )
@@ -182,12 +186,22 @@ def _by_samples(scene: Scene) -> Iterator[Candidate]:
 
 
 def _seen_once(scene: Scene, run: Run) -> Mapping[int, Sequence[Row]]:
-    """Processes that only one sample has met, by their parents."""
-    last = scene.rows("process")[-1]["timestamp"] if scene.rows("process") else 0
+    """Processes that only one sample has met, by their parents; where those have ended, by the first of their kind."""
+    samples = scene.rows("process")
+    last = samples[-1]["timestamp"] if samples else 0
+    known = {row["pid"] for row in samples}
+    oldest: dict[tuple[str, str], Row] = {}
+    for row in samples:
+        kind = (row["comm"], row["cgroup"])
+        if kind not in oldest or (row["start_ticks"] or 0) < (oldest[kind]["start_ticks"] or 0):
+            oldest[kind] = row
     found: dict[int, list[Row]] = {}
-    for samples in grouped(scene.rows("process"), "pid", "start_ticks").values():
-        first = samples[0]
-        met = run.first <= scene.second(first) <= run.last and first["timestamp"] < last
-        if len(samples) == 1 and met and (first["ppid"] or 0) > 1:
-            found.setdefault(first["ppid"], []).append(first)
+    for of in grouped(samples, "pid", "start_ticks").values():
+        first = of[0]
+        if len(of) > 1 or first["timestamp"] >= last or not run.first <= scene.second(first) <= run.last:
+            continue
+        parent = first["ppid"] if (first["ppid"] or 0) > 1 and first["ppid"] in known else None
+        parent = parent or oldest[first["comm"], first["cgroup"]]["pid"]
+        if parent != first["pid"]:
+            found.setdefault(parent, []).append(first)
     return found

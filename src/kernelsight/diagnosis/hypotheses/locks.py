@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from kernelsight.diagnosis.contention import is_burst
 from kernelsight.diagnosis.cpu_time import cpu_use
 from kernelsight.diagnosis.cpu_time import shown as used
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
@@ -65,6 +66,7 @@ def _of_a_program(scene: Scene, stretch: Stretch) -> Candidate:
     doing = stretch.ran + stretch.queued + stretch.blocked + (0.0 if of_time else stretch.timed)
     candidate.check("somebody has the lock and does something with it", doing >= BUSY, 1.0, 7.0)
     wanting = stretch.waiting + stretch.ran
+    candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
     candidate.check("few go on at a time, and the others wait", stretch.ran <= AT_ONCE * wanting, 1.0, 7.0)
     who = f"{len(line.pids)} processes {culprit.name}" if several else f"threads of {culprit.name} ({culprit.id})"
     of = "the kernel" if line.in_kernel else "their own"
@@ -106,6 +108,7 @@ def _of_a_file(scene: Scene, file: str, rows: Sequence[Row], run: Run) -> Candid
     candidate = Candidate("lock_contention", culprit, scene.at(run.first))
     candidate.victims = tuple(named(scene, pid) for pid, _ in waiters.most_common(5) if pid is not None)
     candidate.suffering_s = float(len(rows))
+    candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
     candidate.check("somebody waits for the file most of the time", seconds >= SAMPLED * run.seconds, 2.5, 4.0)
     candidate.check("there is a line and not only one that waits", waiting >= 1.5, 1.0, 0.5)
     alone = held >= 0.5 * len(rows)

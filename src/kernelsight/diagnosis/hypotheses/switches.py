@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.contention import is_burst
 from kernelsight.diagnosis.cpu_time import SHORT_SLICE_S, SWITCH_S, Use, cpu_use
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.lines import USER_LOCKS
@@ -14,6 +15,8 @@ from kernelsight.diagnosis.waiting import Edge, shown, waiting
 
 STORM_SHARE = 0.1
 """Of one CPU, what switches must cost before they are worth speaking of."""
+GIVEN_AWAY = 0.5
+"""Of the switches, the share in which a task gives its CPU away (sched_yield): it spins for something."""
 FEW = 0.7
 """Of all these switches, the share of one program and those whom it wakes."""
 
@@ -35,9 +38,23 @@ def switchers(scene: Scene) -> list[Switcher]:
     found = []
     for use in scene.once(cpu_use):
         counted = {at: use.slept.get(at, 0.0) + use.displaced.get(at, 0.0) for at in use.ran}
-        short = {at: n for at, n in counted.items() if n and use.ran[at] <= SHORT_SLICE_S * n}
+        away = _given_away(scene, use.pid)
+        short = {
+            at: n
+            for at, n in counted.items()
+            if n and (use.ran[at] <= SHORT_SLICE_S * n or away.get(at, 0) >= GIVEN_AWAY * n)
+        }
         if short:
             found.append(Switcher(use, short))
+    return found
+
+
+def _given_away(scene: Scene, pid: int) -> dict[int, int]:
+    """How often a process gave its CPU away, by second."""
+    found: dict[int, int] = {}
+    for edge in scene.once(waiting).by_waiter.get(pid, ()):
+        for second, count in edge.counted.items() if edge.waits_in == "sched_yield" else ():
+            found[second] = found.get(second, 0) + count
     return found
 
 
@@ -70,7 +87,13 @@ def _candidate(scene: Scene, found: Sequence[Switcher], run: Run) -> Candidate:
     candidate.suffering_s = switches * SWITCH_S
     candidate.check(f"switching costs {100 * cost:.0f} % of a CPU", cost >= STORM_SHARE, 2.0, 5.0)
     slice_us = 1e6 * ran / max(switches, 1.0)
-    candidate.check(f"they run for {slice_us:.0f} µs at a time", slice_us <= 1e6 * SHORT_SLICE_S, 1.5, 4.0)
+    gave = sum(n for one in fellows for at, n in _given_away(scene, one.use.pid).items() if run.first <= at <= run.last)
+    away = gave >= GIVEN_AWAY * switches
+    if away:
+        candidate.check("they give their CPU away instead of waiting", away, 3.0, 0.0)
+    else:
+        candidate.check(f"they run for {slice_us:.0f} µs at a time", slice_us <= 1e6 * SHORT_SLICE_S, 1.5, 4.0)
+    candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
     candidate.check("few programs do most of it", switches >= FEW * total, 1.0, 2.0)
     own = _own_locks(graph.by_waiter.get(first.use.pid, ()), run)
     candidate.check("it is no lock of one program", own <= 0.5 * first.in_(run), 0.5, 4.0)
