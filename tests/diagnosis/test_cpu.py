@@ -139,6 +139,18 @@ def test_who_came_is_to_blame_and_not_who_was_as_busy_before(tmp_path):
     assert (finding.culprit.name, finding.victims[0].name) == ("came", "app")
 
 
+def test_hogs_that_come_to_a_machine_where_some_wait_already_are_found_at_once(tmp_path):
+    short = [
+        job
+        for second in range(LENGTH)
+        for pid in range(2)
+        for job in one_second(1000 + 10 * second + pid, "job", 500, 200, second)
+    ]
+    came = [event for pid in (80, 81, 82) for event in used(pid, "came", 500, 450, since=LENGTH - 7)]
+    finding, *_ = findings(stored(tmp_path / "db", [*QUIET, *short, *came]))
+    assert (finding.fault, finding.culprit.name) == ("cpu_saturation", "came")
+
+
 def test_niced_loops_give_way(tmp_path):
     loops = [event for pid in (70, 71, 72) for event in used(pid, "crunch", 660, 335, group=5, since=FROM)]
     samples = [niced(pid, second) for pid in (70, 71, 72) for second in range(FROM, LENGTH)]
