@@ -156,6 +156,18 @@ def test_data_that_is_being_loaded_is_not_a_leak(tmp_path):
     assert findings(stored(tmp_path / "db", [*machine(), *loader])) == ()
 
 
+@pytest.mark.parametrize("delay_ms", [0, 500])
+def test_a_large_computation_is_not_a_leak_even_if_it_has_to_wait_for_cpus(tmp_path, delay_ms):
+    ran = {"utime_ms": 950 - delay_ms, "cpu_delay_ns": delay_ms * 1_000_000}
+    sort = process(70, "sort", lambda s: 50 + since(s, 40), read_chars=MIB, **ran)
+    assert findings(stored(tmp_path / "db", [*machine(), *sort])) == ()
+
+
+def test_an_endless_loop_that_takes_memory_is_a_leak_when_its_limit_is_near(tmp_path):
+    loop = process(70, "loop", lambda s: 50 + since(s, 400), utime_ms=500, stime_ms=450)
+    assert "memory_leak" in [one.fault for one in findings(stored(tmp_path / "db", [*machine(), *loop]))]
+
+
 def test_memory_that_grows_while_the_program_still_starts_is_told_from_its_files(tmp_path):
     leak = [
         msgspec.structs.replace(one, rss_kb=one.anon_kb + 1024 * min(second, 2) * 20)
