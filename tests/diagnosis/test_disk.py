@@ -251,6 +251,20 @@ def test_a_task_that_waits_long_for_a_device_that_gets_on_does_not_hang(tmp_path
     assert "blocked_io" not in [fault for fault, *_ in named(stored(tmp_path / "db", rows))]
 
 
+def test_a_task_of_which_the_disk_is_not_known_does_not_hang_while_some_disk_works_for_it(tmp_path):
+    stack = {"syscall_name": "sync", "wchan": "sync_inodes_sb", "stack": "folio_wait_writeback;sync_inodes_sb"}
+    rows = [*device("sdb", lambda _: (200, 4)), *hangs(12, "sync", since=FROM, **stack)]
+    assert "blocked_io" not in [fault for fault, *_ in named(stored(tmp_path / "db", rows))]
+
+
+def test_a_task_that_waits_for_a_partition_waits_for_its_disk(tmp_path):
+    rows = [
+        *device("sdb", lambda _: (200, 1), in_flight=lambda _: 3),
+        *hangs(12, "web", since=FROM, device="sdb1", mount_point="/srv", **HANGS_IN),
+    ]
+    assert "blocked_io" not in [fault for fault, *_ in named(stored(tmp_path / "db", rows))]
+
+
 def test_a_parent_that_sleeps_in_vfork_does_not_hang_on_storage(tmp_path):
     rows = hangs(
         12, "make", since=FROM, syscall_name="vfork", wchan="kernel_clone", stack="kernel_clone;__do_sys_vfork"
