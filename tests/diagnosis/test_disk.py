@@ -168,9 +168,10 @@ def test_who_writes_to_another_disk_is_not_why_commits_take_long(tmp_path):
     assert "fsync_stall" not in [fault for fault, *_ in named(stored(tmp_path / "db", rows))]
 
 
-def test_a_group_at_its_limit_is_the_culprit_and_not_the_disk(tmp_path):
+@pytest.mark.parametrize("limit", [20, 29])
+def test_a_group_at_its_limit_is_the_culprit_and_not_the_disk(tmp_path, limit):
     group = [
-        Cgroup(START + s * SECOND + 4, cgroup="/batch", cgroup_id=1, io_read_ios=20 * s, io_read_ios_limit=20)
+        Cgroup(START + s * SECOND + 4, cgroup="/batch", cgroup_id=1, io_read_ios=20 * s, io_read_ios_limit=limit)
         for s in range(LENGTH)
     ]
     rows = [*device("sda", lambda _: (20, 0.1)), *group, *waited(12, "job", "read", lambda _: (20, 0.95))]
