@@ -71,7 +71,9 @@ def held_back(scene: Scene) -> Iterator[Candidate]:
 
 def _by_root(scene: Scene, changes: Sequence[Change], what: Limited) -> Iterator[Candidate]:
     limit = changes[-1].after[what.limit] if changes else None
-    for device in scene.once(devices).values() if limit else ():
+    if not limit:
+        return
+    for device in scene.once(devices).values():
         allowed = passes(limit, what.metric)
         rates = {second: getattr(load, what.of_device) / load.seconds for second, load in device.loads.items()}
         shares = {second: rate / allowed for second, rate in rates.items()}
