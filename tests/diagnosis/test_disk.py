@@ -168,9 +168,10 @@ def test_who_writes_to_another_disk_is_not_why_commits_take_long(tmp_path):
     assert "fsync_stall" not in [fault for fault, *_ in named(stored(tmp_path / "db", rows))]
 
 
-def test_a_group_at_its_limit_is_the_culprit_and_not_the_disk(tmp_path):
+@pytest.mark.parametrize("limit", [20, 29])
+def test_a_group_at_its_limit_is_the_culprit_and_not_the_disk(tmp_path, limit):
     group = [
-        Cgroup(START + s * SECOND + 4, cgroup="/batch", cgroup_id=1, io_read_ios=20 * s, io_read_ios_limit=20)
+        Cgroup(START + s * SECOND + 4, cgroup="/batch", cgroup_id=1, io_read_ios=20 * s, io_read_ios_limit=limit)
         for s in range(LENGTH)
     ]
     rows = [*device("sda", lambda _: (20, 0.1)), *group, *waited(12, "job", "read", lambda _: (20, 0.95))]
@@ -247,6 +248,20 @@ def test_a_task_that_waits_long_for_a_device_that_gets_on_does_not_hang(tmp_path
     rows = [
         *device("sdb", lambda _: (200, 1), in_flight=lambda _: 3),
         *hangs(12, "web", since=FROM, device="sdb", mount_point="/srv", **HANGS_IN),
+    ]
+    assert "blocked_io" not in [fault for fault, *_ in named(stored(tmp_path / "db", rows))]
+
+
+def test_a_task_of_which_the_disk_is_not_known_does_not_hang_while_some_disk_works_for_it(tmp_path):
+    stack = {"syscall_name": "sync", "wchan": "sync_inodes_sb", "stack": "folio_wait_writeback;sync_inodes_sb"}
+    rows = [*device("sdb", lambda _: (200, 4)), *hangs(12, "sync", since=FROM, **stack)]
+    assert "blocked_io" not in [fault for fault, *_ in named(stored(tmp_path / "db", rows))]
+
+
+def test_a_task_that_waits_for_a_partition_waits_for_its_disk(tmp_path):
+    rows = [
+        *device("sdb", lambda _: (200, 1), in_flight=lambda _: 3),
+        *hangs(12, "web", since=FROM, device="sdb1", mount_point="/srv", **HANGS_IN),
     ]
     assert "blocked_io" not in [fault for fault, *_ in named(stored(tmp_path / "db", rows))]
 

@@ -33,12 +33,19 @@ BEYOND = 1.25
 """How far beyond a limit samples may seem to be; what is farther uses other devices, that the limit is not for."""
 LONGER = 10.0
 """How many times as long as the device a wait takes of which nearly all is before the device."""
-AT_LIMIT = 0.75
-"""Of a limit, the share from which on it is what decides how fast it goes.
+AT_LIMIT = 0.85
+"""Of what a limit lets pass, the share from which on it is what decides how fast it goes."""
+_SLICES_PER_S = 10
 
-The kernel gives out what is allowed in slices of a tenth of a second (block/blk-throttle.c), whole requests each: of 25
-a second it lets 20 pass.
-"""
+
+def passes(limit: int, metric: str) -> float:
+    """What a limit lets pass in a second.
+
+    The kernel gives out what is allowed in slices of a tenth of a second (block/blk-throttle.c), whole requests
+    each: of 25 a second it lets 20 pass.
+    """
+    in_requests = metric.endswith("_ios") and limit >= _SLICES_PER_S
+    return float(limit // _SLICES_PER_S * _SLICES_PER_S) if in_requests else float(limit)
 
 
 def held_back(scene: Scene) -> Iterator[Candidate]:
@@ -64,8 +71,12 @@ def held_back(scene: Scene) -> Iterator[Candidate]:
 
 def _by_root(scene: Scene, changes: Sequence[Change], what: Limited) -> Iterator[Candidate]:
     limit = changes[-1].after[what.limit] if changes else None
-    for device in scene.once(devices).values() if limit else ():
-        shares = {second: getattr(load, what.of_device) / load.seconds / limit for second, load in device.loads.items()}
+    if not limit:
+        return
+    for device in scene.once(devices).values():
+        allowed = passes(limit, what.metric)
+        rates = {second: getattr(load, what.of_device) / load.seconds for second, load in device.loads.items()}
+        shares = {second: rate / allowed for second, rate in rates.items()}
         for run in telling(runs(shares, lambda share: AT_LIMIT <= share <= BEYOND)):
             latency = device.load(run).latency_s
             waiting = [one for one in slowed(scene, run) if one.mean_s(run) >= LONGER * latency]
@@ -117,4 +128,4 @@ def _counted_to(scene: Scene, path: str) -> set[int]:
 
 def _share(change: Change, what: Limited) -> float:
     allowed = change.after[what.limit]
-    return change.of(what.metric) / change.seconds / allowed if allowed else 0.0
+    return change.of(what.metric) / change.seconds / passes(allowed, what.metric) if allowed else 0.0

@@ -10,12 +10,14 @@ from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene, grouped, runs
-from kernelsight.diagnosis.storage import FILE_CALLS
+from kernelsight.diagnosis.storage import FILE_CALLS, is_of
 
 HANGS_MS = 2500.0
 """How long a task sleeps before it may be said to hang: some requests of a busy disk take a second, none this long."""
 STUCK_S = 3
 """How long a device must have something to do and get nothing done."""
+_AT_WORK = 0.5
+"""Of the time, the share that some device is busy from which on a task may wait for what it gets done."""
 _OF_STORAGE = re.compile(
     r"\b(io_schedule|blk_|bio_|submit_bio|bdev_|blkdev_|iomap_|vfs_|do_fsync|ext[234]_|jbd2_|xfs_|btrfs_|f2fs_|fuse_|nfs\d?_|rpc_|cifs_"
     r"|sb_start_|mnt_want_write|percpu_rwsem_wait|thaw_super|freeze_|folio_wait|filemap_|writeback|request_wait_answer)"
@@ -43,7 +45,7 @@ def storage_does_not_answer(scene: Scene) -> Iterable[Candidate]:
 
 def _candidate(scene: Scene, name: str, rows: Sequence[Row], stuck: Run | None) -> Candidate:
     tasks = grouped(rows, "tid")
-    device = scene.once(devices).get(name)
+    device = next((one for one in scene.once(devices).values() if name and is_of(name, one.name)), None)
     mounts = sorted({str(row["mount_point"]) for row in rows if row["mount_point"]})
     frozen = bool(rows) and all(_FROZEN.search(row["stack"] or row["wchan"] or "") for row in rows)
     culprit = _culprit(name, mounts, frozen=frozen, known=device is not None)
@@ -52,7 +54,7 @@ def _candidate(scene: Scene, name: str, rows: Sequence[Row], stuck: Run | None) 
     victims = {row["pid"]: named(scene, row["pid"]) for row in rows}
     candidate = Candidate("blocked_io", culprit, onset, tuple(victims.values())[:5])
     candidate.suffering_s = sum(max(row["blocked_ms"] for row in of) / 1e3 for of in tasks.values())
-    idle = _gets_nothing_done(scene, device, rows) if rows else stuck is not None
+    idle = stuck is not None or _gets_nothing_done(scene, device, rows, 2 if frozen else 1)
     candidate.check(
         "tasks hang in uninterruptible sleep, or requests that nobody answers",
         holds=True,
@@ -134,10 +136,13 @@ def _stuck(device: Device) -> Run | None:
     return found[-1] if found and found[-1].last >= last - 1 else None
 
 
-def _gets_nothing_done(scene: Scene, device: Device | None, rows: Sequence[Row]) -> bool:
-    """Whether no request of a device was done while tasks waited for it; so too where it is not known which device."""
-    if device is None:
-        return True
-    first = min(map(_began, rows))
-    inside = Run(scene.second({"timestamp": first}) + 2, scene.second(rows[-1]))
-    return device.load(inside).requests == 0
+def _gets_nothing_done(scene: Scene, device: Device | None, rows: Sequence[Row], after: int) -> bool:
+    """Whether no request of a device was done while tasks waited for it; of all, where it is not known which one.
+
+    Not before so many seconds have begun: what was under way is done first, and who freezes writes all that is dirty.
+    """
+    inside = Run(scene.second({"timestamp": min(map(_began, rows))}) + after, scene.second(rows[-1]))
+    if device is not None:
+        return device.load(inside).requests == 0
+    loads = [other.load(inside) for other in scene.once(devices).values()]
+    return not any(load.requests and load.busy_share >= _AT_WORK for load in loads)
