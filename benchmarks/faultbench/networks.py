@@ -8,6 +8,7 @@ from benchmarks.faultbench.stage import Stage
 
 OURS = None
 """The namespace that the bench itself runs in."""
+_ALL = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def drop_some(stage: Stage, where: str | None, hook: str, match: str, per_mille:
     nft = (*inside(where), "nft")
     stage.run(*nft, "add", "table", "inet", table, undo=(*nft, "delete", "table", "inet", table))
     stage.run(*nft, f"add chain inet {table} {hook} {{ type filter hook {hook} priority 0; }}")
-    stage.run(*nft, f"add rule inet {table} {hook} {match} numgen random mod 1000 < {per_mille} drop")
+    some = "" if per_mille >= _ALL else f"numgen random mod {_ALL} < {per_mille}"
+    stage.run(*nft, f"add rule inet {table} {hook} {match} {some} drop")
     return table
 
 

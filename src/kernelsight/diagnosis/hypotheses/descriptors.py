@@ -201,9 +201,8 @@ def _explained(candidate: Candidate) -> Candidate:
 
 def _fill(rows: Sequence[Row]) -> float:
     """How full the accept queue of a listener was at most: it may hold one more than its backlog."""
-    return max(
-        ((row["accept_queue"] or 0) / max(row["backlog"], 1) for row in rows if row["backlog"] is not None), default=0
-    )
+    fills = [float(row["accept_queue"] or 0) / max(row["backlog"], 1) for row in rows if row["backlog"] is not None]
+    return max(fills, default=0.0)
 
 
 def _callers(scene: Scene, port: int | None) -> tuple[Entity, ...]:
