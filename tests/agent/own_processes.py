@@ -36,6 +36,8 @@ def sleeper(*command):
     if os.geteuid() == 0:  # tests may run with less priority than is usual
         os.setpriority(os.PRIO_PROCESS, process.pid, 0)
     try:
+        if not command:
+            until(lambda: (look(HOST, process.pid).comm, state(process.pid)) == ("sleep", "S"), "it sleeps")
         yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
