@@ -16,7 +16,6 @@ from kernelsight.anomalies.incidents import Incident, Onsets
 from kernelsight.anomalies.replay import LEARN_NS, Replay, anomalies
 from kernelsight.anomalies.settings import MOST_SERIES, THRESHOLD
 from kernelsight.anomalies.watched import Name, pieces, sampled, watch
-from kernelsight.errors import StoreError
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.events.declare import INT64_MAX, kind_of
 from kernelsight.events.wire import kinds
@@ -53,15 +52,18 @@ class Live:
         self._deriver = open_deriver(url)
         self._reader: Reader = open_reader(url)
         self._tables = [kind.table for kind in kinds().values() if sampled(kind)]
+        self._names: tuple[Name, ...] = ()
+        self._onsets = Onsets()
+        self.behind_ns = 0
+        """It takes all that there is."""
+        self._resume()
+
+    def _resume(self) -> None:
+        """Go on where the store says, with nothing learned."""
         self._text = self._deriver.progress(_NAME)
         self._until_ns = msgspec.json.decode(self._text, type=Progress).until_ns if self._text else 0
         self._replay: Replay | None = None
-        self._names: tuple[Name, ...] = ()
-        self._choice_ns = 0
-        self._next_choice_ns = _FIRST_CHOICE_NS
-        self.behind_ns = 0
-        """It takes all that there is."""
-        self._onsets = Onsets()
+        self._choice_ns, self._next_choice_ns = 0, _FIRST_CHOICE_NS
         self._fresh_ns = self._until_ns
         """What began before this was told of by somebody else, or will not be."""
         self._open = self._stored_open()
@@ -80,7 +82,7 @@ class Live:
             the anomalies that began or are over.
 
         Raises:
-            StoreError: the store cannot be read or written, or somebody else looks for anomalies in it.
+            StoreError: the store cannot be read or written.
         """
         whole = extent(self._reader, self._tables)
         if whole is None:
@@ -96,8 +98,7 @@ class Live:
         self._feed(self._replay, TimeRange(self._until_ns, end_ns - 1))
         self._until_ns = end_ns
         changed = self._changed(self._replay)
-        self._store(changed)
-        return changed
+        return changed if self._store(changed) else []
 
     def _choose(self, recent: TimeRange) -> None:
         """Choose the series to watch, and learn what was usual of them so far."""
@@ -149,14 +150,17 @@ class Live:
         name = self._names[episode.series]
         return name.table, name.metric, name.entity
 
-    def _store(self, changed: list[Anomaly]) -> None:
+    def _store(self, changed: list[Anomaly]) -> bool:
+        """Store what has changed; False where somebody else has stored meanwhile, and nothing was."""
         text = msgspec.json.encode(Progress(self._until_ns)).decode()
         stamps = [one.timestamp for one in changed]
         rows = [msgspec.structs.astuple(one) for one in changed]
         changes = [Replacement(Anomaly, rows, min(stamps), max(stamps), _KEYS)] if changed else []
         if not self._deriver.replace(_NAME, self._text, text, changes):
-            raise StoreError("another process looks for anomalies in this store; let one of them be enough")
+            self._resume()  # somebody else has looked meanwhile: the next look goes on from there
+            return False
         self._text = text
+        return True
 
     def _stored_open(self) -> dict[Series, Anomaly]:
         """The anomalies that were going on when somebody looked last."""

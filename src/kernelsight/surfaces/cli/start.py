@@ -90,8 +90,8 @@ def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Par
     return [
         Part("collect", collect, pipe="writes", privileged=True),
         Part("ingest", lambda _: ["ingest", "--db-path", db_path], pipe="reads"),
-        Part("signals", lambda _: ["signals", "watch", "--db-path", db_path]),
-        Part("anomalies", lambda _: ["anomalies", "watch", "--db-path", db_path]),
+        Part("signals", lambda _: ["signals", "watch", "--db-path", db_path], essential=False),
+        Part("anomalies", lambda _: ["anomalies", "watch", "--db-path", db_path], essential=False),
     ]
 
 

@@ -173,7 +173,7 @@ class Supervisor:
         name = process.part.name
         if status == 0 and self._ends_at is not None and process.part.pipe == "writes":
             self._exit_code = 0  # its time was over
-        elif status > 0 and not process.came_up(now):
+        elif status > 0 and process.part.essential and not process.came_up(now):
             self._say("start", f"{name} cannot run (exit status {status}); see above")
             self._exit_code = status
         else:

@@ -30,6 +30,8 @@ class Part:
     """Its end of the pipe of events, if it has one."""
     privileged: bool = False
     """It gets what privileges there are; the others get none but those of root over files."""
+    essential: bool = True
+    """Where it cannot run, nothing does; what only looks at the store is tried again."""
 
 
 class PartProcess:
