@@ -89,6 +89,9 @@ def _storm(scene: Scene, one: Faulting, run: Run) -> Candidate:
         system >= SYSTEM_CPU * seconds and system >= SYSTEM_SHARE[rate >= MANY_FAULTS_PER_S] * (user + system)
     )
     candidate.check("it spends much of its time in the kernel", in_kernel, 2.0, 5.0)
+    calls = sum(change.of(name) for change in changes for name in ("read_syscalls", "write_syscalls"))
+    own = rate >= MANY_FAULTS_PER_S or calls < faults
+    candidate.check("what it does in the kernel is not reading and writing", own, 0.5, 7.0)
     candidate.check("it does not keep the memory", _kept_kb(changes) < KEPT_SHARE * faults * PAGE_KB, 1.5, 5.0)
     candidate.check("it is not new processes that fault", _forks(scene, one, run) * FAULTS_PER_CHILD < faults, 0.5, 6.0)
     candidate.check("no page was pushed out for want of memory", not _came_back(scene, run, faults), 0.5, 3.0)
