@@ -96,7 +96,7 @@ def _contention(scene: Scene) -> Iterator[Contention]:
     uses = scene.once(cpu_use)
     busy = _busy(scene)
     waits = {second: waited if busy.get(second, 1) else 0.0 for second, waited in total(uses, "queued").items()}
-    for run in _with_latest(runs(waits, lambda waited: waited >= WAITS_PER_S)):
+    for run, whole in _with_latest(runs(waits, lambda waited: waited >= WAITS_PER_S)):
         groups = throttled(scene, run)
         free = [use for use in uses if use.wanted_in(run) and not any(use.is_in(group) for group in groups)]
         if free:
@@ -108,17 +108,22 @@ def _contention(scene: Scene) -> Iterator[Contention]:
             kernel = {pid for pid, one in known.items() if one.is_kernel_thread}
             giving_way = frozenset(pid for pid, one in known.items() if one.nice > 0)
             loops = [use for use in free if _is_loop(use, run, equal) and use.pid not in kernel | giving_way]
+            if whole != run and any(use.lasts_in(whole) for use in loops):
+                continue  # who was there all the time is judged by all of it
             start = max(min(waits), run.first - _LOOKS_BACK_S)
             before = Run(start, run.first - 1) if run.first - start >= _LEAST_BEFORE_S else None
             yield Contention(run, free, cpus, loops, before, giving_way)
 
 
-def _with_latest(stretches: Iterable[Run]) -> Iterator[Run]:
-    """Stretches, and of each long one its end too: who came to a busy machine is little of all of it."""
+def _with_latest(stretches: Iterable[Run]) -> Iterator[tuple[Run, Run]]:
+    """Stretches, each with itself, and of each long one its end with the whole.
+
+    Who came to a busy machine is little of all of it.
+    """
     for run in stretches:
-        yield run
+        yield run, run
         if run.seconds > 2 * BURST_S:
-            yield Run(run.last - BURST_S + 1, run.last)
+            yield Run(run.last - BURST_S + 1, run.last), run
 
 
 def _is_loop(use: Use, run: Run, equal: float) -> bool:
