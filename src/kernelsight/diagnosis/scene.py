@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from kernelsight.diagnosis.measure import measure
 from kernelsight.diagnosis.model import Evidence, How
 from kernelsight.events.wire import kinds
-from kernelsight.query.rows import rows_of
+from kernelsight.query.rows import rows_for_computing
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
 
@@ -80,7 +80,7 @@ class Scene:
         """All rows of a kind within the window, by time."""
         if kind not in self._rows:
             declared = kinds()[kind]
-            self._rows[kind] = list(rows_of(self.reader, declared, self.when))
+            self._rows[kind] = [*rows_for_computing(self.reader, declared, self.when)]
         return self._rows[kind]
 
     def changes(self, kind: str) -> Mapping[tuple[Any, ...], Sequence[Change]]:

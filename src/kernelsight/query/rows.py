@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kernelsight.errors import UsageError
-from kernelsight.events.declare import INT64_MAX, Kind
+from kernelsight.events.declare import INT64_MAX, Column, Kind
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Where, conditions, where_sql
 from kernelsight.query.source import Source, column_named, columns_named, kind_named, opened
@@ -88,6 +88,24 @@ def rows_of(  # noqa: PLR0913 - as above
     return [decoded(kind, row) for row in run(reader, Sql(text, params))]
 
 
+def rows_for_computing(reader: Reader, kind: Kind, when: TimeRange) -> list[Row]:
+    """All rows of a range, by time, as :func:`rows_of` gives them but without ``time``: in a third of the time.
+
+    There are none where the store is of a version that did not know the kind.
+    """
+    if not reader.holds(kind.table):
+        return []
+    names = ("id", *kind.column_names)
+    relation, params = reader.relation(kind.table, when.start_ns, when.end_ns, names)
+    text = f"SELECT {', '.join(names)} FROM {relation} ORDER BY timestamp"
+    found = [dict(zip(names, row, strict=True)) for row in reader.tuples(text, params)]
+    for column in kind.columns:
+        if column.type == "BOOLEAN" or column.unsigned64:
+            for row in found:
+                row[column.name] = _meant(column, row[column.name])
+    return found
+
+
 def rows_with_ids(reader: Reader, kind: Kind, when: TimeRange, ids: Iterable[int]) -> list[Row]:
     """The rows of a range that have one of these ids, by time; as :func:`rows` gives them."""
     relation, params = reader.relation(kind.table, when.start_ns, when.end_ns)
@@ -109,13 +127,17 @@ def unwrapped(kind: Kind, row: Row) -> Row:
     """The row's values as they are meant, in place: flags as bool, unsigned 64-bit columns not negative."""
     for name, value in row.items():
         column = kind.by_name.get(name)
-        if column is None or not isinstance(value, int):
-            continue
-        if column.type == "BOOLEAN":
-            row[name] = bool(value)
-        elif column.unsigned64 and value < 0:
-            row[name] = value + 2**64
+        if column is not None:
+            row[name] = _meant(column, value)
     return row
+
+
+def _meant(column: Column, value: Value) -> Value:
+    if not isinstance(value, int):
+        return value
+    if column.type == "BOOLEAN":
+        return bool(value)
+    return value + 2**64 if column.unsigned64 and value < 0 else value
 
 
 def entity_text(kind: Kind, columns: Iterable[str], key: Iterable[Value]) -> str | None:

@@ -116,6 +116,9 @@ class Reader(Protocol):
         ``id`` and those of the kind, or the ones asked for.
         """
 
+    def holds(self, table: str) -> bool:
+        """Whether there is such a table: a store that an older version has written lacks those of newer kinds."""
+
     def bounds(self, table: str) -> tuple[int, int] | None:
         """First and last timestamp of a table, from the books; None when it is empty."""
 

@@ -84,6 +84,10 @@ class SqliteReader:
             params.extend(value for _, value in terms)
         return f"({' UNION ALL '.join(arms)})", tuple(params)
 
+    def holds(self, table: str) -> bool:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        return bool(self._load(table) or self._columns(table))
+
     def bounds(self, table: str) -> tuple[int, int] | None:
         """See :class:`kernelsight.stores.base.Reader`."""
         segments = self._load(table)
