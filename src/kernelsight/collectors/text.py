@@ -66,3 +66,8 @@ def real(token: bytes) -> float:
 def name(raw: bytes) -> str:
     """A name that somebody chose, as text; a byte that is not UTF-8 is shown as a backslash, x and two digits."""
     return raw.decode("utf-8", "backslashreplace")
+
+
+def fixed_name(raw: bytes) -> str:
+    """The name in a field of fixed length, in which a NUL ends it; as :func:`name`."""
+    return name(raw.split(b"\0", 1)[0])

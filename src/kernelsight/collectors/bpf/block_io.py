@@ -11,6 +11,7 @@ from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf import objects
 from kernelsight.collectors.bpf.histogram import BUCKETS, lower_bound, percentiles
 from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.text import fixed_name
 from kernelsight.events.block import IoLatency
 
 _NAME = 32
@@ -45,7 +46,7 @@ class Device:
     @property
     def name(self) -> str:
         """Its name in /sys/block; empty while nothing uses this slot."""
-        return self.raw[:_NAME].split(b"\0", 1)[0].decode("utf-8", "replace")
+        return fixed_name(self.raw[:_NAME])
 
     @property
     def numbers(self) -> array[int]:

@@ -11,9 +11,9 @@ from struct import Struct
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of, numbers_of
-from kernelsight.collectors.bpf.syscalls import text
 from kernelsight.collectors.bpf.threads import MS, Feature, join
 from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
+from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.scheduler import BlockedTask
 
@@ -64,7 +64,7 @@ def parse_blocked(data: bytes) -> Iterator[Blocked]:
             stack.append(data[at:end].decode("ascii", "replace").split("+0x", 1)[0])
             at = end + 1
         yield Blocked(
-            now, off_at, switches, start_time, arg0, cgroup, pid, tid, call, comm=text(comm), stack=tuple(stack)
+            now, off_at, switches, start_time, arg0, cgroup, pid, tid, call, comm=fixed_name(comm), stack=tuple(stack)
         )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from kernelsight.collectors.bpf.descriptors import DescriptorPass
 from kernelsight.collectors.clock import NS_PER_S
+from kernelsight.collectors.text import fixed_name
 
 _INODE = Struct("=Q")
 _HOLDER = Struct("=I16s")  # struct holder of socket_owners.bpf.c
@@ -53,6 +54,6 @@ class SocketHolders:
         keys, values = self._wanted.drain()
         found: dict[int, Holder | None] = {}
         for (inode,), (pid, comm) in zip(_INODE.iter_unpack(keys), _HOLDER.iter_unpack(values), strict=True):
-            name = comm.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+            name = fixed_name(comm)
             found[inode] = Holder(pid, name) if pid else None
         return found

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
-from kernelsight.collectors.bpf.syscalls import text
+from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.memory import OomKill
 from kernelsight.events.unsigned import wrap_u64
@@ -49,7 +49,7 @@ def parse_kill(record: bytes) -> Kill:
     if not kill.depth:
         return kill
     end = _KILL.size + (kill.depth - 1) * _NAME
-    names = [text(record[at : at + _NAME]) for at in range(_KILL.size, end, _NAME)]
+    names = [fixed_name(record[at : at + _NAME]) for at in range(_KILL.size, end, _NAME)]
     return kill._replace(path="/" + "/".join(reversed(names)))
 
 
@@ -59,10 +59,10 @@ def event_of(kill: Kill, to_epoch: Callable[[int], int]) -> OomKill:
         timestamp=to_epoch(kill.at),
         pid=kill.pid,
         trigger_pid=kill.trigger_pid,
-        trigger_comm=text(kill.trigger_comm),
+        trigger_comm=fixed_name(kill.trigger_comm),
     )
     if kill.described:
-        event.comm = text(kill.comm)
+        event.comm = fixed_name(kill.comm)
         event.uid = kill.uid
         event.total_vm_kb = kill.total_vm * _PAGE_KB
         event.anon_rss_kb = max(kill.anon, 0) * _PAGE_KB

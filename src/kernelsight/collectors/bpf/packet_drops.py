@@ -12,7 +12,7 @@ from kernelsight.collectors.bpf.enums import kernel_enums
 from kernelsight.collectors.bpf.holders import SocketHolders
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
-from kernelsight.collectors.bpf.syscalls import text
+from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.network import PacketDrop
 
@@ -125,7 +125,7 @@ class PacketDrops:
 
     def _learn(self, key: bytes, place: bytes) -> _Counted:
         _, inode, reason, origin, interface = _KEY.unpack(key)
-        names = self._reasons.name(reason), text(interface) or None, function(text(place))
+        names = self._reasons.name(reason), fixed_name(interface) or None, function(fixed_name(place))
         counted = _Counted(*names, _ORIGINS[origin], inode)
         self._known[key] = counted
         return counted

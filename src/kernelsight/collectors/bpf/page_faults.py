@@ -14,8 +14,8 @@ from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.cpu_events import CpuEvents, Trigger
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
-from kernelsight.collectors.bpf.syscalls import text
 from kernelsight.collectors.bpf.threads import MS
+from kernelsight.collectors.text import fixed_name
 from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event
 from kernelsight.events.memory import PageFault, PageFaultStats
@@ -63,7 +63,7 @@ def parse_faults(records: Iterable[bytes], to_epoch: Callable[[int], int]) -> It
             fault_type="major" if major else "minor",
             access_type=access(flags),
             user_mode=bool(flags & _USER),
-            comm=text(comm),
+            comm=fixed_name(comm),
             cgroup_id=cgroup,
         )
 
@@ -88,10 +88,10 @@ def parse_counts(counted: bytes, now: int, *, timed: bool) -> list[PageFaultStat
         event = found.get(pid)
         if event is None:
             event = found[pid] = PageFaultStats(
-                now, pid=pid, comm=text(comm), minor_faults=0, major_faults=0, cgroup_id=cgroup
+                now, pid=pid, comm=fixed_name(comm), minor_faults=0, major_faults=0, cgroup_id=cgroup
             )
         elif tid == pid:
-            event.comm = text(comm)
+            event.comm = fixed_name(comm)
         event.minor_faults = (event.minor_faults or 0) + minor
         event.major_faults = (event.major_faults or 0) + major
         if timed and spent:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from struct import Struct
 
 from kernelsight.collectors.base import Host, collector
-from kernelsight.collectors.bpf.syscalls import text
 from kernelsight.collectors.bpf.threads import MS, Feature, join
+from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.scheduler import Sched, SchedProcess
 
@@ -60,9 +60,9 @@ def parse_queue_waits(records: Iterable[bytes], to_epoch: Callable[[int], int]) 
             latency_ns=latency,
             prev_state=prev_state,
             next_pid=tid,
-            comm=text(comm),
+            comm=fixed_name(comm),
             prev_pid=prev_tid,
-            prev_comm=text(prev_comm),
+            prev_comm=fixed_name(prev_comm),
             cgroup_id=cgroup,
         )
 
@@ -89,7 +89,7 @@ def _event(pid: int, use: _Use, now: int) -> SchedProcess:
     return SchedProcess(
         timestamp=now,
         pid=pid,
-        comm=text(use.comm),
+        comm=fixed_name(use.comm),
         context_switches=switches,
         voluntary_switches=use.voluntary,
         involuntary_switches=use.involuntary,

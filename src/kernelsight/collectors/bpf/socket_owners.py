@@ -10,6 +10,7 @@ from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.descriptors import DescriptorPass
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.files import read_once
+from kernelsight.collectors.text import fixed_name
 from kernelsight.events.process import SocketOwner
 
 _RECORD = Struct("=6I2Q16s")  # struct record of socket_owners.bpf.c
@@ -86,7 +87,7 @@ def _event(now: int, owner: _Owner) -> SocketOwner:
     return SocketOwner(
         now,
         pid=owner.pid,
-        comm=owner.comm.split(b"\0", 1)[0].decode("utf-8", "backslashreplace"),
+        comm=fixed_name(owner.comm),
         established=owner.established,
         close_wait=owner.close_wait,
         syn_sent=owner.syn_sent,

@@ -8,8 +8,8 @@ from struct import Struct
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of
-from kernelsight.collectors.bpf.syscalls import text
 from kernelsight.collectors.bpf.threads import Feature, join
+from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.syscalls import SyscallError
 
@@ -25,7 +25,7 @@ def parse_errors(keys: bytes, values: bytes, now: int) -> Iterator[SyscallError]
         yield SyscallError(
             timestamp=now,
             pid=pid,
-            comm=text(comm),
+            comm=fixed_name(comm),
             syscall_nr=call % COMPAT,
             syscall_name=name_of(call),
             errno=code,

@@ -8,6 +8,7 @@ from struct import Struct
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of
 from kernelsight.collectors.bpf.threads import Feature, join
+from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.syscalls import Syscall
 
@@ -41,18 +42,13 @@ def parse_slow_calls(records: Iterable[bytes], to_epoch: Callable[[int], int]) -
             ret_value=result,
             is_error=-4096 < result < 0,
             arg0=arg0,
-            comm=text(comm),
+            comm=fixed_name(comm),
             on_cpu_ns=latency - off_cpu,
             runqueue_ns=runqueue,
             blocked_ns=blocked,
             sleep_ns=sleep,
             cgroup_id=cgroup,
         )
-
-
-def text(raw: bytes) -> str:
-    """A name out of a fixed field that ends with NUL; a process chooses its bytes freely."""
-    return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
 @collector("syscalls", source="bpf", emits=(Syscall,))

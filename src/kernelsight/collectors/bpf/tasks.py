@@ -18,6 +18,7 @@ from kernelsight.collectors.privileges import OTHERS_PROCESSES
 from kernelsight.collectors.procfs.cgroup_paths import find_mounts
 from kernelsight.collectors.procfs.process_text import Groups, parse_cgroup
 from kernelsight.collectors.selection import Selection
+from kernelsight.collectors.text import fixed_name
 from kernelsight.events.process import Process
 
 # struct record of tasks.bpf.c
@@ -243,7 +244,7 @@ class TasksCollector:
             pid=r.pid,
             ppid=r.ppid,
             uid=r.uid,
-            comm=r.comm.split(b"\0", 1)[0].decode("utf-8", "replace"),
+            comm=fixed_name(r.comm),
             state=state_letter(r.state, r.exit_state),
             threads=r.threads,
             nice=r.nice,

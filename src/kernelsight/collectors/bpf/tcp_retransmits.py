@@ -11,9 +11,9 @@ from typing import NamedTuple
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
-from kernelsight.collectors.bpf.syscalls import text
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.sockets import STATES
+from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.network import TcpRetransmitEvent
 
@@ -67,7 +67,7 @@ def event_of(record: Retransmit, owner: Owner | None, to_epoch: Callable[[int], 
         comm=owner.comm if owner else None,
         pid=owner.pid if owner else None,
         segments=record.segments,
-        interface_name=text(record.interface) or None,
+        interface_name=fixed_name(record.interface) or None,
     )
 
 
@@ -104,7 +104,7 @@ class Owners:
         self._object.iterate("find_owners")
         keys, values = self._asked.drain()
         return {
-            inode: Owner(pid, text(comm)) if pid else None
+            inode: Owner(pid, fixed_name(comm)) if pid else None
             for (inode,), (pid, comm) in zip(_INODE.iter_unpack(keys), _OWNER.iter_unpack(values), strict=True)
         }
 

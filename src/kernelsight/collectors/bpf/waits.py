@@ -10,8 +10,8 @@ from typing import Literal
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of
-from kernelsight.collectors.bpf.syscalls import text
 from kernelsight.collectors.bpf.threads import Feature, join
+from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.scheduler import Wait
 
@@ -47,9 +47,9 @@ def parse_edges(keys: bytes, values: bytes, now: int) -> Iterator[Wait]:
         yield Wait(
             timestamp=now,
             pid=pid,
-            comm=text(comm),
+            comm=fixed_name(comm),
             waker_pid=waker if seen else None,
-            waker_comm=text(waker_comm) if waker else None,
+            waker_comm=fixed_name(waker_comm) if waker else None,
             waker_context=seen,
             waits_in=place(waits_in),
             state=_STATES[state],
