@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from kernelsight.collectors import runner
+from kernelsight.collectors import punctual, runner
 from kernelsight.collectors.base import Host, list_collectors
 from kernelsight.errors import UsageError
 from kernelsight.surfaces.cli.command import Command, interval_option, seconds
@@ -58,6 +58,8 @@ def collect(  # noqa: PLR0913 - one argument an option
     if only_list:
         _list(names, host)
         return
+    punctual.come_first()
+    punctual.make_room(sys.stdout.fileno())
     code = runner.run(
         names,
         host,
