@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import queue
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from contextlib import closing
 import pytest
 
 from kernelsight.collectors.base import Host
+from kernelsight.collectors.files import KernelFile
 from kernelsight.collectors.procfs.file_locks import FileLocks, parse_locks
 from kernelsight.errors import SourceUnavailableError
 
@@ -39,6 +41,19 @@ def test_each_that_waits_is_said_with_the_one_that_has_the_lock_however_long_the
         (901, 900, "posix", "00:2e", 77),
         (None, None, "ofd", "08:01", 5),
     ]
+
+
+def test_a_reading_that_takes_long_holds_nobody_up_and_is_handed_out_when_it_is_there(monkeypatch):
+    given = queue.SimpleQueue()  # as a kernel whose grace period does not end
+    monkeypatch.setattr(KernelFile, "read", lambda _: given.get())
+    with closing(FileLocks(Host())) as locks:
+        assert locks.collect(NOW) == []
+        assert locks.collect(NOW + 10**9) == []
+        given.put(LIST)
+        deadline = time.monotonic() + 30
+        while not (waits := locks.collect(NOW + 2 * 10**9)):
+            assert time.monotonic() < deadline
+        assert {wait.timestamp for wait in waits} == {NOW}, "stamped when it was asked for"
 
 
 def test_a_kernel_without_any_lock_has_an_empty_list():

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.effects import is_again, split
+from kernelsight.diagnosis.effects import WANTS_CPU, is_again, split
 from kernelsight.diagnosis.hypothesis import Candidate
 from kernelsight.diagnosis.model import Finding, RuledOut
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
@@ -46,7 +46,17 @@ def confidence(candidate: Candidate) -> float:
 
 def weigh(candidates: Iterable[Candidate], scene: Scene) -> Weighed:
     """Tell causes from effects and from what is unlikely; no culprit has one fault twice."""
-    ordered = sorted(candidates, key=lambda one: (-log_odds(one), -one.suffering_s, one.fault, one.culprit.id))
+    # Of two that are as likely, the one that says what the CPU time is needed for comes first.
+    ordered = sorted(
+        candidates,
+        key=lambda one: (
+            -round(log_odds(one), 1),
+            one.fault in WANTS_CPU,
+            -one.suffering_s,
+            one.fault,
+            one.culprit.id,
+        ),
+    )
     likely: list[Candidate] = []
     unlikely: list[Candidate] = []
     for one in ordered:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from queue import Empty, SimpleQueue
+from typing import Literal, NamedTuple
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.files import KernelFile
 from kernelsight.collectors.text import name, parsing, whole_lines
+from kernelsight.errors import KernelSightError
 from kernelsight.events.lock import FileLockWait
 
 _MOST = 200
@@ -18,19 +22,49 @@ _TYPES: dict[bytes, Literal["flock", "posix", "ofd", "lease"]] = {
     b"FLOCK": "flock", b"POSIX": "posix", b"OFDLCK": "ofd", b"LEASE": "lease",
 }  # fmt: skip
 _WAITS = b"->"
+_PATIENCE_S = 0.03
+"""How long the other collectors may be kept waiting for a reading, which mostly takes a third of that."""
+_REST = 99
+"""Pause after a reading, in times of what it took: nobody is kept from locking files for more than 1 % of the time."""
 
 
 @collector("file_locks", source="procfs", emits=(FileLockWait,))
 class FileLocks:
-    """Processes that wait for a lock on a file (200 at most), and who has it; nothing where nobody waits."""
+    """Processes that wait for a lock on a file (200 at most), and who has it; nothing where nobody waits.
+
+    While the list is read, the kernel lets nobody lock a file, and it waits for a grace period of RCU before:
+    some 8 ms, and seconds where RCU's thread gets no CPU. So a thread of its own reads it, and rests.
+    """
 
     def __init__(self, host: Host) -> None:
         self._proc = host.proc
         self._file = KernelFile(host.proc / "locks", records=True, size=16384)
+        self._asked: SimpleQueue[int | None] = SimpleQueue()
+        """Stamps to read the list for; None: no more."""
+        self._read: SimpleQueue[_Reading] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._is_reading = False
+        self._rests_until = 0.0
 
     def collect(self, now: int) -> list[FileLockWait]:
-        """Read the list once."""
-        text = self._file.read()
+        """What was read since the last time, if anything; a reading that takes long is handed out when it is there."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._read_on, daemon=True)
+            self._thread.start()
+        if not self._is_reading and time.monotonic() >= self._rests_until:
+            self._is_reading = True
+            self._asked.put(now)
+        try:
+            done = self._read.get(block=self._is_reading, timeout=_PATIENCE_S)
+        except Empty:
+            return []
+        self._is_reading = False
+        self._rests_until = time.monotonic() + _REST * done.seconds
+        if done.error is not None:
+            raise done.error
+        return self._said(done.text, done.now)
+
+    def _said(self, text: bytes, now: int) -> list[FileLockWait]:
         if _WAITS not in text:
             return []
         waits = list(islice(parse_locks(text, now), _MOST))
@@ -39,8 +73,29 @@ class FileLocks:
         return waits
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; a reading that is under way fails, and nobody asks for it."""
+        self._asked.put(None)
         self._file.close()
+
+    def _read_on(self) -> None:
+        while (now := self._asked.get()) is not None:
+            began = time.monotonic()
+            text, error = b"", None
+            try:
+                text = self._file.read()
+            except (OSError, KernelSightError) as refused:  # who asked for it gets it
+                error = refused
+            self._read.put(_Reading(now, text, error, time.monotonic() - began))
+
+
+class _Reading(NamedTuple):
+    """The list as it was read once, or why it could not be."""
+
+    now: int
+    text: bytes
+    error: Exception | None
+    seconds: float
+    """How long it took."""
 
 
 def parse_locks(text: bytes, now: int) -> Iterator[FileLockWait]:
