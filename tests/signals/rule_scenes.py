@@ -240,7 +240,7 @@ SCENES = {
     ),
     "process_waits_for_cpu": (
         Process,
-        {**WHO, "start_ticks": 1},
+        {**WHO, "start_ticks": 1, "nice": 0},
         {"cpu_delay_ns": (0, 900_000_000)},
         {"cpu_delay_ns": (0, 90_000_000)},
     ),

@@ -121,7 +121,7 @@ def test_a_record_of_the_ring_buffer_is_read_field_by_field():
     (call,) = parse_slow_calls([record], lambda stamp: stamp + 1_700_000_000_000_000_000)
     assert call == Syscall(
         timestamp=1_700_000_000_000_001_000, pid=10, tid=11, cpu=3, uid=12, syscall_nr=511, syscall_name=None,
-        latency_ns=20 * MS, ret_value=-110, is_error=True, arg0=-1, comm="a\N{REPLACEMENT CHARACTER}",
+        latency_ns=20 * MS, ret_value=-110, is_error=True, arg0=-1, comm="a\\xff",
         on_cpu_ns=8 * MS, runqueue_ns=3 * MS, blocked_ns=4 * MS, sleep_ns=5 * MS, cgroup_id=7,
     )  # fmt: skip
 

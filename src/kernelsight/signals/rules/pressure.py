@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from kernelsight.events.pressure import Pressure
+from kernelsight.events.signal import Severity
 from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, Rule, rule
 
@@ -17,15 +18,17 @@ class _Stall(NamedTuple):
     resource: str
     share: Literal["some", "full"]
     warning: float
-    critical: float
+    critical: float | None
+    """None: never."""
     what: str
     because: str
 
 
 _STALLS = (
     _Stall(
-        "cpu_pressure", "cpu", "some", 60, 90, "some task waits for a CPU",
-        "more often than not there is nothing left; below that, programs that run now and then get in each other's way",
+        "cpu_pressure", "cpu", "some", 60, None, "some task waits for a CPU",
+        "more often than not there is nothing left; one task that was told to give way is enough for all of the "
+        "time, so it is never critical by itself",
     ),
     _Stall(
         "memory_pressure", "memory", "some", 10, 40, "some task waits for memory",
@@ -44,13 +47,16 @@ _STALLS = (
 
 def _rule(stall: _Stall, *, of_group: bool) -> Rule:
     where = (Condition("resource", "=", stall.resource), Condition("scope", "!=" if of_group else "=", "system"))
+    levels: dict[Severity, float] = {"warning": stall.warning}
+    if stall.critical is not None:
+        levels["critical"] = stall.critical
     return rule(
         stall.name + ("_of_group" if of_group else ""),
         Pressure,
         Measure(of=(f"{stall.share}_total_us",), scale=1e-4, unit="% of the time"),
         scope="cgroup" if of_group else "machine",
         where=where,
-        levels={"warning": stall.warning, "critical": stall.critical},
+        levels=levels,
         raise_after_s=3,
         because=stall.because,
         summary=("in {scope} " if of_group else "") + stall.what + " in {value:.0f} % of the time",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kernelsight.events.process import Process
+from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, rule
 
 _DELAYS = "delay accounting (Documentation/accounting/delay-accounting.rst)"
@@ -24,6 +25,7 @@ RULES = (
         Measure(of=("cpu_delay_ns",), scale=1e-6, unit="ms/s"),
         scope="program",
         by=("comm",),
+        where=(Condition("nice", "<=", 0),),  # who was told to give way waits as it should
         levels={"warning": 500, "critical": 2000},
         raise_after_s=3,
         because=f"runnable without a CPU for half of a thread's time, or all of two threads'; {_DELAYS}",
