@@ -101,7 +101,7 @@ def _contention(scene: Scene) -> Iterator[Contention]:
         free = [use for use in uses if use.wanted_in(run) and not any(use.is_in(group) for group in groups)]
         if free:
             free.sort(key=lambda use: -use.ran_in(run))
-            short = sorted(cpus for second, cpus in busy.items() if run.first <= second <= run.last and cpus)
+            short = sorted(cpus for second, cpus in busy.items() if second in run and cpus)
             cpus = short[len(short) // 2] if short else scene.cpus
             equal = cpus * run.seconds / sum(use.wanted_in(run) for use in free)
             known = scene.once(processes)
@@ -160,7 +160,7 @@ def interrupted(scene: Scene, run: Run) -> float:
     """Of the time that CPUs did not idle within a stretch, the share that went to interrupts and softirqs."""
     spent = dict.fromkeys(_TIMES, 0.0)
     for (cpu,), changes in scene.changes("cpu").items():
-        for change in of_run(scene, changes, run) if cpu == -1 else ():
+        for change in scene.during(changes, run) if cpu == -1 else ():
             for column in _TIMES:
                 spent[column] += change.of(column)
     busy = sum(spent.values()) - spent["idle"] - spent["iowait"]
@@ -171,7 +171,7 @@ def throttled(scene: Scene, run: Run) -> list[Row]:
     """The control groups (their last rows) that were held back by a quota for a good part of a stretch."""
     found = []
     for changes in scene.changes("cgroup").values():
-        within = of_run(scene, changes, run)
+        within = scene.during(changes, run)
         if held(within) >= HELD_SHARE * run.seconds:
             found.append(within[-1].after)
     return found
@@ -180,8 +180,3 @@ def throttled(scene: Scene, run: Run) -> list[Row]:
 def held(changes: Iterable[Change]) -> float:
     """Seconds that a quota held a control group back."""
     return sum(change.of("cpu_throttled_us") for change in changes) / 1e6
-
-
-def of_run(scene: Scene, changes: Iterable[Change], run: Run) -> list[Change]:
-    """The changes that end within a stretch."""
-    return [change for change in changes if run.first <= scene.second(change.after) <= run.last]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.model import Entity, Evidence, How
-from kernelsight.diagnosis.processes import processes
+from kernelsight.diagnosis.processes import is_within, processes
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene
 
 _WORKERS = ("kworker", "ksoftirqd", "migration", "rcu_", "swapper")
@@ -57,11 +57,11 @@ class Use:
 
     def ran_in(self, run: Run) -> float:
         """Seconds of CPU within a stretch."""
-        return _within(self.ran, run)
+        return run.total(self.ran)
 
     def queued_in(self, run: Run) -> float:
         """Seconds of waiting for a CPU within a stretch."""
-        return _within(self.queued, run)
+        return run.total(self.queued)
 
     def wanted_in(self, run: Run) -> float:
         """Seconds within a stretch in which its threads wanted a CPU, whether they had one or not."""
@@ -69,11 +69,11 @@ class Use:
 
     def switches_in(self, run: Run) -> float:
         """Times within a stretch that its threads left a CPU."""
-        return _within(self.slept, run) + _within(self.displaced, run)
+        return run.total(self.slept) + run.total(self.displaced)
 
     def seen_in(self, run: Run) -> int:
         """Seconds of a stretch in which anything is known of it."""
-        return sum(run.first <= second <= run.last for second in self.ran)
+        return sum(second in run for second in self.ran)
 
     def never_sleeps_in(self, run: Run) -> bool:
         """Whether it wants a CPU all the time, as a loop does and a server does not, however busy it is.
@@ -82,14 +82,14 @@ class Use:
         sleep often; of threads that want to go on, the kernel takes the CPU more often than they leave it.
         """
         wants = self.wanted_in(run) / max(self.seen_in(run), 1)
-        slept = _within(self.slept, run)
-        keeps = slept <= self.ran_in(run) / SLICE_S or slept <= _within(self.displaced, run)
+        slept = run.total(self.slept)
+        keeps = slept <= self.ran_in(run) / SLICE_S or slept <= run.total(self.displaced)
         return wants >= NEVER_SLEEPS and keeps
 
     def is_in(self, group: Row) -> bool:
         """Whether it belongs to a control group (a row of the kind `cgroup`) or to one below it."""
         if isinstance(self.group, str):
-            return f"{self.group}/".startswith(f"{str(group['cgroup']).rstrip('/')}/")
+            return is_within(self.group, str(group["cgroup"]))
         return self.group is not None and self.group == group["cgroup_id"]
 
     def lasts_in(self, run: Run) -> bool:
@@ -181,7 +181,3 @@ def _spread(scene: Scene, use: Use, change: Change, ran: float) -> None:
     amounts = (ran, queued, change.of("voluntary_switches"), change.of("involuntary_switches"))
     for second in seconds:
         use.add(second, *(amount / len(seconds) for amount in amounts))
-
-
-def _within(values: dict[int, float], run: Run) -> float:
-    return sum(value for second, value in values.items() if run.first <= second <= run.last)

@@ -102,7 +102,7 @@ class Device:
 
     def load(self, run: Run) -> Load:
         """What it did within a stretch."""
-        return _together(load for second, load in self.loads.items() if run.first <= second <= run.last)
+        return _together(load for second, load in self.loads.items() if second in run)
 
     def load_before(self, run: Run) -> Load:
         """What it did in the window before a stretch."""
@@ -121,7 +121,7 @@ def devices(scene: Scene) -> Mapping[str, Device]:
 
 def shown(scene: Scene, device: Device, run: Run, metric: str, how: How = "increase") -> Evidence | None:
     """The rows that show a counter of a device within a stretch."""
-    within = [change for change in device.changes if run.first <= scene.second(change.after) <= run.last]
+    within = scene.during(device.changes, run)
     rows = [change.after for change in within]
     return scene.evidence("block", rows if how != "increase" or not within else [within[0].before, *rows], metric, how)
 

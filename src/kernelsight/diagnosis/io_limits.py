@@ -8,8 +8,8 @@ from typing import NamedTuple
 from kernelsight.diagnosis.devices import devices
 from kernelsight.diagnosis.hypothesis import Candidate
 from kernelsight.diagnosis.model import Entity, Proposal
-from kernelsight.diagnosis.processes import members
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
+from kernelsight.diagnosis.processes import is_within, members
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.storage import Waiter, shown_waits, slowed
 
@@ -103,9 +103,9 @@ def _candidate(scene: Scene, culprit: Entity, run: Run, waiting: Sequence[Waiter
 
 
 def _say_limit(scene: Scene, candidate: Candidate, changes: Sequence[Change], run: Run, what: Limited) -> None:
-    within = [change for change in changes if run.first <= scene.second(change.after) <= run.last] or changes[-1:]
+    within = scene.during(changes, run) or changes[-1:]
     group = within[-1].after
-    rows = [within[0].before, *(change.after for change in within)]
+    rows = samples_of(within)
     candidate.step(
         f"{group['cgroup']} may make {group[what.limit]:,} {what.noun} a second on a device, and that is what it gets",
         scene.evidence("cgroup", rows, what.metric, "increase"),
@@ -114,16 +114,12 @@ def _say_limit(scene: Scene, candidate: Candidate, changes: Sequence[Change], ru
 
 
 def _last(scene: Scene, changes: Sequence[Change], run: Run) -> Row:
-    return [change.after for change in changes if run.first <= scene.second(change.after) <= run.last][-1]
+    return scene.during(changes, run)[-1].after
 
 
 def _counted_to(scene: Scene, path: str) -> set[int]:
     """The processes whose I/O counts to a group or to one below it, where that is a group of another hierarchy."""
-    return {
-        row["pid"]
-        for row in scene.rows("process")
-        if row["io_cgroup"] and (row["io_cgroup"] == path or row["io_cgroup"].startswith(f"{path.rstrip('/')}/"))
-    }
+    return {row["pid"] for row in scene.rows("process") if is_within(row["io_cgroup"], path)}
 
 
 def _share(change: Change, what: Limited) -> float:

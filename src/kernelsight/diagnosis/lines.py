@@ -141,7 +141,7 @@ def _stretch(scene: Scene, line: Line, run: Run, by_second: Mapping[int, float])
     return Stretch(
         line,
         run,
-        waiting=a_second(value for second, value in by_second.items() if run.first <= second <= run.last),
+        waiting=a_second(value for second, value in by_second.items() if second in run),
         handed_on=a_second(edge.count_in(run) for edge in line.handed_on),
         timed_out=a_second(edge.count_in(run) for edge in line.timed_out),
         passed_on=_passed_on(scene, line, run),

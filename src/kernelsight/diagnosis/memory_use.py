@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.model import Entity, Evidence, How
@@ -196,11 +196,6 @@ def around(group: str | None) -> list[str]:
     return ["/" + "/".join(parts[:end]) for end in range(len(parts), -1, -1)]
 
 
-def is_within(group: str | None, path: str) -> bool:
-    """Whether a control group is this one or below it."""
-    return group is not None and (group == path or group.startswith(f"{path.rstrip('/')}/"))
-
-
 def short(scene: Scene, domain: Domain) -> list[Run]:
     """The stretches in which pages that had been pushed out were needed again, or tasks stalled for want of memory."""
     stalls = scene.changes("pressure").get(("memory", domain.scope), ())
@@ -211,27 +206,17 @@ def short(scene: Scene, domain: Domain) -> list[Run]:
     return runs(tight, lambda times: times >= 1)
 
 
-def of_run(scene: Scene, changes: Iterable[Change], run: Run) -> list[Change]:
-    """The changes within a stretch."""
-    return [change for change in changes if run.first <= scene.second(change.after) <= run.last]
-
-
-def rows_of(changes: Sequence[Change]) -> list[Row]:
-    """The rows of consecutive changes."""
-    return [changes[0].before, *(change.after for change in changes)] if changes else []
-
-
 def killed_in(scene: Scene, domain: Domain, run: Run) -> bool:
     """Whether the kernel killed somebody for want of this memory within a stretch."""
     counter = "memory_oom_kills" if domain.is_group else "oom_kill"
-    return any(change.of(counter) for change in of_run(scene, domain.changes, run))
+    return any(change.of(counter) for change in scene.during(domain.changes, run))
 
 
 def stalled(scene: Scene, holder: Holder, run: Run) -> float:
     """Seconds that the threads of a process waited within a stretch for pages or for what they read."""
     if scene.rows("wait"):
         return sum(edge.waited_in(run) for edge in _page_waits(scene, holder.pid))
-    changes = of_run(scene, holder.changes(scene), run)
+    changes = scene.during(holder.changes(scene), run)
     return sum(change.of(metric) for change in changes for metric in _DELAYS) / 1e9
 
 
@@ -244,7 +229,7 @@ def stalled_shown(scene: Scene, holder: Holder, run: Run) -> Evidence | None:
 
 def stalls(scene: Scene, domain: Domain, run: Run) -> Sequence[Change]:
     """How long tasks stalled for want of memory within a stretch; nothing where the kernel does not tell it."""
-    return of_run(scene, scene.changes("pressure").get(("memory", domain.scope), ()), run)
+    return scene.during(scene.changes("pressure").get(("memory", domain.scope), ()), run)
 
 
 def _page_waits(scene: Scene, pid: int) -> list[Edge]:

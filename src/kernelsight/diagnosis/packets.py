@@ -76,7 +76,7 @@ def stretches(scene: Scene, rows: Iterable[Row], value: str, *, least: int = LAS
 def carried(scene: Scene, interface: str, run: Run) -> list[Change]:
     """What an interface of this network namespace did within a stretch; nothing is known of others."""
     changes = scene.changes("network").get((interface,), ())
-    return [change for change in changes if run.first <= scene.second(change.after) <= run.last]
+    return scene.during(changes, run)
 
 
 def packets(changes: Sequence[Change], way: Literal["rx", "tx"]) -> float:
@@ -88,11 +88,6 @@ def segments_sent(changes: Sequence[Change], interface: str) -> float:
     """About how many segments left by an interface: a packet that is cut later counts for what becomes of it."""
     frames = 0.0 if interface == "lo" else sum(change.of("tx_bytes") for change in changes) / _FRAME_DATA_BYTES
     return max(packets(changes, "tx"), frames)
-
-
-def counters(changes: Sequence[Change]) -> list[Row]:
-    """The rows of consecutive samples, from which an increase can be computed."""
-    return [changes[0].before, *(change.after for change in changes)] if changes else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +135,7 @@ def full_queues(scene: Scene) -> list[FullQueue]:
             FullQueue(
                 str(interface),
                 run,
-                [change for change in changes if run.first <= scene.second(change.after) <= run.last],
+                scene.during(changes, run),
                 scene.within(dropped.get(interface, ()), run),
             )
             for run in runs(held, lambda amount: amount > 0, least=LASTS_S, gap=2)

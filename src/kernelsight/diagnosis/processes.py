@@ -95,13 +95,18 @@ def ancestors(scene: Scene, pid: int) -> Iterator[Process]:
             yield one
 
 
+def is_within(group: str | None, path: str) -> bool:
+    """Whether a control group is this one or below it."""
+    return group is not None and (group == path or group.startswith(f"{path.rstrip('/')}/"))
+
+
 def members(scene: Scene, group: Row) -> list[Process]:
     """The processes of a control group (a row of the kind `cgroup`) and of the groups below it."""
-    path = str(group["cgroup"]).rstrip("/")
+    path = str(group["cgroup"])
     return [
         one
         for one in scene.once(processes).values()
-        if (one.group is not None and (one.group == path or one.group.startswith(f"{path}/")))
+        if is_within(one.group, path)
         or (one.group is None and one.group_id is not None and one.group_id == group["cgroup_id"])
     ]
 

@@ -38,6 +38,13 @@ class Run:
         """How many."""
         return self.last - self.first + 1
 
+    def __contains__(self, second: int) -> bool:
+        return self.first <= second <= self.last
+
+    def total(self, amounts: Mapping[int, float]) -> float:
+        """Sum of amounts by second, of those that lie within it."""
+        return sum(amount for second, amount in amounts.items() if second in self)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -113,7 +120,11 @@ class Scene:
 
     def within(self, rows: Iterable[Row], run: Run) -> list[Row]:
         """The rows of a stretch of seconds."""
-        return [row for row in rows if run.first <= self.second(row) <= run.last]
+        return [row for row in rows if self.second(row) in run]
+
+    def during(self, changes: Iterable[Change], run: Run) -> list[Change]:
+        """The changes that end within a stretch of seconds."""
+        return [change for change in changes if self.second(change.after) in run]
 
     def evidence(
         self, kind: str, rows: Sequence[Row], metric: str, how: How, *, before: Sequence[Row] = ()
@@ -156,6 +167,11 @@ class Scene:
             for name, row in sorted(last.items())
             if row["status"] != "running"
         )
+
+
+def samples_of(changes: Sequence[Change]) -> list[Row]:
+    """The rows that consecutive changes lie between, from which an increase can be computed."""
+    return [changes[0].before, *(change.after for change in changes)] if changes else []
 
 
 def grouped(rows: Iterable[Row], *columns: str) -> dict[tuple[Any, ...], list[Row]]:

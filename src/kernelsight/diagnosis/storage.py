@@ -8,14 +8,14 @@ ended is an edge of the wait-for graph.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.cpu_time import Program
 from kernelsight.diagnosis.devices import Device
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.processes import named, ours, processes
-from kernelsight.diagnosis.scene import Change, Run, Scene
+from kernelsight.diagnosis.scene import Change, Run, Scene, samples_of
 from kernelsight.diagnosis.seconds import Seconds
 from kernelsight.diagnosis.waiting import Edge, waiting
 from kernelsight.diagnosis.waiting import shown as shown_edges
@@ -120,17 +120,14 @@ class User:
 
     def largest(self, scene: Scene, run: Run) -> tuple[Entity, Sequence[Change]]:
         """Its process that read and wrote most within a stretch."""
-        best = max(self.members, key=lambda changes: sum(map(_moved, _of(scene, changes, run))))
+        best = max(self.members, key=lambda changes: sum(map(_moved, scene.during(changes, run))))
         return named(scene, best[-1].after["pid"]), best
 
     def shown(self, scene: Scene, run: Run, metric: str) -> list[Evidence | None]:
         """The rows that show what its processes read (`read_bytes`) or wrote, of those that did most."""
-        moved = [_of(scene, changes, run) for changes in self.members]
+        moved = [scene.during(changes, run) for changes in self.members]
         most = sorted(filter(None, moved), key=lambda within: -sum(map(_moved, within)))[:3]
-        return [
-            scene.evidence("process", [within[0].before, *(one.after for one in within)], metric, "increase")
-            for within in most
-        ]
+        return [scene.evidence("process", samples_of(within), metric, "increase") for within in most]
 
 
 def waiters(scene: Scene) -> Mapping[int, Waiter]:
@@ -205,8 +202,8 @@ def waiting_for(scene: Scene, device: Device, run: Run) -> list[Waiter]:
 def shown_waits(scene: Scene, waiter: Waiter, run: Run, *, commits: bool = False) -> Evidence | None:
     """The rows that show how long a process waited within a stretch."""
     if waiter.changes:
-        within = _of(scene, waiter.changes, run)
-        rows = [within[0].before, *(change.after for change in within)] if within else []
+        within = scene.during(waiter.changes, run)
+        rows = samples_of(within)
         return scene.evidence("process", rows, "blkio_delay_ns", "increase")
     edges = [edge for edge in waiter.edges if not commits or edge.waits_in in COMMIT_CALLS]
     return shown_edges(scene, edges, run)
@@ -246,10 +243,6 @@ def is_of(device: str, whole: str) -> bool:
     """Whether a device is another one or a partition of it."""
     rest = device.removeprefix("/dev/").removeprefix(whole)
     return not rest or bool(_PARTITION.fullmatch(rest) and device.removeprefix("/dev/").startswith(whole))
-
-
-def _of(scene: Scene, changes: Iterable[Change], run: Run) -> list[Change]:
-    return [change for change in changes if run.first <= scene.second(change.after) <= run.last]
 
 
 def _moved(change: Change) -> float:

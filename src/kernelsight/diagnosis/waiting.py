@@ -44,15 +44,15 @@ class Edge:
 
     def waited_in(self, run: Run) -> float:
         """Seconds asleep within a stretch, of all threads together."""
-        return _within(self.waited, run)
+        return run.total(self.waited)
 
     def queued_in(self, run: Run) -> float:
         """Seconds from being woken to running within a stretch, of all threads together."""
-        return _within(self.queued, run)
+        return run.total(self.queued)
 
     def count_in(self, run: Run) -> float:
         """Number of waits within a stretch."""
-        return _within(self.counted, run)
+        return run.total(self.counted)
 
     @property
     def is_own(self) -> bool:
@@ -125,7 +125,3 @@ def shown(scene: Scene, edges: Iterable[Edge], run: Run, metric: str = "wait_ns"
     """The rows of edges that show how long (or, with `count`, how often) it was waited within a stretch."""
     rows = [row for edge in edges for row in edge.rows]
     return scene.evidence("wait", scene.within(rows, run), metric, "sum")
-
-
-def _within(values: Mapping[int, float], run: Run) -> float:
-    return sum(value for second, value in values.items() if run.first <= second <= run.last)

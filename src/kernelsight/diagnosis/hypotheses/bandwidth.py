@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
-from kernelsight.diagnosis.packets import FullQueue, counters, full_queues, interface_of, owners, sent_again
-from kernelsight.diagnosis.scene import Row, Scene
+from kernelsight.diagnosis.packets import FullQueue, full_queues, interface_of, owners, sent_again
+from kernelsight.diagnosis.scene import Row, Scene, samples_of
 
 _LEAST_DROPPED = 10
 """Packets: fewer are an accident."""
@@ -88,7 +88,7 @@ def _show_senders(scene: Scene, candidate: Candidate, queue: FullQueue) -> None:
 
 
 def _show_level(scene: Scene, candidate: Candidate, queue: FullQueue) -> None:
-    rows = counters(queue.changes)
+    rows = samples_of(queue.changes)
     if not rows:
         candidate.step(
             f"{queue.dropped:.0f} packets did not fit into the queue in front of {queue.interface}, "

@@ -9,7 +9,7 @@ from kernelsight.diagnosis.errors import failures
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import owners
-from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene, grouped
+from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene, grouped, samples_of
 from kernelsight.diagnosis.trend import trend
 
 HORIZON_S = 900.0
@@ -143,7 +143,7 @@ def _full_queues(scene: Scene) -> Iterator[Candidate]:
     if not refused:
         return
     total = sum(change.of("listen_overflows") for change in refused)
-    counted = [refused[0].before, *(change.after for change in refused)]
+    counted = samples_of(refused)
     # The queue is looked at once a second and may just have been emptied a little.
     queued = grouped((row for row in scene.rows("tcp_listener") if row["accept_queue"]), "address", "port")
     fullest = max((_fill(rows) for rows in queued.values()), default=0.0)

@@ -244,7 +244,7 @@ def _usual(loads: Iterable[Load]) -> Load | None:
 def _stalled(scene: Scene, run: Run) -> bool:
     """Whether tasks stall on I/O by the kernel's own account."""
     changes = scene.changes("pressure").get(("io", "system"), ())
-    within = [change for change in changes if run.first <= scene.second(change.after) <= run.last]
+    within = scene.during(changes, run)
     stalled = sum(change.of("some_total_us") for change in within) / 1e6
     return stalled >= STALLED_SHARE * run.seconds
 

@@ -167,7 +167,7 @@ def _by_samples(scene: Scene) -> Iterator[Candidate]:
         pid = max(young, key=lambda one: (len(young[one]), -one))
         parent = named(scene, pid)
         rows = scene.within((row for row in scene.rows("cpu") if row["cpu"] == -1), run)
-        rate = sum(value for second, value in rates.items() if run.first <= second <= run.last) / run.seconds
+        rate = run.total(rates) / run.seconds
         candidate = Candidate("fork_storm", parent, scene.at(run.first), (parent,))
         candidate.suffering_s = rate * run.seconds * START_S
         candidate.check("starting them is costly by itself", rate * START_S >= COSTLY, 2.0, 1.0)
@@ -198,7 +198,7 @@ def _seen_once(scene: Scene, run: Run) -> Mapping[int, Sequence[Row]]:
     found: dict[int, list[Row]] = {}
     for of in grouped(samples, "pid", "start_ticks").values():
         first = of[0]
-        if len(of) > 1 or first["timestamp"] >= last or not run.first <= scene.second(first) <= run.last:
+        if len(of) > 1 or first["timestamp"] >= last or scene.second(first) not in run:
             continue
         parent = first["ppid"] if (first["ppid"] or 0) > 1 and first["ppid"] in known else None
         parent = parent or oldest[first["comm"], first["cgroup"]]["pid"]

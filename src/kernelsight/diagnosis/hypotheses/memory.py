@@ -16,15 +16,13 @@ from kernelsight.diagnosis.memory_use import (
     killed_in,
     limited_groups,
     machine,
-    of_run,
-    rows_of,
     short,
     stalled,
     stalled_shown,
     stalls,
 )
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
-from kernelsight.diagnosis.scene import Run, Scene
+from kernelsight.diagnosis.scene import Run, Scene, samples_of
 
 TURNED_OVER = 0.1
 """Of a domain, what is read again each second where it thrashes even if storage is too fast for long waits."""
@@ -56,7 +54,7 @@ def _domains(scene: Scene) -> Iterator[Domain]:
 
 
 def _pressure(scene: Scene, domain: Domain, run: Run) -> Candidate:
-    changes, stalling = of_run(scene, domain.changes, run), stalls(scene, domain, run)
+    changes, stalling = scene.during(domain.changes, run), stalls(scene, domain, run)
     refaults = sum(domain.came_back(change) for change in changes)
     share = sum(change.of("some_total_us") for change in stalling) / 1e6 / run.seconds
     most = domain.most_used(run, scene)
@@ -77,13 +75,13 @@ def _pressure(scene: Scene, domain: Domain, run: Run) -> Candidate:
         claim = f"{one.comm} ({one.pid}) waited {waited:.1f} s of {run.seconds} s for pages to be read"
         candidate.step(claim, stalled_shown(scene, one, run))
     if share >= STALLED_SHARE:
-        evidence = scene.evidence("pressure", rows_of(stalling), "some_total_us", "increase")
+        evidence = scene.evidence("pressure", samples_of(stalling), "some_total_us", "increase")
         candidate.step(f"tasks stalled for want of memory in {100 * share:.0f} % of the time", evidence)
     for metric in domain.refault_metrics if refaults else ():
         pages = sum(change.of(metric) for change in changes)
         kind = "cgroup" if domain.is_group else "vmstat"
         claim = f"{pages:,.0f} pages of {domain.entity.name} that had been pushed out of memory were needed again"
-        candidate.step(claim, scene.evidence(kind, rows_of(changes), metric, "increase") if pages else None)
+        candidate.step(claim, scene.evidence(kind, samples_of(changes), metric, "increase") if pages else None)
     rows, how = scene.within(domain.rows, run), domain.used_how
     claim = f"it used up to {100 * most:.0f} % of the {domain.limit_kb / KIB:,.0f} MiB that there are"
     candidate.step(claim, scene.evidence(domain.kind, rows, domain.used_metric, how))
@@ -134,7 +132,7 @@ def _blamed(scene: Scene, holder: Holder, what: str) -> Blame:
 
 
 def _read_by(scene: Scene, holder: Holder, run: Run) -> float:
-    changes = of_run(scene, holder.changes(scene), run)
+    changes = scene.during(holder.changes(scene), run)
     return sum(change.of("read_bytes") for change in changes) / KIB
 
 

@@ -10,7 +10,6 @@ from kernelsight.diagnosis.packets import (
     LASTS_S,
     Cause,
     carried,
-    counters,
     drops,
     full_queues,
     interface_of,
@@ -21,7 +20,7 @@ from kernelsight.diagnosis.packets import (
     sent_again,
     stretches,
 )
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, runs
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, runs, samples_of
 
 LOST_SHARE = 0.005
 """Of the packets, from which on losing them slows a connection: at 0.5 % and 100 ms TCP gets 2 Mbit/s by
@@ -134,16 +133,16 @@ def _not_read(scene: Scene) -> Iterator[Candidate]:
     for (address, port, _), changes in scene.changes("udp_socket").items():
         counts = {scene.second(change.after): change.of("drops") for change in changes}
         for run in runs(counts, lambda count: count > 0, least=LASTS_S, gap=2):
-            part = [change for change in changes if run.first <= scene.second(change.after) <= run.last]
+            part = scene.during(changes, run)
             place, last = f"{address}:{port}", part[-1].after
             named = Entity("process", str(last["pid"]), str(last["comm"])) if last["pid"] else None
             lost = sum(change.of("drops") for change in part)
             candidate = _slow_reader(named or Entity("listener", place, place), int(part[0].after["timestamp"]), lost)
             candidate.step(
                 f"{lost:.0f} datagrams for {place} did not fit into its socket in {run.seconds} s",
-                scene.evidence("udp_socket", counters(part), "drops", "increase"),
+                scene.evidence("udp_socket", samples_of(part), "drops", "increase"),
             )
-            _show_queue(scene, candidate, counters(part))
+            _show_queue(scene, candidate, samples_of(part))
             yield candidate
 
 
@@ -192,7 +191,7 @@ def _counted_by_interfaces(scene: Scene) -> Iterator[Candidate]:
                 _show_sent_again(scene, candidate, again)
                 candidate.step(
                     f"{interface} counted {lost:.0f} {metric} in {run.seconds} s, beside {all_of_it:.0f} packets",
-                    scene.evidence("network", counters(part), metric, "increase"),
+                    scene.evidence("network", samples_of(part), metric, "increase"),
                 )
                 candidate.refuted_by = f"the counters of {interface} stand still and as much is lost"
                 candidate.actions = (
@@ -232,7 +231,7 @@ def _counted_by_tcp(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
     changes = [change for all_of_one in scene.changes("tcp_retransmit").values() for change in all_of_one]
     counts = {scene.second(change.after): change.of("retrans_segs") - change.of("syn_retrans") for change in changes}
     for run in runs(counts, lambda count: count > 0, least=LASTS_S, gap=2):
-        part = [change for change in changes if run.first <= scene.second(change.after) <= run.last]
+        part = scene.during(changes, run)
         again, sent = (sum(change.of(metric) for change in part) for metric in ("retrans_segs", "out_segs"))
         interface = _busiest(scene, run)
         if interface is None:
@@ -243,13 +242,13 @@ def _counted_by_tcp(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
         _check_other_causes(scene, candidate, run, None, explained=explained)
         candidate.step(
             f"{again:.0f} of {sent:.0f} segments had to be sent again in {run.seconds} s",
-            scene.evidence("tcp_retransmit", counters(part), "retrans_segs", "increase"),
-            scene.evidence("tcp_retransmit", counters(part), "out_segs", "increase"),
+            scene.evidence("tcp_retransmit", samples_of(part), "retrans_segs", "increase"),
+            scene.evidence("tcp_retransmit", samples_of(part), "out_segs", "increase"),
         )
         part = carried(scene, interface, run)
         candidate.step(
             f"of the interfaces, {interface} carried most of what may be lost",
-            scene.evidence("network", counters(part), "tx_packets", "increase"),
+            scene.evidence("network", samples_of(part), "tx_packets", "increase"),
         )
         _explain_unseen(candidate, interface)
         yield candidate

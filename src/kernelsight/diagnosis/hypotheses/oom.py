@@ -12,13 +12,12 @@ from kernelsight.diagnosis.memory_use import (
     Holder,
     demand_kb,
     holders,
-    is_within,
     limited_groups,
     machine,
-    rows_of,
 )
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
-from kernelsight.diagnosis.scene import NS_PER_S, Change, Row, Scene
+from kernelsight.diagnosis.processes import is_within
+from kernelsight.diagnosis.scene import NS_PER_S, Change, Row, Scene, samples_of
 
 RECENT_S = 3
 """How old a sample may be to tell what a process had when somebody was killed."""
@@ -114,7 +113,7 @@ def _killing(scene: Scene, kills: Kills) -> Candidate:
     candidate.step(
         f"the kernel killed {names}{f', {count} times,' if count > 1 else ''} for want of memory",
         scene.evidence("oom_kill", kills.rows, "pid", "count"),
-        scene.evidence(kind, rows_of(kills.counted), counter, "increase"),
+        scene.evidence(kind, samples_of(kills.counted), counter, "increase"),
     )
     if kills.domain:
         used, how = kills.domain.used_metric, kills.domain.used_how

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
-from kernelsight.diagnosis.memory_use import KIB, PAGE_KB, machine, of_run
+from kernelsight.diagnosis.memory_use import KIB, PAGE_KB, machine
 from kernelsight.diagnosis.model import Entity, How, Proposal
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs, samples_of
 
 FAULTS_PER_S = 2560.0
 """Ten mebibytes a second of memory that is asked for anew: who keeps its memory has a few hundred faults."""
@@ -61,7 +61,7 @@ def _faulting(scene: Scene) -> Iterator[Faulting]:
         last = changes[-1].after if changes else None
         if last:
             one = Faulting(Entity("process", str(last["pid"]), str(last["comm"] or "?")), "process")
-            one.rows = [changes[0].before, *(change.after for change in changes)]
+            one.rows = samples_of(changes)
             for change in changes:
                 one.by_second[scene.second(change.after)] = _counted(change) / change.seconds
             yield one
@@ -79,7 +79,7 @@ def _storm(scene: Scene, one: Faulting, run: Run) -> Candidate:
     changes = _samples(scene, one, run)
     seconds = max(sum(change.seconds for change in changes), 1.0)
     user, system = (sum(change.of(name) for change in changes) / 1e3 for name in ("utime_ms", "stime_ms"))
-    faults = sum(value for second, value in one.by_second.items() if run.first <= second <= run.last)
+    faults = run.total(one.by_second)
     candidate = Candidate("page_fault_storm", one.entity, scene.at(run.first), (one.entity,))
     candidate.suffering_s = system
     name = one.entity.name
@@ -103,7 +103,7 @@ def _storm(scene: Scene, one: Faulting, run: Run) -> Candidate:
         scene.evidence(one.kind, rows, "major_faults", how) if any(row["major_faults"] for row in rows) else None,
     )
     if changes:
-        samples = [changes[0].before, *(change.after for change in changes)]
+        samples = samples_of(changes)
         candidate.step(
             f"it spent {system:.1f} of {user + system:.1f} s of CPU time in the kernel",
             scene.evidence("process", samples, "stime_ms", "increase"),
@@ -123,7 +123,7 @@ def _storm(scene: Scene, one: Faulting, run: Run) -> Candidate:
 def _samples(scene: Scene, one: Faulting, run: Run) -> Sequence[Change]:
     """What the process did in that stretch, by its samples."""
     found = [
-        of_run(scene, changes, run) for key, changes in scene.changes("process").items() if str(key[0]) == one.entity.id
+        scene.during(changes, run) for key, changes in scene.changes("process").items() if str(key[0]) == one.entity.id
     ]
     return max(found, key=len, default=[])
 
@@ -139,7 +139,7 @@ def _forks(scene: Scene, one: Faulting, run: Run) -> float:
     if scene.rows("sched_process"):
         rows = [row for row in scene.rows("sched_process") if str(row["pid"]) == one.entity.id]
         return float(sum(row["forks"] or 0 for row in scene.within(rows, run)))
-    return sum(change.of("forks") for change in of_run(scene, scene.changes("cpu").get((-1,), ()), run))
+    return sum(change.of("forks") for change in scene.during(scene.changes("cpu").get((-1,), ()), run))
 
 
 def _came_back(scene: Scene, run: Run, faults: float) -> bool:
@@ -148,4 +148,4 @@ def _came_back(scene: Scene, run: Run, faults: float) -> bool:
     if whole is None:
         return False
     names = ("workingset_refault_anon", "workingset_refault_file", "pswpin")
-    return sum(change.of(name) for change in of_run(scene, whole.changes, run) for name in names) >= faults / 10
+    return sum(change.of(name) for change in scene.during(whole.changes, run) for name in names) >= faults / 10

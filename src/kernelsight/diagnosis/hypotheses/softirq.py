@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
-from kernelsight.diagnosis.packets import carried, counters, packets
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
+from kernelsight.diagnosis.packets import carried, packets
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs, samples_of
 
 SOFTIRQ_SHARE = 0.25
 """Of one CPU's time, from which on interrupts for packets keep programs from it."""
@@ -28,7 +28,7 @@ def packets_take_the_cpu(scene: Scene) -> Iterable[Candidate]:
     for (cpu,), changes in scene.changes("cpu").items():
         shares = {scene.second(change.after): _share(change) for change in changes} if cpu >= 0 else {}
         for run in runs(shares, lambda share: share >= SOFTIRQ_SHARE):
-            within = [change for change in changes if run.first <= scene.second(change.after) <= run.last]
+            within = scene.during(changes, run)
             share = sum(map(_share, within)) / len(within)
             wasted = _wasted(scene, run)
             lost = sum(row["count"] or 0 for row in wasted)
@@ -50,12 +50,12 @@ def packets_take_the_cpu(scene: Scene) -> Iterable[Candidate]:
             candidate.check("it is most that the CPU does, or the packets go to waste", heavy, 1.0, 5.0)
             candidate.step(
                 f"CPU {cpu} spent {100 * share:.0f} % of its time in software interrupts",
-                scene.evidence("cpu", counters(within), "softirq", "increase"),
+                scene.evidence("cpu", samples_of(within), "softirq", "increase"),
             )
             candidate.step(
                 f"{interface} carried {count / run.seconds:.0f} packets a second",
-                scene.evidence("network", counters(traffic), "rx_packets", "increase"),
-                scene.evidence("network", counters(traffic), "rx_bytes", "increase"),
+                scene.evidence("network", samples_of(traffic), "rx_packets", "increase"),
+                scene.evidence("network", samples_of(traffic), "rx_bytes", "increase"),
             )
             candidate.step(
                 f"{lost} packets were not wanted, or did not fit where they should have been read",
@@ -104,11 +104,11 @@ def _senders(scene: Scene, run: Run) -> list[tuple[Entity, list[Row]]]:
     """
     found: list[tuple[float, Entity, list[Row]]] = []
     for (pid, _), changes in scene.changes("process").items():
-        within = [change for change in changes if run.first <= scene.second(change.after) <= run.last]
+        within = scene.during(changes, run)
         if not within or within[-1].after["sockets"] == 0:
             continue
         spent = sum(change.of("stime_ms") for change in within) / 1e3
         if spent >= _SENDER_SHARE * run.seconds:
             named = Entity("process", str(pid), str(within[-1].after["comm"]))
-            found.append((spent, named, counters(within)))
+            found.append((spent, named, samples_of(within)))
     return [(named, rows) for _, named, rows in sorted(found, key=lambda one: (-one[0], one[1].id))]

@@ -12,7 +12,7 @@ from kernelsight.diagnosis.errors import Failures, failures
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.processes import named, ours
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, samples_of
 from kernelsight.diagnosis.trend import Trend, trend
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -181,6 +181,6 @@ def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, 
         return asks[0] if asks else None
     within = best[3]
     last = within[-1].after
-    evidence = scene.evidence("process", [within[0].before, *(one.after for one in within)], metric, "increase")
+    evidence = scene.evidence("process", samples_of(within), metric, "increase")
     much = f"was {best[2]:,.0f} ms in the kernel" if inodes else f"wrote {best[2]:,.0f} bytes"
     return _Filler(named(scene, last["pid"]), f"meanwhile {last['comm']} {much}", evidence)

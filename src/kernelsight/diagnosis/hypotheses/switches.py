@@ -30,7 +30,7 @@ class Switcher:
 
     def in_(self, run: Run) -> float:
         """Switches within a stretch."""
-        return sum(count for second, count in self.switches.items() if run.first <= second <= run.last)
+        return run.total(self.switches)
 
 
 def switchers(scene: Scene) -> list[Switcher]:
@@ -87,7 +87,7 @@ def _candidate(scene: Scene, found: Sequence[Switcher], run: Run) -> Candidate:
     candidate.suffering_s = switches * SWITCH_S
     candidate.check(f"switching costs {100 * cost:.0f} % of a CPU", cost >= STORM_SHARE, 2.0, 5.0)
     slice_us = 1e6 * ran / max(switches, 1.0)
-    gave = sum(n for one in fellows for at, n in _given_away(scene, one.use.pid).items() if run.first <= at <= run.last)
+    gave = sum(run.total(_given_away(scene, one.use.pid)) for one in fellows)
     away = gave >= GIVEN_AWAY * switches
     if away:
         candidate.check("they give their CPU away instead of waiting", away, 3.0, 0.0)

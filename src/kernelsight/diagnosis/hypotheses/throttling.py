@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kernelsight.diagnosis.contention import HELD_SHARE, held, of_run, throttled
+from kernelsight.diagnosis.contention import HELD_SHARE, held, throttled
 from kernelsight.diagnosis.cpu_time import cpu_use
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
-from kernelsight.diagnosis.scene import Change, Run, Scene, runs
+from kernelsight.diagnosis.scene import Change, Run, Scene, runs, samples_of
 
 HIT_SHARE = 0.1
 """Of a group's periods, the share in which it was throttled that makes a habit of it."""
@@ -20,7 +20,7 @@ def held_back_by_a_quota(scene: Scene) -> Iterable[Candidate]:
     for changes in scene.changes("cgroup").values():
         shares = {scene.second(change.after): held((change,)) / change.seconds for change in changes}
         for run in runs(shares, lambda share: share >= HELD_SHARE):
-            within = of_run(scene, changes, run)
+            within = scene.during(changes, run)
             if not _is_a_descendants(scene, within, run):
                 yield _candidate(scene, within, run)
 
@@ -36,7 +36,7 @@ def _candidate(scene: Scene, within: Sequence[Change], run: Run) -> Candidate:
     periods, hit = (sum(c.of(m) for c in within) for m in ("cpu_periods", "cpu_throttled_periods"))
     candidate.check("it was throttled in a good part of its periods", hit >= HIT_SHARE * max(periods, 1), 3.0, 3.0)
     candidate.check("it has a quota", last["cpu_quota_us"] is not None, 1.0, 3.0)
-    rows = [within[0].before, *(change.after for change in within)]
+    rows = samples_of(within)
     much = f"{candidate.suffering_s:.1f} s in {run.seconds} s, in {hit:.0f} of {periods:.0f} periods"
     candidate.step(
         f"{culprit.name} was throttled {much}",
@@ -55,7 +55,7 @@ def _is_a_descendants(scene: Scene, within: Sequence[Change], run: Run) -> bool:
     below = str(within[-1].after["cgroup"]).rstrip("/") + "/"
     tight = {str(group["cgroup"]) for group in throttled(scene, run) if str(group["cgroup"]).startswith(below)}
     return any(
-        held(of_run(scene, changes, run)) >= held(within)
+        held(scene.during(changes, run)) >= held(within)
         for (path, *_), changes in scene.changes("cgroup").items()
         if str(path) in tight
     )
