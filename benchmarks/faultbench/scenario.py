@@ -17,12 +17,12 @@ scenario has several faults at once, it yields ``Truth`` with others in ``also``
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
+
+from kernelsight.modules import modules_of
 
 if TYPE_CHECKING:
     from benchmarks.faultbench.stage import Stage
@@ -94,7 +94,5 @@ def scenario(
 @cache
 def scenarios() -> Mapping[str, Scenario]:
     """All scenarios by name. A new module is found by itself."""
-    package = importlib.import_module("benchmarks.faultbench.scenarios")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    modules_of("benchmarks.faultbench.scenarios")
     return dict(sorted(_REGISTRY.items()))

@@ -12,9 +12,7 @@ results are bounded, and text in them escaped, by :func:`call`, whatever the too
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +25,7 @@ from kernelsight.agent.boundary import Data, bounded
 from kernelsight.agent.evidence import Ledger
 from kernelsight.agent.schema import Schema, schema_of
 from kernelsight.errors import UsageError
+from kernelsight.modules import modules_of
 from kernelsight.query.source import Source
 from kernelsight.query.times import TimeRange, time_range
 
@@ -93,9 +92,7 @@ def tool(function: Callable[..., Data]) -> Callable[..., Data]:
 @cache
 def tools() -> Mapping[str, Tool]:
     """All tools by name. A new module is found by itself."""
-    package = importlib.import_module("kernelsight.agent.tools")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    modules_of("kernelsight.agent.tools")
     return dict(sorted(_REGISTRY.items()))
 
 

@@ -13,14 +13,13 @@ all candidates on the same window.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
 from kernelsight.diagnosis.model import Entity, Evidence, Fault, Proposal, Step
 from kernelsight.diagnosis.scene import Scene
+from kernelsight.modules import modules_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,5 @@ def hypothesis(fault: Fault) -> Callable[[Test], Test]:
 @cache
 def hypotheses() -> Mapping[Fault, Test]:
     """All tests by their fault class. A new module is found by itself."""
-    package = importlib.import_module("kernelsight.diagnosis.hypotheses")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    modules_of("kernelsight.diagnosis.hypotheses")
     return dict(sorted(_REGISTRY.items()))

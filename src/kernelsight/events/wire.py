@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterable, Mapping
 from functools import cache, reduce
 from operator import or_
@@ -11,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from kernelsight import events
 from kernelsight.events.declare import Event, Kind, registry
+from kernelsight.modules import modules_of
 
 _NOT_SUBJECTS = {"declare", "unsigned", "wire"}
 
@@ -20,9 +18,7 @@ _NOT_SUBJECTS = {"declare", "unsigned", "wire"}
 @cache
 def kinds() -> Mapping[str, Kind]:
     """All kinds by name. A new module in this package is found by itself."""
-    for module in pkgutil.iter_modules(events.__path__):
-        if module.name not in _NOT_SUBJECTS:
-            importlib.import_module(f"{events.__name__}.{module.name}")
+    modules_of("kernelsight.events", but=_NOT_SUBJECTS)
     return dict(sorted(registry().items()))
 
 

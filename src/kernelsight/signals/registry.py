@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
+from kernelsight.modules import modules_of
 from kernelsight.signals.model import Rule
 
 
@@ -20,12 +19,11 @@ def rules() -> Mapping[str, Rule]:
         TypeError: two have one name.
     """
     found: dict[str, Rule] = {}
-    package = importlib.import_module("kernelsight.signals.rules")
-    for module in pkgutil.iter_modules(package.__path__):
-        for rule in importlib.import_module(f"{package.__name__}.{module.name}").RULES:
+    for subject, module in modules_of("kernelsight.signals.rules").items():
+        for rule in module.RULES:
             if rule.name in found:
-                raise TypeError(f"{module.name}: there is a rule {rule.name!r} already")
-            found[rule.name] = replace(rule, subject=module.name)
+                raise TypeError(f"{subject}: there is a rule {rule.name!r} already")
+            found[rule.name] = replace(rule, subject=subject)
     return dict(sorted(found.items()))
 
 

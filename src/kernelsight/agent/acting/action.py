@@ -20,8 +20,6 @@ finding's proposal, if anything.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -33,6 +31,7 @@ from kernelsight.agent.acting.changes import Change
 from kernelsight.agent.acting.subject import RefusedError, Subject
 from kernelsight.collectors.base import Host
 from kernelsight.diagnosis.model import Entity, Finding, Proposal
+from kernelsight.modules import modules_of
 
 TargetKind = Literal["process", "cgroup", "machine"]
 AskedBy = Literal["loop", "model", "person"]
@@ -132,9 +131,7 @@ def action(
 @cache
 def actions() -> Mapping[str, Registered]:
     """All actions by name. A new module is found by itself."""
-    package = importlib.import_module("kernelsight.agent.actions")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    modules_of("kernelsight.agent.actions")
     return dict(sorted(_REGISTRY.items()))
 
 

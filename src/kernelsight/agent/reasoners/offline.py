@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 import time
 
@@ -13,6 +11,7 @@ from kernelsight.agent.plain.asked import Asked, Context, examples, way_of
 from kernelsight.agent.plain.times import spoken
 from kernelsight.agent.reasoner import Question, Reasoner, Tell, silent
 from kernelsight.diagnosis.model import Step
+from kernelsight.modules import modules_of
 from kernelsight.query.source import Source, opened
 from kernelsight.stores.base import Reader
 
@@ -31,9 +30,7 @@ class Offline:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._last: Context | None = None
-        package = importlib.import_module("kernelsight.agent.plain.ways")
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{package.__name__}.{module.name}")
+        modules_of("kernelsight.agent.plain.ways")
 
     def ask(self, question: Question, tell: Tell = silent) -> Report:
         """Take the question apart, and answer it the way that fits; an empty one is about what is wrong."""
