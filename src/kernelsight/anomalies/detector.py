@@ -76,7 +76,7 @@ class Detector:
         usual = self._daily.without(series, values, base.level[series], base.spread[series])
         distance = base.standardised(series, usual)
         score = self._novelty(series, distance)
-        still = self._flatness.step(series, values)
+        still = self._flatness.step(series, values, base.seen[series])
         due, moved = base.learn(series, usual, distance)
         if due.any():
             self._tails.refresh(series[due], REFRESH)

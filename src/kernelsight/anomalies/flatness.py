@@ -22,12 +22,16 @@ class Flatness:
         self._run: Ints = np.zeros(count, np.int64)
         self._longest: Ints = np.zeros(count, np.int64)
         self._same: Ints = np.zeros(count, np.int64)
-        self._seen: Ints = np.zeros(count, np.int64)
 
-    def step(self, series: Indices, values: Reals) -> Reals:
+    def step(self, series: Indices, values: Reals, seen: Ints) -> Reals:
         """Minus the decimal logarithm of the chance of standing still for so long, were every observation a fresh draw.
 
         0 unless the series has been seen for a while and stands still for much longer than ever before.
+
+        Args:
+            series: which, each at most once.
+            values: their next observations.
+            seen: how many each of them had before.
         """
         same = values == self._last[series]
         ended = ~same
@@ -36,10 +40,9 @@ class Flatness:
         run = np.where(same, run + 1, 0)
         self._run[series] = run
         self._last[series] = values
-        before = self._seen[series] - run
+        before = seen - run
         chance = (self._same[series] - run + 1) / np.maximum(before + 2, 1)
         self._same[series] += same
-        self._seen[series] += 1
         moves = (before >= _LEAST_SEEN) & (chance <= _OFTEN_STILL)
         unusual = moves & (run >= np.maximum(_LEAST_RUN, _TIMES_LONGEST * self._longest[series]))
         score = -np.log10(np.clip(chance, 1e-3, 1.0)) * run

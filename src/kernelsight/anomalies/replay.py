@@ -119,7 +119,8 @@ def moments(reader: Reader, watched: Watched, when: TimeRange) -> Iterator[Momen
     grid: dict[int, tuple[int, dict[int, float]]] = {}
     for kind in watched.kinds():
         entities = watched.rows[kind.table]
-        for row in points(reader, kind, when):
+        metrics = sorted({metric for series in entities.values() for metric in series})
+        for row in points(reader, kind, when, metrics):
             series = entities.get(tuple(row[name] for name in kind.entity))
             if series is None:
                 continue

@@ -78,6 +78,5 @@ class Tails:
     @staticmethod
     def _places(distances: Reals) -> Reals:
         """Positions in the histogram, fractions of bins included."""
-        shown = np.where(np.isnan(distances), 0.0, np.maximum(distances, 10**_LOWEST))
-        logarithm = np.log10(np.maximum(shown, 10**_LOWEST))
+        logarithm = np.log10(np.fmax(distances, 10**_LOWEST))  # of a NaN and the least, the least
         return np.asarray(np.clip((logarithm - _LOWEST) * _PER_DECADE, 0.0, _BINS - 1e-6))

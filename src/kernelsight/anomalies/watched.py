@@ -12,7 +12,7 @@ from kernelsight.anomalies.settings import MOST_SERIES
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Column, Kind, Label
-from kernelsight.events.wire import kinds
+from kernelsight.events.wire import kinds, tables
 from kernelsight.query.compare import least_that_matters
 from kernelsight.query.dialect import run
 from kernelsight.query.points import Selection, points_sql, unit_of
@@ -84,7 +84,7 @@ def watch(reader: Reader, when: TimeRange, most: int = MOST_SERIES) -> Watched:
     rows: dict[str, dict[Key, dict[str, int]]] = {}
     names: list[Name] = []
     for table in sorted(found, key=lambda one: (len(found[one]), one)):
-        kind = next(one for one in kinds().values() if one.table == table)
+        kind = tables()[table]
         selection = Selection(kind, tuple(column.name for column in measurements(kind)), when)
         for entity, metrics in _most_active(found[table]):
             for metric in metrics:
@@ -98,12 +98,12 @@ def watch(reader: Reader, when: TimeRange, most: int = MOST_SERIES) -> Watched:
     return Watched(tuple(names), rows)
 
 
-def points(reader: Reader, kind: Kind, when: TimeRange) -> list[dict[str, Value]]:
-    """All measurements of a kind in a range, counters as rates, ordered by time."""
+def points(reader: Reader, kind: Kind, when: TimeRange, metrics: Iterable[str]) -> list[dict[str, Value]]:
+    """Measurements of a kind in a range, counters as rates, ordered by time."""
     part = clipped(reader, kind.table, when)
     if part is None:
         return []
-    found = run(reader, points_sql(reader, Selection(kind, tuple(c.name for c in measurements(kind)), part)))
+    found = run(reader, points_sql(reader, Selection(kind, tuple(metrics), part)))
     found.sort(key=itemgetter("timestamp"))
     return found
 
@@ -127,7 +127,7 @@ def _changing(reader: Reader, kind: Kind, when: TimeRange) -> dict[Key, Counter[
     last: dict[tuple[Key, str], Value] = {}
     changes: dict[Key, Counter[str]] = {}
     names = [column.name for column in measurements(kind)]
-    for row in chain.from_iterable(points(reader, kind, piece) for piece in pieces(when)):
+    for row in chain.from_iterable(points(reader, kind, piece, names) for piece in pieces(when)):
         entity = tuple(row[name] for name in kind.entity)
         for name in names:
             value = row[name]

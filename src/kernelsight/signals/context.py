@@ -101,19 +101,15 @@ def _set_busiest(second: Second, row: Row) -> None:
 
 def _set_processes(reader: Reader, found: dict[int, Second], when: TimeRange) -> None:
     """Who used the CPUs (as the scheduler says, or as samples do where it doesn't) and who moved bytes."""
-    scheduler = ("cpu_time_ms",)
-    of_scheduler = _most(reader, SchedProcess, scheduler, scheduler, when)
-    for second, use in of_scheduler or _most(reader, Process, _RAN, (*_RAN, *_MOVED), when):
+    for second, use in _most(reader, SchedProcess, ("cpu_time_ms",), when) or _most(reader, Process, _RAN, when):
         found[second].runners.append(use)
-    for second, use in _most(reader, Process, _MOVED, (*_RAN, *_MOVED), when):
+    for second, use in _most(reader, Process, _MOVED, when):
         found[second].writers.append(use)
 
 
-def _most(
-    reader: Reader, struct: type[Event], summed: Sequence[str], metrics: Sequence[str], when: TimeRange
-) -> list[tuple[int, Use]]:
+def _most(reader: Reader, struct: type[Event], summed: Sequence[str], when: TimeRange) -> list[tuple[int, Use]]:
     """The processes of each second that have most of the sum of some metrics, greatest first."""
-    selection = Selection(kind_of(struct), tuple(metrics), when, keep=("comm",))
+    selection = Selection(kind_of(struct), tuple(summed), when, keep=("comm",))
     points = points_sql(reader, selection, _AWAY_NS)
     second = dialect_of(reader).int_div("timestamp", str(SECOND_NS))
     amount = " + ".join(f"coalesce({name}, 0)" for name in summed)
