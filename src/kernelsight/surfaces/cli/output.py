@@ -7,12 +7,14 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
-from kernelsight.diagnosis.report import Line, Style
 from kernelsight.printable import printable
+
+if TYPE_CHECKING:
+    from kernelsight.diagnosis.report import Line, Style  # every command would load the diagnosis
 
 Format = Literal["table", "csv", "json"]
 Row = Mapping[str, Any]
