@@ -19,7 +19,7 @@ from kernelsight.anomalies.watched import Name, pieces, sampled, watch
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.events.declare import INT64_MAX, kind_of
 from kernelsight.events.wire import kinds
-from kernelsight.query.rows import rows_of
+from kernelsight.query.rows import event_of, rows_of
 from kernelsight.query.source import extent
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader, Replacement, open_deriver, open_reader
@@ -164,8 +164,8 @@ class Live:
 
     def _stored_open(self) -> dict[Series, Anomaly]:
         """The anomalies that were going on when somebody looked last."""
-        names = Anomaly.__struct_fields__
+        columns = Anomaly.__struct_fields__[1:]
         everything = TimeRange(max(0, self._until_ns - _OLDEST_NS), INT64_MAX)
-        found = rows_of(self._reader, kind_of(Anomaly), everything, columns=names[1:], where={"end_ns": None})
-        rows = [msgspec.convert({name: row[name] for name in names}, Anomaly) for row in found]
+        found = rows_of(self._reader, kind_of(Anomaly), everything, columns=columns, where={"end_ns": None})
+        rows = [event_of(Anomaly, row) for row in found]
         return {(row.table_name or "", row.metric or "", row.entity): row for row in rows}

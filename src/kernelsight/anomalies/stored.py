@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from kernelsight.events.anomaly import Anomaly
-from kernelsight.query.rows import Row, rows, with_time
+from kernelsight.query.rows import Row, event_of, rows, with_time
 from kernelsight.query.source import Source
 from kernelsight.query.times import Time, format_time
 
@@ -22,9 +20,8 @@ def stored(source: Source, start: Time, end: Time = "now") -> list[Anomaly]:
         StoreError: the store cannot be read.
     """
     found: dict[tuple[object, ...], Anomaly] = {}
-    names = Anomaly.__struct_fields__
     for row in rows(source, "anomalies", start, end):
-        anomaly = msgspec.convert({name: row[name] for name in names}, Anomaly)
+        anomaly = event_of(Anomaly, row)
         key = (anomaly.timestamp, anomaly.table_name, anomaly.metric, anomaly.entity)
         if key not in found or found[key].end_ns is None:
             found[key] = anomaly

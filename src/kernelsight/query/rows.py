@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
 
 from kernelsight.errors import UsageError
-from kernelsight.events.declare import INT64_MAX, Column, Kind
+from kernelsight.events.declare import INT64_MAX, Column, Event, Kind
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Where, conditions, where_sql
 from kernelsight.query.source import Source, column_named, columns_named, kind_named, opened
@@ -13,6 +16,7 @@ from kernelsight.query.times import Time, TimeRange, format_time, time_range
 from kernelsight.stores.base import Reader, Value
 
 Row = dict[str, Value]
+E = TypeVar("E", bound=Event)
 
 _MOST_PARAMETERS = 1_000
 """Of one statement, so that every store takes it."""
@@ -121,6 +125,11 @@ def rows_with_ids(reader: Reader, kind: Kind, when: TimeRange, ids: Iterable[int
 def decoded(kind: Kind, row: Row) -> Row:
     """A row as it is handed out: ``time`` beside ``timestamp``, and the values as :func:`unwrapped`."""
     return with_time(unwrapped(kind, row))
+
+
+def event_of(struct: type[E], row: Mapping[str, Any]) -> E:
+    """The event that a row was stored of; columns that are not the kind's are left out."""
+    return msgspec.convert({name: row[name] for name in struct.__struct_fields__}, struct)
 
 
 def unwrapped(kind: Kind, row: Row) -> Row:

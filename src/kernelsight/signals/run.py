@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import msgspec
-
 from kernelsight.events.declare import kind_of
 from kernelsight.events.signal import Signal
-from kernelsight.query.rows import rows_of
+from kernelsight.query.rows import event_of, rows_of
 from kernelsight.query.times import TimeRange
 from kernelsight.signals.episodes import Episode, Episodes
 from kernelsight.signals.model import LOOKBACK_S, SECOND_NS, Rule
@@ -93,15 +91,14 @@ def signals_around(reader: Reader, at_ns: int, rules: Mapping[str, Rule]) -> Ite
 
 def stored_signals(reader: Reader, start_ns: int, end_ns: int, *, alive_ns: int = 0) -> list[Signal]:
     """Stored signals that began in a range and were seen at or after a moment, in the order of their beginnings."""
-    names = Signal.__struct_fields__
     found = rows_of(
         reader,
         kind_of(Signal),
         TimeRange(start_ns, end_ns),
-        columns=names[1:],
+        columns=Signal.__struct_fields__[1:],
         where=(f"last_seen_ns>={alive_ns}",) if alive_ns else (),
     )
-    return [msgspec.convert({name: row[name] for name in names}, Signal) for row in found]
+    return [event_of(Signal, row) for row in found]
 
 
 def classify(reader: Reader, rules: Mapping[str, Rule], start_ns: int, end_ns: int) -> list[Signal]:

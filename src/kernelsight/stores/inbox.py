@@ -56,11 +56,12 @@ def drop(db_path: str | os.PathLike[str], events: Iterable[Event]) -> Path:
 
 def waiting(db_path: str | os.PathLike[str]) -> list[Path]:
     """The files that have not been taken yet, the oldest first."""
+    folder = inbox(db_path)
     try:
-        names = os.listdir(inbox(db_path))  # noqa: PTH208 - once a second, for years
+        names = os.listdir(folder)  # noqa: PTH208 - once a second, for years
     except OSError:
         return []
-    return [inbox(db_path) / name for name in sorted(names) if name.endswith(_SUFFIX)]
+    return [folder / name for name in sorted(names) if name.endswith(_SUFFIX)]
 
 
 def _give(path: Path, owner: os.stat_result) -> None:

@@ -15,7 +15,7 @@ from kernelsight.diagnosis.model import Diagnosis, Finding, Window
 from kernelsight.diagnosis.report import report
 from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep, Forecast
-from kernelsight.query.rows import rows
+from kernelsight.query.rows import event_of, rows
 from kernelsight.query.times import Time, format_time, time_range
 
 Line = dict[str, object]
@@ -72,7 +72,7 @@ def _row(  # noqa: PLR0913, PLR0917 - one argument a column
 
 def lines(db_path: str, name: str) -> Iterator[str]:
     """Everything that is recorded under one name; nothing where there is no such name."""
-    yield from _steps(step for step in Ledger(db_path).told(0) if step.action_id == name)
+    yield from _steps(Ledger(db_path).told(0, action_id=name))
     where = {"diagnosis_id": name}
     found = _rows(db_path, "diagnoses", 0, "now", where)
     if found:
@@ -82,8 +82,7 @@ def lines(db_path: str, name: str) -> Iterator[str]:
             yield line.text
     for row in _rows(db_path, "forecasts", 0, "now", where):
         yield _foreseen(row)
-    taken = [step for step in Ledger(db_path).told(0) if step.diagnosis_id == name]
-    for action_id, its in by_action(taken).items():
+    for action_id, its in by_action(Ledger(db_path).told(0, **where)).items():
         yield f"action {action_id}:"
         for step in _steps(its):
             yield f"  {step}"
@@ -113,7 +112,7 @@ def _who(step: ActionStep) -> str:
 
 
 def _foreseen(row: Mapping[str, Any]) -> str:
-    return forecast_told(msgspec.convert({name: row[name] for name in Forecast.__struct_fields__}, Forecast))
+    return forecast_told(event_of(Forecast, row))
 
 
 def _rows(

@@ -6,7 +6,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from kernelsight.events.action import ActionStep, Stage
 from kernelsight.events.declare import INT64_MAX, Event
 from kernelsight.events.wire import decoder
 from kernelsight.ingest.inbox import deliver
-from kernelsight.query.rows import rows
+from kernelsight.query.rows import event_of, rows
 from kernelsight.stores.base import Batch, open_writer
 from kernelsight.stores.inbox import drop, inbox, waiting
 
@@ -92,28 +92,35 @@ class Ledger:
 
     def steps(self, since_ns: int | None = None) -> list[ActionStep]:
         """Our own steps of actions since a moment (a day ago by default), by time: those that may be acted upon."""
-        return [step for step in self.told(since_ns) if self._seal.holds(step)]
+        return self._ours(self.told(since_ns))
 
-    def told(self, since_ns: int | None = None) -> list[ActionStep]:
-        """Whatever is recorded of actions, for people; whoever can write to the database may have put it there."""
+    def told(self, since_ns: int | None = None, **named: str) -> list[ActionStep]:
+        """Whatever is recorded of actions, for people; whoever can write to the database may have put it there.
+
+        Args:
+            since_ns: the first moment; a day ago by default.
+            named: values that columns must have, such as `action_id`.
+        """
         since = self.clock() - HISTORY_NS if since_ns is None else since_ns
-        found = {_key(step): step for step in (*self._stored(since), *self._waiting())}
+        found = {_key(step): step for step in (*self._stored(since, named), *self._waiting(named))}
         return sorted((step for step in found.values() if step.timestamp >= since), key=lambda step: step.timestamp)
 
     def steps_of(self, action_id: str) -> list[ActionStep]:
         """Our own steps of one action, however old; none where there is no such action."""
-        return [step for step in self.steps(0) if step.action_id == action_id]
+        return self._ours(self.told(0, action_id=action_id))
 
-    def _stored(self, since_ns: int) -> Iterator[ActionStep]:
-        names = ActionStep.__struct_fields__
+    def _ours(self, steps: Iterable[ActionStep]) -> list[ActionStep]:
+        return [step for step in steps if self._seal.holds(step)]
+
+    def _stored(self, since_ns: int, named: Mapping[str, str]) -> Iterator[ActionStep]:
         with suppress(StoreError):  # there is no database yet
-            for row in rows(self.db_path, "actions", since_ns, INT64_MAX):
-                yield msgspec.convert({name: row[name] for name in names}, ActionStep)
+            for row in rows(self.db_path, "actions", since_ns, INT64_MAX, where=named):
+                yield event_of(ActionStep, row)
 
-    def _waiting(self) -> Iterator[ActionStep]:
+    def _waiting(self, named: Mapping[str, str]) -> Iterator[ActionStep]:
         for path in [] if "://" in self.db_path else waiting(self.db_path):
             for event in _lines(path):
-                if isinstance(event, ActionStep):
+                if isinstance(event, ActionStep) and all(getattr(event, key) == name for key, name in named.items()):
                     yield event
 
 

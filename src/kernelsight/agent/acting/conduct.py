@@ -172,7 +172,7 @@ class Actor:
             raise RefusedError(f"the policy does not allow it: mode {judgement.mode}. {judgement.why_not_auto}".strip())
 
     def _since(self, step: ActionStep) -> list[ActionStep]:
-        return [other for other in self.ledger.steps(step.timestamp) if other.action_id == step.action_id]
+        return [other for other in self.ledger.steps_of(str(step.action_id)) if other.timestamp >= step.timestamp]
 
     def decline(self, step: ActionStep, why: str) -> None:
         """A person has said no."""
