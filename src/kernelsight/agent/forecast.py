@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kernelsight.diagnosis.scene import NS_PER_S, Row, grouped
+from kernelsight.diagnosis.measure import slopes, some_of
+from kernelsight.diagnosis.scene import Row, grouped
 from kernelsight.diagnosis.trend import trend
 from kernelsight.events.action import Forecast, Resource
 from kernelsight.events.wire import kinds
@@ -29,7 +30,6 @@ _LEAST_FILES = 16
 """Of the usual limit of 1024, a trend that is followed :data:`FORESIGHT` times as far has used a 31st, which is twice
 this; half of that for smaller limits."""
 _Z95 = 1.96
-_MOST_POINTS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +43,16 @@ class Slope:
 
 def slope(points: Sequence[tuple[int, float]]) -> Slope | None:
     """The slope of a level, by Theil and Sen; None for fewer than three points."""
-    step = -(-len(points) // _MOST_POINTS)
-    some = points[::step]
-    slopes = sorted(
-        (later - value) * NS_PER_S / (at - time)
-        for i, (time, value) in enumerate(some)
-        for at, later in some[i + 1 :]
-        if at > time
-    )
-    n, pairs = len(some), len(slopes)
+    some = some_of(points)
+    found = sorted(slopes(some))
+    n, pairs = len(some), len(found)
     if n < 3 or not pairs:
         return None
     spread = _Z95 * math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     low = max(math.floor((pairs - spread) / 2), 0)
     high = min(math.ceil((pairs + spread) / 2), pairs - 1)
-    middle = (slopes[(pairs - 1) // 2] + slopes[pairs // 2]) / 2
-    return Slope(slopes[low], middle, slopes[high])
+    middle = (found[(pairs - 1) // 2] + found[pairs // 2]) / 2
+    return Slope(found[low], middle, found[high])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +76,13 @@ def forecasts(reader: Reader, when: TimeRange) -> list[Forecast]:
 def _of(watched: _Watched) -> Forecast | None:
     """The forecast of one resource; None while it is in no steady trend, or the end is far."""
     going = trend(watched.rows, watched.metric, up=watched.up) if watched.rows else None
-    if going is None:
+    seconds = going.seconds_to(watched.limit) if going else None
+    if going is None or seconds is None or seconds > min(HORIZON_S, FORESIGHT * going.seconds):
         return None
     speed = slope([(row["timestamp"], float(row[watched.metric])) for row in going.rows])
     if speed is None:
         return None
-    left = watched.limit - going.last
     fast, slow = (speed.high, speed.low) if watched.up else (speed.low, speed.high)
-    seconds = _until(left, speed.middle)
-    if seconds is None or seconds > min(HORIZON_S, FORESIGHT * going.seconds):
-        return None
     return Forecast(
         int(going.rows[-1]["timestamp"]),
         resource=watched.resource,
@@ -100,17 +91,10 @@ def _of(watched: _Watched) -> Forecast | None:
         level_limit=watched.limit,
         per_second=speed.middle,
         seconds_left=seconds,
-        soonest_s=_until(left, fast),
-        latest_s=_until(left, slow),
+        soonest_s=replace(going, per_second=fast).seconds_to(watched.limit),
+        latest_s=replace(going, per_second=slow).seconds_to(watched.limit),
         seen_s=going.seconds,
     )
-
-
-def _until(left: float, per_second: float) -> float | None:
-    """Seconds until a limit is met; None if the level does not move towards it."""
-    if per_second == 0 or left / per_second < 0:
-        return None
-    return left / per_second
 
 
 def _limited(reader: Reader, when: TimeRange) -> Iterator[_Watched]:

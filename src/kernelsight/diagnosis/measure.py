@@ -19,21 +19,30 @@ def increase(points: Points) -> float:
     return sum(after - before if after >= before else after for (_, before), (_, after) in pairwise(points))
 
 
+def some_of(points: Points) -> Points:
+    """Of very many points, enough to know their slope by."""
+    step = -(-len(points) // _LARGEST_SLOPE_SAMPLE)
+    return points[::step] if step > 1 else points
+
+
+def slopes(points: Points) -> list[float]:
+    """Growth a second between all pairs of points."""
+    return [
+        (later - value) * 1e9 / (at - time)
+        for i, (time, value) in enumerate(points)
+        for at, later in points[i + 1 :]
+        if at > time
+    ]
+
+
 def slope(points: Points) -> float:
     """Growth a second by the Theil-Sen estimator: the median of the slopes between all pairs of points.
 
     A third of the points may be anything. (Sen, "Estimates of the regression coefficient based on
     Kendall's tau", JASA 63, 1968.)
     """
-    step = -(-len(points) // _LARGEST_SLOPE_SAMPLE)
-    some = points[::step] if step > 1 else points
-    slopes = [
-        (later - value) * 1e9 / (at - time)
-        for i, (time, value) in enumerate(some)
-        for at, later in some[i + 1 :]
-        if at > time
-    ]
-    return statistics.median(slopes) if slopes else 0.0
+    found = slopes(some_of(points))
+    return statistics.median(found) if found else 0.0
 
 
 _HOW: Mapping[How, Callable[[Points], float]] = {

@@ -15,7 +15,7 @@ from kernelsight.events.declare import Counter, Delta
 from kernelsight.events.wire import kinds
 from kernelsight.query.compare import Change, compare
 from kernelsight.query.filters import Condition
-from kernelsight.query.source import kind_named
+from kernelsight.query.source import extent, kind_named
 from kernelsight.query.times import TimeRange
 
 _MOST = 8
@@ -54,8 +54,8 @@ def _before_and_after(asked: Asked) -> tuple[TimeRange, TimeRange]:
 
 def _first_recorded(asked: Asked) -> int | None:
     """When recording began."""
-    bounds = [asked.reader.bounds(kind.table) for kind in kinds().values() if kind.interval_s is not None]
-    return min((one[0] for one in bounds if one is not None), default=None)
+    whole = extent(asked.reader, (kind.table for kind in kinds().values() if kind.interval_s is not None))
+    return whole.start_ns if whole else None
 
 
 def _step(asked: Asked, change: Change, before: TimeRange, after: TimeRange) -> Iterator[Step]:
