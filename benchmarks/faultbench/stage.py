@@ -38,7 +38,12 @@ class Actor:
     @property
     def culprit(self) -> Culprit:
         """It, by its pid or by its (random) name."""
-        return Culprit((str(self.pid),), (self.name,))
+        return self.at()
+
+    def at(self, *places: object) -> Culprit:
+        """It, or the place where it does it: a path, a group, an interface, an address."""
+        named = tuple(map(str, places))
+        return Culprit((str(self.pid), *named), (self.name, *named))
 
     def family(self) -> dict[int, str]:
         """Pid and name of it and of all that it started and that still runs: they are a session of their own."""

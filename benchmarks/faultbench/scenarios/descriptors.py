@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 from benchmarks.faultbench.networks import OURS, inside, namespace, wire
-from benchmarks.faultbench.scenario import Culprit, Truth, scenario
+from benchmarks.faultbench.scenario import Truth, scenario
 from benchmarks.faultbench.stage import PYTHON, Stage
 
 OPEN = """import resource, sys, time
@@ -156,7 +156,7 @@ def accepts_too_slowly(stage: Stage) -> Iterator[Truth]:
     server = stage.python(ACCEPT_SLOWLY, port, stage.chance.randint(4, 16), stage.chance.uniform(0.1, 0.3))
     yield Truth()
     stage.python(CROWD, port, stage.chance.randint(40, 60))
-    where = Culprit((str(server.pid), f"127.0.0.1:{port}"), (server.name, f"127.0.0.1:{port}"))
+    where = server.at(f"127.0.0.1:{port}")
     yield Truth("listen_overflow", culprits=(where,))
 
 
@@ -168,7 +168,7 @@ def stuck_server_asked_by_a_container(stage: Stage) -> Iterator[Truth]:
     server = stage.c("accept_rarely", port, stage.chance.randint(2, 8), 400_000)
     yield Truth()
     stage.python(CROWD.replace("127.0.0.1", here.address), port, stage.chance.randint(30, 60), through=there.inside)
-    where = Culprit((str(server.pid), f"0.0.0.0:{port}"), (server.name, f"0.0.0.0:{port}"))
+    where = server.at(f"0.0.0.0:{port}")
     yield Truth("listen_overflow", culprits=(where,))
 
 

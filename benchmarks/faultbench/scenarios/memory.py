@@ -68,7 +68,7 @@ def cache_pushed_out_by_a_hog(stage: Stage) -> Iterator[Truth]:
     stage.python(SERVE, cold_file(stage, limit * 6 // 10), 0.0005, groups=[group])
     yield Truth()
     hog = stage.c("grow", limit // 4, stage.chance.randint(30, 60), limit * 7 // 10, groups=[group])
-    where = Culprit((str(hog.pid), f"/{group.name}"), (hog.name, f"/{group.name}"))
+    where = hog.at(f"/{group.name}")
     yield Truth("memory_pressure", culprits=(where,))
 
 
@@ -83,7 +83,7 @@ def more_files_than_fit(stage: Stage) -> Iterator[Truth]:
          "--runtime=40", "--invalidate=0", "--thread", "--fadvise_hint=0", f"--numjobs={stage.chance.randint(1, 3)}"],
         groups=[group],
     )  # fmt: skip
-    where = Culprit((str(reader.pid), f"/{group.name}"), (reader.name, f"/{group.name}"))
+    where = reader.at(f"/{group.name}")
     yield Truth("memory_pressure", culprits=(where,))
 
 
@@ -95,7 +95,7 @@ def swaps_within_its_group(stage: Stage) -> Iterator[Truth]:
     swap_space(stage, 1024)
     yield Truth()
     hog = stage.c("walk", limit * stage.chance.randint(5, 7) // 4, stage.chance.randint(15, 40), groups=[group])
-    where = Culprit((str(hog.pid), f"/{group.name}"), (hog.name, f"/{group.name}"))
+    where = hog.at(f"/{group.name}")
     yield Truth("memory_pressure", culprits=(where,))
 
 
@@ -126,7 +126,7 @@ def killed_at_its_limit(stage: Stage) -> Iterator[Truth]:
     stage.c("grow", limit // 5, 1, 1, groups=[group])
     yield Truth()
     hog = stage.c("grow", 20, stage.chance.randint(60, 120), groups=[group])
-    where = Culprit((str(hog.pid), f"/{group.name}"), (hog.name, f"/{group.name}"))
+    where = hog.at(f"/{group.name}")
     yield Truth("oom_kill", culprits=(where,))
 
 
@@ -136,7 +136,7 @@ def killed_and_started_again(stage: Stage) -> Iterator[Truth]:
     group = limited(stage, stage.chance.choice((64, 96, 128)))
     yield Truth()
     worker = stage.python(RESTART, stage.chance.uniform(0.005, 0.02), groups=[group])
-    where = Culprit((str(worker.pid), f"/{group.name}"), (worker.name, f"/{group.name}"))
+    where = worker.at(f"/{group.name}")
     yield Truth("oom_kill", culprits=(where,))
 
 
@@ -150,7 +150,7 @@ def killed_for_anothers_memory(stage: Stage) -> Iterator[Truth]:
         stage.run("choom", "-n", "1000", "-p", small.pid)
     yield Truth()
     hog = stage.c("grow", 10, stage.chance.randint(30, 60), limit * 9 // 10, groups=[group])
-    where = Culprit((str(hog.pid), f"/{group.name}"), (hog.name, f"/{group.name}"))
+    where = hog.at(f"/{group.name}")
     yield Truth("oom_kill", culprits=(where,))
 
 

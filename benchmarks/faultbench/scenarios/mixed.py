@@ -71,7 +71,7 @@ def full_disk_beside_a_compile(stage: Stage) -> Iterator[Truth]:
     stage.start(["sh", "-c", f"cd project; while :; do make -s -B -j {CPUS}; done"])
     yield Truth()
     writer = stage.python(WRITE, folder, 1 << 20, stage.chance.uniform(0.08, 0.15))
-    where = Culprit((str(writer.pid), str(folder)), (writer.name, str(folder)))
+    where = writer.at(folder)
     yield Truth("disk_full", culprits=(where,))
 
 
@@ -84,7 +84,7 @@ def slow_accepts_beside_a_backup(stage: Stage) -> Iterator[Truth]:
     server = stage.python(ACCEPT_SLOWLY, port, stage.chance.randint(4, 16), stage.chance.uniform(0.1, 0.3))
     yield Truth()
     stage.python(CROWD, port, stage.chance.randint(40, 60))
-    where = Culprit((str(server.pid), f"127.0.0.1:{port}"), (server.name, f"127.0.0.1:{port}"))
+    where = server.at(f"127.0.0.1:{port}")
     yield Truth("listen_overflow", culprits=(where,))
 
 
@@ -107,7 +107,7 @@ def quota_and_full_disk(stage: Stage) -> Iterator[Truth]:
     yield Truth()
     job = stage.python(SPIN, stage.chance.randint(1, 2), groups=[group])
     writer = stage.python(WRITE, folder, 1 << 20, stage.chance.uniform(0.08, 0.15))
-    full = Culprit((str(writer.pid), str(folder)), (writer.name, str(folder)))
+    full = writer.at(folder)
     where = Culprit((f"/{group.name}",), (f"/{group.name}", job.name))
     yield Truth("cpu_throttling", culprits=(where,), also=(Truth("disk_full", culprits=(full,)),))
 

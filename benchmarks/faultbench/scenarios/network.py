@@ -137,7 +137,7 @@ def wire_too_narrow(stage: Stage) -> Iterator[Truth]:
     stage.python(STREAM, there.address, ports[0], 400, 0.02)
     yield Truth()
     bulk = stage.python(STREAM, there.address, ports[1], 1 << 16, 0)
-    where = Culprit((str(bulk.pid), here.interface), (bulk.name, here.interface))
+    where = bulk.at(here.interface)
     yield Truth("bandwidth_saturation", culprits=(where,))
 
 
@@ -153,7 +153,7 @@ def datagrams_fill_a_queue(stage: Stage) -> Iterator[Truth]:
     yield Truth()
     pause = 1200 * 8 / (rate * 1e6) / stage.chance.uniform(1.5, 3)
     sender = stage.python(DATAGRAMS, there.address, 9, 1200, pause)
-    where = Culprit((str(sender.pid), here.interface), (sender.name, here.interface))
+    where = sender.at(here.interface)
     yield Truth("bandwidth_saturation", culprits=(where,))
 
 
@@ -169,7 +169,7 @@ def one_wire_loses_another_is_full(stage: Stage) -> Iterator[Truth]:
     yield Truth()
     drop_some(stage, lossy[1].namespace, "input", f"iifname {lossy[1].interface}", stage.chance.randint(20, 80))
     bulk = stage.python(STREAM, full[1].address, ports[1], 1 << 16, 0)
-    filled = Culprit((str(bulk.pid), full[0].interface), (bulk.name, full[0].interface))
+    filled = bulk.at(full[0].interface)
     names = (lossy[0].interface, lossy[1].interface)
     second = Truth("bandwidth_saturation", culprits=(filled,))
     yield Truth("packet_loss", culprits=(Culprit((*names, lossy[1].address), names),), also=(second,))
@@ -180,7 +180,7 @@ def flood_of_small_packets(stage: Stage) -> Iterator[Truth]:
     """A program sends tiny datagrams over loopback as fast as it can."""
     yield Truth()
     flood = stage.c("flood", "127.0.0.1", free_port(), stage.chance.randint(8, 64))
-    yield Truth("softirq_load", culprits=(Culprit((str(flood.pid), "lo"), (flood.name, "lo")),))
+    yield Truth("softirq_load", culprits=(flood.at("lo"),))
 
 
 @scenario("flood_into_a_container", needs=("ip", "nsenter", "stress-ng"))
@@ -189,7 +189,7 @@ def flood_into_a_container(stage: Stage) -> Iterator[Truth]:
     here, there = wire(stage, OURS, namespace(stage))
     yield Truth()
     flood = stage.c("flood", there.address, free_port(), stage.chance.randint(8, 64))
-    where = Culprit((str(flood.pid), here.interface, there.interface), (flood.name, here.interface, there.interface))
+    where = flood.at(here.interface, there.interface)
     yield Truth("softirq_load", culprits=(where,))
 
 

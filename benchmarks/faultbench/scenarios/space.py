@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.faultbench.scenario import Culprit, Truth, scenario
+from benchmarks.faultbench.scenario import Truth, scenario
 from benchmarks.faultbench.stage import Stage
 
 WRITE = """import os, sys, time
@@ -71,7 +71,7 @@ def disk_fills_up(stage: Stage) -> Iterator[Truth]:
     folder = mounted(stage, stage.chance.choice((48, 64, 96)))
     yield Truth()
     writer = stage.python(WRITE, folder, 1 << 20, stage.chance.uniform(0.05, 0.15))
-    where = Culprit((str(writer.pid), str(folder)), (writer.name, str(folder)))
+    where = writer.at(folder)
     yield Truth("disk_full", culprits=(where,))
 
 
@@ -81,7 +81,7 @@ def disk_will_be_full_soon(stage: Stage) -> Iterator[Truth]:
     folder = mounted(stage, 256)
     yield Truth()
     writer = stage.python(WRITE, folder, 1 << 20, stage.chance.uniform(0.12, 0.18))
-    where = Culprit((str(writer.pid), str(folder)), (writer.name, str(folder)))
+    where = writer.at(folder)
     yield Truth("disk_full", culprits=(where,))
 
 
@@ -91,7 +91,7 @@ def no_inodes_left(stage: Stage) -> Iterator[Truth]:
     folder = mounted(stage, 64, inodes=stage.chance.randint(1500, 4000))
     yield Truth()
     maker = stage.python(MAKE_FILES, folder, 0.002)
-    where = Culprit((str(maker.pid), str(folder)), (maker.name, str(folder)))
+    where = maker.at(folder)
     yield Truth("inode_exhaustion", culprits=(where,))
 
 
@@ -103,7 +103,7 @@ def spool_in_memory_overflows(stage: Stage) -> Iterator[Truth]:
     stage.python(COPY, stage.chance.randint(200, 400))
     yield Truth()
     writer = stage.python(WRITE, folder, 256 << 10, stage.chance.uniform(0.01, 0.03))
-    where = Culprit((str(writer.pid), str(folder)), (writer.name, str(folder)))
+    where = writer.at(folder)
     yield Truth("disk_full", culprits=(where,))
 
 
@@ -114,7 +114,7 @@ def script_uses_up_inodes(stage: Stage) -> Iterator[Truth]:
     yield Truth()
     script = 'n=0; while true; do : > "$0/$n" || sleep 0.01; n=$((n + 1)); done'
     maker = stage.start(["dash", "-c", script, folder])
-    where = Culprit((str(maker.pid), str(folder)), (maker.name, str(folder)))
+    where = maker.at(folder)
     yield Truth("inode_exhaustion", culprits=(where,))
 
 

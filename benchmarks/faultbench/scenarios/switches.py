@@ -136,7 +136,7 @@ def children_fork_children(stage: Stage) -> Iterator[Truth]:
     group = stage.cgroup("pids", {"pids.max": str(stage.chance.randint(60, 200))})
     yield Truth()
     bomb = stage.python(FORK_ON, stage.chance.uniform(0.005, 0.02), groups=[group])
-    where = Culprit((str(bomb.pid), f"/{group.name}"), (bomb.name, f"/{group.name}"))
+    where = bomb.at(f"/{group.name}")
     yield Truth("fork_storm", culprits=(where,))
 
 

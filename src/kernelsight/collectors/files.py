@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Self
 
+from kernelsight.collectors.text import name
 from kernelsight.errors import SourceUnavailableError
 
 _PAGE = 4096
@@ -112,3 +113,9 @@ def read_once(path: Path) -> bytes | None:
             return file.read()
     except OSError:
         return None
+
+
+def comm_of(proc: Path, pid: int) -> str | None:
+    """The name of a process; None when it has ended, or lives where we cannot see it."""
+    comm = read_once(proc / str(pid) / "comm")
+    return None if comm is None else name(comm.removesuffix(b"\n"))

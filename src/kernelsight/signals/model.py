@@ -25,6 +25,8 @@ from kernelsight.events.declare import Column, Counter, Delta, Event, Kind, kind
 from kernelsight.events.signal import Severity
 from kernelsight.query.filters import Condition
 
+MOVED = 0.01
+"""A level of the rate of a counter that moved at all, with samples up to a minute apart."""
 SECOND_NS = 1_000_000_000
 LOOKBACK_S = 120
 """What happened longer ago has no influence on what is found, but through an episode that has not ended."""

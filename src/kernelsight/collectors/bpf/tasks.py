@@ -20,6 +20,7 @@ from kernelsight.collectors.procfs.process_text import Groups, parse_cgroup
 from kernelsight.collectors.selection import Selection
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.process import Process
+from kernelsight.events.unsigned import wrap_u64
 
 # struct record of tasks.bpf.c
 _RECORD = Struct("=QIIIIIIIIiIII16s19Q4q5Q")
@@ -275,7 +276,7 @@ class TasksCollector:
             reclaim_delay_ns=r.reclaim_delay if delays else None,
             thrashing_delay_ns=r.thrashing_delay if delays else None,
             cgroup=groups.path,
-            cgroup_id=r.cgroup_id - 2**64 if r.cgroup_id >= 2**63 else r.cgroup_id,
+            cgroup_id=wrap_u64(r.cgroup_id),
             memory_cgroup=groups.memory_path,
             io_cgroup=groups.io_path,
         )

@@ -6,12 +6,11 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Literal, NamedTuple
 
 from kernelsight.collectors.base import Host, collector
-from kernelsight.collectors.files import KernelFile
+from kernelsight.collectors.files import KernelFile, comm_of
 from kernelsight.collectors.text import name, parsing, whole_lines
 from kernelsight.errors import KernelSightError
 from kernelsight.events.lock import FileLockWait
@@ -69,7 +68,9 @@ class FileLocks:
             return []
         waits = list(islice(parse_locks(text, now), _MOST))
         for wait in waits:
-            wait.comm, wait.holder_comm = _comm(self._proc, wait.pid), _comm(self._proc, wait.holder_pid)
+            wait.comm, wait.holder_comm = (
+                None if pid is None else comm_of(self._proc, pid) for pid in (wait.pid, wait.holder_pid)
+            )
         return waits
 
     def close(self) -> None:
@@ -123,12 +124,3 @@ def parse_locks(text: bytes, now: int) -> Iterator[FileLockWait]:
                 device_name=name(device) or None,
                 inode=int(inode) if inode.isdigit() else None,
             )
-
-
-def _comm(proc: Path, pid: int | None) -> str | None:
-    if pid is None:
-        return None
-    try:
-        return name((proc / str(pid) / "comm").read_bytes().rstrip(b"\n"))
-    except OSError:
-        return None  # it has ended, or lives where we cannot see it

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.clock import NS_PER_S
-from kernelsight.collectors.files import KernelFile, read_once
+from kernelsight.collectors.files import KernelFile, comm_of
 from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
 from kernelsight.collectors.text import parsing, whole_lines
 from kernelsight.errors import SourceUnavailableError
@@ -119,11 +119,10 @@ class SocketOwnerCollector:
         return links
 
     def _event(self, now: int, name: str, owned: _Owned) -> SocketOwner:
-        comm = read_once(self._proc / name / "comm")
         return SocketOwner(
             now,
             pid=int(name),
-            comm=comm.removesuffix(b"\n").decode("utf-8", "backslashreplace") if comm else None,
+            comm=comm_of(self._proc, int(name)),
             established=owned.established,
             close_wait=owned.close_wait,
             syn_sent=owned.syn_sent,

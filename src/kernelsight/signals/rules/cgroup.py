@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from kernelsight.events.cgroup import Cgroup
-from kernelsight.signals.model import Measure, rule
-
-_FREQUENT = 0.01
-"""A counter that moved at all, with samples up to a minute apart."""
+from kernelsight.signals.model import MOVED, Measure, rule
 
 RULES = (
     rule(
@@ -45,7 +42,7 @@ RULES = (
         Cgroup,
         Measure(of=("memory_oom_kills",), unit="kills/s"),
         scope="cgroup",
-        levels={"critical": _FREQUENT},
+        levels={"critical": MOVED},
         because="memory.events, oom_kill: the group was at its limit and a process of it was killed",
         summary="a process of {cgroup} was killed as the group's memory ran out",
     ),
@@ -64,7 +61,7 @@ RULES = (
         Cgroup,
         Measure(of=("pids_limit_events",), unit="forks/s"),
         scope="cgroup",
-        levels={"critical": _FREQUENT},
+        levels={"critical": MOVED},
         because="pids.events, max: a fork that failed at the limit",
         summary="{cgroup} is at its limit of tasks: forks fail",
     ),

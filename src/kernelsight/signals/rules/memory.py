@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from kernelsight.events.memory import Memory, OomKill, Vmstat
-from kernelsight.signals.model import COUNT, Measure, rule
-
-_FREQUENT = 0.01
-"""A counter that moved at all, with samples up to a minute apart."""
+from kernelsight.signals.model import COUNT, MOVED, Measure, rule
 
 RULES = (
     rule(
@@ -80,7 +77,7 @@ RULES = (
         Vmstat,
         Measure(of=("oom_kill",), unit="kills/s"),
         scope="machine",
-        levels={"critical": _FREQUENT},
+        levels={"critical": MOVED},
         because="as oom_kill, where no tracer says which process it was",
         summary="a process was killed because memory ran out",
     ),
