@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.cpu_time import Use, cpu_use, total
+from kernelsight.diagnosis.cpu_time import Use, cpu_use, queued
 from kernelsight.diagnosis.processes import processes
-from kernelsight.diagnosis.scene import NS_PER_S, Change, Row, Run, Scene, runs
+from kernelsight.diagnosis.scene import NS_PER_S, Change, Run, Scene, runs
 
 WAITS_PER_S = 0.25
 """Seconds a second that processes together wait for a CPU before anybody can be said to suffer."""
@@ -95,18 +95,18 @@ def contention(scene: Scene) -> list[Contention]:
 def _contention(scene: Scene) -> Iterator[Contention]:
     uses = scene.once(cpu_use)
     busy = _busy(scene)
-    waits = {second: waited if busy.get(second, 1) else 0.0 for second, waited in total(uses, "queued").items()}
+    waits = {second: waited if busy.get(second, 1) else 0.0 for second, waited in queued(uses).items()}
+    known = scene.once(processes)
+    kernel = {pid for pid, one in known.items() if one.is_kernel_thread}
+    giving_way = frozenset(pid for pid, one in known.items() if one.nice > 0)
     for run, whole in _with_latest(runs(waits, lambda waited: waited >= WAITS_PER_S)):
-        groups = throttled(scene, run)
+        groups = [within[-1].after for within in throttled(scene, run)]
         free = [use for use in uses if use.wanted_in(run) and not any(use.is_in(group) for group in groups)]
         if free:
             free.sort(key=lambda use: -use.ran_in(run))
             short = sorted(cpus for second, cpus in busy.items() if second in run and cpus)
             cpus = short[len(short) // 2] if short else scene.cpus
             equal = cpus * run.seconds / sum(use.wanted_in(run) for use in free)
-            known = scene.once(processes)
-            kernel = {pid for pid, one in known.items() if one.is_kernel_thread}
-            giving_way = frozenset(pid for pid, one in known.items() if one.nice > 0)
             loops = [use for use in free if _is_loop(use, run, equal) and use.pid not in kernel | giving_way]
             if whole != run and any(use.lasts_in(whole) for use in loops):
                 continue  # who was there all the time is judged by all of it
@@ -141,13 +141,13 @@ def _busy(scene: Scene) -> Mapping[int, int]:
     for (cpu,), changes in scene.changes("cpu").items():
         for change in changes if cpu is not None and cpu >= 0 else ():
             second = scene.second(change.after)
-            spent = {column: change.of(column) for column in _TIMES}
+            spent = {column: change.of(column) for column in CPU_TIMES}
             idle = spent["idle"] + spent["iowait"]
             found[second] = found.get(second, 0) + (idle <= (1 - BUSY_SHARE) * sum(spent.values()))
     return found
 
 
-_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+CPU_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
 def is_burst(scene: Scene, run: Run) -> bool:
@@ -158,22 +158,22 @@ def is_burst(scene: Scene, run: Run) -> bool:
 
 def interrupted(scene: Scene, run: Run) -> float:
     """Of the time that CPUs did not idle within a stretch, the share that went to interrupts and softirqs."""
-    spent = dict.fromkeys(_TIMES, 0.0)
+    spent = dict.fromkeys(CPU_TIMES, 0.0)
     for (cpu,), changes in scene.changes("cpu").items():
         for change in scene.during(changes, run) if cpu == -1 else ():
-            for column in _TIMES:
+            for column in CPU_TIMES:
                 spent[column] += change.of(column)
     busy = sum(spent.values()) - spent["idle"] - spent["iowait"]
     return (spent["irq"] + spent["softirq"]) / busy if busy else 0.0
 
 
-def throttled(scene: Scene, run: Run) -> list[Row]:
-    """The control groups (their last rows) that were held back by a quota for a good part of a stretch."""
+def throttled(scene: Scene, run: Run) -> list[list[Change]]:
+    """What the control groups did that were held back by a quota for a good part of a stretch."""
     found = []
     for changes in scene.changes("cgroup").values():
         within = scene.during(changes, run)
         if held(within) >= HELD_SHARE * run.seconds:
-            found.append(within[-1].after)
+            found.append(within)
     return found
 
 

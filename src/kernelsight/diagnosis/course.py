@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.model import Diagnosis, Evidence
 from kernelsight.diagnosis.scene import Change, Row, Scene
 from kernelsight.events.declare import Counter, Delta, Kind
-from kernelsight.events.wire import kinds
+from kernelsight.events.wire import tables
 from kernelsight.query.source import Source, opened
 from kernelsight.query.times import TimeRange
 
@@ -55,8 +55,8 @@ def courses(source: Source, diagnosis: Diagnosis) -> Courses:
 
 
 def _course(scene: Scene, evidence: Evidence) -> Course:
-    kind = next(kind for kind in kinds().values() if kind.table == evidence.table)
-    column = next(column for column in kind.columns if column.name == evidence.metric)
+    kind = tables()[evidence.table]
+    column = kind.by_name[evidence.metric]
     ids = set(evidence.row_ids)
     entities = {_entity(kind, row) for row in scene.rows(kind.name) if row["id"] in ids}
     together = isinstance(column.semantics, Counter | Delta)

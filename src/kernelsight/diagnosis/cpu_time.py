@@ -135,22 +135,24 @@ def cpu_use(scene: Scene) -> list[Use]:
 
 
 def shown(scene: Scene, use: Use, run: Run, what: str) -> Evidence | None:
-    """The rows that show how much a process `ran` or `queued` within a stretch."""
+    """The rows that show how much a process `ran`, `queued` or `switched` within a stretch."""
     metrics: dict[tuple[str, str], tuple[str, How]] = {
         ("sched_process", "ran"): ("cpu_time_ms", "sum"),
         ("sched_process", "queued"): ("runqueue_ms", "sum"),
+        ("sched_process", "switched"): ("context_switches", "sum"),
         ("process", "ran"): ("utime_ms", "increase"),
         ("process", "queued"): ("cpu_delay_ns", "increase"),
+        ("process", "switched"): ("voluntary_switches", "increase"),
     }
     metric, how = metrics[use.kind, what]
     return scene.evidence(use.kind, scene.within(use.rows, run), metric, how)
 
 
-def total(uses: Iterable[Use], what: str) -> dict[int, float]:
-    """`ran` or `queued` of several processes together, by second."""
+def queued(uses: Iterable[Use]) -> dict[int, float]:
+    """How long several processes together were runnable without a CPU, by second."""
     found: dict[int, float] = {}
     for use in uses:
-        for second, value in (use.ran if what == "ran" else use.queued).items():
+        for second, value in use.queued.items():
             found[second] = found.get(second, 0.0) + value
     return found
 

@@ -76,10 +76,11 @@ def lines(scene: Scene) -> list[Line]:
         own = program[edge.pid]
         if edge.waker_pid and program.get(edge.waker_pid) == own:
             found.setdefault((own, in_kernel), Line(own, in_kernel)).handed_on.append(edge)
+    standing = {key: line.pids for key, line in found.items()}
     for edge in edges:
-        line = found.get((program[edge.pid], False))
-        if line is not None and edge.waker_pid == 0 and edge.waits_in in USER_LOCKS and edge.pid in line.pids:
-            line.timed_out.append(edge)
+        key = (program[edge.pid], False)
+        if edge.waker_pid == 0 and edge.waits_in in USER_LOCKS and edge.pid in standing.get(key, ()):
+            found[key].timed_out.append(edge)
     return list(found.values())
 
 
@@ -127,12 +128,13 @@ def stretches(scene: Scene, line: Line) -> list[Stretch]:
 
 def _stretch(scene: Scene, line: Line, run: Run, by_second: Mapping[int, float]) -> Stretch:
     graph = scene.once(waiting)
-    uses = [use for use in scene.once(cpu_use) if use.pid in line.pids]
+    pids, handed_on = line.pids, {id(edge) for edge in line.handed_on}
+    uses = [use for use in scene.once(cpu_use) if use.pid in pids]
     others = [
-        edge for pid in line.pids for edge in graph.by_waiter.get(pid, ()) if edge.state != "runnable"
+        edge for pid in pids for edge in graph.by_waiter.get(pid, ()) if edge.state != "runnable"
     ]  # fmt: skip
     timed = [e for e in others if e.waits_in in _FOR_TIME and e.waker_pid == 0]
-    blocked = [e for e in others if e.state == "uninterruptible" and e not in line.handed_on]
+    blocked = [e for e in others if e.state == "uninterruptible" and id(e) not in handed_on]
     asked = [e for e in others if e.waits_in in _FOR_WORK and e.state == "interruptible"]
 
     def a_second(amounts: Iterable[float]) -> float:

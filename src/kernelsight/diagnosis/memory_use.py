@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.model import Entity, Evidence, How
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, runs
+from kernelsight.diagnosis.storage import COMMIT_CALLS
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
 
 KIB = 1024
@@ -14,8 +15,6 @@ PAGE_KB = 4
 """Counters of faults and refaults count pages; on machines with larger ones, this is the least that they are."""
 REFAULTS_PER_S = 256.0
 """A mebibyte a second of what was in memory must be read again: below that no disk is slow enough to be felt."""
-SYNCS = frozenset({"fsync", "fdatasync", "sync", "syncfs", "msync", "sync_file_range"})
-"""System calls that wait for what was written: more memory would not make them faster."""
 FULL_SHARE = 0.9
 """Of its limit, what a domain must have used to be short: the kernel takes pages back some percent before it."""
 STALLED_SHARE = 0.1
@@ -233,5 +232,6 @@ def stalls(scene: Scene, domain: Domain, run: Run) -> Sequence[Change]:
 
 
 def _page_waits(scene: Scene, pid: int) -> list[Edge]:
+    """Waits that more memory would make shorter: not those for what was written to be kept."""
     edges = scene.once(waiting).by_waiter.get(pid, ())
-    return [edge for edge in edges if edge.state == "uninterruptible" and edge.waits_in not in SYNCS]
+    return [edge for edge in edges if edge.state == "uninterruptible" and edge.waits_in not in COMMIT_CALLS]

@@ -68,9 +68,9 @@ def owners(rows: Iterable[Row], what: str) -> list[tuple[int, str, float]]:
     return [(pid, comm, float(amount)) for (pid, comm), amount in sums.most_common()]
 
 
-def stretches(scene: Scene, rows: Iterable[Row], value: str, *, least: int = LASTS_S) -> list[Run]:
+def stretches(scene: Scene, rows: Iterable[Row], value: str) -> list[Run]:
     """The stretches in which a column is not zero: a burst, or an end after a pause, is none."""
-    return runs(scene.per_second(rows, value), lambda amount: amount > 0, least=least, gap=2)
+    return runs(scene.per_second(rows, value), lambda amount: amount > 0, least=LASTS_S, gap=2)
 
 
 def carried(scene: Scene, interface: str, run: Run) -> list[Change]:
@@ -150,11 +150,6 @@ def _held(change: Change) -> float:
     """How often packets had to wait for the interface, or did not fit; 0 where the queue was empty after that."""
     waited = change.of("overlimits") + change.of("requeues")
     return change.of("drops") + (waited if change.after["backlog_bytes"] else 0.0)
-
-
-def overlap(one: Run, other: Run) -> bool:
-    """Whether two stretches have a second in common."""
-    return one.first <= other.last and other.first <= one.last
 
 
 def interface_of(name: str) -> Entity:

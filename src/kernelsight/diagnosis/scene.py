@@ -41,6 +41,10 @@ class Run:
     def __contains__(self, second: int) -> bool:
         return self.first <= second <= self.last
 
+    def overlaps(self, other: Run) -> bool:
+        """Whether the two have a second in common."""
+        return self.first <= other.last and other.first <= self.last
+
     def total(self, amounts: Mapping[int, float]) -> float:
         """Sum of amounts by second, of those that lie within it."""
         return sum(amount for second, amount in amounts.items() if second in self)
@@ -126,9 +130,7 @@ class Scene:
         """The changes that end within a stretch of seconds."""
         return [change for change in changes if self.second(change.after) in run]
 
-    def evidence(
-        self, kind: str, rows: Sequence[Row], metric: str, how: How, *, before: Sequence[Row] = ()
-    ) -> Evidence | None:
+    def evidence(self, kind: str, rows: Sequence[Row], metric: str, how: How) -> Evidence | None:
         """A number out of rows, citing them; None where there is no value in them.
 
         Args:
@@ -136,12 +138,10 @@ class Scene:
             rows: those that the claim is about; of very many, enough to show it.
             metric: the column.
             how: what becomes of its values.
-            before: rows of the time before, for the baseline.
         """
         known = _enough(rows, metric, how)
         if not known:
             return None
-        was = _enough(before, metric, how)
         return Evidence(
             table=kinds()[kind].table,
             start_ns=known[0]["timestamp"],
@@ -150,7 +150,6 @@ class Scene:
             how=how,
             value=measure(how, [(row["timestamp"], float(row[metric])) for row in known]),
             row_ids=tuple(row["id"] for row in known),
-            baseline=measure(how, [(row["timestamp"], float(row[metric])) for row in was]) if was else None,
         )
 
     @cached_property

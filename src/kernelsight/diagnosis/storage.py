@@ -118,10 +118,10 @@ class User:
         """Bytes written within a stretch."""
         return self.written.within(run)
 
-    def largest(self, scene: Scene, run: Run) -> tuple[Entity, Sequence[Change]]:
+    def largest(self, scene: Scene, run: Run) -> Entity:
         """Its process that read and wrote most within a stretch."""
         best = max(self.members, key=lambda changes: sum(map(_moved, scene.during(changes, run))))
-        return named(scene, best[-1].after["pid"]), best
+        return named(scene, best[-1].after["pid"])
 
     def shown(self, scene: Scene, run: Run, metric: str) -> list[Evidence | None]:
         """The rows that show what its processes read (`read_bytes`) or wrote, of those that did most."""

@@ -37,18 +37,12 @@ class Edge:
     rows: list[Row] = field(default_factory=list)
     waited: dict[int, float] = field(default_factory=dict)
     """Seconds asleep, by second of the window. Of a long sleep, all of it in the second in which it ended."""
-    queued: dict[int, float] = field(default_factory=dict)
-    """Seconds from being woken to running."""
     counted: dict[int, int] = field(default_factory=dict)
     """Number of waits."""
 
     def waited_in(self, run: Run) -> float:
         """Seconds asleep within a stretch, of all threads together."""
         return run.total(self.waited)
-
-    def queued_in(self, run: Run) -> float:
-        """Seconds from being woken to running within a stretch, of all threads together."""
-        return run.total(self.queued)
 
     def count_in(self, run: Run) -> float:
         """Number of waits within a stretch."""
@@ -110,7 +104,6 @@ def waiting(scene: Scene) -> WaitGraph:
         second = scene.second(row)
         edge.rows.append(row)
         edge.waited[second] = edge.waited.get(second, 0.0) + (row["wait_ns"] or 0) / NS_PER_S
-        edge.queued[second] = edge.queued.get(second, 0.0) + (row["runqueue_ns"] or 0) / NS_PER_S
         edge.counted[second] = edge.counted.get(second, 0) + (row["count"] or 0)
     by_waiter: dict[int, list[Edge]] = {}
     by_waker: dict[int, list[Edge]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from kernelsight.diagnosis import devices as of_devices
 from kernelsight.diagnosis.commits import Stall, lying_dirty, stalls
@@ -53,7 +53,7 @@ def asked_for_too_much(scene: Scene) -> Iterable[Candidate]:
         for run in telling(runs(busy, lambda share: share >= BUSY_SHARE)):
             load = device.load(run)
             user, share = _main_user(scene, device, run)
-            culprit = user.largest(scene, run)[0] if user else device.entity
+            culprit = user.largest(scene, run) if user else device.entity
             victims = [one for one in waiting_for(scene, device, run) if user is None or one.program != user.program]
             candidate = Candidate("disk_saturation", culprit, scene.at(run.first), _entities(victims))
             candidate.suffering_s = sum(victim.waited_in(run) for victim in victims)
@@ -67,9 +67,9 @@ def asked_for_too_much(scene: Scene) -> Iterable[Candidate]:
             candidate.check("others wait for it", bool(victims) or stalled, 2.0, 1.0)
             candidate.check("more is asked for than one at a time", _wants_more(scene, user, device, run), 1.5, 2.5)
             candidate.check(f"one program does most of what {device.name} does", share >= 0.5, 1.0, 1.5)
-            slow = any(_overlap(run, when) for when in _slow_runs(device))
+            slow = any(run.overlaps(when) for when in scene.once(_slow)[device.name])
             candidate.check("a request takes as long as it may on such a device", not slow, 0.5, 4.0)
-            by_its_pages = any(stall.by is user and _overlap(stall.run, run) for stall in scene.once(stalls))
+            by_its_pages = any(stall.by is user and stall.run.overlaps(run) for stall in scene.once(stalls))
             candidate.check("what hurts is not commits that wait for its dirty pages", not by_its_pages, 0.5, 3.0)
             _say_waits(scene, candidate, victims, device, run)
             candidate.step(
@@ -92,7 +92,7 @@ def asked_for_too_much(scene: Scene) -> Iterable[Candidate]:
 @hypothesis("disk_latency")
 def takes_long_at_low_load(scene: Scene) -> Iterable[Candidate]:
     """A device takes long for each request though little is asked of it, or a control group is at its limit for I/O."""
-    slow = [(device, run) for device in scene.once(devices).values() for run in _slow_runs(device)]
+    slow = [(device, run) for device in scene.once(devices).values() for run in scene.once(_slow)[device.name]]
     for device, run in slow:
         load, before = device.load(run), device.load_before(run)
         victims = waiting_for(scene, device, run)
@@ -104,7 +104,7 @@ def takes_long_at_low_load(scene: Scene) -> Iterable[Candidate]:
         )
         candidate.check("few are under way", load.queue <= FEW, 0.5, 1.5)
         candidate.check("somebody waits for it", bool(victims) or stalled, 2.0, 3.0)
-        below = [other for other, when in slow if not other.is_stacked and _overlap(when, run)]
+        below = [other for other, when in slow if not other.is_stacked and when.overlaps(run)]
         candidate.check("no device below it is slow", not device.is_stacked or not below, 0.5, 2.0)
         _say_waits(scene, candidate, victims, device, run)
         usual = f", {1e3 * before.latency_s:.1f} ms before" if before.requests else ""
@@ -134,8 +134,8 @@ def commits_wait_for_others_data(scene: Scene) -> Iterable[Candidate]:
             best[stall.by.program] = stall
     for stall in best.values():
         run, by = stall.run, stall.by
-        culprit, _ = by.largest(scene, run)
-        victims = [one.waiter for one in scene.once(stalls) if one.by is by and _overlap(one.run, run)]
+        culprit = by.largest(scene, run)
+        victims = [one.waiter for one in scene.once(stalls) if one.by is by and one.run.overlaps(run)]
         candidate = Candidate("fsync_stall", culprit, scene.at(run.first), _entities(victims))
         candidate.suffering_s = sum(victim.commits_in(run) for victim in victims)
         before = stall.waiter.commit_s(Run(0, run.first - 2))
@@ -145,7 +145,7 @@ def commits_wait_for_others_data(scene: Scene) -> Iterable[Candidate]:
         candidate.check("another program writes much more", holds=True, speaks_for=1.5, speaks_against=4.0)
         candidate.check("it writes most of all that is written", written >= 0.5 * everything, 1.0, 2.0)
         candidate.check("what it writes lies in the page cache", stall.dirty is not None, 1.0, 2.5)
-        slow = any(_overlap(when, run) for device in scene.once(devices).values() for when in _slow_runs(device))
+        slow = any(when.overlaps(run) for runs_of in scene.once(_slow).values() for when in runs_of)
         candidate.check("no device is slow by itself", not slow, 0.5, 3.0)
         for victim in victims[:3]:
             who = f"{victim.comm} ({victim.pid}) waited {victim.commits_in(run):.1f} s of {run.seconds} s"
@@ -198,8 +198,12 @@ def _wants_more(scene: Scene, user: User | None, device: Device, run: Run) -> bo
     return load.queue >= DEEP_QUEUE and not in_background
 
 
+def _slow(scene: Scene) -> Mapping[str, Sequence[Run]]:
+    """By device, the stretches in which requests take long and not because of how many there are."""
+    return {device.name: _slow_runs(device) for device in scene.once(devices).values()}
+
+
 def _slow_runs(device: Device) -> list[Run]:
-    """The stretches in which requests take long and not because of how many there are."""
     usual: dict[int, Load | None] = {}
     slow: dict[int, float] = {}
     for second, load in device.loads.items():
@@ -272,10 +276,6 @@ def _say_use(scene: Scene, candidate: Candidate, user: User, run: Run) -> None:
     processes = f" in {len(user.members)} processes" if len(user.members) > 1 else ""
     claim = f"meanwhile {user.comm}{processes} {what} {amount / run.seconds / 1e6:.1f} MB a second"
     candidate.step(claim, *user.shown(scene, run, metric))
-
-
-def _overlap(one: Run, other: Run) -> bool:
-    return one.first <= other.last and other.first <= one.last
 
 
 def _entities(victims: Sequence[Waiter]) -> tuple[Entity, ...]:

@@ -186,7 +186,16 @@ def _by_samples(scene: Scene) -> Iterator[Candidate]:
 
 
 def _seen_once(scene: Scene, run: Run) -> Mapping[int, Sequence[Row]]:
-    """Processes that only one sample has met, by their parents; where those have ended, by the first of their kind."""
+    """Processes that only one sample has met, within a stretch, by their parents."""
+    found: dict[int, list[Row]] = {}
+    for parent, first in scene.once(_short_lived):
+        if scene.second(first) in run:
+            found.setdefault(parent, []).append(first)
+    return found
+
+
+def _short_lived(scene: Scene) -> Sequence[tuple[int, Row]]:
+    """Processes that only one sample has met, with their parents; where those have ended, the first of their kind."""
     samples = scene.rows("process")
     last = samples[-1]["timestamp"] if samples else 0
     known = {row["pid"] for row in samples}
@@ -195,13 +204,13 @@ def _seen_once(scene: Scene, run: Run) -> Mapping[int, Sequence[Row]]:
         kind = (row["comm"], row["cgroup"])
         if kind not in oldest or (row["start_ticks"] or 0) < (oldest[kind]["start_ticks"] or 0):
             oldest[kind] = row
-    found: dict[int, list[Row]] = {}
+    found: list[tuple[int, Row]] = []
     for of in grouped(samples, "pid", "start_ticks").values():
         first = of[0]
-        if len(of) > 1 or first["timestamp"] >= last or scene.second(first) not in run:
+        if len(of) > 1 or first["timestamp"] >= last:
             continue
         parent = first["ppid"] if (first["ppid"] or 0) > 1 and first["ppid"] in known else None
         parent = parent or oldest[first["comm"], first["cgroup"]]["pid"]
         if parent != first["pid"]:
-            found.setdefault(parent, []).append(first)
+            found.append((parent, first))
     return found

@@ -78,7 +78,8 @@ def _of_a_program(scene: Scene, stretch: Stretch) -> Candidate:
         f"each other's turn ended these waits, {stretch.handed_on:.0f} times a second",
         shown(scene, line.handed_on, run, "count"),
     )
-    uses = [use for use in scene.once(cpu_use) if use.pid in line.pids]
+    pids = line.pids
+    uses = [use for use in scene.once(cpu_use) if use.pid in pids]
     candidate.step(
         f"meanwhile they used {100 * stretch.ran:.0f} % of a CPU, and {stretch.waiting:.1f} more waited to go on",
         *(used(scene, use, run, "ran") for use in sorted(uses, key=lambda use: -use.ran_in(run))[:5]),

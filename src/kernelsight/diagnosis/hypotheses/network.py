@@ -13,7 +13,6 @@ from kernelsight.diagnosis.packets import (
     drops,
     full_queues,
     interface_of,
-    overlap,
     owners,
     packets,
     segments_sent,
@@ -266,7 +265,7 @@ def _check_other_causes(
 ) -> None:
     """Whether what is sent again by an interface (None: by one that is not known) has another cause."""
     queues = [queue for queue in scene.once(full_queues) if interface in (None, queue.interface)]
-    full = any(overlap(queue.run, run) for queue in queues)
+    full = any(queue.run.overlaps(run) for queue in queues)
     unread = any(
         cause == "reader" and not str(row["location"]).startswith("udp")
         for (cause, _), rows in scene.once(drops).items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from kernelsight.diagnosis.contention import CPU_TIMES
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import carried, packets
@@ -19,7 +20,6 @@ _SMALL_BYTES = 300
 """Mean size below which the packets, and not the data, are the load: a fifth of an Ethernet frame."""
 _SENDER_SHARE = 0.2
 """Of a CPU, in system calls, from which on a process may be who sends so many."""
-_TICKS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
 @hypothesis("softirq_load")
@@ -76,7 +76,7 @@ def packets_take_the_cpu(scene: Scene) -> Iterable[Candidate]:
 
 def _share(change: Change) -> float:
     """Of the CPU's time, what went to interrupts."""
-    everything = sum(change.of(ticks) for ticks in _TICKS)
+    everything = sum(change.of(ticks) for ticks in CPU_TIMES)
     return (change.of("softirq") + change.of("irq")) / everything if everything else 0.0
 
 

@@ -37,14 +37,14 @@ _WRITES = frozenset({
 def no_space_left(scene: Scene) -> Iterable[Candidate]:
     """A file system has no space left, or will not have soon, or a quota is used up."""
     found = False
-    for rows in _mounts(scene):
+    for rows in scene.once(_mounts):
         size = rows[-1]["size_bytes"]
         if size:
             for candidate in _of_mount(scene, rows, ("avail_bytes", float(size))):
                 found = True
                 yield candidate
-    inodes = any(_is_full(rows, "inodes_free", "inodes_total") for rows in _mounts(scene))
-    yield from (_of_nowhere(one) for one in failures(scene, NO_SPACE) if not _is_explained(one, found or inodes))
+    inodes = any(_is_full(rows, "inodes_free", "inodes_total") for rows in scene.once(_mounts))
+    yield from (_of_nowhere(one) for one in scene.once(_no_space) if not _is_explained(one, found or inodes))
 
 
 def _is_explained(failed: Failures, full: bool) -> bool:  # noqa: FBT001 - it is what explains
@@ -75,21 +75,31 @@ def _of_nowhere(failed: Failures) -> Candidate:
 @hypothesis("inode_exhaustion")
 def no_inodes_left(scene: Scene) -> Iterable[Candidate]:
     """A file system has no inodes left, or will not have soon, while there is space."""
-    for rows in _mounts(scene):
+    for rows in scene.once(_mounts):
         inodes = rows[-1]["inodes_total"]
         if inodes:
             yield from _of_mount(scene, rows, ("inodes_free", float(inodes)))
 
 
-def _mounts(scene: Scene) -> Iterable[Sequence[Row]]:
-    """The samples of each file system that can be written to; of one that is mounted twice, only the first."""
+def _no_space(scene: Scene) -> Sequence[Failures]:
+    """The calls that failed for want of space. Use with :meth:`Scene.once`."""
+    return failures(scene, NO_SPACE)
+
+
+def _mounts(scene: Scene) -> Sequence[Sequence[Row]]:
+    """The samples of each file system that can be written to; of one that is mounted twice, only the first.
+
+    Use with :meth:`Scene.once`.
+    """
+    found: list[Sequence[Row]] = []
     seen: set[tuple[object, ...]] = set()
     for rows in grouped(scene.rows("filesystem"), "mount_point").values():
         last = rows[-1]
         same = (last["device"], last["fs_type"], last["size_bytes"], last["avail_bytes"], last["inodes_free"])
         if not last["read_only"] and same not in seen:
             seen.add(same)
-            yield rows
+            found.append(rows)
+    return found
 
 
 def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Iterable[Candidate]:
@@ -103,7 +113,7 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     until = going.seconds_to(0.0) if going else None
     full = left <= FULL_SHARE * whole
     soon = going is not None and until is not None and until <= min(FORESIGHT * going.seconds, _FILLS_S)
-    failed = failures(scene, NO_SPACE)
+    failed = scene.once(_no_space)
     if not soon and not (full and (going or failed)):
         return
     run = _run(scene, rows, going)

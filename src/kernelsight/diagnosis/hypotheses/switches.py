@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.contention import is_burst
 from kernelsight.diagnosis.cpu_time import SHORT_SLICE_S, SWITCH_S, Use, cpu_use
+from kernelsight.diagnosis.cpu_time import shown as shown_use
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.lines import USER_LOCKS
-from kernelsight.diagnosis.model import Entity, Evidence, Proposal
+from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
 
@@ -100,7 +101,7 @@ def _candidate(scene: Scene, found: Sequence[Switcher], run: Run) -> Candidate:
     candidate.step(
         f"{len(fellows)} processes switched {switches / run.seconds:.0f} times a second, "
         f"after {slice_us:.0f} µs on a CPU each time",
-        *(_switched(scene, one, run) for one in fellows[:4]),
+        *(shown_use(scene, one.use, run, "switched") for one in fellows[:4]),
     )
     edges = [edge for one in fellows[:4] for edge in graph.by_waiter.get(one.use.pid, ())]
     candidate.step(
@@ -135,10 +136,3 @@ def _victims(scene: Scene, fellows: Sequence[Switcher], run: Run) -> tuple[Entit
 
 def _own_locks(edges: Iterable[Edge], run: Run) -> float:
     return sum(edge.count_in(run) for edge in edges if edge.is_own and edge.waits_in in USER_LOCKS)
-
-
-def _switched(scene: Scene, one: Switcher, run: Run) -> Evidence | None:
-    rows = scene.within(one.use.rows, run)
-    if one.use.kind == "sched_process":
-        return scene.evidence("sched_process", rows, "context_switches", "sum")
-    return scene.evidence("process", rows, "voluntary_switches", "increase")

@@ -53,9 +53,7 @@ def _candidate(scene: Scene, within: Sequence[Change], run: Run) -> Candidate:
 def _is_a_descendants(scene: Scene, within: Sequence[Change], run: Run) -> bool:
     """Whether a group below is held back as long: then that one's quota is the tighter one."""
     below = str(within[-1].after["cgroup"]).rstrip("/") + "/"
-    tight = {str(group["cgroup"]) for group in throttled(scene, run) if str(group["cgroup"]).startswith(below)}
     return any(
-        held(scene.during(changes, run)) >= held(within)
-        for (path, *_), changes in scene.changes("cgroup").items()
-        if str(path) in tight
+        str(other[-1].after["cgroup"]).startswith(below) and held(other) >= held(within)
+        for other in throttled(scene, run)
     )
