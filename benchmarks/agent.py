@@ -22,7 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "agent"))
 
-from benchmarks.faultbench.__main__ import CASES
+from benchmarks.faultbench import recording
 from benchmarks.faultbench.run import Score, replay
 from server import KEY, Says, answers, calls, serving
 
@@ -91,8 +91,7 @@ def score(name: str, cases: Iterable[Path]) -> dict[str, Any]:
 
 
 def main() -> None:
-    chosen = sys.argv[1:]
-    cases = [one for one in sorted(CASES.glob("*.ndjson.zst")) if not chosen or one.name.split(".")[0] in chosen]
+    cases = recording.cases(sys.argv[1:])
     found = {"offline": score("offline", cases)}
     for script in (repeats, denies, blames_the_victim):
         with serving(script) as server:

@@ -25,10 +25,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.faultbench.recording import CASES, cases
 from benchmarks.faultbench.run import Score, idle, missing, play, replay
 from benchmarks.faultbench.scenario import scenarios
-
-CASES = Path(__file__).with_name("cases")
 
 
 def main() -> int:
@@ -88,9 +87,8 @@ def runs(arguments: argparse.Namespace) -> Iterable[Score]:
 
 
 def replays(arguments: argparse.Namespace) -> Iterable[Score]:
-    for path in sorted(CASES.glob("*.ndjson.zst")):
-        if not arguments.names or path.name.split(".")[0] in arguments.names:
-            yield replay(path, tracers=not arguments.no_tracers)
+    for path in cases(arguments.names):
+        yield replay(path, tracers=not arguments.no_tracers)
 
 
 def line(one: Score) -> str:

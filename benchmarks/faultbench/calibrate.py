@@ -25,6 +25,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import msgspec
+from benchmarks.faultbench import recording
 from benchmarks.faultbench.run import LOOKS_BACK_S, NS, replayed
 from benchmarks.faultbench.scenario import Truth
 
@@ -34,7 +35,6 @@ from kernelsight.diagnosis.scene import Scene
 from kernelsight.query.source import opened
 from kernelsight.query.times import TimeRange
 
-CASES = Path(__file__).with_name("cases")
 BINS = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0)
 SHARPNESSES = [0.05 * step for step in range(1, 101)]
 
@@ -57,7 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faultbench.calibrate")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    answers = [one for case in sorted(CASES.glob("*.ndjson.zst")) for one in of_case(case)]
+    answers = [one for case in recording.cases() for one in of_case(case)]
     wrong = sorted((one for one in answers if one.confidence() >= BINS[4] and not one.right), key=Answer.confidence)
     for one in wrong:
         print(f"{one.confidence():.3f} {one.case}: {one.said}", file=sys.stderr)
@@ -84,7 +84,7 @@ def main() -> int:
 
 def of_case(case: Path) -> Iterator[Answer]:
     """The answers to all questions about one case."""
-    about = json.loads(case.with_name(case.name.replace(".ndjson.zst", ".json")).read_text())
+    about = recording.about(case)
     truth = msgspec.convert(about["truth"], Truth)
     onset, offset = about["onset_ns"], about["offset_ns"]
     for tracers in (True, False):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from kernelsight.events.scheduler import BlockedTask, Sched, SchedProcess, Wait
 from kernelsight.events.syscalls import Syscall
 from kernelsight.events.wire import decoder, encode_lines, kinds
 
+CASES = Path(__file__).with_name("cases")
+"""Where recordings are kept: NAME.ndjson.zst is what the collectors said, NAME.json what is true of it."""
+_LINES = ".ndjson.zst"
 _NAMES = {
     "comm": "pid",
     "waker_comm": "waker_pid",
@@ -111,10 +115,30 @@ def _is_of(event: Event, pids: set[int]) -> bool:
     return getattr(event, "pid", None) in pids or getattr(event, "waker_pid", None) in pids
 
 
-def keep(path: Path, lines: bytes, ours: dict[int, str]) -> None:
-    """Write a recording."""
+def cases(names: Collection[str] = ()) -> list[Path]:
+    """The recordings of these names, or all of them."""
+    return [path for path in sorted(CASES.glob(f"*{_LINES}")) if not names or name_of(path) in names]
+
+
+def name_of(path: Path) -> str:
+    """What a recording is called: the scenario's name."""
+    return path.name.removesuffix(_LINES)
+
+
+def about(path: Path) -> dict[str, Any]:
+    """What is true of a recording: when the fault began and ended, which it was, and what was played."""
+    told: dict[str, Any] = json.loads(path.with_name(f"{name_of(path)}.json").read_text())
+    return told
+
+
+def keep(folder: Path, truth_of: dict[str, Any], lines: bytes, ours: dict[int, str]) -> None:
+    """Write a recording, and what is true of it."""
+    folder.mkdir(exist_ok=True)
+    name = truth_of["scenario"]
     events = thinned(decoder().decode_lines(lines), ours)
-    path.write_bytes(zstandard.ZstdCompressor(level=19).compress(encode_lines(scrubbed(events, ours))))
+    packed = zstandard.ZstdCompressor(level=19).compress(encode_lines(scrubbed(events, ours)))
+    (folder / f"{name}{_LINES}").write_bytes(packed)
+    (folder / f"{name}.json").write_text(json.dumps(truth_of, indent=1) + "\n")
 
 
 def read(path: Path, *, tracers: bool = True) -> bytes:

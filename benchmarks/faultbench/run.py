@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -137,9 +136,7 @@ def play(
             "seed": seed,
         }
         if keep is not None:
-            keep.mkdir(exist_ok=True)
-            recording.keep(keep / f"{scenario.name}.ndjson.zst", b"".join(collection.lines), ours)
-            (keep / f"{scenario.name}.json").write_text(json.dumps(truth_of, indent=1) + "\n")
+            recording.keep(keep, truth_of, b"".join(collection.lines), ours)
         if database is not None:
             shutil.copyfile(collection.path, database)
         return score(str(collection.path), truth_of, truth, diagnosed)
@@ -147,7 +144,7 @@ def play(
 
 def replay(path: Path, *, tracers: bool = True, ask: Ask | None = None) -> Score:
     """Score a recorded run, also without what the tracers said, or as somebody else answers."""
-    truth_of = json.loads(path.with_name(path.name.replace(".ndjson.zst", ".json")).read_text())
+    truth_of = recording.about(path)
     with replayed(path, tracers=tracers) as database:
         return score(database, truth_of, msgspec.convert(truth_of["truth"], Truth), ask or diagnosed)
 

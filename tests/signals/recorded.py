@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
-from benchmarks import faultbench
-from benchmarks.faultbench.recording import read
+from benchmarks.faultbench.recording import about, cases, read
 
 from kernelsight.events.declare import Event
 from kernelsight.events.wire import decoder
@@ -17,16 +15,15 @@ from kernelsight.signals.run import classify, stored_signals
 from kernelsight.stores.base import Batch, Writer, open_reader
 
 SECOND = 1_000_000_000
-CASES = Path(faultbench.__file__).with_name("cases")
 
 
 def events_of(case: str) -> list[Event]:
     """What the collectors said, in the order of their stamps."""
-    return sorted(decoder().decode_lines(read(CASES / f"{case}.ndjson.zst")), key=lambda event: event.timestamp)
+    return sorted(decoder().decode_lines(read(cases([case])[0])), key=lambda event: event.timestamp)
 
 
 def truth_of(case: str) -> dict:
-    return msgspec.json.decode((CASES / f"{case}.json").read_bytes())
+    return about(cases([case])[0])
 
 
 def put(writer: Writer, events: Iterable[Event]) -> None:

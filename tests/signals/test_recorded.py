@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from recorded import CASES, SECOND, events_of, found_at_once, put, truth_of
+from benchmarks.faultbench.recording import about, cases, name_of
+from recorded import SECOND, events_of, found_at_once, put, truth_of
 
 from kernelsight.signals.registry import rules
 from kernelsight.signals.run import classify
@@ -17,7 +18,7 @@ FAULTS = {
     "no_inodes_left": {"inodes_low", "syscalls_fail"},
     "quota_too_small": {"cgroup_throttled", "waits_for_cpu"},
 }
-CONTROLS = sorted(path.stem for path in CASES.glob("*.json") if truth_of(path.stem)["truth"]["fault"] is None)
+CONTROLS = sorted(name_of(case) for case in cases() if about(case)["truth"]["fault"] is None)
 
 
 @pytest.fixture
