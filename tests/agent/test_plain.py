@@ -179,6 +179,8 @@ def local(hour, minute=0, second=0, day=23):
         ("in the last 10 minutes", (NOW - 600 * SECOND, NOW)),
         ("over the past hour", (NOW - 3600 * SECOND, NOW)),
         ("last 90s", (NOW - 90 * SECOND, NOW)),
+        ("In The Last 5 Minutes", (NOW - 300 * SECOND, NOW)),
+        ("An Hour ago", (NOW - 3960 * SECOND, NOW - 3240 * SECOND)),
         ("an hour ago", (NOW - 3960 * SECOND, NOW - 3240 * SECOND)),
         ("5 minutes ago", (NOW - 330 * SECOND, NOW - 270 * SECOND)),
         ("on 2026-11-20 09:00 it was", (local(8, 59, day=20), local(9, 2, day=20) - 1)),

@@ -13,8 +13,6 @@ from kernelsight.query.times import TimeRange, parse_duration, parse_time
 
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
-_UNITS = {"s": "s", "m": "m", "h": "h", "d": "d", "w": "w"}
-"""First letter of a unit in words → unit of a duration; milliseconds are no length to look back."""
 
 _MOMENT = r"((?:\d{4}-\d\d-\d\d[ T])?\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?|now)"
 _LENGTH = (
@@ -104,8 +102,8 @@ def _midnight(day: date) -> int:
 
 
 def _length_ns(match: re.Match[str]) -> int:
-    number, unit = match[1], _UNITS[match[2][0]]
-    count = 1.0 if number is None else _WORDS.get(number) or float(number)
+    number, unit = match[1], match[2][0].lower()  # a unit of a duration is the first letter of the word
+    count = 1.0 if number is None else _WORDS.get(number.lower()) or float(number)
     return parse_duration(f"{count:g}{unit}")
 
 
