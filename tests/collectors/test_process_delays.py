@@ -13,7 +13,7 @@ import pytest
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.procfs.process import ProcessCollector
-from kernelsight.collectors.procfs.taskstats import Delays, TaskstatsClient, parse_answer
+from kernelsight.collectors.netlink.taskstats import Delays, TaskstatsClient, parse_answer
 from kernelsight.errors import SourceUnavailableError
 
 SWITCH = Path("/proc/sys/kernel/task_delayacct")

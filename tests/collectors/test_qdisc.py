@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from kernelsight.collectors.netlink.dump import HEADER
+from kernelsight.collectors.netlink.messages import HEADER
 from kernelsight.collectors.netlink.qdisc import parse_qdiscs
 from kernelsight.errors import SourceUnavailableError
 

@@ -7,10 +7,9 @@ import socket
 import struct
 from collections.abc import Iterator
 
-HEADER = struct.Struct("=IHHII")
-"""struct nlmsghdr: length, kind, flags, sequence number, port."""
+from kernelsight.collectors.netlink.messages import DONE, ERROR, HEADER
+
 _REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
-_DONE, _ERROR = 3, 2
 _DONE_SIZE = HEADER.size + 4
 _ANSWER_SIZE = 32768
 _TIMEOUT_S = 5
@@ -46,7 +45,7 @@ class Netlink:
             _, answered, _, sequence, _ = HEADER.unpack_from(answer)
             if sequence != self._sequence:
                 continue  # what was left of a dump that failed half-way
-            if answered == _ERROR:
+            if answered == ERROR:
                 number = -struct.unpack_from("=i", answer, HEADER.size)[0]
                 raise OSError(number, f"{self._name}: {os.strerror(number)}")
             yield answer
@@ -68,4 +67,4 @@ def _is_last(answer: bytes, sequence: int) -> bool:
     if len(answer) < _DONE_SIZE:
         return False
     length, kind, _, of, _ = HEADER.unpack_from(answer, len(answer) - _DONE_SIZE)
-    return (length, kind, of) == (_DONE_SIZE, _DONE, sequence)
+    return (length, kind, of) == (_DONE_SIZE, DONE, sequence)

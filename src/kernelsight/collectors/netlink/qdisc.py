@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from kernelsight.collectors.base import Host, collector
-from kernelsight.collectors.netlink.dump import HEADER, Netlink
+from kernelsight.collectors.netlink.dump import Netlink
+from kernelsight.collectors.netlink.messages import attributes, messages
 from kernelsight.collectors.text import parsing
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.network import Qdisc
@@ -19,13 +20,11 @@ _NETLINK_ROUTE = 0
 _RTM_NEWQDISC, _RTM_GETQDISC = 36, 38
 _PARENTS = {0xFFFFFFFF: "root", 0xFFFFFFF1: "ingress"}
 _TCMSG = struct.Struct("=B3xiIII")  # family, interface, handle, parent, info
-_ATTRIBUTE = struct.Struct("=HH")
 _KIND, _OPTIONS, _STATS2 = 1, 2, 7
 _BASIC, _QUEUE, _PACKETS64 = 1, 3, 8
 _QUEUE_STATS = struct.Struct("=5I")  # packets, bytes, drops, requeues, overlimits
 _TBF_PARMS, _TBF_RATE64 = 1, 4
 _RATE_AT = 8  # in struct tc_ratespec, the first of struct tc_tbf_qopt
-_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _NO_QUEUE = "noqueue"
 
 
@@ -72,22 +71,17 @@ def parse_qdiscs(answer: bytes, now: int) -> list[tuple[int, Qdisc]]:
 
 
 def _qdiscs(answer: bytes, now: int) -> Iterator[tuple[int, Qdisc]]:
-    at = 0
-    while at < len(answer):
-        length, kind, *_ = HEADER.unpack_from(answer, at)
-        if length < HEADER.size or at + length > len(answer):
-            raise ValueError("it ends within a message")
+    for kind, start, end in messages(answer):
         if kind == _RTM_NEWQDISC:
-            _, index, _, parent, _ = _TCMSG.unpack_from(answer, at + HEADER.size)
-            attributes = _attributes(answer[at + HEADER.size + _TCMSG.size : at + length])
-            discipline = attributes.get(_KIND, b"").rstrip(b"\0").decode(errors="replace")
+            _, index, _, parent, _ = _TCMSG.unpack_from(answer, start)
+            known = _attributes(answer[start + _TCMSG.size : end])
+            discipline = known.get(_KIND, b"").rstrip(b"\0").decode(errors="replace")
             if parent in _PARENTS and discipline != _NO_QUEUE:
-                yield index, _event(now, _PARENTS[parent], discipline, attributes)
-        at += (length + 3) & ~3
+                yield index, _event(now, _PARENTS[parent], discipline, known)
 
 
-def _event(now: int, parent: str, discipline: str, attributes: Mapping[int, bytes]) -> Qdisc:
-    stats = _attributes(attributes.get(_STATS2, b""))
+def _event(now: int, parent: str, discipline: str, known: Mapping[int, bytes]) -> Qdisc:
+    stats = _attributes(known.get(_STATS2, b""))
     event = Qdisc(now, parent=parent, discipline=discipline)
     if basic := stats.get(_BASIC):
         event.sent_bytes, event.sent_packets = struct.unpack_from("=QI", basic)
@@ -97,7 +91,7 @@ def _event(now: int, parent: str, discipline: str, attributes: Mapping[int, byte
         waiting, size, event.drops, event.requeues, event.overlimits = _QUEUE_STATS.unpack_from(queue)
         event.backlog_packets, event.backlog_bytes = waiting, size
     if discipline == "tbf":
-        event.rate_limit_bytes = _tbf_rate(_attributes(attributes.get(_OPTIONS, b"")))
+        event.rate_limit_bytes = _tbf_rate(_attributes(known.get(_OPTIONS, b"")))
     return event
 
 
@@ -110,13 +104,5 @@ def _tbf_rate(options: Mapping[int, bytes]) -> int | None:
 
 
 def _attributes(raw: bytes) -> dict[int, bytes]:
-    """A run of attributes, each a length, a type and a value, padded to four bytes."""
-    found: dict[int, bytes] = {}
-    at = 0
-    while at + _ATTRIBUTE.size <= len(raw):
-        length, kind = _ATTRIBUTE.unpack_from(raw, at)
-        if length < _ATTRIBUTE.size or at + length > len(raw):
-            raise ValueError("it ends within an attribute")
-        found[kind & _TYPE_MASK] = raw[at + _ATTRIBUTE.size : at + length]
-        at += (length + 3) & ~3
-    return found
+    """A run of attributes by kind."""
+    return {kind: raw[start:end] for kind, start, end in attributes(raw, 0, len(raw))}

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kernelsight.collectors.base import Host, collector
-from kernelsight.collectors.netlink.dump import HEADER, Netlink
+from kernelsight.collectors.netlink.dump import Netlink
+from kernelsight.collectors.netlink.messages import messages
 from kernelsight.collectors.sockets import (
     ESTABLISHED,
     FIN_WAIT2,
@@ -30,7 +31,6 @@ from kernelsight.events.network import Tcp, TcpListener
 # include/uapi/linux/netlink.h, inet_diag.h
 _NETLINK_SOCK_DIAG = 4
 _TCPDIAG_GETSOCK = 18  # the older request: the newer has to be sent, and the table walked, once a family
-_LENGTH_AND_KIND = struct.Struct("=IH").unpack_from
 _MESSAGE = struct.Struct("=4B2H16s16sI8s5I")
 _REQUEST = struct.Struct("=4B48xII")
 _EVERY_STATE = sum(1 << state for state in STATES)
@@ -106,7 +106,7 @@ def parse_dump(answers: Iterable[bytes]) -> Dump:
     states: list[int] = []
     for answer in answers:
         with parsing("sock_diag", answer):
-            for state, timer, at in _messages(answer):
+            for state, timer, at in _sockets(answer):
                 states.append(state)
                 if state == LISTEN:
                     dump.listeners.append(_listener(answer, at))
@@ -116,26 +116,17 @@ def parse_dump(answers: Iterable[bytes]) -> Dump:
     return dump
 
 
-def _messages(answer: bytes) -> Iterator[tuple[int, int, int]]:
+def _sockets(answer: bytes) -> Iterator[tuple[int, int, int]]:
     """State, timer and place of every socket in one answer."""
-    at, end = 0, len(answer)
-    while at < end:
-        if end - at < HEADER.size:
-            raise ValueError("it ends within a header")
-        length, kind = _LENGTH_AND_KIND(answer, at)
-        if length < HEADER.size or at + length > end:
-            raise ValueError("it ends within a message")
+    for kind, start, end in messages(answer):
         if kind == _TCPDIAG_GETSOCK:
-            if length < HEADER.size + _MESSAGE.size:
+            if end - start < _MESSAGE.size:
                 raise ValueError("a message is too short")
-            yield answer[at + 17], answer[at + 18], at
-        at += (length + 3) & ~3
+            yield answer[start + 1], answer[start + 2], start
 
 
-def _listener(answer: bytes, at: int) -> Listener:
-    family, *_, port, _, source, _, _, _, _, accept_queue, backlog, _, inode = _MESSAGE.unpack_from(
-        answer, at + HEADER.size
-    )
+def _listener(answer: bytes, start: int) -> Listener:
+    family, *_, port, _, source, _, _, _, _, accept_queue, backlog, _, inode = _MESSAGE.unpack_from(answer, start)
     address = socket.inet_ntop(family, source[:4] if family == socket.AF_INET else source)
     return Listener(address, socket.ntohs(port), accept_queue, backlog, inode)
 

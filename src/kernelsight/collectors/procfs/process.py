@@ -29,7 +29,7 @@ from kernelsight.collectors.procfs.process_text import (
     parse_stat,
     parse_status,
 )
-from kernelsight.collectors.procfs.taskstats import Delays, TaskstatsClient
+from kernelsight.collectors.netlink.taskstats import Delays, TaskstatsClient
 from kernelsight.collectors.selection import Selection
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.process import Process

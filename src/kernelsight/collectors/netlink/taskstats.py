@@ -10,24 +10,23 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
 
+from kernelsight.collectors.netlink.messages import ATTRIBUTE, ERROR, HEADER, attributes
 from kernelsight.errors import SourceUnavailableError
 
 _NETLINK_GENERIC = 16
 _NLM_F_REQUEST = 1
-_NLMSG_ERROR = 2
 _CONTROLLER, _GET_FAMILY, _ATTR_FAMILY_ID, _ATTR_FAMILY_NAME = 16, 3, 1, 2
 _TASKSTATS_GET, _ATTR_TGID, _TYPE_STATS, _TYPE_AGGR_TGID = 1, 2, 3, 5
 
-_HEADER = struct.Struct("=IHHII")
 _GENERIC = struct.Struct("=BBH")
-_ATTRIBUTE = struct.Struct("=HH")
 _ERRNO = struct.Struct("=i")
 _ASK = struct.Struct("=IHHIIBBHHHI")
-_PAYLOAD = _HEADER.size + _GENERIC.size
+_PAYLOAD = HEADER.size + _GENERIC.size
 
 _AT_ONCE = 64
 """Answers that surely fit into a socket's receive buffer (about 1.3 kB each of 208 kB)."""
@@ -114,12 +113,12 @@ class TaskstatsClient:
 
     def _find_family(self) -> int:
         name = b"TASKSTATS\0\0\0"
-        attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + 10, _ATTR_FAMILY_NAME) + name
+        attribute = ATTRIBUTE.pack(ATTRIBUTE.size + 10, _ATTR_FAMILY_NAME) + name
         payload = _GENERIC.pack(_GET_FAMILY, 1, 0) + attribute
-        self._socket.send(_HEADER.pack(_HEADER.size + len(payload), _CONTROLLER, _NLM_F_REQUEST, 1, 0) + payload)
+        self._socket.send(HEADER.pack(HEADER.size + len(payload), _CONTROLLER, _NLM_F_REQUEST, 1, 0) + payload)
         message = self._socket.recv(8192)
         _raise_error(message)
-        for kind, start, end in _attributes(message, _PAYLOAD, len(message)):
+        for kind, start, end in attributes(message, _PAYLOAD, len(message)):
             if kind == _ATTR_FAMILY_ID:
                 return int.from_bytes(message[start:end], "little")
         raise SourceUnavailableError("this kernel has no taskstats (CONFIG_TASKSTATS)")
@@ -134,17 +133,18 @@ def parse_answer(message: bytes) -> tuple[int, Delays | None]:
 
     The length that the kernel gives tells which fields its version has.
     """
-    _, kind, _, tgid, _ = _HEADER.unpack_from(message)
-    if kind == _NLMSG_ERROR:
+    _, kind, _, tgid, _ = HEADER.unpack_from(message)
+    if kind == ERROR:
         return tgid, None
-    for outer, start, end in _attributes(message, _PAYLOAD, len(message)):
-        if outer != _TYPE_AGGR_TGID:
-            continue
-        for inner, first, last in _attributes(message, start, end):
-            if inner == _TYPE_STATS and last - first >= _OFFSETS[_REQUIRED]:
-                version = message[first] | message[first + 1] << 8
-                fields, absent = _layout(version, last - first)
-                return tgid, Delays(*fields.unpack_from(message, first), *absent)
+    with suppress(ValueError):  # it ends too early
+        for outer, start, end in attributes(message, _PAYLOAD, len(message)):
+            if outer != _TYPE_AGGR_TGID:
+                continue
+            for inner, first, last in attributes(message, start, end):
+                if inner == _TYPE_STATS and last - first >= _OFFSETS[_REQUIRED]:
+                    version = message[first] | message[first + 1] << 8
+                    fields, absent = _layout(version, last - first)
+                    return tgid, Delays(*fields.unpack_from(message, first), *absent)
     return tgid, None
 
 
@@ -156,17 +156,7 @@ def _layout(version: int, length: int) -> tuple[struct.Struct, tuple[None, ...]]
     return struct.Struct("=" + "".join(f"{pad}xQ" for pad in pads)), (None,) * (len(_OFFSETS) - len(offsets))
 
 
-def _attributes(message: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Kind, start and end of the content of each attribute in part of a message."""
-    while start + _ATTRIBUTE.size <= end:
-        length, kind = _ATTRIBUTE.unpack_from(message, start)
-        if length < _ATTRIBUTE.size or start + length > end:
-            return
-        yield kind, start + _ATTRIBUTE.size, start + length
-        start += (length + 3) & ~3
-
-
 def _raise_error(message: bytes) -> None:
-    if _HEADER.unpack_from(message)[1] == _NLMSG_ERROR:
-        number = -_ERRNO.unpack_from(message, _HEADER.size)[0]
+    if HEADER.unpack_from(message)[1] == ERROR:
+        number = -_ERRNO.unpack_from(message, HEADER.size)[0]
         raise OSError(number, os.strerror(number))
