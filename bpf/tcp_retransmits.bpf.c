@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Segments that TCP sent again, and the processes that have their sockets.
+ * Segments that TCP sent again.
  *
  * A timer or an arriving packet sends them, so the running task says nothing about the owner. What is
- * known is the socket's inode; the reader has it looked for among the open files, when there is one.
+ * known is the socket's inode; the reader looks for who has it (socket_owners.bpf.c).
  */
 #include "common.h"
 
@@ -44,27 +44,7 @@ struct {
 	__uint(max_entries, 1 << 18);
 } retransmits SEC(".maps");
 
-struct owner {
-	u32 pid;
-	char comm[COMM_LEN];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, u64);
-	__type(value, struct owner);
-} owners SEC(".maps"); /* by inode; the reader puts in those that it asks for */
-
 u64 retransmits_lost;
-
-/* The context of a program on iter/task_file (struct bpf_iter__task_file). */
-struct file_iterator {
-	struct iterator_meta *meta;
-	struct task_struct *task;
-	u64 fd;
-	struct file *file;
-};
 
 static __always_inline void add_retransmit(struct sock_common *socket, struct sock *owned, u32 segments)
 {
@@ -114,24 +94,5 @@ int on_retransmit_synack(u64 *ctx)
 	BPF_ARG(struct request_sock *, request, 1);
 
 	add_retransmit(&request->__req_common, listener, 1);
-	return 0;
-}
-
-SEC("iter/task_file")
-int find_owners(struct file_iterator *ctx)
-{
-	struct task_struct *task = ctx->task;
-	struct file *file = ctx->file;
-	struct owner *owner;
-	u64 inode;
-
-	if (!task || !file || !bpf_sock_from_file(file))
-		return 0;
-	inode = file->f_inode->i_ino;
-	owner = bpf_map_lookup_elem(&owners, &inode);
-	if (!owner || owner->pid)
-		return 0;
-	owner->pid = task->tgid;
-	BPF_CORE_READ_INTO(&owner->comm, task, group_leader, comm);
 	return 0;
 }

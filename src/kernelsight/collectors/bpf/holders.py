@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from struct import Struct
 from typing import NamedTuple
 
@@ -34,12 +34,20 @@ class SocketHolders:
         self._old_at = 0
         self._rests_until = 0
 
-    def find(self, now: int, inodes: Collection[int]) -> dict[int, Holder | None]:
-        """The holders of these sockets by inode; None or nothing where nobody has it, or it is not known yet."""
-        unknown = not self._known.keys() >= set(inodes)
-        if now >= self._rests_until and (unknown or (inodes and now >= self._old_at)):
-            self._known = self._ask(inodes)
-            self._old_at = now + _KNOWN_NS
+    def find(self, now: int, inodes: Collection[int]) -> Mapping[int, Holder | None]:
+        """The holders of these sockets by inode; None or nothing where nobody has it, or it is not known yet.
+
+        Args:
+            now: of one clock (ns), the same at every call.
+            inodes: the sockets.
+        """
+        is_old = now >= self._old_at
+        unknown = {*inodes} if is_old else {*inodes} - self._known.keys()
+        if unknown and now >= self._rests_until:
+            if is_old:
+                self._known.clear()
+                self._old_at = now + _KNOWN_NS
+            self._known |= self._ask(unknown)
             self._rests_until = now + self._pass.rest_ns
         return self._known
 

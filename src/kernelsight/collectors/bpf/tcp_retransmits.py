@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import NamedTuple
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf.holders import Holder, SocketHolders
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
-from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.sockets import STATES
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.network import TcpRetransmitEvent
 
 _RETRANSMIT = Struct("<QQ16s16sIIHHH2x16s")  # struct retransmit
-_INODE = Struct("<Q")
-_OWNER = Struct("<I16s")  # struct owner
 _MAPPED = bytes(10) + b"\xff\xff"
-_REMEMBER_NS = 10 * NS_PER_S
-_REST = 100
-"""Pause after a walk over all open files, in times of what it took: at most 1 % of a core."""
 
 
 class Retransmit(NamedTuple):
@@ -41,13 +36,6 @@ class Retransmit(NamedTuple):
     interface: bytes
 
 
-class Owner(NamedTuple):
-    """A process that has a socket."""
-
-    pid: int
-    comm: str
-
-
 def address(family: int, raw: bytes) -> str:
     """An address as text; that of an IPv4 peer of an IPv6 socket as what it is."""
     if family == socket.AF_INET6 and not raw.startswith(_MAPPED):
@@ -55,7 +43,7 @@ def address(family: int, raw: bytes) -> str:
     return socket.inet_ntop(socket.AF_INET, raw[12:] if family == socket.AF_INET6 else raw[:4])
 
 
-def event_of(record: Retransmit, owner: Owner | None, to_epoch: Callable[[int], int]) -> TcpRetransmitEvent:
+def event_of(record: Retransmit, owner: Holder | None, to_epoch: Callable[[int], int]) -> TcpRetransmitEvent:
     """A record as an event."""
     return TcpRetransmitEvent(
         timestamp=to_epoch(record.sent_at),
@@ -71,44 +59,6 @@ def event_of(record: Retransmit, owner: Owner | None, to_epoch: Callable[[int], 
     )
 
 
-class Owners:
-    """Who has a socket, by its inode: looked for among all open files, which takes 0.3 us each.
-
-    One answer serves for ten seconds, also that there is none. Of several processes the one that is
-    first in the kernel's list is named.
-    """
-
-    def __init__(self, loaded: Object) -> None:
-        self._object = loaded
-        self._asked = loaded.map("owners")
-        self._known: dict[int, Owner | None] = {}
-        self._known_until = 0
-        self._rest_until = 0
-
-    def of(self, inodes: Collection[int]) -> Mapping[int, Owner | None]:
-        """The owners of these sockets; one that is missing is not known."""
-        began = time.monotonic_ns()
-        if began >= self._known_until:
-            self._known.clear()
-            self._known_until = began + _REMEMBER_NS
-        unknown = [inode for inode in inodes if inode and inode not in self._known][: self._asked.max_entries]
-        if unknown and began >= self._rest_until:
-            self._known |= self._look_for(unknown)
-            ended = time.monotonic_ns()
-            self._rest_until = ended + _REST * (ended - began)
-        return self._known
-
-    def _look_for(self, inodes: Iterable[int]) -> dict[int, Owner | None]:
-        for inode in inodes:
-            self._asked.update(_INODE.pack(inode), bytes(_OWNER.size))
-        self._object.iterate("find_owners")
-        keys, values = self._asked.drain()
-        return {
-            inode: Owner(pid, fixed_name(comm)) if pid else None
-            for (inode,), (pid, comm) in zip(_INODE.iter_unpack(keys), _OWNER.iter_unpack(values), strict=True)
-        }
-
-
 @collector("tcp_retransmits", source="bpf", emits=(TcpRetransmitEvent,))
 class TcpRetransmits:
     """Segments that TCP sent again, in all network namespaces: between whom, in which state, whose.
@@ -120,12 +70,12 @@ class TcpRetransmits:
         self._object = Object(image("tcp_retransmits"), "tcp_retransmits")
         try:
             self._object.attach("on_retransmit", "on_retransmit_synack")
+            self._holders = SocketHolders()
         except BaseException:
-            self.close()
+            self._object.close()
             raise
         self._ring = self._object.ring("retransmits")
         self._lost = self._object.variable("retransmits_lost")
-        self._owners = Owners(self._object)
 
     def fileno(self) -> int:
         """Never readable: a second's records are taken together, before the grid point."""
@@ -134,7 +84,7 @@ class TcpRetransmits:
     def drain(self, to_epoch: Callable[[int], int]) -> Iterable[Event]:
         """What was sent again since the last time."""
         records = [Retransmit._make(_RETRANSMIT.unpack(record)) for record in self._ring.consume()]
-        owners = self._owners.of({record.inode for record in records})
+        owners = self._holders.find(time.monotonic_ns(), {record.inode for record in records if record.inode})
         return [event_of(record, owners.get(record.inode), to_epoch) for record in records]
 
     def collect(self, now: int) -> Iterable[Event]:  # noqa: ARG002
@@ -149,3 +99,4 @@ class TcpRetransmits:
     def close(self) -> None:
         """Detach the programs."""
         self._object.close()
+        self._holders.close()
