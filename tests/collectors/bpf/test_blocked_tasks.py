@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 import time
 from contextlib import closing
 
@@ -100,6 +101,30 @@ def test_a_writer_to_a_frozen_file_system_hangs_on_its_mount(program, frozen):
     assert (event.syscall_name, event.mount_point) == ("write", str(mount))
     assert event.device == device.removeprefix("/dev/")
     assert "write" in event.stack
+
+
+MAKES_A_FILE = {
+    "by its whole path": "import os, sys; os.open(sys.argv[1] + '/new', os.O_CREAT | os.O_WRONLY)",
+    "from where it is": "import os, sys; os.chdir(sys.argv[1]); os.mkdir('../mounted here/new')",
+    "from a directory": "import os, sys; os.rename('file', 'new', src_dir_fd=(d := os.open(sys.argv[1], 0)), dst_dir_fd=d)",
+}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("code", MAKES_A_FILE.values(), ids=MAKES_A_FILE.keys())
+def test_who_hangs_in_a_call_on_a_path_hangs_on_the_mount_of_the_path(code, frozen):
+    _, mount = frozen
+    with (
+        closing(BlockedTasks(Host())) as collector,
+        subprocess.Popen([sys.executable, "-c", code, mount]) as writer,
+    ):
+        try:
+            event = found(collector, writer.pid)[0]
+        finally:
+            subprocess.run(["fsfreeze", "--unfreeze", mount], check=True)
+    assert event.mount_point == str(mount)
+    assert event.device is not None
+    assert event.device.startswith("loop")
 
 
 @pytest.mark.root

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
+from typing import TypeAlias
 
+from kernelsight.collectors.aside import Aside
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of, numbers_of
 from kernelsight.collectors.bpf.threads import MS, Feature, join
@@ -19,6 +22,7 @@ from kernelsight.events.scheduler import BlockedTask
 
 _BLOCKED = Struct("<4Q2q2IiI16s")  # struct blocked
 _LONG_NS = 1_000_000_000
+_Sleep: TypeAlias = tuple[int, int, int]
 
 # Functions through which every sleeper goes (kernel/sched: in_sched_functions), which say nothing.
 _SCHEDULING = re.compile(
@@ -31,6 +35,19 @@ _ON_A_DESCRIPTOR = numbers_of(
     "fsync", "fdatasync", "sync_file_range", "syncfs", "fallocate", "ftruncate", "fadvise64", "readahead",
     "fstat", "getdents", "getdents64", "lseek", "flock", "fcntl", "ioctl", "fchmod", "fchown", "fsetxattr",
 )  # fmt: skip
+_ON_A_PATH = numbers_of(
+    "open", "creat", "stat", "lstat", "access", "truncate", "mkdir", "rmdir", "unlink", "rename", "link", "readlink",
+    "chmod", "chown", "lchown", "mknod", "chdir", "statfs", "execve", "utime", "utimes", "setxattr", "lsetxattr",
+)  # fmt: skip
+# The same, on a path that begins at the descriptor of a directory.
+_ON_A_PATH_AT = numbers_of(
+    "openat", "openat2", "newfstatat", "statx", "faccessat", "faccessat2", "mkdirat", "unlinkat", "renameat",
+    "renameat2", "linkat", "readlinkat", "fchmodat", "fchmodat2", "fchownat", "mknodat", "utimensat", "execveat",
+)  # fmt: skip
+_AT_FDCWD = 0xFFFFFF9C  # of include/uapi/linux/fcntl.h, as 32 bits without a sign
+_PATH_MAX = 4096
+_PATIENCE_S = 0.02
+"""How long the other collectors wait for the paths of tasks that have just begun to hang."""
 # Kernel threads that serve one device carry its name.
 _SERVES_DEVICE = re.compile(r"jbd2/(?P<journal>[\w!-]+)-\d+|xfs[\w-]*/(?P<xfs>[\w!-]+)|(?P<loop>loop\d+)")
 
@@ -50,6 +67,11 @@ class Blocked:
     call: int
     comm: str
     stack: tuple[str, ...]
+
+    @property
+    def sleep(self) -> _Sleep:
+        """Which sleep of which thread it is: the thread, and how often it has slept before."""
+        return self.tid, self.start_time, self.switches
 
 
 def parse_blocked(data: bytes) -> Iterator[Blocked]:
@@ -95,6 +117,27 @@ def mount_of(path: str, mounts: Iterable[str]) -> str | None:
     return max(under, key=len, default=None)
 
 
+def path_argument(process: Path, *, at: bool) -> str | None:
+    """The path that a blocked thread's call is about, as its root has it; symbolic links in it are not followed.
+
+    Args:
+        process: its directory in /proc.
+        at: whether the first argument is the directory that a relative path begins at.
+
+    Raises:
+        OSError: the thread is gone, or may not be read.
+    """
+    words = (process / "syscall").read_text().split()  # number, six arguments, stack and program counter
+    if len(words) < 4:
+        return None  # it runs
+    start, address = int(words[1], 16) & 0xFFFFFFFF, int(words[2 if at else 1], 16)
+    with (process / "mem").open("rb", buffering=0) as memory:
+        memory.seek(address)
+        path = os.fsdecode(memory.read(_PATH_MAX).split(b"\0", 1)[0])
+    base = process / (f"fd/{start}" if at and start != _AT_FDCWD else "cwd")
+    return os.path.normpath(path if path.startswith("/") else base.readlink() / path)
+
+
 @collector("blocked_tasks", source="bpf", emits=(BlockedTask,), needs=OTHERS_PROCESSES)
 class BlockedTasks:
     """Threads that have been in uninterruptible sleep for more than a second, and what they hang on."""
@@ -102,25 +145,51 @@ class BlockedTasks:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._threads = join(Feature.BLOCKED_TASKS, host)
-        self._since: dict[tuple[int, int, int], int] = {}
+        self._since: dict[_Sleep, int] = {}
+        self._paths: dict[_Sleep, str | None] = {}
+        self._aside = Aside(self._paths_of)
         self.limitations = limits_on_others("device and mount_point", host.proc)
 
     def collect(self, now: int) -> Iterable[Event]:
         """The threads that are blocked now."""
         since = {}
-        events = []
+        long = []
         for task in parse_blocked(self._threads.object.iterate("scan_blocked")):
             # Without the switch hook: blocked at least since a scan found it after as many switches.
-            sleep = (task.tid, task.start_time, task.switches)
+            sleep = task.sleep
             since[sleep] = task.off_at or self._since.get(sleep, task.now)
             if task.now - since[sleep] >= _LONG_NS:
-                events.append(self._event(task, task.now - since[sleep], now))
+                long.append(task)
         self._since = since
-        return events
+        self._learn_paths(long)
+        return [self._event(task, task.now - since[task.sleep], now) for task in long]
 
     def close(self) -> None:
         """Leave the programs."""
+        self._aside.close()
         self._threads.close()
+
+    def _learn_paths(self, long: Sequence[Blocked]) -> None:
+        """Find out which paths calls are about, once for each sleep.
+
+        The memory of a thread can be locked by whatever another thread of it hangs on, so it is read aside.
+        """
+        about = {task.sleep: task for task in long if task.call in _ON_A_PATH or task.call in _ON_A_PATH_AT}
+        self._paths = {sleep: path for sleep, path in self._paths.items() if sleep in about}
+        unknown = [task for sleep, task in about.items() if sleep not in self._paths]
+        if unknown and not self._aside.is_busy:
+            self._aside.ask(unknown)
+        done = self._aside.answer(_PATIENCE_S)
+        if done is not None and done.answer is not None:
+            self._paths |= done.answer
+
+    def _paths_of(self, tasks: Sequence[Blocked]) -> dict[_Sleep, str | None]:
+        found: dict[_Sleep, str | None] = {}
+        for task in tasks:
+            found[task.sleep] = None
+            with suppress(OSError):  # it may have ended, or nobody may read it
+                found[task.sleep] = path_argument(self._host.proc / str(task.tid), at=task.call in _ON_A_PATH_AT)
+        return found
 
     def _event(self, task: Blocked, blocked_ns: int, now: int) -> BlockedTask:
         mount, device = self._place(task)
@@ -141,11 +210,13 @@ class BlockedTasks:
 
     def _place(self, task: Blocked) -> tuple[str | None, str | None]:
         """The mount and the device that a thread's call is about; only links are read, which cannot hang."""
-        if task.call not in _ON_A_DESCRIPTOR:
-            return None, served_device(task.comm)
         process = self._host.proc / str(task.tid)
         with suppress(OSError):  # it may have ended, or closed the file
-            path = str((process / "fd" / str(task.arg0 & 0xFFFFFFFF)).readlink())
+            path = self._paths.get(task.sleep)
+            if path is None and task.call in _ON_A_DESCRIPTOR:
+                path = str((process / "fd" / str(task.arg0 & 0xFFFFFFFF)).readlink())
+            if path is None:
+                return None, served_device(task.comm)
             name = Path(path).name
             if path.startswith("/dev/") and (self._host.sys / "class/block" / name).is_symlink():
                 return None, name

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
-from queue import Empty, SimpleQueue
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from kernelsight.collectors.aside import Aside
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.files import KernelFile, comm_of
 from kernelsight.collectors.text import name, parsing, whole_lines
-from kernelsight.errors import KernelSightError
 from kernelsight.events.lock import FileLockWait
 
 _MOST = 200
@@ -38,30 +36,23 @@ class FileLocks:
     def __init__(self, host: Host) -> None:
         self._proc = host.proc
         self._file = KernelFile(host.proc / "locks", records=True, size=16384)
-        self._asked: SimpleQueue[int | None] = SimpleQueue()
-        """Stamps to read the list for; None: no more."""
-        self._read: SimpleQueue[_Reading] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._is_reading = False
+        self._aside = Aside(self._read)
         self._rests_until = 0.0
 
     def collect(self, now: int) -> list[FileLockWait]:
         """What was read since the last time, if anything; a reading that takes long is handed out when it is there."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._read_on, daemon=True)
-            self._thread.start()
-        if not self._is_reading and time.monotonic() >= self._rests_until:
-            self._is_reading = True
-            self._asked.put(now)
-        try:
-            done = self._read.get(block=self._is_reading, timeout=_PATIENCE_S)
-        except Empty:
+        if not self._aside.is_busy and time.monotonic() >= self._rests_until:
+            self._aside.ask(now)
+        done = self._aside.answer(_PATIENCE_S)
+        if done is None:
             return []
-        self._is_reading = False
         self._rests_until = time.monotonic() + _REST * done.seconds
         if done.error is not None:
             raise done.error
-        return self._said(done.text, done.now)
+        return self._said(done.answer or b"", done.question)
+
+    def _read(self, _: int) -> bytes:
+        return self._file.read()
 
     def _said(self, text: bytes, now: int) -> list[FileLockWait]:
         if _WAITS not in text:
@@ -75,28 +66,8 @@ class FileLocks:
 
     def close(self) -> None:
         """Close the file; a reading that is under way fails, and nobody asks for it."""
-        self._asked.put(None)
+        self._aside.close()
         self._file.close()
-
-    def _read_on(self) -> None:
-        while (now := self._asked.get()) is not None:
-            began = time.monotonic()
-            text, error = b"", None
-            try:
-                text = self._file.read()
-            except (OSError, KernelSightError) as refused:  # who asked for it gets it
-                error = refused
-            self._read.put(_Reading(now, text, error, time.monotonic() - began))
-
-
-class _Reading(NamedTuple):
-    """The list as it was read once, or why it could not be."""
-
-    now: int
-    text: bytes
-    error: Exception | None
-    seconds: float
-    """How long it took."""
 
 
 def parse_locks(text: bytes, now: int) -> Iterator[FileLockWait]:
