@@ -97,6 +97,22 @@ def test_without_a_policy_nothing_is_done_and_the_refusal_is_recorded(tmp_path, 
     assert (row["state"], "mode observe" in row["why"]) == ("refused", True)
 
 
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_the_database_and_the_policy_may_be_named_before_the_command_or_after_it(tmp_path, policy, sleeper):
+    first, second = tmp_path / "first.db", tmp_path / "second.db"
+    environ = environment(XDG_STATE_HOME=str(tmp_path), KERNELSIGHT_DB_PATH=str(second))
+    do = ("do", "renice", sleeper.pid, "--set", "nice=7", "--yes")
+    done = kernelsight("agent", "--db-path", first, "--policy", policy, *do, env=environ)
+    assert done.returncode == 0, done.stderr
+    assert nice(sleeper) == 7
+    ask = ("history", "--format", "json")
+    before = kernelsight("agent", "--db-path", first, *ask, env=environ)
+    after = kernelsight("agent", "--db-path", second, *ask, "--db-path", first, env=environ)
+    assert before.stdout == after.stdout
+    assert "renice" in before.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from kernelsight.errors import KernelSightError
 from kernelsight.stores.base import DEFAULT_DB_PATH
@@ -82,6 +83,16 @@ def seconds(*, or_nothing: bool = False) -> Callable[[click.Context, click.Param
     return check
 
 
+def _of_the_group(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """What was given before the command's name, where nothing was given after it."""
+    name, group = str(param.name), ctx.parent
+    given = ParameterSource.COMMANDLINE
+    if group is None or group.get_parameter_source(name) is not given or ctx.get_parameter_source(name) is given:
+        return value
+    before: str | None = group.params[name]
+    return before
+
+
 db_path_option = click.option(
     "--db-path",
     envvar="KERNELSIGHT_DB_PATH",
@@ -89,6 +100,7 @@ db_path_option = click.option(
     default=DEFAULT_DB_PATH,
     show_default=True,
     metavar="PATH",
+    callback=_of_the_group,
     help="The database: a file, or the URL of a store.",
 )
 
@@ -108,5 +120,6 @@ policy_option = click.option(
     envvar="KERNELSIGHT_POLICY",
     show_envvar=True,
     metavar="FILE",
+    callback=_of_the_group,
     help="What the agent may do (TOML); `kernelsight policy example` prints one.  [default: observe only]",
 )

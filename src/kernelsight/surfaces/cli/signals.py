@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 import msgspec
-from click.core import ParameterSource
 
 from kernelsight.events.signal import Severity, Signal
 from kernelsight.printable import printable
@@ -53,7 +52,6 @@ def signals(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """List signals."""
     if context.invoked_subcommand is not None:
-        context.obj = db_path
         return
     from kernelsight.errors import UsageError  # noqa: PLC0415 - with it comes the query API
     from kernelsight.query import time_range  # noqa: PLC0415
@@ -93,14 +91,10 @@ def _short(row: Row) -> Row:
 @db_path_option
 @every_option
 @click.option("--verbose", is_flag=True, help="Say what begins, becomes worse and is over.")
-@click.pass_context
-def watch(context: click.Context, *, db_path: str, every: float, verbose: bool) -> None:
+def watch(*, db_path: str, every: float, verbose: bool) -> None:
     """Keep signals and coincidences up with the events until Ctrl-C; waits for the database where there is none yet."""
     from kernelsight.signals.live import Keeper  # noqa: PLC0415 - as above
 
-    source = context.get_parameter_source("db_path")
-    if source is ParameterSource.DEFAULT and context.obj:  # `kernelsight signals --db-path PATH watch`
-        db_path = context.obj
     keep_looking(lambda: Keeper(db_path), every, stop_on_signals(), _teller() if verbose else lambda _: None)
 
 
