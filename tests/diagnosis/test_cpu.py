@@ -157,6 +157,13 @@ def test_niced_loops_give_way(tmp_path):
     assert findings(stored(tmp_path / "db", [*QUIET, *loops, *samples])) == ()
 
 
+def test_a_crowd_that_gives_way_is_no_crowd(tmp_path):
+    pids = range(100, 140)
+    crowd = [event for pid in pids for event in used(pid, "crunch", 48, 950, group=5, since=FROM)]
+    samples = [niced(pid, second) for pid in pids for second in range(FROM, LENGTH)]
+    assert findings(stored(tmp_path / "db", [*QUIET, *crowd, *samples])) == ()
+
+
 def test_loops_tied_to_one_cpu_are_short_of_it_while_the_other_idles(tmp_path):
     loops = [event for pid in (70, 71) for event in used(pid, "tied", 500, 500, since=FROM)]
     halves = times({0: 0.0, 1: 0.95}, since=FROM)

@@ -78,9 +78,14 @@ class Contention:
         return next(at for at in seconds if sum(use.wanted_in(Run(at, at)) for use in uses) >= usual / 2)
 
     @property
+    def insisting(self) -> list[Use]:
+        """All but those that give way."""
+        return [use for use in self.uses if use.pid not in self.giving_way]
+
+    @property
     def load(self) -> float:
-        """Threads a CPU that ran or waited, on average."""
-        return self.per_second(self.uses, Use.wanted_in) / self.cpus
+        """Threads a CPU that ran or waited, on average, of those that do not give way."""
+        return self.per_second(self.insisting, Use.wanted_in) / self.cpus
 
 
 _LOOKS_BACK_S = 10

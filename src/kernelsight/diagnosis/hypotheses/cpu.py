@@ -70,8 +70,7 @@ def few_take_all(scene: Scene) -> Iterable[Candidate]:
 def _check_takers(candidate: Candidate, stretch: Contention, takers: _Takers) -> None:
     taken = stretch.per_second(takers.uses, Use.ran_in)
     # What else ran on CPUs that are not short is no part of it, nor what runs when nobody else wants to.
-    insisting = [use for use in stretch.uses if use.pid not in stretch.giving_way]
-    used = min(stretch.per_second(insisting, Use.ran_in), stretch.cpus)
+    used = min(stretch.per_second(stretch.insisting, Use.ran_in), stretch.cpus)
     candidate.check("few tasks use most of the time", taken >= _MOST * used and stretch.load < CROWD, 2.0, 4.0)
     # Without them it is many short jobs, or programs that keep each other busy, as a server and its clients do.
     candidate.check("they run all the time, and are not short jobs", bool(stretch.loops), 1.0, 4.5)
@@ -174,11 +173,12 @@ def _crowd(scene: Scene, stretch: Contention) -> list[Use]:
         return known.parent if known is not None and (known.parent or 0) > 1 else use.pid
 
     def of(kin: Callable[[Use], Hashable]) -> list[Use]:
-        chosen = _largest(stretch.uses, kin, wanted)
-        return [use for use in stretch.uses if kin(use) == chosen]
+        chosen = _largest(crowd, kin, wanted)
+        return [use for use in crowd if kin(use) == chosen]
 
+    crowd = stretch.insisting or stretch.uses
     program, children = of(lambda use: use.program), of(parent)
-    most = program if sum(map(wanted, program)) >= 0.5 * sum(map(wanted, stretch.uses)) else children
+    most = program if sum(map(wanted, program)) >= 0.5 * sum(map(wanted, crowd)) else children
     return sorted(most, key=lambda use: -use.queued_in(stretch.run))
 
 
