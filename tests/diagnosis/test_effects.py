@@ -5,7 +5,7 @@ from scenes import LENGTH, SECOND, START, stored
 
 from kernelsight.diagnosis.effects import explains, is_again, kin, split
 from kernelsight.diagnosis.hypothesis import Candidate
-from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.ranking import rank
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.events.process import Process
@@ -33,7 +33,7 @@ def scene(tmp_path):
 def candidate(fault, culprit, *victims, onset=10, sure=True):
     one = Candidate(fault, culprit, START + onset * SECOND, victims)
     one.check("it is so", sure, 4.0, 4.0)
-    one.path = ["shown"]  # only whether there is one matters here
+    one.path = [Step("shown", ())]  # only whether there is one matters here
     return one
 
 

@@ -1,4 +1,4 @@
-"""The wait-for graph leads to where the waiting ends; processes are known from any row that names them."""
+"""The wait-for graph has all waits, from both ends; processes are known from any row that names them."""
 
 from collections.abc import Iterator
 
@@ -41,28 +41,13 @@ def waits(
         )  # fmt: skip
 
 
-def test_a_chain_of_waits_leads_to_the_device_at_its_end(scene_of):
-    graph = waiting(scene_of(*waits(10, 20, "read", 800), *waits(20, 30, "futex", 700), *waits(30, 0, "fsync", 600)))
-    assert [(edge.pid, edge.waker_pid, edge.waits_in) for edge in graph.path(10, WHOLE)] == [
-        (10, 20, "read"), (20, 30, "futex"), (30, 0, "fsync"),
-    ]  # fmt: skip
-
-
-def test_a_chain_ends_at_a_process_that_hardly_waits(scene_of):
-    graph = waiting(scene_of(*waits(10, 20, "flock", 800), *waits(20, 0, "read", 20)))
-    assert [edge.waker_pid for edge in graph.path(10, WHOLE)] == [20]
-
-
-def test_a_knot_ends_the_chain(scene_of):
-    graph = waiting(scene_of(*waits(10, 10, "futex", 5000)))
-    (only,) = graph.path(10, WHOLE)
-    assert only.is_own
-    assert only.waited_in(WHOLE) == pytest.approx(5 * LENGTH)
-
-
-def test_waiting_for_work_is_not_followed(scene_of):
-    graph = waiting(scene_of(*waits(10, 20, "epoll_wait", 990), *waits(10, 30, "write", 150)))
-    assert [edge.waker_pid for edge in graph.path(10, WHOLE)] == [30]
+def test_a_wait_for_work_is_told_from_one_for_somebody_and_one_within_a_process(scene_of):
+    for_work, own = waiting(scene_of(*waits(10, 20, "epoll_wait", 990), *waits(11, 11, "futex", 5000))).edges
+    assert for_work.is_idle
+    assert not for_work.is_own
+    assert own.is_own
+    assert own.waited_in(WHOLE) == pytest.approx(5 * LENGTH)
+    assert own.mean_in(WHOLE) == pytest.approx(5)
 
 
 def test_edges_are_found_from_both_ends(scene_of):

@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.before import with_before
 from kernelsight.diagnosis.effects import WANTS_CPU, is_again, split
 from kernelsight.diagnosis.hypothesis import Candidate
 from kernelsight.diagnosis.model import Finding, RuledOut
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
+from kernelsight.diagnosis.upstream import from_afar
 
 PRIOR = -1.0
 """Log-odds of a candidate of which nothing is known but that its symptom is there."""
@@ -91,7 +93,7 @@ def _finding(one: Candidate, scene: Scene) -> Finding:
         victims=one.victims,
         onset_ns=one.onset_ns,
         confidence=confidence(one),
-        path=tuple(one.path),
+        path=with_before(scene, (*from_afar(scene, one), *one.path)),
         refuted_by=one.refuted_by,
         actions=one.actions,
         began_before=one.onset_ns < scene.when.start_ns + 2 * NS_PER_S,

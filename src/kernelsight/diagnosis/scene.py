@@ -77,6 +77,7 @@ class Scene:
     reader: Reader
     when: TimeRange
     _rows: dict[str, list[Row]] = field(default_factory=dict)
+    _series: dict[str, dict[tuple[Any, ...], list[Row]]] = field(default_factory=dict)
     _changes: dict[str, dict[tuple[Any, ...], list[Change]]] = field(default_factory=dict)
     _derived: dict[Callable[[Scene], Any], Any] = field(default_factory=dict)
 
@@ -94,13 +95,18 @@ class Scene:
             self._rows[kind] = [*rows_for_computing(self.reader, declared, self.when)]
         return self._rows[kind]
 
+    def series(self, kind: str) -> Mapping[tuple[Any, ...], Sequence[Row]]:
+        """The rows of each entity of a kind, by time."""
+        if kind not in self._series:
+            self._series[kind] = grouped(self.rows(kind), *kinds()[kind].entity)
+        return self._series[kind]
+
     def changes(self, kind: str) -> Mapping[tuple[Any, ...], Sequence[Change]]:
         """Consecutive samples of each entity of a kind."""
         if kind not in self._changes:
-            entity = kinds()[kind].entity
             self._changes[kind] = {
                 key: [Change(a, b) for a, b in pairwise(samples) if b["timestamp"] > a["timestamp"]]
-                for key, samples in grouped(self.rows(kind), *entity).items()
+                for key, samples in self.series(kind).items()
             }
         return self._changes[kind]
 

@@ -1,4 +1,4 @@
-"""Who waits for whom: the edges of the wait-for graph over a window, and where they lead.
+"""Who waits for whom: the edges of the wait-for graph over a window.
 
 The method of wPerf (Zhou et al., OSDI 2018): the longest wait is rarely the cause. One follows the
 waits from who suffers to where they end: at something that does not wait, or that waits only within
@@ -48,6 +48,11 @@ class Edge:
         """Number of waits within a stretch."""
         return run.total(self.counted)
 
+    def mean_in(self, run: Run) -> float:
+        """Seconds that a wait took within a stretch, on average; 0 where there was none."""
+        count = self.count_in(run)
+        return self.waited_in(run) / count if count else 0.0
+
     @property
     def is_own(self) -> bool:
         """Whether one's own threads end the wait."""
@@ -66,27 +71,6 @@ class WaitGraph:
     edges: Sequence[Edge]
     by_waiter: Mapping[int, Sequence[Edge]]
     by_waker: Mapping[int, Sequence[Edge]]
-
-    def path(self, pid: int, run: Run) -> list[Edge]:
-        """The chain of longest waits from a process to where it ends.
-
-        It goes on as long as a process has spent more of the stretch waiting for another process than
-        running away from it: idle waits are not followed, and neither are those that an interrupt ends,
-        which are the last edge of the chain (a device, a timer). A process that comes up twice ends it: a knot.
-        """
-        chain: list[Edge] = []
-        seen: set[int] = set()
-        while pid not in seen:
-            seen.add(pid)
-            waits = [edge for edge in self.by_waiter.get(pid, ()) if not edge.is_idle and edge.state != "runnable"]
-            longest = max(waits, key=lambda edge: edge.waited_in(run), default=None)
-            if longest is None or longest.waited_in(run) < LEAST_SHARE * run.seconds:
-                break
-            chain.append(longest)
-            if not longest.waker_pid:
-                break
-            pid = longest.waker_pid
-        return chain
 
 
 LEAST_SHARE = 0.1

@@ -1,0 +1,54 @@
+"""What a number was before: of the same series, over the time that is known before the rows that a claim cites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from kernelsight.diagnosis.measure import measure
+from kernelsight.diagnosis.model import Evidence, Step
+from kernelsight.diagnosis.scene import NS_PER_S, Scene
+from kernelsight.events.wire import kinds
+
+LEAST_S = 3.0
+"""Seconds that must be known before, for a number of them to say anything."""
+
+
+def with_before(scene: Scene, path: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps of a path, with what each number was before, where there is a before."""
+    return tuple(
+        msgspec.structs.replace(
+            step, evidence=tuple(msgspec.structs.replace(one, baseline=before(scene, one)) for one in step.evidence)
+        )
+        for step in path
+    )
+
+
+def before(scene: Scene, evidence: Evidence) -> float | None:
+    """The same number of the same series before; what adds up with time, for as long a time.
+
+    Returns:
+        None where nothing, or less than :data:`LEAST_S`, is known of that time.
+    """
+    kind = next(one for one in kinds().values() if one.table == evidence.table)
+    known = scene.rows(kind.name)
+    known_s = (evidence.start_ns - known[0]["timestamp"]) / NS_PER_S if known else 0.0
+    if known_s < LEAST_S:
+        return None
+    cited = set(evidence.row_ids)
+    points = sorted(
+        (row["timestamp"], float(row[evidence.metric]))
+        for rows in scene.series(kind.name).values()
+        if any(row["id"] in cited for row in rows)
+        for row in rows
+        if row["timestamp"] < evidence.start_ns and row[evidence.metric] is not None
+    )
+    lasts_s = (evidence.end_ns - evidence.start_ns) / NS_PER_S
+    if evidence.how in {"sum", "count"}:  # a row tells of the time up to it, and where there is none, there was nothing
+        return (measure(evidence.how, points) if points else 0.0) * (lasts_s + (kind.interval_s or 1.0)) / known_s
+    if evidence.how == "increase" and len(points) > 1:
+        return measure("increase", points) * lasts_s * NS_PER_S / (points[-1][0] - points[0][0])
+    if evidence.how == "increase" or not points:
+        return None
+    return measure(evidence.how, points)

@@ -1,0 +1,63 @@
+"""Who suffers from afar: processes that wait for those who wait for the culprit.
+
+A client waits for its server and the server for the disk: that the client is slow is what people notice.
+That one process waits for another is no suffering, most do; that each such wait takes longer than before is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kernelsight.diagnosis.hypothesis import Candidate
+from kernelsight.diagnosis.model import Step
+from kernelsight.diagnosis.processes import named, ours
+from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
+from kernelsight.diagnosis.waiting import LEAST_SHARE, Edge, shown, waiting
+
+LONGER = 2.0
+"""Times as long as before: less is what requests differ by."""
+LEAST_WAITS = 5
+"""Waits, before and since, of which a mean says something."""
+FAR = 3
+"""Processes from the culprit's victims up to which it is followed."""
+
+
+def from_afar(scene: Scene, candidate: Candidate) -> tuple[Step, ...]:
+    """A claim for each process that has to wait longer for a victim than before, the farthest first."""
+    onset = scene.second({"timestamp": candidate.onset_ns})
+    last = scene.second({"timestamp": scene.when.end_ns})
+    usual, run = Run(0, onset - 1), Run(onset, last)
+    near = [int(victim.id) for victim in candidate.victims if victim.kind == "process"]
+    seen = {*near, *scene.once(ours)}
+    if candidate.culprit.kind == "process":
+        seen.add(int(candidate.culprit.id))
+    steps: list[Step] = []
+    for _ in range(FAR):
+        edges = [edge for pid in near for edge in _longer(scene, pid, usual, run) if edge.pid not in seen]
+        steps = [*(step for edge in edges if (step := _said(scene, edge, usual, run))), *steps]
+        near = [edge.pid for edge in edges]
+        seen.update(near)
+    return tuple(steps)
+
+
+def _longer(scene: Scene, pid: int, usual: Run, run: Run) -> Iterator[Edge]:
+    """Of those who wait for a process, who is kept waiting for much of the time, and longer each time than before."""
+    for edge in scene.once(waiting).by_waker.get(pid, ()):
+        if edge.is_idle or edge.state == "runnable" or edge.waited_in(run) < LEAST_SHARE * run.seconds:
+            continue
+        enough = min(edge.count_in(usual), edge.count_in(run)) >= LEAST_WAITS
+        if enough and edge.mean_in(run) >= LONGER * edge.mean_in(usual):
+            yield edge
+
+
+def _said(scene: Scene, edge: Edge, usual: Run, run: Run) -> Step | None:
+    waited, times = (shown(scene, (edge,), run, metric) for metric in ("wait_ns", "count"))
+    if waited is None or times is None:
+        return None
+    now_ms, before_ms = 1e3 * waited.value / NS_PER_S / times.value, 1e3 * edge.mean_in(usual)
+    server = named(scene, edge.waker_pid or 0)
+    return Step(
+        f"{edge.comm} ({edge.pid}) waits {now_ms:.3g} ms for {server.name} ({server.id}) each time, "
+        f"and waited {before_ms:.3g} ms before",
+        (waited, times),
+    )

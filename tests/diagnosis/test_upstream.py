@@ -1,0 +1,112 @@
+"""What a number was before, and who waits for those who suffer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from scenes import END, FROM, LENGTH, SECOND, START, cpus, stored, used
+
+from kernelsight.diagnosis import diagnose
+from kernelsight.diagnosis.before import before
+from kernelsight.diagnosis.check import check
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.events.declare import Event
+from kernelsight.events.process import Process
+from kernelsight.events.scheduler import SchedProcess, Wait
+from kernelsight.query.times import TimeRange
+from kernelsight.stores.base import open_reader
+
+SHOP, CLIENT, PROXY, HOG = 10, 20, 30, 40
+
+
+def asks(pid: int, whom: int, ms: float, ms_before: float, call: str = "recvfrom") -> Iterator[Wait]:
+    """Waits of a process for another one, ten a second, which take another time from a second on."""
+    for second in range(LENGTH):
+        each = ms if second >= FROM else ms_before
+        yield Wait(
+            START + second * SECOND + 7, pid=pid, comm=f"c{pid}", waker_pid=whom, waker_comm=f"c{whom}",
+            waits_in=call, state="interruptible", count=10, wait_ns=int(10 * each * 1e6), runqueue_ns=1000,
+        )  # fmt: skip
+
+
+def hogs() -> Iterator[Event]:
+    """Two loops on two CPUs, and a shop that waits for one of them."""
+    yield from cpus(2)
+    yield from used(SHOP, "shop", 100, 1, slept=50)
+    yield from used(SHOP, "shop", 0, 500, since=FROM)
+    for hog in (HOG, HOG + 1, HOG + 2):
+        yield from used(hog, "hog", 660, 330, since=FROM)
+
+
+def test_who_waits_longer_for_a_victim_comes_first_on_the_path_and_whom_it_keeps_waiting_before_it(tmp_path):
+    database = stored(
+        tmp_path / "db",
+        [*hogs(), *asks(PROXY, SHOP, 60, 5), *asks(CLIENT, PROXY, 70, 6), *asks(99, SHOP, 60, 5, "epoll_wait")],
+    )
+    found = diagnose(database, START, END)
+    [finding] = found.findings
+    assert (finding.fault, finding.culprit.name) == ("cpu_saturation", "hog")
+    assert [step.claim for step in finding.path[:2]] == [
+        f"c20 ({CLIENT}) waits 70 ms for c30 ({PROXY}) each time, and waited 6 ms before",
+        f"c30 ({PROXY}) waits 60 ms for shop ({SHOP}) each time, and waited 5 ms before",
+    ]
+    assert "shop" in finding.path[2].claim
+    assert check(database, found) == []
+
+
+def test_who_waits_as_long_as_ever_is_not_said_to_suffer(tmp_path):
+    found = diagnose(stored(tmp_path / "db", [*hogs(), *asks(CLIENT, SHOP, 60, 55)]), START, END)
+    assert not any("waits" in step.claim for step in found.findings[0].path)
+
+
+@pytest.fixture
+def scene_of(tmp_path):
+    readers = []
+
+    def make(*events: Event) -> Scene:
+        readers.append(open_reader(stored(tmp_path / "scene.db", events)))
+        return Scene(readers[-1], TimeRange(START, END))
+
+    yield make
+    for reader in readers:
+        reader.close()
+
+
+def cited(scene: Scene, kind: str, pid: int, metric: str, how: str, since: int = FROM):
+    rows = [row for row in scene.rows(kind) if row["pid"] == pid and scene.second(row) >= since]
+    evidence = scene.evidence(kind, rows, metric, how)
+    assert evidence is not None
+    return evidence
+
+
+def samples(pid: int, **columns) -> Iterator[Process]:
+    for second in range(LENGTH):
+        of = {name: value(second) for name, value in columns.items()}
+        yield Process(START + second * SECOND + 7, pid=pid, comm="c", start_ticks=1, **of)
+
+
+def test_what_adds_up_is_compared_over_as_long_a_time(scene_of):
+    scene = scene_of(*used(HOG, "hog", 20, 0), *used(HOG, "hog", 980, 0, since=FROM))
+    spent = cited(scene, "sched_process", HOG, "cpu_time_ms", "sum")
+    assert spent.value == 1000 * (LENGTH - FROM)
+    assert before(scene, spent) == pytest.approx(20 * (LENGTH - FROM))
+
+
+def test_a_counter_is_compared_by_its_rate_and_a_gauge_by_what_it_was(scene_of):
+    scene = scene_of(
+        *samples(SHOP, utime_ms=lambda s: 10.0 * min(s, FROM) + 100 * max(s - FROM, 0), rss_kb=lambda s: 100 + s)
+    )
+    grown = cited(scene, "process", SHOP, "utime_ms", "increase")
+    assert (grown.value, before(scene, grown)) == (1900, pytest.approx(190))
+    assert before(scene, cited(scene, "process", SHOP, "rss_kb", "max")) == 100 + FROM - 1
+
+
+def test_of_others_nothing_is_taken_and_who_was_not_there_before_did_nothing(scene_of):
+    scene = scene_of(*used(SHOP, "shop", 300, 0), *used(HOG, "hog", 900, 0, since=FROM))
+    assert before(scene, cited(scene, "sched_process", HOG, "cpu_time_ms", "sum")) == 0
+
+
+def test_where_nothing_is_known_of_the_time_before_nothing_is_said(scene_of):
+    scene = scene_of(*(event for event in used(HOG, "hog", 900, 0) if isinstance(event, SchedProcess)))
+    assert before(scene, cited(scene, "sched_process", HOG, "cpu_time_ms", "sum", since=2)) is None
