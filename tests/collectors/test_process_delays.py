@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.procfs.process import ProcessCollector
 from kernelsight.collectors.netlink.taskstats import Delays, TaskstatsClient, parse_answer
+from kernelsight.collectors.procfs.process import ProcessCollector
 from kernelsight.errors import SourceUnavailableError
 
 SWITCH = Path("/proc/sys/kernel/task_delayacct")

@@ -33,11 +33,11 @@ def before(scene: Scene, evidence: Evidence) -> float | None:
     """
     kind = next(one for one in kinds().values() if one.table == evidence.table)
     known = scene.rows(kind.name)
-    known_s = (evidence.start_ns - known[0]["timestamp"]) / NS_PER_S if known else 0.0
+    known_s = float(evidence.start_ns - known[0]["timestamp"]) / NS_PER_S if known else 0.0
     if known_s < LEAST_S:
         return None
     cited = set(evidence.row_ids)
-    points = sorted(
+    points: list[tuple[int, float]] = sorted(
         (row["timestamp"], float(row[evidence.metric]))
         for rows in scene.series(kind.name).values()
         if any(row["id"] in cited for row in rows)
@@ -46,7 +46,8 @@ def before(scene: Scene, evidence: Evidence) -> float | None:
     )
     lasts_s = (evidence.end_ns - evidence.start_ns) / NS_PER_S
     if evidence.how in {"sum", "count"}:  # a row tells of the time up to it, and where there is none, there was nothing
-        return (measure(evidence.how, points) if points else 0.0) * (lasts_s + (kind.interval_s or 1.0)) / known_s
+        seconds = lasts_s + (kind.interval_s or 1.0)
+        return measure(evidence.how, points) * seconds / known_s if points else 0.0
     if evidence.how == "increase" and len(points) > 1:
         return measure("increase", points) * lasts_s * NS_PER_S / (points[-1][0] - points[0][0])
     if evidence.how == "increase" or not points:

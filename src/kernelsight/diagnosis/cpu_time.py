@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from kernelsight.diagnosis.model import Entity, Evidence, How
 from kernelsight.diagnosis.processes import is_within, processes
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene
+from kernelsight.diagnosis.seconds import Seconds
 
 _WORKERS = ("kworker", "ksoftirqd", "migration", "rcu_", "swapper")
 
@@ -40,11 +41,11 @@ class Use:
     """Its control group: the path, or the id where that is all that is known."""
     kind: str
     """The kind of event that says so."""
-    ran: dict[int, float] = field(default_factory=dict)
-    queued: dict[int, float] = field(default_factory=dict)
-    slept: dict[int, float] = field(default_factory=dict)
+    ran: Seconds = field(default_factory=Seconds)
+    queued: Seconds = field(default_factory=Seconds)
+    slept: Seconds = field(default_factory=Seconds)
     """Times that its threads went to sleep."""
-    displaced: dict[int, float] = field(default_factory=dict)
+    displaced: Seconds = field(default_factory=Seconds)
     """Times that its threads were taken off a CPU that they wanted to keep."""
     rows: list[Row] = field(default_factory=list)
 
@@ -53,15 +54,15 @@ class Use:
         for values, more in (
             (self.ran, ran), (self.queued, queued), (self.slept, slept), (self.displaced, displaced),
         ):  # fmt: skip
-            values[second] = values.get(second, 0.0) + more
+            values.add(second, more)
 
     def ran_in(self, run: Run) -> float:
         """Seconds of CPU within a stretch."""
-        return run.total(self.ran)
+        return self.ran.within(run)
 
     def queued_in(self, run: Run) -> float:
         """Seconds of waiting for a CPU within a stretch."""
-        return run.total(self.queued)
+        return self.queued.within(run)
 
     def wanted_in(self, run: Run) -> float:
         """Seconds within a stretch in which its threads wanted a CPU, whether they had one or not."""
@@ -69,11 +70,11 @@ class Use:
 
     def switches_in(self, run: Run) -> float:
         """Times within a stretch that its threads left a CPU."""
-        return run.total(self.slept) + run.total(self.displaced)
+        return self.slept.within(run) + self.displaced.within(run)
 
     def seen_in(self, run: Run) -> int:
         """Seconds of a stretch in which anything is known of it."""
-        return sum(second in run for second in self.ran)
+        return self.ran.known(run)
 
     def never_sleeps_in(self, run: Run) -> bool:
         """Whether it wants a CPU all the time, as a loop does and a server does not, however busy it is.
@@ -82,8 +83,8 @@ class Use:
         sleep often; of threads that want to go on, the kernel takes the CPU more often than they leave it.
         """
         wants = self.wanted_in(run) / max(self.seen_in(run), 1)
-        slept = run.total(self.slept)
-        keeps = slept <= self.ran_in(run) / SLICE_S or slept <= run.total(self.displaced)
+        slept = self.slept.within(run)
+        keeps = slept <= self.ran_in(run) / SLICE_S or slept <= self.displaced.within(run)
         return wants >= NEVER_SLEEPS and keeps
 
     def is_in(self, group: Row) -> bool:
@@ -117,7 +118,7 @@ def cpu_use(scene: Scene) -> list[Use]:
     found: dict[int, Use] = {}
     if scene.rows("sched_process"):
         for row in scene.rows("sched_process"):
-            use = _use(found, row, "sched_process", _group(scene, row))
+            use = _use(scene, found, row, "sched_process")
             use.add(
                 scene.second(row),
                 (row["cpu_time_ms"] or 0) / 1e3,
@@ -128,7 +129,7 @@ def cpu_use(scene: Scene) -> list[Use]:
         return list(found.values())
     for changes in scene.changes("process").values():
         for change in changes:
-            use = _use(found, change.after, "process", change.after["cgroup"])
+            use = _use(scene, found, change.after, "process")
             ran = (change.of("utime_ms") + change.of("stime_ms")) / 1e3
             _spread(scene, use, change, ran)
     return list(found.values())
@@ -169,8 +170,11 @@ def work(uses: Iterable[Use], run: Run) -> bool:
     return sum(use.ran_in(run) for use in uses) > SHORT_SLICE_S * sum(use.switches_in(run) for use in uses)
 
 
-def _use(found: dict[int, Use], row: Row, kind: str, group: int | str | None) -> Use:
-    use = found.setdefault(row["pid"], Use(row["pid"], row["comm"] or "?", group, kind))
+def _use(scene: Scene, found: dict[int, Use], row: Row, kind: str) -> Use:
+    use = found.get(row["pid"])
+    if use is None:
+        group = row["cgroup"] if kind == "process" else _group(scene, row)
+        use = found[row["pid"]] = Use(row["pid"], row["comm"] or "?", group, kind)
     use.rows.append(row)
     return use
 

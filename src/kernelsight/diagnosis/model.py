@@ -40,7 +40,7 @@ class Evidence(msgspec.Struct, frozen=True):
     value: float
     row_ids: tuple[int, ...]
     baseline: float | None = None
-    """The same number of the same series before, where there is a before; what adds up with time, for as long a time."""
+    """The same number of the same series before, where anything is known of it; of what adds up, for as long a time."""
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -61,14 +61,17 @@ def processes(scene: Scene) -> Mapping[int, Process]:
     """
     found: dict[int, Process] = {}
     for kind, pid, comm in _NAMED_BY:
-        for row in scene.rows(kind):
-            if row[pid] and row[comm]:
+        latest = {row[pid]: row for row in scene.rows(kind) if row[comm]}
+        for row in latest.values():
+            if row[pid]:
                 one = found.setdefault(row[pid], Process(row[pid], row[comm]))
                 one.comm = row[comm]
                 if pid == "pid":
                     one.group_id = row["cgroup_id"]
     for row in scene.rows("process"):
-        one = found.setdefault(row["pid"], Process(row["pid"], row["comm"] or "?"))
+        if row["pid"] not in found:
+            found[row["pid"]] = Process(row["pid"], row["comm"] or "?")
+        one = found[row["pid"]]
         if one.samples and one.samples[-1]["start_ticks"] != row["start_ticks"]:
             one.samples.clear()
         one.samples.append(row)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from kernelsight.diagnosis.scene import Run
 
 _MOST_STRETCHES = 3
+_ROUNDING = 1e-9
+"""A difference of two sums below it is none: no amount of anything is that small (ns, bytes, times)."""
 
 
-class Seconds:
+class Seconds(Mapping[int, float]):
     """Amounts by second; once a sum has been asked for, nothing may be added."""
 
     __slots__ = ("_amounts", "_first", "_sums")
@@ -40,15 +42,31 @@ class Seconds:
         top = len(self._sums) - 1
         begin = min(max(run.first - self._first, 0), top)
         end = min(max(run.last + 1 - self._first, 0), top)
-        return self._sums[end] - self._sums[begin] if end > begin else 0.0
+        amount = self._sums[end] - self._sums[begin] if end > begin else 0.0
+        return amount if amount > _ROUNDING else 0.0
 
     def of(self, second: int) -> float:
         """The amount of one second."""
         return self._amounts.get(second, 0.0)
 
-    def items(self) -> Iterator[tuple[int, float]]:
+    def known(self, run: Run) -> int:
+        """Seconds of a stretch that have an amount."""
+        if len(self._amounts) < run.seconds:
+            return sum(second in run for second in self._amounts)
+        return sum(second in self._amounts for second in range(run.first, run.last + 1))
+
+    def items(self) -> ItemsView[int, float]:
         """Seconds with an amount, and it."""
-        return iter(self._amounts.items())
+        return self._amounts.items()
+
+    def __getitem__(self, second: int) -> float:
+        return self._amounts[second]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._amounts)
+
+    def __len__(self) -> int:
+        return len(self._amounts)
 
 
 def telling(found: Sequence[Run]) -> list[Run]:

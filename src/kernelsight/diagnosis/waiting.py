@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.model import Evidence
 from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene
+from kernelsight.diagnosis.seconds import Seconds
 
 IDLE_CALLS = frozenset({
     "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4",
@@ -35,18 +36,18 @@ class Edge:
     state: str
     """`runnable` (taken off the CPU), `interruptible` or `uninterruptible`."""
     rows: list[Row] = field(default_factory=list)
-    waited: dict[int, float] = field(default_factory=dict)
+    waited: Seconds = field(default_factory=Seconds)
     """Seconds asleep, by second of the window. Of a long sleep, all of it in the second in which it ended."""
-    counted: dict[int, int] = field(default_factory=dict)
+    counted: Seconds = field(default_factory=Seconds)
     """Number of waits."""
 
     def waited_in(self, run: Run) -> float:
         """Seconds asleep within a stretch, of all threads together."""
-        return run.total(self.waited)
+        return self.waited.within(run)
 
     def count_in(self, run: Run) -> float:
         """Number of waits within a stretch."""
-        return run.total(self.counted)
+        return self.counted.within(run)
 
     def mean_in(self, run: Run) -> float:
         """Seconds that a wait took within a stretch, on average; 0 where there was none."""
@@ -87,8 +88,8 @@ def waiting(scene: Scene) -> WaitGraph:
             edge = found[key] = Edge(row["pid"], row["comm"] or "?", row["waker_pid"], row["waker_comm"], *key[2:])
         second = scene.second(row)
         edge.rows.append(row)
-        edge.waited[second] = edge.waited.get(second, 0.0) + (row["wait_ns"] or 0) / NS_PER_S
-        edge.counted[second] = edge.counted.get(second, 0) + (row["count"] or 0)
+        edge.waited.add(second, (row["wait_ns"] or 0) / NS_PER_S)
+        edge.counted.add(second, row["count"] or 0)
     by_waiter: dict[int, list[Edge]] = {}
     by_waker: dict[int, list[Edge]] = {}
     for edge in found.values():

@@ -15,6 +15,7 @@ from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.delay_accounting import DelayAccounting
 from kernelsight.collectors.files import read_once
+from kernelsight.collectors.netlink.taskstats import Delays, TaskstatsClient
 from kernelsight.collectors.privileges import OTHERS_PROCESSES, Capability, limits_on_others
 from kernelsight.collectors.procfs.cgroup_paths import CgroupIds
 from kernelsight.collectors.procfs.process_files import DescriptorBudget, ProcessFiles, ProcessGoneError
@@ -29,7 +30,6 @@ from kernelsight.collectors.procfs.process_text import (
     parse_stat,
     parse_status,
 )
-from kernelsight.collectors.netlink.taskstats import Delays, TaskstatsClient
 from kernelsight.collectors.selection import Selection
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.process import Process

@@ -25,6 +25,8 @@ sleeps are its. Of n threads that go for one lock, each has an n-th.
 """
 PASSED_ON = 0.3
 """Of the wakes, the share that goes from one who waited to the next; some wake who never had to wait."""
+NOW_AND_THEN = 0.03
+"""The same of a lock that mostly is taken again by who has just let go of it; who hands out work never waits for it."""
 BUSY = 0.5
 """Of the time, the share in which somebody must be seen to do something with the lock."""
 IDLE = 0.3
@@ -52,17 +54,19 @@ def _of_a_program(scene: Scene, stretch: Stretch) -> Candidate:
     candidate.victims = tuple(named(scene, pid) for pid in sorted(line.pids)[:5])
     candidate.suffering_s = stretch.waiting * run.seconds
     of_time = stretch.timed_out > stretch.handed_on
-    passed = stretch.passed_on is not None and stretch.passed_on >= PASSED_ON
+    passed = (stretch.passed_on or 0.0) >= PASSED_ON
+    now_and_then = (stretch.passed_on or 0.0) >= NOW_AND_THEN
     candidate.check("its own threads let each other go on, all the time", stretch.handed_on >= HANDED_ON, 1.5, 4.0)
     if stretch.passed_on is not None:
         # Some runtimes park each thread on a word of its own: it is a lock, though nobody waits for the same.
         candidate.check("who lets another one go on had waited for the same", passed, 2.5, 1.0)
+        candidate.check("some of them had, at least", now_and_then, 0.0 if passed else 1.5, 0.0)
         if not passed:
             idle = stretch.timed + stretch.asked
             candidate.check("no thread of it waits for time or for work from outside", idle < IDLE, 0.0, 4.0)
     if stretch.busiest is not None:
         alike = "its threads do the same, none gives work to the others"
-        candidate.check(alike, stretch.busiest <= ALIKE, 2.0, 1.5 if passed else 4.0)
+        candidate.check(alike, stretch.busiest <= ALIKE, 2.0, 1.5 if now_and_then else 4.0)
     doing = stretch.ran + stretch.queued + stretch.blocked + (0.0 if of_time else stretch.timed)
     candidate.check("somebody has the lock and does something with it", doing >= BUSY, 1.0, 7.0)
     wanting = stretch.waiting + stretch.ran

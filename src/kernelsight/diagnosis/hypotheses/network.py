@@ -85,8 +85,13 @@ def _dropped_on_the_way(scene: Scene) -> Iterator[Candidate]:
 
 
 def _asked_again(scene: Scene, run: Run) -> list[Row]:
-    """Data and requests for connections that were sent again within a stretch."""
-    return [row for row in scene.within(scene.rows("tcp_retransmit_event"), run) if row["state"] != "syn_recv"]
+    """Data and requests for connections that were sent again within a stretch, and not because a queue is full."""
+    full = {queue.interface for queue in scene.once(full_queues) if queue.run.overlaps(run)}
+    return [
+        row
+        for row in scene.within(scene.rows("tcp_retransmit_event"), run)
+        if row["state"] != "syn_recv" and row["interface_name"] not in full
+    ]
 
 
 def _like_the_others(changes: Sequence[Change], dropped: Sequence[Row]) -> bool:

@@ -50,9 +50,9 @@ def switchers(scene: Scene) -> list[Switcher]:
     return found
 
 
-def _given_away(scene: Scene, pid: int) -> dict[int, int]:
+def _given_away(scene: Scene, pid: int) -> dict[int, float]:
     """How often a process gave its CPU away, by second."""
-    found: dict[int, int] = {}
+    found: dict[int, float] = {}
     for edge in scene.once(waiting).by_waiter.get(pid, ()):
         for second, count in edge.counted.items() if edge.waits_in == "sched_yield" else ():
             found[second] = found.get(second, 0) + count
