@@ -93,7 +93,7 @@ def test_threads_that_compute_under_one_mutex_stand_in_line(tmp_path):
     assert (finding.culprit.id, finding.culprit.name) == ("70", "app")
     assert abs(finding.onset_ns - (START + FROM * SECOND)) <= SECOND
     assert [evidence.metric for step in finding.path for evidence in step.evidence] == [
-        "wait_ns", "count", "cpu_time_ms",
+        "wait_ns", "runqueue_ns", "count", "cpu_time_ms",
     ]  # fmt: skip
 
 

@@ -295,6 +295,27 @@ def test_faults_of_new_processes_are_no_storm(tmp_path):
     assert "page_fault_storm" not in [one.fault for one in found]
 
 
+@pytest.mark.parametrize(("system", "is_storm"), [(80, True), (20, False)])
+def test_copies_that_write_to_all_their_pages_are_a_storm_of_who_makes_them(tmp_path, system, is_storm):
+    copies = [
+        PageFaultStats(START + second * SECOND + 5, pid=1000 + 20 * second + n, comm="cache", minor_faults=16_000)
+        for second in range(FROM, LENGTH)
+        for n in range(20)
+    ]
+    forks = [
+        SchedProcess(START + second * SECOND + 7, pid=70, comm="cache", cpu_time_ms=90, runqueue_ms=0, forks=20)
+        for second in range(FROM, LENGTH)
+    ]
+    cpu = [
+        Cpu(START + second * SECOND, cpu=-1, user=int(since(second, 100 - system)), system=int(since(second, system)))
+        for second in range(LENGTH)
+    ]
+    parent = process(70, "cache", lambda _: 64, utime_ms=10, stime_ms=80)
+    found = findings(stored(tmp_path / "db", [*machine(), *parent, *copies, *forks, *cpu]))
+    storms = [one.culprit.id for one in found if one.fault == "page_fault_storm"]
+    assert storms == (["70"] if is_storm else [])
+
+
 def test_without_tracers_the_forks_of_the_machine_explain_faults(tmp_path):
     shell = process(70, "sh", lambda _: 5, utime_ms=200, stime_ms=700, minor_faults=60_000)
     forks = [Cpu(START + second * SECOND, cpu=-1, idle=1, forks=int(since(second, 300))) for second in range(LENGTH)]

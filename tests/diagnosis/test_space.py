@@ -67,6 +67,17 @@ def test_who_fails_because_another_one_has_filled_it_is_a_victim(tmp_path):
     assert [victim.name for victim in finding.victims] == ["db"]
 
 
+def test_where_it_was_full_all_the_time_who_wants_most_of_it_is_named_or_else_what_is_full(tmp_path):
+    full = [*mount(lambda _: 0), *moved(81, "web", written=MB)]
+    one = [*failed(70, "logger", errno.ENOSPC, count=80), *failed(11, "db", errno.ENOSPC, count=5)]
+    [finding] = diagnosis(stored(tmp_path / "one", [*full, *one])).findings
+    assert (finding.fault, finding.culprit.name) == ("disk_full", "logger")
+    many = [event for pid in range(20, 25) for event in failed(pid, "date", errno.ENOSPC, count=1)]
+    [finding] = diagnosis(stored(tmp_path / "many", [*full, *many])).findings
+    assert (finding.culprit.kind, finding.culprit.name) == ("mount", "/srv")
+    assert {victim.name for victim in finding.victims} == {"date"}
+
+
 def test_a_file_that_is_written_anew_again_and_again_does_not_fill_a_file_system(tmp_path):
     rows = [*mount(lambda s: 900 * MB - 80 * MB * (s % 8)), *moved(70, "copy", written=80 * MB)]
     assert diagnosis(stored(tmp_path / "db", rows)).healthy

@@ -53,6 +53,20 @@ while True:
         area[at] = 1
     area.madvise(mmap.MADV_DONTNEED)
 """
+SNAPSHOT = """import mmap, os, sys, time
+area = mmap.mmap(-1, int(sys.argv[1]) << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+pages = range(0, len(area), mmap.PAGESIZE)
+for at in pages:
+    area[at] = 1
+while True:
+    child = os.fork()
+    if not child:
+        for at in pages:
+            area[at] = 2
+        os._exit(0)
+    os.waitpid(child, 0)
+    time.sleep(float(sys.argv[2]))
+"""
 SORT = """import random, sys, time
 values = [random.random() for _ in range(int(sys.argv[1]))]
 values.sort()
@@ -167,6 +181,14 @@ def gives_back_what_it_needs_again(stage: Stage) -> Iterator[Truth]:
     """A Python program tells the kernel that it needs no page of its buffer, and then needs them all."""
     yield Truth()
     storm = stage.python(ADVISE, stage.chance.randint(8, 64))
+    yield Truth("page_fault_storm", culprits=(storm.culprit,))
+
+
+@scenario("snapshots_that_are_written_to")
+def snapshots_that_are_written_to(stage: Stage) -> Iterator[Truth]:
+    """A Python program copies itself again and again, and each copy writes to every page that it has."""
+    yield Truth()
+    storm = stage.python(SNAPSHOT, stage.chance.randint(16, 96), stage.chance.choice((0, 0.002)))
     yield Truth("page_fault_storm", culprits=(storm.culprit,))
 
 

@@ -51,14 +51,15 @@ class Line:
 def waited(edges: Iterable[Edge], second: Callable[[Row], int]) -> dict[int, float]:
     """Seconds that were waited, by second, each wait in the seconds in which it lasted.
 
-    A row has the waits that ended within a second, some of which may have begun long before.
+    A row has the waits that ended within a second, some of which may have begun long before. Whose turn it is
+    stands in line until it has a CPU, too: where a lock changes hands all the time, that is most of it.
     """
     found: dict[int, float] = {}
     for edge in edges:
         for row in edge.rows:
             last = second(row)
             seconds = max(1, math.ceil((row["max_wait_ns"] or 0) / NS_PER_S))
-            share = (row["wait_ns"] or 0) / NS_PER_S / seconds
+            share = ((row["wait_ns"] or 0) + (row["runqueue_ns"] or 0)) / NS_PER_S / seconds
             for at in range(max(0, last - seconds + 1), last + 1):
                 found[at] = found.get(at, 0.0) + share
     return found

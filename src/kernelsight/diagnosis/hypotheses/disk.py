@@ -264,10 +264,9 @@ def _say_waits(scene: Scene, candidate: Candidate, victims: Sequence[Waiter], de
             for row in scene.within(scene.rows("pressure"), run)
             if (row["resource"], row["scope"]) == ("io", "system")
         ]
-        candidate.step(
-            f"tasks stalled on I/O while {device.name} was busy",
-            scene.evidence("pressure", rows, "some_total_us", "increase"),
-        )
+        stalled = scene.evidence("pressure", rows, "some_total_us", "increase")
+        if stalled is not None and stalled.value > 0:
+            candidate.step(f"tasks stalled on I/O while {device.name} was busy", stalled)
 
 
 def _say_use(scene: Scene, candidate: Candidate, user: User, run: Run) -> None:

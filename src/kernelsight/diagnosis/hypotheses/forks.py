@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from kernelsight.diagnosis.contention import is_burst
+from kernelsight.diagnosis.families import Family, families, most_children
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.processes import named, processes
@@ -28,21 +28,6 @@ MET = 0.2
 _FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A program that has children: its rows of the kind `sched_process`."""
-
-    comm: str
-    group: int | None
-    rows: Sequence[Row]
-
-
-def families(scene: Scene) -> list[Family]:
-    """Who has children, by program. Use with :meth:`Scene.once`."""
-    rows = [row for row in scene.rows("sched_process") if row["forks"]]
-    return [Family(str(comm), group, of) for (comm, group), of in grouped(rows, "comm", "cgroup_id").items()]
-
-
 @hypothesis("fork_storm")
 def they_only_start_others(scene: Scene) -> Iterable[Candidate]:
     """One program starts processes all the time, and they end as soon as they have begun."""
@@ -55,7 +40,7 @@ def they_only_start_others(scene: Scene) -> Iterable[Candidate]:
 
 def _candidate(scene: Scene, family: Family, run: Run) -> Candidate:
     rows = scene.within(family.rows, run)
-    pid, most = _most(rows)
+    pid, most = most_children(rows)
     each_other = _are_related(scene, rows)
     first = _oldest(scene, family, pid) if each_other else pid
     parent = named(scene, first) if first in scene.once(processes) else Entity("process", str(first), family.comm)
@@ -110,14 +95,6 @@ def _concluded(candidate: Candidate) -> Candidate:
         Proposal("look", parent, f"see why what {parent.name} starts ends at once"),
     )
     return candidate
-
-
-def _most(rows: Iterable[Row]) -> tuple[int, int]:
-    """The process that has most children, and how many."""
-    forks: dict[int, int] = {}
-    for row in rows:
-        forks[row["pid"]] = forks.get(row["pid"], 0) + row["forks"]
-    return max(forks.items(), key=lambda one: (one[1], -one[0]))
 
 
 def _are_related(scene: Scene, rows: Iterable[Row]) -> bool:

@@ -77,6 +77,7 @@ def _of_a_program(scene: Scene, stretch: Stretch) -> Candidate:
     candidate.step(
         f"{who} waited {candidate.suffering_s:.0f} s in {run.seconds} s for a lock of {of}",
         shown(scene, line.edges, run),
+        shown(scene, line.edges, run, "runqueue_ns"),
     )
     candidate.step(
         f"each other's turn ended these waits, {stretch.handed_on:.0f} times a second",

@@ -23,6 +23,8 @@ FORESIGHT = 4.0
 _FILLS_S = 600.0
 ENOUGH_SHARE = 0.3
 """Of what was lost, what one process must have written to be who did it; others may have written the rest."""
+MOST = 0.5
+"""Of the calls that fail on a file system that was full before, those of who may be the one that filled it."""
 _GIVEN_BACK = 0.5
 _QUOTA = errno.errorcode[errno.EDQUOT]
 _WRITES = frozenset({
@@ -175,6 +177,9 @@ def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, 
     asks = [_Filler(one.entity, f"{one.entity.name} asks for more again and again", one.evidence) for one in failed]
     if inodes and asks:
         return asks[0]
+    if lost <= 0 and failed:  # it was full all the time: nobody is seen to fill it, but perhaps who wants most of it
+        count, most = max(((one.count, ask) for one, ask in zip(failed, asks, strict=True)), key=lambda one: one[0])
+        return most if count >= MOST * sum(one.count for one in failed) else None
     metric = "stime_ms" if inodes else "write_chars"
     failing = {one.entity.id for one in failed}
     best: tuple[bool, float, float, list[Change]] | None = None

@@ -96,7 +96,8 @@ def _candidate(scene: Scene, found: Sequence[Switcher], run: Run) -> Candidate:
         candidate.check(f"they run for {slice_us:.0f} µs at a time", slice_us <= 1e6 * SHORT_SLICE_S, 1.5, 4.0)
     candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
     candidate.check("few programs do most of it", switches >= FEW * total, 1.0, 2.0)
-    own = _own_locks(graph.by_waiter.get(first.use.pid, ()), run)
+    # Who has a lock and gives its CPU away only to get it back holds nobody up with work.
+    own = _own_locks(graph.by_waiter.get(first.use.pid, ()), run) - run.total(_given_away(scene, first.use.pid))
     candidate.check("it is no lock of one program", own <= 0.5 * first.in_(run), 0.5, 4.0)
     candidate.step(
         f"{len(fellows)} processes switched {switches / run.seconds:.0f} times a second, "
