@@ -20,55 +20,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.faultbench.recording import read
+from benchmarks.faultbench.recording import CASES
+from benchmarks.workloads.telemetry import SECOND, crowd, looped
 
 from kernelsight.anomalies.live import Live
 from kernelsight.events.declare import Event
-from kernelsight.events.process import Process
-from kernelsight.events.scheduler import SchedProcess
-from kernelsight.events.wire import decoder
 from kernelsight.signals.live import Keeper
 from kernelsight.stores.base import Batch, open_writer
 
-SECOND = 1_000_000_000
-CASE = Path(__file__).with_name("faultbench") / "cases" / "crowd_of_processes.ndjson.zst"
+CASE = CASES / "crowd_of_processes.ndjson.zst"
 LOOK_EVERY_S = 5
-
-
-def recorded() -> list[list[Event]]:
-    """The case, second by second."""
-    events = sorted(decoder().decode_lines(read(CASE)), key=lambda one: one.timestamp)
-    return [list(group) for _, group in groupby(events, key=lambda one: one.timestamp // SECOND)]
 
 
 def stream(seconds: int, processes: int) -> Iterator[list[Event]]:
     """So many seconds up to now, the case again and again, each with the processes beside it."""
-    case = recorded()
     began = time.time_ns() // SECOND - seconds
-    for number in range(seconds):
-        events = case[number % len(case)]
-        shift = (began + number - events[0].timestamp // SECOND) * SECOND
-        yield [
-            *(msgspec.structs.replace(one, timestamp=one.timestamp + shift) for one in events),
-            *crowd((began + number) * SECOND, number, processes),
-        ]
-
-
-def crowd(at: int, number: int, processes: int) -> Iterator[Event]:
-    """Processes that all do a little."""
-    for pid in range(100_000, 100_000 + processes):
-        yield Process(
-            at, pid=pid, start_ticks=1, comm=f"p{pid}", utime_ms=3 * number, stime_ms=number, minor_faults=40 * number,
-            rss_kb=20_000 + number, fds=20, fd_limit=1024, cpu_delay_ns=900_000 * number, blkio_delay_ns=number,
-            read_bytes=4096 * number, write_bytes=4096 * number,
-        )  # fmt: skip
-        yield SchedProcess(at, pid=pid, comm=f"p{pid}", cpu_time_ms=4.0, runqueue_ms=0.9, context_switches=20)
+    for number, events in enumerate(looped(CASE, began, seconds)):
+        yield [*events, *crowd((began + number) * SECOND, number, processes)]
 
 
 def taken(work: Callable[[], object]) -> float:
