@@ -8,7 +8,8 @@ python -m benchmarks.faultbench idle [--minutes 30]
 `run` starts the collectors, plays each scenario, asks for a diagnosis every second after the onset
 and one second before the end, and holds the answers against the truth that the scenario wrote.
 `--record` keeps what the collectors said in `cases/`, which `replay` (and the tests) score again;
-`--database` keeps the store of the last run. With `--late` the collectors start when the fault is there.
+`--database` keeps the store of the last run. With `--late` the collectors start when the fault is there, and it goes
+on for long enough that they have ten seconds of it.
 `--no-tracers` leaves out of a replay what only eBPF tracers say: what an ordinary user's diagnosis has.
 `idle` watches a machine on which nothing is played, and prints what was found all the same.
 Needs root for most scenarios. Ends with status 1 when a run went wrong.

@@ -27,6 +27,8 @@ QUIET_S = (5, 9)
 """Between which a scenario is quiet before its fault."""
 LATE_S = 4
 """How long a fault has been there when the collectors start, where they come late."""
+HISTORY_S = 14
+"""How long it goes on then at least: two seconds until the collectors are up, ten of history, and a second left."""
 LOOKS_BACK_S = 60
 IDLE_STEP_S = 20
 """An idle machine is asked about so often."""
@@ -123,6 +125,8 @@ def play(
             time.sleep(LATE_S)
             collection = collect()
         lasts = stage.chance.uniform(0.7, 1.0) * scenario.lasts_s
+        if late:
+            lasts = max(lasts, LATE_S + HISTORY_S)
         time.sleep(max(0.0, lasts - (time.time_ns() - onset) / NS))
         offset = time.time_ns()
         ours = collection.pids | {pid: name for actor in stage.actors for pid, name in actor.family().items()}

@@ -78,6 +78,12 @@ def test_where_it_was_full_all_the_time_who_wants_most_of_it_is_named_or_else_wh
     assert {victim.name for victim in finding.victims} == {"date"}
 
 
+def test_a_file_system_with_nothing_left_is_said_though_nobody_tries_to_write_and_one_with_little_is_not(tmp_path):
+    [finding] = diagnosis(stored(tmp_path / "nothing", [*mount(lambda _: 0), *moved(81, "web", written=MB)])).findings
+    assert (finding.fault, finding.culprit.name) == ("disk_full", "/srv")
+    assert diagnosis(stored(tmp_path / "little", [*mount(lambda _: 5 * MB), *moved(81, "web", written=MB)])).healthy
+
+
 def test_a_file_that_is_written_anew_again_and_again_does_not_fill_a_file_system(tmp_path):
     rows = [*mount(lambda s: 900 * MB - 80 * MB * (s % 8)), *moved(70, "copy", written=80 * MB)]
     assert diagnosis(stored(tmp_path / "db", rows)).healthy

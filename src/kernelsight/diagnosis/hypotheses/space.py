@@ -116,7 +116,8 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     full = left <= FULL_SHARE * whole
     soon = going is not None and until is not None and until <= min(FORESIGHT * going.seconds, _FILLS_S)
     failed = scene.once(_no_space)
-    if not soon and not (full and (going or failed)):
+    nothing = left <= 0
+    if not soon and not nothing and not (full and (going or failed)):
         return
     run = _run(scene, rows, going)
     levels = [float(row[metric]) for row in scene.within(rows, run) if row[metric] is not None]
@@ -128,7 +129,9 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     candidate.check(f"{mount} has next to nothing left, or loses it fast", full or soon, 2.0, 5.0)
     candidate.check("what is used up was not given back before", not _comes_back(rows, metric, going), 0.0, 4.0)
     steady = "calls fail for want of it, or it is used up at a steady rate"
-    candidate.check(steady, bool(failed) or soon, 1.5 if failed else 0.5, 3.0)
+    candidate.check(steady, bool(failed) or soon, 1.5 if failed else 0.5, 1.0 if nothing else 3.0)
+    if nothing and not failed:  # who comes next fails, though nobody tries just now
+        candidate.check("there is nothing left at all", nothing, 1.0, 0.0)
     candidate.check("who uses it up is known", by is not None, 1.0, 0.5)
     noun = "bytes" if metric == "avail_bytes" else "inodes"
     for one in failed[:3]:
@@ -177,7 +180,9 @@ def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, 
     asks = [_Filler(one.entity, f"{one.entity.name} asks for more again and again", one.evidence) for one in failed]
     if inodes and asks:
         return asks[0]
-    if lost <= 0 and failed:  # it was full all the time: nobody is seen to fill it, but perhaps who wants most of it
+    if lost <= 0:  # it was full all the time: nobody is seen to fill it, but perhaps who wants most of it
+        if not failed:
+            return None
         count, most = max(((one.count, ask) for one, ask in zip(failed, asks, strict=True)), key=lambda one: one[0])
         return most if count >= MOST * sum(one.count for one in failed) else None
     metric = "stime_ms" if inodes else "write_chars"
