@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernelsight.anomalies.arrays import Flags, Indices, Ints, Reals
-from kernelsight.anomalies.recent import KEPT
+from kernelsight.anomalies.arrays import Indices, Ints, Reals
+from kernelsight.anomalies.recent import KEPT, Recent
 from kernelsight.anomalies.shapes import NEIGHBOUR, REFERENCES
 
 MEANS = 16
 _EACH = KEPT // MEANS
-"""Observations a mean; also how often a course is looked at."""
+"""Observations a mean."""
 _STRIDE = 2 * _EACH
-"""Observations between two remembered courses."""
+"""Observations between two courses that are looked at, and remembered."""
 _LEAST = 16
 
 
@@ -27,36 +27,37 @@ class Courses:
         """Start with no knowledge; ``phases`` put off when each series is looked at, so that not all are at once."""
         count = len(phases)
         self._phases = phases
-        self._remembered = np.full((count, REFERENCES, MEANS), np.inf, np.float32)
+        # The last axis runs over the courses, so that sums over means are sums of whole rows.
+        self._remembered = np.full((count, MEANS, REFERENCES), np.inf, np.float32)
         self._kept = np.zeros(count, np.int64)
         self._seen = np.zeros(count, np.int64)
         self._distance = np.full(count, np.nan)
 
-    def distances(self, series: Indices, last: Reals) -> Reals:
+    def distances(self, series: Indices, recent: Recent) -> Reals:
         """Mean distance of the last course from the third nearest one, as of the last look.
 
         Args:
             series: which, each at most once.
-            last: their last :data:`kernelsight.anomalies.recent.KEPT` observations, one row a series.
+            recent: their last observations.
 
         Returns:
             one number a series; NaN until there are enough courses to compare with, and a whole one to compare.
         """
         self._seen[series] += 1
         turn = self._seen[series] + self._phases[series]
-        looked = np.flatnonzero((self._seen[series] >= KEPT) & (turn % _EACH == 0))
+        looked = np.flatnonzero((self._seen[series] >= KEPT) & (turn % _STRIDE == 0))
         if len(looked):
-            self._look(series[looked], last[looked], turn[looked] % _STRIDE == 0)
+            self._look(series[looked], recent.values(series[looked]))
         return self._distance[series]
 
-    def _look(self, series: Indices, last: Reals, due: Flags) -> None:
+    def _look(self, series: Indices, last: Reals) -> None:
         course = last.reshape(len(series), MEANS, _EACH).mean(axis=2).astype(np.float32)
         enough = self._kept[series] >= _LEAST
         if enough.any():
             known = series[enough]
-            apart = np.abs(self._remembered[known] - course[enough][:, None, :]).sum(axis=2)
+            apart = np.abs(self._remembered[known] - course[enough][:, :, None]).sum(axis=1)
             self._distance[known] = np.partition(apart, NEIGHBOUR - 1, axis=1)[:, NEIGHBOUR - 1] / MEANS
-        due &= ~np.isnan(course).any(axis=1)
-        chosen = series[due]
-        self._remembered[chosen, self._kept[chosen] % REFERENCES] = course[due]
+        whole = ~np.isnan(course).any(axis=1)
+        chosen = series[whole]
+        self._remembered[chosen, :, self._kept[chosen] % REFERENCES] = course[whole]
         self._kept[chosen] += 1

@@ -110,7 +110,7 @@ class Detector:
             [
                 self._shapes.distances(known, usual),
                 self._recent.take(known, usual),
-                self._courses.distances(known, self._recent.values(known)),
+                self._courses.distances(known, self._recent),
                 self._time_of_day.distances(known, at_s[ready], folded(with_daily[ready])),
             ]
         )
