@@ -12,8 +12,8 @@ from kernelsight.anomalies.episodes import Episode, Episodes, Sensitivity
 SECOND = 1_000_000_000
 MINUTE = 60
 DAY = 86_400
-SENSITIVITY = Sensitivity(3.0)
-FINE = Sensitivity(2.0)
+SENSITIVITY = Sensitivity(2.4)
+FINE = Sensitivity(1.9)
 
 
 def noise(count: int, seed: int = 1, level: float = 100.0, deviation: float = 3.0) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-THRESHOLD = 4.0
-"""500 series at 1 Hz are 1.8 million observations an hour; only what all lengths of shapes find rare is told."""
+THRESHOLD = 3.0
+"""500 series at 1 Hz are 1.8 million observations an hour; only what most witnesses find rare is told."""
 LEARN_MINUTES = 30
 """Before a range; enough for the window of the baselines and for the sketches to settle."""
 MOST_SERIES = 500

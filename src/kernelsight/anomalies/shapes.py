@@ -16,11 +16,16 @@ REFERENCES = 128
 _STRIDE = 8.09
 """Observations between two remembered shapes: five golden ratios, so that no rhythm is met in the same places only."""
 _LEAST = 16
-_NEIGHBOUR = 3
+NEIGHBOUR = 3
 """Which of the nearest counts: one or two like it may be the same anomaly."""
 _CLIP = 20.0
 _BLOCK = 64
 """Series at a time, so that the differences stay in the processor's cache."""
+
+
+def folded(standardised: Reals) -> Reals:
+    """The inverse hyperbolic sine of distances in spreads: nearly linear within the usual range, logarithmic beyond."""
+    return np.asarray(np.arcsinh(np.clip(standardised, -_CLIP, _CLIP)))
 
 
 class Shapes:
@@ -36,17 +41,19 @@ class Shapes:
         self._kept = np.zeros(count, np.int64)
         self._seen = np.zeros(count, np.int64)
 
-    def distances(self, series: Indices, standardised: Reals) -> Reals:
+    def distances(self, series: Indices, values: Reals) -> Reals:
         """Mean distance of the last observations from the third nearest shape, for each of :data:`LENGTHS`.
 
-        Values count by their inverse hyperbolic sine: nearly linear within the usual range, logarithmic far from it.
+        Args:
+            series: which, each at most once.
+            values: their next observations, :func:`folded`.
 
         Returns:
             one row a series; NaN until there are enough shapes to compare with.
         """
         recent = self._recent[series]
         recent[:, :-1] = recent[:, 1:]
-        recent[:, -1] = np.arcsinh(np.clip(standardised, -_CLIP, _CLIP))
+        recent[:, -1] = values
         self._recent[series] = recent
         self._seen[series] += 1
         found = np.full((len(series), len(LENGTHS)), np.nan)
@@ -67,7 +74,7 @@ class Shapes:
         before = 0
         for column, length in enumerate(LENGTHS):
             total += apart[:, LENGTHS[-1] - length : LENGTHS[-1] - before].sum(axis=1)
-            found[:, column] = np.partition(total, _NEIGHBOUR - 1, axis=1)[:, _NEIGHBOUR - 1] / length
+            found[:, column] = np.partition(total, NEIGHBOUR - 1, axis=1)[:, NEIGHBOUR - 1] / length
             before = length
         return found
 
