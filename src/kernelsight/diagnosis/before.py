@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
 import msgspec
 
 from kernelsight.diagnosis.measure import measure
 from kernelsight.diagnosis.model import Evidence, Step
-from kernelsight.diagnosis.scene import NS_PER_S, Scene
+from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene
 from kernelsight.events.wire import kinds
 
 LEAST_S = 3.0
@@ -36,12 +37,13 @@ def before(scene: Scene, evidence: Evidence) -> float | None:
     known_s = float(evidence.start_ns - known[0]["timestamp"]) / NS_PER_S if known else 0.0
     if known_s < LEAST_S:
         return None
-    cited = set(evidence.row_ids)
+    cited, begins = set(evidence.row_ids), bisect_left(known, evidence.start_ns, key=_when)
+    within = known[begins : bisect_right(known, evidence.end_ns, lo=begins, key=_when)]
+    entities = {tuple(row[column] for column in kind.entity) for row in within if row["id"] in cited}
     points: list[tuple[int, float]] = sorted(
         (row["timestamp"], float(row[evidence.metric]))
-        for rows in scene.series(kind.name).values()
-        if any(row["id"] in cited for row in rows)
-        for row in rows
+        for entity in entities
+        for row in scene.series(kind.name)[entity]
         if row["timestamp"] < evidence.start_ns and row[evidence.metric] is not None
     )
     lasts_s = (evidence.end_ns - evidence.start_ns) / NS_PER_S
@@ -53,3 +55,7 @@ def before(scene: Scene, evidence: Evidence) -> float | None:
     if evidence.how == "increase" or not points:
         return None
     return measure(evidence.how, points)
+
+
+def _when(row: Row) -> int:
+    return int(row["timestamp"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.cpu_time import Use, cpu_use, queued
 from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.scene import NS_PER_S, Change, Run, Scene, runs
+from kernelsight.diagnosis.seconds import telling
 
 WAITS_PER_S = 0.25
 """Seconds a second that processes together wait for a CPU before anybody can be said to suffer."""
@@ -104,7 +105,7 @@ def _contention(scene: Scene) -> Iterator[Contention]:
     known = scene.once(processes)
     kernel = {pid for pid, one in known.items() if one.is_kernel_thread}
     giving_way = frozenset(pid for pid, one in known.items() if one.nice > 0)
-    for run, whole in _with_latest(runs(waits, lambda waited: waited >= WAITS_PER_S)):
+    for run, whole in _with_latest(telling(runs(waits, lambda waited: waited >= WAITS_PER_S))):
         groups = [within[-1].after for within in throttled(scene, run)]
         free = [use for use in uses if use.wanted_in(run) and not any(use.is_in(group) for group in groups)]
         if free:

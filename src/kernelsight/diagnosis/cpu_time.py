@@ -51,10 +51,10 @@ class Use:
 
     def add(self, second: int, ran: float, queued: float, slept: float, displaced: float) -> None:
         """Add what it did in a second."""
-        for values, more in (
-            (self.ran, ran), (self.queued, queued), (self.slept, slept), (self.displaced, displaced),
-        ):  # fmt: skip
-            values.add(second, more)
+        self.ran.add(second, ran)
+        for values, more in ((self.queued, queued), (self.slept, slept), (self.displaced, displaced)):
+            if more:
+                values.add(second, more)
 
     def ran_in(self, run: Run) -> float:
         """Seconds of CPU within a stretch."""
