@@ -27,7 +27,7 @@ QUIET_S = (5, 9)
 """Between which a scenario is quiet before its fault."""
 LATE_S = 4
 """How long a fault has been there when the collectors start, where they come late."""
-HISTORY_S = 14
+HISTORY_S = 13
 """How long it goes on then at least: two seconds until the collectors are up, ten of history, and a second left."""
 LOOKS_BACK_S = 60
 IDLE_STEP_S = 20

@@ -9,6 +9,7 @@ from streams import DAY, FINE, MINUTE, episodes, noise, starts
 from kernelsight.anomalies.baselines import REBASE_AFTER
 from kernelsight.anomalies.detector import Detector
 from kernelsight.anomalies.episodes import Sensitivity
+from kernelsight.anomalies.timeofday import TimeOfDay
 
 AT_ONCE = {2000, 2001}
 """The onset, or the observation after it."""
@@ -102,6 +103,23 @@ def test_another_value_than_at_this_time_of_other_days_is_found():
     found = [one for one in starts(episodes(values, every_s=step_s, sensitivity=FINE), step_s) if one > 4 * 48]
     assert found
     assert odd <= found[0] < odd + 6
+
+
+def test_this_half_hour_is_compared_with_the_same_of_other_days():
+    one, series = TimeOfDay(1), np.zeros(1, np.intp)
+
+    def at(day: int, half_hour: int, value: float) -> float:
+        moment = np.array([86_400.0 * day + 1800 * half_hour])
+        return float(one.distances(series, moment, np.array([value]))[0])
+
+    for day in range(4):
+        apart = [at(day, half_hour, float(half_hour)) for half_hour in range(48)]
+        assert np.isnan(apart).all() == (day < 3)
+    assert at(4, 0, 0.0) == 0.0
+    assert at(4, 1, 20.0) == 19.0
+    one.forget(series)
+    assert at(4, 1, 1.0) == 0.0, "what was before is of another baseline"
+    assert at(5, 1, 1.0) == 0.0
 
 
 def test_after_a_shift_the_recent_past_is_not_measured_by_the_new_baseline():

@@ -33,14 +33,14 @@ def test_an_answer_that_takes_long_is_handed_out_when_it_is_there():
 def test_what_goes_wrong_is_handed_to_who_waits_and_the_next_question_is_answered():
     def read(path: str) -> str:
         if not path:
-            raise FileNotFoundError
+            raise OverflowError
         return path
 
     with closing(Aside(read)) as aside:
         aside.ask("")
         failed = aside.answer(LATE_S)
         assert failed is not None
-        assert isinstance(failed.error, FileNotFoundError)
+        assert isinstance(failed.error, OverflowError)
         aside.ask("x")
         done = aside.answer(LATE_S)
         assert done is not None

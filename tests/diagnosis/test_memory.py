@@ -295,25 +295,49 @@ def test_faults_of_new_processes_are_no_storm(tmp_path):
     assert "page_fault_storm" not in [one.fault for one in found]
 
 
-@pytest.mark.parametrize(("system", "is_storm"), [(80, True), (20, False)])
-def test_copies_that_write_to_all_their_pages_are_a_storm_of_who_makes_them(tmp_path, system, is_storm):
-    copies = [
-        PageFaultStats(START + second * SECOND + 5, pid=1000 + 20 * second + n, comm="cache", minor_faults=16_000)
-        for second in range(FROM, LENGTH)
-        for n in range(20)
+def copies(comm: str, first: int, each: int, *, parent: int, group: int, execs: int = 0) -> Iterator[Event]:
+    """Twenty children a second that run for 40 ms and fault so often, and their parent's account of them."""
+    for second in range(FROM, LENGTH):
+        at = START + second * SECOND + 7
+        yield SchedProcess(at, pid=parent, comm=comm, cpu_time_ms=90, forks=20, execs=execs, cgroup_id=group)
+        for pid in range(first + 20 * second, first + 20 * second + 20):
+            yield PageFaultStats(at, pid=pid, comm=comm, minor_faults=each, major_faults=0, cgroup_id=group)
+            yield SchedProcess(at, pid=pid, comm=comm, cpu_time_ms=40, cgroup_id=group)
+
+
+def busy(system: int) -> Iterator[Event]:
+    """A CPU of two that spends so much of a second in the kernel, and the rest in programs."""
+    for second in range(LENGTH):
+        spent = {"user": since(second, 100 - system), "system": since(second, system), "idle": 100 * second}
+        yield Cpu(START + second * SECOND, cpu=-1, **{name: int(of) for name, of in spent.items()})
+        yield from (Cpu(START + second * SECOND, cpu=cpu, user=0, system=0, idle=0) for cpu in (0, 1))
+
+
+def storms(path: str) -> list[str]:
+    return [one.culprit.id for one in findings(path) if one.fault == "page_fault_storm"]
+
+
+def test_copies_that_write_to_all_their_pages_are_a_storm_of_who_makes_them(tmp_path):
+    twin = SchedProcess(START + (FROM + 2) * SECOND, pid=60, comm="cache", cpu_time_ms=1, forks=1, cgroup_id=2)
+    scene = [*machine(), *busy(80), twin, *copies("cache", 1000, 16_000, parent=70, group=1)]
+    assert storms(stored(tmp_path / "db", scene)) == ["70"]
+
+
+@pytest.mark.parametrize(
+    ("system", "each", "execs"), [(20, 16_000, 0), (80, 900, 0), (80, 16_000, 20)], ids=["computing", "few", "programs"]
+)
+def test_children_that_compute_or_hardly_begin_or_are_other_programs_are_none(tmp_path, system, each, execs):
+    scene = [*machine(), *busy(system), *copies("cache", 1000, each, parent=70, group=1, execs=execs)]
+    assert storms(stored(tmp_path / "db", scene)) == []
+
+
+def test_workers_that_fault_now_and_then_beside_a_program_in_the_kernel_are_none(tmp_path):
+    workers = [
+        PageFaultStats(START + (FROM + pid % 15) * SECOND, pid=pid, comm="httpd", minor_faults=6000, cgroup_id=1)
+        for pid in range(100, 130)
     ]
-    forks = [
-        SchedProcess(START + second * SECOND + 7, pid=70, comm="cache", cpu_time_ms=90, runqueue_ms=0, forks=20)
-        for second in range(FROM, LENGTH)
-    ]
-    cpu = [
-        Cpu(START + second * SECOND, cpu=-1, user=int(since(second, 100 - system)), system=int(since(second, system)))
-        for second in range(LENGTH)
-    ]
-    parent = process(70, "cache", lambda _: 64, utime_ms=10, stime_ms=80)
-    found = findings(stored(tmp_path / "db", [*machine(), *parent, *copies, *forks, *cpu]))
-    storms = [one.culprit.id for one in found if one.fault == "page_fault_storm"]
-    assert storms == (["70"] if is_storm else [])
+    main = SchedProcess(START + FROM * SECOND, pid=99, comm="httpd", cpu_time_ms=1, forks=1, execs=0, cgroup_id=1)
+    assert storms(stored(tmp_path / "db", [*machine(), *busy(90), main, *workers])) == []
 
 
 def test_without_tracers_the_forks_of_the_machine_explain_faults(tmp_path):

@@ -18,6 +18,7 @@ from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import open_reader
 
 SHOP, CLIENT, PROXY, HOG = 10, 20, 30, 40
+BEGAN = START + FROM * SECOND
 
 
 def asks(pid: int, whom: int, ms: float, ms_before: float, call: str = "recvfrom") -> Iterator[Wait]:
@@ -60,6 +61,13 @@ def test_who_waits_as_long_as_ever_is_not_said_to_suffer(tmp_path):
     assert not any("waits" in step.claim for step in found.findings[0].path)
 
 
+def test_of_very_many_clients_those_that_wait_longest_are_named(tmp_path):
+    clients = [event for n in range(50) for event in asks(100 + n, SHOP, 60 + n, 5)]
+    [finding] = diagnose(stored(tmp_path / "db", [*hogs(), *clients]), START, END).findings
+    said = [step.claim.split(" waits")[0] for step in finding.path if "each time" in step.claim]
+    assert said == ["c149 (149)", "c148 (148)", "c147 (147)"]
+
+
 @pytest.fixture
 def scene_of(tmp_path):
     readers = []
@@ -90,7 +98,7 @@ def test_what_adds_up_is_compared_over_as_long_a_time(scene_of):
     scene = scene_of(*used(HOG, "hog", 20, 0), *used(HOG, "hog", 980, 0, since=FROM))
     spent = cited(scene, "sched_process", HOG, "cpu_time_ms", "sum")
     assert spent.value == 1000 * (LENGTH - FROM)
-    assert before(scene, spent) == pytest.approx(20 * (LENGTH - FROM))
+    assert before(scene, spent, BEGAN) == pytest.approx(20 * (LENGTH - FROM))
 
 
 def test_a_counter_is_compared_by_its_rate_and_a_gauge_by_what_it_was(scene_of):
@@ -98,15 +106,30 @@ def test_a_counter_is_compared_by_its_rate_and_a_gauge_by_what_it_was(scene_of):
         *samples(SHOP, utime_ms=lambda s: 10.0 * min(s, FROM) + 100 * max(s - FROM, 0), rss_kb=lambda s: 100 + s)
     )
     grown = cited(scene, "process", SHOP, "utime_ms", "increase")
-    assert (grown.value, before(scene, grown)) == (1900, pytest.approx(190))
-    assert before(scene, cited(scene, "process", SHOP, "rss_kb", "max")) == 100 + FROM - 1
+    assert (grown.value, before(scene, grown, BEGAN)) == (1900, pytest.approx(190))
+    assert before(scene, cited(scene, "process", SHOP, "rss_kb", "max"), BEGAN) == 100 + FROM - 1
+
+
+def test_what_lies_between_the_onset_and_the_rows_that_are_cited_is_not_before(scene_of):
+    scene = scene_of(*used(HOG, "hog", 20, 0), *used(HOG, "hog", 980, 0, since=FROM))
+    late = cited(scene, "sched_process", HOG, "cpu_time_ms", "sum", since=FROM + 10)
+    assert before(scene, late, BEGAN) == pytest.approx(20 * (LENGTH - FROM - 10))
+
+
+def test_rows_of_one_moment_have_no_rate(scene_of):
+    known = used(SHOP, "shop", 1, 0)
+    twice = [Process(BEGAN - 2 * SECOND, pid=HOG, comm="c", start_ticks=1, utime_ms=utime) for utime in (5, 5)]
+    others = samples(SHOP, utime_ms=lambda s: s)
+    later = [Process(BEGAN + n * SECOND, pid=HOG, comm="c", start_ticks=1, utime_ms=10 * n) for n in range(5)]
+    scene = scene_of(*known, *others, *twice, *later)
+    assert before(scene, cited(scene, "process", HOG, "utime_ms", "increase"), BEGAN) is None
 
 
 def test_of_others_nothing_is_taken_and_who_was_not_there_before_did_nothing(scene_of):
     scene = scene_of(*used(SHOP, "shop", 300, 0), *used(HOG, "hog", 900, 0, since=FROM))
-    assert before(scene, cited(scene, "sched_process", HOG, "cpu_time_ms", "sum")) == 0
+    assert before(scene, cited(scene, "sched_process", HOG, "cpu_time_ms", "sum"), BEGAN) == 0
 
 
 def test_where_nothing_is_known_of_the_time_before_nothing_is_said(scene_of):
     scene = scene_of(*(event for event in used(HOG, "hog", 900, 0) if isinstance(event, SchedProcess)))
-    assert before(scene, cited(scene, "sched_process", HOG, "cpu_time_ms", "sum", since=2)) is None
+    assert before(scene, cited(scene, "sched_process", HOG, "cpu_time_ms", "sum", since=2), START) is None

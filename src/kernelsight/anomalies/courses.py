@@ -50,6 +50,10 @@ class Courses:
             self._look(series[looked], recent.values(series[looked]))
         return self._distance[series]
 
+    def forget(self, series: Indices) -> None:
+        """Of these series, the last course is none any more: it is measured by another baseline."""
+        self._distance[series] = np.nan
+
     def _look(self, series: Indices, last: Reals) -> None:
         course = last.reshape(len(series), MEANS, _EACH).mean(axis=2).astype(np.float32)
         enough = self._kept[series] >= _LEAST

@@ -87,7 +87,8 @@ class Detector:
         still = self._flatness.step(series, values, base.seen[series])
         due, moved = base.learn(series, usual, distance)
         if moved.any():
-            self._recent.forget(series[moved])
+            for witness in (self._recent, self._courses, self._time_of_day):
+                witness.forget(series[moved])
         if due.any():
             self._tails.refresh(series[due], REFRESH)
         return Scores(

@@ -35,7 +35,7 @@ class TimeOfDay:
             values: what, as :func:`kernelsight.anomalies.shapes.folded` gives it.
 
         Returns:
-            one number a series: the distance from the second nearest day; NaN before there are three.
+            one number a series: the distance from the second nearest day; NaN before three have passed.
         """
         bins = ((at_s % _DAY_S) * (BINS / _DAY_S)).astype(np.int64) % BINS
         changed = bins != self._bin[series]
@@ -52,9 +52,13 @@ class TimeOfDay:
             found[known] = np.partition(apart, _NEIGHBOUR - 1, axis=1)[:, _NEIGHBOUR - 1]
         return found
 
+    def forget(self, series: Indices) -> None:
+        """Of these series, what was of this half hour is measured by another baseline than what comes."""
+        self._sum[series] = self._number[series] = 0.0
+
     def _turn(self, series: Indices, bins: Ints) -> None:
         """Keep the half hour that has passed, and begin the new one."""
-        known = series[self._bin[series] >= 0]
+        known = series[(self._bin[series] >= 0) & (self._number[series] > 0)]
         past = self._bin[known]
         self._means[known, past, self._days[known, past] % DAYS] = self._sum[known] / self._number[known]
         self._days[known, past] += 1

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from kernelsight.errors import KernelSightError
-
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
@@ -22,7 +20,7 @@ class Done(Generic[Question, Answer]):
     question: Question
     answer: Answer | None
     """None where it failed."""
-    error: OSError | KernelSightError | None
+    error: Exception | None
     seconds: float
     """How long it took."""
 
@@ -31,7 +29,7 @@ class Aside(Generic[Question, Answer]):
     """One reading at a time, by a thread that is started with the first one and never waited for.
 
     Args:
-        read: answers a question; an OSError or an error of ours is handed to who waits for the answer.
+        read: answers a question; what it raises is handed to who waits for the answer.
     """
 
     def __init__(self, read: Callable[[Question], Answer]) -> None:
@@ -73,6 +71,6 @@ class Aside(Generic[Question, Answer]):
             answer, error = None, None
             try:
                 answer = self._read(question)
-            except (OSError, KernelSightError) as refused:  # who asked for it gets it
+            except Exception as refused:  # noqa: BLE001 - who asked for it gets it, and the thread lives on
                 error = refused
             self._done.put(Done(question, answer, error, time.monotonic() - began))

@@ -16,45 +16,53 @@ LEAST_S = 3.0
 """Seconds that must be known before, for a number of them to say anything."""
 
 
-def with_before(scene: Scene, path: Iterable[Step]) -> tuple[Step, ...]:
-    """The steps of a path, with what each number was before, where there is a before."""
+def with_before(scene: Scene, path: Iterable[Step], onset_ns: int) -> tuple[Step, ...]:
+    """The steps of a path, with what each number was before it began, where there is a before."""
     return tuple(
         msgspec.structs.replace(
-            step, evidence=tuple(msgspec.structs.replace(one, baseline=before(scene, one)) for one in step.evidence)
+            step,
+            evidence=tuple(
+                msgspec.structs.replace(one, baseline=before(scene, one, onset_ns)) for one in step.evidence
+            ),
         )
         for step in path
     )
 
 
-def before(scene: Scene, evidence: Evidence) -> float | None:
+def before(scene: Scene, evidence: Evidence, onset_ns: int) -> float | None:
     """The same number of the same series before; what adds up with time, for as long a time.
+
+    Args:
+        scene: where it is from.
+        evidence: the number.
+        onset_ns: when that began which it is evidence of; of very many rows, it cites the last ones only.
 
     Returns:
         None where nothing, or less than :data:`LEAST_S`, is known of that time.
     """
     kind = next(one for one in kinds().values() if one.table == evidence.table)
     known = scene.rows(kind.name)
-    known_s = float(evidence.start_ns - known[0]["timestamp"]) / NS_PER_S if known else 0.0
+    begins = min(onset_ns, evidence.start_ns)
+    known_s = float(begins - known[0]["timestamp"]) / NS_PER_S if known else 0.0
     if known_s < LEAST_S:
         return None
-    cited, begins = set(evidence.row_ids), bisect_left(known, evidence.start_ns, key=_when)
-    within = known[begins : bisect_right(known, evidence.end_ns, lo=begins, key=_when)]
+    cited, first = set(evidence.row_ids), bisect_left(known, evidence.start_ns, key=_when)
+    within = known[first : bisect_right(known, evidence.end_ns, lo=first, key=_when)]
     entities = {tuple(row[column] for column in kind.entity) for row in within if row["id"] in cited}
     points: list[tuple[int, float]] = sorted(
         (row["timestamp"], float(row[evidence.metric]))
         for entity in entities
         for row in scene.series(kind.name)[entity]
-        if row["timestamp"] < evidence.start_ns and row[evidence.metric] is not None
+        if row["timestamp"] < begins and row[evidence.metric] is not None
     )
     lasts_s = (evidence.end_ns - evidence.start_ns) / NS_PER_S
     if evidence.how in {"sum", "count"}:  # a row tells of the time up to it, and where there is none, there was nothing
         seconds = lasts_s + (kind.interval_s or 1.0)
         return measure(evidence.how, points) * seconds / known_s if points else 0.0
-    if evidence.how == "increase" and len(points) > 1:
-        return measure("increase", points) * lasts_s * NS_PER_S / (points[-1][0] - points[0][0])
-    if evidence.how == "increase" or not points:
-        return None
-    return measure(evidence.how, points)
+    if evidence.how != "increase":
+        return measure(evidence.how, points) if points else None
+    saw_s = (points[-1][0] - points[0][0]) / NS_PER_S if points else 0.0
+    return measure("increase", points) * lasts_s / saw_s if saw_s > 0 else None
 
 
 def _when(row: Row) -> int:

@@ -93,7 +93,7 @@ def _finding(one: Candidate, scene: Scene) -> Finding:
         victims=one.victims,
         onset_ns=one.onset_ns,
         confidence=confidence(one),
-        path=with_before(scene, (*from_afar(scene, one), *one.path)),
+        path=with_before(scene, (*from_afar(scene, one), *one.path), one.onset_ns),
         refuted_by=one.refuted_by,
         actions=one.actions,
         began_before=one.onset_ns < scene.when.start_ns + 2 * NS_PER_S,

@@ -13,7 +13,7 @@ _ROUNDING = 1e-9
 
 
 class Seconds(Mapping[int, float]):
-    """Amounts by second; once a sum has been asked for, nothing may be added."""
+    """Amounts by second."""
 
     __slots__ = ("_amounts", "_first", "_sums")
 
@@ -25,6 +25,7 @@ class Seconds(Mapping[int, float]):
     def add(self, second: int, amount: float) -> None:
         """Add to a second."""
         self._amounts[second] = self._amounts.get(second, 0.0) + amount
+        self._sums.clear()
 
     def add_all(self, amounts: Mapping[int, float]) -> None:
         """Add to several seconds."""

@@ -20,6 +20,8 @@ LEAST_WAITS = 5
 """Waits, before and since, of which a mean says something."""
 FAR = 3
 """Processes from the culprit's victims up to which it is followed."""
+MOST = 3
+"""Claims for each of them: of very many clients, those that wait longest."""
 
 
 def from_afar(scene: Scene, candidate: Candidate) -> tuple[Step, ...]:
@@ -33,7 +35,8 @@ def from_afar(scene: Scene, candidate: Candidate) -> tuple[Step, ...]:
         seen.add(int(candidate.culprit.id))
     steps: list[Step] = []
     for _ in range(FAR):
-        edges = [edge for pid in near for edge in _longer(scene, pid, usual, run) if edge.pid not in seen]
+        longer = [edge for pid in near for edge in _longer(scene, pid, usual, run) if edge.pid not in seen]
+        edges = sorted(longer, key=lambda edge: -edge.waited_in(run))[:MOST]
         steps = [*(step for edge in edges if (step := _said(scene, edge, usual, run))), *steps]
         near = [edge.pid for edge in edges]
         seen.update(near)

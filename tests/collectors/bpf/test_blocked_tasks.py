@@ -104,7 +104,7 @@ def test_a_writer_to_a_frozen_file_system_hangs_on_its_mount(program, frozen):
 
 
 MAKES_A_FILE = {
-    "by its whole path": "import os, sys; os.open(sys.argv[1] + '/new', os.O_CREAT | os.O_WRONLY)",
+    "by its whole path": "import os, sys; os.open('/' + sys.argv[1] + '/new', os.O_CREAT | os.O_WRONLY)",
     "from where it is": "import os, sys; os.chdir(sys.argv[1]); os.mkdir('../mounted here/new')",
     "from a directory": "import os, sys; os.unlink('file', dir_fd=os.open(sys.argv[1], os.O_RDONLY))",
 }

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from struct import Struct
 from typing import TypeAlias
 
@@ -38,6 +39,7 @@ _ON_A_DESCRIPTOR = numbers_of(
 _ON_A_PATH = numbers_of(
     "open", "creat", "stat", "lstat", "access", "truncate", "mkdir", "rmdir", "unlink", "rename", "link", "readlink",
     "chmod", "chown", "lchown", "mknod", "chdir", "statfs", "execve", "utime", "utimes", "setxattr", "lsetxattr",
+    "getxattr", "lgetxattr", "listxattr", "llistxattr", "removexattr", "lremovexattr",
 )  # fmt: skip
 # The same, on a path that begins at the descriptor of a directory.
 _ON_A_PATH_AT = numbers_of(
@@ -47,7 +49,7 @@ _ON_A_PATH_AT = numbers_of(
 _AT_FDCWD = 0xFFFFFF9C  # of include/uapi/linux/fcntl.h, as 32 bits without a sign
 _PATH_MAX = 4096
 _PATIENCE_S = 0.02
-"""How long the other collectors wait for the paths of tasks that have just begun to hang."""
+"""How long the other collectors wait for the paths of tasks that have just begun to hang, once."""
 # Kernel threads that serve one device carry its name.
 _SERVES_DEVICE = re.compile(r"jbd2/(?P<journal>[\w!-]+)-\d+|xfs[\w-]*/(?P<xfs>[\w!-]+)|(?P<loop>loop\d+)")
 
@@ -117,25 +119,27 @@ def mount_of(path: str, mounts: Iterable[str]) -> str | None:
     return max(under, key=len, default=None)
 
 
-def path_argument(process: Path, *, at: bool) -> str | None:
+def path_argument(process: Path, call: int) -> str | None:
     """The path that a blocked thread's call is about, as its root has it; symbolic links in it are not followed.
 
     Args:
         process: its directory in /proc.
-        at: whether the first argument is the directory that a relative path begins at.
+        call: the number of the call, of those that take a path; None is returned if it is in another one by now.
 
     Raises:
         OSError: the thread is gone, or may not be read.
     """
     words = (process / "syscall").read_text().split()  # number, six arguments, stack and program counter
-    if len(words) < 4:
+    if len(words) < 4 or int(words[0]) != call % COMPAT:
         return None  # it runs
+    at = call in _ON_A_PATH_AT
     start, address = int(words[1], 16) & 0xFFFFFFFF, int(words[2 if at else 1], 16)
     with (process / "mem").open("rb", buffering=0) as memory:
         memory.seek(address)
         path = os.fsdecode(memory.read(_PATH_MAX).split(b"\0", 1)[0])
     base = process / (f"fd/{start}" if at and start != _AT_FDCWD else "cwd")
-    return os.path.normpath(path if path.startswith("/") else base.readlink() / path)
+    whole = path if path.startswith("/") else f"{base.readlink()}/{path}"
+    return os.path.normpath("/" + whole.lstrip("/"))
 
 
 @collector("blocked_tasks", source="bpf", emits=(BlockedTask,), needs=OTHERS_PROCESSES)
@@ -147,7 +151,8 @@ class BlockedTasks:
         self._threads = join(Feature.BLOCKED_TASKS, host)
         self._since: dict[_Sleep, int] = {}
         self._paths: dict[_Sleep, str | None] = {}
-        self._aside = Aside(self._paths_of)
+        self._read: SimpleQueue[tuple[_Sleep, str | None]] = SimpleQueue()
+        self._aside = Aside(self._read_paths)
         self.limitations = limits_on_others("device and mount_point", host.proc)
 
     def collect(self, now: int) -> Iterable[Event]:
@@ -177,19 +182,23 @@ class BlockedTasks:
         about = {task.sleep: task for task in long if task.call in _ON_A_PATH or task.call in _ON_A_PATH_AT}
         self._paths = {sleep: path for sleep, path in self._paths.items() if sleep in about}
         unknown = [task for sleep, task in about.items() if sleep not in self._paths]
+        patience_s = 0.0
         if unknown and not self._aside.is_busy:
             self._aside.ask(unknown)
-        done = self._aside.answer(_PATIENCE_S)
-        if done is not None and done.answer is not None:
-            self._paths |= done.answer
+            patience_s = _PATIENCE_S
+        done = self._aside.answer(patience_s)
+        while not self._read.empty():
+            sleep, path = self._read.get()
+            self._paths[sleep] = path
+        if done is not None and done.error is not None:
+            raise done.error
 
-    def _paths_of(self, tasks: Sequence[Blocked]) -> dict[_Sleep, str | None]:
-        found: dict[_Sleep, str | None] = {}
+    def _read_paths(self, tasks: Sequence[Blocked]) -> None:
         for task in tasks:
-            found[task.sleep] = None
+            path = None
             with suppress(OSError):  # it may have ended, or nobody may read it
-                found[task.sleep] = path_argument(self._host.proc / str(task.tid), at=task.call in _ON_A_PATH_AT)
-        return found
+                path = path_argument(self._host.proc / str(task.tid), task.call)
+            self._read.put((task.sleep, path))
 
     def _event(self, task: Blocked, blocked_ns: int, now: int) -> BlockedTask:
         mount, device = self._place(task)

@@ -70,12 +70,12 @@ class TcpRetransmits:
         self._object = Object(image("tcp_retransmits"), "tcp_retransmits")
         try:
             self._object.attach("on_retransmit", "on_retransmit_synack")
+            self._ring = self._object.ring("retransmits")
+            self._lost = self._object.variable("retransmits_lost")
             self._holders = SocketHolders()
         except BaseException:
             self._object.close()
             raise
-        self._ring = self._object.ring("retransmits")
-        self._lost = self._object.variable("retransmits_lost")
 
     def fileno(self) -> int:
         """Never readable: a second's records are taken together, before the grid point."""

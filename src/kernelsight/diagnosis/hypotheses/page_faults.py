@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.contention import CPU_TIMES
-from kernelsight.diagnosis.families import families, most_children
+from kernelsight.diagnosis.families import Family, families, most_children
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.memory_use import KIB, PAGE_KB, machine
 from kernelsight.diagnosis.model import Entity, How, Proposal
-from kernelsight.diagnosis.processes import named
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs, samples_of
+from kernelsight.diagnosis.processes import named, processes
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, runs, samples_of
 
 FAULTS_PER_S = 2560.0
 """Ten mebibytes a second of memory that is asked for anew: who keeps its memory has a few hundred faults."""
@@ -40,13 +40,6 @@ class Faulting:
     """The kind of event that counts them."""
     rows: list[Row] = field(default_factory=list)
     by_second: dict[int, float] = field(default_factory=dict)
-    of_children: bool = False
-    """It is the children of this one that fault, which are too short-lived to be told apart."""
-
-    def add(self, row: Row, second: int) -> None:
-        """Count what a row counts."""
-        self.rows.append(row)
-        self.by_second[second] = self.by_second.get(second, 0.0) + _faults(row)
 
 
 @hypothesis("page_fault_storm")
@@ -55,6 +48,8 @@ def faults_for_the_same_memory(scene: Scene) -> Iterable[Candidate]:
     for one in _faulting(scene):
         for run in runs(one.by_second, lambda rate: rate >= FAULTS_PER_S)[-1:]:
             yield _storm(scene, one, run)
+    for family in scene.once(families):
+        yield from _of_copies(scene, family)
 
 
 def _faulting(scene: Scene) -> Iterator[Faulting]:
@@ -64,9 +59,10 @@ def _faulting(scene: Scene) -> Iterator[Faulting]:
         for row in scene.rows("page_fault_stats"):
             entity = Entity("process", str(row["pid"]), str(row["comm"] or "?"))
             one = traced.setdefault(row["pid"], Faulting(entity, "page_fault_stats"))
-            one.add(row, scene.second(row))
+            one.rows.append(row)
+            second = scene.second(row)
+            one.by_second[second] = one.by_second.get(second, 0.0) + _faults(row)
         yield from traced.values()
-        yield from _children(scene, traced.values())
         return
     for changes in scene.changes("process").values():
         last = changes[-1].after if changes else None
@@ -78,21 +74,6 @@ def _faulting(scene: Scene) -> Iterator[Faulting]:
             yield one
 
 
-def _children(scene: Scene, traced: Iterable[Faulting]) -> Iterator[Faulting]:
-    """The copies that a process makes of itself, each of which faults for the pages that it writes to, and ends."""
-    short_lived: dict[str, list[Faulting]] = {}
-    for child in traced:
-        if len(child.by_second) <= SHORT_LIVED_S:
-            short_lived.setdefault(child.entity.name, []).append(child)
-    for family in scene.once(families):
-        parent = named(scene, most_children(family.rows)[0])
-        one = Faulting(parent, "page_fault_stats", of_children=True)
-        for child in short_lived.get(family.comm, ()):
-            for row in child.rows if child.entity != parent else ():
-                one.add(row, scene.second(row))
-        yield one
-
-
 def _faults(row: Row) -> float:
     return float((row["minor_faults"] or 0) + (row["major_faults"] or 0))
 
@@ -102,18 +83,16 @@ def _counted(change: Change) -> float:
 
 
 def _storm(scene: Scene, one: Faulting, run: Run) -> Candidate:
-    changes = [] if one.of_children else _samples(scene, one, run)
+    changes = _samples(scene, one, run)
     seconds = max(sum(change.seconds for change in changes), 1.0)
     user, system = (sum(change.of(name) for change in changes) / 1e3 for name in ("utime_ms", "stime_ms"))
-    if one.of_children:  # the times of who has ended are with nobody but the CPUs
-        seconds, (user, system) = float(run.seconds), _of_cpus(scene, run)
     faults = run.total(one.by_second)
     candidate = Candidate("page_fault_storm", one.entity, scene.at(run.first), (one.entity,))
     candidate.suffering_s = system
     name = one.entity.name
     rate = faults / run.seconds
     candidate.check(f"{name} has {rate:,.0f} faults a second, for {run.seconds} s", run.seconds >= LASTS_S, 1.5, 5.0)
-    in_kernel = not (changes or one.of_children) or (
+    in_kernel = not changes or (
         system >= SYSTEM_CPU * seconds and system >= SYSTEM_SHARE[rate >= MANY_FAULTS_PER_S] * (user + system)
     )
     candidate.check("it spends much of its time in the kernel", in_kernel, 2.0, 5.0)
@@ -124,10 +103,9 @@ def _storm(scene: Scene, one: Faulting, run: Run) -> Candidate:
     candidate.check("it is not new processes that fault", _forks(scene, one, run) * FAULTS_PER_CHILD < faults, 0.5, 6.0)
     candidate.check("no page was pushed out for want of memory", not _came_back(scene, run, faults), 0.5, 3.0)
     rows = scene.within(one.rows, run)
-    who = f"{'children of ' if one.of_children else ''}{name} ({one.entity.id})"
     how: How = "sum" if one.kind == "page_fault_stats" else "increase"
     candidate.step(
-        f"{who} faulted for {faults:,.0f} pages in {run.seconds} s",
+        f"{name} ({one.entity.id}) faulted for {faults:,.0f} pages in {run.seconds} s",
         scene.evidence(one.kind, rows, "minor_faults", how),
         scene.evidence(one.kind, rows, "major_faults", how) if any(row["major_faults"] for row in rows) else None,
     )
@@ -140,13 +118,82 @@ def _storm(scene: Scene, one: Faulting, run: Run) -> Candidate:
         )
         kept = scene.evidence("process", samples, "rss_kb", "slope")
         candidate.step(f"it kept {max(_kept_kb(changes), 0) / KIB:,.0f} MiB of {faults * PAGE_KB / KIB:,.0f} MiB", kept)
-    candidate.refuted_by = f"{name} does as much in the same time when it keeps its memory, or uses huge pages"
+    advice = f"let {name} reuse its memory: see where it maps, unmaps or gives pages back"
     candidate.outlook = "it goes on at a fraction of its speed, and its threads wait for each other's mappings"
+    return _concluded(candidate, advice)
+
+
+def _concluded(candidate: Candidate, advice: str) -> Candidate:
+    culprit = candidate.culprit
+    candidate.refuted_by = f"{culprit.name} does as much in the same time when it keeps its memory, or uses huge pages"
     candidate.actions = (
-        Proposal("look", one.entity, f"let {name} reuse its memory: see where it maps, unmaps or gives pages back"),
-        Proposal("renice", one.entity, f"give {name} a lower priority, so that others are not slowed"),
+        Proposal("look", culprit, advice),
+        Proposal("renice", culprit, f"give {culprit.name} a lower priority, so that others are not slowed"),
     )
     return candidate
+
+
+def _of_copies(scene: Scene, family: Family) -> Iterator[Candidate]:
+    """Copies that a process makes of itself, each of which faults for the pages that it writes to, and ends.
+
+    Each is too short-lived to be told apart, and no sample has its times: the account of the scheduler tells how
+    long they ran, and the CPUs how much of that may have been in the kernel, if they are most of what ran.
+    """
+    parent, _ = most_children(family.rows)
+    rows = _of_children(scene, family, parent)
+    for run in runs(scene.per_second(rows, _faults), lambda rate: rate >= FAULTS_PER_S)[-1:]:
+        within, born = scene.within(rows, run), scene.within((r for r in family.rows if r["pid"] == parent), run)
+        pids = {row["pid"] for row in within}
+        forks, execs = (sum(row[name] or 0 for row in born) for name in ("forks", "execs"))
+        if execs > forks / 2 or not forks / 2 <= len(pids) <= 2 * forks:
+            continue  # they are other programs, or not its children
+        faults = sum(map(_faults, within))
+        account = [row for row in scene.within(scene.rows("sched_process"), run) if row["pid"] in pids]
+        ran = sum(row["cpu_time_ms"] or 0 for row in account) / 1e3
+        cpus = scene.during(scene.changes("cpu").get((-1,), ()), run)
+        spent = {name: sum(change.of(name) for change in cpus) for name in CPU_TIMES}
+        busy = sum(spent.values()) - spent["idle"] - spent["iowait"]
+        busy_s = scene.cpus * run.seconds * busy / max(sum(spent.values()), 1.0)
+        culprit = named(scene, parent)
+        candidate = Candidate("page_fault_storm", culprit, scene.at(run.first), (culprit,))
+        candidate.suffering_s = ran
+        rate = faults / run.seconds
+        claim = f"copies of {culprit.name} have {rate:,.0f} faults a second, for {run.seconds} s"
+        candidate.check(claim, run.seconds >= LASTS_S, 1.5, 5.0)
+        in_kernel = spent["system"] >= SYSTEM_SHARE[rate >= MANY_FAULTS_PER_S] * busy
+        candidate.check("the CPUs spend much of their time in the kernel", in_kernel, 1.5, 5.0)
+        candidate.check("most of that is theirs", ran >= max(busy_s / 2, SYSTEM_CPU * run.seconds), 1.0, 5.0)
+        more = faults > FAULTS_PER_CHILD * len(pids)
+        candidate.check("they fault for more than it takes to begin and to end", more, 0.5, 6.0)
+        candidate.check("no page was pushed out for want of memory", not _came_back(scene, run, faults), 0.5, 3.0)
+        candidate.step(
+            f"{len(pids)} copies of {culprit.name} ({culprit.id}) faulted for {faults:,.0f} pages in {run.seconds} s",
+            scene.evidence("page_fault_stats", within, "minor_faults", "sum"),
+            scene.evidence("sched_process", born, "forks", "sum"),
+        )
+        candidate.step(
+            f"they ran for {ran:.1f} s, and the CPUs spent {100 * spent['system'] / max(busy, 1):.0f} % in the kernel",
+            scene.evidence("sched_process", account, "cpu_time_ms", "sum"),
+            scene.evidence("cpu", samples_of(cpus), "system", "increase"),
+        )
+        candidate.outlook = "making copies goes on taking its share of the CPUs"
+        yield _concluded(candidate, f"let {culprit.name} copy itself less often, or write to fewer pages while it does")
+
+
+def _of_children(scene: Scene, family: Family, parent: int) -> list[Row]:
+    """The faults of processes of the same program and group that came and went."""
+    known = scene.once(processes)
+    own = [
+        row
+        for row in scene.rows("page_fault_stats")
+        if row["comm"] == family.comm and row["cgroup_id"] == family.group and row["pid"] != parent
+    ]
+    return [
+        row
+        for (pid,), of in grouped(own, "pid").items()
+        if len(of) <= SHORT_LIVED_S and len(known[pid].samples if pid in known else ()) <= 1
+        for row in of
+    ]
 
 
 def _samples(scene: Scene, one: Faulting, run: Run) -> Sequence[Change]:
@@ -155,14 +202,6 @@ def _samples(scene: Scene, one: Faulting, run: Run) -> Sequence[Change]:
         scene.during(changes, run) for key, changes in scene.changes("process").items() if str(key[0]) == one.entity.id
     ]
     return max(found, key=len, default=[])
-
-
-def _of_cpus(scene: Scene, run: Run) -> tuple[float, float]:
-    """Seconds of CPU time that the whole machine spent in programs and in the kernel."""
-    changes = scene.during(scene.changes("cpu").get((-1,), ()), run)
-    ticks = {name: sum(change.of(name) for change in changes) for name in CPU_TIMES}
-    spent_s = scene.cpus * sum(change.seconds for change in changes) / max(sum(ticks.values()), 1.0)
-    return spent_s * (ticks["user"] + ticks["nice"]), spent_s * ticks["system"]
 
 
 def _kept_kb(changes: Sequence[Change]) -> float:

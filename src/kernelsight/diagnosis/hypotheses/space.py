@@ -193,7 +193,7 @@ def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, 
         grown = sum(change.of(metric) for change in within)
         if grown <= 0 or pid in scene.once(ours):
             continue
-        near = grown if inodes or lost <= 0 else -abs(math.log(grown / lost))
+        near = grown if inodes else -abs(math.log(grown / lost))
         likely = str(pid) in failing and grown >= ENOUGH_SHARE * lost
         if best is None or (likely, near) > best[:2]:
             best = likely, near, grown, within
