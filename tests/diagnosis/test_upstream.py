@@ -14,8 +14,6 @@ from kernelsight.diagnosis.scene import Scene
 from kernelsight.events.declare import Event
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import SchedProcess, Wait
-from kernelsight.query.times import TimeRange
-from kernelsight.stores.base import open_reader
 
 SHOP, CLIENT, PROXY, HOG = 10, 20, 30, 40
 BEGAN = START + FROM * SECOND
@@ -66,19 +64,6 @@ def test_of_very_many_clients_those_that_wait_longest_are_named(tmp_path):
     [finding] = diagnose(stored(tmp_path / "db", [*hogs(), *clients]), START, END).findings
     said = [step.claim.split(" waits")[0] for step in finding.path if "each time" in step.claim]
     assert said == ["c149 (149)", "c148 (148)", "c147 (147)"]
-
-
-@pytest.fixture
-def scene_of(tmp_path):
-    readers = []
-
-    def make(*events: Event) -> Scene:
-        readers.append(open_reader(stored(tmp_path / "scene.db", events)))
-        return Scene(readers[-1], TimeRange(START, END))
-
-    yield make
-    for reader in readers:
-        reader.close()
 
 
 def cited(scene: Scene, kind: str, pid: int, metric: str, how: str, since: int = FROM):

@@ -3,32 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
-from scenes import END, LENGTH, SECOND, START, stored
+from scenes import LENGTH, SECOND, START
 
 from kernelsight.diagnosis.processes import ancestors, members, named, processes
-from kernelsight.diagnosis.scene import Run, Scene
+from kernelsight.diagnosis.scene import Run
 from kernelsight.diagnosis.waiting import waiting
 from kernelsight.events.cgroup import Cgroup
-from kernelsight.events.declare import Event
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Wait
-from kernelsight.query.times import TimeRange
-from kernelsight.stores.base import open_reader
 
 WHOLE = Run(0, LENGTH)
-
-
-@pytest.fixture
-def scene_of(tmp_path):
-    readers = []
-
-    def make(*events: Event) -> Scene:
-        readers.append(open_reader(stored(tmp_path / "scene.db", events)))
-        return Scene(readers[-1], TimeRange(START, END))
-
-    yield make
-    for reader in readers:
-        reader.close()
 
 
 def waits(

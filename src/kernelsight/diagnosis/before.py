@@ -9,8 +9,8 @@ import msgspec
 
 from kernelsight.diagnosis.measure import measure
 from kernelsight.diagnosis.model import Evidence, Step
-from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene
-from kernelsight.events.wire import kinds
+from kernelsight.diagnosis.scene import NS_PER_S, Scene, moment
+from kernelsight.events.wire import tables
 
 LEAST_S = 3.0
 """Seconds that must be known before, for a number of them to say anything."""
@@ -40,14 +40,14 @@ def before(scene: Scene, evidence: Evidence, onset_ns: int) -> float | None:
     Returns:
         None where nothing, or less than :data:`LEAST_S`, is known of that time.
     """
-    kind = next(one for one in kinds().values() if one.table == evidence.table)
+    kind = tables()[evidence.table]
     known = scene.rows(kind.name)
     begins = min(onset_ns, evidence.start_ns)
     known_s = float(begins - known[0]["timestamp"]) / NS_PER_S if known else 0.0
     if known_s < LEAST_S:
         return None
-    cited, first = set(evidence.row_ids), bisect_left(known, evidence.start_ns, key=_when)
-    within = known[first : bisect_right(known, evidence.end_ns, lo=first, key=_when)]
+    cited, first = set(evidence.row_ids), bisect_left(known, evidence.start_ns, key=moment)
+    within = known[first : bisect_right(known, evidence.end_ns, lo=first, key=moment)]
     entities = {tuple(row[column] for column in kind.entity) for row in within if row["id"] in cited}
     points: list[tuple[int, float]] = sorted(
         (row["timestamp"], float(row[evidence.metric]))
@@ -63,7 +63,3 @@ def before(scene: Scene, evidence: Evidence, onset_ns: int) -> float | None:
         return measure(evidence.how, points) if points else None
     saw_s = (points[-1][0] - points[0][0]) / NS_PER_S if points else 0.0
     return measure("increase", points) * lasts_s / saw_s if saw_s > 0 else None
-
-
-def _when(row: Row) -> int:
-    return int(row["timestamp"])

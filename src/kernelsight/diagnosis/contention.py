@@ -164,13 +164,22 @@ def is_burst(scene: Scene, run: Run) -> bool:
 
 def interrupted(scene: Scene, run: Run) -> float:
     """Of the time that CPUs did not idle within a stretch, the share that went to interrupts and softirqs."""
-    spent = dict.fromkeys(CPU_TIMES, 0.0)
-    for (cpu,), changes in scene.changes("cpu").items():
-        for change in scene.during(changes, run) if cpu == -1 else ():
-            for column in CPU_TIMES:
-                spent[column] += change.of(column)
-    busy = sum(spent.values()) - spent["idle"] - spent["iowait"]
+    spent, busy = spent_by_cpus(scene.during(of_all_cpus(scene), run))
     return (spent["irq"] + spent["softirq"]) / busy if busy else 0.0
+
+
+def of_all_cpus(scene: Scene) -> Sequence[Change]:
+    """What all CPUs together did, from sample to sample."""
+    return scene.changes("cpu").get((-1,), ())
+
+
+def spent_by_cpus(changes: Iterable[Change]) -> tuple[Mapping[str, float], float]:
+    """Ticks by what they were spent on, and how many of them not idling."""
+    spent = dict.fromkeys(CPU_TIMES, 0.0)
+    for change in changes:
+        for column in CPU_TIMES:
+            spent[column] += change.of(column)
+    return spent, sum(spent.values()) - spent["idle"] - spent["iowait"]
 
 
 def throttled(scene: Scene, run: Run) -> list[list[Change]]:

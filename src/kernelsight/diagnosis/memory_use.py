@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.model import Entity, Evidence, How
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, runs
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
 from kernelsight.diagnosis.storage import COMMIT_CALLS
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
 
@@ -80,7 +80,7 @@ def demand_kb(row: Row) -> float:
 
 def holders(scene: Scene) -> list[Holder]:
     """All processes of a window that have memory of their own; use with :meth:`Scene.once`."""
-    samples = grouped(scene.rows("process"), "pid", "start_ticks").values()
+    samples = scene.series("process").values()
     return [Holder(rows) for rows in samples if any(demand_kb(row) for row in rows)]
 
 
@@ -178,7 +178,7 @@ def limited_groups(scene: Scene) -> list[Domain]:
         for path in around(one.group):
             members.setdefault(path, []).append(one)
     found = []
-    for (path,), rows in grouped(scene.rows("cgroup"), "cgroup").items():
+    for (path,), rows in scene.series("cgroup").items():
         limit = group_limit(rows[-1])
         if limit and (not whole or limit < whole):
             entity = Entity("cgroup", str(path), str(path))

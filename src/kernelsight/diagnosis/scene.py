@@ -201,7 +201,7 @@ def runs(values: Mapping[int, float], holds: Callable[[float], bool], *, least: 
 
 def _enough(rows: Iterable[Row], metric: str, how: How) -> list[Row]:
     """The rows that have a value, by time, thinned where that changes nothing: a counter's increase is in its ends."""
-    known = sorted((row for row in rows if row[metric] is not None), key=_when)
+    known = sorted((row for row in rows if row[metric] is not None), key=moment)
     if how in {"sum", "count", "mean"}:
         return known[-_MOST_SUMMED:]
     if len(known) <= _MOST_CITED:
@@ -213,5 +213,6 @@ def _enough(rows: Iterable[Row], metric: str, how: How) -> list[Row]:
     return [known[i] for i in sorted(chosen)]
 
 
-def _when(row: Row) -> int:
+def moment(row: Row) -> int:
+    """When a row is of (ns since the epoch)."""
     return int(row["timestamp"])

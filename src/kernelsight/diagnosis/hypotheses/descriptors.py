@@ -31,8 +31,8 @@ _LEAST_STUCK = 10
 def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
     """The descriptors of one process grow steadily towards its limit, or there are none left."""
     failed = {one.entity.id: one for one in failures(scene, {errno.EMFILE})}
-    stuck = {str(pid) for (pid,), rows in grouped(scene.rows("socket_owner"), "pid").items() if _stuck(rows)}
-    for rows in grouped(scene.rows("process"), "pid", "start_ticks").values():
+    stuck = {str(pid) for (pid,), rows in scene.series("socket_owner").items() if _stuck(rows)}
+    for rows in scene.series("process").values():
         last = rows[-1]
         going = trend(rows, "fds", up=True)
         limit = last["fd_limit"]
@@ -73,7 +73,7 @@ def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
 def connections_not_closed(scene: Scene) -> Iterable[Candidate]:
     """Connections that the other side has closed pile up with an owner that does not close them."""
     machine = trend(scene.rows("tcp"), "close_wait", up=True)
-    for rows in grouped(scene.rows("socket_owner"), "pid").values():
+    for rows in scene.series("socket_owner").values():
         if not _stuck(rows):
             continue
         last = rows[-1]

@@ -9,7 +9,7 @@ from kernelsight.diagnosis.families import Family, families, most_children
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.processes import named, processes
-from kernelsight.diagnosis.scene import Row, Run, Scene, grouped, runs
+from kernelsight.diagnosis.scene import Row, Run, Scene, runs
 
 START_S = 1e-3
 """What it takes to start a program and to end it: fork, exec, the pages of its libraries, exit."""
@@ -182,7 +182,7 @@ def _short_lived(scene: Scene) -> Sequence[tuple[int, Row]]:
         if kind not in oldest or (row["start_ticks"] or 0) < (oldest[kind]["start_ticks"] or 0):
             oldest[kind] = row
     found: list[tuple[int, Row]] = []
-    for of in grouped(samples, "pid", "start_ticks").values():
+    for of in scene.series("process").values():
         first = of[0]
         if len(of) > 1 or first["timestamp"] >= last:
             continue

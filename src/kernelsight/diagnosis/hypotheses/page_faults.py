@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kernelsight.diagnosis.contention import CPU_TIMES
+from kernelsight.diagnosis.contention import of_all_cpus, spent_by_cpus
 from kernelsight.diagnosis.families import Family, families, most_children
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.memory_use import KIB, PAGE_KB, machine
@@ -150,9 +150,8 @@ def _of_copies(scene: Scene, family: Family) -> Iterator[Candidate]:
         faults = sum(map(_faults, within))
         account = [row for row in scene.within(scene.rows("sched_process"), run) if row["pid"] in pids]
         ran = sum(row["cpu_time_ms"] or 0 for row in account) / 1e3
-        cpus = scene.during(scene.changes("cpu").get((-1,), ()), run)
-        spent = {name: sum(change.of(name) for change in cpus) for name in CPU_TIMES}
-        busy = sum(spent.values()) - spent["idle"] - spent["iowait"]
+        cpus = scene.during(of_all_cpus(scene), run)
+        spent, busy = spent_by_cpus(cpus)
         busy_s = scene.cpus * run.seconds * busy / max(sum(spent.values()), 1.0)
         culprit = named(scene, parent)
         candidate = Candidate("page_fault_storm", culprit, scene.at(run.first), (culprit,))
@@ -215,7 +214,7 @@ def _forks(scene: Scene, one: Faulting, run: Run) -> float:
     if scene.rows("sched_process"):
         rows = [row for row in scene.rows("sched_process") if str(row["pid"]) == one.entity.id]
         return float(sum(row["forks"] or 0 for row in scene.within(rows, run)))
-    return sum(change.of("forks") for change in scene.during(scene.changes("cpu").get((-1,), ()), run))
+    return sum(change.of("forks") for change in scene.during(of_all_cpus(scene), run))
 
 
 def _came_back(scene: Scene, run: Run, faults: float) -> bool:

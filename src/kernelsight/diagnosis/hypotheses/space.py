@@ -12,7 +12,7 @@ from kernelsight.diagnosis.errors import Failures, failures
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.processes import named, ours
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, samples_of
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, samples_of
 from kernelsight.diagnosis.trend import Trend, trend
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -95,7 +95,7 @@ def _mounts(scene: Scene) -> Sequence[Sequence[Row]]:
     """
     found: list[Sequence[Row]] = []
     seen: set[tuple[object, ...]] = set()
-    for rows in grouped(scene.rows("filesystem"), "mount_point").values():
+    for rows in scene.series("filesystem").values():
         last = rows[-1]
         same = (last["device"], last["fs_type"], last["size_bytes"], last["avail_bytes"], last["inodes_free"])
         if not last["read_only"] and same not in seen:
