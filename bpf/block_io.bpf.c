@@ -177,10 +177,21 @@ int issued(u64 *ctx)
 	struct flight *known = bpf_map_lookup_elem(&flights, &key), flight;
 
 	flight.inserted = flight.issued = bpf_ktime_get_ns();
-	if (known)
+	if (known && !known->issued)
 		known->issued = flight.issued;
-	else /* issued directly, without a queue */
+	else /* issued directly, without a queue; an old flight's end was never told */
 		bpf_map_update_elem(&flights, &key, &flight, BPF_ANY);
+	return 0;
+}
+
+SEC("tp_btf/block_rq_requeue")
+int requeued(u64 *ctx)
+{
+	BPF_ARG(u64, key, 0);
+	struct flight *flight = bpf_map_lookup_elem(&flights, &key);
+
+	if (flight)
+		flight->issued = 0; /* it waits again, and began when it did */
 	return 0;
 }
 

@@ -38,16 +38,20 @@ class Observed:
 
 
 def observe(collectors, *command, check=True, **options):
-    """Open collectors, run the command to its end while they are drained, and take what they have."""
+    """Open collectors, run the command to its end while they are drained, and looked at every second as in use."""
     with ExitStack() as stack:
         host = Host(options=options)
         opened = [stack.enter_context(closing(make(host))) for make in collectors]
         began = time.time_ns()
         with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True) as program:
             events = []
-            deadline = time.monotonic() + 60
+            next_look, deadline = time.monotonic() + 1, time.monotonic() + 60
             while program.poll() is None and time.monotonic() < deadline:
-                events += take(opened)
+                if time.monotonic() < next_look:
+                    events += drained(opened)
+                else:
+                    events += take(opened)
+                    next_look += 1
                 time.sleep(0.05)
             program.kill()
             output = program.communicate()[0]
@@ -61,13 +65,16 @@ def observe(collectors, *command, check=True, **options):
 
 def take(opened):
     """What the collectors have by now."""
-    epoch = EpochTime(SystemClock())
-    events = []
+    events = drained(opened)
     for collector in opened:
-        if hasattr(collector, "drain"):
-            events += collector.drain(epoch.at)
         events += collector.collect(time.time_ns())
     return events
+
+
+def drained(opened):
+    """What waits in the rings of collectors that have one."""
+    epoch = EpochTime(SystemClock())
+    return [event for one in opened if hasattr(one, "drain") for event in one.drain(epoch.at)]
 
 
 def within(value, truth, *, share=0.0, slack=0.0):
