@@ -126,9 +126,10 @@ def test_counts_bytes_and_percentiles_are_those_of_fio(block_io, loop, slow_grou
     # At its end fio waits for all that are in flight before it looks at any: those times are not the disk's.
     lines = (tmp_path / "log_clat.1.log").read_text().splitlines()[:-DEPTH]
     theirs = sorted(int(line.split(",")[1]) for line in lines)
-    for percent in (50, 95, 99, 100):
+    # The few longest are those that were under way when fio or its CPU was held up.
+    for percent, accuracy in ((50, 0.05), (95, 0.05), (99, 0.15), (100, 0.15)):
         ours = getattr(event, f"{side}_p{percent}_us" if percent < 100 else f"{side}_max_us") * 1000
-        assert ours == pytest.approx(theirs[math.ceil(len(theirs) * percent / 100) - 1], rel=0.05), f"p{percent}"
+        assert ours == pytest.approx(theirs[math.ceil(len(theirs) * percent / 100) - 1], rel=accuracy), f"p{percent}"
     assert event.errors == 0
     assert block_io.lost == 0
 
