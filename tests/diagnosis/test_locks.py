@@ -192,6 +192,46 @@ def test_a_parent_that_waits_until_its_child_runs_waits_for_no_lock(tmp_path):
     assert contention(stored(tmp_path / "db", [*QUIET, *shell, *waiting])) == []
 
 
+def served(servers, asked_s, *, client="web"):
+    """A client for each server, that waits for it in every second, and which the server waits for."""
+    for pid in servers:
+        yield from waits(pid + 20, pid, "recvfrom", asked_s, 20, comm=client)
+        yield from waits(pid, pid + 20, "epoll_wait", 0.02, 20)
+
+
+def test_servers_with_a_lock_between_them_wait_for_each_other_while_clients_wait_for_them(tmp_path):
+    servers = range(70, 75)
+    apps = [e for pid in servers for e in threads(pid, "app", ran_ms=5, count=1, sleeps=40, most=40)]
+    line = [e for pid in servers for e in waits(pid, 70 + (pid + 1) % 5, "epoll_wait", 0.9, 10)]
+    [finding] = contention(stored(tmp_path / "db", [*QUIET, *apps, *line, *served(servers, 0.95)]))
+    assert finding.culprit.name == "app"
+    assert finding.victims[0].name == "web"
+
+
+def test_one_server_that_keeps_the_lock_for_its_client_is_to_blame(tmp_path):
+    servers = range(70, 75)
+    apps = [e for pid in servers for e in threads(pid, "app", ran_ms=5, count=1, sleeps=40, most=40)]
+    line = [e for pid in servers if pid != 70 for e in waits(pid, 70, "epoll_wait", 0.8, 1, longest_ms=900)]
+    keeps = waits(70, 90, "epoll_wait", 0.9, 1, longest_ms=900)
+    [finding] = contention(stored(tmp_path / "db", [*QUIET, *apps, *line, *served(servers, 0.9), *keeps]))
+    assert finding.culprit.id == "70"
+    assert "waited 18" in finding.path[-1].claim
+
+
+def test_nodes_that_hear_from_each_other_while_no_client_waits_are_idle(tmp_path):
+    nodes = range(70, 75)
+    apps = [e for pid in nodes for e in threads(pid, "app", ran_ms=20, count=1, sleeps=40, most=40)]
+    talk = [e for pid in nodes for e in waits(pid, 70 + (pid + 1) % 5, "epoll_wait", 0.9, 10)]
+    assert contention(stored(tmp_path / "db", [*QUIET, *apps, *talk, *served(nodes, 0.1)])) == []
+
+
+def test_servers_that_ask_another_one_of_their_program_wait_for_no_lock(tmp_path):
+    servers = range(70, 74)
+    apps = [e for pid in [*servers, 80] for e in threads(pid, "app", ran_ms=20, count=1, sleeps=40, most=40)]
+    asked = [e for pid in servers for e in [*waits(pid, 80, "epoll_wait", 0.9, 20), *waits(80, pid, "read", 0.05, 20)]]
+    assert contention(stored(tmp_path / "db", [*QUIET, *apps, *asked, *served(servers, 0.95)])) == []
+
+
 def test_who_keeps_a_file_locked_is_to_blame_and_not_those_who_wait(tmp_path):
     path = stored(tmp_path / "db", [*QUIET, *(e for pid in (80, 81, 82) for e in locked(pid, 70))])
     [finding] = contention(path)

@@ -14,7 +14,7 @@ USER_LOCKS = frozenset({"futex", "futex_wait", "futex_waitv", "futex_time64", "s
 """System calls in which one waits for a lock that lives in a program."""
 _NO_LOCKS = frozenset({"vfork", "clone", "clone3", "execve", "execveat", "exit", "exit_group"})
 """Calls with uninterruptible waits for a child or for one's own threads, and not for a lock."""
-_FOR_WORK = frozenset({
+FOR_WORK = frozenset({
     "read", "readv", "recvfrom", "recvmsg", "recvmmsg", "poll", "ppoll", "select", "pselect6",
     "epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4",
 })  # fmt: skip
@@ -136,7 +136,7 @@ def _stretch(scene: Scene, line: Line, run: Run, by_second: Mapping[int, float])
     ]  # fmt: skip
     timed = [e for e in others if e.waits_in in _FOR_TIME and e.waker_pid == 0]
     blocked = [e for e in others if e.state == "uninterruptible" and id(e) not in handed_on]
-    asked = [e for e in others if e.waits_in in _FOR_WORK and e.state == "interruptible"]
+    asked = [e for e in others if e.waits_in in FOR_WORK and e.state == "interruptible"]
 
     def a_second(amounts: Iterable[float]) -> float:
         return sum(amounts) / run.seconds

@@ -11,6 +11,7 @@ from kernelsight.diagnosis.cpu_time import shown as used
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.lines import Stretch, lines, stretches
 from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.peers import Peers, peers
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.scene import Row, Run, Scene, grouped, runs
 from kernelsight.diagnosis.waiting import shown
@@ -35,6 +36,9 @@ AT_ONCE = 0.5
 """Of the threads that want to go on, the share that may run: if more do, the lock holds up few."""
 SAMPLED = 0.5
 """Of the seconds, the share in which somebody waits for a file."""
+ASKED = 0.8
+"""Of the time that servers wait for each other, the share in which their clients wait for them; the rest is for the
+accuracy of where waits begin. Without a client that waits, they may have nothing to do."""
 
 
 @hypothesis("lock_contention")
@@ -43,6 +47,8 @@ def many_want_one_lock(scene: Scene) -> Iterable[Candidate]:
     for line in scene.once(lines):
         for stretch in stretches(scene, line):
             yield _of_a_program(scene, stretch)
+    for servers in scene.once(peers):
+        yield _of_servers(scene, servers)
     yield from _of_files(scene)
 
 
@@ -93,6 +99,45 @@ def _of_a_program(scene: Scene, stretch: Stretch) -> Candidate:
     candidate.outlook = "more threads, or more CPUs, make it no faster"
     candidate.actions = (
         Proposal("look", culprit, f"see what {culprit.name} does while it has the lock, or let it run fewer threads"),
+    )
+    return candidate
+
+
+def _of_servers(scene: Scene, servers: Peers) -> Candidate:
+    run = servers.run
+    culprit = named(scene, servers.culprit)
+    clients = sorted(servers.asking, key=lambda edge: -edge.waited_in(run))
+    candidate = Candidate("lock_contention", culprit, scene.at(run.first))
+    suffering = [*dict.fromkeys(edge.pid for edge in clients), *sorted(servers.pids)]
+    candidate.victims = tuple(named(scene, pid) for pid in suffering[:5])
+    candidate.suffering_s = servers.waiting * run.seconds
+    uses = [use for use in scene.once(cpu_use) if use.pid in servers.pids]
+    ran = sum(use.ran_in(run) for use in uses) / run.seconds
+    candidate.check("while they wait for each other, clients wait for them", servers.explained >= ASKED, 3.0, 6.0)
+    candidate.check("few go on at a time, and the others wait", ran <= AT_ONCE * (servers.waiting + ran), 1.0, 7.0)
+    candidate.check("several wait", len(servers.pids) > 1, 1.0, 1.0)
+    candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
+    candidate.step(
+        f"clients such as {clients[0].comm} ({clients[0].pid}) waited for {culprit.name}" if clients else "",
+        shown(scene, clients, run),
+    )
+    candidate.step(
+        f"{len(servers.pids)} processes {culprit.name} waited {candidate.suffering_s:.0f} s in {run.seconds} s for "
+        "each other",
+        shown(scene, servers.edges, run),
+        shown(scene, servers.edges, run, "count"),
+    )
+    ended = [edge for edge in servers.edges if str(edge.waker_pid) == culprit.id]
+    candidate.step(f"{culprit.name} ({culprit.id}) ended most of these waits", shown(scene, ended, run))
+    client = max(servers.asked_by(servers.culprit), key=lambda edge: edge.waited_in(run), default=None)
+    if client is not None and client.waited_in(run) >= IDLE * run.seconds:
+        whom = named(scene, client.waker_pid or 0)
+        claim = f"it waited {client.waited_in(run):.1f} s itself for its client {whom.name} ({whom.id}) to go on"
+        candidate.step(claim, shown(scene, [client], run))
+    candidate.refuted_by = "they wait as long when each works on data of its own"
+    candidate.outlook = "more clients, or more CPUs, make it no faster"
+    candidate.actions = (
+        Proposal("look", culprit, f"see which lock {culprit.name} has, and let it be kept for less time"),
     )
     return candidate
 
