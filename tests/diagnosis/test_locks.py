@@ -9,6 +9,7 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check
 from kernelsight.events.lock import FileLockWait
 from kernelsight.events.scheduler import SchedProcess, Wait
+from kernelsight.events.syscalls import SyscallError
 
 MS = 1_000_000
 QUIET = [*cpus(2), *used(10, "sshd", 1, 0.1)]
@@ -230,6 +231,37 @@ def test_servers_that_ask_another_one_of_their_program_wait_for_no_lock(tmp_path
     apps = [e for pid in [*servers, 80] for e in threads(pid, "app", ran_ms=20, count=1, sleeps=40, most=40)]
     asked = [e for pid in servers for e in [*waits(pid, 80, "epoll_wait", 0.9, 20), *waits(80, pid, "read", 0.05, 20)]]
     assert contention(stored(tmp_path / "db", [*QUIET, *apps, *asked, *served(servers, 0.95)])) == []
+
+
+def refused(pid, count, *, comm="app", seconds=range(FROM, LENGTH)):
+    """A process that is refused the lock of a file, so often in each second."""
+    for second in seconds:
+        yield SyscallError(
+            START + second * SECOND + 11, pid=pid, comm=comm, syscall_name="fcntl", errno=11, error="EAGAIN",
+            count=count, cgroup_id=5,
+        )  # fmt: skip
+
+
+def writers(tries, *, count=4):
+    """Processes that sleep for most of the time, ten times a second, and are refused a lock so often meanwhile."""
+    for pid in range(70, 70 + count):
+        yield from threads(pid, "app", ran_ms=5, count=1, sleeps=10, most=10)
+        yield from waits(pid, 0, "clock_nanosleep", 0.9, 10)
+        yield from refused(pid, tries)
+
+
+def test_processes_that_try_a_files_lock_again_and_again_keep_each_other_out(tmp_path):
+    [finding] = contention(stored(tmp_path / "db", [*QUIET, *writers(9)]))
+    assert finding.culprit.name == "app"
+    assert len(finding.victims) == 4
+
+
+def test_processes_that_sleep_by_themselves_and_seldom_meet_at_a_lock_are_kept_out_of_nothing(tmp_path):
+    assert contention(stored(tmp_path / "db", [*QUIET, *writers(1)])) == []
+
+
+def test_one_process_that_is_refused_a_lock_tells_nothing_of_who_has_it(tmp_path):
+    assert contention(stored(tmp_path / "db", [*QUIET, *writers(10, count=1)])) == []
 
 
 def test_who_keeps_a_file_locked_is_to_blame_and_not_those_who_wait(tmp_path):

@@ -132,6 +132,14 @@ def test_a_leak_is_seen_within_ten_seconds_of_history(tmp_path):
     assert (finding.fault, finding.culprit.name) == ("memory_leak", "api")
 
 
+def test_processes_that_grow_together_meet_the_limit_sooner_than_each_of_them_alone(tmp_path):
+    leaks = [process(pid, "worker", lambda s: 50 + 2 * s) for pid in range(70, 74)]
+    together = findings(stored(tmp_path / "four", [*machine(), *(event for leak in leaks for event in leak)]))
+    assert [(one.fault, one.culprit.id) for one in together] == [("memory_leak", str(pid)) for pid in range(70, 74)]
+    alone = process(70, "worker", lambda s: 50 + 2 * s)
+    assert findings(stored(tmp_path / "one", [*machine(), *alone])) == ()
+
+
 def test_growth_by_steps_is_a_leak_too(tmp_path):
     path = stored(tmp_path / "db", [*machine(), *process(70, "api", lambda s: 50 + 150 * (s // 4))])
     assert [finding.fault for finding in findings(path)] == ["memory_leak"]

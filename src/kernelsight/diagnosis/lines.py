@@ -19,7 +19,7 @@ FOR_WORK = frozenset({
     "epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4",
 })  # fmt: skip
 """Calls in which a program waits to be told what to do."""
-_FOR_TIME = frozenset({"nanosleep", "clock_nanosleep"})
+FOR_TIME = frozenset({"nanosleep", "clock_nanosleep"})
 SOMEBODY = 1.0
 """Threads that stand in line on average from which on there always is one."""
 
@@ -134,7 +134,7 @@ def _stretch(scene: Scene, line: Line, run: Run, by_second: Mapping[int, float])
     others = [
         edge for pid in pids for edge in graph.by_waiter.get(pid, ()) if edge.state != "runnable"
     ]  # fmt: skip
-    timed = [e for e in others if e.waits_in in _FOR_TIME and e.waker_pid == 0]
+    timed = [e for e in others if e.waits_in in FOR_TIME and e.waker_pid == 0]
     blocked = [e for e in others if e.state == "uninterruptible" and id(e) not in handed_on]
     asked = [e for e in others if e.waits_in in FOR_WORK and e.state == "interruptible"]
 

@@ -13,6 +13,7 @@ from kernelsight.diagnosis.lines import Stretch, lines, stretches
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.peers import Peers, peers
 from kernelsight.diagnosis.processes import named
+from kernelsight.diagnosis.refusals import Refusals, refusals
 from kernelsight.diagnosis.scene import Row, Run, Scene, grouped, runs
 from kernelsight.diagnosis.waiting import shown
 
@@ -50,6 +51,8 @@ def many_want_one_lock(scene: Scene) -> Iterable[Candidate]:
     for servers in scene.once(peers):
         yield _of_servers(scene, servers)
     yield from _of_files(scene)
+    for refused in refusals(scene):
+        yield _of_refusals(scene, refused)
 
 
 def _of_a_program(scene: Scene, stretch: Stretch) -> Candidate:
@@ -138,6 +141,40 @@ def _of_servers(scene: Scene, servers: Peers) -> Candidate:
     candidate.outlook = "more clients, or more CPUs, make it no faster"
     candidate.actions = (
         Proposal("look", culprit, f"see which lock {culprit.name} has, and let it be kept for less time"),
+    )
+    return candidate
+
+
+def _of_refusals(scene: Scene, refused: Refusals) -> Candidate:
+    run = refused.run
+    by_process = Counter(dict.fromkeys(refused.pids, 0))
+    for row in refused.rows:
+        by_process[row["pid"]] += row["count"] or 0
+    # Who has it most is refused it least.
+    culprit = named(scene, min(by_process, key=lambda pid: (by_process[pid], pid)))
+    candidate = Candidate("lock_contention", culprit, scene.at(run.first))
+    candidate.victims = tuple(named(scene, pid) for pid, _ in by_process.most_common(5))
+    candidate.suffering_s = refused.waiting * run.seconds
+    seconds = len({scene.second(row) for row in refused.rows})
+    uses = [use for use in scene.once(cpu_use) if use.pid in refused.pids]
+    ran = sum(use.ran_in(run) for use in uses) / run.seconds
+    candidate.check("somebody is refused the lock most of the time", seconds >= SAMPLED * run.seconds, 2.5, 4.0)
+    candidate.check("few go on at a time, and the others wait", ran <= AT_ONCE * (refused.waiting + ran), 1.0, 7.0)
+    candidate.check("several of one program are kept out, so they keep each other out", len(by_process) > 1, 1.0, 4.0)
+    candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
+    candidate.step(
+        f"{len(by_process)} processes {culprit.name} were refused the lock of a file {refused.counted} times",
+        scene.evidence("syscall_error", refused.rows, "count", "sum"),
+    )
+    candidate.step(
+        f"they slept before they tried again, {refused.waiting:.1f} of them on average",
+        shown(scene, refused.sleeps, run),
+        shown(scene, refused.sleeps, run, "count"),
+    )
+    candidate.refuted_by = "with fewer of these processes it gets less done"
+    candidate.outlook = "more processes make it no faster"
+    candidate.actions = (
+        Proposal("look", culprit, f"see what {culprit.name} does while it has the file locked, or run fewer of it"),
     )
     return candidate
 
