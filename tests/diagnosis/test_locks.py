@@ -179,6 +179,19 @@ def test_processes_that_share_a_mutex_are_one_line(tmp_path):
     assert len(finding.victims) == 5
 
 
+def test_processes_that_come_and_go_and_never_let_each_other_go_on_share_no_lock(tmp_path):
+    one_by_one = [
+        event
+        for second in range(FROM, LENGTH)
+        for event in [
+            *threads(100 + second, "cc", ran_ms=900, count=5, sleeps=100, most=30, since=second),
+            *waits(100 + second, 100 + second, "futex", 3.0, 100, passed=6, comm="cc", since=second),
+        ]
+        if event.timestamp < START + (second + 1) * SECOND
+    ]
+    assert contention(stored(tmp_path / "db", [*QUIET, *one_by_one])) == []
+
+
 def test_a_lock_of_the_kernel_is_one_too(tmp_path):
     pids = range(70, 76)
     apps = [e for pid in pids for e in threads(pid, "app", ran_ms=160, count=1, sleeps=900, most=900)]

@@ -69,20 +69,30 @@ def lines(scene: Scene) -> list[Line]:
     """The lines of a window; none where nobody records who wakes whom. Use with :meth:`Scene.once`."""
     edges = [edge for edge in scene.once(waiting).edges if edge.state != "runnable"]
     program = {edge.pid: (edge.comm, edge.rows[-1]["cgroup_id"]) for edge in edges}
-    found: dict[tuple[tuple[str, int | None], bool], Line] = {}
+    together: dict[tuple[tuple[str, int | None], bool], Line] = {}
     for edge in edges:
         in_kernel = edge.state == "uninterruptible"
         if edge.waits_in is None or edge.waits_in in _NO_LOCKS or (not in_kernel and edge.waits_in not in USER_LOCKS):
             continue
         own = program[edge.pid]
         if edge.waker_pid and program.get(edge.waker_pid) == own:
-            found.setdefault((own, in_kernel), Line(own, in_kernel)).handed_on.append(edge)
-    standing = {key: line.pids for key, line in found.items()}
+            together.setdefault((own, in_kernel), Line(own, in_kernel)).handed_on.append(edge)
+    found = [part for line in together.values() for part in _apart(line)]
+    standing = {pid: line for line in found if not line.in_kernel for pid in line.pids}
     for edge in edges:
-        key = (program[edge.pid], False)
-        if edge.waker_pid == 0 and edge.waits_in in USER_LOCKS and edge.pid in standing.get(key, ()):
-            found[key].timed_out.append(edge)
-    return list(found.values())
+        if edge.waker_pid == 0 and edge.waits_in in USER_LOCKS and edge.pid in standing:
+            standing[edge.pid].timed_out.append(edge)
+    return found
+
+
+def _apart(line: Line) -> Iterable[Line]:
+    """A line for each process, where none of them ever lets another one go on: they have no lock in common."""
+    if not all(edge.is_own for edge in line.handed_on):
+        return [line]
+    by_process: dict[int, Line] = {}
+    for edge in line.handed_on:
+        by_process.setdefault(edge.pid, Line(line.program, line.in_kernel)).handed_on.append(edge)
+    return by_process.values()
 
 
 @dataclass(frozen=True, slots=True)

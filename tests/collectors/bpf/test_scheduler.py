@@ -127,8 +127,8 @@ def test_threads_are_folded_into_their_process_together_with_those_that_ended():
     assert (first.active_threads, first.most_voluntary_switches, first.most_cpu_time_ms) == (2, 3, 4.0)
     assert second == SchedProcess(
         timestamp=10**18, pid=8, comm="it", context_switches=0, voluntary_switches=0, involuntary_switches=0,
-        wakeups=0, cpu_time_ms=0.0, avg_timeslice_us=None, runqueue_ms=1.0, forks=0, threads_started=0, execs=0, exits=0,
-        child_lifetime_ms=0.0, active_threads=1, most_voluntary_switches=0, most_cpu_time_ms=0.0,
+        wakeups=0, cpu_time_ms=0.0, avg_timeslice_us=None, runqueue_ms=1.0, forks=0, threads_started=0, execs=0,
+        exits=0, child_lifetime_ms=0.0, active_threads=1, most_voluntary_switches=0, most_cpu_time_ms=0.0,
         cgroup_id=77,
     )  # fmt: skip
 
