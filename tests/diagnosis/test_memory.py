@@ -108,6 +108,23 @@ def test_of_a_fault_that_was_there_before_the_largest_holder_is_named(tmp_path):
     assert [victim.name for victim in finding.victims] == ["web"]
 
 
+def test_files_in_memory_that_leave_no_room_are_the_groups_where_nobody_has_them_mapped(tmp_path):
+    def thrashing(members):
+        crowded = group(200, lambda _: 199, 5, memory_refaults=30_000, memory_max_events=100)
+        shared = [msgspec.structs.replace(event, memory_shmem_bytes=150 * MIB) for event in crowded]
+        reader = process(12, "web", lambda _: 4, group=GROUP, read_bytes=120 * MIB)
+        events = [*machine(), *shared, *reader, *waits(12, "web", 500), *members]
+        [finding] = findings(stored(tmp_path / f"{len(members)}", events))
+        assert finding.fault == "memory_pressure"
+        return finding.culprit.name
+
+    assert thrashing([]) == GROUP
+    mapped = [
+        msgspec.structs.replace(event, rss_kb=150 << 10) for event in process(70, "video", lambda _: 4, group=GROUP)
+    ]
+    assert thrashing(mapped) == "video"
+
+
 def test_stalls_alone_tell_of_pressure_where_no_page_can_come_back(tmp_path):
     stalling = [
         Pressure(

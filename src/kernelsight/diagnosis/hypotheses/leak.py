@@ -148,7 +148,8 @@ def _left_kb(domain: Domain) -> float:
     last = domain.rows[-1]
     if not domain.is_group:
         return float((last["mem_available_kb"] or 0) + (last["swap_free_kb"] or 0))
-    used = last["memory_anon_bytes"] if last["memory_anon_bytes"] is not None else last["memory_current_bytes"]
+    own = last["memory_anon_bytes"]
+    used = last["memory_current_bytes"] if own is None else own + (last["memory_shmem_bytes"] or 0)
     return domain.limit_kb - float(used or 0) / KIB
 
 
