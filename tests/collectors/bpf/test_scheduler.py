@@ -95,6 +95,22 @@ def test_children_are_counted_with_their_parent(compile_c):
     assert within(lived * MS, observed.one_said("lived").ns, share=0.05)
 
 
+THREADS = """
+import threading
+for _ in range(40):
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+"""
+
+
+@pytest.mark.root
+def test_threads_are_counted_with_the_process_that_starts_them_and_are_no_children():
+    observed = observe([Scheduler], sys.executable, "-S", "-c", THREADS)
+    use = observed.of(SchedProcess, pid=observed.pid)
+    assert (sum(one.threads_started for one in use), sum(one.forks for one in use)) == (40, 0)
+
+
 @pytest.mark.root
 def test_a_process_that_runs_all_the_time_is_seen_every_time(compile_c):
     spin = """printf '{"what": "spins", "pid": %d}\\n' $$; while :; do :; done"""
