@@ -284,15 +284,22 @@ def test_pressure_that_ended_in_a_kill_is_told_as_the_kill(tmp_path):
 # --- page faults ---
 
 
-def faults(pid: int, comm: str, per_second: int) -> Iterator[Event]:
+def faults(pid: int, comm: str, per_second: int, *, major: int = 0) -> Iterator[Event]:
     for second in range(FROM, LENGTH):
-        yield PageFaultStats(START + second * SECOND + 5, pid=pid, comm=comm, minor_faults=per_second, major_faults=0)
+        at = START + second * SECOND + 5
+        yield PageFaultStats(at, pid=pid, comm=comm, minor_faults=per_second, major_faults=major)
 
 
 def test_faults_without_growth_are_a_storm(tmp_path):
     storm = process(70, "codec", lambda _: 60, utime_ms=200, stime_ms=700)
     [finding] = findings(stored(tmp_path / "db", [*machine(), *storm, *faults(70, "codec", 200_000)]))
     assert (finding.fault, finding.culprit.name) == ("page_fault_storm", "codec")
+
+
+def test_pages_that_are_swapped_in_again_are_no_storm_however_fast_that_is(tmp_path):
+    thrashing = process(70, "rank", lambda _: 60, utime_ms=100, stime_ms=800)
+    path = stored(tmp_path / "db", [*machine(pswpin=25_000), *thrashing, *faults(70, "rank", 1000, major=24_000)])
+    assert findings(path) == ()
 
 
 def test_without_tracers_samples_of_processes_tell_of_a_storm(tmp_path):

@@ -25,6 +25,8 @@ KEPT_SHARE = 0.5
 """Of the pages faulted in, what a process that grows keeps; one that faults for the same memory again keeps none."""
 FAULTS_PER_CHILD = 1000.0
 """What it costs to begin a process and to end it: of a fork alone some hundred, of a program some thousand."""
+READ_IN = 0.5
+"""Of the faults, the share that a page is read or swapped in for, from which on it is not new memory that is wanted."""
 SHORT_LIVED_S = 2
 """Seconds in which a process is seen that is no more than one of many."""
 LASTS_S = 5
@@ -102,6 +104,10 @@ def _storm(scene: Scene, one: Faulting, run: Run) -> Candidate:
     candidate.check("it does not keep the memory", _kept_kb(changes) < KEPT_SHARE * faults * PAGE_KB, 1.5, 5.0)
     candidate.check("it is not new processes that fault", _forks(scene, one, run) * FAULTS_PER_CHILD < faults, 0.5, 6.0)
     candidate.check("no page was pushed out for want of memory", not _came_back(scene, run, faults), 0.5, 3.0)
+    # A page that has to be read or swapped in was pushed out, or was never there: that is for memory or for a disk.
+    candidate.check(
+        "most of the pages are there, or new", _read_in(one, changes, run, scene) < READ_IN * faults, 0.0, 5.0
+    )
     rows = scene.within(one.rows, run)
     how: How = "sum" if one.kind == "page_fault_stats" else "increase"
     candidate.step(
@@ -201,6 +207,13 @@ def _samples(scene: Scene, one: Faulting, run: Run) -> Sequence[Change]:
         scene.during(changes, run) for key, changes in scene.changes("process").items() if str(key[0]) == one.entity.id
     ]
     return max(found, key=len, default=[])
+
+
+def _read_in(one: Faulting, changes: Sequence[Change], run: Run, scene: Scene) -> float:
+    """Faults of a process that had to wait until the page was read or swapped in."""
+    if one.kind == "process":
+        return sum(change.of("major_faults") for change in changes)
+    return float(sum(row["major_faults"] or 0 for row in scene.within(one.rows, run)))
 
 
 def _kept_kb(changes: Sequence[Change]) -> float:
