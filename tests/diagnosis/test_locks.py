@@ -119,6 +119,12 @@ def test_a_pool_that_a_loop_feeds_in_batches_is_no_line(tmp_path):
     assert contention(stored(tmp_path / "db", [*QUIET, *pool, *waiting])) == []
 
 
+def test_a_pool_whose_members_wake_each_other_and_that_idles_now_and_then_is_no_line(tmp_path):
+    pool = threads(70, "app", ran_ms=600, count=13, sleeps=1300, most=110)
+    waiting = [*waits(70, 70, "futex", 11.0, 1100, passed=0), *waits(70, 0, "futex", 0.9, 100, passed=0)]
+    assert contention(stored(tmp_path / "db", [*QUIET, *pool, *waiting])) == []
+
+
 def test_one_busy_thread_beside_a_pool_that_it_seldom_needs_is_no_line(tmp_path):
     loop = threads(70, "app", ran_ms=990, count=5, sleeps=400, most=100, most_ms=900)
     waiting = waits(70, 70, "futex", 3.8, 400, passed=0)

@@ -31,6 +31,11 @@ NOW_AND_THEN = 0.03
 """The same of a lock that mostly is taken again by who has just let go of it; who hands out work never waits for it."""
 BUSY = 0.5
 """Of the time, the share in which somebody must be seen to do something with the lock."""
+NEVER_FREE = 0.8
+"""Of the time, the share in which a lock is held that others stand in line for; the rest is for changing hands.
+
+A pool whose members wake each other for the next piece of work hands on too, but has nothing to do now and then.
+"""
 IDLE = 0.3
 """Threads that wait for time or for work from outside, from which on the others may be waiting for what these bring."""
 AT_ONCE = 0.5
@@ -73,6 +78,9 @@ def _of_a_program(scene: Scene, stretch: Stretch) -> Candidate:
         if not passed:
             idle = stretch.timed + stretch.asked
             candidate.check("no thread of it waits for time or for work from outside", idle < IDLE, 0.0, 4.0)
+        if not now_and_then:
+            held = stretch.ran + stretch.blocked + stretch.timed
+            candidate.check("somebody has it all the time, as others stand in line", held >= NEVER_FREE, 0.0, 5.0)
     if stretch.busiest is not None:
         alike = "its threads do the same, none gives work to the others"
         candidate.check(alike, stretch.busiest <= ALIKE, 2.0, 1.5 if now_and_then else 4.0)
