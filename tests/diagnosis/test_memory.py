@@ -317,6 +317,18 @@ def test_faults_of_memory_that_is_kept_are_no_storm(tmp_path):
     assert findings(stored(tmp_path / "db", [*machine(), *sort, *faults(70, "sort", 77_000)])) == ()
 
 
+def test_faults_of_threads_that_come_and_go_are_told_as_what_they_are(tmp_path):
+    starter = process(70, "api", lambda _: 60, utime_ms=200, stime_ms=700)
+    threads = [
+        SchedProcess(
+            START + second * SECOND + 7, pid=70, comm="api", cpu_time_ms=900, runqueue_ms=0, threads_started=20_000
+        )
+        for second in range(FROM, LENGTH)
+    ]
+    path = stored(tmp_path / "db", [*machine(), *starter, *faults(70, "api", 60_000), *threads])
+    assert [one.fault for one in findings(path)] == ["fork_storm"]
+
+
 def test_faults_of_new_processes_are_no_storm(tmp_path):
     shell = process(70, "sh", lambda _: 5, utime_ms=200, stime_ms=700)
     forks = [

@@ -37,7 +37,7 @@ _FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
 
 @hypothesis("fork_storm")
 def they_only_start_others(scene: Scene) -> Iterable[Candidate]:
-    """One program starts processes all the time, and they end as soon as they have begun."""
+    """One program starts processes or threads all the time, and they end as soon as they have begun."""
     if not scene.rows("sched_process"):
         yield from _by_samples(scene)
     for family in scene.once(families):

@@ -49,7 +49,7 @@ accuracy of where waits begin. Without a client that waits, they may have nothin
 
 @hypothesis("lock_contention")
 def many_want_one_lock(scene: Scene) -> Iterable[Candidate]:
-    """Threads stand in line for a lock that their own kind hands on, or processes for a file that another locked."""
+    """Threads or servers stand in line for a lock that their own kind hands on, or processes for a locked file."""
     for line in scene.once(lines):
         for stretch in stretches(scene, line):
             yield _of_a_program(scene, stretch)
