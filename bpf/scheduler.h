@@ -39,7 +39,7 @@ struct usage {
 /* One process: its children, and its threads that ended. */
 struct family {
 	struct usage ended;
-	u64 forks, execs, exits, lifetime_ns, cgroup;
+	u64 forks, threads, execs, exits, lifetime_ns, cgroup;
 	char comm[COMM_LEN];
 };
 
@@ -146,8 +146,11 @@ int on_fork(u64 *ctx)
 	BPF_ARG(struct task_struct *, child, 1);
 	struct family *family;
 
-	if (child->pid == child->tgid && (family = family_of(parent)))
+	family = family_of(parent);
+	if (family && child->pid == child->tgid)
 		add(family->forks, 1);
+	else if (family)
+		add(family->threads, 1);
 	return 0;
 }
 

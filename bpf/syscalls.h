@@ -13,7 +13,7 @@
 
 const volatile u64 call_threshold_ns = 10000000;
 const volatile bool include_waits = false;
-const volatile u8 watched_errors[256]; /* 1: count it; 2: only of calls that make tasks */
+const volatile u8 watched_errors[256]; /* 1: count it; 2: only of calls that may be refused */
 
 u64 calls_lost, errors_lost;
 
@@ -103,7 +103,7 @@ static __noinline int call_failed(struct pt_regs *regs, u32 error)
 
 	if (IS_COMPAT(task))
 		key.call += COMPAT_CALL;
-	if (!watched || (watched == 2 && !(flags_of_call(key.call) & CALL_MAKES_TASKS)))
+	if (!watched || (watched == 2 && !(flags_of_call(key.call) & CALL_MAY_BE_REFUSED)))
 		return 0;
 	found = bpf_map_lookup_elem(&call_errors, &key);
 	if (found) {

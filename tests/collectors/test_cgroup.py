@@ -59,6 +59,7 @@ def test_recorded_groups_have_what_their_files_say(path):
     assert busy.memory_current_bytes == int((folder / "memory.current").read_text())
     memory = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
     assert (busy.memory_anon_bytes, busy.memory_file_bytes) == (int(memory["anon"]), int(memory["file"]))
+    assert busy.memory_shmem_bytes == int(memory["shmem"])
     assert busy.memory_high_events > 0
     assert (busy.pids_limit, busy.pids_limit_events) == (12, 1)
     assert busy.io_write_bytes == int((folder / "io.stat").read_text().split("wbytes=")[1].split()[0]) > 20_000_000
@@ -151,7 +152,7 @@ V1 = {
     "memory.limit_in_bytes": b"33554432\n",
     "memory.failcnt": b"9\n",
     "memory.oom_control": b"oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
-    "memory.stat": b"cache 1\nrss 2\ntotal_cache 4096\ntotal_rss 8192\ntotal_dirty 5\ntotal_swap 6\n"
+    "memory.stat": b"cache 1\nrss 2\ntotal_cache 4096\ntotal_rss 8192\ntotal_shmem 1024\ntotal_dirty 5\ntotal_swap 6\n"
     b"total_pgmajfault 7\ntotal_workingset_refault_anon 3\ntotal_workingset_refault_file 4\n",
     "blkio.throttle.io_service_bytes_recursive": b"254:0 Read 2048\n254:0 Write 100\n8:0 Write 5\nTotal 9\n",
     "blkio.throttle.io_serviced_recursive": b"254:0 Read 2\n254:0 Write 1\n254:0 Total 3\nTotal 3\n",
@@ -173,7 +174,8 @@ def test_version_1_fills_the_same_columns_in_the_same_units():
         None,
     )
     assert (event.memory_anon_bytes, event.memory_file_bytes, event.memory_swap_bytes) == (8192, 4096, 6)
-    assert (event.memory_dirty_bytes, event.memory_pgmajfault, event.memory_refaults) == (5, 7, 7)
+    assert (event.memory_shmem_bytes, event.memory_dirty_bytes) == (1024, 5)
+    assert (event.memory_pgmajfault, event.memory_refaults) == (7, 7)
     assert (event.memory_max_events, event.memory_oom_kills) == (9, 2)
     assert (event.io_read_bytes, event.io_write_bytes, event.io_read_ios, event.io_write_ios) == (2048, 105, 2, 1)
     assert (event.pids_current, event.pids_limit, event.pids_limit_events) == (11, 12, 1)

@@ -61,6 +61,11 @@ def test_the_mechanism_says_more_than_the_cpu_time_that_it_takes(scene):
     assert not explains(hogs, storm, scene)
 
 
+def test_a_lock_makes_nobody_start_others(scene):
+    storm, locks = candidate("fork_storm", FORKER, FORKER), candidate("lock_contention", FORKER, FORKER)
+    assert split([locks, storm], scene) == ([storm], [(locks, storm)])
+
+
 def test_two_faults_of_different_programs_stay_apart(scene):
     hogs, disk = candidate("cpu_saturation", CHILD, DATABASE), candidate("disk_saturation", WRITER, DATABASE)
     assert split([hogs, disk], scene) == ([hogs, disk], [])

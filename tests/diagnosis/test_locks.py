@@ -9,6 +9,7 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check
 from kernelsight.events.lock import FileLockWait
 from kernelsight.events.scheduler import SchedProcess, Wait
+from kernelsight.events.syscalls import SyscallError
 
 MS = 1_000_000
 QUIET = [*cpus(2), *used(10, "sshd", 1, 0.1)]
@@ -118,6 +119,12 @@ def test_a_pool_that_a_loop_feeds_in_batches_is_no_line(tmp_path):
     assert contention(stored(tmp_path / "db", [*QUIET, *pool, *waiting])) == []
 
 
+def test_a_pool_whose_members_wake_each_other_and_that_idles_now_and_then_is_no_line(tmp_path):
+    pool = threads(70, "app", ran_ms=600, count=13, sleeps=1300, most=110)
+    waiting = [*waits(70, 70, "futex", 11.0, 1100, passed=0), *waits(70, 0, "futex", 0.9, 100, passed=0)]
+    assert contention(stored(tmp_path / "db", [*QUIET, *pool, *waiting])) == []
+
+
 def test_one_busy_thread_beside_a_pool_that_it_seldom_needs_is_no_line(tmp_path):
     loop = threads(70, "app", ran_ms=990, count=5, sleeps=400, most=100, most_ms=900)
     waiting = waits(70, 70, "futex", 3.8, 400, passed=0)
@@ -178,6 +185,19 @@ def test_processes_that_share_a_mutex_are_one_line(tmp_path):
     assert len(finding.victims) == 5
 
 
+def test_processes_that_come_and_go_and_never_let_each_other_go_on_share_no_lock(tmp_path):
+    one_by_one = [
+        event
+        for second in range(FROM, LENGTH)
+        for event in [
+            *threads(100 + second, "cc", ran_ms=900, count=5, sleeps=100, most=30, since=second),
+            *waits(100 + second, 100 + second, "futex", 3.0, 100, passed=6, comm="cc", since=second),
+        ]
+        if event.timestamp < START + (second + 1) * SECOND
+    ]
+    assert contention(stored(tmp_path / "db", [*QUIET, *one_by_one])) == []
+
+
 def test_a_lock_of_the_kernel_is_one_too(tmp_path):
     pids = range(70, 76)
     apps = [e for pid in pids for e in threads(pid, "app", ran_ms=160, count=1, sleeps=900, most=900)]
@@ -190,6 +210,77 @@ def test_a_parent_that_waits_until_its_child_runs_waits_for_no_lock(tmp_path):
     shell = threads(70, "app", ran_ms=600, count=1, sleeps=900, most=900)
     waiting = waits(70, 70, "vfork", 1.2, 900, state="uninterruptible")
     assert contention(stored(tmp_path / "db", [*QUIET, *shell, *waiting])) == []
+
+
+def served(servers, asked_s, *, client="web"):
+    """A client for each server, that waits for it in every second, and which the server waits for."""
+    for pid in servers:
+        yield from waits(pid + 20, pid, "recvfrom", asked_s, 20, comm=client)
+        yield from waits(pid, pid + 20, "epoll_wait", 0.02, 20)
+
+
+def test_servers_with_a_lock_between_them_wait_for_each_other_while_clients_wait_for_them(tmp_path):
+    servers = range(70, 75)
+    apps = [e for pid in servers for e in threads(pid, "app", ran_ms=5, count=1, sleeps=40, most=40)]
+    line = [e for pid in servers for e in waits(pid, 70 + (pid + 1) % 5, "epoll_wait", 0.9, 10)]
+    [finding] = contention(stored(tmp_path / "db", [*QUIET, *apps, *line, *served(servers, 0.95)]))
+    assert finding.culprit.name == "app"
+    assert finding.victims[0].name == "web"
+
+
+def test_one_server_that_keeps_the_lock_for_its_client_is_to_blame(tmp_path):
+    servers = range(70, 75)
+    apps = [e for pid in servers for e in threads(pid, "app", ran_ms=5, count=1, sleeps=40, most=40)]
+    line = [e for pid in servers if pid != 70 for e in waits(pid, 70, "epoll_wait", 0.8, 1, longest_ms=900)]
+    keeps = waits(70, 90, "epoll_wait", 0.9, 1, longest_ms=900)
+    [finding] = contention(stored(tmp_path / "db", [*QUIET, *apps, *line, *served(servers, 0.9), *keeps]))
+    assert finding.culprit.id == "70"
+    assert "waited 18" in finding.path[-1].claim
+
+
+def test_nodes_that_hear_from_each_other_while_no_client_waits_are_idle(tmp_path):
+    nodes = range(70, 75)
+    apps = [e for pid in nodes for e in threads(pid, "app", ran_ms=20, count=1, sleeps=40, most=40)]
+    talk = [e for pid in nodes for e in waits(pid, 70 + (pid + 1) % 5, "epoll_wait", 0.9, 10)]
+    assert contention(stored(tmp_path / "db", [*QUIET, *apps, *talk, *served(nodes, 0.1)])) == []
+
+
+def test_servers_that_ask_another_one_of_their_program_wait_for_no_lock(tmp_path):
+    servers = range(70, 74)
+    apps = [e for pid in [*servers, 80] for e in threads(pid, "app", ran_ms=20, count=1, sleeps=40, most=40)]
+    asked = [e for pid in servers for e in [*waits(pid, 80, "epoll_wait", 0.9, 20), *waits(80, pid, "read", 0.05, 20)]]
+    assert contention(stored(tmp_path / "db", [*QUIET, *apps, *asked, *served(servers, 0.95)])) == []
+
+
+def refused(pid, count, *, comm="app", seconds=range(FROM, LENGTH)):
+    """A process that is refused the lock of a file, so often in each second."""
+    for second in seconds:
+        yield SyscallError(
+            START + second * SECOND + 11, pid=pid, comm=comm, syscall_name="fcntl", errno=11, error="EAGAIN",
+            count=count, cgroup_id=5,
+        )  # fmt: skip
+
+
+def writers(tries, *, count=4):
+    """Processes that sleep for most of the time, ten times a second, and are refused a lock so often meanwhile."""
+    for pid in range(70, 70 + count):
+        yield from threads(pid, "app", ran_ms=5, count=1, sleeps=10, most=10)
+        yield from waits(pid, 0, "clock_nanosleep", 0.9, 10)
+        yield from refused(pid, tries)
+
+
+def test_processes_that_try_a_files_lock_again_and_again_keep_each_other_out(tmp_path):
+    [finding] = contention(stored(tmp_path / "db", [*QUIET, *writers(9)]))
+    assert finding.culprit.name == "app"
+    assert len(finding.victims) == 4
+
+
+def test_processes_that_sleep_by_themselves_and_seldom_meet_at_a_lock_are_kept_out_of_nothing(tmp_path):
+    assert contention(stored(tmp_path / "db", [*QUIET, *writers(1)])) == []
+
+
+def test_one_process_that_is_refused_a_lock_tells_nothing_of_who_has_it(tmp_path):
+    assert contention(stored(tmp_path / "db", [*QUIET, *writers(10, count=1)])) == []
 
 
 def test_who_keeps_a_file_locked_is_to_blame_and_not_those_who_wait(tmp_path):

@@ -108,6 +108,23 @@ def test_of_a_fault_that_was_there_before_the_largest_holder_is_named(tmp_path):
     assert [victim.name for victim in finding.victims] == ["web"]
 
 
+def test_files_in_memory_that_leave_no_room_are_the_groups_where_nobody_has_them_mapped(tmp_path):
+    def thrashing(members):
+        crowded = group(200, lambda _: 199, 5, memory_refaults=30_000, memory_max_events=100)
+        shared = [msgspec.structs.replace(event, memory_shmem_bytes=150 * MIB) for event in crowded]
+        reader = process(12, "web", lambda _: 4, group=GROUP, read_bytes=120 * MIB)
+        events = [*machine(), *shared, *reader, *waits(12, "web", 500), *members]
+        [finding] = findings(stored(tmp_path / f"{len(members)}", events))
+        assert finding.fault == "memory_pressure"
+        return finding.culprit.name
+
+    assert thrashing([]) == GROUP
+    mapped = [
+        msgspec.structs.replace(event, rss_kb=150 << 10) for event in process(70, "video", lambda _: 4, group=GROUP)
+    ]
+    assert thrashing(mapped) == "video"
+
+
 def test_stalls_alone_tell_of_pressure_where_no_page_can_come_back(tmp_path):
     stalling = [
         Pressure(
@@ -130,6 +147,14 @@ def test_a_leak_is_seen_within_ten_seconds_of_history(tmp_path):
     path = stored(tmp_path / "db", [*machine(), *group(1024, lambda s: 60 + 10 * s, 60), *leak])
     [finding] = diagnose(path, START, START + 10 * SECOND).findings
     assert (finding.fault, finding.culprit.name) == ("memory_leak", "api")
+
+
+def test_processes_that_grow_together_meet_the_limit_sooner_than_each_of_them_alone(tmp_path):
+    leaks = [process(pid, "worker", lambda s: 50 + 2 * s) for pid in range(70, 74)]
+    together = findings(stored(tmp_path / "four", [*machine(), *(event for leak in leaks for event in leak)]))
+    assert [(one.fault, one.culprit.id) for one in together] == [("memory_leak", str(pid)) for pid in range(70, 74)]
+    alone = process(70, "worker", lambda s: 50 + 2 * s)
+    assert findings(stored(tmp_path / "one", [*machine(), *alone])) == ()
 
 
 def test_growth_by_steps_is_a_leak_too(tmp_path):
@@ -259,15 +284,22 @@ def test_pressure_that_ended_in_a_kill_is_told_as_the_kill(tmp_path):
 # --- page faults ---
 
 
-def faults(pid: int, comm: str, per_second: int) -> Iterator[Event]:
+def faults(pid: int, comm: str, per_second: int, *, major: int = 0) -> Iterator[Event]:
     for second in range(FROM, LENGTH):
-        yield PageFaultStats(START + second * SECOND + 5, pid=pid, comm=comm, minor_faults=per_second, major_faults=0)
+        at = START + second * SECOND + 5
+        yield PageFaultStats(at, pid=pid, comm=comm, minor_faults=per_second, major_faults=major)
 
 
 def test_faults_without_growth_are_a_storm(tmp_path):
     storm = process(70, "codec", lambda _: 60, utime_ms=200, stime_ms=700)
     [finding] = findings(stored(tmp_path / "db", [*machine(), *storm, *faults(70, "codec", 200_000)]))
     assert (finding.fault, finding.culprit.name) == ("page_fault_storm", "codec")
+
+
+def test_pages_that_are_swapped_in_again_are_no_storm_however_fast_that_is(tmp_path):
+    thrashing = process(70, "rank", lambda _: 60, utime_ms=100, stime_ms=800)
+    path = stored(tmp_path / "db", [*machine(pswpin=25_000), *thrashing, *faults(70, "rank", 1000, major=24_000)])
+    assert findings(path) == ()
 
 
 def test_without_tracers_samples_of_processes_tell_of_a_storm(tmp_path):
@@ -283,6 +315,18 @@ def test_faults_of_a_program_that_computes_are_no_storm(tmp_path):
 def test_faults_of_memory_that_is_kept_are_no_storm(tmp_path):
     sort = process(70, "sort", lambda s: since(s, 300), utime_ms=500, stime_ms=450, read_chars=200 * MIB)
     assert findings(stored(tmp_path / "db", [*machine(), *sort, *faults(70, "sort", 77_000)])) == ()
+
+
+def test_faults_of_threads_that_come_and_go_are_told_as_what_they_are(tmp_path):
+    starter = process(70, "api", lambda _: 60, utime_ms=200, stime_ms=700)
+    threads = [
+        SchedProcess(
+            START + second * SECOND + 7, pid=70, comm="api", cpu_time_ms=900, runqueue_ms=0, threads_started=20_000
+        )
+        for second in range(FROM, LENGTH)
+    ]
+    path = stored(tmp_path / "db", [*machine(), *starter, *faults(70, "api", 60_000), *threads])
+    assert [one.fault for one in findings(path)] == ["fork_storm"]
 
 
 def test_faults_of_new_processes_are_no_storm(tmp_path):

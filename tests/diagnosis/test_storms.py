@@ -131,6 +131,26 @@ def test_a_program_that_fails_at_once_is_restarted_too_often(tmp_path):
     assert finding.culprit.name == "watch"
 
 
+def starting(pid, comm, threads, ran_ms):
+    """Threads that a process starts in every second, and what it uses with all of them."""
+    for second in range(FROM, LENGTH):
+        yield SchedProcess(
+            START + second * SECOND + 7, pid=pid, comm=comm, cpu_time_ms=ran_ms, runqueue_ms=0.0,
+            context_switches=2 * threads, voluntary_switches=2 * threads, threads_started=threads, cgroup_id=5,
+        )  # fmt: skip
+
+
+def test_threads_that_end_as_soon_as_they_have_begun_are_a_storm_too(tmp_path):
+    [finding] = found(stored(tmp_path / "db", [*QUIET, *starting(70, "poller", 20_000, 1100)]), "fork_storm")
+    assert (finding.culprit.id, finding.culprit.name) == ("70", "poller")
+    assert [e.metric for step in finding.path for e in step.evidence] == ["threads_started", "cpu_time_ms"]
+
+
+@pytest.mark.parametrize(("threads", "ran_ms"), [(400, 60), (2500, 1900)])
+def test_a_thread_for_each_request_and_threads_that_work_are_none(tmp_path, threads, ran_ms):
+    assert found(stored(tmp_path / "db", [*QUIET, *starting(70, "api", threads, ran_ms)]), "fork_storm") == []
+
+
 def test_a_compile_of_small_files_is_none(tmp_path):
     make = forking(70, "make", 50, life_ms=45)
     drivers = [

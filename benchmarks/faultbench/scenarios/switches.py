@@ -130,6 +130,14 @@ def fork_and_forget(stage: Stage) -> Iterator[Truth]:
     yield Truth("fork_storm", culprits=(program.culprit,))
 
 
+@scenario("threads_that_end_at_once", lasts_s=10, needs=("gcc",))
+def threads_that_end_at_once(stage: Stage) -> Iterator[Truth]:
+    """A program starts threads which do nothing, and waits for them."""
+    yield Truth()
+    program = stage.c("threads", stage.chance.randint(1, 16))
+    yield Truth("fork_storm", culprits=(program.culprit,))
+
+
 @scenario("children_fork_children", lasts_s=10)
 def children_fork_children(stage: Stage) -> Iterator[Truth]:
     """Children have children, as many as their control group allows."""

@@ -74,6 +74,8 @@ def is_again(one: Candidate, other: Candidate, scene: Scene) -> bool:
 
 def _is_same_suffering(cause: Candidate, effect: Candidate) -> bool:
     """Of two faults by one culprit: whether they are one, seen twice."""
+    if (cause.fault, effect.fault) == ("lock_contention", "fork_storm"):
+        return False  # a lock holds up those who want it, and makes nobody start others
     if effect.fault in WANTS_CPU:
         return cause.fault in SPENDS_CPU
     return cause.fault not in WANTS_CPU and bool(set(cause.victims) & set(effect.victims))

@@ -14,12 +14,12 @@ USER_LOCKS = frozenset({"futex", "futex_wait", "futex_waitv", "futex_time64", "s
 """System calls in which one waits for a lock that lives in a program."""
 _NO_LOCKS = frozenset({"vfork", "clone", "clone3", "execve", "execveat", "exit", "exit_group"})
 """Calls with uninterruptible waits for a child or for one's own threads, and not for a lock."""
-_FOR_WORK = frozenset({
+FOR_WORK = frozenset({
     "read", "readv", "recvfrom", "recvmsg", "recvmmsg", "poll", "ppoll", "select", "pselect6",
     "epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4",
 })  # fmt: skip
 """Calls in which a program waits to be told what to do."""
-_FOR_TIME = frozenset({"nanosleep", "clock_nanosleep"})
+FOR_TIME = frozenset({"nanosleep", "clock_nanosleep"})
 SOMEBODY = 1.0
 """Threads that stand in line on average from which on there always is one."""
 
@@ -69,20 +69,30 @@ def lines(scene: Scene) -> list[Line]:
     """The lines of a window; none where nobody records who wakes whom. Use with :meth:`Scene.once`."""
     edges = [edge for edge in scene.once(waiting).edges if edge.state != "runnable"]
     program = {edge.pid: (edge.comm, edge.rows[-1]["cgroup_id"]) for edge in edges}
-    found: dict[tuple[tuple[str, int | None], bool], Line] = {}
+    together: dict[tuple[tuple[str, int | None], bool], Line] = {}
     for edge in edges:
         in_kernel = edge.state == "uninterruptible"
         if edge.waits_in is None or edge.waits_in in _NO_LOCKS or (not in_kernel and edge.waits_in not in USER_LOCKS):
             continue
         own = program[edge.pid]
         if edge.waker_pid and program.get(edge.waker_pid) == own:
-            found.setdefault((own, in_kernel), Line(own, in_kernel)).handed_on.append(edge)
-    standing = {key: line.pids for key, line in found.items()}
+            together.setdefault((own, in_kernel), Line(own, in_kernel)).handed_on.append(edge)
+    found = [part for line in together.values() for part in _apart(line)]
+    standing = {pid: line for line in found if not line.in_kernel for pid in line.pids}
     for edge in edges:
-        key = (program[edge.pid], False)
-        if edge.waker_pid == 0 and edge.waits_in in USER_LOCKS and edge.pid in standing.get(key, ()):
-            found[key].timed_out.append(edge)
-    return list(found.values())
+        if edge.waker_pid == 0 and edge.waits_in in USER_LOCKS and edge.pid in standing:
+            standing[edge.pid].timed_out.append(edge)
+    return found
+
+
+def _apart(line: Line) -> Iterable[Line]:
+    """A line for each process, where none of them ever lets another one go on: they have no lock in common."""
+    if not all(edge.is_own for edge in line.handed_on):
+        return [line]
+    by_process: dict[int, Line] = {}
+    for edge in line.handed_on:
+        by_process.setdefault(edge.pid, Line(line.program, line.in_kernel)).handed_on.append(edge)
+    return by_process.values()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +144,9 @@ def _stretch(scene: Scene, line: Line, run: Run, by_second: Mapping[int, float])
     others = [
         edge for pid in pids for edge in graph.by_waiter.get(pid, ()) if edge.state != "runnable"
     ]  # fmt: skip
-    timed = [e for e in others if e.waits_in in _FOR_TIME and e.waker_pid == 0]
+    timed = [e for e in others if e.waits_in in FOR_TIME and e.waker_pid == 0]
     blocked = [e for e in others if e.state == "uninterruptible" and id(e) not in handed_on]
-    asked = [e for e in others if e.waits_in in _FOR_WORK and e.state == "interruptible"]
+    asked = [e for e in others if e.waits_in in FOR_WORK and e.state == "interruptible"]
 
     def a_second(amounts: Iterable[float]) -> float:
         return sum(amounts) / run.seconds

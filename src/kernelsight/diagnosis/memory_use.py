@@ -59,6 +59,11 @@ class Holder:
         """The column that tells how much it has."""
         return "anon_kb" if self.samples[-1]["anon_kb"] is not None else "rss_kb"
 
+    @property
+    def mapped_kb(self) -> float:
+        """The most that it had in memory of files, tmpfs and shared memory."""
+        return max(float((row["rss_kb"] or 0) - (row["anon_kb"] or 0)) for row in self.samples)
+
     def changes(self, scene: Scene) -> Sequence[Change]:
         """What it did from sample to sample."""
         last = self.samples[-1]
@@ -132,6 +137,16 @@ class Domain:
     def used_how(self) -> How:
         """How the most that was in use comes out of that column."""
         return "max" if self.is_group else "min"
+
+    @property
+    def shared_metric(self) -> str:
+        """The column that tells what is in tmpfs and shared memory: no file has it, so it cannot be read again."""
+        return "memory_shmem_bytes" if self.is_group else "shmem_kb"
+
+    def shared_kb(self, run: Run, scene: Scene) -> float:
+        """The most of that within a stretch."""
+        known = [float(row[self.shared_metric] or 0) for row in scene.within(self.rows, run)]
+        return max(known, default=0.0) / (KIB if self.is_group else 1)
 
     @property
     def was_full(self) -> bool:

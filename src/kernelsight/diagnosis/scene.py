@@ -21,6 +21,10 @@ T = TypeVar("T")
 
 _MOST_CITED = 120
 """Rows cited for a number that some of them show as well as all: the first, the last, and some between."""
+_EVERY_SECOND = ("cpu", "memory", "sched_process", "process")
+"""Kinds that have a row in every second in which anything is collected."""
+RECORDED_SHARE = 0.5
+"""Of the window, the share that must have been recorded for an answer to be about all of it."""
 _MOST_SUMMED = 3600
 """Rows cited for a number that needs all of them: what is said of a longer time is said of the latest part of it."""
 
@@ -165,13 +169,18 @@ class Scene:
 
     @cached_property
     def unseen(self) -> tuple[str, ...]:
-        """Collectors that do not run, and why; from their own reports."""
+        """Collectors that do not run, and why, from their own reports; and time in which none of them said anything."""
         last = {row["name"]: row for row in self.rows("collector")}
-        return tuple(
+        silent = [
             f"{name}: {row['reason'] or row['status']}"
             for name, row in sorted(last.items())
             if row["status"] != "running"
-        )
+        ]
+        whole = round((self.when.end_ns - self.when.start_ns) / NS_PER_S)
+        known = {self.second(row) for kind in _EVERY_SECOND for row in self.rows(kind)}
+        if len(known) < RECORDED_SHARE * whole:
+            silent.append(f"{whole - len(known)} of {whole} seconds: nothing was recorded in them")
+        return tuple(silent)
 
 
 def samples_of(changes: Sequence[Change]) -> list[Row]:

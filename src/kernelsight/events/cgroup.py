@@ -35,6 +35,9 @@ class Cgroup(Event, tag="cgroup"):
     memory_swap_bytes: Annotated[Int | None, Gauge("B")] = None
     memory_anon_bytes: Annotated[Int | None, Gauge("B")] = None
     memory_file_bytes: Annotated[Int | None, Gauge("B")] = None
+    memory_shmem_bytes: Annotated[
+        Int | None, Gauge("B"), Means("of these, tmpfs and shared memory: only swap makes room of it")
+    ] = None
     memory_dirty_bytes: Annotated[Int | None, Gauge("B")] = None
     memory_pgmajfault: Annotated[Int | None, Counter("faults")] = None
     memory_refaults: Annotated[Int | None, Counter("pages")] = None

@@ -72,6 +72,7 @@ class SchedProcess(Event, tag="sched_process"):
     avg_timeslice_us: Annotated[Real | None, Gauge("us"), Scaled("avg_timeslice_ns", 1e-3)] = None
     runqueue_ms: Annotated[Real | None, Delta("ms"), Means("runnable, waiting for a CPU; summed over threads")] = None
     forks: Annotated[Int | None, Delta("children")] = None
+    threads_started: Annotated[Int | None, Delta("threads"), Means("of its own, besides the first")] = None
     execs: Annotated[Int | None, Delta("execs"), Means("by its children and itself")] = None
     exits: Annotated[Int | None, Delta("children"), Means("children that ended")] = None
     child_lifetime_ms: Annotated[Real | None, Delta("ms"), Means("summed over the children that ended")] = None

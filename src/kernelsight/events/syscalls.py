@@ -69,7 +69,7 @@ class Syscall(Event, tag="syscall"):
     indexes=(("pid", "timestamp"), ("errno", "timestamp")),
 )
 class SyscallError(Event, tag="syscall_error"):
-    """System calls of one process that failed for want of something, within one second."""
+    """System calls of one process that failed for want of something, or of a file's lock, within one second."""
 
     pid: Annotated[Int | None, Label()] = None
     comm: Annotated[Text | None, Label()] = None

@@ -97,6 +97,22 @@ def test_children_are_counted_with_their_parent(compile_c):
     assert within(lived * MS, observed.one_said("lived").ns, share=0.05)
 
 
+THREADS = """
+import threading
+for _ in range(40):
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+"""
+
+
+@pytest.mark.root
+def test_threads_are_counted_with_the_process_that_starts_them_and_are_no_children():
+    observed = observe([Scheduler], sys.executable, "-S", "-c", THREADS)
+    use = observed.of(SchedProcess, pid=observed.pid)
+    assert (sum(one.threads_started for one in use), sum(one.forks for one in use)) == (40, 0)
+
+
 @pytest.mark.root
 def test_a_process_that_runs_all_the_time_is_seen_every_time(compile_c):
     spin = """printf '{"what": "spins", "pid": %d}\\n' $$; while :; do :; done"""
@@ -116,19 +132,21 @@ def test_threads_are_folded_into_their_process_together_with_those_that_ended():
             n.to_bytes(4, "little") for n in (pid, tid)
         ) + b"it".ljust(16, b"\0")  # fmt: skip
 
-    family = b"".join(n.to_bytes(8, "little") for n in (1, 2, 3, 4, 5, 6, 7, 8, 9 * MS, 77)) + b"it".ljust(16, b"\0")
+    family = b"".join(n.to_bytes(8, "little") for n in (1, 2, 3, 4, 5, 6, 16, 7, 8, 9 * MS, 77)) + b"it".ljust(
+        16, b"\0"
+    )
     scan = scanned(5, 5, 2 * MS, MS, 3, 1, 3) + scanned(5, 6, 4 * MS, 0, 1, 1, 1) + scanned(8, 8, 0, MS, 0, 0, 0)
     first, second = parse_use(scan, (5).to_bytes(4, "little"), family, now=10**18)
     assert (first.pid, first.voluntary_switches, first.involuntary_switches, first.wakeups) == (5, 7, 6, 9)
-    assert (first.forks, first.execs, first.exits, first.child_lifetime_ms) == (6, 7, 8, 9.0)
+    assert (first.forks, first.threads_started, first.execs, first.exits, first.child_lifetime_ms) == (6, 16, 7, 8, 9.0)
     assert first.cpu_time_ms == pytest.approx(6.000001)
     assert first.runqueue_ms == pytest.approx(1.000002)
     assert first.avg_timeslice_us == pytest.approx(6000.001 / 13)
     assert (first.active_threads, first.most_voluntary_switches, first.most_cpu_time_ms) == (2, 3, 4.0)
     assert second == SchedProcess(
         timestamp=10**18, pid=8, comm="it", context_switches=0, voluntary_switches=0, involuntary_switches=0,
-        wakeups=0, cpu_time_ms=0.0, avg_timeslice_us=None, runqueue_ms=1.0, forks=0, execs=0, exits=0,
-        child_lifetime_ms=0.0, active_threads=1, most_voluntary_switches=0, most_cpu_time_ms=0.0,
+        wakeups=0, cpu_time_ms=0.0, avg_timeslice_us=None, runqueue_ms=1.0, forks=0, threads_started=0, execs=0,
+        exits=0, child_lifetime_ms=0.0, active_threads=1, most_voluntary_switches=0, most_cpu_time_ms=0.0,
         cgroup_id=77,
     )  # fmt: skip
 

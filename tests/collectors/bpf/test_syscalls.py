@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,27 @@ def test_failures_for_want_of_something_are_counted_exactly(compile_c):
         counted[key] = counted.get(key, 0) + failed.count
     fork = next(name for name in ("clone", "fork", "clone3") if (name, "EAGAIN") in counted)
     assert counted == {("write", "ENOSPC"): 7, ("openat", "EMFILE"): 5, (fork, "EAGAIN"): 3}
+
+
+REFUSED = """
+import fcntl, os, sys
+mine, other = (os.open(sys.argv[1], os.O_RDWR) for _ in range(2))
+fcntl.flock(mine, fcntl.LOCK_EX)
+for _ in range(4):
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+"""
+
+
+@pytest.mark.root
+def test_a_lock_that_is_refused_is_counted(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    observed = observe([SyscallErrors], sys.executable, "-S", "-c", REFUSED, path)
+    failed = observed.of(SyscallError, pid=observed.pid, syscall_name="flock", error="EAGAIN")
+    assert sum(one.count for one in failed) == 4
 
 
 def test_a_record_of_the_ring_buffer_is_read_field_by_field():

@@ -17,7 +17,7 @@ _QUEUE_WAIT = Struct("<2Qq5I16s16s4x")  # struct queue_wait
 _SCANNED = Struct("<5QqII16s")  # struct scanned
 _PID = Struct("<I")
 _CPU, _VOLUNTARY = 0, 2  # of its amounts (struct usage)
-_FAMILY = Struct("<9Qq16s")  # struct family
+_FAMILY = Struct("<10Qq16s")  # struct family
 
 
 @dataclass(slots=True)
@@ -32,6 +32,7 @@ class _Use:
     involuntary: int = 0
     wakeups: int = 0
     forks: int = 0
+    started: int = 0
     execs: int = 0
     exits: int = 0
     lifetime: int = 0
@@ -77,10 +78,10 @@ def parse_use(scanned: bytes, pids: bytes, families: bytes, now: int) -> Iterato
         use.most_voluntary = max(use.most_voluntary, amounts[_VOLUNTARY])
         use.most_cpu = max(use.most_cpu, amounts[_CPU])
     for (pid,), family in zip(_PID.iter_unpack(pids), _FAMILY.iter_unpack(families), strict=True):
-        *amounts, forks, execs, exits, lifetime, cgroup, comm = family
+        *amounts, forks, started, execs, exits, lifetime, cgroup, comm = family
         use = used.setdefault(pid, _Use(comm, cgroup))
         use.add(*amounts)
-        use.forks, use.execs, use.exits, use.lifetime = forks, execs, exits, lifetime
+        use.forks, use.started, use.execs, use.exits, use.lifetime = forks, started, execs, exits, lifetime
     return (_event(pid, use, now) for pid, use in used.items())
 
 
@@ -98,6 +99,7 @@ def _event(pid: int, use: _Use, now: int) -> SchedProcess:
         avg_timeslice_us=use.cpu / switches / 1000 if switches else None,
         runqueue_ms=use.delay / MS,
         forks=use.forks,
+        threads_started=use.started,
         execs=use.execs,
         exits=use.exits,
         child_lifetime_ms=use.lifetime / MS,

@@ -56,7 +56,8 @@ WAIT_BY_DESIGN = numbers_of(
     "recvmmsg_time64", "rt_sigtimedwait_time64", "io_pgetevents_time64", "mq_timedreceive_time64", "semtimedop_time64",
     "socketcall", "ipc",
 )  # fmt: skip
-_MAKE_TASKS = numbers_of("fork", "vfork", "clone", "clone3")
+# Calls of which EAGAIN says something: there may be no more tasks, or somebody else has locked the file.
+_MAY_BE_REFUSED = numbers_of("fork", "vfork", "clone", "clone3", "fcntl", "fcntl64", "flock")
 # Calls in which a loopback packet can wake its receiver, or an acknowledgement its sender.
 _SEND = numbers_of(
     "write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice", "connect", "close", "shutdown",
@@ -73,19 +74,19 @@ EXHAUSTION = frozenset(
         errno.ENOLCK, errno.EUSERS, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ETOOMANYREFS, errno.EDQUOT,
     }
 )  # fmt: skip
-_EXHAUSTION_OF_TASKS = frozenset({errno.EAGAIN})
+_REFUSAL = frozenset({errno.EAGAIN})
 
 
 def _flags_of_calls() -> bytes:
     flags = bytearray(2 * _MAX_CALLS)
-    for bit, numbers in ((1, WAIT_BY_DESIGN), (2, _MAKE_TASKS), (4, _SEND), (8, _WAIT_ON_WORD)):
+    for bit, numbers in ((1, WAIT_BY_DESIGN), (2, _MAY_BE_REFUSED), (4, _SEND), (8, _WAIT_ON_WORD)):
         for number in numbers:
             flags[number % COMPAT + _MAX_CALLS * (number >= COMPAT)] |= bit
     return bytes(flags)
 
 
 def _watched_errors() -> bytes:
-    return bytes(1 if n in EXHAUSTION else 2 if n in _EXHAUSTION_OF_TASKS else 0 for n in range(256))
+    return bytes(1 if n in EXHAUSTION else 2 if n in _REFUSAL else 0 for n in range(256))
 
 
 def _of_machine() -> dict[str, Setting]:

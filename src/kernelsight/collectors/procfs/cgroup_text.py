@@ -60,6 +60,7 @@ def fill_v2(event: Cgroup, texts: Mapping[str, bytes]) -> None:
     if said := texts.get("memory.stat"):
         memory = b"\n" + said
         event.memory_anon_bytes, event.memory_file_bytes = _value(memory, b"anon"), _value(memory, b"file")
+        event.memory_shmem_bytes = _value(memory, b"shmem")
         event.memory_dirty_bytes, event.memory_pgmajfault = _value(memory, b"file_dirty"), _value(memory, b"pgmajfault")
         event.memory_refaults = _refaults(memory, b"")
     if said := texts.get("memory.events"):
@@ -101,6 +102,7 @@ def fill_v1(event: Cgroup, texts: Mapping[str, bytes]) -> None:
     if said := texts.get("memory.stat"):
         memory = b"\n" + said
         event.memory_anon_bytes, event.memory_file_bytes = _value(memory, b"total_rss"), _value(memory, b"total_cache")
+        event.memory_shmem_bytes = _value(memory, b"total_shmem")
         event.memory_dirty_bytes = _value(memory, b"total_dirty")
         event.memory_swap_bytes = _value(memory, b"total_swap")
         event.memory_pgmajfault = _value(memory, b"total_pgmajfault")

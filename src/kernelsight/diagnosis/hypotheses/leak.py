@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
@@ -19,7 +19,7 @@ from kernelsight.diagnosis.memory_use import (
     machine,
     short,
 )
-from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene
 from kernelsight.diagnosis.trend import Trend, straight
 
@@ -86,9 +86,18 @@ def growths(scene: Scene) -> list[Growth]:
         reached = [(max(0.0, _left_kb(one)) / going.per_second, one) for one in limits]
         if reached:
             until, domain = min(reached, key=lambda pair: pair[0])
-            if until <= HORIZON_S:
-                found.append(Growth(holder, "process", metric, rows, going, domain, until))
-    return found
+            found.append(Growth(holder, "process", metric, rows, going, domain, until))
+    return [growth for growth in _together(found) if growth.until_s <= HORIZON_S]
+
+
+def _together(found: Sequence[Growth]) -> list[Growth]:
+    """The same growths, with when they will have used their memory up together."""
+    rates: dict[Entity, float] = {}
+    for growth in found:
+        rates[growth.domain.entity] = rates.get(growth.domain.entity, 0.0) + growth.trend.per_second
+    return [
+        replace(growth, until_s=max(0.0, _left_kb(growth.domain)) / rates[growth.domain.entity]) for growth in found
+    ]
 
 
 def _files_in_memory(scene: Scene) -> list[Growth]:
@@ -139,7 +148,8 @@ def _left_kb(domain: Domain) -> float:
     last = domain.rows[-1]
     if not domain.is_group:
         return float((last["mem_available_kb"] or 0) + (last["swap_free_kb"] or 0))
-    used = last["memory_anon_bytes"] if last["memory_anon_bytes"] is not None else last["memory_current_bytes"]
+    own = last["memory_anon_bytes"]
+    used = last["memory_current_bytes"] if own is None else own + (last["memory_shmem_bytes"] or 0)
     return domain.limit_kb - float(used or 0) / KIB
 
 

@@ -11,7 +11,9 @@ from kernelsight.diagnosis.cpu_time import shown as used
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.lines import Stretch, lines, stretches
 from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.peers import Peers, peers
 from kernelsight.diagnosis.processes import named
+from kernelsight.diagnosis.refusals import Refusals, refusals
 from kernelsight.diagnosis.scene import Row, Run, Scene, grouped, runs
 from kernelsight.diagnosis.waiting import shown
 
@@ -29,21 +31,33 @@ NOW_AND_THEN = 0.03
 """The same of a lock that mostly is taken again by who has just let go of it; who hands out work never waits for it."""
 BUSY = 0.5
 """Of the time, the share in which somebody must be seen to do something with the lock."""
+NEVER_FREE = 0.8
+"""Of the time, the share in which a lock is held that others stand in line for; the rest is for changing hands.
+
+A pool whose members wake each other for the next piece of work hands on too, but has nothing to do now and then.
+"""
 IDLE = 0.3
 """Threads that wait for time or for work from outside, from which on the others may be waiting for what these bring."""
 AT_ONCE = 0.5
 """Of the threads that want to go on, the share that may run: if more do, the lock holds up few."""
 SAMPLED = 0.5
 """Of the seconds, the share in which somebody waits for a file."""
+ASKED = 0.8
+"""Of the time that servers wait for each other, the share in which their clients wait for them; the rest is for the
+accuracy of where waits begin. Without a client that waits, they may have nothing to do."""
 
 
 @hypothesis("lock_contention")
 def many_want_one_lock(scene: Scene) -> Iterable[Candidate]:
-    """Threads stand in line for a lock that their own kind hands on, or processes for a file that another locked."""
+    """Threads or servers stand in line for a lock that their own kind hands on, or processes for a locked file."""
     for line in scene.once(lines):
         for stretch in stretches(scene, line):
             yield _of_a_program(scene, stretch)
+    for servers in scene.once(peers):
+        yield _of_servers(scene, servers)
     yield from _of_files(scene)
+    for refused in refusals(scene):
+        yield _of_refusals(scene, refused)
 
 
 def _of_a_program(scene: Scene, stretch: Stretch) -> Candidate:
@@ -64,6 +78,9 @@ def _of_a_program(scene: Scene, stretch: Stretch) -> Candidate:
         if not passed:
             idle = stretch.timed + stretch.asked
             candidate.check("no thread of it waits for time or for work from outside", idle < IDLE, 0.0, 4.0)
+        if not now_and_then:
+            held = stretch.ran + stretch.blocked + stretch.timed
+            candidate.check("somebody has it all the time, as others stand in line", held >= NEVER_FREE, 0.0, 5.0)
     if stretch.busiest is not None:
         alike = "its threads do the same, none gives work to the others"
         candidate.check(alike, stretch.busiest <= ALIKE, 2.0, 1.5 if now_and_then else 4.0)
@@ -93,6 +110,79 @@ def _of_a_program(scene: Scene, stretch: Stretch) -> Candidate:
     candidate.outlook = "more threads, or more CPUs, make it no faster"
     candidate.actions = (
         Proposal("look", culprit, f"see what {culprit.name} does while it has the lock, or let it run fewer threads"),
+    )
+    return candidate
+
+
+def _of_servers(scene: Scene, servers: Peers) -> Candidate:
+    run = servers.run
+    culprit = named(scene, servers.culprit)
+    clients = sorted(servers.asking, key=lambda edge: -edge.waited_in(run))
+    candidate = Candidate("lock_contention", culprit, scene.at(run.first))
+    suffering = [*dict.fromkeys(edge.pid for edge in clients), *sorted(servers.pids)]
+    candidate.victims = tuple(named(scene, pid) for pid in suffering[:5])
+    candidate.suffering_s = servers.waiting * run.seconds
+    uses = [use for use in scene.once(cpu_use) if use.pid in servers.pids]
+    ran = sum(use.ran_in(run) for use in uses) / run.seconds
+    candidate.check("while they wait for each other, clients wait for them", servers.explained >= ASKED, 3.0, 6.0)
+    candidate.check("few go on at a time, and the others wait", ran <= AT_ONCE * (servers.waiting + ran), 1.0, 7.0)
+    candidate.check("several wait", len(servers.pids) > 1, 1.0, 1.0)
+    candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
+    candidate.step(
+        f"clients such as {clients[0].comm} ({clients[0].pid}) waited for {culprit.name}" if clients else "",
+        shown(scene, clients, run),
+    )
+    candidate.step(
+        f"{len(servers.pids)} processes {culprit.name} waited {candidate.suffering_s:.0f} s in {run.seconds} s for "
+        "each other",
+        shown(scene, servers.edges, run),
+        shown(scene, servers.edges, run, "count"),
+    )
+    ended = [edge for edge in servers.edges if str(edge.waker_pid) == culprit.id]
+    candidate.step(f"{culprit.name} ({culprit.id}) ended most of these waits", shown(scene, ended, run))
+    client = max(servers.asked_by(servers.culprit), key=lambda edge: edge.waited_in(run), default=None)
+    if client is not None and client.waited_in(run) >= IDLE * run.seconds:
+        whom = named(scene, client.waker_pid or 0)
+        claim = f"it waited {client.waited_in(run):.1f} s itself for its client {whom.name} ({whom.id}) to go on"
+        candidate.step(claim, shown(scene, [client], run))
+    candidate.refuted_by = "they wait as long when each works on data of its own"
+    candidate.outlook = "more clients, or more CPUs, make it no faster"
+    candidate.actions = (
+        Proposal("look", culprit, f"see which lock {culprit.name} has, and let it be kept for less time"),
+    )
+    return candidate
+
+
+def _of_refusals(scene: Scene, refused: Refusals) -> Candidate:
+    run = refused.run
+    by_process = Counter(dict.fromkeys(refused.pids, 0))
+    for row in refused.rows:
+        by_process[row["pid"]] += row["count"] or 0
+    # Who has it most is refused it least.
+    culprit = named(scene, min(by_process, key=lambda pid: (by_process[pid], pid)))
+    candidate = Candidate("lock_contention", culprit, scene.at(run.first))
+    candidate.victims = tuple(named(scene, pid) for pid, _ in by_process.most_common(5))
+    candidate.suffering_s = refused.waiting * run.seconds
+    seconds = len({scene.second(row) for row in refused.rows})
+    uses = [use for use in scene.once(cpu_use) if use.pid in refused.pids]
+    ran = sum(use.ran_in(run) for use in uses) / run.seconds
+    candidate.check("somebody is refused the lock most of the time", seconds >= SAMPLED * run.seconds, 2.5, 4.0)
+    candidate.check("few go on at a time, and the others wait", ran <= AT_ONCE * (refused.waiting + ran), 1.0, 7.0)
+    candidate.check("several of one program are kept out, so they keep each other out", len(by_process) > 1, 1.0, 4.0)
+    candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
+    candidate.step(
+        f"{len(by_process)} processes {culprit.name} were refused the lock of a file {refused.counted} times",
+        scene.evidence("syscall_error", refused.rows, "count", "sum"),
+    )
+    candidate.step(
+        f"they slept before they tried again, {refused.waiting:.1f} of them on average",
+        shown(scene, refused.sleeps, run),
+        shown(scene, refused.sleeps, run, "count"),
+    )
+    candidate.refuted_by = "with fewer of these processes it gets less done"
+    candidate.outlook = "more processes make it no faster"
+    candidate.actions = (
+        Proposal("look", culprit, f"see what {culprit.name} does while it has the file locked, or run fewer of it"),
     )
     return candidate
 

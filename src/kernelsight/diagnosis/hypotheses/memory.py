@@ -115,6 +115,9 @@ def _who_leaves_no_room(scene: Scene, domain: Domain, run: Run) -> Blame:
     if grower and grower.grown_kb >= GROWN_SHARE * limit:
         return _blamed(scene, grower, f"took {grower.grown_kb / KIB:,.0f} MiB more, to {grower.held_kb / KIB:,.0f} MiB")
     largest = max(present, key=lambda one: one.held_kb, default=None)
+    shared = domain.shared_kb(run, scene)
+    if shared >= HELD_SHARE * limit and (largest is None or shared > largest.held_kb):
+        return _who_shares(scene, domain, present, run, shared)
     if largest and largest.held_kb >= HELD_SHARE * limit:
         return _blamed(scene, largest, f"holds {largest.held_kb / KIB:,.0f} MiB of it")
     read = {one.pid: _read_by(scene, one, run) for one in present}
@@ -124,6 +127,15 @@ def _who_leaves_no_room(scene: Scene, domain: Domain, run: Run) -> Blame:
         rows = scene.within(reader.samples, run)
         return Blame(reader.entity, claim, scene.evidence("process", rows, "read_bytes", "increase"))
     return Blame(domain.entity)
+
+
+def _who_shares(scene: Scene, domain: Domain, present: Sequence[Holder], run: Run, shared_kb: float) -> Blame:
+    """Who has most of the shared memory mapped; where nobody has, it is in files of tmpfs, and nobody's."""
+    rows = scene.within(domain.rows, run)
+    shown = scene.evidence(domain.kind, rows, domain.shared_metric, "max")
+    holder = max(present, key=lambda one: one.mapped_kb, default=None)
+    entity = holder.entity if holder and holder.mapped_kb >= MOST * shared_kb else domain.entity
+    return Blame(entity, f"tmpfs and shared memory hold {shared_kb / KIB:,.0f} MiB of it", shown)
 
 
 def _blamed(scene: Scene, holder: Holder, what: str) -> Blame:

@@ -25,6 +25,10 @@ KEPT_SHARE = 0.5
 """Of the pages faulted in, what a process that grows keeps; one that faults for the same memory again keeps none."""
 FAULTS_PER_CHILD = 1000.0
 """What it costs to begin a process and to end it: of a fork alone some hundred, of a program some thousand."""
+READ_IN = 0.5
+"""Of the faults, the share that a page is read or swapped in for, from which on it is not new memory that is wanted."""
+FAULTS_PER_THREAD = 10.0
+"""The same of a thread: its stack, its own variables, an arena of the allocator."""
 SHORT_LIVED_S = 2
 """Seconds in which a process is seen that is no more than one of many."""
 LASTS_S = 5
@@ -100,8 +104,12 @@ def _storm(scene: Scene, one: Faulting, run: Run) -> Candidate:
     own = rate >= MANY_FAULTS_PER_S or calls < faults
     candidate.check("what it does in the kernel is not reading and writing", own, 0.5, 7.0)
     candidate.check("it does not keep the memory", _kept_kb(changes) < KEPT_SHARE * faults * PAGE_KB, 1.5, 5.0)
-    candidate.check("it is not new processes that fault", _forks(scene, one, run) * FAULTS_PER_CHILD < faults, 0.5, 6.0)
+    candidate.check("it is not new processes or threads that fault", _of_new_ones(scene, one, run) < faults, 0.5, 6.0)
     candidate.check("no page was pushed out for want of memory", not _came_back(scene, run, faults), 0.5, 3.0)
+    # A page that has to be read or swapped in was pushed out, or was never there: that is for memory or for a disk.
+    candidate.check(
+        "most of the pages are there, or new", _read_in(one, changes, run, scene) < READ_IN * faults, 0.0, 5.0
+    )
     rows = scene.within(one.rows, run)
     how: How = "sum" if one.kind == "page_fault_stats" else "increase"
     candidate.step(
@@ -203,18 +211,27 @@ def _samples(scene: Scene, one: Faulting, run: Run) -> Sequence[Change]:
     return max(found, key=len, default=[])
 
 
+def _read_in(one: Faulting, changes: Sequence[Change], run: Run, scene: Scene) -> float:
+    """Faults of a process that had to wait until the page was read or swapped in."""
+    if one.kind == "process":
+        return sum(change.of("major_faults") for change in changes)
+    return float(sum(row["major_faults"] or 0 for row in scene.within(one.rows, run)))
+
+
 def _kept_kb(changes: Sequence[Change]) -> float:
     if not changes:
         return 0.0
     return float((changes[-1].after["rss_kb"] or 0) - (changes[0].before["rss_kb"] or 0))
 
 
-def _forks(scene: Scene, one: Faulting, run: Run) -> float:
-    """Children that it began; where nothing traces who begins them, those of the whole machine."""
+def _of_new_ones(scene: Scene, one: Faulting, run: Run) -> float:
+    """Faults that it takes to begin its children and threads; untraced, those of the whole machine."""
     if scene.rows("sched_process"):
-        rows = [row for row in scene.rows("sched_process") if str(row["pid"]) == one.entity.id]
-        return float(sum(row["forks"] or 0 for row in scene.within(rows, run)))
-    return sum(change.of("forks") for change in scene.during(of_all_cpus(scene), run))
+        own = [row for row in scene.rows("sched_process") if str(row["pid"]) == one.entity.id]
+        rows = scene.within(own, run)
+        forks, threads = (sum(row[name] or 0 for row in rows) for name in ("forks", "threads_started"))
+        return float(forks * FAULTS_PER_CHILD + threads * FAULTS_PER_THREAD)
+    return sum(change.of("forks") for change in scene.during(of_all_cpus(scene), run)) * FAULTS_PER_CHILD
 
 
 def _came_back(scene: Scene, run: Run, faults: float) -> bool:

@@ -1,0 +1,99 @@
+"""Servers of one program that keep each other waiting while their clients wait for them.
+
+A database with a process for each client has its row and table locks in memory that these share, and who waits for
+one sleeps where it also waits for its client: in epoll_wait(2), until the process that lets go of the lock wakes it
+(PostgreSQL: src/backend/storage/lmgr/README). Nothing in the call tells the two apart, but who ends it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.lines import FOR_WORK, SOMEBODY, waited
+from kernelsight.diagnosis.scene import Run, Scene, runs
+from kernelsight.diagnosis.waiting import Edge, waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """A time in which there always was one of several servers that waited for another one of them."""
+
+    run: Run
+    edges: Sequence[Edge]
+    """Their waits for each other."""
+    asking: Sequence[Edge]
+    """The waits of clients for those of them that wait."""
+    asked: Sequence[Edge]
+    """Their waits for clients."""
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The servers that wait."""
+        return frozenset(edge.pid for edge in self.edges)
+
+    @property
+    def waiting(self) -> float:
+        """How many of them waited, on average."""
+        return sum(edge.waited_in(self.run) for edge in self.edges) / self.run.seconds
+
+    @property
+    def explained(self) -> float:
+        """Of the time that servers wait for each other, the share in which a client waits for the one that waits."""
+        own, asked = (_waited_by(edges, self.run) for edges in (by_waiter(self.edges), by_waker(self.asking)))
+        shared = sum(min(seconds, asked.get(pid, 0.0)) for pid, seconds in own.items())
+        return shared / max(sum(own.values()), 1e-9)
+
+    def asked_by(self, server: int) -> list[Edge]:
+        """The waits of one of them for its clients."""
+        return [edge for edge in self.asked if edge.pid == server]
+
+    @property
+    def culprit(self) -> int:
+        """The server that let others wait longest."""
+        ended = _waited_by(by_waker(self.edges), self.run)
+        return max(ended, key=lambda pid: (ended[pid], -pid))
+
+
+def peers(scene: Scene) -> list[Peers]:
+    """The servers of a window that wait for each other. Use with :meth:`Scene.once`."""
+    return list(_peers(scene))
+
+
+def _peers(scene: Scene) -> Iterator[Peers]:
+    graph = scene.once(waiting)
+    program = {edge.pid: (edge.comm, edge.rows[-1]["cgroup_id"]) for edge in graph.edges}
+    receiving = [e for e in graph.edges if e.state == "interruptible" and e.waits_in in FOR_WORK and e.waker_pid]
+    between = [edge for edge in receiving if edge.waker_pid != edge.pid and edge.waker_pid in program]
+    asking = [edge for edge in between if program[edge.waker_pid or 0] != program[edge.pid]]
+    served = {edge.pid for edge in asking} & {edge.waker_pid for edge in asking}
+    found: dict[tuple[str, int | None], list[Edge]] = {}
+    for edge in between:
+        if program[edge.pid] == program[edge.waker_pid or 0] and {edge.pid, edge.waker_pid} <= served:
+            found.setdefault(program[edge.pid], []).append(edge)
+    for edges in found.values():
+        waits = {edge.pid for edge in edges}
+        clients = [edge for edge in asking if edge.waker_pid in waits]
+        for run in runs(waited(edges, scene.second), lambda servers: servers >= SOMEBODY):
+            yield Peers(run, [edge for edge in edges if edge.count_in(run)], clients, asking)
+
+
+def by_waiter(edges: Iterable[Edge]) -> Mapping[int, Sequence[Edge]]:
+    """Edges by who waits."""
+    found: dict[int, list[Edge]] = {}
+    for edge in edges:
+        found.setdefault(edge.pid, []).append(edge)
+    return found
+
+
+def by_waker(edges: Iterable[Edge]) -> Mapping[int, Sequence[Edge]]:
+    """Edges by who ends the wait."""
+    found: dict[int, list[Edge]] = {}
+    for edge in edges:
+        if edge.waker_pid:
+            found.setdefault(edge.waker_pid, []).append(edge)
+    return found
+
+
+def _waited_by(edges: Mapping[int, Sequence[Edge]], run: Run) -> dict[int, float]:
+    return {pid: sum(edge.waited_in(run) for edge in of) for pid, of in edges.items()}

@@ -1,0 +1,75 @@
+"""Processes that ask again and again for a file that another one of them has locked.
+
+Who does not want to sleep for a lock is refused it (EAGAIN, fcntl(2) with F_SETLK, flock(2) with LOCK_NB), sleeps for
+a while of its own choice and tries again, as SQLite does (https://www.sqlite.org/c3ref/busy_timeout.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.lines import FOR_TIME, SOMEBODY
+from kernelsight.diagnosis.scene import Row, Run, Scene, grouped, runs
+from kernelsight.diagnosis.waiting import Edge, waiting
+
+_ASKS_FOR_A_LOCK = frozenset({"fcntl", "fcntl64", "flock"})
+_SLEEPS_IN = FOR_TIME | {"poll", "ppoll", "select", "pselect6"}
+_GAP_S = 2
+"""Seconds without a try that are no end of it: who asks politely does so once a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """A time in which processes of one program were refused locks of files, and slept until they tried again."""
+
+    run: Run
+    rows: Sequence[Row]
+    """Of the kind `syscall_error`."""
+    sleeps: Sequence[Edge]
+    """What they slept for a time."""
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """Who was refused one."""
+        return frozenset(row["pid"] for row in self.rows)
+
+    @property
+    def counted(self) -> int:
+        """How often."""
+        return sum(row["count"] or 0 for row in self.rows)
+
+    @property
+    def waiting(self) -> float:
+        """How many slept for a lock, on average: each refusal leads to one of their sleeps, of mean length."""
+        times, slept = (sum(what(edge) for edge in self.sleeps) for what in (self._times, self._slept))
+        return min(self.counted * slept / max(times, 1.0), slept) / self.run.seconds
+
+    def _times(self, edge: Edge) -> float:
+        return edge.count_in(self.run)
+
+    def _slept(self, edge: Edge) -> float:
+        return edge.waited_in(self.run)
+
+
+def refusals(scene: Scene) -> Iterator[Refusals]:
+    """By program, when several of its processes are kept out; who is alone is kept out by somebody that is not seen."""
+    asked = [
+        row
+        for row in scene.rows("syscall_error")
+        if row["error"] == "EAGAIN" and row["syscall_name"] in _ASKS_FOR_A_LOCK
+    ]
+    graph = scene.once(waiting)
+    for rows in grouped(asked, "comm", "cgroup_id").values():
+        for run in runs(scene.per_second(rows, "count"), lambda times: times >= 1, gap=_GAP_S):
+            within = scene.within(rows, run)
+            pids = {row["pid"] for row in within}
+            sleeps = [
+                edge
+                for pid in pids
+                for edge in graph.by_waiter.get(pid, ())
+                if edge.waits_in in _SLEEPS_IN and not edge.waker_pid and edge.state == "interruptible"
+            ]
+            found = Refusals(run, within, sleeps)
+            if len(pids) > 1 and found.waiting >= SOMEBODY:
+                yield found
