@@ -67,13 +67,16 @@ def test_who_fails_because_another_one_has_filled_it_is_a_victim(tmp_path):
     assert [victim.name for victim in finding.victims] == ["db"]
 
 
-def test_where_it_was_full_all_the_time_who_wants_most_of_it_is_named_or_else_what_is_full(tmp_path):
-    full = [*mount(lambda _: 0), *moved(81, "web", written=MB)]
-    one = [*failed(70, "logger", errno.ENOSPC, count=80), *failed(11, "db", errno.ENOSPC, count=5)]
-    [finding] = diagnosis(stored(tmp_path / "one", [*full, *one])).findings
+def test_where_it_was_full_all_the_time_who_wants_more_and_has_written_as_much_is_named_or_else_what_is_full(tmp_path):
+    full = [*mount(lambda _: 0), *moved(81, "web", written=MB), *failed(11, "db", errno.ENOSPC, count=80)]
+    one = [*failed(70, "logger", errno.ENOSPC, count=5), *moved(70, "logger", written=20 * MB)]
+    [finding] = diagnosis(stored(tmp_path / "one", [*full, *one, *moved(11, "db", written=MB)])).findings
     assert (finding.fault, finding.culprit.name) == ("disk_full", "logger")
+    assert "db" in {victim.name for victim in finding.victims}
+    [finding] = diagnosis(stored(tmp_path / "victim", [*full, *moved(11, "db", written=MB)])).findings
+    assert (finding.culprit.kind, finding.culprit.name) == ("mount", "/srv")
     many = [event for pid in range(20, 25) for event in failed(pid, "date", errno.ENOSPC, count=1)]
-    [finding] = diagnosis(stored(tmp_path / "many", [*full, *many])).findings
+    [finding] = diagnosis(stored(tmp_path / "many", [*mount(lambda _: 0), *many])).findings
     assert (finding.culprit.kind, finding.culprit.name) == ("mount", "/srv")
     assert {victim.name for victim in finding.victims} == {"date"}
 

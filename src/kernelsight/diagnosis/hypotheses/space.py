@@ -23,8 +23,6 @@ FORESIGHT = 4.0
 _FILLS_S = 600.0
 ENOUGH_SHARE = 0.3
 """Of what was lost, what one process must have written to be who did it; others may have written the rest."""
-MOST = 0.5
-"""Of the calls that fail on a file system that was full before, those of who may be the one that filled it."""
 _GIVEN_BACK = 0.5
 _QUOTA = errno.errorcode[errno.EDQUOT]
 _WRITES = frozenset({
@@ -122,7 +120,10 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     run = _run(scene, rows, going)
     levels = [float(row[metric]) for row in scene.within(rows, run) if row[metric] is not None]
     lost = max(levels, default=left) - left
-    by = _who_fills(scene, run, failed, lost, inodes=metric == "inodes_free")
+    if lost > 0 or metric == "inodes_free":
+        by = _who_fills(scene, run, failed, lost, inodes=metric == "inodes_free")
+    else:
+        by = _who_filled(scene, failed, whole - left)
     culprit = by.entity if by else Entity("mount", mount, mount)
     candidate = Candidate("disk_full" if metric == "avail_bytes" else "inode_exhaustion", culprit, scene.at(run.first))
     candidate.victims = tuple(one.entity for one in failed if by is None or one.entity != by.entity)[:5]
@@ -171,6 +172,29 @@ class _Filler:
     evidence: Evidence | None
 
 
+def _who_filled(scene: Scene, failed: Sequence[Failures], used: float) -> _Filler | None:
+    """Who filled what was full all the time: nobody is seen to, but who wants more may have written that much so far.
+
+    A counter of a process begins with it, and has what the children wrote that it waited for.
+    """
+    failing = {one.entity.id for one in failed}
+    found = []
+    for (pid, _), rows in scene.series("process").items():
+        written = float(rows[-1]["write_chars"] or 0)
+        if str(pid) in failing and written >= ENOUGH_SHARE * used:
+            found.append((written, rows))
+    if not found:
+        return None
+    written, rows = max(found, key=lambda one: one[0])
+    last = rows[-1]
+    evidence = scene.evidence("process", rows[-1:], "write_chars", "last")
+    return _Filler(
+        named(scene, last["pid"]),
+        f"{last['comm']} asks for more, and has written {written:,.0f} bytes so far",
+        evidence,
+    )
+
+
 def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, *, inodes: bool) -> _Filler | None:
     """Who used it up: of inodes, who asks for more, or was in the kernel most.
 
@@ -180,11 +204,8 @@ def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, 
     asks = [_Filler(one.entity, f"{one.entity.name} asks for more again and again", one.evidence) for one in failed]
     if inodes and asks:
         return asks[0]
-    if lost <= 0:  # it was full all the time: nobody is seen to fill it, but perhaps who wants most of it
-        if not failed:
-            return None
-        count, most = max(((one.count, ask) for one, ask in zip(failed, asks, strict=True)), key=lambda one: one[0])
-        return most if count >= MOST * sum(one.count for one in failed) else None
+    if lost <= 0:
+        return None
     metric = "stime_ms" if inodes else "write_chars"
     failing = {one.entity.id for one in failed}
     best: tuple[bool, float, float, list[Change]] | None = None
