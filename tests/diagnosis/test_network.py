@@ -220,6 +220,11 @@ def test_the_listener_is_named_although_its_queue_was_never_seen_full(tmp_path):
     assert findings(tmp_path, counted, queues) == [("listen_overflow", "process", "80")]
 
 
+def test_what_a_full_listener_drops_and_is_sent_again_is_no_loss(tmp_path):
+    full = dropped("TCP_LISTEN_OVERFLOW", "far0", 8, pid=70)
+    assert findings(tmp_path, carries("near0", 50), full, again("near0", 6)) == [("listen_overflow", "process", "70")]
+
+
 def flood(share, packets, size, sockets):
     """A CPU that spends a share of its time in softirqs, an interface, and a process in system calls."""
     for second in SECONDS:

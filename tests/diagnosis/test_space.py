@@ -11,6 +11,8 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.process import Process
+from kernelsight.events.scheduler import SchedProcess
 from kernelsight.events.syscalls import SyscallError
 
 MB = 1_000_000
@@ -113,3 +115,23 @@ def test_our_own_collectors_do_not_fill_the_disk(tmp_path):
     ]
     [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
     assert finding.culprit.name == "logger"
+
+
+def test_the_script_is_named_whose_children_take_the_last_inodes_one_after_the_other(tmp_path):
+    rows = list(mount(lambda _: 500 * MB))
+    for row in rows:
+        row.inodes_free = 0
+    for second in range(LENGTH):
+        at = START + second * SECOND + 7
+        rows += [
+            Process(at, pid=60, ppid=1, comm="script", start_ticks=1, stime_ms=300 * second),
+            Process(at, pid=200 + second, ppid=60, comm="touch", start_ticks=second, stime_ms=1),
+            SchedProcess(
+                at, pid=60, comm="script", cpu_time_ms=400.0, runqueue_ms=0.0, forks=600, execs=0, exits=600,
+                child_lifetime_ms=900.0,
+            ),
+        ]  # fmt: skip
+        for pid in (200 + second, 300 + second, 400 + second):
+            rows.append(next(failed(pid, "touch", errno.ENOSPC, call="open", count=1)))
+    [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
+    assert (finding.fault, finding.culprit.name) == ("inode_exhaustion", "script")

@@ -219,6 +219,7 @@ def _sent_again(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
             much = segments >= max(_LEAST_LOST, 2 * LOST_SHARE * sent)
             candidate.check("a good part of what is sent is sent again", much, 1.5, 4.0)
             _check_other_causes(scene, candidate, run, interface, explained=explained)
+            _check_listeners(scene, candidate, run, segments)
             peers = ", ".join(sorted({str(row["daddr"]) for row in within})[:3])
             candidate.step(
                 f"{segments} segments to {peers} had to be sent again by {interface} in {run.seconds} s",
@@ -278,6 +279,13 @@ def _check_other_causes(
     )
     candidate.check("no queue in front of it is full", not full, 0.5, 4.0)
     candidate.check("nothing on this machine is seen to drop them", not explained and not unread, 0.5, 3.0)
+
+
+def _check_listeners(scene: Scene, candidate: Candidate, run: Run, segments: float) -> None:
+    """Whether a full listener is why: it drops the end of a handshake, and what follows that is sent for nothing."""
+    rows = [row for row in scene.rows("packet_drop") if row["reason"] == "TCP_LISTEN_OVERFLOW"]
+    dropped = sum(row["count"] or 0 for row in scene.within(rows, run))
+    candidate.check("they were not for a listener whose queue is full", dropped < segments / 2, 0.0, 4.0)
 
 
 def _explain_unseen(candidate: Candidate, interface: str) -> None:
