@@ -127,11 +127,8 @@ def test_a_shell_loop_is_a_fork_storm(tmp_path):
 
 
 def test_other_shells_that_started_each_other_have_no_part_in_the_loop_of_one(tmp_path):
-    rows = [
-        *forking(60, "bash", 300, life_ms=2),
-        *forking(20, "bash", 1, life_ms=2),
-        *forking(21, "bash", 1, life_ms=2),
-    ]
+    rows = [event for pid in (20, 21, 22) for event in forking(pid, "bash", 1, life_ms=2)]
+    rows += forking(60, "bash", 300, life_ms=2)
     rows += [
         sample(second, pid, ppid, "bash")
         for second in range(LENGTH)
