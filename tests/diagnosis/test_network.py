@@ -238,7 +238,13 @@ def test_a_peer_that_is_gone_and_drops_that_nobody_misses_have_nothing_to_do_wit
 
 def test_what_a_full_listener_drops_and_is_sent_again_is_no_loss(tmp_path):
     full = dropped("TCP_LISTEN_OVERFLOW", "far0", 8, pid=70)
-    assert findings(tmp_path, carries("near0", 50), full, again("near0", 6)) == [("listen_overflow", "process", "70")]
+    listener = [("listen_overflow", "process", "70")]
+    assert findings(tmp_path, carries("near0", 50), full, again("near0", 6)) == listener
+    tries, lost = (
+        again("near0", 1, seconds=EVER_LATER),
+        dropped("TCP_LISTEN_OVERFLOW", "far0", 1, pid=70, seconds=EVER_LATER),
+    )
+    assert findings(tmp_path, carries("near0", 50), tries, lost) == listener
 
 
 def flood(share, packets, size, sockets):

@@ -34,6 +34,8 @@ _TRIES_APART_S = 3
 """Between two tries of one connection: the timer doubles with each in vain (RFC 6298, 5.5) and begins with a second
 at most, so that others before have been in vain as well."""
 _LEAST_TRIES = 3
+_FULL_LISTENER = "TCP_LISTEN_OVERFLOW"
+"""What such a listener drops is its own fault (`listen_overflow`), however often it is tried."""
 _ALIKE = 0.05
 """How much the mean sizes of packets that belong together may differ."""
 _ETHERNET_HEADER_BYTES = 14
@@ -100,11 +102,16 @@ def _nothing_gets_through(scene: Scene) -> Iterator[Candidate]:
     for (interface, reason, place), rows in grouped(near, "interface_name", "reason", "location").items():
         dropped = sum(row["count"] or 0 for row in rows)
         when = {scene.second(row) for row in rows}
-        if not interface or dropped > 2 * len(tries) or not all({second, second + 1} & when for second in seconds):
+        if (
+            reason == _FULL_LISTENER
+            or not interface
+            or dropped > 2 * len(tries)
+            or not all({second, second + 1} & when for second in seconds)
+        ):
             continue
         candidate = Candidate("packet_loss", interface_of(interface), int(tries[0]["timestamp"]), _victims(tries, rows))
         candidate.check("nothing of a connection gets through, try after try", True, 2.0, 0.0)
-        candidate.check("as much is dropped here at the same time", dropped >= len(tries) / 2, 1.5, 4.0)
+        candidate.check("as much is dropped here at the same time", dropped >= len(tries), 1.5, 4.0)
         _show_sent_again(scene, candidate, tries)
         candidate.step(
             f"{dropped} packets were dropped at {interface} meanwhile: {reason or '?'} in {place or '?'}",
@@ -327,7 +334,7 @@ def _check_other_causes(
 
 def _check_listeners(scene: Scene, candidate: Candidate, run: Run, segments: float) -> None:
     """Whether a full listener is why: it drops the end of a handshake, and what follows that is sent for nothing."""
-    rows = [row for row in scene.rows("packet_drop") if row["reason"] == "TCP_LISTEN_OVERFLOW"]
+    rows = [row for row in scene.rows("packet_drop") if row["reason"] == _FULL_LISTENER]
     dropped = sum(row["count"] or 0 for row in scene.within(rows, run))
     candidate.check("they were not for a listener whose queue is full", dropped < segments / 2, 0.0, 4.0)
 
