@@ -13,7 +13,7 @@ enum feature { SLOW_CALLS = 1, CALL_ERRORS = 2, RUN_QUEUE = 4, WAIT_EDGES = 8 };
 enum state { RUNNABLE, INTERRUPTIBLE, UNINTERRUPTIBLE };
 #define TASK_WAKING 0x0200
 enum { IN_NOTHING = -1, IN_PAGE_FAULT = -2 };
-enum { CALL_WAITS_BY_DESIGN = 1, CALL_MAY_BE_REFUSED = 2, CALL_SENDS = 4, CALL_WAITS_ON_WORD = 8 };
+enum { CALL_WAITS_BY_DESIGN = 1, CALL_MAY_BE_REFUSED = 2, CALL_SENDS = 4, CALL_WAITS_ON_WORD = 8, CALL_ON_FILES = 16 };
 
 #define MAX_CALLS 512
 #define COMPAT_CALL 0x10000 /* added to the number of a 32-bit program's call, which counts otherwise */

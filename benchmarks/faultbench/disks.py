@@ -36,14 +36,32 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
-class SlowDisk(Disk):
-    """A disk every request of which takes a while, from a moment on."""
+class ServedFile:
+    """One file in a file system of FUSE, and the program that serves it."""
 
+    path: Path
     server: Actor
+
+    @property
+    def culprit(self) -> Culprit:
+        """Its mount."""
+        return Culprit((str(self.path.parent),))
 
     def slow_down(self) -> None:
         """From now on, requests take their time."""
         self.server.process.send_signal(signal.SIGUSR1)
+
+
+@dataclass(frozen=True, slots=True)
+class SlowDisk(Disk):
+    """A disk every request of which takes a while, from a moment on."""
+
+    served: ServedFile
+    """What it is made of."""
+
+    def slow_down(self) -> None:
+        """From now on, requests take their time."""
+        self.served.slow_down()
 
 
 def disk(stage: Stage, size_mb: int) -> Disk:
@@ -52,27 +70,35 @@ def disk(stage: Stage, size_mb: int) -> Disk:
 
 
 @contextmanager
-def slow_disk(stage: Stage, size_mb: int, delay_ms: float, *, at_once: int = 4) -> Iterator[SlowDisk]:
-    """A disk that serves so many requests at a time, each of which takes as long as told once it is slowed down.
+def served_file(stage: Stage, backing: Path, delay_ms: float, *, at_once: int = 4) -> Iterator[ServedFile]:
+    """A file that is read and written by way of a program, which takes as long as told once it is slowed down.
 
     Its server is ended with the context, so that nobody hangs on it when processes are ended.
     """
-    folder, served = stage.folder / f"served-{next(_COUNT)}", stage.folder / f"serving-{next(_COUNT)}"
-    folder.mkdir()
+    served = stage.folder / f"serving-{next(_COUNT)}"
     served.mkdir()
-    backing = _image(stage, folder, size_mb)
     stage.later(lambda: stage.unmount(served))
     server = stage.c("slow_file", served, backing, round(1000 * delay_ms), at_once)
-    image = served / "image"
+    path = served / "image"
     deadline = time.monotonic() + _PATIENCE_S
-    while not image.exists():
+    while not path.exists():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{served} was not mounted")
         time.sleep(0.01)
     try:
-        yield SlowDisk(*_mounted(stage, image), server)
+        yield ServedFile(path, server)
     finally:
         server.end()
+
+
+@contextmanager
+def slow_disk(stage: Stage, size_mb: int, delay_ms: float, *, at_once: int = 4) -> Iterator[SlowDisk]:
+    """A disk that serves so many requests at a time, each of which takes as long as told once it is slowed down."""
+    folder = stage.folder / f"served-{next(_COUNT)}"
+    folder.mkdir()
+    backing = _image(stage, folder, size_mb)
+    with served_file(stage, backing, delay_ms, at_once=at_once) as served:
+        yield SlowDisk(*_mounted(stage, served.path), served)
 
 
 @contextmanager

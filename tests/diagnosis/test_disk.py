@@ -144,6 +144,18 @@ def test_who_dirties_in_bulk_is_why_commits_of_another_one_take_long(tmp_path):
     assert [victim.name for victim in finding.victims] == ["db"]
 
 
+def test_a_first_second_that_was_not_bad_yet_does_not_say_how_long_commits_usually_take(tmp_path):
+    rows = [
+        *device("sda", lambda _: (100, 7.9), kib=1000, reads=False),
+        *waited(11, "db", "fdatasync", lambda second: (100, 0.39 if second == 1 else 0.7) if second else (0, 0)),
+        *moved(11, "db", written=100_000),
+        *moved(70, "copy", written=100 * MB, since=2),  # counted once a child of it has ended
+        *(Memory(START + second * SECOND + 9, dirty_kb=200_000, writeback_kb=0) for second in range(LENGTH)),
+    ]
+    [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
+    assert (finding.fault, finding.culprit.name) == ("fsync_stall", "copy")
+
+
 def test_what_is_written_around_the_page_cache_is_not_what_commits_wait_for(tmp_path):
     rows = [
         *device("sda", since((100, 9.9), (60, 0.5)), kib=1000, reads=False),
@@ -242,6 +254,16 @@ def test_a_frozen_file_system_is_named_by_its_mount(tmp_path):
     [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
     assert (finding.fault, finding.culprit.kind, finding.culprit.id) == ("blocked_io", "mount", "/srv")
     assert "thaw" in finding.actions[0].text
+
+
+def test_a_file_system_that_is_served_by_a_program_hangs_whatever_the_disks_do(tmp_path):
+    stack = {"syscall_name": "openat", "wchan": "request_wait_answer", "stack": "request_wait_answer;fuse_lookup_name"}
+    rows = [
+        *device("sdb", lambda _: (200, 1), in_flight=lambda _: 3),
+        *hangs(12, "photos", since=FROM, mount_point="/mnt/share", **stack),
+    ]
+    [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
+    assert (finding.fault, finding.culprit.kind, finding.culprit.id) == ("blocked_io", "mount", "/mnt/share")
 
 
 def test_a_task_that_waits_long_for_a_device_that_gets_on_does_not_hang(tmp_path):

@@ -220,6 +220,33 @@ def test_the_listener_is_named_although_its_queue_was_never_seen_full(tmp_path):
     assert findings(tmp_path, counted, queues) == [("listen_overflow", "process", "80")]
 
 
+EVER_LATER = (FROM, FROM + 3, FROM + 9)
+
+
+@pytest.mark.parametrize("reason", ["NETFILTER_DROP", "IP_INNOROUTES"])
+def test_a_connection_of_which_nothing_gets_through_is_cut_off_where_each_try_is_dropped(tmp_path, reason):
+    tries, lost = again("near0", 1, seconds=EVER_LATER), dropped(reason, "far0", 1, seconds=EVER_LATER)
+    others = dropped("NOT_SPECIFIED", "near0", 1, seconds=(FROM + 1,))
+    assert findings(tmp_path, carries("lo", 50), tries, lost, others) == [("packet_loss", "interface", "far0")]
+
+
+def test_a_peer_that_is_gone_and_drops_that_nobody_misses_have_nothing_to_do_with_each_other(tmp_path):
+    tries = again("near0", 1, seconds=EVER_LATER)
+    lost = dropped("NETFILTER_DROP", "far0", 1, seconds=[second + 2 for second in EVER_LATER])
+    assert findings(tmp_path, carries("lo", 50), tries, lost) == []
+
+
+def test_what_a_full_listener_drops_and_is_sent_again_is_no_loss(tmp_path):
+    full = dropped("TCP_LISTEN_OVERFLOW", "far0", 8, pid=70)
+    listener = [("listen_overflow", "process", "70")]
+    assert findings(tmp_path, carries("near0", 50), full, again("near0", 6)) == listener
+    tries, lost = (
+        again("near0", 1, seconds=EVER_LATER),
+        dropped("TCP_LISTEN_OVERFLOW", "far0", 1, pid=70, seconds=EVER_LATER),
+    )
+    assert findings(tmp_path, carries("near0", 50), tries, lost) == listener
+
+
 def flood(share, packets, size, sockets):
     """A CPU that spends a share of its time in softirqs, an interface, and a process in system calls."""
     for second in SECONDS:

@@ -11,6 +11,8 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.process import Process
+from kernelsight.events.scheduler import SchedProcess
 from kernelsight.events.syscalls import SyscallError
 
 MB = 1_000_000
@@ -67,13 +69,16 @@ def test_who_fails_because_another_one_has_filled_it_is_a_victim(tmp_path):
     assert [victim.name for victim in finding.victims] == ["db"]
 
 
-def test_where_it_was_full_all_the_time_who_wants_most_of_it_is_named_or_else_what_is_full(tmp_path):
-    full = [*mount(lambda _: 0), *moved(81, "web", written=MB)]
-    one = [*failed(70, "logger", errno.ENOSPC, count=80), *failed(11, "db", errno.ENOSPC, count=5)]
-    [finding] = diagnosis(stored(tmp_path / "one", [*full, *one])).findings
+def test_where_it_was_full_all_the_time_who_wants_more_and_has_written_as_much_is_named_or_else_what_is_full(tmp_path):
+    full = [*mount(lambda _: 0), *moved(81, "web", written=MB), *failed(11, "db", errno.ENOSPC, count=80)]
+    one = [*failed(70, "logger", errno.ENOSPC, count=5), *moved(70, "logger", written=20 * MB)]
+    [finding] = diagnosis(stored(tmp_path / "one", [*full, *one, *moved(11, "db", written=MB)])).findings
     assert (finding.fault, finding.culprit.name) == ("disk_full", "logger")
+    assert "db" in {victim.name for victim in finding.victims}
+    [finding] = diagnosis(stored(tmp_path / "victim", [*full, *moved(11, "db", written=MB)])).findings
+    assert (finding.culprit.kind, finding.culprit.name) == ("mount", "/srv")
     many = [event for pid in range(20, 25) for event in failed(pid, "date", errno.ENOSPC, count=1)]
-    [finding] = diagnosis(stored(tmp_path / "many", [*full, *many])).findings
+    [finding] = diagnosis(stored(tmp_path / "many", [*mount(lambda _: 0), *many])).findings
     assert (finding.culprit.kind, finding.culprit.name) == ("mount", "/srv")
     assert {victim.name for victim in finding.victims} == {"date"}
 
@@ -110,3 +115,23 @@ def test_our_own_collectors_do_not_fill_the_disk(tmp_path):
     ]
     [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
     assert finding.culprit.name == "logger"
+
+
+def test_the_script_is_named_whose_children_take_the_last_inodes_one_after_the_other(tmp_path):
+    rows = list(mount(lambda _: 500 * MB))
+    for row in rows:
+        row.inodes_free = 0
+    for second in range(LENGTH):
+        at = START + second * SECOND + 7
+        rows += [
+            Process(at, pid=60, ppid=1, comm="script", start_ticks=1, stime_ms=300 * second),
+            Process(at, pid=200 + second, ppid=60, comm="touch", start_ticks=second, stime_ms=1),
+            SchedProcess(
+                at, pid=60, comm="script", cpu_time_ms=400.0, runqueue_ms=0.0, forks=600, execs=0, exits=600,
+                child_lifetime_ms=900.0,
+            ),
+        ]  # fmt: skip
+        for pid in (200 + second, 300 + second, 400 + second):
+            rows.append(next(failed(pid, "touch", errno.ENOSPC, call="open", count=1)))
+    [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
+    assert (finding.fault, finding.culprit.name) == ("inode_exhaustion", "script")

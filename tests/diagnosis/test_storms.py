@@ -126,6 +126,18 @@ def test_a_shell_loop_is_a_fork_storm(tmp_path):
     assert [e.metric for step in finding.path for e in step.evidence] == ["forks", "exits", "child_lifetime_ms"]
 
 
+def test_other_shells_that_started_each_other_have_no_part_in_the_loop_of_one(tmp_path):
+    rows = [event for pid in (20, 21, 22) for event in forking(pid, "bash", 1, life_ms=2)]
+    rows += forking(60, "bash", 300, life_ms=2)
+    rows += [
+        sample(second, pid, ppid, "bash")
+        for second in range(LENGTH)
+        for pid, ppid in ((20, 5), (21, 20), (22, 21), (60, 6))
+    ]
+    [finding] = found(stored(tmp_path / "db", rows), "fork_storm")
+    assert finding.culprit.id == "60"
+
+
 def test_a_program_that_fails_at_once_is_restarted_too_often(tmp_path):
     [finding] = found(stored(tmp_path / "db", [*QUIET, *forking(70, "watch", 50, life_ms=15)]), "fork_storm")
     assert finding.culprit.name == "watch"

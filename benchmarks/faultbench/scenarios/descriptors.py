@@ -52,6 +52,30 @@ for _ in range(int(sys.argv[2])):
     threading.Thread(target=visit, daemon=True).start()
 time.sleep(60)
 """
+LOCAL_WORKER = """import os, socket, sys, time
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen(int(sys.argv[2]))
+while True:
+    connection, _ = listener.accept()
+    time.sleep(float(sys.argv[3]) if os.path.exists(sys.argv[1] + ".slow") else 0)
+    connection.send(b"x")
+    connection.close()
+"""
+LOCAL_PROXY = """import os, socket, sys, threading, time
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.05)
+time.sleep(0.1)
+def ask():
+    while True:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(sys.argv[1])
+            connection.recv(1)
+        time.sleep(float(sys.argv[3]))
+for _ in range(int(sys.argv[2])):
+    threading.Thread(target=ask, daemon=True).start()
+time.sleep(60)
+"""
 EXHAUST = """import socket, sys, time
 listener = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=1024)
 while True:
@@ -199,6 +223,18 @@ def few_ports(stage: Stage, count: int) -> str:
     first = stage.chance.randint(20_000, 50_000)
     stage.run(*inside(name), "sysctl", "-w", f"net.ipv4.ip_local_port_range={first} {first + count}")
     return name
+
+
+@scenario("local_socket_with_a_slow_worker")
+def local_socket_with_a_slow_worker(stage: Stage) -> Iterator[Truth]:
+    """A worker takes what comes over a local socket too slowly, and the threads of a proxy stand in line for it."""
+    backlog = stage.chance.randint(1, 8)
+    place = stage.folder / "worker.socket"
+    worker = stage.python(LOCAL_WORKER, place, backlog, stage.chance.uniform(0.1, 0.4))
+    stage.python(LOCAL_PROXY, place, 2 * backlog + stage.chance.randint(4, 12), stage.chance.uniform(0.02, 0.1))
+    yield Truth()
+    (stage.folder / "worker.socket.slow").touch()
+    yield Truth("listen_overflow", culprits=(worker.culprit,))
 
 
 @scenario("many_files_but_enough", tags=("control",))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.faultbench.disks import NEVER, disk, frozen, slow_disk
+from benchmarks.faultbench.disks import NEVER, disk, frozen, served_file, slow_disk
 from benchmarks.faultbench.scenario import Culprit, Truth, scenario
 from benchmarks.faultbench.stage import Stage
 
@@ -208,6 +208,17 @@ def device_that_does_not_answer(stage: Stage) -> Iterator[Truth]:
         yield Truth()
         stuck.slow_down()
         yield Truth("blocked_io", culprits=(stuck.culprit,))
+
+
+@scenario("file_system_without_its_server", needs=("gcc",))
+def file_system_without_its_server(stage: Stage) -> Iterator[Truth]:
+    """The program that serves a file system of FUSE stops answering, and those who read from it hang."""
+    with served_file(stage, filled(stage.folder, 16), NEVER, at_once=stage.chance.randint(1, 4)) as share:
+        for _ in range(stage.chance.randint(1, 4)):
+            stage.python(READ, share.path, 4096, stage.chance.uniform(0.01, 0.1))
+        yield Truth()
+        share.slow_down()
+        yield Truth("blocked_io", culprits=(share.culprit,))
 
 
 @scenario("backup_with_ionice", needs=("ionice", "tar", "gcc", *LOOP_TOOLS), tags=("control",))

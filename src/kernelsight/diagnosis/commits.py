@@ -25,6 +25,8 @@ ALIKE_SHARE = 0.3
 ON_DEVICE_SHARE = 0.3
 """Of what somebody writes, what the device of the commits must have written meanwhile: the rest may still lie dirty."""
 _LEAST_S = 2
+_LEAST_BEFORE_S = 3
+"""Seconds of commits that say how long one usually takes: a stall may begin with a second that is not bad yet."""
 _GAP_S = 3
 """Seconds without the end of a commit that are no end of a stall: one that takes long is seen when it is over."""
 WRITES_SHARE = 0.1
@@ -68,8 +70,14 @@ def _while_writing(scene: Scene, waiter: Waiter, by: User, run: Run) -> Iterator
     part = Run(writes[0], run.last)
     if part.seconds < _LEAST_S or not waiter.is_slowed(part):
         return
-    if waiter.commit_s(part) >= SLOWED * waiter.commit_s(Run(0, part.first - 2)):
+    if waiter.commit_s(part) >= SLOWED * _usual_s(waiter, part.first - 2):
         yield Stall(part, waiter, by, lying_dirty(scene, by, part))
+
+
+def _usual_s(waiter: Waiter, last: int) -> float:
+    """How long a commit took up to a second; 0 where too little is known, as where the stall was there before us."""
+    known = sum(1 for second in range(last + 1) if waiter.commits_counted.of(second))
+    return waiter.commit_s(Run(0, last)) if known >= _LEAST_BEFORE_S else 0.0
 
 
 def _who_dirties(scene: Scene, waiter: Waiter, run: Run) -> User | None:

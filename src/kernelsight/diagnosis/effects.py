@@ -25,6 +25,8 @@ SPENDS_CPU: frozenset[Fault] = frozenset({
     "disk_saturation",
 })  # fmt: skip
 """Mechanisms that use CPU time as they work."""
+BY_CHILDREN: frozenset[Fault] = frozenset({"disk_full", "inode_exhaustion"})
+"""What a script does by the programs that it starts: that it starts so many is how, and not a second fault."""
 LATER_NS = 2 * NS_PER_S
 """An effect may be seen a little before its cause: onsets are known to the second, and by different samples."""
 
@@ -76,6 +78,8 @@ def _is_same_suffering(cause: Candidate, effect: Candidate) -> bool:
     """Of two faults by one culprit: whether they are one, seen twice."""
     if (cause.fault, effect.fault) == ("lock_contention", "fork_storm"):
         return False  # a lock holds up those who want it, and makes nobody start others
+    if effect.fault == "fork_storm" and cause.fault in BY_CHILDREN:
+        return cause.culprit == effect.culprit
     if effect.fault in WANTS_CPU:
         return cause.fault in SPENDS_CPU
     return cause.fault not in WANTS_CPU and bool(set(cause.victims) & set(effect.victims))

@@ -121,7 +121,7 @@ class Wait(Event, tag="wait"):
     indexes=(("pid", "timestamp"),),
 )
 class BlockedTask(Event, tag="blocked_task"):
-    """A thread that has been in uninterruptible sleep for more than a second."""
+    """A thread that has slept uninterruptibly, or waited for a FUSE file system, for more than a second."""
 
     pid: Annotated[Int | None, Label()] = None
     tid: Annotated[Int | None, Label()] = None

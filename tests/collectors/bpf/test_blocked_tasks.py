@@ -1,7 +1,10 @@
 """Threads that hang in the kernel are found, with what they hang on."""
 
+import ctypes
 import json
+import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -127,6 +130,46 @@ def test_who_hangs_in_a_call_on_a_path_hangs_on_the_mount_of_the_path(code, froz
     assert event.device.startswith("loop")
 
 
+@pytest.fixture
+def without_answers(tmp_path):
+    """The mount point of a FUSE file system whose server says that it is there, and nothing more (linux/fuse.h)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        channel = os.open("/dev/fuse", os.O_RDWR)
+    except OSError as error:
+        pytest.skip(f"no FUSE here: {error}")
+    options = f"fd={channel},rootmode=40000,user_id=0,group_id=0".encode()
+    if libc.mount(b"silent", bytes(tmp_path), b"fuse.silent", 0, options):
+        os.close(channel)
+        pytest.skip("cannot mount a FUSE file system here")
+    try:
+        _, _, unique = struct.unpack_from("<IIQ", os.read(channel, 1 << 17))
+        about = struct.pack("<4I2H2I2H32x", 7, 31, 1 << 17, 0, 0, 0, 1 << 17, 1, 0, 0)  # struct fuse_init_out
+        os.write(channel, struct.pack("<IiQ", 16 + len(about), 0, unique) + about)
+        yield tmp_path
+    finally:
+        os.close(channel)  # whoever waits gets ENOTCONN
+        libc.umount2(bytes(tmp_path), 2)
+
+
+@pytest.mark.root
+def test_who_waits_for_a_server_of_fuse_hangs_on_its_mount_though_signals_could_wake_it(without_answers):
+    code = "import os, sys; os.stat(sys.argv[1] + '/anything')"
+    with (
+        closing(BlockedTasks(Host())) as collector,
+        subprocess.Popen([sys.executable, "-c", code, without_answers], stderr=subprocess.DEVNULL) as asks,
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE) as idles,
+    ):
+        try:
+            event = found(collector, asks.pid)[0]
+            assert found(collector, idles.pid, timeout=0.3) == []
+        finally:
+            asks.kill()
+            idles.kill()
+    assert event.mount_point == str(without_answers)
+    assert event.wchan == "request_wait_answer"
+
+
 @pytest.mark.root
 def test_nobody_is_blocked_on_a_quiet_machine_because_it_idles():
     """Kernel threads that idle uninterruptibly (TASK_IDLE) are not blocked."""
@@ -141,12 +184,12 @@ def test_nobody_is_blocked_on_a_quiet_machine_because_it_idles():
 def test_records_and_their_stacks_are_told_apart():
     def record(tid, frames, comm):
         words = b"".join(n.to_bytes(8, "little", signed=n < 0) for n in (9, 8, 7, 6, -1, 5))
-        return words + b"".join(n.to_bytes(4, "little") for n in (3, tid, 1, frames)) + comm.ljust(16, b"\0")
+        return words + b"".join(n.to_bytes(4, "little") for n in (3, tid, 1, frames, 2, 0)) + comm.ljust(16, b"\0")
 
     data = record(4, 2, b"a\nb") + b"schedule+0x2f/0x90\n__x64_sys_vfork+0x1/0x2 [module]\n" + record(5, 0, b"c")
     assert list(parse_blocked(data)) == [
-        Blocked(9, 8, 7, 6, -1, 5, 3, 4, 1, "a\nb", ("schedule", "__x64_sys_vfork")),
-        Blocked(9, 8, 7, 6, -1, 5, 3, 5, 1, "c", ()),
+        Blocked(9, 8, 7, 6, -1, 5, 3, 4, 1, 2, "a\nb", ("schedule", "__x64_sys_vfork")),
+        Blocked(9, 8, 7, 6, -1, 5, 3, 5, 1, 2, "c", ()),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Threads in uninterruptible sleep for more than a second, and what they hang on (bpf/blocked_tasks.h)."""
+"""Threads that have hung in the kernel for more than a second, and what they hang on (bpf/blocked_tasks.h)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from typing import TypeAlias
 
 from kernelsight.collectors.aside import Aside
 from kernelsight.collectors.base import Host, collector
-from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of, numbers_of
+from kernelsight.collectors.bpf.file_calls import ON_A_DESCRIPTOR, ON_A_PATH, ON_A_PATH_AT
+from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of
 from kernelsight.collectors.bpf.threads import MS, Feature, join
 from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.scheduler import BlockedTask
 
-_BLOCKED = Struct("<4Q2q2IiI16s")  # struct blocked
+_BLOCKED = Struct("<4Q2q2IiI2I16s")  # struct blocked
 _LONG_NS = 1_000_000_000
 _Sleep: TypeAlias = tuple[int, int, int]
+_UNINTERRUPTIBLE = 2  # enum state in bpf/threads.h
+_WAITS_FOR_SERVER = "request_wait_answer"
+"""Of FUSE (fs/fuse/dev.c): only an answer ends it, or a signal that comes before the server has seen the request."""
 
 # Functions through which every sleeper goes (kernel/sched: in_sched_functions), which say nothing.
 _SCHEDULING = re.compile(
@@ -31,21 +35,6 @@ _SCHEDULING = re.compile(
     r"|(__)?mutex_lock(_\w+)?|rwsem_down_\w+|down_(read|write)(_\w+)?|(__)?down(_\w+)?|(out_of_line_)?wait_on_bit\w*"
     r"|__wait_on_bit\w*|bit_wait\w*|folio_wait_bit\w*"
 )
-_ON_A_DESCRIPTOR = numbers_of(
-    "read", "write", "pread64", "pwrite64", "readv", "writev", "preadv", "pwritev", "preadv2", "pwritev2",
-    "fsync", "fdatasync", "sync_file_range", "syncfs", "fallocate", "ftruncate", "fadvise64", "readahead",
-    "fstat", "getdents", "getdents64", "lseek", "flock", "fcntl", "ioctl", "fchmod", "fchown", "fsetxattr",
-)  # fmt: skip
-_ON_A_PATH = numbers_of(
-    "open", "creat", "stat", "lstat", "access", "truncate", "mkdir", "rmdir", "unlink", "rename", "link", "readlink",
-    "chmod", "chown", "lchown", "mknod", "chdir", "statfs", "execve", "utime", "utimes", "setxattr", "lsetxattr",
-    "getxattr", "lgetxattr", "listxattr", "llistxattr", "removexattr", "lremovexattr",
-)  # fmt: skip
-# The same, on a path that begins at the descriptor of a directory.
-_ON_A_PATH_AT = numbers_of(
-    "openat", "openat2", "newfstatat", "statx", "faccessat", "faccessat2", "mkdirat", "unlinkat", "renameat",
-    "renameat2", "linkat", "readlinkat", "fchmodat", "fchmodat2", "fchownat", "mknodat", "utimensat", "execveat",
-)  # fmt: skip
 _AT_FDCWD = 0xFFFFFF9C  # of include/uapi/linux/fcntl.h, as 32 bits without a sign
 _PATH_MAX = 4096
 _PATIENCE_S = 0.02
@@ -67,8 +56,14 @@ class Blocked:
     pid: int
     tid: int
     call: int
+    state: int
     comm: str
     stack: tuple[str, ...]
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it waits for what the kernel or a file system does, and for nothing that a program may send."""
+        return self.state == _UNINTERRUPTIBLE or _WAITS_FOR_SERVER in self.stack
 
     @property
     def sleep(self) -> _Sleep:
@@ -80,16 +75,17 @@ def parse_blocked(data: bytes) -> Iterator[Blocked]:
     """What the iterator wrote: for every thread a fixed record and one line for each frame of its kernel stack."""
     at = 0
     while at < len(data):
-        now, off_at, switches, start_time, arg0, cgroup, pid, tid, call, frames, comm = _BLOCKED.unpack_from(data, at)
+        now, off_at, switches, start, arg0, cgroup, pid, tid, call, frames, state, _, comm = _BLOCKED.unpack_from(
+            data, at
+        )
         at += _BLOCKED.size
         stack = []
         for _ in range(frames):
             end = data.index(b"\n", at)
             stack.append(data[at:end].decode("ascii", "replace").split("+0x", 1)[0])
             at = end + 1
-        yield Blocked(
-            now, off_at, switches, start_time, arg0, cgroup, pid, tid, call, comm=fixed_name(comm), stack=tuple(stack)
-        )
+        name = fixed_name(comm)
+        yield Blocked(now, off_at, switches, start, arg0, cgroup, pid, tid, call, state, name, tuple(stack))
 
 
 def wait_channel(stack: Iterable[str]) -> str | None:
@@ -132,7 +128,7 @@ def path_argument(process: Path, call: int) -> str | None:
     words = (process / "syscall").read_text().split()  # number, six arguments, stack and program counter
     if len(words) < 4 or int(words[0]) != call % COMPAT:
         return None  # it runs
-    at = call in _ON_A_PATH_AT
+    at = call in ON_A_PATH_AT
     start, address = int(words[1], 16) & 0xFFFFFFFF, int(words[2 if at else 1], 16)
     with (process / "mem").open("rb", buffering=0) as memory:
         memory.seek(address)
@@ -144,7 +140,7 @@ def path_argument(process: Path, call: int) -> str | None:
 
 @collector("blocked_tasks", source="bpf", emits=(BlockedTask,), needs=OTHERS_PROCESSES)
 class BlockedTasks:
-    """Threads that have been in uninterruptible sleep for more than a second, and what they hang on."""
+    """Threads that have slept uninterruptibly, or waited for a server of FUSE, for more than a second, and what for."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -160,6 +156,8 @@ class BlockedTasks:
         since = {}
         long = []
         for task in parse_blocked(self._threads.object.iterate("scan_blocked")):
+            if not task.hangs:
+                continue
             # Without the switch hook: blocked at least since a scan found it after as many switches.
             sleep = task.sleep
             since[sleep] = task.off_at or self._since.get(sleep, task.now)
@@ -179,7 +177,7 @@ class BlockedTasks:
 
         The memory of a thread can be locked by whatever another thread of it hangs on, so it is read aside.
         """
-        about = {task.sleep: task for task in long if task.call in _ON_A_PATH or task.call in _ON_A_PATH_AT}
+        about = {task.sleep: task for task in long if task.call in ON_A_PATH or task.call in ON_A_PATH_AT}
         self._paths = {sleep: path for sleep, path in self._paths.items() if sleep in about}
         unknown = [task for sleep, task in about.items() if sleep not in self._paths]
         patience_s = 0.0
@@ -222,7 +220,7 @@ class BlockedTasks:
         process = self._host.proc / str(task.tid)
         with suppress(OSError):  # it may have ended, or closed the file
             path = self._paths.get(task.sleep)
-            if path is None and task.call in _ON_A_DESCRIPTOR:
+            if path is None and task.call in ON_A_DESCRIPTOR:
                 path = str((process / "fd" / str(task.arg0 & 0xFFFFFFFF)).readlink())
             if path is None:
                 return None, served_device(task.comm)

@@ -15,6 +15,7 @@ from enum import IntFlag
 from functools import cache
 
 from kernelsight.collectors.base import Host
+from kernelsight.collectors.bpf.file_calls import ON_A_DESCRIPTOR, ON_A_PATH, ON_A_PATH_AT
 from kernelsight.collectors.bpf.libbpf import Object, Setting
 from kernelsight.collectors.bpf.maps import kernel_members, kernel_percpu_variables
 from kernelsight.collectors.bpf.objects import image
@@ -79,7 +80,8 @@ _REFUSAL = frozenset({errno.EAGAIN})
 
 def _flags_of_calls() -> bytes:
     flags = bytearray(2 * _MAX_CALLS)
-    for bit, numbers in ((1, WAIT_BY_DESIGN), (2, _MAY_BE_REFUSED), (4, _SEND), (8, _WAIT_ON_WORD)):
+    on_files = ON_A_DESCRIPTOR | ON_A_PATH | ON_A_PATH_AT
+    for bit, numbers in ((1, WAIT_BY_DESIGN), (2, _MAY_BE_REFUSED), (4, _SEND), (8, _WAIT_ON_WORD), (16, on_files)):
         for number in numbers:
             flags[number % COMPAT + _MAX_CALLS * (number >= COMPAT)] |= bit
     return bytes(flags)

@@ -26,6 +26,8 @@ _OTHER_WAITS = re.compile(r"vfork|futex|coredump|ptrace|refrigerator|rcu|module|
 """Functions of waits that are uninterruptible and not for storage: vfork(2) sleeps so until its child has begun."""
 _FROZEN = re.compile(r"percpu_rwsem_wait|percpu_down|sb_start_|thaw_super")
 """Where writers wait for a frozen file system (Documentation/filesystems/, fsfreeze(8)): on a lock, not on a device."""
+_SERVED = re.compile(r"request_wait_answer|fuse_|rpc_|nfs\d?_|cifs_|smb\d?_|v?9p_|p9_|ceph_")
+"""Where tasks wait for a file system that a program or another machine serves: no device here has a part in it."""
 
 
 @hypothesis("blocked_io")
@@ -54,7 +56,8 @@ def _candidate(scene: Scene, name: str, rows: Sequence[Row], stuck: Run | None) 
     victims = {row["pid"]: named(scene, row["pid"]) for row in rows}
     candidate = Candidate("blocked_io", culprit, onset, tuple(victims.values())[:5])
     candidate.suffering_s = sum(max(row["blocked_ms"] for row in of) / 1e3 for of in tasks.values())
-    idle = stuck is not None or _gets_nothing_done(scene, device, rows, 2 if frozen else 1)
+    served = device is None and bool(rows) and all(_SERVED.search(row["stack"] or row["wchan"] or "") for row in rows)
+    idle = stuck is not None or served or _gets_nothing_done(scene, device, rows, 2 if frozen else 1)
     candidate.check(
         "tasks hang in uninterruptible sleep, or requests that nobody answers",
         holds=True,
@@ -85,13 +88,18 @@ def _candidate(scene: Scene, name: str, rows: Sequence[Row], stuck: Run | None) 
             f"they wait for {culprit.name} to be thawed, not for its device",
             scene.evidence("blocked_task", rows, "blocked_ms", "count"),
         )
+    elif served:
+        candidate.step(
+            f"they wait for the program or the machine that serves {culprit.name}",
+            scene.evidence("blocked_task", rows, "blocked_ms", "count"),
+        )
     candidate.refuted_by = f"a read of {culprit.name} returns"
     candidate.outlook = "these tasks cannot be ended, and all that needs the same file system joins them"
-    text = (
-        f"thaw {culprit.name} (fsfreeze --unfreeze)"
-        if frozen
-        else f"see what {culprit.name} is made of, and why it does not answer"
-    )
+    text = f"see what {culprit.name} is made of, and why it does not answer"
+    if frozen:
+        text = f"thaw {culprit.name} (fsfreeze --unfreeze)"
+    elif served:
+        text = f"see why who serves {culprit.name} does not answer; umount --force ends the waits"
     candidate.actions = (Proposal("look", culprit, text),)
     return candidate
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Iterator, Sequence
 
+from kernelsight.diagnosis.backlogs import callers, half_open, refused, waits_to_connect
 from kernelsight.diagnosis.errors import failures
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
-from kernelsight.diagnosis.packets import owners
 from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene, grouped, samples_of
 from kernelsight.diagnosis.trend import trend
 
@@ -134,16 +134,17 @@ def not_accepted(scene: Scene) -> Iterable[Candidate]:
     """Connections find the queue of a listener full, because it accepts more slowly than they come."""
     yield from _full_queues(scene)
     yield from _overflows_elsewhere(scene)
+    yield from half_open(scene)
+    yield from waits_to_connect(scene)
 
 
 def _full_queues(scene: Scene) -> Iterator[Candidate]:
     """The listeners of this network namespace whose queues are fullest while connections are refused."""
-    changes = [change for all_changes in scene.changes("tcp_retransmit").values() for change in all_changes]
-    refused = [change for change in changes if change.of("listen_overflows") or change.of("listen_drops")]
-    if not refused:
+    overflowing = refused(scene)
+    if not overflowing:
         return
-    total = sum(change.of("listen_overflows") for change in refused)
-    counted = samples_of(refused)
+    total = sum(change.of("listen_overflows") for change in overflowing)
+    counted = samples_of(overflowing)
     # The queue is looked at once a second and may just have been emptied a little.
     queued = grouped((row for row in scene.rows("tcp_listener") if row["accept_queue"]), "address", "port")
     fullest = max((_fill(rows) for rows in queued.values()), default=0.0)
@@ -152,7 +153,7 @@ def _full_queues(scene: Scene) -> Iterator[Candidate]:
         place = f"{address}:{port}"
         named = Entity("process", str(last["pid"]), str(last["comm"])) if last["pid"] is not None else None
         culprit = named or Entity("listener", place, place)
-        candidate = Candidate("listen_overflow", culprit, int(refused[0].after["timestamp"]), _callers(scene, port))
+        candidate = Candidate("listen_overflow", culprit, int(overflowing[0].after["timestamp"]), callers(scene, port))
         candidate.check("connections find a queue full", total >= 1, 2.0, 3.0)
         candidate.check(f"the queue of port {port} was seen full", _fill(rows) >= 1, 2.0, 0.5)
         candidate.check("it is at least half full", _fill(rows) >= _HALF_FULL, 0.5, 2.0)
@@ -178,7 +179,7 @@ def _overflows_elsewhere(scene: Scene) -> Iterator[Candidate]:
         if str(pid) in here:
             continue
         culprit = Entity("process", str(pid), str(rows[-1]["comm"]))
-        candidate = Candidate("listen_overflow", culprit, int(rows[0]["timestamp"]), _callers(scene, None))
+        candidate = Candidate("listen_overflow", culprit, int(rows[0]["timestamp"]), callers(scene, None))
         count = sum(row["count"] or 0 for row in rows)
         candidate.check("connections find its queue full", True, 2.5, 0.0)
         candidate.check("again and again", len(rows) >= _LEAST_OVERFLOWS, 1.0, 1.0)
@@ -203,16 +204,6 @@ def _fill(rows: Sequence[Row]) -> float:
     """How full the accept queue of a listener was at most: it may hold one more than its backlog."""
     fills = [float(row["accept_queue"] or 0) / max(row["backlog"], 1) for row in rows if row["backlog"] is not None]
     return max(fills, default=0.0)
-
-
-def _callers(scene: Scene, port: int | None) -> tuple[Entity, ...]:
-    """Who has to ask again for a connection."""
-    asked = [
-        row
-        for row in scene.rows("tcp_retransmit_event")
-        if row["state"] == "syn_sent" and row["pid"] and port in (None, row["dport"])
-    ]
-    return tuple(Entity("process", str(pid), comm) for pid, comm, _ in owners(asked, "segments"))[:5]
 
 
 def _stuck(rows: Sequence[Row]) -> bool:

@@ -30,6 +30,8 @@ SHORT_LIFE_MS = 100.0
 """A child that lives longer has a job."""
 RELATED = 0.25
 """Of the processes of a program that have children, the share whose own parent is one, if they start each other."""
+MOST = 0.5
+"""Of the children of a program, those of one process, from which on it is the one that starts them."""
 MET = 0.2
 """Of the samples, the share that meets one of the children: they live for less than the time between two samples."""
 _FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
@@ -49,10 +51,11 @@ def they_only_start_others(scene: Scene) -> Iterable[Candidate]:
 def _candidate(scene: Scene, family: Family, run: Run) -> Candidate:
     rows = scene.within(family.rows, run)
     pid, most = most_children(rows)
-    each_other = _are_related(scene, rows)
+    forks, exits, lived_ms = (sum(row[c] or 0 for row in rows) for c in ("forks", "exits", "child_lifetime_ms"))
+    # Other shells of the machine may have started each other, and have no part in what one of them does.
+    each_other = most < MOST * forks and _are_related(scene, rows)
     first = _oldest(scene, family, pid) if each_other else pid
     parent = named(scene, first) if first in scene.once(processes) else Entity("process", str(first), family.comm)
-    forks, exits, lived_ms = (sum(row[c] or 0 for row in rows) for c in ("forks", "exits", "child_lifetime_ms"))
     life_ms = lived_ms / max(exits, 1)
     rate = forks / run.seconds
     candidate = Candidate("fork_storm", parent, scene.at(run.first), (parent,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
@@ -19,7 +20,7 @@ from kernelsight.diagnosis.packets import (
     sent_again,
     stretches,
 )
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, runs, samples_of
+from kernelsight.diagnosis.scene import NS_PER_S, Change, Row, Run, Scene, grouped, runs, samples_of
 
 LOST_SHARE = 0.005
 """Of the packets, from which on losing them slows a connection: at 0.5 % and 100 ms TCP gets 2 Mbit/s by
@@ -29,6 +30,12 @@ _LEAST_LOST = 10
 """Packets: fewer are an accident."""
 _MISSED_SHARE = 0.1
 """Of what is dropped, what must be sent again for it to be missed: acknowledgements never are, data always is."""
+_TRIES_APART_S = 3
+"""Between two tries of one connection: the timer doubles with each in vain (RFC 6298, 5.5) and begins with a second
+at most, so that others before have been in vain as well."""
+_LEAST_TRIES = 3
+_FULL_LISTENER = "TCP_LISTEN_OVERFLOW"
+"""What such a listener drops is its own fault (`listen_overflow`), however often it is tried."""
 _ALIKE = 0.05
 """How much the mean sizes of packets that belong together may differ."""
 _ETHERNET_HEADER_BYTES = 14
@@ -40,7 +47,7 @@ _LEAST_ERRORS_PER_S = 10.0
 @hypothesis("packet_loss")
 def packets_do_not_arrive(scene: Scene) -> Iterable[Candidate]:
     """Packets are dropped by a rule, a slow reader or a faulty link, or many segments have to be sent again."""
-    by_rule = list(_dropped_on_the_way(scene))
+    by_rule = [*_dropped_on_the_way(scene), *_nothing_gets_through(scene)]
     yield from by_rule
     yield from _not_read(scene)
     yield from _counted_by_interfaces(scene)
@@ -82,6 +89,50 @@ def _dropped_on_the_way(scene: Scene) -> Iterator[Candidate]:
                 Proposal("look", candidate.culprit, f"look for {what} that drops packets of {interface}"),
             )
             yield candidate
+
+
+def _nothing_gets_through(scene: Scene) -> Iterator[Candidate]:
+    """Where every try of connections that are cut off is dropped: ever fewer, as they wait twice as long each time."""
+    tries = [row for rows in _cut_off(scene) for row in rows]
+    if len(tries) < _LEAST_TRIES:
+        return
+    seconds = {scene.second(row) for row in tries}
+    # A count of drops is stamped with the end of its second, a try with its own time.
+    near = [row for row in scene.rows("packet_drop") if {scene.second(row), scene.second(row) - 1} & seconds]
+    for (interface, reason, place), rows in grouped(near, "interface_name", "reason", "location").items():
+        dropped = sum(row["count"] or 0 for row in rows)
+        when = {scene.second(row) for row in rows}
+        if (
+            reason == _FULL_LISTENER
+            or not interface
+            or dropped > 2 * len(tries)
+            or not all({second, second + 1} & when for second in seconds)
+        ):
+            continue
+        candidate = Candidate("packet_loss", interface_of(interface), int(tries[0]["timestamp"]), _victims(tries, rows))
+        candidate.check("nothing of a connection gets through, try after try", True, 2.0, 0.0)
+        candidate.check("as much is dropped here at the same time", dropped >= len(tries), 1.5, 4.0)
+        _show_sent_again(scene, candidate, tries)
+        candidate.step(
+            f"{dropped} packets were dropped at {interface} meanwhile: {reason or '?'} in {place or '?'}",
+            scene.evidence("packet_drop", rows, "count", "sum"),
+        )
+        candidate.refuted_by = f"they are cut off as well when nothing is dropped at {interface}"
+        candidate.outlook = "these connections end with a timeout, and new ones may not be made"
+        candidate.actions = (
+            Proposal("look", candidate.culprit, f"see why {interface} drops all of them: a rule, a route, an address"),
+        )
+        yield candidate
+
+
+def _cut_off(scene: Scene) -> list[list[Row]]:
+    """What was sent again of each connection that waits ever longer before it tries again."""
+    found = []
+    for rows in grouped(scene.once(sent_again), "daddr", "dport", "sport").values():
+        gaps = [after["timestamp"] - before["timestamp"] for before, after in pairwise(rows)]
+        if gaps and max(gaps) >= _TRIES_APART_S * NS_PER_S:
+            found.append(rows)
+    return found
 
 
 def _asked_again(scene: Scene, run: Run) -> list[Row]:
@@ -219,6 +270,7 @@ def _sent_again(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
             much = segments >= max(_LEAST_LOST, 2 * LOST_SHARE * sent)
             candidate.check("a good part of what is sent is sent again", much, 1.5, 4.0)
             _check_other_causes(scene, candidate, run, interface, explained=explained)
+            _check_listeners(scene, candidate, run, segments)
             peers = ", ".join(sorted({str(row["daddr"]) for row in within})[:3])
             candidate.step(
                 f"{segments} segments to {peers} had to be sent again by {interface} in {run.seconds} s",
@@ -278,6 +330,13 @@ def _check_other_causes(
     )
     candidate.check("no queue in front of it is full", not full, 0.5, 4.0)
     candidate.check("nothing on this machine is seen to drop them", not explained and not unread, 0.5, 3.0)
+
+
+def _check_listeners(scene: Scene, candidate: Candidate, run: Run, segments: float) -> None:
+    """Whether a full listener is why: it drops the end of a handshake, and what follows that is sent for nothing."""
+    rows = [row for row in scene.rows("packet_drop") if row["reason"] == _FULL_LISTENER]
+    dropped = sum(row["count"] or 0 for row in scene.within(rows, run))
+    candidate.check("they were not for a listener whose queue is full", dropped < segments / 2, 0.0, 4.0)
 
 
 def _explain_unseen(candidate: Candidate, interface: str) -> None:

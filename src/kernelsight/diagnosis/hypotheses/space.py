@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +12,7 @@ from itertools import pairwise
 from kernelsight.diagnosis.errors import Failures, failures
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
-from kernelsight.diagnosis.processes import named, ours
+from kernelsight.diagnosis.processes import named, ours, processes
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, samples_of
 from kernelsight.diagnosis.trend import Trend, trend
 
@@ -24,7 +25,7 @@ _FILLS_S = 600.0
 ENOUGH_SHARE = 0.3
 """Of what was lost, what one process must have written to be who did it; others may have written the rest."""
 MOST = 0.5
-"""Of the calls that fail on a file system that was full before, those of who may be the one that filled it."""
+"""Of the calls that fail, those of one process, from which on it is the one that fails, and not the many of a loop."""
 _GIVEN_BACK = 0.5
 _QUOTA = errno.errorcode[errno.EDQUOT]
 _WRITES = frozenset({
@@ -119,10 +120,13 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     nothing = left <= 0
     if not soon and not nothing and not (full and (going or failed)):
         return
-    run = _run(scene, rows, going)
+    run = _run(scene, rows, what, going)
     levels = [float(row[metric]) for row in scene.within(rows, run) if row[metric] is not None]
     lost = max(levels, default=left) - left
-    by = _who_fills(scene, run, failed, lost, inodes=metric == "inodes_free")
+    if lost > 0 or metric == "inodes_free":
+        by = _who_fills(scene, run, failed, lost, inodes=metric == "inodes_free")
+    else:
+        by = _who_filled(scene, failed, whole - left)
     culprit = by.entity if by else Entity("mount", mount, mount)
     candidate = Candidate("disk_full" if metric == "avail_bytes" else "inode_exhaustion", culprit, scene.at(run.first))
     candidate.victims = tuple(one.entity for one in failed if by is None or one.entity != by.entity)[:5]
@@ -148,9 +152,16 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     yield candidate
 
 
-def _run(scene: Scene, rows: Sequence[Row], going: Trend | None) -> Run:
-    first = scene.second(going.rows[0]) if going else scene.second(rows[-1])
-    return Run(first, scene.second(rows[-1]))
+def _run(scene: Scene, rows: Sequence[Row], what: tuple[str, float], going: Trend | None) -> Run:
+    """From when it is used up, or since when there has been as little as now."""
+    metric, whole = what
+    since = going.rows[0] if going else rows[-1]
+    if not going:
+        for row in reversed(rows):
+            if row[metric] is None or row[metric] > FULL_SHARE * whole:
+                break
+            since = row
+    return Run(scene.second(since), scene.second(rows[-1]))
 
 
 def _comes_back(rows: Sequence[Row], metric: str, going: Trend | None) -> bool:
@@ -171,6 +182,40 @@ class _Filler:
     evidence: Evidence | None
 
 
+def _who_filled(scene: Scene, failed: Sequence[Failures], used: float) -> _Filler | None:
+    """Who filled what was full all the time: nobody is seen to, but who wants more may have written that much so far.
+
+    A counter of a process begins with it, and has what the children wrote that it waited for.
+    """
+    failing = {one.entity.id for one in failed}
+    found = []
+    for (pid, _), rows in scene.series("process").items():
+        written = float(rows[-1]["write_chars"] or 0)
+        if str(pid) in failing and written >= ENOUGH_SHARE * used:
+            found.append((written, rows))
+    if not found:
+        return None
+    written, rows = max(found, key=lambda one: one[0])
+    last = rows[-1]
+    evidence = scene.evidence("process", rows[-1:], "write_chars", "last")
+    return _Filler(
+        named(scene, last["pid"]),
+        f"{last['comm']} asks for more, and has written {written:,.0f} bytes so far",
+        evidence,
+    )
+
+
+def _who_starts(scene: Scene, failed: Sequence[Failures]) -> Entity | None:
+    """Who starts those whose calls fail, where that is one program after the other, as in the loop of a script."""
+    known = scene.once(processes)
+    pids = [int(one.entity.id) for one in failed]
+    parents = Counter(known[pid].parent for pid in pids if pid in known)
+    del parents[None]
+    parent, children = parents.most_common(1)[0] if parents else (None, 0)
+    one_by_one = children > 1 and max(one.count for one in failed) < MOST * sum(one.count for one in failed)
+    return named(scene, parent) if parent and parent > 1 and one_by_one else None
+
+
 def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, *, inodes: bool) -> _Filler | None:
     """Who used it up: of inodes, who asks for more, or was in the kernel most.
 
@@ -179,12 +224,10 @@ def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, 
     """
     asks = [_Filler(one.entity, f"{one.entity.name} asks for more again and again", one.evidence) for one in failed]
     if inodes and asks:
-        return asks[0]
-    if lost <= 0:  # it was full all the time: nobody is seen to fill it, but perhaps who wants most of it
-        if not failed:
-            return None
-        count, most = max(((one.count, ask) for one, ask in zip(failed, asks, strict=True)), key=lambda one: one[0])
-        return most if count >= MOST * sum(one.count for one in failed) else None
+        starter = _who_starts(scene, failed)
+        return asks[0] if starter is None else _Filler(starter, f"{starter.name} starts them", asks[0].evidence)
+    if lost <= 0:
+        return None
     metric = "stime_ms" if inodes else "write_chars"
     failing = {one.entity.id for one in failed}
     best: tuple[bool, float, float, list[Change]] | None = None
