@@ -49,7 +49,7 @@ def limited(path, group_id, held_us):
 def findings(path):
     found = diagnose(path, START, END)
     assert check(path, found) == []
-    assert found.healthy is not bool(found.findings)
+    assert found.verdict == ("findings" if found.findings else "healthy")
     return found.findings
 
 
@@ -57,8 +57,9 @@ def test_an_idle_machine_is_healthy(tmp_path):
     assert findings(stored(tmp_path / "db", QUIET)) == ()
 
 
-def test_an_empty_store_is_healthy(tmp_path):
-    assert findings(stored(tmp_path / "db", [])) == ()
+def test_of_an_empty_store_nothing_is_known(tmp_path):
+    found = diagnose(stored(tmp_path / "db", []), START, END)
+    assert (found.verdict, found.healthy, found.findings) == ("unknown", None, ())
 
 
 def test_two_hogs_take_the_cpus_from_a_server(tmp_path):
@@ -224,10 +225,10 @@ def test_a_burst_that_is_over_was_a_burst(tmp_path, from_second, healthy):
 
 
 @pytest.mark.parametrize("seconds", [(START, START + FROM * SECOND), (START - 60 * SECOND, START - SECOND)])
-def test_a_window_before_it_began_is_healthy(tmp_path, seconds):
+def test_a_window_before_it_began_has_no_findings(tmp_path, seconds):
     hogs = used(70, "crunch", 990, 900, group=5, since=FROM)
     path = stored(tmp_path / "db", [*cpus(1), *used(12, "web", 100, 1), *hogs])
-    assert diagnose(path, *seconds).healthy
+    assert not diagnose(path, *seconds).findings
 
 
 def test_the_same_window_has_the_same_answer(tmp_path):

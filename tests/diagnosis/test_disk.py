@@ -68,7 +68,7 @@ def test_a_backup_that_keeps_a_disk_busy_and_that_nobody_waits_for_is_healthy(tm
         *moved(70, "tar", read=100 * MB, since=FROM),
         *waited(70, "tar", "read", since((300, 0.6))),
     ]
-    assert diagnosis(stored(tmp_path / "db", rows)).healthy
+    assert not diagnosis(stored(tmp_path / "db", rows)).findings
 
 
 def test_many_tasks_of_one_program_that_wait_for_each_other_need_no_other_victim(tmp_path):
@@ -108,11 +108,11 @@ def test_a_slow_disk_is_found_without_knowing_how_it_was_before(tmp_path):
 
 def test_large_requests_may_take_their_time(tmp_path):
     rows = [*device("sda", lambda _: (12, 80), kib=4000), *waited(12, "copy", "read", lambda _: (12, 0.9))]
-    assert diagnosis(stored(tmp_path / "db", rows)).healthy
+    assert not diagnosis(stored(tmp_path / "db", rows)).findings
 
 
 def test_a_slow_disk_that_nobody_waits_for_is_no_fault(tmp_path):
-    assert diagnosis(stored(tmp_path / "db", device("sda", since((10, 80), (60, 0.2))))).healthy
+    assert not diagnosis(stored(tmp_path / "db", device("sda", since((10, 80), (60, 0.2))))).findings
 
 
 def test_of_a_slow_disk_and_one_that_is_made_of_it_the_lower_one_is_named_first(tmp_path):
@@ -215,7 +215,7 @@ def test_a_group_below_its_limit_is_not_held_back(tmp_path, limit):
         for s in range(LENGTH)
     ]
     rows = [*device("sda", lambda _: (20, 0.1)), *group, *waited(12, "job", "read", lambda _: (20, 0.002))]
-    assert diagnosis(stored(tmp_path / "db", rows)).healthy
+    assert not diagnosis(stored(tmp_path / "db", rows)).findings
 
 
 def test_without_tracers_the_pressure_says_that_somebody_waits(tmp_path):
@@ -292,7 +292,7 @@ def test_a_parent_that_sleeps_in_vfork_does_not_hang_on_storage(tmp_path):
     rows = hangs(
         12, "make", since=FROM, syscall_name="vfork", wchan="kernel_clone", stack="kernel_clone;__do_sys_vfork"
     )
-    assert diagnosis(stored(tmp_path / "db", rows)).healthy
+    assert not diagnosis(stored(tmp_path / "db", rows)).findings
 
 
 def test_a_task_that_has_come_back_hangs_no_more(tmp_path):
@@ -302,4 +302,4 @@ def test_a_task_that_has_come_back_hangs_no_more(tmp_path):
         if row.timestamp < START + 12 * SECOND
     ]
     rows += list(device("sdb", since((50, 0.2), (0, 0))))
-    assert diagnosis(stored(tmp_path / "db", rows)).healthy
+    assert not diagnosis(stored(tmp_path / "db", rows)).findings

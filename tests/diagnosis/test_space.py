@@ -86,12 +86,14 @@ def test_where_it_was_full_all_the_time_who_wants_more_and_has_written_as_much_i
 def test_a_file_system_with_nothing_left_is_said_though_nobody_tries_to_write_and_one_with_little_is_not(tmp_path):
     [finding] = diagnosis(stored(tmp_path / "nothing", [*mount(lambda _: 0), *moved(81, "web", written=MB)])).findings
     assert (finding.fault, finding.culprit.name) == ("disk_full", "/srv")
-    assert diagnosis(stored(tmp_path / "little", [*mount(lambda _: 5 * MB), *moved(81, "web", written=MB)])).healthy
+    assert not diagnosis(
+        stored(tmp_path / "little", [*mount(lambda _: 5 * MB), *moved(81, "web", written=MB)])
+    ).findings
 
 
 def test_a_file_that_is_written_anew_again_and_again_does_not_fill_a_file_system(tmp_path):
     rows = [*mount(lambda s: 900 * MB - 80 * MB * (s % 8)), *moved(70, "copy", written=80 * MB)]
-    assert diagnosis(stored(tmp_path / "db", rows)).healthy
+    assert not diagnosis(stored(tmp_path / "db", rows)).findings
 
 
 def test_a_quota_that_is_used_up_is_said_to_be_one(tmp_path):
@@ -103,7 +105,7 @@ def test_a_quota_that_is_used_up_is_said_to_be_one(tmp_path):
 
 def test_no_more_watches_of_files_is_not_a_full_disk(tmp_path):
     rows = [*mount(lambda _: 800 * MB), *failed(70, "ide", errno.ENOSPC, call="inotify_add_watch")]
-    assert diagnosis(stored(tmp_path / "db", rows)).healthy
+    assert not diagnosis(stored(tmp_path / "db", rows)).findings
 
 
 def test_our_own_collectors_do_not_fill_the_disk(tmp_path):

@@ -15,7 +15,7 @@ from kernelsight.agent.acting.verification import is_our_doing
 from kernelsight.agent.consulting import consult
 from kernelsight.agent.forecast import forecasts, told
 from kernelsight.agent.reasoner import Reasoner
-from kernelsight.agent.records import News
+from kernelsight.agent.records import News, in_short
 from kernelsight.agent.tending import Tending
 from kernelsight.agent.wake import Wake
 from kernelsight.diagnosis import diagnose
@@ -97,7 +97,7 @@ class Loop:
         except StoreError as error:
             self._say(str(error))
             return False
-        return waits or any(acted) or not diagnosis.healthy
+        return waits or any(acted) or bool(diagnosis.findings)
 
     def _last(self, seconds: int) -> TimeRange:
         now = self._actor.clock()
@@ -112,11 +112,10 @@ class Loop:
         if new or ahead:
             self._ledger.write(*new, *ahead)
         for row in new:
-            what = "healthy" if row.healthy else f"{row.fault} by {row.culprit_kind} {row.culprit_name} ({row.culprit})"
-            self._say(f"{diagnosis_id}: {what}")
+            self._say(f"{diagnosis_id}: {in_short(row)}")
         for one in ahead:
             self._say(f"{diagnosis_id}: {told(one)}")
-        if self._reasoner and any(not row.healthy for row in new):
+        if self._reasoner and any(row.fault for row in new):
             consult(self._actor, self._reasoner, diagnosis, self._say)
 
     def _ahead(self, diagnosis_id: str) -> list[Forecast]:

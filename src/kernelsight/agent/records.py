@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from kernelsight.diagnosis.model import Diagnosis, Finding
-from kernelsight.events.action import DiagnosisRow
+from kernelsight.events.action import Answer, DiagnosisRow
 from kernelsight.events.declare import LONGEST_TEXT
 
 _KEPT_ROWS = 8
@@ -15,16 +15,21 @@ _KEPT_ROWS = 8
 
 
 def rows_of(diagnosis: Diagnosis, diagnosis_id: str, findings: Iterable[Finding]) -> Iterator[DiagnosisRow]:
-    """The rows of a diagnosis: its new findings, or that it is healthy."""
+    """The rows of a diagnosis: its new findings, or that it is healthy or not known."""
     window = diagnosis.window
-    if diagnosis.healthy:
-        yield DiagnosisRow(window.end_ns, diagnosis_id=diagnosis_id, start_ns=window.start_ns, healthy=True)
+    whole = DiagnosisRow(
+        window.end_ns,
+        diagnosis_id=diagnosis_id,
+        start_ns=window.start_ns,
+        healthy=diagnosis.healthy,
+        verdict=diagnosis.verdict,
+        unknown="; ".join(diagnosis.unknown)[:LONGEST_TEXT] or None,
+    )
+    if not diagnosis.findings:
+        yield whole
     for rank, finding in enumerate(findings, 1):
-        yield DiagnosisRow(
-            window.end_ns,
-            diagnosis_id=diagnosis_id,
-            start_ns=window.start_ns,
-            healthy=False,
+        yield msgspec.structs.replace(
+            whole,
             rank=rank,
             fault=finding.fault,
             culprit_kind=finding.culprit.kind,
@@ -36,6 +41,13 @@ def rows_of(diagnosis: Diagnosis, diagnosis_id: str, findings: Iterable[Finding]
             outlook=finding.outlook or None,
             finding=_encoded(finding),
         )
+
+
+def in_short(row: DiagnosisRow) -> str:
+    """What a row says, in a line."""
+    if row.fault:
+        return f"{row.fault} by {row.culprit_kind} {row.culprit_name} ({row.culprit})"
+    return "healthy" if row.verdict == "healthy" else f"not known: {row.unknown}"
 
 
 def _encoded(finding: Finding) -> str:
@@ -57,14 +69,14 @@ class News:
 
     def __init__(self) -> None:
         self._names: dict[tuple[object, ...], str] = {}
-        self._healthy: bool | None = None
+        self._verdict: Answer | None = None
 
     def of(self, diagnosis: Diagnosis, diagnosis_id: str) -> list[DiagnosisRow]:
-        """The rows that a diagnosis adds: of findings that were not there at the last look, or of being well again."""
+        """The rows that a diagnosis adds: of findings that were not there at the last look, or of another verdict."""
         new = [finding for finding in diagnosis.findings if _key(finding) not in self._names]
-        changed = self._healthy is not diagnosis.healthy
+        changed = self._verdict != diagnosis.verdict
         self._names = {_key(one): self._names.get(_key(one), diagnosis_id) for one in diagnosis.findings}
-        self._healthy = diagnosis.healthy
+        self._verdict = diagnosis.verdict
         return list(rows_of(diagnosis, diagnosis_id, new)) if new or changed else []
 
     def name_of(self, finding: Finding) -> str:

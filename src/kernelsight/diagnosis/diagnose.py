@@ -32,12 +32,14 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         candidates = [candidate for test in hypotheses().values() for candidate in test(scene)]
         findings, ruled_out = rank(candidates, scene)
         unseen = scene.unseen
+        unknown = scene.unknown
     return Diagnosis(
         window=Window(when.start_ns, when.end_ns),
-        healthy=not findings,
+        healthy=False if findings else None if unknown else True,
         findings=findings,
         ruled_out=ruled_out,
         unseen=unseen,
+        unknown=unknown,
     )
 
 

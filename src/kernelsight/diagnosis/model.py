@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from kernelsight.events.action import Answer
+
 Fault = Literal[
     "cpu_saturation", "runqueue_contention", "cpu_throttling", "memory_pressure", "memory_leak", "oom_kill",
     "page_fault_storm", "disk_saturation", "disk_latency", "fsync_stall", "disk_full", "inode_exhaustion",
@@ -100,8 +102,21 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """The answer for one window; findings most certain first."""
 
     window: Window
-    healthy: bool
+    healthy: bool | None
+    """None: it is not known, because of what :attr:`unknown` says."""
     findings: tuple[Finding, ...]
     ruled_out: tuple[RuledOut, ...] = ()
     unseen: tuple[str, ...] = ()
     """What could not be looked at, and why, a sentence each."""
+    unknown: tuple[str, ...] = ()
+    """What was not recorded, so that nothing is known of it, a sentence each; findings may be there all the same."""
+
+    @property
+    def verdict(self) -> Answer:
+        """Which of the three answers it is."""
+        return "findings" if self.findings else "unknown" if self.healthy is None else "healthy"
+
+    def with_findings(self, findings: tuple[Finding, ...]) -> Diagnosis:
+        """The same window with other findings; where there are none, it is as healthy as is known."""
+        healthy = False if findings else None if self.unknown else True
+        return msgspec.structs.replace(self, findings=findings, healthy=healthy)

@@ -35,6 +35,9 @@ def report(diagnosis: Diagnosis, courses: Mapping[Evidence, Course] | None = Non
     if diagnosis.healthy:
         yield Line("")
         yield Line("Healthy: nobody suffers, nothing fails, nothing is about to run out.", "good")
+    if diagnosis.unknown:
+        yield Line("")
+        yield Line("Not known: " + "; ".join(diagnosis.unknown) + ".", "fault")
     for finding in diagnosis.findings:
         yield Line("")
         yield from _finding(finding, courses or {})

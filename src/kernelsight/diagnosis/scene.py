@@ -21,8 +21,6 @@ T = TypeVar("T")
 
 _MOST_CITED = 120
 """Rows cited for a number that some of them show as well as all: the first, the last, and some between."""
-_EVERY_SECOND = ("cpu", "memory", "sched_process", "process")
-"""Kinds that have a row in every second in which anything is collected."""
 RECORDED_SHARE = 0.5
 """Of the window, the share that must have been recorded for an answer to be about all of it."""
 _MOST_SUMMED = 3600
@@ -169,18 +167,23 @@ class Scene:
 
     @cached_property
     def unseen(self) -> tuple[str, ...]:
-        """Collectors that do not run, and why, from their own reports; and time in which none of them said anything."""
+        """Collectors that do not run, and why, from their own reports."""
         last = {row["name"]: row for row in self.rows("collector")}
         silent = [
             f"{name}: {row['reason'] or row['status']}"
             for name, row in sorted(last.items())
             if row["status"] != "running"
         ]
-        whole = round((self.when.end_ns - self.when.start_ns) / NS_PER_S)
-        known = {self.second(row) for kind in _EVERY_SECOND for row in self.rows(kind)}
-        if len(known) < RECORDED_SHARE * whole:
-            silent.append(f"{whole - len(known)} of {whole} seconds: nothing was recorded in them")
         return tuple(silent)
+
+    @cached_property
+    def unknown(self) -> tuple[str, ...]:
+        """Why nothing can be said of the window, or of a part of it, a sentence each."""
+        whole = round((self.when.end_ns - self.when.start_ns) / NS_PER_S)
+        known = {self.second(row) for rows in self._rows.values() for row in rows}
+        if len(known) < RECORDED_SHARE * whole:
+            return (f"nothing was recorded in {whole - len(known)} of {whole} seconds",)
+        return ()
 
 
 def samples_of(changes: Sequence[Change]) -> list[Row]:

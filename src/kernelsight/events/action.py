@@ -13,6 +13,8 @@ Stage = Literal[
 
 Resource = Literal["memory", "group_memory", "descriptors", "space", "inodes", "tasks"]
 
+Answer = Literal["healthy", "findings", "unknown"]
+
 Verdict = Literal["better", "same", "worse", "unknown"]
 
 
@@ -61,15 +63,17 @@ class ActionStep(Event, tag="action"):
     interval_s=None,
 )
 class DiagnosisRow(Event, tag="diagnosis"):
-    """One finding of one diagnosis, stamped with the end of its window; a healthy window has one row, without a fault.
+    """One finding of one diagnosis, stamped with the end of its window; a window without findings has one row.
 
-    The agent writes what is new: the first healthy look after an unhealthy one, and findings that were not there
+    The agent writes what is new: a verdict that is not that of the look before, and findings that were not there
     before.
     """
 
     diagnosis_id: Annotated[Text | None, Label(), Means("the same for all findings of one window")] = None
     start_ns: Annotated[Int | None, Label("ns"), Means("where the window begins")] = None
-    healthy: Annotated[Flag | None, Label()] = None
+    healthy: Annotated[Flag | None, Label(), Means("NULL: it is not known")] = None
+    verdict: Annotated[Answer | None, Label(), Means("which of the three answers the window got")] = None
+    unknown: Annotated[Text | None, Label(), Means("what was not recorded, so that nothing is known of it")] = None
     rank: Annotated[Int | None, Label(), Means("1: the most certain")] = None
     fault: Annotated[Text | None, Label()] = None
     culprit_kind: Annotated[Text | None, Label()] = None

@@ -44,8 +44,9 @@ def _actions(steps: Iterable[ActionStep]) -> Iterator[Line]:
 
 def _diagnoses(db_path: str, start_ns: int, end_ns: int) -> Iterator[Line]:
     for row in _rows(db_path, "diagnoses", start_ns, end_ns):
-        if row["healthy"]:
-            yield _row(row["timestamp"], row["diagnosis_id"], "diagnosis", "healthy", None, None)
+        if not row["fault"]:
+            what = "healthy" if row["healthy"] else "not known"
+            yield _row(row["timestamp"], row["diagnosis_id"], "diagnosis", what, None, row["unknown"])
             continue
         what = f"{row['fault']} by {row['culprit_name']} ({row['culprit']})"
         yield _row(
@@ -78,7 +79,9 @@ def lines(db_path: str, name: str) -> Iterator[str]:
     if found:
         findings = [msgspec.json.decode(row["finding"], type=Finding) for row in found if row["finding"]]
         window = Window(found[0]["start_ns"], found[0]["timestamp"])
-        for line in report(Diagnosis(window, bool(found[0]["healthy"]), tuple(findings))):
+        unknown = (found[0]["unknown"],) if found[0]["unknown"] else ()
+        healthy = None if found[0]["healthy"] is None else bool(found[0]["healthy"])
+        for line in report(Diagnosis(window, healthy, tuple(findings), unknown=unknown)):
             yield line.text
     for row in _rows(db_path, "forecasts", 0, "now", where):
         yield _foreseen(row)

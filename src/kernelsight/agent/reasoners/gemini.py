@@ -77,7 +77,7 @@ class Gemini:
         return Report(
             question=question.text,
             reasoner=self.name,
-            diagnosis=msgspec.structs.replace(known, findings=shown.findings, healthy=not shown.findings),
+            diagnosis=known.with_findings(shown.findings),
             answer=shown.answer,
             limits=shown.limits,
             doubts=tuple(shown.doubts),

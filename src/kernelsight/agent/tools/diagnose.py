@@ -24,6 +24,7 @@ def diagnose(desk: Desk, since: str | None = None, until: str | None = None) -> 
     found = diagnosed(desk.source, when.start_ns, when.end_ns)
     return {
         "healthy": found.healthy,
+        "unknown": list(found.unknown),
         "findings": [_finding(desk, finding) for finding in found.findings],
         "ruled_out": [msgspec.to_builtins(one) for one in found.ruled_out],
         "could_not_be_looked_at": list(found.unseen),

@@ -15,6 +15,7 @@ from pathlib import Path
 import apsw
 
 from kernelsight.errors import StoreError, StoreVersionError
+from kernelsight.stores.ddl import quote, segment_name
 from kernelsight.stores.sqlite.books import CREATE_COLLECTORS, CREATE_REJECTED, CREATE_RETENTION
 from kernelsight.stores.sqlite.connect import integer
 from kernelsight.stores.sqlite.derivations import CREATE_DERIVATIONS
@@ -52,6 +53,22 @@ def books_of_segments_and_lines(connection: apsw.Connection) -> None:
 def progress_of_what_is_derived(connection: apsw.Connection) -> None:
     """How far signals and the like have been calculated."""
     connection.execute(CREATE_DERIVATIONS)
+
+
+@migration
+def verdicts_of_diagnoses(connection: apsw.Connection) -> None:
+    """What the agent wrote down before there were three answers has the one that it gave."""
+    segments = connection.execute("SELECT number FROM segments WHERE table_name = 'diagnoses'").fetchall()
+    for (number,) in segments:
+        name = segment_name("diagnoses", int(str(number)))
+        segment = quote(name)
+        columns = {column for (column,) in connection.execute("SELECT name FROM pragma_table_info(?)", (name,))}
+        if "verdict" not in columns:
+            connection.execute(f"ALTER TABLE {segment} ADD COLUMN verdict TEXT")
+        connection.execute(
+            f"UPDATE {segment} SET verdict = CASE WHEN healthy THEN 'healthy' ELSE 'findings' END"
+            " WHERE verdict IS NULL AND healthy IS NOT NULL"
+        )
 
 
 def table_names(connection: apsw.Connection) -> set[str]:
