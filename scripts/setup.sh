@@ -119,6 +119,13 @@ install_dependencies() {
 
 # --- what the documented commands expect to find ----------------------------------------------------------
 
+# `from db_manager import DatabaseManager`, as documented, in every Python of the virtual environment.
+add_documented_modules() {
+  local packages
+  packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  printf '%s\n' "$root/src/pipeline" >"$packages/kernelsight-documented-modules.pth"
+}
+
 write_launcher() {
   local launcher=$root/build/src/telemetry/scraper_daemon
   mkdir -p "$root/data" "${launcher%/*}"
@@ -155,6 +162,7 @@ python=$(find_python)
 if [[ $level == dev ]]; then need_packages run test; else need_packages run; fi
 if ! is_recent "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then make_venv; fi
 install_dependencies
+add_documented_modules
 write_launcher
 fingerprint >"$stamp"
 say "ready ($level)"

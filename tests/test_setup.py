@@ -112,6 +112,9 @@ def test_set_up_runs_from_anywhere_and_does_nothing_the_second_time(clone, tmp_p
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert run(["git", "status", "--porcelain"], cwd=clone).stdout == ""
 
+    snippet = "from db_manager import DatabaseManager; from query_utils import query_syscalls_by_timerange; print('ok')"
+    assert run([clone / ".venv/bin/python", "-c", snippet], cwd="/").stdout == "ok\n"
+
     launcher = clone / "build/src/telemetry/scraper_daemon"
     printed = run([launcher, "--duration", "1"], cwd="/")
     assert printed.returncode == 0, printed.stderr

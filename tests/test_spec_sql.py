@@ -17,11 +17,13 @@ from pathlib import Path
 
 import pytest
 
+from kernelsight.compat.db_manager import DatabaseManager
 from kernelsight.events.memory import Memory
 from kernelsight.events.syscalls import Syscall
 from kernelsight.stores.base import Batch, Row, open_reader
 from kernelsight.stores.sqlite import initialise
 from kernelsight.stores.sqlite.writer import SqliteWriter
+from kernelsight.surfaces.cli.main import main
 
 HERE = Path(__file__).parent
 COPIES = HERE / "fixtures" / "documented_sql"
@@ -220,6 +222,25 @@ def test_archive_after_seven_days(filled: Filled, stock: sqlite3.Connection, arc
         assert reader.count("syscall_events") == len(moved)
         assert reader.bounds("syscall_events") == (moved[0][0], moved[-1][0])
         reader.close()
+
+
+@pytest.mark.parametrize("way", ["statement by statement", "as one script"])
+def test_a_fresh_archive_says_in_its_error_how_to_make_its_tables(filled: Filled, way: str):
+    with closing(DatabaseManager(filled.path)) as manager:
+        _, attach, insert, delete = statements("retention")
+        manager.conn.execute(attach)
+        run = manager.conn.executescript if way == "as one script" else manager.conn.execute
+        statement = f"{insert};{delete}" if way == "as one script" else insert
+        with pytest.raises(sqlite3.OperationalError, match=r"no such table: archive\.syscall_events") as refused:
+            run(statement)
+        assert len(manager.query("SELECT id FROM syscall_events")) == len(filled.syscalls)
+    command = re.search(r"kernelsight (ingest --init-only --db-path \S+archive\.db)`", str(refused.value))
+    assert command
+    main(command[1].split(), standalone_mode=False)
+    with closing(DatabaseManager(filled.path)) as manager:
+        manager.conn.execute(attach)
+        manager.conn.execute(insert)
+        assert manager.query("SELECT count(*) FROM archive.syscall_events")[0][0] > 400
 
 
 def test_the_retention_block_as_one_script(filled: Filled):

@@ -40,18 +40,33 @@ def examined(done):
 
 
 def test_it_says_what_the_list_of_collectors_says():
-    done = kernelsight("doctor")
+    done = kernelsight("doctor", "--verbose")
     assert done.stderr == ""
     listed = kernelsight("collect", "--list")
     machine, sources, verdict = done.stdout.split("\n\n")
     assert sources.splitlines() == listed.stdout.splitlines()
     assert machine.splitlines()[1].split()[:2] == ["kernel", "-"]
-    assert verdict.startswith("Cannot run here: " if done.returncode else "Every collector")
+    assert verdict.endswith("can run here.\n")
+    assert verdict.startswith("All ") == (done.returncode == 0)
+
+
+def test_a_screenful_says_what_does_not_work_and_what_to_do():
+    done = kernelsight("doctor", env=environment(COLUMNS="80"))
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    text = " ".join(" ".join(lines).split())
+    machine = examined(kernelsight("doctor", "--json"))["machine"]
+    broken = [fact for fact in machine.values() if fact["works"] is False]
+    for fact in broken:
+        assert fact["name"] in text
+        assert fact["remedy"] in text
+    assert not any(f"{fact['name']}: " in text for fact in machine.values() if fact["works"])
 
 
 def test_both_renderings_have_the_same_facts():
     found = examined(kernelsight("doctor", "--json"))
-    text = kernelsight("doctor").stdout
+    text = kernelsight("doctor", "-v").stdout
     for name, fact in found["machine"].items():
         assert name in text
         assert fact["remedy"] in text
@@ -71,6 +86,12 @@ def test_nobody_is_told_what_is_missing_and_how_to_get_it():
     found = examined(done)
     assert {"syscalls", "waits", "block_io"} <= set(found["missing"])
     assert found["machine"]["BPF programs"]["remedy"] == "run as root or with CAP_BPF and CAP_PERFMON"
+    short = subprocess.run(
+        [*words, *COMMAND, "doctor"], capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+        env=environment(COLUMNS="80"),
+    ).stdout  # fmt: skip
+    assert len(short.splitlines()) <= 24
+    assert short.count("not permitted without CAP_BPF and CAP_PERFMON") <= 2
     assert found["collectors"]["process", "procfs"]["used"]
     assert any("CAP_SYS_PTRACE" in limit for limit in found["collectors"]["process", "procfs"]["limitations"])
 

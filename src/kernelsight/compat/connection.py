@@ -1,17 +1,51 @@
-"""The store's reader over a connection of the stock ``sqlite3`` module, which sees its uncommitted rows."""
+"""A connection of the stock ``sqlite3`` module, and the store's reader over it, which sees its uncommitted rows."""
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import apsw
 
 from kernelsight.errors import StoreError
+from kernelsight.events.wire import tables
 from kernelsight.stores.base import Value
 from kernelsight.stores.sqlite import SqliteReader
+
+_MISSING = re.compile(r"no such table: (?:(?P<schema>\w+)\.)?(?P<table>\w+)$", re.ASCII)
+
+
+class StockConnection(sqlite3.Connection):
+    """A connection whose error says what to do where one of our tables is missing, as in a fresh archive."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Run one statement."""
+        with self._explained():
+            return super().execute(sql, parameters)
+
+    def executescript(self, sql: str, /) -> sqlite3.Cursor:
+        """Run several statements."""
+        with self._explained():
+            return super().executescript(sql)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            missing = _MISSING.search(str(error))
+            if missing is None or missing["table"] not in tables():
+                raise
+            schema = missing["schema"] or "main"
+            [path] = [file for _, name, file in super().execute("PRAGMA database_list") if name == schema] or [""]
+            raise sqlite3.OperationalError(
+                f"{error}: {path or schema} has no KernelSight tables yet; make them with"
+                f" `kernelsight ingest --init-only --db-path {path or 'FILE'}`, then run the statement again"
+            ) from error
 
 
 class ConnectionReader(SqliteReader):

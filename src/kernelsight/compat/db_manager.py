@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import msgspec
 
-from kernelsight.compat.connection import ConnectionReader
+from kernelsight.compat.connection import ConnectionReader, StockConnection
 from kernelsight.compat.event_parsers import translated
 from kernelsight.errors import StoreBusyError, StoreError
 from kernelsight.events.wire import tables
@@ -52,7 +52,7 @@ class DatabaseManager:
     def conn(self) -> sqlite3.Connection:
         """The connection, opened when first used; its rows can be read by index and by name."""
         if self._connection is None:
-            self._connection = sqlite3.connect(self.db_path, timeout=_BUSY_S)
+            self._connection = sqlite3.connect(self.db_path, timeout=_BUSY_S, factory=StockConnection)
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA cache_size = -64000")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,8 +34,12 @@ class _Plain(click.Command):
 @contextmanager
 def _failing_in_a_line(ctx: click.Context) -> Iterator[None]:
     _settle_streams()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as `kernelsight.__main__` set it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
+    except KeyboardInterrupt:
+        _end_by_interrupt()
     except KernelSightError as error:
         click.echo(f"{ctx.command_path}: {error}", err=True)
         ctx.exit(error.exit_code)
@@ -45,6 +50,12 @@ def _failing_in_a_line(ctx: click.Context) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         click.echo(f"{ctx.command_path}: standard output cannot be written: {error.strerror}", err=True)
         ctx.exit(1)
+
+
+def _end_by_interrupt() -> None:
+    """End as a program that Ctrl-C ends: without a word, so that shells and loops see the signal."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _settle_streams() -> None:

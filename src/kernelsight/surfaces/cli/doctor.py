@@ -1,4 +1,4 @@
-"""Say what this machine and this user allow, which collectors run therefore, and what to do about the rest.
+"""Say what does not work on this machine, and what to do about it; with -v, everything that was tried.
 
 What can be tried is tried, with the smallest program of its kind; nothing is changed. Works for every
 user, and without libbpf. Exit status 0: every collector that runs by default can run here. 1: at least
@@ -8,6 +8,11 @@ that is missing but stood in for do not change it.
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import textwrap
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
@@ -20,38 +25,90 @@ from kernelsight.surfaces.cli.output import print_table, show
 from kernelsight.surfaces.cli.sources import as_values, print_sources
 
 _WORKS = {True: "yes", False: "no", None: "-"}
+_LOADING = re.compile(r"^cannot (?:load|attach)[^:]*: ")
+"""How a tracer's reason begins: what follows is the same for all tracers."""
 
 
 @click.command(cls=Command, help=__doc__)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
-def doctor(*, as_json: bool) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Print everything that was tried, and every source of a collector.")
+def doctor(*, as_json: bool, verbose: bool) -> None:
     """Examine this machine."""
-    found = examine(Host())
+    examination = examine(Host())
     if as_json:
-        show([_values(found)], "json")
+        show([_values(examination)], "json")
+    elif verbose:
+        _print_everything(examination)
     else:
-        _print(found)
-    click.get_current_context().exit(1 if found.missing else 0)
+        width = shutil.get_terminal_size().columns
+        for line in _in_short(examination):
+            click.echo(textwrap.fill(printable(line), width, subsequent_indent="    ", break_on_hyphens=False))
+    click.get_current_context().exit(1 if examination.missing else 0)
 
 
-def _values(found: Examination) -> dict[str, object]:
+def _values(examination: Examination) -> dict[str, object]:
     return {
-        "complete": not found.missing,
-        "missing": found.missing,
-        "machine": [asdict(fact) for fact in found.facts],
-        "collectors": [as_values(source) for source in found.sources],
+        "complete": not examination.missing,
+        "missing": examination.missing,
+        "machine": [asdict(fact) for fact in examination.facts],
+        "collectors": [as_values(source) for source in examination.sources],
     }
 
 
-def _print(found: Examination) -> None:
-    print_table(("machine", "works", "what was found, and what to do"), (_row(fact) for fact in found.facts))
+def _in_short(examination: Examination) -> Iterator[str]:
+    """What does not work and what to do, then what does not work and cannot be helped; each reason once."""
+    yield f"Kernel {os.uname().release}, user {os.geteuid()}. {_verdict(examination)}"
+    reasons = _reasons(examination)
+    for reason, names in reasons.items():
+        yield f"Cannot run: {', '.join(names)}: {reason}"
+    broken = [fact for fact in examination.facts if fact.works is False]
+    for limit, names in _limits(examination).items():
+        if not any(fact.remedy and fact.says == limit for fact in broken):
+            yield f"Stays empty, in part: {', '.join(names)}: {limit}"
+    remedies: dict[str, list[Fact]] = {}
+    for fact in broken:
+        if fact.remedy and not any(fact.says in reason for reason in reasons):
+            remedies.setdefault(fact.remedy, []).append(fact)
+    for remedy, facts in remedies.items():
+        yield f"{', '.join(fact.name for fact in facts)}: {facts[0].says}"
+        yield f"  → {remedy}"
+    if helpless := [fact.name for fact in broken if not fact.remedy]:
+        yield f"Not here, and nothing to do about it: {', '.join(helpless)}."
+    yield "`kernelsight doctor -v` prints everything that was tried."
+
+
+def _verdict(examination: Examination) -> str:
+    wanted = {source.registered.name for source in examination.sources if source.registered.default}
+    runs = len(wanted) - len(examination.missing)
+    if examination.missing:
+        return f"{runs} of {len(wanted)} collectors can run here."
+    return f"All {runs} collectors that run by default can run here."
+
+
+def _reasons(examination: Examination) -> dict[str, list[str]]:
+    """Why collectors cannot run, each reason once: that of the best source of each."""
+    found: dict[str, list[str]] = {}
+    for name in examination.missing:
+        best = next(source for source in examination.sources if source.registered.name == name)
+        found.setdefault(_LOADING.sub("", best.reason), []).append(name)
+    return found
+
+
+def _limits(examination: Examination) -> dict[str, list[str]]:
+    """What the sources that are used cannot say, each limit once."""
+    found: dict[str, list[str]] = {}
+    for source in examination.sources:
+        for limit in source.limitations if source.used else ():
+            found.setdefault(limit, []).append(source.registered.name)
+    return found
+
+
+def _print_everything(examination: Examination) -> None:
+    print_table(("machine", "works", "what was found, and what to do"), (_row(fact) for fact in examination.facts))
     click.echo()
-    print_sources(found.sources)
+    print_sources(examination.sources)
     click.echo()
-    if found.missing:
-        click.echo(f"Cannot run here: {', '.join(found.missing)}; see above for what to do.")
-    else:
-        click.echo("Every collector that runs by default can run here.")
+    click.echo(_verdict(examination))
 
 
 def _row(fact: Fact) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+import kernelsight
 from kernelsight.surfaces import cli as package
 from kernelsight.surfaces.cli.command import Group
 
@@ -54,5 +55,6 @@ def _summary(name: str) -> str:
 
 
 @click.command(cls=Commands, name="kernelsight", help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(kernelsight.__version__, prog_name="kernelsight", message="%(prog)s %(version)s")
 def main() -> None:
     """Start the command line."""
