@@ -1,7 +1,7 @@
 """What is only the effect of another finding is named as such; independent faults stay apart."""
 
 import pytest
-from scenes import LENGTH, SECOND, START, stored
+from scenes import LENGTH, SECOND, START, stored, used
 
 from kernelsight.diagnosis.effects import explains, is_again, kin, split
 from kernelsight.diagnosis.hypothesis import Candidate
@@ -112,3 +112,35 @@ def test_an_effect_is_said_with_its_cause_and_the_unlikely_with_what_speaks_agai
         ("lock_contention", "disk_saturation by writer", ()),
         ("fsync_stall", "", ("it is so",)),
     ]
+
+
+def test_a_relative_of_who_keeps_a_lock_takes_the_cpus_by_itself(scene):
+    locks = candidate("lock_contention", FORKER, Entity("process", "41", "waiter"), FORKER)
+    hogs = candidate("cpu_saturation", CHILD, DATABASE)
+    assert split([locks, hogs], scene) == ([locks, hogs], [])
+    assert not is_again(candidate("lock_contention", CHILD), locks, scene)
+
+
+def test_who_waits_takes_no_cpu_from_others(scene):
+    disk = candidate("disk_latency", Entity("device", "sdb", "sdb"), DATABASE)
+    hogs = candidate("cpu_saturation", DATABASE, WRITER)
+    assert split([disk, hogs], scene) == ([disk, hogs], [])
+
+
+def test_a_child_that_outlives_a_storm_of_forks_is_no_part_of_it(tmp_path):
+    long, short = used(31, "child", 900, 100, since=5), list(used(32, "true", 5, 1, since=5))[:2]
+    reader = open_reader(
+        stored(tmp_path / "db", [*PROCESSES, Process(START, pid=32, ppid=30, comm="true"), *long, *short])
+    )
+    lasting = Scene(reader, TimeRange(START, START + LENGTH * SECOND))
+    storm = candidate("fork_storm", FORKER)
+    assert not explains(storm, candidate("cpu_saturation", CHILD, DATABASE), lasting)
+    assert explains(storm, candidate("cpu_saturation", Entity("process", "32", "true"), DATABASE), lasting)
+    reader.close()
+
+
+def test_a_quota_explains_the_locks_of_its_members_and_never_the_other_way_round(scene):
+    quota = candidate("cpu_throttling", SHOP)
+    locks = candidate("lock_contention", DATABASE, DATABASE, onset=9)
+    assert split([locks, quota], scene) == ([quota], [(locks, quota)])
+    assert not explains(locks, quota, scene)

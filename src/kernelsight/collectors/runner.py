@@ -23,6 +23,7 @@ from kernelsight.collectors.base import Collector, Host, Limited, Registered, op
 from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
 from kernelsight.collectors.output import LineWriter, ReaderGoneError
 from kernelsight.collectors.stopping import StopDescriptor
+from kernelsight.collectors.supervised import supervisor
 from kernelsight.errors import KernelSightError, SourceUnavailableError, UsageError
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event, kind_of
@@ -188,6 +189,7 @@ class _Source:
             timestamp=now,
             name=self.name,
             pid=os.getpid(),
+            supervisor_pid=supervisor(),
             source=self.entry.source if self.entry else None,
             kinds=self._kinds(),
             status=self.status,

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.devices import devices
 from kernelsight.diagnosis.model import Evidence
-from kernelsight.diagnosis.processes import ours
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.storage import SLOWED, User, Waiter, is_of, users, waiters, waiters_by_program
@@ -49,8 +48,7 @@ class Stall:
 def stalls(scene: Scene) -> Sequence[Stall]:
     """Every process whose commits take long, with who writes most beside it, in bulk; use with :meth:`Scene.once`."""
     found: list[Stall] = []
-    own = scene.once(ours)
-    for waiter in (one for one in scene.once(waiters).values() if one.pid not in own):
+    for waiter in scene.once(waiters).values():
         each = {
             second: waited / waiter.commits_counted.of(second)
             for second, waited in waiter.commits.items()

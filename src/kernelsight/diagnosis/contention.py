@@ -158,7 +158,7 @@ CPU_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "stea
 
 def is_burst(scene: Scene, run: Run) -> bool:
     """Whether a stretch was short and is over, as when a few jobs are started by the clock."""
-    last = int((scene.when.end_ns - scene.when.start_ns) // NS_PER_S)
+    last = int((scene.when.end_ns - scene.begin_ns) // NS_PER_S)
     return run.seconds < BURST_S and run.last < last - GOES_ON_S
 
 

@@ -112,14 +112,3 @@ def members(scene: Scene, group: Row) -> list[Process]:
         if is_within(one.group, path)
         or (one.group is None and one.group_id is not None and one.group_id == group["cgroup_id"])
     ]
-
-
-def ours(scene: Scene) -> frozenset[int]:
-    """Pids of our own parts: the collectors, and who reads what they say; use with :meth:`Scene.once`."""
-    collecting = {row["pid"] for row in scene.rows("collector")} - {None}
-    known = scene.once(processes)
-    parents = {known[pid].parent for pid in collecting & known.keys()} - {None, 0, 1}
-    reading = {row["pid"] for row in scene.rows("wait") if row["waker_pid"] in collecting and row["waits_in"] == "read"}
-    # A daemon that another program feeds has our name and the same parent.
-    beside = {one.pid for one in known.values() if one.comm == "kernelsight" and one.parent in parents}
-    return frozenset(collecting | reading | beside)

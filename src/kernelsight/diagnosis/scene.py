@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from kernelsight.diagnosis.measure import measure
 from kernelsight.diagnosis.model import Evidence, How
+from kernelsight.diagnosis.own import REPORTS_BACK_NS, of_others, own_pids
 from kernelsight.events.wire import kinds
 from kernelsight.query.rows import rows_for_computing
 from kernelsight.query.times import TimeRange
@@ -78,6 +79,7 @@ class Scene:
 
     reader: Reader
     when: TimeRange
+    _all: dict[str, list[Row]] = field(default_factory=dict)
     _rows: dict[str, list[Row]] = field(default_factory=dict)
     _series: dict[str, dict[tuple[Any, ...], list[Row]]] = field(default_factory=dict)
     _changes: dict[str, dict[tuple[Any, ...], list[Change]]] = field(default_factory=dict)
@@ -91,11 +93,23 @@ class Scene:
         return made
 
     def rows(self, kind: str) -> Sequence[Row]:
-        """All rows of a kind within the window, by time."""
+        """All rows of a kind within the window, by time, but for those that are about our own processes."""
         if kind not in self._rows:
-            declared = kinds()[kind]
-            self._rows[kind] = [*rows_for_computing(self.reader, declared, self.when)]
+            self._rows[kind] = of_others(kind, self._recorded(kind), self.own)
         return self._rows[kind]
+
+    def _recorded(self, kind: str) -> list[Row]:
+        """All rows of a kind within the window, by time."""
+        if kind not in self._all:
+            self._all[kind] = [*rows_for_computing(self.reader, kinds()[kind], self.when)]
+        return self._all[kind]
+
+    @cached_property
+    def own(self) -> frozenset[int]:
+        """Pids of our own processes."""
+        lately = TimeRange(max(0, self.when.start_ns - REPORTS_BACK_NS), self.when.end_ns)
+        reports = rows_for_computing(self.reader, kinds()["collector"], lately)
+        return own_pids(reports, self._recorded("process"), self._recorded("wait")) if reports else frozenset()
 
     def series(self, kind: str) -> Mapping[tuple[Any, ...], Sequence[Row]]:
         """The rows of each entity of a kind, by time."""
@@ -112,13 +126,18 @@ class Scene:
             }
         return self._changes[kind]
 
+    @property
+    def begin_ns(self) -> int:
+        """The whole second in which the window begins: its seconds are those of the clock, wherever it lies."""
+        return self.when.start_ns // NS_PER_S * NS_PER_S
+
     def second(self, row: Row) -> int:
         """In which second of the window a row lies."""
-        return int((row["timestamp"] - self.when.start_ns) // NS_PER_S)
+        return int((row["timestamp"] - self.begin_ns) // NS_PER_S)
 
     def at(self, second: int) -> int:
         """The beginning of a second (ns since the epoch)."""
-        return self.when.start_ns + second * NS_PER_S
+        return self.begin_ns + second * NS_PER_S
 
     def per_second(self, rows: Iterable[Row], value: str | Callable[[Row], float]) -> dict[int, float]:
         """Sum of a column (or a function of the row) by second; a NULL is nothing."""

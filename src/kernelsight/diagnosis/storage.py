@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from kernelsight.diagnosis.cpu_time import Program
 from kernelsight.diagnosis.devices import Device
 from kernelsight.diagnosis.model import Entity, Evidence
-from kernelsight.diagnosis.processes import named, ours, processes
+from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.scene import Change, Run, Scene, samples_of
 from kernelsight.diagnosis.seconds import Seconds
 from kernelsight.diagnosis.waiting import Edge, waiting
@@ -161,11 +161,11 @@ def waiters_by_program(scene: Scene) -> Mapping[Program, Sequence[Waiter]]:
 
 
 def users(scene: Scene) -> Sequence[User]:
-    """The programs that read or wrote anything; use with :meth:`Scene.once`. Neither the kernel's threads nor ours."""
+    """The programs that read or wrote anything; use with :meth:`Scene.once`. Not the kernel's threads."""
     found: dict[Program, User] = {}
-    known, own = scene.once(processes), scene.once(ours)
+    known = scene.once(processes)
     for (pid, _), changes in scene.changes("process").items():
-        if not changes or pid in own or (pid in known and known[pid].is_kernel_thread):
+        if not changes or (pid in known and known[pid].is_kernel_thread):
             continue
         program = _program(scene, pid, str(changes[-1].after["comm"]))
         user = found.setdefault(program, User(program, []))
@@ -179,9 +179,8 @@ def users(scene: Scene) -> Sequence[User]:
 
 
 def slowed(scene: Scene, run: Run) -> list[Waiter]:
-    """Who is slowed by waits for storage, longest first; our own parts apart."""
-    own = scene.once(ours)
-    found = [one for one in scene.once(waiters).values() if one.pid not in own and one.is_slowed(run)]
+    """Who is slowed by waits for storage, longest first."""
+    found = [one for one in scene.once(waiters).values() if one.is_slowed(run)]
     return sorted(found, key=lambda one: -one.waited_in(run))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from kernelsight.diagnosis.hypothesis import Candidate
 from kernelsight.diagnosis.model import Step
-from kernelsight.diagnosis.processes import named, ours
+from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.waiting import LEAST_SHARE, Edge, shown, waiting
 
@@ -30,7 +30,7 @@ def from_afar(scene: Scene, candidate: Candidate) -> tuple[Step, ...]:
     last = scene.second({"timestamp": scene.when.end_ns})
     usual, run = Run(0, onset - 1), Run(onset, last)
     near = [int(victim.id) for victim in candidate.victims if victim.kind == "process"]
-    seen = {*near, *scene.once(ours)}
+    seen = {*near}
     if candidate.culprit.kind == "process":
         seen.add(int(candidate.culprit.id))
     steps: list[Step] = []
@@ -46,7 +46,7 @@ def from_afar(scene: Scene, candidate: Candidate) -> tuple[Step, ...]:
 def _longer(scene: Scene, pid: int, usual: Run, run: Run) -> Iterator[Edge]:
     """Of those who wait for a process, who is kept waiting for much of the time, and longer each time than before."""
     for edge in scene.once(waiting).by_waker.get(pid, ()):
-        if edge.is_idle or edge.state == "runnable" or edge.waited_in(run) < LEAST_SHARE * run.seconds:
+        if edge.is_idle or edge.rests or edge.state == "runnable" or edge.waited_in(run) < LEAST_SHARE * run.seconds:
             continue
         enough = min(edge.count_in(usual), edge.count_in(run)) >= LEAST_WAITS
         if enough and edge.mean_in(run) >= LONGER * edge.mean_in(usual):

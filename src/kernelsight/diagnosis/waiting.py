@@ -60,6 +60,11 @@ class Edge:
         return self.waker_pid == self.pid
 
     @property
+    def rests(self) -> bool:
+        """Whether a thread of the kernel waits for work, as it may without being held up."""
+        return self.waits_in is None and self.state == "interruptible"
+
+    @property
     def is_idle(self) -> bool:
         """Whether it is a wait for work, for time or for children."""
         return self.waits_in in IDLE_CALLS

@@ -34,3 +34,6 @@ class CollectorReport(Event, tag="collector"):
         Text | None, Label(), Means("kinds of event that it yields, separated by ','; NULL: the one of its name")
     ] = None
     pid: Annotated[Int | None, Label(), Means("process that it runs in")] = None
+    supervisor_pid: Annotated[
+        Int | None, Label(), Means("process that started it and the other parts; NULL: started by itself")
+    ] = None

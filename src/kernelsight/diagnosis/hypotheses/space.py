@@ -12,7 +12,7 @@ from itertools import pairwise
 from kernelsight.diagnosis.errors import Failures, failures
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
-from kernelsight.diagnosis.processes import named, ours, processes
+from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, samples_of
 from kernelsight.diagnosis.trend import Trend, trend
 
@@ -234,7 +234,7 @@ def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, 
     for (pid, _), changes in scene.changes("process").items():
         within = [change for change in changes if run.first <= scene.second(change.after) <= run.last + 1]
         grown = sum(change.of(metric) for change in within)
-        if grown <= 0 or pid in scene.once(ours):
+        if grown <= 0:
             continue
         near = grown if inodes else -abs(math.log(grown / lost))
         likely = str(pid) in failing and grown >= ENOUGH_SHARE * lost

@@ -14,6 +14,7 @@ import os
 import sys
 
 from kernelsight.collectors.privileges import FILES, keep_only
+from kernelsight.collectors.supervised import SUPERVISOR
 from kernelsight.surfaces.cli.main import main as command_line
 
 _PR_SET_PDEATHSIG = 1
@@ -29,6 +30,7 @@ def main(argv: list[str]) -> None:
     # The parent may have died before the call above.
     if os.getppid() != int(parent):
         raise SystemExit(1)
+    os.environ[SUPERVISOR] = parent
     if rights != "all":
         keep_only(FILES)
     command_line(command, prog_name="kernelsight")

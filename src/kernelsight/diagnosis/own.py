@@ -1,0 +1,63 @@
+"""Which processes are our own parts: what they do, and what others wait for because of them, is no finding.
+
+Here is the only place that tells: a scene leaves their rows out (:meth:`kernelsight.diagnosis.scene.Scene.rows`), so
+that no hypothesis can take one of them for a victim, a link of a path or a culprit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+
+REPORTS_BACK_NS = 60_000_000_000
+"""How long before a window reports are read that name our pids: there is one of each collector every 10 s."""
+_PROGRAM = "kernelsight"
+_SUBJECTS = ("pid", "waker_pid", "holder_pid")
+"""Columns that say whom a row is about: who does it, who ends the wait, who has what is waited for."""
+_ALL_ABOUT_OTHERS = frozenset({"collector", "oom_kill"})
+"""Kinds whose rows are kept: our own reports, and kills, which are the kernel's and end one of us like any other."""
+
+
+def own_pids(reports: Iterable[Row], samples: Sequence[Row], waits: Iterable[Row]) -> frozenset[int]:
+    """Pids of our own parts.
+
+    Args:
+        reports: rows of the kind `collector`, which name the processes that collect and who supervises them.
+        samples: rows of the kind `process`.
+        waits: rows of the kind `wait`: who reads what the collectors write is woken by them.
+    """
+    reports = list(reports)
+    collecting = {row["pid"] for row in reports} - {None}
+    supervisors = {row["supervisor_pid"] for row in reports} - {None}
+    parents = {row["ppid"] for row in samples if row["pid"] in collecting} - {None, 0, 1}
+    reading = {row["pid"] for row in waits if row["waker_pid"] in collecting and row["waits_in"] == "read"}
+    # A daemon that another program feeds has our name and the same parent.
+    beside = {row["pid"] for row in samples if row["comm"] == _PROGRAM and row["ppid"] in parents}
+    own = collecting | supervisors | reading | beside
+    return frozenset(own | _descendants(samples, collecting | supervisors))
+
+
+def _descendants(samples: Iterable[Row], roots: set[int]) -> set[int]:
+    children: dict[int, set[int]] = {}
+    for row in samples:
+        children.setdefault(row["ppid"], set()).add(row["pid"])
+    found: set[int] = set()
+    to_visit = [*roots]
+    while to_visit:
+        new = children.get(to_visit.pop(), set()) - found - roots
+        found |= new
+        to_visit += new
+    return found
+
+
+def of_others(kind: str, rows: Iterable[Row], own: frozenset[int]) -> list[Row]:
+    """The rows of a kind without those that are about one of us, or about a wait that one of us ends."""
+    rows = list(rows)
+    if not own or not rows or kind in _ALL_ABOUT_OTHERS:
+        return rows
+    columns = [column for column in _SUBJECTS if column in rows[0]]
+    for column in columns:
+        rows = [row for row in rows if row[column] not in own]
+    return rows
