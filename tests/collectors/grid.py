@@ -26,6 +26,7 @@ class HandClock:
     def __init__(self) -> None:
         self.now = BOOT
         self.offset = EPOCH - BOOT
+        self.asleep = 0
         self.overslept: Iterable[int] = ()
         self.waits = 0
 
@@ -33,7 +34,10 @@ class HandClock:
         return self.now
 
     def epoch_ns(self) -> int:
-        return self.now + self.offset
+        return self.now + self.offset + self.asleep
+
+    def boot_ns(self) -> int:
+        return self.now + self.asleep
 
     def wait(self, poller: select.poll, timeout_ns: int) -> list[int]:
         self.waits += 1

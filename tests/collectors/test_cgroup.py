@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from moments import Moments
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.procfs.cgroup import CgroupCollector
@@ -36,8 +37,9 @@ NOW = 1_800_000_000_000_000_000
 S = 1_000_000_000
 
 
-def collector_of(path):
-    return CgroupCollector(Host(proc=path / "proc", sys=path / "sys", cgroup=path / "sys/fs/cgroup"))
+def collector_of(path, moments=time.monotonic_ns):
+    roots = {"proc": path / "proc", "sys": path / "sys", "cgroup": path / "sys/fs/cgroup"}
+    return CgroupCollector(Host(**roots, monotonic_ns=moments))
 
 
 # --- recorded: version 2 ---
@@ -75,19 +77,23 @@ def test_no_limit_is_unknown_and_nothing_used_is_zero(path):
     assert (idle.cpu_usage_us, idle.io_read_bytes, idle.pids_current, idle.memory_oom_kills) == (0, 0, 0, 0)
 
 
-def test_a_group_is_reported_again_when_it_was_active_and_once_a_minute(tmp_path):
+@pytest.mark.parametrize("step_ns", [0, -3600 * S, 3600 * S], ids=["not set", "set back", "set ahead"])
+def test_a_group_is_reported_again_when_it_was_active_and_once_a_minute(tmp_path, step_ns):
+    moments = Moments()
     shutil.copytree(RECORDED[0], tmp_path / "host", symlinks=True)
     for number in range(20):
         shutil.copytree(tmp_path / "host/sys/fs/cgroup/idle.slice", tmp_path / f"host/sys/fs/cgroup/more{number}.slice")
-    collector = collector_of(tmp_path / "host")
+    collector = collector_of(tmp_path / "host", moments)
     assert len(list(collector.collect(NOW))) == 24
-    assert len(list(collector.collect(NOW + 1000))) == 10  # the largest
-    seen = [event.cgroup for second in range(1, 61) for event in collector.collect(NOW + second * S)]
+    assert len(list(collector.collect(moments.at(NOW + 1000)))) == 10  # the largest
+    moments.step_ns = step_ns
+    assert len(list(collector.collect(moments.at(NOW + S)))) < 24
+    seen = [event.cgroup for second in range(1, 61) for event in collector.collect(moments.at(NOW + second * S))]
     assert len(set(seen)) == 24
     shutil.rmtree(tmp_path / "host/sys/fs/cgroup/more1.slice")
     for second in range(61, 67):  # a file that is no kernel's stays readable until the next search
-        list(collector.collect(NOW + second * S))
-    late = [event.cgroup for second in range(67, 128) for event in collector.collect(NOW + second * S)]
+        list(collector.collect(moments.at(NOW + second * S)))
+    late = [event.cgroup for second in range(67, 128) for event in collector.collect(moments.at(NOW + second * S))]
     assert len(set(late)) == 23
     collector.close()
 
@@ -361,12 +367,13 @@ def test_a_group_at_its_limit_of_tasks_may_not_fork(group):
 @pytest.mark.root
 def test_a_group_that_is_removed_is_forgotten_with_its_files(group):
     before = len(list(Path("/proc/self/fd").iterdir()))
-    collector = CgroupCollector(Host())
+    moments = Moments()
+    collector = CgroupCollector(Host(monotonic_ns=moments))
     assert any(event.cgroup == f"/{group.name}" for event in collector.collect(NOW))
     second = Group(group.name + "-b")
     second.remove()
     for step in range(3):
-        list(collector.collect(NOW + step * 6 * S))
+        list(collector.collect(moments.at(NOW + step * 6 * S)))
     assert f"/{group.name}-b" not in collector._groups
     collector.close()
     collector.close()

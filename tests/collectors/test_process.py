@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from moments import Moments
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.procfs.process import ProcessCollector
@@ -128,21 +129,24 @@ def test_the_group_the_limit_and_the_sockets_of_a_process_are_reported(path):
     assert listener
 
 
-def test_what_a_process_used_is_not_reported_again_until_it_changes(tmp_path):
+@pytest.mark.parametrize("step_ns", [0, -3600 * S, 3600 * S], ids=["not set", "set back", "set ahead"])
+def test_what_a_process_used_is_not_reported_again_until_it_changes(tmp_path, step_ns):
+    moments = Moments()
     shutil.copytree(RECORDED[0], tmp_path / "host", symlinks=True)
     proc = tmp_path / "host/proc"
-    collector = ProcessCollector(Host(proc=proc, cgroup=tmp_path / "host/sys/fs/cgroup"))
+    collector = ProcessCollector(Host(proc=proc, cgroup=tmp_path / "host/sys/fs/cgroup", monotonic_ns=moments))
     first = {event.pid: event for event in collector.collect(NOW)}
-    largest = {event.pid for event in collector.collect(NOW + 1000)}
+    largest = {event.pid for event in collector.collect(moments.at(NOW + 1000))}
     assert len(largest) == 10 < len(first)
     quiet = next(pid for pid in first if pid not in largest)
     # Written in place: the file stays open, as in procfs.
     with (proc / f"{quiet}/schedstat").open("r+") as file:
         file.write("999999999 5 99\n")
-    assert {event.pid for event in collector.collect(NOW + 2000)} == largest | {quiet}
+    moments.step_ns = step_ns
+    assert {event.pid for event in collector.collect(moments.at(NOW + 2000))} == largest | {quiet}
     seen = set()
     for second in range(1, 62):
-        seen |= {event.pid for event in collector.collect(NOW + second * S)}
+        seen |= {event.pid for event in collector.collect(moments.at(NOW + second * S))}
     assert seen == first.keys()
     collector.close()
 

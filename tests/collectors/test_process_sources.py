@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from moments import NOW, Moments
 
 from kernelsight.collectors.base import Host, registered
 from kernelsight.collectors.procfs import process
@@ -26,7 +27,7 @@ QUIET = (
     "print('quiet', flush=True)\n"
     "sys.stdin.read()\n"
 )
-MOMENTS = count(time.time_ns(), 10**12)
+MOMENTS = count(NOW, 10**12)
 """So far apart that every process is due, with all that is counted seldom."""
 COARSE_MS = {"utime_ms", "stime_ms"}
 """/proc counts these in ticks of 10 ms."""
@@ -35,7 +36,8 @@ NOT_BOTH = {"timestamp"}
 
 @pytest.fixture(scope="module")
 def sources():
-    host, opened = Host(), {}
+    moments = Moments()
+    host, opened = Host(monotonic_ns=moments), {}
     for entry in registered()["process"]:
         try:
             opened[entry.source] = entry.factory(host)
@@ -43,7 +45,7 @@ def sources():
             for collector in opened.values():
                 collector.close()
             pytest.skip(f"{entry.source}: {error}")
-    yield opened
+    yield moments, opened
     for collector in opened.values():
         collector.close()
 
@@ -52,6 +54,7 @@ def sources():
 @pytest.mark.parametrize("threads", [0, 3])
 def test_a_quiet_process_is_the_same_from_every_source(sources, threads, tmp_path, monkeypatch):
     monkeypatch.setattr(process, "_LINKS_A_RUN", 10**6)  # however many descriptors others have
+    moments, sources = sources
     command = [sys.executable, "-c", QUIET, str(threads), str(tmp_path / "file")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout.readline() == b"quiet\n"
@@ -59,7 +62,7 @@ def test_a_quiet_process_is_the_same_from_every_source(sources, threads, tmp_pat
         deadline = time.monotonic() + 20
         while True:
             before = schedstat.read_text()
-            now = next(MOMENTS)
+            now = moments.at(next(MOMENTS))
             said = {name: find(source, child.pid, now) for name, source in sources.items()}
             counted = all(event and event.sockets is not None for event in said.values())
             if before == schedstat.read_text() and counted:

@@ -15,6 +15,7 @@ from grid import BOOT, EPOCH, HandClock, Loads, S, run_to_file
 from kernelsight.collectors import base
 from kernelsight.collectors.base import Host, collector, list_collectors
 from kernelsight.errors import KernelSightError, SourceUnavailableError, UsageError
+from kernelsight.events.clock import ClockStep
 from kernelsight.events.network import Tcp
 from kernelsight.events.scheduler import Load
 
@@ -73,13 +74,60 @@ def test_stamps_follow_a_clock_that_is_set_and_a_suspend(register, tmp_path):
 
     def work(now):
         if now == EPOCH + 3 * S:
-            clock.offset += 3600 * S  # an hour asleep, which CLOCK_MONOTONIC does not count
+            clock.asleep += 3600 * S  # an hour, which CLOCK_MONOTONIC does not count
         if now == EPOCH + 3606 * S:
             clock.offset -= 7200 * S  # set back
 
     register("a", lambda host: Loads(work))
     ran = run_to_file(tmp_path, ["a"], duration_s=10, clock=clock)
-    assert [(stamp - EPOCH) // S for stamp in ran.stamps] == [0, 1, 2, 3, 3604, 3605, 3606, -3593, -3592, -3591]
+    stamps = [event.timestamp for event in ran.samples if isinstance(event, Load)]
+    assert [(stamp - EPOCH) // S for stamp in stamps] == [0, 1, 2, 3, 3604, 3605, 3606, -3593, -3592, -3591]
+    jumps = [event for event in ran.samples if isinstance(event, ClockStep)]
+    assert [(jump.step_ns // S, jump.suspended_ns // S) for jump in jumps] == [(0, 3600), (-7200, 0)]
+    assert [(jump.timestamp - EPOCH) // S for jump in jumps] == [3604, -3593]
+    assert [(jump.before_ns - EPOCH) // S for jump in jumps] == [3604, 3607]
+    assert [(jump.monotonic_ns - BOOT) // S for jump in jumps] == [4, 7]
+    for jump in jumps:  # said before anything is stamped with the new time
+        assert ran.samples[ran.samples.index(jump) + 1].timestamp == jump.timestamp
+
+
+def test_a_clock_that_is_slewed_was_not_set(register, tmp_path):
+    clock = HandClock()
+
+    def work(now):
+        clock.offset += 500_000  # the most that NTP slews in a second
+        clock.now += 1500 * S * (now >= EPOCH + 3 * S)  # nobody measured for as long, as when a reader sleeps
+        clock.offset += 750_000_000 * (now >= EPOCH + 3 * S)
+
+    register("a", lambda host: Loads(work))
+    ran = run_to_file(tmp_path, ["a"], duration_s=4000, clock=clock)
+    assert {type(event) for event in ran.samples} == {Load}
+
+
+@pytest.mark.parametrize("step_ns", [-3600 * S, 3600 * S])
+def test_what_is_due_again_is_due_after_the_same_time_when_the_clock_was_set(register, tmp_path, step_ns):
+    clock = HandClock()
+    looked = []
+
+    class Every10Seconds(Loads):
+        def __init__(self, host):
+            super().__init__()
+            self.due, self.monotonic_ns = 0, host.monotonic_ns
+
+        def collect(self, now):
+            moment = self.monotonic_ns()
+            if len(looked) == 2:
+                clock.offset += step_ns
+                looked.append(None)
+            if moment >= self.due:
+                self.due = moment + 10 * S
+                looked.append(moment)
+            clock.now += 1_000_000  # later than the grid point says by the time that others take
+            return []
+
+    register("a", Every10Seconds)
+    run_to_file(tmp_path, ["a"], duration_s=60, clock=clock)
+    assert [(moment - BOOT) // S for moment in looked if moment] == [0, 10, 20, 30, 40, 50]
 
 
 def test_a_collector_that_fails_is_reopened_later_and_later_and_the_others_go_on(register, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from moments import Moments
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.socket_owners import SocketOwnersFromFiles
@@ -25,9 +26,9 @@ S = 1_000_000_000
 SOURCES = (SocketOwnersFromFiles, SocketOwnerCollector)
 
 
-def opened(source):
+def opened(source, moments=time.monotonic_ns):
     try:
-        return source(Host())
+        return source(Host(monotonic_ns=moments))
     except SourceUnavailableError as error:
         pytest.skip(str(error))
 
@@ -46,7 +47,8 @@ def test_recorded_sockets_have_their_owners(path):
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_real_sockets_are_counted_by_state_and_queue(source):
-    collector = opened(source)
+    moments = Moments()
+    collector = opened(source, moments)
     program = (
         "import socket, sys\n"
         "server = socket.create_server(('127.0.0.1', 0)); print(server.getsockname()[1], flush=True)\n"
@@ -62,7 +64,7 @@ def test_real_sockets_are_counted_by_state_and_queue(source):
             deadline, moment = time.monotonic() + 20, NOW
             while True:
                 moment += 100 * S
-                events = {event.pid: event for event in collector.collect(moment)}
+                events = {event.pid: event for event in collector.collect(moments.at(moment))}
                 event = events[child.pid]
                 if event.close_wait:
                     break
@@ -78,22 +80,26 @@ def test_real_sockets_are_counted_by_state_and_queue(source):
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_process_that_closed_its_sockets_is_shown_once_without(source):
-    collector = opened(source)
+    moments = Moments()
+    collector = opened(source, moments)
     with socket.create_server(("127.0.0.1", 0)):
         assert os.getpid() in {event.pid for event in collector.collect(NOW)}
-    after = {event.pid: event for event in collector.collect(NOW + 1000 * S)}
+    after = {event.pid: event for event in collector.collect(moments.at(NOW + 1000 * S))}
     assert after[os.getpid()].listening == 0
-    assert os.getpid() not in {event.pid for event in collector.collect(NOW + 2000 * S)}
+    assert os.getpid() not in {event.pid for event in collector.collect(moments.at(NOW + 2000 * S))}
     collector.close()
 
 
+@pytest.mark.parametrize("step_ns", [0, -3600 * S, 3600 * S], ids=["not set", "set back", "set ahead"])
 @pytest.mark.parametrize("source", SOURCES)
-def test_it_looks_every_ten_seconds(source):
-    collector = opened(source)
+def test_it_looks_every_ten_seconds(source, step_ns):
+    moments = Moments()
+    collector = opened(source, moments)
     with socket.create_server(("127.0.0.1", 0)):
         assert list(collector.collect(NOW))
-        assert not list(collector.collect(NOW + 9 * S))
-        assert list(collector.collect(NOW + 1000 * S))
+        moments.step_ns = step_ns
+        assert not list(collector.collect(moments.at(NOW + 9 * S)))
+        assert list(collector.collect(moments.at(NOW + 1000 * S)))
     collector.close()
 
 

@@ -10,6 +10,7 @@ import time
 from contextlib import ExitStack, closing
 
 import pytest
+from moments import Moments
 from recordings import NOW, host
 
 from kernelsight.collectors.base import Host, open_best, registered
@@ -48,10 +49,10 @@ def in_many_states(stack: ExitStack) -> None:
         stack.enter_context(socket.socket(family)).bind((address, 0))
 
 
-def opened(stack: ExitStack, source):
+def opened(stack: ExitStack, source, moments=time.monotonic_ns):
     """A collector; closed with the stack."""
     try:
-        collector = source(Host())
+        collector = source(Host(monotonic_ns=moments))
     except SourceUnavailableError as error:
         pytest.skip(str(error))
     stack.callback(collector.close)
@@ -88,14 +89,17 @@ def test_a_dump_the_totals_and_proc_agree():
 @pytest.mark.parametrize("source", [TcpFromTables, TcpFromSockDiag, TcpFromProc])
 def test_connections_that_nobody_accepts_are_the_accept_queue(source):
     with ExitStack() as stack:
-        collector = opened(stack, source)
+        moments = Moments()
+        collector = opened(stack, source, moments)
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=7))
         port = listener.getsockname()[1]
         for _ in range(3):
             stack.enter_context(socket.create_connection(("127.0.0.1", port)))
 
         def row(now):
-            return next((e for e in collector.collect(now) if not isinstance(e, Tcp) and e.port == port), None)
+            return next(
+                (e for e in collector.collect(moments.at(now)) if not isinstance(e, Tcp) and e.port == port), None
+            )
 
         first = row(NOW)
         assert (first.address, first.accept_queue) == ("127.0.0.1", 3)

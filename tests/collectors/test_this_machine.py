@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from moments import Moments
 from recordings import NAMES, NOW
 
 from kernelsight.collectors.base import Host, list_collectors, open_best
@@ -231,17 +232,18 @@ def test_a_cgroup_that_comes_and_goes_is_found_and_forgotten():
                  if (path / "cgroup.controllers").exists()), None)  # fmt: skip
     if os.geteuid() or root is None or not (root / "cpu.pressure").exists():
         pytest.skip("needs root and a cgroup v2 hierarchy with pressure")
-    collector = PressureCollector(Host())
+    moments = Moments()
+    collector = PressureCollector(Host(monotonic_ns=moments))
     group = root / f"kernelsight-test-{os.getpid()}"
     scope = f"/{group.name}"
     try:
-        scopes(collector, NOW)
+        scopes(collector, moments.at(NOW))
         group.mkdir()
-        assert scope not in scopes(collector, NOW + SECOND)  # looked for every ten seconds
-        assert scope in scopes(collector, NOW + 11 * SECOND)
-        assert scope not in scopes(collector, NOW + 12 * SECOND)  # it has not moved
+        assert scope not in scopes(collector, moments.at(NOW + SECOND))  # looked for every ten seconds
+        assert scope in scopes(collector, moments.at(NOW + 11 * SECOND))
+        assert scope not in scopes(collector, moments.at(NOW + 12 * SECOND))  # it has not moved
         group.rmdir()
-        assert scope not in scopes(collector, NOW + 13 * SECOND)
+        assert scope not in scopes(collector, moments.at(NOW + 13 * SECOND))
         assert scope not in collector._groups
     finally:
         collector.close()

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from moments import Moments
 from recordings import NOW, TREES
 
 from kernelsight.collectors.base import Host, open_best, registered
@@ -37,7 +38,8 @@ def test_recorded_sockets(name, address):
 @pytest.mark.parametrize("source", [UdpFromIterator, UdpFromProc])
 def test_a_reader_that_is_too_slow_is_seen_until_it_has_caught_up(source):
     try:
-        collector = source(Host())
+        moments = Moments()
+        collector = source(Host(monotonic_ns=moments))
     except SourceUnavailableError as error:
         pytest.skip(str(error))
     with (
@@ -49,7 +51,7 @@ def test_a_reader_that_is_too_slow_is_seen_until_it_has_caught_up(source):
         slow.bind(("127.0.0.1", 0))
 
         def row(now):
-            return next((e for e in collector.collect(now) if e.port == slow.getsockname()[1]), None)
+            return next((e for e in collector.collect(moments.at(now)) if e.port == slow.getsockname()[1]), None)
 
         def send(count):
             for _ in range(count):

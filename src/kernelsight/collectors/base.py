@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -37,6 +38,9 @@ class Host:
     cgroup: Path = Path("/sys/fs/cgroup")
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Settings by name, such as `threshold_ms`; each collector's docstring lists its own."""
+    monotonic_ns: Callable[[], int] = time.monotonic_ns
+    """CLOCK_MONOTONIC, for what is due again after a time and for ages: stamps jump when the clock is set.
+    While the runner collects, it is the grid point, so that what is due after ten points is not due after eleven."""
 
     @property
     def is_root(self) -> bool:
@@ -51,7 +55,8 @@ class Collector(Protocol):
         """Read the source once and yield its events.
 
         Args:
-            now: the grid point (ns since the epoch), to stamp samples with.
+            now: the grid point (ns since the epoch), to stamp samples with and for nothing else: the clock may
+                be set between two grid points. What is due is measured with ``host.monotonic_ns``.
         """
 
     def close(self) -> None:

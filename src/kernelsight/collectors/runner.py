@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TextIO, runtime_checkable
@@ -24,6 +24,7 @@ from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
 from kernelsight.collectors.output import LineWriter, ReaderGoneError
 from kernelsight.collectors.stopping import StopDescriptor
 from kernelsight.collectors.supervised import supervisor
+from kernelsight.collectors.time_namespace import offsets
 from kernelsight.errors import KernelSightError, SourceUnavailableError, UsageError
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event, kind_of
@@ -240,11 +241,15 @@ class _Runner:
     poller: select.poll = field(init=False, default_factory=select.poll)
     nothing: select.poll = field(init=False, default_factory=select.poll)
     speaking: dict[int, _Source] = field(init=False, default_factory=dict)
+    moment: int = field(init=False)
+    """The grid point that is being collected, or was last."""
     rest_until: int = 0
     unread: int = 0
 
     def __post_init__(self) -> None:
         self.epoch = EpochTime(self.clock)
+        self.moment = self.clock.monotonic_ns()
+        self.host = replace(self.host, monotonic_ns=lambda: self.moment)
         self.stopping = StopDescriptor(self.stop)
         self.poller.register(self.stopping.fileno(), select.POLLIN)
 
@@ -308,13 +313,21 @@ class _Runner:
             until = min(moment, self.rest_until) if rests else moment
             ready = self.clock.wait(self.nothing if rests else self.poller, until - now)
             if ready:
-                self.epoch.refresh()
+                self._follow_clock()
                 self._write([self._drain(self.speaking[fd]) for fd in ready if fd in self.speaking])
                 self.rest_until = self.clock.monotonic_ns() + _REST_NS
         return False
 
-    def _tick(self, moment: int) -> None:
+    def _follow_clock(self) -> None:
+        """Measure the clocks; that one of them has jumped is said before anything is stamped with what it reads now."""
         self.epoch.refresh()
+        jumps = self.epoch.take_jumps()
+        if jumps:
+            self._write([encode_lines(jump.event() for jump in jumps)])
+
+    def _tick(self, moment: int) -> None:
+        self._follow_clock()
+        self.moment = moment
         now = self.epoch.at(moment)
         lines: list[bytes] = []
         for source in self.sources:
@@ -327,7 +340,10 @@ class _Runner:
         self._write(lines)
 
     def _drain(self, source: _Source) -> bytes:
-        return b"" if source.speaker is None else self._take(source, partial(source.speaker.drain, self.epoch.at))
+        return b"" if source.speaker is None else self._take(source, partial(source.speaker.drain, self._of_kernel))
+
+    def _of_kernel(self, ktime_ns: int) -> int:
+        return self.epoch.at(ktime_ns + offsets().monotonic_ns)
 
     def _take(self, source: _Source, read: Callable[[], Iterable[Event]]) -> bytes:
         """Read a collector and encode what it yields."""
@@ -382,7 +398,7 @@ class _Runner:
         self._write([encode_lines(source.report(now) for source in self.sources)])
 
     def _finish(self) -> None:
-        self.epoch.refresh()
+        self._follow_clock()
         self._write([self._drain(source) for source in self.sources])
         self._report(self.clock.monotonic_ns())
         if self.unread:

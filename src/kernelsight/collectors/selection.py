@@ -31,7 +31,7 @@ class Selection(Generic[Key]):
         """The processes to report.
 
         Args:
-            now: the grid point (ns).
+            now: the moment on the monotonic clock (ns).
             processes: by key, each with its fingerprint and its size (resident memory, in any unit).
         """
         large = set(nlargest(self._largest, processes, key=lambda key: processes[key][1]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernelsight.collectors.sockstat import TcpTotals
@@ -57,15 +58,17 @@ class ListenerEvents:
     ten seconds, so that it is known who listens. At most 64, the fullest first.
     """
 
-    def __init__(self) -> None:
-        self._inventory_at = 0
+    def __init__(self, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._monotonic_ns = monotonic_ns
+        self._inventory_due = 0
         self._queued: frozenset[int | None] = frozenset()
 
     def choose(self, now: int, listeners: Sequence[Listener]) -> list[TcpListener]:
         """The events of this sample."""
-        everything = abs(now - self._inventory_at) >= _INVENTORY_NS
+        moment = self._monotonic_ns()
+        everything = moment >= self._inventory_due
         if everything:
-            self._inventory_at = now
+            self._inventory_due = moment + _INVENTORY_NS
         before, self._queued = self._queued, frozenset(one.inode for one in listeners if one.accept_queue)
         chosen = [one for one in listeners if everything or one.accept_queue or one.inode in before]
         chosen.sort(key=lambda one: (-one.accept_queue, one.port, one.address))

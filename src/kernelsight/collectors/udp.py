@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kernelsight.events.network import UdpSocket
@@ -39,8 +40,9 @@ class UdpEvents:
     drop now first.
     """
 
-    def __init__(self) -> None:
-        self._inventory_at = 0
+    def __init__(self, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._monotonic_ns = monotonic_ns
+        self._inventory_due = 0
         self._drops: dict[Key, int] = {}
         self._queued: set[Key] = set()
 
@@ -50,9 +52,10 @@ class UdpEvents:
 
     def choose(self, now: int, sockets: Sequence[Receiver]) -> list[UdpSocket]:
         """The events of this sample."""
-        everything = abs(now - self._inventory_at) >= _INVENTORY_NS
+        moment = self._monotonic_ns()
+        everything = moment >= self._inventory_due
         if everything:
-            self._inventory_at = now
+            self._inventory_due = moment + _INVENTORY_NS
         dropped = {one.key: one.drops - self._drops.get(one.key, 0) for one in sockets}
         chosen = [
             one

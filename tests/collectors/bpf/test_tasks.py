@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from moments import Moments
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.tasks import CpuTimes, TasksCollector, split_time, state_letter
@@ -185,15 +186,20 @@ def test_kernel_threads_have_no_memory_rather_than_none_of_it(tasks):
     assert event.state in "SDI"
 
 
-def test_sockets_are_counted_every_ten_seconds_and_are_no_movement(tasks, quiet):
+@pytest.mark.parametrize("step_ns", [0, -(10**13), 10**13], ids=["not set", "set back", "set ahead"])
+def test_sockets_are_counted_every_ten_seconds_and_are_no_movement(tasks, quiet, step_ns):
     pid = quiet(0, 0, 6)
     tasks._selection.__init__(largest=0, every_ns=10**18)
     tasks._sockets_due = 0
-    assert [event.sockets for event in tasks.collect(NOW) if event.pid == pid] == [2]
-    assert pid not in {event.pid for event in tasks.collect(NOW + 9_000_000_000)}
-    assert pid not in {event.pid for event in tasks.collect(NOW + 10_000_000_000)}
+    tasks._monotonic_ns = moments = Moments()
+    assert [event.sockets for event in tasks.collect(moments.at(NOW)) if event.pid == pid] == [2]
+    moments.step_ns = step_ns
+    assert pid not in {event.pid for event in tasks.collect(moments.at(NOW + 9_000_000_000))}
+    assert pid not in {event.pid for event in tasks.collect(moments.at(NOW + 10_000_000_000))}
     tasks._selection.__init__()
-    assert {event.sockets for event in tasks.collect(NOW + 11_000_000_000)} == {None}
+    assert {event.sockets for event in tasks.collect(moments.at(NOW + 11_000_000_000))} == {None}
+    tasks._selection.__init__()
+    assert [event.sockets for event in tasks.collect(moments.at(NOW + 21_000_000_000)) if event.pid == pid] == [2]
 
 
 def test_nothing_is_lost_and_everything_is_given_back(tasks):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from struct import Struct
 from typing import NamedTuple
 
@@ -27,20 +28,21 @@ class Holder(NamedTuple):
 class SocketHolders:
     """Knows one process for each socket that it was asked about; asks the kernel when it must."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._monotonic_ns = monotonic_ns
         self._pass = DescriptorPass("holders")
         self._wanted = self._pass.object.map("wanted")
         self._known: dict[int, Holder | None] = {}
         self._old_at = 0
         self._rests_until = 0
 
-    def find(self, now: int, inodes: Collection[int]) -> Mapping[int, Holder | None]:
+    def find(self, inodes: Collection[int]) -> Mapping[int, Holder | None]:
         """The holders of these sockets by inode; None or nothing where nobody has it, or it is not known yet.
 
         Args:
-            now: of one clock (ns), the same at every call.
             inodes: the sockets.
         """
+        now = self._monotonic_ns()
         is_old = now >= self._old_at
         unknown = {*inodes} if is_old else {*inodes} - self._known.keys()
         if unknown and now >= self._rests_until:

@@ -102,7 +102,7 @@ class PacketDrops:
             found.append((known, _event(now, known, count, size)))
             known.count, known.bytes, known.idle = count, size, 0
         self._make_room()
-        return self._owned(now, found)
+        return self._owned(found)
 
     @property
     def lost(self) -> int:
@@ -114,10 +114,10 @@ class PacketDrops:
         self._object.close()
         self._holders.close()
 
-    def _owned(self, now: int, found: Iterable[tuple[_Counted, PacketDrop]]) -> Iterable[Event]:
+    def _owned(self, found: Iterable[tuple[_Counted, PacketDrop]]) -> Iterable[Event]:
         """The events, each with a process that has the socket."""
         inodes = {known.inode for known, _ in found if known.inode}
-        holders = self._holders.find(now, inodes)
+        holders = self._holders.find(inodes)
         for known, event in found:
             if holder := holders.get(known.inode):
                 event.pid, event.comm = holder

@@ -16,6 +16,7 @@ from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.bpf.threads import MS
 from kernelsight.collectors.text import fixed_name
+from kernelsight.collectors.time_namespace import kernel_monotonic_ns
 from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event
 from kernelsight.events.memory import PageFault, PageFaultStats
@@ -222,7 +223,7 @@ class PageFaults:
         loaded = Object(
             image("page_faults"),
             "page_faults",
-            settings={"threshold_ns": int(threshold * MS), "opened_at": time.monotonic_ns()},
+            settings={"threshold_ns": int(threshold * MS), "opened_at": kernel_monotonic_ns()},
             programs=self.every.names | self.majors.names | set(_COUNTING),
         )
         try:
@@ -234,7 +235,7 @@ class PageFaults:
             losses = ("faults_lost", "starts_missed", "threads_missed", "ended_lost")
             self._losses = [loaded.variable(name) for name in losses]
             self._timed_since = loaded.variable("timed_since")
-            self._timed_since.value = time.monotonic_ns()
+            self._timed_since.value = kernel_monotonic_ns()
             self._sample(0, 1)
             loaded.attach(*self.every.programs, "on_thread_free")
             loaded.iterate("scan_faults")  # what was before we came
@@ -254,7 +255,7 @@ class PageFaults:
         """Attach what is wanted now, on the CPUs that are online now."""
         wanted = (self.every, self.majors, Hooks())[self._pace.level]
         if not self._attached.names and wanted.names:
-            self._timed_since.value = time.monotonic_ns()
+            self._timed_since.value = kernel_monotonic_ns()
         self._object.detach(*(name for name in self._attached.programs if name not in wanted.programs))
         self._object.attach(*wanted.programs)
         self._events.follow(wanted.triggers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from struct import Struct
@@ -10,6 +9,7 @@ from struct import Struct
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.threads import MS, Feature, join
 from kernelsight.collectors.text import fixed_name
+from kernelsight.collectors.time_namespace import kernel_monotonic_ns
 from kernelsight.events.declare import Event
 from kernelsight.events.scheduler import Sched, SchedProcess
 
@@ -122,7 +122,7 @@ class Scheduler:
         self._scanned_at = loaded.variable("scanned_at")
         self._losses = [loaded.variable(name) for name in ("queue_waits_lost", "families_lost", "threads_missed")]
         self._lost_at_start = self._lost()
-        self._scanned_at.value = time.monotonic_ns()
+        self._scanned_at.value = kernel_monotonic_ns()
         list(self._take(now=0))  # what was used before we came
 
     def fileno(self) -> int:
@@ -151,7 +151,7 @@ class Scheduler:
         return sum(loss.value for loss in self._losses)
 
     def _take(self, now: int) -> Iterator[SchedProcess]:
-        began = time.monotonic_ns()
+        began = kernel_monotonic_ns()
         scanned = self._threads.object.iterate("scan_threads")
         # Only now: the scan itself must still take threads for new that began since the one before.
         self._scanned_at.value = began

@@ -49,6 +49,7 @@ class SocketOwnersFromFiles:
         except BaseException:
             self.close()
             raise
+        self._monotonic_ns = host.monotonic_ns
         self._due = 0
         self._had: set[int] = set()
 
@@ -59,10 +60,11 @@ class SocketOwnersFromFiles:
 
     def collect(self, now: int) -> Iterator[SocketOwner]:
         """Add up the sockets, if it is time to; a process that has none any more is shown once so."""
-        if now < self._due:
+        moment = self._monotonic_ns()
+        if moment < self._due:
             return
         written = self._count()
-        self._due = now + max(_EVERY_NS, self._pass.rest_ns)
+        self._due = moment + max(_EVERY_NS, self._pass.rest_ns)
         having: set[int] = set()
         for fields in _RECORD.iter_unpack(written):
             owner = _Owner._make(fields)

@@ -19,6 +19,7 @@ from kernelsight.collectors.procfs.cgroup_paths import find_mounts
 from kernelsight.collectors.procfs.process_text import Groups, parse_cgroup
 from kernelsight.collectors.selection import Selection
 from kernelsight.collectors.text import fixed_name
+from kernelsight.collectors.time_namespace import offsets
 from kernelsight.events.process import Process
 from kernelsight.events.unsigned import wrap_u64
 
@@ -148,21 +149,23 @@ class ProcessGroups:
 
     def __init__(self, host: Host) -> None:
         self._proc = host.proc
+        self._monotonic_ns = host.monotonic_ns
         self._in_v1 = any(mount.controllers for mount in find_mounts(host))
         self._known: dict[tuple[int, int], tuple[float, Groups]] = {}
 
-    def of(self, record: Record, now: int) -> Groups:
+    def of(self, record: Record) -> Groups:
         """The groups of a process; None for each when it has ended."""
         key = (record.start_boottime, record.pid) if self._in_v1 else (0, record.cgroup_id)
-        due, groups = self._known.get(key, (now, Groups(None, None, None, None)))
-        if now < due:
+        moment = self._monotonic_ns()
+        due, groups = self._known.get(key, (moment, Groups(None, None, None, None)))
+        if moment < due:
             return groups
         text = read_once(self._proc / str(record.pid) / "cgroup")
         if text:
             groups = parse_cgroup(text)
             if len(self._known) > _MOST_GROUPS:  # groups and processes come and go
                 self._known.clear()
-            self._known[key] = (now + _GROUP_EVERY_NS if self._in_v1 else math.inf, groups)
+            self._known[key] = (moment + _GROUP_EVERY_NS if self._in_v1 else math.inf, groups)
         return groups
 
 
@@ -188,6 +191,7 @@ class TasksCollector:
         self._pending = self._object.variable("pending")
         self._lost = self._object.variable("lost")
         self._with_sockets = self._object.variable("with_sockets")
+        self._monotonic_ns = host.monotonic_ns
         self._sockets_due = 0
         self._groups = ProcessGroups(host)
         self._times = CpuTimes()
@@ -206,9 +210,10 @@ class TasksCollector:
 
     def collect(self, now: int) -> Iterable[Process]:
         """The processes that moved, the largest, and each once a minute."""
-        self._with_sockets.value = now >= self._sockets_due
-        if now >= self._sockets_due:
-            self._sockets_due = now + _SOCKETS_EVERY_NS
+        moment = self._monotonic_ns()
+        self._with_sockets.value = moment >= self._sockets_due
+        if moment >= self._sockets_due:
+            self._sockets_due = moment + _SOCKETS_EVERY_NS
         written = self._read()
         size, words = _RECORD.size, memoryview(written).cast("q")
         records = {written[at : at + _KEY_SIZE]: written[at : at + size] for at in range(0, len(written), size)}
@@ -216,7 +221,7 @@ class TasksCollector:
         moves = {
             key: (record[_MOVES], sum(resident)) for (key, record), resident in zip(records.items(), pages, strict=True)
         }
-        chosen = self._selection.choose(now, moves)
+        chosen = self._selection.choose(moment, moves)
         return [self._event(Record._make(_RECORD.unpack(records[key])), now) for key in chosen]
 
     def close(self) -> None:
@@ -239,7 +244,7 @@ class TasksCollector:
         utime, stime = self._times.split((r.start_boottime, r.pid), (r.utime, r.stime), r.runtime)
         kernel = bool(r.flags & _KERNEL_THREAD)
         delays = bool(r.delays_known)
-        groups = self._groups.of(r, now)
+        groups = self._groups.of(r)
         return Process(
             now,
             pid=r.pid,
@@ -249,7 +254,7 @@ class TasksCollector:
             state=state_letter(r.state, r.exit_state),
             threads=r.threads,
             nice=r.nice,
-            start_ticks=r.start_boottime // _NS_PER_TICK,
+            start_ticks=(r.start_boottime + offsets().boot_ns) // _NS_PER_TICK,
             utime_ms=utime // _NS_PER_MS,
             stime_ms=stime // _NS_PER_MS,
             minor_faults=r.minor_faults,

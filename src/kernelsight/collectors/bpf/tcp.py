@@ -30,7 +30,7 @@ class TcpFromTables:
         if host.proc != Path("/proc"):
             raise SourceUnavailableError(f"the kernel's tables are of this machine, not of {host.proc}")
         self._sockstat = SockstatFiles(host)
-        self._listeners = ListenerEvents()
+        self._listeners = ListenerEvents(host.monotonic_ns)
         try:
             self._object = Object(objects.image("tcp"), "tcp")
         except BaseException:
@@ -56,7 +56,7 @@ class TcpFromTables:
             self._object.run("count_tcp")
         counts = dict(enumerate(_STATES.unpack(self._states.raw)))
         rows = self._listeners.choose(now, self._read_listeners())
-        holders = self._holders.find(now, [row.inode for row in rows if row.inode])
+        holders = self._holders.find([row.inode for row in rows if row.inode])
         for row in rows:
             if holder := holders.get(row.inode or 0):
                 row.pid, row.comm = holder

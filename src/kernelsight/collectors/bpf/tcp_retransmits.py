@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import NamedTuple
@@ -84,7 +83,7 @@ class TcpRetransmits:
     def drain(self, to_epoch: Callable[[int], int]) -> Iterable[Event]:
         """What was sent again since the last time."""
         records = [Retransmit._make(_RETRANSMIT.unpack(record)) for record in self._ring.consume()]
-        owners = self._holders.find(time.monotonic_ns(), {record.inode for record in records if record.inode})
+        owners = self._holders.find({record.inode for record in records if record.inode})
         return [event_of(record, owners.get(record.inode), to_epoch) for record in records]
 
     def collect(self, now: int) -> Iterable[Event]:  # noqa: ARG002

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import platform
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntFlag
@@ -20,6 +19,7 @@ from kernelsight.collectors.bpf.libbpf import Object, Setting
 from kernelsight.collectors.bpf.maps import kernel_members, kernel_percpu_variables
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.bpf.syscall_names import COMPAT, numbers_of
+from kernelsight.collectors.time_namespace import kernel_monotonic_ns
 
 MS = 1_000_000
 DEFAULT_THRESHOLD_MS = 10
@@ -145,9 +145,9 @@ class Threads:
     def enter(self, feature: Feature) -> None:
         """Attach what a feature needs and switch it on."""
         if "on_switch" in _hooks(feature) and "on_switch" not in self.object.attached:
-            self.object.variable("began").value = time.monotonic_ns()
+            self.object.variable("began").value = kernel_monotonic_ns()
         if feature is Feature.SLOW_CALLS and not self.users.get(feature):
-            self.object.variable("calls_began").value = time.monotonic_ns()
+            self.object.variable("calls_began").value = kernel_monotonic_ns()
         self.object.attach(*_hooks(feature))
         self.users[feature] = self.users.get(feature, 0) + 1
         self.object.variable("features").value = int(self.features())

@@ -25,7 +25,7 @@ class UdpFromIterator:
     def __init__(self, host: Host) -> None:
         if host.proc != Path("/proc"):
             raise SourceUnavailableError(f"the kernel's sockets are of this machine, not of {host.proc}")
-        self._events = UdpEvents()
+        self._events = UdpEvents(host.monotonic_ns)
         self._object = Object(objects.image("udp"), "udp")
         try:
             self._object.iterate("udp")
@@ -41,7 +41,7 @@ class UdpFromIterator:
         if self._events.lacks(sockets):
             sockets = self._read(everything=True)
         rows = self._events.choose(now, sockets)
-        holders = self._holders.find(now, [row.inode for row in rows if row.inode])
+        holders = self._holders.find([row.inode for row in rows if row.inode])
         for row in rows:
             if holder := holders.get(row.inode or 0):
                 row.pid, row.comm = holder

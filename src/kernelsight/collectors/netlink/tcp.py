@@ -54,7 +54,7 @@ class TcpFromSockDiag:
             raise UsageError(f"tcp_many={many}: it must be a number of sockets")
         self._many = many
         self._sockstat = SockstatFiles(host)
-        self._listeners = ListenerEvents()
+        self._listeners = ListenerEvents(host.monotonic_ns)
         # Ask now, because some kernels lack the module and some containers forbid it.
         try:
             self._netlink = Netlink(_NETLINK_SOCK_DIAG, "sock_diag")

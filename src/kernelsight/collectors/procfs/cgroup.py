@@ -70,6 +70,7 @@ class CgroupCollector:
         self._mounts = find_mounts(host)
         if not self._mounts:
             raise SourceUnavailableError(f"no control groups are mounted below {host.cgroup}")
+        self._monotonic_ns = host.monotonic_ns
         self._ids = CgroupIds(host)
         self._budget = DescriptorBudget(share=0.25)
         self._groups: dict[str, _Group] = {}
@@ -79,8 +80,9 @@ class CgroupCollector:
 
     def collect(self, now: int) -> Iterator[Cgroup]:
         """Find out which groups were active, and read those."""
-        if now >= self._search_due:
-            self._search_due = now + _SEARCH_EVERY_NS
+        moment = self._monotonic_ns()
+        if moment >= self._search_due:
+            self._search_due = moment + _SEARCH_EVERY_NS
             self._search()
         fresh = {group.key for group in self._groups.values() if group.cpu < 0}
         looked_at = {}
@@ -90,11 +92,11 @@ class CgroupCollector:
             except GroupGoneError:
                 self._search_due = 0  # it may be made again, as when a service is restarted
                 self._forget(group)
-        chosen = [self._groups[path] for _, path in self._selection.choose(now, looked_at)]
+        chosen = [self._groups[path] for _, path in self._selection.choose(moment, looked_at)]
         known = sorted((group for group in chosen if group.key not in fresh), key=lambda group: -group.used)
         for group in [group for group in chosen if group.key in fresh] + known[:_MOST_ROWS]:
             try:
-                event = self._read(group, now)
+                event = self._read(group, now, moment)
             except GroupGoneError:
                 self._forget(group)
                 continue
@@ -143,11 +145,11 @@ class CgroupCollector:
         group.memory = cgroup_text.memory_use(files)
         return tuple(files.values())
 
-    def _read(self, group: _Group, now: int) -> Cgroup:
+    def _read(self, group: _Group, now: int, moment: int) -> Cgroup:
         event = Cgroup(now, cgroup=group.path, cgroup_id=group.v2_id)
-        limits_due = now >= group.limits_due
+        limits_due = moment >= group.limits_due
         if limits_due:
-            group.limits_due = now + _LIMITS_EVERY_NS
+            group.limits_due = moment + _LIMITS_EVERY_NS
         for hierarchy in group.hierarchies:
             if limits_due:
                 hierarchy.folder.look_again()

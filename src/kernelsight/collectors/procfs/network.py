@@ -21,15 +21,17 @@ class NetworkCollector:
         self._file = KernelFile(host.proc / "net/dev", records=True, size=8192)
         self._sys = host.sys / "class/net"
         self._speeds: dict[str, int | None] = {}
-        self._speeds_at = 0
+        self._monotonic_ns = host.monotonic_ns
+        self._speeds_due = 0
 
     def collect(self, now: int) -> list[Network]:
         """Read it once."""
         events = parse_net_dev(self._file.read(), now)
         # Reading a speed asks the driver, under a lock that all of networking shares.
-        if abs(now - self._speeds_at) >= _SPEED_EVERY_NS:
+        moment = self._monotonic_ns()
+        if moment >= self._speeds_due:
             self._speeds.clear()
-            self._speeds_at = now
+            self._speeds_due = moment + _SPEED_EVERY_NS
         for event in events:
             interface = event.interface_name or ""
             if interface not in self._speeds:

@@ -42,7 +42,8 @@ class PressureCollector:
             raise SourceUnavailableError(f"nothing in {host.proc / 'pressure'}: {_ABSENT}")
         self._root = next((root for root in (host.cgroup, host.cgroup / "unified") if _is_v2(root)), None)
         self._groups: dict[str, list[_Stalls]] = {}
-        self._scanned_at = 0
+        self._monotonic_ns = host.monotonic_ns
+        self._scan_due = 0
 
     def _open(self, path: Path, resource: Resource) -> None:
         # A kernel that has the file may refuse to read it: EOPNOTSUPP when PSI is off (psi=0), or
@@ -61,9 +62,10 @@ class PressureCollector:
     def collect(self, now: int) -> list[Pressure]:
         """Read the machine's files, and those of the cgroups; of these, the ones that moved are yielded."""
         events = [parse_pressure(resource, SYSTEM, file.read(), now) for resource, file in self._system.items()]
-        if self._root is not None and abs(now - self._scanned_at) >= _RESCAN_NS:
+        moment = self._monotonic_ns()
+        if self._root is not None and moment >= self._scan_due:
             self._scan(self._root)
-            self._scanned_at = now
+            self._scan_due = moment + _RESCAN_NS
         for group in list(self._groups):
             try:
                 events += [event for stalls in self._groups[group] if (event := stalls.moved(now)) is not None]

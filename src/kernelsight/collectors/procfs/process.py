@@ -61,7 +61,8 @@ class _Tracked:
     watched: bytes = b""
     threads: int = 1
     rss_pages: int = 0
-    shown_at: int = 0
+    shown_at: int = -_BUSY_NS - 1
+    """On the monotonic clock, as what is due."""
     busy: bool = False
     """It was shown moments ago too: worth keeping its files open."""
     status: Status | None = None
@@ -87,6 +88,7 @@ class ProcessCollector:
 
     def __init__(self, host: Host) -> None:
         self._proc = host.proc
+        self._monotonic_ns = host.monotonic_ns
         self._tracked: dict[str, _Tracked] = {}
         self._seen = 0
         self._selection: Selection[tuple[int, int]] = Selection()
@@ -132,11 +134,12 @@ class ProcessCollector:
     def collect(self, now: int) -> Iterator[Process]:
         """Find out who ran, and read those, the largest, and those not shown for a minute."""
         self._links_left = _LINKS_A_RUN
-        shown, delays = self._find_shown(now)
+        moment = self._monotonic_ns()
+        shown, delays = self._find_shown(moment)
         delays |= self._ask_delays([process for process in shown if process.pid not in delays])
         for process in shown:
             try:
-                event = self._read(process, delays.get(process.pid), now)
+                event = self._read(process, delays.get(process.pid), now, moment)
             except ProcessGoneError:
                 self._forget(process)
                 continue
@@ -159,7 +162,7 @@ class ProcessCollector:
 
     # --- who is shown ---
 
-    def _find_shown(self, now: int) -> tuple[list[_Tracked], dict[int, Delays]]:
+    def _find_shown(self, moment: int) -> tuple[list[_Tracked], dict[int, Delays]]:
         names = self._list_processes()
         for name in self._tracked.keys() - names:
             self._forget(self._tracked[name])
@@ -181,7 +184,7 @@ class ProcessCollector:
         for process in threaded:
             said = delays.get(process.pid)
             used[process.key] = (said and said.runs, process.rss_pages)
-        chosen = self._selection.choose(now, used)
+        chosen = self._selection.choose(moment, used)
         return [self._tracked[str(pid)] for pid, _ in chosen], delays
 
     def _track(self, name: str) -> None:
@@ -195,9 +198,9 @@ class ProcessCollector:
 
     # --- what it did ---
 
-    def _read(self, process: _Tracked, delays: Delays | None, now: int) -> Process:
-        process.busy = now - process.shown_at <= _BUSY_NS
-        process.shown_at = now
+    def _read(self, process: _Tracked, delays: Delays | None, now: int, moment: int) -> Process:
+        process.busy = moment - process.shown_at <= _BUSY_NS
+        process.shown_at = moment
         if not process.busy:
             process.files.close_all_but(process.watch)
         text = process.files.read("stat", keep=process.busy)
@@ -207,22 +210,22 @@ class ProcessCollector:
             stat = parse_stat(text)
         except ValueError as error:
             raise SourceUnavailableError(f"/proc/{process.name}/stat says {text[:80]!r}: {error}") from error
-        if delays is None or stat.rss_pages != process.rss_pages or now >= process.status_due:
+        if delays is None or stat.rss_pages != process.rss_pages or moment >= process.status_due:
             said = process.files.read("status", keep=process.busy)
             process.status = parse_status(said) if said else None
-            process.status_due = now + _LABELS_EVERY_NS
+            process.status_due = moment + _LABELS_EVERY_NS
         process.rss_pages = stat.rss_pages
-        if now >= process.labels_due:
-            self._read_labels(process, now)
+        if moment >= process.labels_due:
+            self._read_labels(process, moment)
         process.threads = stat.threads
         # The main thread's counter says nothing of the other threads; the sums in stat do, if late.
         watch = "schedstat" if self._counts_runs and stat.threads == 1 else "stat"
         if watch != process.watch:
             process.watch, process.watched = watch, b""  # what was read is of the other file
-        return self._event(process, stat, delays, now)
+        return self._event(process, stat, delays, now, moment)
 
-    def _read_labels(self, process: _Tracked, now: int) -> None:
-        process.labels_due = now + _LABELS_EVERY_NS
+    def _read_labels(self, process: _Tracked, moment: int) -> None:
+        process.labels_due = moment + _LABELS_EVERY_NS
         limits = process.files.read("limits", keep=False)
         process.fd_limit = parse_fd_limit(limits) if limits else None
         group = process.files.read("cgroup", keep=False)
@@ -230,11 +233,11 @@ class ProcessCollector:
         process.cgroup, process.memory_cgroup, process.io_cgroup = groups.path, groups.memory_path, groups.io_path
         process.cgroup_id = self._cgroup_ids.find(groups.v2_path) if groups.v2_path else None
 
-    def _event(self, process: _Tracked, stat: Stat, delays: Delays | None, now: int) -> Process:
+    def _event(self, process: _Tracked, stat: Stat, delays: Delays | None, now: int, moment: int) -> Process:
         status = process.status
         io_text = process.files.read("io", keep=process.busy)
         io = parse_io(io_text) if io_text else None
-        fds, sockets = self._count_descriptors(process, now)
+        fds, sockets = self._count_descriptors(process, moment)
         voluntary, involuntary = _count_switches(process, delays)
         waits = delays if stat.start >= self._delays.since_tick else None
         return Process(
@@ -281,12 +284,12 @@ class ProcessCollector:
     def _resident_kb(self, stat: Stat, status: Status | None) -> int | None:
         return stat.rss_pages * self._page_kb if status is None else status.rss_kb
 
-    def _count_descriptors(self, process: _Tracked, now: int) -> tuple[int | None, int | None]:
+    def _count_descriptors(self, process: _Tracked, moment: int) -> tuple[int | None, int | None]:
         """Descriptors, and how many are sockets: the first at once where the kernel tells, the second seldom."""
         count = process.files.count_descriptors() if self._sizes_fd else None
-        if now < process.sockets_due or (count is not None and count > min(_FDS_LISTED, self._links_left)):
+        if moment < process.sockets_due or (count is not None and count > min(_FDS_LISTED, self._links_left)):
             return count, None
-        process.sockets_due = now + _LABELS_EVERY_NS
+        process.sockets_due = moment + _LABELS_EVERY_NS
         listed = process.files.list_descriptors()
         if listed is None:
             return count, None

@@ -74,17 +74,19 @@ class SocketOwnerCollector:
         with suppress(SourceUnavailableError):  # no IPv6 here
             self._tables.append(KernelFile(host.proc / "net/tcp6", records=True, size=65536))
         self.limitations = limits_on_others("sockets", host.proc)
+        self._monotonic_ns = host.monotonic_ns
         self._due = 0
         self._had: set[str] = set()
 
     def collect(self, now: int) -> Iterator[SocketOwner]:
         """Match sockets and descriptors, if it is time to; a process that has none any more is shown once so."""
-        if now < self._due:
+        moment = self._monotonic_ns()
+        if moment < self._due:
             return
         sockets: dict[bytes, Socket] = {}
         for table in self._tables:
             sockets |= parse_sockets(table.read())
-        self._due = now + _EVERY_NS
+        self._due = moment + _EVERY_NS
         if not sockets and not self._had:
             return
         looked_at = 0
@@ -101,7 +103,7 @@ class SocketOwnerCollector:
                 having.add(name)
             yield self._event(now, name, owned or _Owned())
         self._had = having
-        self._due = now + max(_EVERY_NS, looked_at * _REST_PER_LINK_NS)
+        self._due = moment + max(_EVERY_NS, looked_at * _REST_PER_LINK_NS)
 
     def close(self) -> None:
         """Close the tables."""

@@ -28,7 +28,7 @@ class TcpFromProc:
         with suppress(SourceUnavailableError):  # no IPv6 here
             self._files.append(KernelFile(host.proc / "net/tcp6", records=True, size=65536))
         self._sockstat = SockstatFiles(host)
-        self._listeners = ListenerEvents()
+        self._listeners = ListenerEvents(host.monotonic_ns)
 
     def collect(self, now: int) -> Iterable[Event]:
         """Read all once."""

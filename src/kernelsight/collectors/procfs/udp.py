@@ -22,7 +22,7 @@ class UdpFromProc:
         self._files = [KernelFile(host.proc / "net/udp", records=True, size=16384)]
         with suppress(SourceUnavailableError):  # no IPv6 here
             self._files.append(KernelFile(host.proc / "net/udp6", records=True, size=16384))
-        self._events = UdpEvents()
+        self._events = UdpEvents(host.monotonic_ns)
 
     def collect(self, now: int) -> Iterable[UdpSocket]:
         """Read both once."""
