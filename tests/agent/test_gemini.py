@@ -9,7 +9,7 @@ from story import WINDOW
 from kernelsight.agent.budget import Budget
 from kernelsight.diagnosis.check import check
 
-SINCE = "2026-09-21 14:13:20Z"
+SINCE = "2026-09-21T14:13:20Z"
 
 
 def culprit(pid="70", name="crunch"):
@@ -324,7 +324,7 @@ def test_after_a_failure_the_conversation_goes_on(scripted):
 
 def test_a_time_that_a_question_names_is_the_window(scripted):
     server, report, _ = scripted(answers(), question="what was at 2026-09-21 14:13:30Z?")
-    assert "2026-09-21 14:13:00Z to 2026-09-21 14:14:00Z" in server.requests[0]["contents"][0]["parts"][0]["text"]
+    assert "2026-09-21T14:13:00Z to 2026-09-21T14:14:00Z" in server.requests[0]["contents"][0]["parts"][0]["text"]
     assert report.diagnosis.window.start_ns == WINDOW.start_ns - 20 * 10**9
 
 

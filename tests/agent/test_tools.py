@@ -48,7 +48,7 @@ def test_the_answer_has_a_schema_that_a_model_understands():
         ("top", {"table": "sched_process", "metric": "cpu_time_ms", "by": ["comm"]},
          lambda found: [(one["comm"], one["value"]) for one in found["top"]] == [("crunch", 54000), ("web", 3000)]),
         ("series", {"table": "sched_process", "metric": "cpu_time_ms", "where": ["pid=70"], "points": 4},
-         lambda found: found["series"][0]["points"][0] == ["2026-09-21 14:13:20Z", 900]),
+         lambda found: found["series"][0]["points"][0] == ["2026-09-21T14:13:20.000000007Z", 900]),
         ("aggregate", {"table": "sched_process", "metric": "cpu_time_ms", "interval": "10s", "functions": ["sum"]},
          lambda found: [one["sum"] for one in found["intervals"]] == [19000, 19000, 19000]),
         ("correlate", {"a": "sched_process.cpu_time_ms", "b": "sched_process.runqueue_ms"},

@@ -34,7 +34,7 @@ def reader(tmp_path_factory):
 def test_both_ends_of_a_range_belong_to_it(reader):
     found = rows(reader, "syscall_events", START + 2 * SECOND, START + 4 * SECOND)
     assert [row["latency_ns"] for row in found] == [3 * 10**7, 4 * 10**7, 5 * 10**7]
-    assert found[0]["time"] == "2026-09-21 14:13:22"
+    assert found[0]["time"] == "2026-09-21T14:13:22+00:00"
     assert rows(reader, "syscall", START - 5 * SECOND, START - 1) == []
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from kernelsight.moments import format_utc
 from kernelsight.printable import printable
-from kernelsight.query.times import format_time
 
 MOST_TEXT = 300
 """Characters of one value. Names of threads and interfaces have 15 bytes; what is longer is a path or a list."""
@@ -27,7 +27,7 @@ Data = dict[str, Any]
 
 def moment(timestamp_ns: int) -> str:
     """A time as tools show and take it: UTC, and said to be."""
-    return f"{format_time(timestamp_ns)}Z"
+    return format_utc(timestamp_ns)
 
 
 def as_data(value: Any) -> Any:

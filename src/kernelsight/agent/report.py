@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from kernelsight.agent.model import Report, Usage
 from kernelsight.diagnosis.model import Evidence
-from kernelsight.diagnosis.report import Line, cited, clock, named, plain, since
+from kernelsight.diagnosis.report import Line, cited, named, plain, since
 from kernelsight.diagnosis.report import report as diagnosis_lines
+from kernelsight.moments import to_second
 
 
 def lines(report: Report) -> Iterator[Line]:
@@ -40,9 +41,8 @@ def _answer(report: Report) -> Iterator[Line]:
 
 
 def _when(evidence: Evidence) -> str:
-    first, last = clock(evidence.start_ns), clock(evidence.end_ns)
-    span = first if first == last else f"{first} to {last[11:] if first[:10] == last[:10] else last}"
-    return f"{span} UTC"
+    first, last = to_second(evidence.start_ns), to_second(evidence.end_ns)
+    return first if first == last else f"{first} to {last}"
 
 
 def _in_short(report: Report) -> Iterator[Line]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kernelsight.events.anomaly import Anomaly
+from kernelsight.moments import format_time
 from kernelsight.query.rows import Row, event_of, rows, with_time
 from kernelsight.query.source import Source
-from kernelsight.query.times import Time, format_time
+from kernelsight.query.times import Time
 
 _MOST_NAMED = 5
 

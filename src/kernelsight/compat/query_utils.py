@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kernelsight.errors import KernelSightError
 from kernelsight.events.wire import tables
+from kernelsight.moments import format_time
 from kernelsight.query.documented import (
     get_timestamp_ns,
     query_block_io_summary,
@@ -29,7 +30,7 @@ from kernelsight.query.documented import (
 )
 from kernelsight.query.rows import Row
 from kernelsight.query.source import opened
-from kernelsight.query.times import TimeRange, format_time
+from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import DEFAULT_DB_PATH, Reader
 
 __all__ = [
@@ -184,7 +185,7 @@ def demo(reader: Reader) -> Iterable[str]:
     yield from (f"  {table:<26} {count:>12,}" for table, count in counts.items())
     end = max(last for _, last in bounds)
     when = TimeRange(max(end - HOUR_NS, min(first for first, _ in bounds)), end)
-    yield f"\nFrom {format_time(when.start_ns)} to {format_time(when.end_ns)}, UTC"
+    yield f"\nFrom {format_time(when.start_ns)} to {format_time(when.end_ns)}"
     for title, call, ask, columns in _DEMO:
         yield f"\n{title}: {call}"
         found = ask(reader, when.start_ns, when.end_ns)

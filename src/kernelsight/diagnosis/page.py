@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from kernelsight.diagnosis.course import Course
 from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
-from kernelsight.diagnosis.report import cited, clock, named, plain, since, why_not
+from kernelsight.diagnosis.report import cited, named, plain, since, why_not
+from kernelsight.moments import time_of_day, to_next_second, to_second
 
 WIDTH, HEIGHT = 640, 90
 """Of a plot's area, in the units of its picture."""
@@ -46,7 +47,15 @@ def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(named=named, plain=plain, clock=clock, since=since, cited=cited, why_not=why_not)
+    environment.filters.update(
+        named=named,
+        plain=plain,
+        to_second=to_second,
+        to_next_second=to_next_second,
+        since=since,
+        cited=cited,
+        why_not=why_not,
+    )
     plots = {
         (finding, evidence): plotted(finding, courses[evidence])
         for finding in diagnosis.findings
@@ -77,7 +86,7 @@ def plotted(finding: Finding, course: Course) -> Plot:
         onset_x=x(finding.onset_ns),
         high=f"{high:.4g} {course.unit}".rstrip(),
         low=f"{low:.4g}",
-        start=clock(start)[11:],
-        end=clock(end)[11:],
+        start=time_of_day(start),
+        end=time_of_day(end),
         title=f"{course.table}.{course.metric}",
     )

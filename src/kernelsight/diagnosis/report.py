@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from kernelsight.diagnosis.course import Course
 from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Finding, RuledOut
-from kernelsight.query.times import format_time
+from kernelsight.moments import to_next_second, to_second
 
 Style = Literal["plain", "quiet", "good", "fault", "claim", "course", "advice"]
 
@@ -24,14 +24,14 @@ class Line(NamedTuple):
 
 
 def report(diagnosis: Diagnosis, courses: Mapping[Evidence, Course] | None = None) -> Iterator[Line]:
-    """The lines; times are in UTC, as the query API has them.
+    """The lines.
 
     Args:
         diagnosis: what was found.
         courses: how the cited numbers went over the window, to be drawn under their claims.
     """
     window = diagnosis.window
-    yield Line(f"From {clock(window.start_ns)} to {clock(window.end_ns)}, UTC", "quiet")
+    yield Line(f"From {to_second(window.start_ns)} to {to_next_second(window.end_ns)}", "quiet")
     if diagnosis.healthy:
         yield Line("")
         yield Line("Healthy: nobody suffers, nothing fails, nothing is about to run out.", "good")
@@ -70,14 +70,9 @@ def plain(fault: str) -> str:
     return fault.replace("_", " ")
 
 
-def clock(timestamp_ns: int) -> str:
-    """A moment to the second, in UTC."""
-    return format_time(timestamp_ns // 1_000_000_000 * 1_000_000_000)
-
-
 def since(finding: Finding) -> str:
     """When it began, as far as the window tells."""
-    return "since before that" if finding.began_before else f"since {clock(finding.onset_ns)}"
+    return "since before that" if finding.began_before else f"since {to_second(finding.onset_ns)}"
 
 
 def cited(evidence: Evidence) -> str:

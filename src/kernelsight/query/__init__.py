@@ -6,6 +6,7 @@ anything with a ``reader()``), then what is asked about, then a time range in an
 ``time`` (the same moment in UTC, as SQLite's ``datetime(…, 'unixepoch')`` writes it).
 """
 
+from kernelsight.moments import format_time
 from kernelsight.query.aggregates import aggregate, percentiles
 from kernelsight.query.around import around
 from kernelsight.query.compare import compare
@@ -14,7 +15,7 @@ from kernelsight.query.filters import Condition
 from kernelsight.query.rows import rows
 from kernelsight.query.series import Point, Series, series
 from kernelsight.query.source import Readable, opened
-from kernelsight.query.times import TimeRange, format_time, parse_duration, parse_time, time_range
+from kernelsight.query.times import TimeRange, parse_duration, parse_time, time_range
 from kernelsight.query.top import top
 
 __all__ = [

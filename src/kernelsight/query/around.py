@@ -8,12 +8,13 @@ from typing import TypedDict
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX, Kind
 from kernelsight.events.wire import kinds
+from kernelsight.moments import format_time
 from kernelsight.query.compare import Change, changes
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition
 from kernelsight.query.rows import Row, decoded, rows_of
 from kernelsight.query.source import Source, clipped, kind_named, opened
-from kernelsight.query.times import Duration, Time, TimeRange, format_time, parse_duration, parse_time
+from kernelsight.query.times import Duration, Time, TimeRange, parse_duration, parse_time
 from kernelsight.stores.base import Reader
 
 BEFORE = 10

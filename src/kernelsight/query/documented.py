@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping
 
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX
+from kernelsight.moments import utc_seconds
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition
 from kernelsight.query.points import Selection, points_sql
-from kernelsight.query.rows import Row, rows_of, with_time
+from kernelsight.query.rows import Row, rows_of
 from kernelsight.query.source import Source, clipped, kind_named, opened
 from kernelsight.query.times import Time, TimeRange, parse_time, time_range
 from kernelsight.query.top import top
@@ -182,12 +183,12 @@ def _slowest(db: Source, table: str, when: TimeRange, min_latency_ms: float | No
         found = rows_of(
             reader, kind, when, where=where, order_by="latency_ns", descending=True, limit=_checked_limit(limit)
         )
-    return [row | {"latency_ms": _scaled(row["latency_ns"], 1e-6)} for row in found]
+    return [_with_utc(row) | {"latency_ms": _scaled(row["latency_ns"], 1e-6)} for row in found]
 
 
 def _rows(db: Source, table: str, when: TimeRange, columns: Iterable[str]) -> list[Row]:
     with opened(db) as reader:
-        return rows_of(reader, kind_named(table), when, columns=columns)
+        return [_with_utc(row) for row in rows_of(reader, kind_named(table), when, columns=columns)]
 
 
 def _with_rates(
@@ -197,7 +198,7 @@ def _with_rates(
     kind = kind_named(table)
     tests = tuple(Condition(name, "=", value) for name, value in entity.items())
     with opened(db) as reader:
-        found = rows_of(reader, kind, when, columns=columns, where=entity)
+        found = [_with_utc(row) for row in rows_of(reader, kind, when, columns=columns, where=entity)]
         part = clipped(reader, kind.table, when)
         if part is None:
             return []
@@ -227,7 +228,14 @@ def _mean(bucket: list[Row]) -> Row:
     for name in bucket[0].keys() - {"timestamp", "time"}:
         values = [value for row in bucket if isinstance(value := row[name], (int, float))]
         mean[name] = sum(values) / len(values) if values else None
-    return with_time(mean)
+    return _with_utc(mean)
+
+
+def _with_utc(row: Row) -> Row:
+    """The row with ``timestamp`` and ``time`` first, the latter as the documented SQL gives it."""
+    timestamp = row["timestamp"]
+    assert isinstance(timestamp, int)
+    return {"timestamp": timestamp, "time": None} | row | {"time": utc_seconds(timestamp)}
 
 
 def _scaled(value: Value, factor: float) -> float | None:

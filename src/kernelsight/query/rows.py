@@ -9,10 +9,11 @@ import msgspec
 
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX, Column, Event, Kind
+from kernelsight.moments import format_time
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Where, conditions, where_sql
 from kernelsight.query.source import Source, column_named, columns_named, kind_named, opened
-from kernelsight.query.times import Time, TimeRange, format_time, time_range
+from kernelsight.query.times import Time, TimeRange, time_range
 from kernelsight.stores.base import Reader, Value
 
 Row = dict[str, Value]
@@ -48,8 +49,8 @@ def rows(  # noqa: PLR0913 - a question has as many parts, all but the first thr
         limit: at most so many rows.
 
     Returns:
-        one dict a row: ``timestamp`` (ns), ``time`` (UTC), and the columns; flags are bool, unsigned
-        64-bit columns (addresses, cgroup ids) not negative.
+        one dict a row: ``timestamp`` (ns), ``time`` (ISO 8601 with its offset), and the columns; flags are bool,
+        unsigned 64-bit columns (addresses, cgroup ids) not negative.
 
     Raises:
         UsageError: no such table, column or time.

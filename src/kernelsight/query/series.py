@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from kernelsight.errors import UsageError
+from kernelsight.moments import format_time
 from kernelsight.query.dialect import Sql, dialect_of, run
 from kernelsight.query.filters import Wanted, Where, conditions
 from kernelsight.query.points import Selection, metric_named, points_sql, unit_of
 from kernelsight.query.rows import Row, decoded
 from kernelsight.query.source import Source, clipped, kind_named, opened
-from kernelsight.query.times import Duration, Time, format_time, parse_duration, time_range
+from kernelsight.query.times import Duration, Time, parse_duration, time_range
 from kernelsight.stores.base import Reader, Value
 
 

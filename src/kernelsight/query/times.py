@@ -5,9 +5,12 @@ A time is
 * a timezone-aware ``datetime``; a naive one is local time (its ``fold`` says which of the two,
   when a clock was set back),
 * an ``int``: nanoseconds since the Unix epoch (0 stands for "from the beginning"),
-* text: ``now``, ``15m`` or ``1h30m`` (that long ago), ``2026-11-23``, ``2026-11-23 14:00[:05[.25]]``
-  (local, or with ``Z`` or ``+01:00`` behind it), ``14:05[:30]`` (the last time a local clock showed
-  that; as the end of a range, the first time after its start), or nanoseconds in digits.
+* text: ``now``, ``15m`` or ``1h30m`` (that long ago), ``2026-11-23``, ``2026-11-23T14:00[:05[.25]]`` (also with a
+  space; local, or with ``Z`` or ``+01:00`` behind it; to the nanosecond), ``14:05[:30]`` (the last time a local clock
+  showed that; as the end of a range, the first time after its start), or nanoseconds in digits.
+
+Text without a zone is local time, or UTC within :func:`kernelsight.moments.in_utc`. What
+:func:`kernelsight.moments.format_time` shows is read as the same nanosecond.
 """
 
 from __future__ import annotations
@@ -21,11 +24,15 @@ from decimal import Decimal
 
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import EARLIEST_EPOCH_NS, INT64_MAX
+from kernelsight.moments import format_time, is_utc, shown_clock
 
 Time = datetime | int | str
 Duration = timedelta | int | str
 
-ACCEPTED = "a datetime, nanoseconds since the epoch, 'now', '15m' or '1h30m' (ago), '2026-11-23 14:00', or '14:05'"
+ACCEPTED = (
+    "a datetime, nanoseconds since the epoch, 'now', '15m' or '1h30m' (ago), '14:05', '2026-11-23 14:00', "
+    "or '2026-11-23T14:00:05+01:00'"
+)
 ACCEPTED_DURATIONS = "a timedelta, nanoseconds, or text such as '250ms', '10s', '15m', '1h30m', '2d'"
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -41,7 +48,9 @@ _UNITS = {
 }
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d|w)\s*", re.ASCII)
 _DURATION = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?", re.ASCII)
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?", re.ASCII)
+_FRACTION = re.compile(r"(?<=\d\d)[.,](\d{1,9})(?!\d)", re.ASCII)
+_BEFORE_ZONE = re.compile(r"\s+(?=(?:Z|UTC|[+-]\d\d(?::?\d\d){0,2})$)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class TimeRange:
     def __post_init__(self) -> None:
         if self.end_ns < self.start_ns:
             raise UsageError(
-                f"the range ends ({format_time(self.end_ns)}) before it starts ({format_time(self.start_ns)}), UTC"
+                f"the range ends ({format_time(self.end_ns)}) before it starts ({format_time(self.start_ns)})"
             )
 
     @property
@@ -112,14 +121,6 @@ def parse_duration(value: Duration) -> int:
     return ns
 
 
-def format_time(timestamp_ns: int) -> str:
-    """A moment in UTC, ``2026-11-23 14:00:05`` or, with a fraction, ``2026-11-23 14:00:05.250000``."""
-    seconds, rest = divmod(timestamp_ns, 1_000_000_000)
-    micros = rest // 1_000
-    text = clock.strftime("%Y-%m-%d %H:%M:%S", clock.gmtime(seconds))
-    return f"{text}.{micros:06d}" if micros else text
-
-
 def _from_datetime(value: datetime) -> int:
     """To the microsecond exactly; what lies before 1970 or beyond 64 bits becomes the first or last moment there is."""
     if value.year < 1969:
@@ -148,21 +149,42 @@ def _from_text(text: str, now_ns: int) -> int:
     if text.isascii() and text.isdigit() and 8 < len(text) <= 20:  # up to 8 digits it is a date, 20261123
         return _from_number(int(text))
     try:
-        return _from_datetime(datetime.fromisoformat(text))
+        return _from_iso(text)
     except ValueError as error:
         raise UsageError(f"{text!r} is not a time; give {ACCEPTED}") from error
 
 
+def _from_iso(text: str) -> int:
+    """A date, with or without a time and a zone; the digits of a fraction that a datetime cannot hold are added."""
+    text, ns = _without_fraction(_BEFORE_ZONE.sub("", text).upper())
+    if text.endswith("UTC"):
+        text = f"{text[:-3]}Z"
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None and is_utc():
+        moment = moment.replace(tzinfo=UTC)
+    return min(_from_datetime(moment) + ns, INT64_MAX)
+
+
+def _without_fraction(text: str) -> tuple[str, int]:
+    """A text without the fraction of its seconds, and the fraction in ns."""
+    match = _FRACTION.search(text)
+    if match is None:
+        return text, 0
+    return text[: match.start()] + text[match.end() :], int(match[1].ljust(9, "0"))
+
+
 def _clock_time(text: str, around_ns: int, *, forward: bool) -> int:
-    """The moment nearest to another, before or after it, at which local clocks show this time of day."""
-    hours, _, rest = text.partition(":")
+    """The moment nearest to another, before or after it, at which clocks show this time of day."""
+    whole, ns = _without_fraction(text)
+    hours, _, rest = whole.partition(":")
     try:
         wanted = time_of_day.fromisoformat(f"{int(hours):02d}:{rest}")
     except ValueError as error:
         raise UsageError(f"{text!r} is not a time of day; give {ACCEPTED}") from error
-    today = datetime.fromtimestamp(around_ns // 1_000_000_000, tz=UTC).astimezone().date()
+    today = shown_clock(around_ns).date()
+    zone = UTC if is_utc() else None
     moments = [
-        _from_datetime(datetime.combine(today + timedelta(days=days), wanted.replace(fold=fold)))
+        _from_datetime(datetime.combine(today + timedelta(days=days), wanted.replace(fold=fold), zone)) + ns
         for days in (-1, 0, 1)
         for fold in (0, 1)
     ]

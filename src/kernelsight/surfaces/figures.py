@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +67,9 @@ def rows_by_table(reader: Reader) -> list[dict[str, Any]]:
     for table in tables():
         bounds = reader.bounds(table)
         if bounds is not None:
-            first, last = map(moment, bounds)
-            found.append({"table": table, "rows": reader.count(table), "first": first, "last": last})
+            first, last = bounds
+            found.append({"table": table, "rows": reader.count(table), "first_ns": first, "last_ns": last})
     return found
-
-
-def moment(timestamp_ns: int) -> str:
-    """A time for a person: local, to the second, with its zone."""
-    return datetime.fromtimestamp(timestamp_ns // 1_000_000_000, tz=UTC).astimezone().isoformat(" ", "seconds")
 
 
 def size_bytes(url: str) -> int | None:

@@ -15,8 +15,9 @@ from kernelsight.diagnosis.model import Diagnosis, Finding, Window
 from kernelsight.diagnosis.report import report
 from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep, Forecast
+from kernelsight.moments import format_time
 from kernelsight.query.rows import event_of, rows
-from kernelsight.query.times import Time, format_time, time_range
+from kernelsight.query.times import Time, time_range
 
 Line = dict[str, object]
 
@@ -31,7 +32,7 @@ def events(db_path: str, since: Time, until: Time = "now") -> list[Line]:
     steps = [step for step in Ledger(db_path).told(when.start_ns) if step.timestamp <= when.end_ns]
     found = [*_actions(steps), *_diagnoses(db_path, when.start_ns, when.end_ns)]
     found.sort(key=itemgetter("timestamp"))
-    return [{name: value for name, value in row.items() if name != "timestamp"} for row in found]
+    return found
 
 
 def _actions(steps: Iterable[ActionStep]) -> Iterator[Line]:

@@ -22,6 +22,7 @@ from kernelsight.agent.acting.protection import Protection
 from kernelsight.agent.acting.subject import RefusedError, Subject
 from kernelsight.collectors.base import Host
 from kernelsight.events.action import ActionStep
+from kernelsight.moments import wall_clock
 
 Mode = Literal["observe", "propose", "approve", "auto"]
 MODES: Sequence[Mode] = get_args(Mode)
@@ -79,7 +80,7 @@ class Window(_Section, frozen=True):
 
     def holds(self, moment: datetime) -> bool:
         """Whether a moment is within."""
-        now = moment.strftime("%H:%M")
+        now = f"{moment.hour:02d}:{moment.minute:02d}"
         today, yesterday = DAYS[moment.weekday()], DAYS[moment.weekday() - 1]
         if self.start < self.end:
             return today in self.days and self.start <= now < self.end
@@ -151,7 +152,7 @@ def judge(policy: Policy, plan: Plan, host: Host, history: Collection[ActionStep
     require_unprotected(policy, plan.subject, host)
     if request.by != "person":
         _require_finding(request)
-    mode = policy.mode_of(one, datetime.fromtimestamp(now_ns / NS_PER_S).astimezone())
+    mode = policy.mode_of(one, wall_clock(now_ns))
     if mode == "observe":
         raise RefusedError(f"the policy lets nobody use {one.name} (mode observe)")
     if request.by == "person":

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 
 from kernelsight.agent.acting.action import actions
 from kernelsight.agent.boundary import moment
 from kernelsight.agent.reasoner import Question
+from kernelsight.moments import to_second
 
 _SYSTEM = """\
 You investigate what one Linux machine did, from telemetry that KernelSight recorded. You have read-only tools. \
@@ -49,11 +49,11 @@ def instructions() -> str:
 
 def asked(question: Question) -> str:
     """The message that asks a question."""
-    zone = datetime.now(tz=UTC).astimezone().strftime("%z")
+    now_ns = int(time.time()) * 1_000_000_000
     return (
         f"{question.text or _INVESTIGATE}\n\n"
         f"The window in question: {moment(question.when.start_ns)} to {moment(question.when.end_ns)}. "
-        f"It is {moment(time.time_ns())} now; clocks where the question was asked show UTC{zone}."
+        f"It is {moment(now_ns)} now, {to_second(now_ns)} where the question was asked."
     )
 
 

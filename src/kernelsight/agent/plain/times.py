@@ -6,15 +6,15 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from datetime import time as time_of_day
+from datetime import date, timedelta
 
+from kernelsight.moments import shown_clock
 from kernelsight.query.times import TimeRange, parse_duration, parse_time
 
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
 
-_MOMENT = r"((?:\d{4}-\d\d-\d\d[ T])?\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?|now)"
+_MOMENT = r"((?:\d{4}-\d\d-\d\d[ T])?\d{1,2}:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?|now)"
 _LENGTH = (
     r"(?:(\d+(?:\.\d+)?|an?|one|few|couple of)\s*)?(seconds?|secs?|s|minutes?|mins?|m|hours?|h|days?|d|weeks?|w)\b"
 )
@@ -90,7 +90,7 @@ def _ago(match: re.Match[str], now_ns: int) -> TimeRange:
 
 def _day(match: re.Match[str], now_ns: int) -> TimeRange:
     """By the local calendar, on which days may have 23 or 25 hours."""
-    today = datetime.fromtimestamp(now_ns // _SECOND, tz=UTC).astimezone().date()
+    today = shown_clock(now_ns).date()
     midnight = _midnight(today)
     if match[0].lower() == "today":
         return TimeRange(midnight, now_ns)
@@ -98,7 +98,7 @@ def _day(match: re.Match[str], now_ns: int) -> TimeRange:
 
 
 def _midnight(day: date) -> int:
-    return parse_time(datetime.combine(day, time_of_day()))
+    return parse_time(f"{day} 00:00")
 
 
 def _length_ns(match: re.Match[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kernelsight.agent.plain.topics import Metric
-from kernelsight.diagnosis.report import clock
+from kernelsight.moments import to_second
 from kernelsight.query.rows import Row
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}
@@ -45,7 +45,7 @@ def called(metric: Metric) -> str:
 
 
 def at(row: Row) -> str:
-    """When a row was, in UTC."""
+    """When a row was, to the second."""
     timestamp = row["timestamp"]
     assert isinstance(timestamp, int)
-    return f"{clock(timestamp)} UTC"
+    return to_second(timestamp)

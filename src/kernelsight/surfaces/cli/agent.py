@@ -50,7 +50,9 @@ def history(*, db_path: str, since: str, until: str, form: Format) -> None:
     """List what the agent found, foresaw and did."""
     from kernelsight.surfaces.trace import events  # noqa: PLC0415 - with it comes the query API
 
-    show(events(db_path, since, until), form, empty=f"the agent recorded nothing between {since} and {until}")
+    rows = events(db_path, since, until)
+    columns = ("time", "id", "kind", "what", "state", "why") if form == "table" else ()
+    show(rows, form, empty=f"the agent recorded nothing between {since} and {until}", columns=columns)
 
 
 @agent.command("show")

@@ -89,15 +89,13 @@ def ask(  # noqa: PLR0913 - one argument an option
 
 
 def _answer(who: Reasoner, question: Question, *, as_json: bool) -> None:
-    import msgspec  # noqa: PLC0415 - only answers need them
-
-    from kernelsight.agent.report import lines  # noqa: PLC0415
+    from kernelsight.agent.report import lines  # noqa: PLC0415 - only answers need them
     from kernelsight.printable import printable  # noqa: PLC0415
-    from kernelsight.surfaces.cli.output import print_lines  # noqa: PLC0415
+    from kernelsight.surfaces.cli.output import print_lines, show_json  # noqa: PLC0415
 
     report = who.ask(question, lambda line: click.echo(f"  … {printable(line)}", err=True))
     if as_json:
-        click.echo(msgspec.json.encode(report))
+        show_json(report)
     else:
         print_lines(lines(report))
 

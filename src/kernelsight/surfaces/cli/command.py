@@ -16,14 +16,37 @@ import click
 from click.core import ParameterSource
 
 from kernelsight.errors import KernelSightError
+from kernelsight.moments import in_utc
 from kernelsight.stores.base import DEFAULT_DB_PATH
 
 LONGEST_S = 1e9
 """Thirty years: longer than anybody waits, and short enough for every clock."""
 
 
+def _show_utc(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - as click calls it
+    del param
+    if value:
+        ctx.with_resource(in_utc())
+
+
+UTC_OPTION = click.Option(
+    ["--utc"],
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_utc,
+    help="Times in UTC, shown and taken; local time otherwise.",
+)
+"""Of every command, before or after its name."""
+
+
 class _Plain(click.Command):
     """A command whose expected failures are one line on stderr and an exit code, never a traceback."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Its own, and what all commands have."""
+        params = super().get_params(ctx)
+        return params if UTC_OPTION in params else [*params, UTC_OPTION]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from typing import TextIO
 
 import click
-import msgspec
 
 from kernelsight.diagnosis import diagnose as diagnosed
 from kernelsight.diagnosis.course import courses
@@ -19,7 +18,7 @@ from kernelsight.diagnosis.report import report
 from kernelsight.errors import UsageError
 from kernelsight.query.times import Time, parse_time
 from kernelsight.surfaces.cli.command import Command, db_path_option
-from kernelsight.surfaces.cli.output import print_lines
+from kernelsight.surfaces.cli.output import print_lines, show_json
 from kernelsight.surfaces.live import collected
 
 _AROUND_NS = 30 * 1_000_000_000
@@ -64,6 +63,6 @@ def diagnose(  # noqa: PLR0913 - one argument an option
     if html is not None:
         html.write(page(found, drawn))
     if as_json:
-        click.echo(msgspec.json.encode(found))
+        show_json(found)
         return
     print_lines(report(found, drawn))

@@ -1,7 +1,8 @@
 """Kernel telemetry of this machine: collect it, store it, ask it.
 
 `kernelsight start` runs the whole system; the other commands are its parts, to be used alone or
-joined by pipes: `kernelsight collect | kernelsight ingest`.
+joined by pipes: `kernelsight collect | kernelsight ingest`. Times are shown in local time with their offset, and
+what is shown is taken by every option for a time; `--utc` does both in UTC, before or after any command's name.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import click
 
 import kernelsight
 from kernelsight.surfaces import cli as package
-from kernelsight.surfaces.cli.command import Group
+from kernelsight.surfaces.cli.command import UTC_OPTION, Group
 
 _NOT_COMMANDS = {"command", "main", "output", "sources"}
 _HIDDEN = {"docs"}
@@ -54,7 +55,13 @@ def _summary(name: str) -> str:
     return (text or "").partition("\n")[0]
 
 
-@click.command(cls=Commands, name="kernelsight", help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Commands,
+    name="kernelsight",
+    help=__doc__,
+    params=[UTC_OPTION],
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(kernelsight.__version__, prog_name="kernelsight", message="%(prog)s %(version)s")
 def main() -> None:
     """Start the command line."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
+from kernelsight.moments import STAMPS, with_texts
 from kernelsight.printable import printable
 
 if TYPE_CHECKING:
@@ -70,12 +71,21 @@ def _again(first: Row, rest: Iterator[Row]) -> Iterator[Row]:
     yield from rest
 
 
+def show_json(value: object) -> None:
+    """Print one JSON object: a dict or a struct, with a text beside each stamp (:func:`with_texts`)."""
+    import msgspec  # noqa: PLC0415 - only this form needs it
+
+    told = with_texts(msgspec.to_builtins(value, enc_hook=str))
+    click.echo(msgspec.json.encode(told))
+
+
 def _print_json(rows: Iterator[Row], names: Sequence[str]) -> None:
     import msgspec  # noqa: PLC0415 - only this form needs it
 
     encode = msgspec.json.Encoder(enc_hook=str).encode_lines
+    stamped = not STAMPS.keys().isdisjoint(names)
     while chunk := [{name: row.get(name) for name in names} for row in islice(rows, _CHUNK)]:
-        click.echo(encode(chunk), nl=False)
+        click.echo(encode(with_texts(chunk) if stamped else chunk), nl=False)
 
 
 def _print_csv(rows: Iterator[Row], names: Sequence[str]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
 
 import click
 import msgspec
 
+from kernelsight.moments import wall_clock
 from kernelsight.surfaces.cli.command import Group
 from kernelsight.surfaces.cli.output import Format, format_option, show
 
@@ -67,7 +68,7 @@ def check(*, path: str, form: Format) -> None:
     from kernelsight.agent.acting.policy_file import load  # noqa: PLC0415
 
     found = load(path)
-    now = datetime.now(UTC).astimezone()
+    now = wall_clock(time.time_ns())
     show(
         (
             {

@@ -15,7 +15,7 @@ import click
 
 from kernelsight import query as ask
 from kernelsight.surfaces.cli.command import Group, db_path_option
-from kernelsight.surfaces.cli.output import Format, format_option, show
+from kernelsight.surfaces.cli.output import Format, format_option, show, show_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -129,7 +129,11 @@ def series(  # noqa: PLR0913
     """Print METRIC of TABLE over time, one series for each device, interface or process."""
     found = ask.series(db_path, table, metric, since, until, where=where, points=points, raw=raw)
     name = f"{metric} ({found[0].unit})" if found and found[0].unit and form == "table" else metric
-    rows = ({**one.entity, "time": row["time"], name: row["value"]} for one in found for row in one.rows())
+    rows = (
+        {**one.entity, "timestamp": row["timestamp"], "time": row["time"], name: row["value"]}
+        for one in found
+        for row in one.rows()
+    )
     show(rows, form, empty=_nothing(table, since, until))
 
 
@@ -198,10 +202,10 @@ def around(*, moment: str, window: str, limit: int, as_json: bool, db_path: str)
     """Print everything that happened near TIME: the rows of all tables, and what changed."""
     found = ask.around(db_path, moment, window, limit=limit)
     if as_json:
-        show([found], "json")
+        show_json(found)
         return
     if not found["tables"]:
-        show([], empty=f"no rows within {window} of {found['time']} UTC; `kernelsight status` shows what there is")
+        show([], empty=f"no rows within {window} of {found['time']}; `kernelsight status` shows what there is")
     for near in found["tables"]:
         click.echo(f"\n{near['table']}: {near['rows']:,} rows, the nearest:")
         show(_with_all_columns(near["nearest"]))

@@ -75,7 +75,7 @@ def signals(  # noqa: PLR0913 - one argument an option
 
 
 def _short(row: Row) -> Row:
-    from kernelsight.query.times import format_time  # noqa: PLC0415 - as above
+    from kernelsight.moments import format_time  # noqa: PLC0415 - as above
 
     end_ns = row["end_ns"]
     return {

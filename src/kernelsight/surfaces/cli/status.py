@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
+from kernelsight.moments import to_next_second, to_second
 from kernelsight.stores.base import Reader, open_reader
 from kernelsight.surfaces import figures
 from kernelsight.surfaces.cli.command import Command, db_path_option
-from kernelsight.surfaces.cli.output import show
+from kernelsight.surfaces.cli.output import show, show_json
 
 _RECENT_NS = 3600 * 1_000_000_000
 
@@ -25,7 +26,7 @@ def status(*, db_path: str, as_json: bool) -> None:
     finally:
         reader.close()
     if as_json:
-        show([state], "json")
+        show_json(state)
     else:
         _print(state)
 
@@ -48,14 +49,20 @@ def _state(reader: Reader, db_path: str) -> dict[str, Any]:
 def _print(state: dict[str, Any]) -> None:
     size = figures.human_bytes(state["size_bytes"])
     click.echo(f"{state['database']}: {state['rows']:,} rows, {size}\n")
-    show(state["tables"], empty="It has no rows yet; `kernelsight start` fills it.")
+    show(map(_with_moments, state["tables"]), empty="It has no rows yet; `kernelsight start` fills it.")
     if state["accounts"]:
         click.echo("\nWhat became of the lines, by kind (lines = stored + rejected + dropped + in_memory):")
         show(state["accounts"])
     if state["rejected"]:
         click.echo("\nWhy lines were refused (rejected_events has them):")
-        show([{**row, "last_timestamp": figures.moment(row["last_timestamp"])} for row in state["rejected"]])
+        show([{**row, "last_timestamp": to_second(row["last_timestamp"])} for row in state["rejected"]])
     if state["collectors"]:
         click.echo("\nCollectors, by their last report:")
         names = ("name", "source", "status", "runs", "events", "missed", "lost", "failures", "reason")
         show(state["collectors"], columns=names)
+
+
+def _with_moments(table: dict[str, Any]) -> dict[str, Any]:
+    """A table's line for a person; the stretch that is shown holds all rows."""
+    first, last = to_second(table["first_ns"]), to_next_second(table["last_ns"])
+    return {"table": table["table"], "rows": table["rows"], "first": first, "last": last}

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kernelsight.moments import is_utc
+
 _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 30.0
 _SETTLED_S = 60.0
@@ -118,7 +120,9 @@ def child(arguments: Sequence[str], *, on_death: signal.Signals | None, privileg
         privileged: whether it keeps what root may do; otherwise only what writing files needs.
     """
     rights = "all" if privileged else "files"
-    return [sys.executable, "-m", f"{__package__}.child", str(os.getpid()), str(int(on_death or 0)), rights, *arguments]
+    zone = ["--utc"] if is_utc() else []
+    tied = [str(os.getpid()), str(int(on_death or 0)), rights]
+    return [sys.executable, "-m", f"{__package__}.child", *tied, *zone, *arguments]
 
 
 def explain(status: int) -> str:

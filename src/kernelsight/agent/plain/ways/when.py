@@ -11,7 +11,8 @@ from kernelsight.agent.plain.asked import Asked, way
 from kernelsight.agent.plain.topics import Metric
 from kernelsight.agent.plain.words import amount, at, called
 from kernelsight.diagnosis.model import Evidence, How, Step
-from kernelsight.diagnosis.report import clock, named, plain
+from kernelsight.diagnosis.report import named, plain
+from kernelsight.moments import to_second
 from kernelsight.query.filters import Condition, Operator
 from kernelsight.query.rows import rows_of
 from kernelsight.query.series import series
@@ -35,7 +36,7 @@ def when(asked: Asked) -> Iterable[Step]:
     if asked.topic is None:
         asked.explains = True
         for finding in asked.diagnosis.findings:
-            began = "before that time" if finding.began_before else f"at {clock(finding.onset_ns)} UTC"
+            began = "before that time" if finding.began_before else f"at {to_second(finding.onset_ns)}"
             first = finding.path[0].evidence[:1]
             yield Step(f"{plain(finding.fault)} by {named(finding.culprit)} began {began}", first)
         return
