@@ -9,7 +9,7 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process
-from kernelsight.events.scheduler import Cpu
+from kernelsight.events.scheduler import Cpu, SchedProcess
 
 QUIET = [*cpus(2), *used(10, "sshd", 1, 0.1), *used(11, "db", 200, 2)]
 
@@ -235,3 +235,10 @@ def test_the_same_window_has_the_same_answer(tmp_path):
     hogs = [event for pid in (70, 71, 72) for event in used(pid, "crunch", 600, 300, group=5, since=FROM)]
     path = stored(tmp_path / "db", [*QUIET, *hogs, *used(12, "web", 100, 400, since=FROM)])
     assert diagnose(path, START, END) == diagnose(path, START, END)
+
+
+def test_a_thread_that_is_said_to_have_waited_for_longer_than_the_time_between_two_readings_has_not(tmp_path):
+    absurd = SchedProcess(
+        START + FROM * SECOND, pid=70, comm="sh", cpu_time_ms=0.1, runqueue_ms=90_000.0, active_threads=1, cgroup_id=1
+    )
+    assert diagnose(stored(tmp_path / "db", [*cpus(2), *used(10, "sshd", 1, 0.1), absurd]), START, END).healthy

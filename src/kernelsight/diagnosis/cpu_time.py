@@ -27,6 +27,12 @@ SWITCH_S = 4e-6
 SHORT_SLICE_S = 4 * SWITCH_S
 """Time on a CPU between two switches at which a fifth of it is the switch itself."""
 
+LONGEST_S = 2.0
+"""What a thread can have waited for a CPU between two readings, which are a second apart and seldom late.
+
+Kernels that put off the dequeuing of who sleeps (6.12 on) at times count a sleep of many seconds as a wait for a CPU.
+"""
+
 Program = tuple[str, int | str | None]
 """Processes of one name in one control group."""
 
@@ -122,7 +128,7 @@ def cpu_use(scene: Scene) -> list[Use]:
             use.add(
                 scene.second(row),
                 (row["cpu_time_ms"] or 0) / 1e3,
-                (row["runqueue_ms"] or 0) / 1e3,
+                _waited_s(row),
                 row["voluntary_switches"] or 0,
                 row["involuntary_switches"] or 0,
             )
@@ -133,6 +139,13 @@ def cpu_use(scene: Scene) -> list[Use]:
             ran = (change.of("utime_ms") + change.of("stime_ms")) / 1e3
             _spread(scene, use, change, ran)
     return list(found.values())
+
+
+def _waited_s(row: Row) -> float:
+    """What the threads of a process waited for a CPU by a row of the kind `sched_process`, as far as it can be."""
+    told = float(row["runqueue_ms"] or 0) / 1e3
+    threads = row["active_threads"]
+    return told if threads is None else min(told, LONGEST_S * max(threads, 1))
 
 
 def shown(scene: Scene, use: Use, run: Run, what: str) -> Evidence | None:

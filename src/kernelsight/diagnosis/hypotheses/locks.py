@@ -13,6 +13,7 @@ from kernelsight.diagnosis.lines import Stretch, lines, stretches
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.peers import Peers, peers
 from kernelsight.diagnosis.processes import named
+from kernelsight.diagnosis.queues import asks_for_its_turn, in_line_for_a_job
 from kernelsight.diagnosis.refusals import Refusals, refusals
 from kernelsight.diagnosis.scene import Row, Run, Scene, grouped, runs
 from kernelsight.diagnosis.waiting import shown
@@ -45,6 +46,8 @@ SAMPLED = 0.5
 ASKED = 0.8
 """Of the time that servers wait for each other, the share in which their clients wait for them; the rest is for the
 accuracy of where waits begin. Without a client that waits, they may have nothing to do."""
+
+NO_QUEUE = "they have more to do than to wait for their turn, as jobs in a queue do"
 
 
 @hypothesis("lock_contention")
@@ -168,6 +171,8 @@ def _of_refusals(scene: Scene, refused: Refusals) -> Candidate:
     ran = sum(use.ran_in(run) for use in uses) / run.seconds
     candidate.check("somebody is refused the lock most of the time", seconds >= SAMPLED * run.seconds, 2.5, 4.0)
     candidate.check("few go on at a time, and the others wait", ran <= AT_ONCE * (refused.waiting + ran), 1.0, 7.0)
+    polite = all(asks_for_its_turn(scene, pid, of, run) for (pid,), of in grouped(refused.rows, "pid").items())
+    candidate.check(NO_QUEUE, not polite, 0.0, 12.0)
     candidate.check("several of one program are kept out, so they keep each other out", len(by_process) > 1, 1.0, 4.0)
     candidate.check("it goes on, or was more than a burst", not is_burst(scene, run), 0.0, 8.0)
     candidate.step(
@@ -192,7 +197,12 @@ def _of_files(scene: Scene) -> Iterator[Candidate]:
         known = [row for row in rows if row["holder_pid"] is not None and row["holder_comm"]]
         by_second = scene.per_second(known, lambda _: 1.0)
         for run in runs(by_second, lambda waiters: waiters >= 1, gap=2):
-            yield _of_a_file(scene, f"{device}:{inode}", scene.within(known, run), run)
+            within = scene.within(known, run)
+            queue = in_line_for_a_job(scene, within, run)
+            rest = [row for row in within if row["pid"] not in queue]
+            candidate = _of_a_file(scene, f"{device}:{inode}", rest or within, run)
+            candidate.check(NO_QUEUE, bool(rest), 0.0, 12.0)
+            yield candidate
 
 
 def _of_a_file(scene: Scene, file: str, rows: Sequence[Row], run: Run) -> Candidate:

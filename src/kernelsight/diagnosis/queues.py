@@ -1,0 +1,141 @@
+"""Queues that somebody made on purpose: jobs that wait for their turn, and suffer from nothing.
+
+``flock FILE JOB``, as cron jobs are started, package managers, batch schedulers: a process that is there to wait for a
+lock, and then starts or becomes the job that needs it. It is told by what it has done in its life and by who waits for
+it, and not by its name: a server's threads, and clients of a file, have other work, come back for the lock, or have
+somebody who waits for their answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from kernelsight.diagnosis.processes import Process, processes
+from kernelsight.diagnosis.scene import Row, Run, Scene
+from kernelsight.diagnosis.waiting import waiting
+
+STARTED_MS = 60.0
+"""CPU time (ms) that it takes to start a program, an interpreter too: who has used more has done some work."""
+NOTHING_MS = 5.0
+"""CPU time (ms) of a program that only locks a file; flock(1) takes 1 to 3 ms."""
+NOTHING_READ_BYTES = 16_384
+"""What is read to load a program and its libraries: their headers, 832 bytes each."""
+FEW_SLEEPS = 3
+"""Times that a process sleeps that waits for one thing, once."""
+POLITE_PER_S = 1.5
+"""Tries a second of who has time: package managers ask once a second, who is in a hurry every few milliseconds."""
+QUIET_BYTES_PER_S = 4096.0
+"""What a process reads and writes that only says that it waits."""
+QUIET_SHARE = 0.02
+"""Of a CPU, what a process takes that only asks for its turn."""
+KEPT_WAITING = 0.1
+"""Of a stretch, what somebody must wait for a process to need it."""
+
+
+def in_line_for_a_job(scene: Scene, rows: Collection[Row], run: Run) -> frozenset[int]:
+    """Of the processes that wait for one file to be unlocked, those that only wait for their turn.
+
+    Args:
+        scene: where they are from.
+        rows: of the kind `file_lock_wait`, about that file.
+        run: when.
+    """
+    known = scene.once(processes)
+    has_child = scene.once(parents)
+    holders = {row["holder_pid"] for row in rows} - {None}
+    handed_on = all(pid in known and _hands_on(known[pid], rows, has_child) for pid in holders)
+    most_ms = STARTED_MS if handed_on else NOTHING_MS
+    waited = {row["pid"]: row["timestamp"] for row in rows}  # for the last time
+    waiters = waited.keys() - _came_back(rows) - {None}
+    return frozenset(
+        pid
+        for pid in waiters
+        if pid in known
+        and _has_done_nothing(known[pid], most_ms, strict=not handed_on)
+        and not has_child.get(pid, waited[pid]) < waited[pid]
+        and not is_needed(scene, known[pid], run)
+    )
+
+
+def _came_back(rows: Iterable[Row]) -> set[int]:
+    """Who waits for a file that it had before, as a job does not: it has its turn once."""
+    had: set[int] = set()
+    found: set[int] = set()
+    for row in rows:
+        had.add(row["holder_pid"])
+        if row["pid"] in had:
+            found.add(row["pid"])
+    return found
+
+
+def asks_for_its_turn(scene: Scene, pid: int, refused: Iterable[Row], run: Run) -> bool:
+    """Whether a process does nothing in a stretch but ask for a lock, politely, without ever getting it.
+
+    Args:
+        scene: where it is from.
+        pid: the process.
+        refused: rows of the kind `syscall_error`, of its tries.
+        run: when.
+    """
+    one = scene.once(processes).get(pid)
+    if one is None or not one.samples or pid in scene.once(parents):
+        return False
+    changes = scene.during(scene.changes("process").get((pid, one.samples[-1]["start_ticks"]), ()), run)
+    used_ms = sum(change.of("utime_ms") + change.of("stime_ms") for change in changes)
+    moved = sum(change.of("read_chars") + change.of("write_chars") for change in changes)
+    tries = sum(row["count"] or 0 for row in refused)
+    return (
+        _is_alone(one.samples[-1])
+        and tries <= POLITE_PER_S * run.seconds
+        and used_ms <= QUIET_SHARE * 1e3 * run.seconds
+        and moved <= QUIET_BYTES_PER_S * run.seconds
+        and not is_needed(scene, one, run)
+    )
+
+
+def is_needed(scene: Scene, one: Process, run: Run) -> bool:
+    """Whether somebody else than its parent waits for a process, or its parent has clients that may."""
+    edges = scene.once(waiting).by_waker.get(one.pid, ())
+    waited = sum(e.waited_in(run) for e in edges if e.pid not in {one.pid, one.parent} and e.state != "runnable")
+    return waited >= KEPT_WAITING * run.seconds or one.parent in scene.once(_connected)
+
+
+def parents(scene: Scene) -> Mapping[int, int]:
+    """Who has a child, and when the first one was seen (ns since the epoch). Use with :meth:`Scene.once`."""
+    found: dict[int, int] = {}
+    for row in scene.rows("process"):
+        if row["ppid"] is not None:
+            found.setdefault(row["ppid"], row["timestamp"])
+    return found
+
+
+def _connected(scene: Scene) -> frozenset[int]:
+    """Who has connections. Use with :meth:`Scene.once`."""
+    return frozenset(row["pid"] for row in scene.rows("socket_owner") if row["established"])
+
+
+def _hands_on(holder: Process, rows: Collection[Row], has_child: Collection[int]) -> bool:
+    """Whether who has the lock only keeps it for a job: a child, or what it became after it had waited."""
+    waited_as = {row["comm"] for row in rows if row["pid"] == holder.pid} - {None}
+    if waited_as and holder.comm not in waited_as:
+        return True
+    return holder.pid in has_child and _has_done_nothing(holder, STARTED_MS)
+
+
+def _has_done_nothing(one: Process, most_ms: float, *, strict: bool = False) -> bool:
+    """Whether a process has done nothing in its life but start, and wait."""
+    if not one.samples:
+        return False
+    last = one.samples[-1]
+    used_ms = (last["utime_ms"] or 0) + (last["stime_ms"] or 0)
+    if not _is_alone(last) or used_ms > most_ms:
+        return False
+    slept, read, written = (last[column] for column in ("voluntary_switches", "read_chars", "write_chars"))
+    return not strict or (
+        (slept is not None and slept <= FEW_SLEEPS) and (read or 0) <= NOTHING_READ_BYTES and not written
+    )
+
+
+def _is_alone(last: Row) -> bool:
+    """Whether a process has one thread and no sockets."""
+    return last["threads"] == 1 and not last["sockets"]
