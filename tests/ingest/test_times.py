@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelsight.ingest.times import Clocks, Stamp, UnreadableTimeError, find_stamp, read_stamp
+from kernelsight.ingest.notations import UnreadableTimeError
+from kernelsight.ingest.times import Clocks, Stamp, find_stamp, read_stamp
 
 NOW = 1_795_000_000_123_456_789
 DAY = 86_400 * 10**9

@@ -6,10 +6,14 @@ block that holds the failure is gone through line by line.
 
 from __future__ import annotations
 
+import re
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,9 +21,19 @@ import msgspec
 from kernelsight.events import wire
 from kernelsight.events.declare import Event
 from kernelsight.ingest.accounts import Accounts
-from kernelsight.ingest.foreign import UnusableLineError, translate
+from kernelsight.ingest.foreign import Translated, UnusableLineError, translate
 from kernelsight.ingest.identify import UNKNOWN
-from kernelsight.ingest.lines import LONGEST_LINE, LONGEST_RAW, Cutter, Joiner, split_objects, without_mark
+from kernelsight.ingest.lines import (
+    LONGEST_LINE,
+    LONGEST_RAW,
+    Cutter,
+    Joiner,
+    opens_array,
+    split_array,
+    split_objects,
+    without_mark,
+)
+from kernelsight.ingest.numbers import NumberLengthError, exact_decimal
 from kernelsight.ingest.times import Clocks, ReadClocks
 from kernelsight.stores.base import Rejected, Row
 
@@ -27,8 +41,17 @@ _BLOCK_LINES = 64
 _KEPT_REFUSALS = 200
 """Refused lines kept from one chunk; a flood of garbage is counted, not copied. The store keeps the newest 10,000."""
 
+DEFECT = "defect of the decoder"
+"""How the reason begins of a line that was refused because of a mistake in this program."""
+
 # What msgspec raises for bytes that are no JSON of ours: UnicodeDecodeError is a ValueError.
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+
+_OBJECT = msgspec.json.Decoder(float_hook=exact_decimal)
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_BATCH = msgspec.json.Decoder(dict[str, list[msgspec.Raw]])
+_BATCH_BEGINS = re.compile(rb'\s*\{\s*"(?:metrics|events|records|samples|data)"\s*:\s*\[')
+"""An object that holds nothing but an array of events, as Telegraf's batches do."""
 
 _astuple: Callable[[Event], Row] = msgspec.structs.astuple
 
@@ -54,6 +77,7 @@ class LineDecoder:
         self._clocks: Clocks | None = None
         self._cutter = Cutter()
         self._joiner = Joiner()
+        self._in_array = False
         decoder = wire.decoder()
         self._decode_lines = decoder.decode_lines
         self._structs: list[Event] = []
@@ -129,35 +153,69 @@ class LineDecoder:
         line = without_mark(raw)
         if not line.strip():
             self._accounts.blank += 1
-        elif self._joiner.waiting and not line.startswith(b"{"):
+        elif self._joiner.waiting and not line.startswith(self._joiner.start):
             self._join(line)
         else:
             if self._joiner.waiting:
                 self._refuse_unfinished("an object over several lines does not end")
-            self._record(line)
+            pieces = self._record(line)
+            if pieces:
+                self._accounts.shared += pieces - 1
+            else:  # brackets of an array
+                self._accounts.blank += 1
 
-    def _record(self, line: bytes) -> None:
-        """A line that begins something."""
+    def _record(self, line: bytes) -> int:
+        """A line that begins something; the number of its pieces: events, refusals, and an object that goes on."""
+        if not self._in_array and line.lstrip().startswith(b"[") and (pieces := self._whole_array(line)):
+            return pieces
+        if self._in_array or opens_array(line):
+            return self._array_line(line)
         try:
-            self._structs += self._events_on(line)
+            return self._take_events(line)
         except UnusableLineError as error:
-            if not self._joiner.begin(line):
-                self._accounts.shared += self._refuse_or_split(line, error)
+            return 1 if self._joiner.begin(line) else self._refuse_or_split(line, error)
+
+    def _whole_array(self, line: bytes) -> int:
+        """An array on one line: each element is an event or a refusal; 0 where the line is none."""
+        try:
+            elements = [bytes(element) for element in _ARRAY.decode(line)]
+        except _UNDECODABLE:
+            return 0
+        return sum(map(self._piece, elements)) if any(element.startswith(b"{") for element in elements) else 0
+
+    def _array_line(self, line: bytes) -> int:
+        """A line of an array that takes several: each element is an event or a refusal."""
+        parts = split_array(line, begins=not self._in_array)
+        self._in_array = parts.is_open
+        pieces = sum(map(self._piece, parts.elements))
+        if not parts.unfinished:
+            return pieces
+        if not self._joiner.begin(parts.unfinished, parts.indentation):
+            return pieces + self._piece(parts.unfinished)
+        return pieces + 1
 
     def _refuse_or_split(self, line: bytes, error: UnusableLineError) -> int:
-        """Refuse a line, or take one by one the objects that share it; the number of objects beyond the first."""
-        parts = split_objects(line)
-        if not parts:
-            self._refuse(error.kind, str(error), line, len(line))
-        for part in parts:
-            try:
-                self._structs += self._events_on(part)
-            except UnusableLineError as part_error:
-                self._refuse(part_error.kind, str(part_error), part, len(part))
-        return max(0, len(parts) - 1)
+        """Refuse a line, or take one by one the objects that share it or that it wraps; the number of pieces."""
+        if parts := split_objects(line):
+            return sum(map(self._piece, parts))
+        if _BATCH_BEGINS.match(line):
+            with suppress(*_UNDECODABLE):
+                batch = _BATCH.decode(line)
+                if len(batch) == 1 and (elements := next(iter(batch.values()))):
+                    return sum(self._piece(bytes(element)) for element in elements)
+        self._refuse(error.kind, str(error), line, len(line))
+        return 1
 
-    def _events_on(self, text: bytes) -> list[Event]:
-        """The events of a line or object: ours, or somebody else's in our words.
+    def _piece(self, text: bytes) -> int:
+        """Take the events of a piece of a line, or refuse it; their number."""
+        try:
+            return self._take_events(text)
+        except UnusableLineError as error:
+            self._refuse(error.kind, str(error), text, len(text))
+            return 1
+
+    def _take_events(self, text: bytes) -> int:
+        """Take the events of a line or object, ours, or somebody else's in our words; their number.
 
         Raises:
             UnusableLineError: it is none.
@@ -165,22 +223,26 @@ class LineDecoder:
         try:
             structs = self._decode_lines(text)
         except _UNDECODABLE:
-            return [self._foreign(text)]
-        self._accounts.shared += max(0, len(structs) - 1)
-        return structs
+            structs = [self._foreign(text)]
+        self._structs += structs
+        return len(structs)
 
     def _foreign(self, text: bytes) -> Event:
         try:
-            line: Any = msgspec.json.decode(text)
+            line: Any = _OBJECT.decode(text)
         except UnicodeDecodeError:
             raise UnusableLineError("not UTF-8") from None
         except RecursionError:
             raise UnusableLineError("nested too deeply") from None
+        except NumberLengthError as error:
+            raise UnusableLineError(f"number out of range: {error}") from None
+        except msgspec.ValidationError:  # an integer of more digits than Python reads
+            raise UnusableLineError("number out of range") from None
         except _UNDECODABLE as error:
             raise UnusableLineError(f"not JSON: {error}") from None
         if self._clocks is None:
             self._clocks = self._read_clocks()
-        translated = translate(line, self._clocks)
+        translated = _translate(line, self._clocks)
         if translated.ignored:
             self._accounts.ignored_fields[translated.kind.name] += translated.ignored
         self._accounts.arrivals += translated.arrival
@@ -188,17 +250,17 @@ class LineDecoder:
 
     def _join(self, line: bytes) -> None:
         try:
-            text = self._joiner.add(line)
+            joined = self._joiner.add(line, in_array=self._in_array)
         except ValueError as error:
             self._refuse_unfinished(str(error))
             return
-        if text is None:
+        if joined is None:
             return
+        text, rest = joined
         self._accounts.joined += text.count(b"\n")
-        try:
-            self._structs += self._events_on(text)
-        except UnusableLineError as error:
-            self._refuse(error.kind, str(error), text, len(text))
+        self._accounts.shared += self._piece(text) - 1
+        if rest.strip():
+            self._accounts.shared += self._record(rest)
 
     def _refuse_unfinished(self, reason: str) -> None:
         text = self._joiner.abandon()
@@ -210,6 +272,22 @@ class LineDecoder:
         self._accounts.refused(kind, reason)
         if len(self._rejected) < _KEPT_REFUSALS:
             self._rejected.append(Rejected(time.time_ns(), kind, reason, raw[:LONGEST_RAW], size))
+
+
+def _translate(line: object, clocks: Clocks) -> Translated:
+    """Make an event of a decoded line; a defect of ours costs this line and no other, and says where it is.
+
+    Raises:
+        UnusableLineError: it is no event.
+    """
+    try:
+        return translate(line, clocks)
+    except UnusableLineError:
+        raise
+    except Exception as error:  # the reason in the books and on the log shows the defect
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}:{frame.lineno}"
+        raise UnusableLineError(f"{DEFECT}: {type(error).__name__} in {place}; please report it") from error
 
 
 def merge(into: dict[type[Event], list[Row]], events: Iterable[tuple[type[Event], list[Row]]]) -> None:

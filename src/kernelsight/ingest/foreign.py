@@ -13,9 +13,19 @@ import msgspec
 
 from kernelsight.events.declare import Event, Kind, Label
 from kernelsight.ingest.identify import UNKNOWN, UnidentifiedError, identify
-from kernelsight.ingest.times import DESCRIPTIONS, KEYS, Clocks, UnreadableTimeError, find_stamp
+from kernelsight.ingest.notations import UnreadableTimeError
+from kernelsight.ingest.parts import PartError, keep_apart
+from kernelsight.ingest.times import DESCRIPTIONS, KEYS, Clocks, find_stamp
 from kernelsight.ingest.values import Stored, WrongValueError, convert, truth
-from kernelsight.ingest.vocabulary import TYPE_KEYS, WRAPPERS, Meaning, all_names, vocabulary
+from kernelsight.ingest.vocabulary import (
+    TAGS,
+    TYPE_KEYS,
+    WRAPPERS,
+    Meaning,
+    Vocabulary,
+    all_names,
+    vocabulary,
+)
 
 _DEEPEST = 4
 """Levels of nesting that are looked into; collectors use two."""
@@ -55,45 +65,72 @@ def translate(line: object, clocks: Clocks) -> Translated:
     """
     if not isinstance(line, dict):
         raise UnusableLineError("not an object")
-    fields = _flatten(line)
+    fields, objects = _flatten(_measurement_named(line))
     word = next((word for key in TYPE_KEYS if isinstance(word := fields.get(key), str)), None)
     names = frozenset(name for name, value in fields.items() if value is not None and name not in _NOT_FIELDS)
     try:
         kind = identify(word, names)
     except UnidentifiedError as error:
         raise UnusableLineError(str(error)) from None
+    words = vocabulary(kind)
+    others = {name: fields[name] for name in names if name not in words}
     try:
         stamp = find_stamp(fields, clocks)
         values = _normalise(kind, fields, names)
+        _refuse_objects(words, names, objects)
+        if kind.interval_s is not None:
+            keep_apart(kind, values, others)
         event = msgspec.convert({"timestamp": stamp.epoch_ns, **values}, kind.struct)
-    except UnreadableTimeError as error:
+    except (UnreadableTimeError, PartError) as error:
         raise UnusableLineError(str(error), kind.name) from None
     except (WrongValueError, msgspec.ValidationError) as error:
         raise UnusableLineError(f"wrong value: {error}", kind.name) from None
-    words = vocabulary(kind)
-    ignored = sum(name not in words for name in names)
-    if ignored and kind.interval_s is not None and all(_is_label(kind, name) for name in values):
+    if others and kind.interval_s is not None and all(_is_label(kind, name) for name in values):
         raise UnusableLineError("only labels, and no measurement under a name that is known", kind.name)
-    return Translated(event, kind, ignored, stamp.arrival)
+    return Translated(event, kind, len(others), stamp.arrival)
+
+
+def _measurement_named(line: Mapping[str, object]) -> Mapping[str, object]:
+    """Beside tags and fields, as Telegraf has them, `name` is what was measured, and not an interface or a disk."""
+    name = line.get("name")
+    tags = next((tags for key in TAGS if isinstance(tags := line.get(key), dict)), None)
+    has_fields = any(isinstance(value, dict) for key, value in line.items() if key in WRAPPERS - TAGS)
+    if tags is None or not has_fields or not isinstance(name, str) or any(key in line for key in TYPE_KEYS):
+        return line
+    named = {TYPE_KEYS[0]: name, **{key: value for key, value in line.items() if key != "name"}}
+    if name == "docker_container_net" and isinstance(tags.get("network"), str):  # its word for an interface
+        named["interface"] = tags["network"]
+    return named
+
+
+def _refuse_objects(words: Vocabulary, names: frozenset[str], objects: frozenset[str]) -> None:
+    """An object where a column's value should be is no value, unless its fields are columns themselves."""
+    for name in sorted(objects & words.keys()):
+        if not any(inner.startswith(f"{name}_") and inner in words for inner in names):
+            raise WrongValueError(f"{words[name][0].column.name}: expected a value, not an object")
 
 
 def _is_label(kind: Kind, name: str) -> bool:
     return isinstance(kind.by_name[name].semantics, Label)
 
 
-def _flatten(line: Mapping[str, object]) -> dict[str, object]:
-    """Fields by name: what a wrapper holds under its own name, what `read` holds as `read_...`."""
+def _flatten(line: Mapping[str, object]) -> tuple[dict[str, object], frozenset[str]]:
+    """Fields by name (a wrapper adds nothing to it, `read` holds `read_...`), and the names of objects."""
     flat: dict[str, object] = {}
-    _flatten_into(flat, line, "", _DEEPEST)
-    return flat
+    objects: set[str] = set()
+    _flatten_into(flat, objects, line, "", _DEEPEST)
+    return flat, frozenset(objects)
 
 
-def _flatten_into(flat: dict[str, object], nested: Mapping[str, object], prefix: str, levels: int) -> None:
+def _flatten_into(
+    flat: dict[str, object], objects: set[str], nested: Mapping[str, object], prefix: str, levels: int
+) -> None:
     inner: list[tuple[str, Mapping[str, object]]] = []
     for key, value in nested.items():
         name = prefix + key
-        if isinstance(value, dict):
+        if isinstance(value, dict) and name not in KEYS:
             inner.append((prefix if key in WRAPPERS else f"{name}_", value))
+            objects.add(name)
         elif name not in flat or flat[name] is None:
             flat[name] = value
         elif value is not None and flat[name] != value and name in all_names():
@@ -101,7 +138,7 @@ def _flatten_into(flat: dict[str, object], nested: Mapping[str, object], prefix:
     if not levels and inner:
         raise UnusableLineError("nested too deeply")
     for inner_prefix, value in inner:
-        _flatten_into(flat, value, inner_prefix, levels - 1)
+        _flatten_into(flat, objects, value, inner_prefix, levels - 1)
 
 
 def _normalise(kind: Kind, fields: Mapping[str, object], names: frozenset[str]) -> dict[str, Stored]:

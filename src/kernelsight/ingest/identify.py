@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from kernelsight.events import wire
 from kernelsight.events.declare import Kind
-from kernelsight.ingest.vocabulary import kinds_called, vocabulary
+from kernelsight.ingest.vocabulary import all_names, kinds_called, vocabulary
 
 UNKNOWN = "unknown"
 
@@ -35,7 +35,9 @@ def identify(word: str | None, names: frozenset[str]) -> Kind:
     Raises:
         UnidentifiedError: the fields fit no kind, or several equally well.
     """
-    verdict = _verdict(_plain(word), names)
+    plain = _plain(word)
+    known = names & all_names()
+    verdict = _verdict(plain if plain in kinds_called() else None, known, len(names) - len(known))
     if isinstance(verdict, str):
         raise UnidentifiedError(verdict)
     return verdict
@@ -50,11 +52,11 @@ def _plain(word: str | None) -> str | None:
     return None if word is None else word.strip().lower().replace("-", "_")
 
 
-# Collectors print few different sets of fields; an attacker's many do not grow the memory.
+# Collectors print few different sets of fields; an attacker's many, or long ones, do not grow the memory.
 @lru_cache(maxsize=512)
-def _verdict(word: str | None, names: frozenset[str]) -> Kind | str:
+def _verdict(word: str | None, names: frozenset[str], unknown: int) -> Kind | str:
     called = kinds_called().get(word, ()) if word is not None else ()
-    fitting = [kind for kind in called if _fit(kind, names)[0] or _knows_all(kind, names)]
+    fitting = [kind for kind in called if _fit(kind, names)[0] or (not unknown and _knows_all(kind, names))]
     fitting = fitting or [kind for kind in wire.kinds().values() if _fit(kind, names)[0]]
     fitting = fitting or [kind for kind in called if _fit(kind, names)[1]]
     if not fitting:

@@ -1,7 +1,8 @@
 """From bytes to lines and objects: where each begins and ends, within bounded memory.
 
-An event is one JSON object on one line. Two deviations are understood: an object spread over several
-lines (pretty-printed), which begins where a line begins with ``{``, and several objects on one line.
+An event is one JSON object on one line. Three deviations are understood: an object spread over several
+lines (pretty-printed), which begins where a line begins with ``{``, several objects on one line, and
+arrays of objects, on one line or over any number of them.
 """
 
 from __future__ import annotations
@@ -82,9 +83,12 @@ _TOKENS = re.compile(rb'"(?>[^"\\]++|\\.)*+"|[{}\[\]]|"')
 class Joiner:
     """Puts an object together that is spread over several lines.
 
-    A line that begins with ``{`` begins an object, so a damaged beginning costs nothing that follows it.
+    A line that begins with ``{``, as far to the right as the object that is being put together, begins the
+    next one, so a damaged beginning costs nothing that follows it.
     """
 
+    start: bytes = b"{"
+    """How a line begins that begins an object."""
     _lines: list[bytes] = field(default_factory=list)
     _size: int = 0
     _depth: int = 0
@@ -94,52 +98,137 @@ class Joiner:
         """Lines of an object that has not ended yet."""
         return len(self._lines)
 
-    def begin(self, line: bytes) -> bool:
-        """Take a line as the beginning of an object, if it is one that has not ended."""
+    def begin(self, line: bytes, indentation: bytes = b"") -> bool:
+        """Take a line as the beginning of an object, if it is one that has not ended.
+
+        Args:
+            line: from its ``{`` on.
+            indentation: what stands before that.
+        """
         if not line.startswith(b"{"):
             return False
-        depth = _depth_after(line, 0)
+        depth = _scan(line, 0).depth
         if depth is None or depth <= 0:
             return False
-        self._lines, self._size, self._depth = [line], len(line), depth
+        self._lines, self._size, self._depth, self.start = [line], len(line), depth, indentation + b"{"
         return True
 
-    def add(self, line: bytes) -> bytes | None:
-        """Add the next line; the whole object when this line ends it.
+    def add(self, line: bytes, *, in_array: bool = False) -> tuple[bytes, bytes] | None:
+        """Add the next line; when it ends the object, the whole object and, in an array, what follows it on the line.
 
         Raises:
             ValueError: the object is damaged; :meth:`abandon` gives what there is of it.
         """
-        self._lines.append(line)
-        self._size += len(line)
-        depth = _depth_after(line, self._depth)
+        scan = _scan(line, self._depth)
+        end = scan.end if in_array and scan.end is not None else len(line)
+        depth = 0 if end < len(line) else scan.depth
+        self._lines.append(line[:end])
+        self._size += end
         if depth is None or depth < 0:
             raise ValueError("an object over several lines is malformed")
         if self._size > LONGEST_LINE or len(self._lines) > _MOST_JOINED_LINES:
             raise ValueError("an object over several lines does not end")
         self._depth = depth
-        return self.abandon() if depth == 0 else None
+        return (self.abandon(), line[end:]) if depth == 0 else None
 
     def abandon(self) -> bytes:
         """What there is of the object; nothing is kept."""
         text = b"\n".join(self._lines)
-        self._lines, self._size, self._depth = [], 0, 0
+        self._lines, self._size, self._depth, self.start = [], 0, 0, b"{"
         return text
 
 
-def _depth_after(line: bytes, depth: int) -> int | None:
-    """Brackets open after a line; None where a string does not end in it (no JSON string spans lines)."""
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """Brackets of a piece of a line."""
+
+    depth: int | None
+    """Open after it; None where a string does not end in it (no JSON string spans lines)."""
+    end: int | None
+    """Where the first object ended that was open before it or began in it."""
+
+
+def _scan(line: bytes, depth: int) -> _Scan:
+    end: int | None = None
     for match in _TOKENS.finditer(line):
         token = match[0]
         if token in b"{[":
             depth += 1
         elif token in b"}]":
             depth -= 1
+            if depth == 0 and end is None:
+                end = match.end()
             if depth < 0:
-                return depth
+                break
+        elif token == b'"':
+            return _Scan(None, end)
+    return _Scan(depth, end)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayLine:
+    """A line of an array: the elements on it, and how it ends."""
+
+    elements: list[bytes]
+    unfinished: bytes
+    """The beginning of an object that goes on on the next line."""
+    indentation: bytes
+    """What stands before the unfinished object."""
+    is_open: bool
+    """Whether the array goes on."""
+
+
+_GAP = re.compile(rb"[, \t]*")
+_OPENS = re.compile(rb"[ \t]*\[[ \t]*(?:\Z|\{)")
+
+
+def opens_array(line: bytes) -> bool:
+    """Whether a line begins an array of objects that may go on on the next one."""
+    return _OPENS.match(line) is not None
+
+
+def split_array(line: bytes, *, begins: bool) -> ArrayLine:
+    """Take apart a line of an array; what is no object is an element by itself.
+
+    Args:
+        line: the line, or what is left of it behind an object that began on an earlier one.
+        begins: the array begins on it.
+    """
+    elements: list[bytes] = []
+    at = line.index(b"[") + 1 if begins else 0
+    while (at := _gap_end(line, at)) < len(line):
+        if line.startswith(b"]", at):
+            rest = line[_gap_end(line, at + 1) :]
+            return ArrayLine([*elements, rest] if rest else elements, b"", b"", is_open=False)
+        end = _end_of_object(line, at) if line.startswith(b"{", at) else len(line)
+        if end is None:
+            before = line[:at]
+            return ArrayLine(elements, line[at:], before if before.isspace() else b"", is_open=True)
+        elements.append(line[at:end])
+        at = end
+    return ArrayLine(elements, b"", b"", is_open=True)
+
+
+def _gap_end(line: bytes, at: int) -> int:
+    gap = _GAP.match(line, at)
+    assert gap is not None
+    return gap.end()
+
+
+def _end_of_object(line: bytes, start: int) -> int | None:
+    """Where an object ends that begins there; None where it does not end on the line."""
+    depth = 0
+    for match in _TOKENS.finditer(line, start):
+        token = match[0]
+        if token in b"{[":
+            depth += 1
+        elif token in b"}]":
+            depth -= 1
+            if depth == 0:
+                return match.end()
         elif token == b'"':
             return None
-    return depth
+    return None
 
 
 def split_objects(line: bytes) -> list[bytes]:

@@ -19,14 +19,14 @@ where that is on our clock cannot be known, and the time of arrival stands for i
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from kernelsight.events.declare import EARLIEST_EPOCH_NS, INT64_MAX
+from kernelsight.ingest.notations import COMPACT_DATE, LONGEST_STAMP, PLAIN_NUMBER, UnreadableTimeError, read_text
+from kernelsight.ingest.numbers import EXACT, NumberLengthError, as_exact
 
 _NS_PER_S = 1_000_000_000
 _UNITS = (_NS_PER_S, 1_000_000, 1_000, 1)
@@ -38,8 +38,12 @@ _EARLIEST_TRACER_NS = 10 * _NS_PER_S
 _FUTURE_NS = 86_400 * _NS_PER_S
 """A date further ahead than a wrong clock would put it is not meant, if there is another reading."""
 
-_LONGEST_STAMP = 48
-"""No stamp in any notation is longer; a longer text is not looked at."""
+_TEN_YEARS_NS = 10 * 365 * 86_400 * _NS_PER_S
+"""A date further ahead is believed only where the number is not the uptime of some machine, which is seldom longer;
+or where the clock of this one was never set."""
+
+_DIGITS_OF_SECONDS = 10
+"""Of a number of seconds since the epoch, until 2286."""
 
 KEYS: Mapping[str, int | None] = {
     "timestamp_ns": 1,
@@ -61,10 +65,6 @@ KEYS: Mapping[str, int | None] = {
 
 DESCRIPTIONS = frozenset({"time_str", "datetime", "time_iso"})
 """Stamps for people, beside the one that counts; not an unknown field."""
-
-
-class UnreadableTimeError(ValueError):
-    """The stamp has no reading; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def read_stamp(value: object, clocks: Clocks, unit: int | None = None) -> Stamp:
     """Read one stamp.
 
     Args:
-        value: a number, or text: a number or ISO 8601 (without a zone: local time).
+        value: a number, or text: a number or a date and time (:mod:`kernelsight.ingest.notations`).
         clocks: the present.
         unit: nanoseconds in one unit, where the field's name says it.
 
@@ -125,9 +125,9 @@ def read_stamp(value: object, clocks: Clocks, unit: int | None = None) -> Stamp:
     """
     number = _number(value)
     if number is None:
-        return Stamp(_iso(str(value)))
+        return Stamp(read_text(str(value).strip()))
     if number <= 0:
-        raise UnreadableTimeError("timestamp is not after zero")
+        raise UnreadableTimeError(f"timestamp is {'zero' if number == 0 else 'negative'}, which is no time")
     # A unit that the name states but the magnitude rules out is not believed.
     epoch_ns = _reading(number, clocks, unit) or _reading(number, clocks, None)
     if epoch_ns is not None:
@@ -138,7 +138,11 @@ def read_stamp(value: object, clocks: Clocks, unit: int | None = None) -> Stamp:
 
 
 def _reading(number: Decimal, clocks: Clocks, unit: int | None) -> int | None:
-    """The moment that a number means; None when it fits no window."""
+    """The moment that a number means; None when it fits no window.
+
+    Raises:
+        UnreadableTimeError: it fits one that is too far ahead to be believed.
+    """
 
     def distance(epoch_ns: int) -> int:
         return abs(epoch_ns - clocks.now)
@@ -148,25 +152,33 @@ def _reading(number: Decimal, clocks: Clocks, unit: int | None) -> int | None:
 
     usual = unit or _usual_unit_since_boot(number)
     date = min(_since_epoch(number, unit), key=distance, default=None)
-    uptime = min(_since_boot(number * usual, clocks), key=distance, default=None)
+    uptime = min(_since_boot(_times(number, usual), clocks), key=distance, default=None)
     if date is not None and date <= clocks.now + _FUTURE_NS:
         return min(date, uptime, key=distance) if uptime is not None and is_live(uptime) else date
     others = [] if unit else list(_since_boot_in_another_unit(number, usual, clocks))
     uptimes = others if uptime is None else [uptime, *others]
     if live := list(filter(is_live, uptimes)):
         return min(live, key=distance)
-    if uptime is not None and number * usual >= _EARLIEST_TRACER_NS:
+    if uptime is not None and _times(number, usual) >= _EARLIEST_TRACER_NS:
         return uptime
+    is_uptime_elsewhere = _times(number, usual) < _TEN_YEARS_NS
+    if date is not None and is_uptime_elsewhere and EARLIEST_EPOCH_NS <= clocks.now < date - _TEN_YEARS_NS:
+        raise UnreadableTimeError("timestamp is a date more than ten years ahead, or a time since another boot")
     return next((moment for moment in (date, *others, uptime) if moment is not None), None)
 
 
+def _times(number: Decimal, unit: int) -> Decimal:
+    """A product that is not rounded: with the usual 28 digits a nanosecond may be rounded up."""
+    return EXACT.multiply(number, Decimal(unit))
+
+
 def _usual_unit_since_boot(number: Decimal) -> int:
-    return 1 if number == number.to_integral_value() else _NS_PER_S
+    return 1 if number == number.to_integral_value(context=EXACT) else _NS_PER_S
 
 
 def _since_epoch(number: Decimal, unit: int | None) -> Iterator[int]:
     for scale in _UNITS if unit is None else (unit,):
-        epoch_ns = int(number * scale)
+        epoch_ns = int(_times(number, scale))
         if EARLIEST_EPOCH_NS <= epoch_ns <= INT64_MAX:
             yield epoch_ns
 
@@ -180,45 +192,37 @@ def _since_boot(since_boot_ns: Decimal, clocks: Clocks) -> Iterator[int]:
 
 def _since_boot_in_another_unit(number: Decimal, usual: int, clocks: Clocks) -> Iterator[int]:
     for scale in reversed(_UNITS):
-        if scale != usual and number * scale >= _EARLIEST_TRACER_NS:
-            yield from _since_boot(number * scale, clocks)
+        if scale != usual and (since_boot_ns := _times(number, scale)) >= _EARLIEST_TRACER_NS:
+            yield from _since_boot(since_boot_ns, clocks)
 
 
 def _number(value: object) -> Decimal | None:
     """A number from JSON, or from text that is one; None for other text."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         raise UnreadableTimeError("timestamp is neither number nor text")
-    if isinstance(value, int):
-        if abs(value) > INT64_MAX:
-            raise UnreadableTimeError("timestamp out of range")
-        return Decimal(value)
-    if isinstance(value, str) and not (value and len(value) <= _LONGEST_STAMP and value.isascii()):
-        raise UnreadableTimeError("timestamp is not a time")
+    if isinstance(value, str):
+        text = value.strip()
+        if not (text and len(value) <= LONGEST_STAMP and value.isascii()):
+            raise UnreadableTimeError("timestamp is not a time")
+        if not PLAIN_NUMBER.fullmatch(text):
+            return None
+        if COMPACT_DATE.fullmatch(text):
+            raise UnreadableTimeError(
+                "timestamp is a date without separators, or a number: which of the two is not known"
+            )
+        value = Decimal(text)
     try:
-        # The shortest decimal that means this float is what was written, to the last digit.
-        number = Decimal(repr(value) if isinstance(value, float) else value.strip())
-    except InvalidOperation:
-        return None
-    if not number.is_finite() or number.adjusted() > len(str(INT64_MAX)):
+        number = Decimal(as_exact(value))
+    except NumberLengthError as error:
+        raise UnreadableTimeError("timestamp out of range") from error
+    if number.adjusted() > len(str(INT64_MAX)) or (isinstance(value, int) and abs(value) > INT64_MAX):
         raise UnreadableTimeError("timestamp out of range")
+    if _lacks_digits(number):
+        raise UnreadableTimeError("timestamp is a number with an exponent, which lacks the digits of a second")
     return number
 
 
-_ISO = re.compile(
-    r"(?P<whole>\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d{1,9}))?\s?(?P<zone>Z|[+-]\d\d:?\d\d)?"
-)
-
-
-def _iso(text: str) -> int:
-    match = _ISO.fullmatch(text.strip())
-    if match is None:
-        raise UnreadableTimeError("timestamp is not a time")
-    try:
-        whole = datetime.fromisoformat(match["whole"] + (match["zone"] or "").replace("Z", "+00:00"))
-        epoch_s = int(whole.timestamp())
-    except (ValueError, OverflowError) as error:
-        raise UnreadableTimeError("timestamp is not a date") from error
-    epoch_ns = epoch_s * _NS_PER_S + int((match["fraction"] or "0").ljust(9, "0"))
-    if not EARLIEST_EPOCH_NS <= epoch_ns <= INT64_MAX:
-        raise UnreadableTimeError("timestamp out of range")
-    return epoch_ns
+def _lacks_digits(number: Decimal) -> bool:
+    """Whether an exponent stands for digits that were not printed, as `1.7e+18` by `%g`: years, not a moment."""
+    _, digits, exponent = number.as_tuple()
+    return isinstance(exponent, int) and exponent > 0 and len(digits) < _DIGITS_OF_SECONDS and number != 0

@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from kernelsight.events.declare import INT64_MAX, INT64_MIN, LONGEST_TEXT, Column
+from kernelsight.ingest.numbers import EXACT, NumberLengthError, as_exact, scaled
 
 Stored = int | float | str | bool
 _EXACT_IN_FLOAT = 2**53
 _UINT64 = 2**64
 _LONGEST_NUMBER = 40
-_DECIMAL = re.compile(r"[+-]?\d+")
+_DECIMAL = re.compile(r"[+-]?[0-9]+")
 _HEX = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
-_REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _YES_NO: Mapping[object, bool] = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
 
@@ -43,9 +45,10 @@ def convert(column: Column, value: object, factor: float = 1) -> Stored:
 def _integer(column: Column, value: object, factor: float) -> int:
     number = _exact_number(column, value)
     if factor != 1:
-        number = round(number * factor) if math.isfinite(number * factor) else math.inf
-    if isinstance(number, float):
-        if not number.is_integer() or abs(number) > _EXACT_IN_FLOAT:
+        number = int(scaled(number, factor).to_integral_value(ROUND_HALF_EVEN, EXACT))
+    elif isinstance(number, Decimal):
+        # A number with a point or an exponent comes from somebody's float, which holds no larger integer exactly.
+        if number != number.to_integral_value(context=EXACT) or abs(number) > _EXACT_IN_FLOAT:
             raise WrongValueError(f"{column.name}: not an integer of 64 bits")
         number = int(number)
     if column.unsigned64 and INT64_MAX < number < _UINT64:
@@ -55,30 +58,34 @@ def _integer(column: Column, value: object, factor: float) -> int:
     return number
 
 
-def _exact_number(column: Column, value: object) -> int | float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER:
-        text = value.strip()
-        if _HEX.fullmatch(text):
-            return int(text, 16)
-        if _DECIMAL.fullmatch(text):
-            return int(text)
-        if _REAL.fullmatch(text):
-            return float(text)
+def _exact_number(column: Column, value: object) -> int | Decimal:
+    try:
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            return as_exact(value)
+        if isinstance(value, str) and len(value) <= _LONGEST_NUMBER:
+            text = value.strip()
+            if _HEX.fullmatch(text):
+                return int(text, 16)
+            if _DECIMAL.fullmatch(text):
+                return int(text)
+            if _REAL.fullmatch(text):
+                return as_exact(Decimal(text))
+    except NumberLengthError as error:
+        raise WrongValueError(f"{column.name}: out of range") from error
     raise WrongValueError(f"{column.name}: expected a number")
 
 
 def _real(column: Column, value: object, factor: float) -> float:
     if isinstance(value, str) and not _REAL.fullmatch(value.strip()[:_LONGEST_NUMBER]):
         raise WrongValueError(f"{column.name}: expected a number")
+    number = _exact_number(column, value)
     try:
-        number = float(_exact_number(column, value)) * factor
+        real = float(number if factor == 1 else scaled(number, factor))
     except OverflowError as error:
         raise WrongValueError(f"{column.name}: out of range") from error
-    if not math.isfinite(number):
+    if not math.isfinite(real):
         raise WrongValueError(f"{column.name}: out of range")
-    return number
+    return real
 
 
 def _text(column: Column, value: object, _factor: float) -> str:
@@ -101,7 +108,7 @@ def truth(name: str, value: object) -> bool:
     """
     if isinstance(value, bool):
         return value
-    if isinstance(value, int | float) and value in (0, 1):
+    if isinstance(value, int | float | Decimal) and value in (0, 1):
         return bool(value)
     if isinstance(value, str) and value.lower() in _YES_NO:
         return _YES_NO[value.lower()]

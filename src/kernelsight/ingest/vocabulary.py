@@ -10,7 +10,10 @@ from types import MappingProxyType
 from kernelsight.events import wire
 from kernelsight.events.declare import Column, Flagged, Kind, Scaled
 
-WRAPPERS = frozenset({"data", "event", "payload", "fields", "metrics", "values", "stats", "counters", "states"})
+TAGS = frozenset({"tags", "labels", "dimensions"})
+"""Names of nested objects that hold the labels of a line."""
+
+WRAPPERS = TAGS | {"data", "event", "payload", "fields", "metrics", "values", "stats", "counters", "states"}
 """Names of nested objects that say nothing of what is in them."""
 
 TYPE_KEYS = ("type", "event_type")

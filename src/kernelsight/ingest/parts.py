@@ -1,0 +1,120 @@
+"""Lines about a part of the machine: which words of others say so, and what becomes of such a line.
+
+The counters of a container's `eth0` are not those of the machine's, and the memory of a container is not the
+machine's memory. Where our entity has a name, the part is added to it (`eth0 (container web)`), so that two
+containers stay two; where it has none, the line is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from kernelsight.events.declare import Kind
+from kernelsight.ingest.values import Stored
+
+_WORDS = ("pod", "container", "cgroup", "netns", "vm", "lxc", "jail", "partition", "numa")
+"""Words within a name that says of which part of the machine a line speaks, the widest first."""
+
+_NAMES: Mapping[str, str] = {
+    "queue": "queue",
+    "queue_id": "queue",
+    "vlan": "vlan",
+    "vlan_id": "vlan",
+    "cpu_id": "cpu",
+    "core_id": "cpu",
+    "network_namespace": "netns",
+    "net_namespace": "netns",
+    "numa_node": "numa",
+}
+"""Whole names that do."""
+
+_NUMBERED = re.compile(r"(?:cpu|core|node)[0-9]+")
+"""Values that name one CPU or one node of memory."""
+
+_SEPARATORS = re.compile(r"[^a-z0-9]+")
+_OF_THE_MACHINE = frozenset(
+    (
+        *("agent", "arch", "architecture", "collector", "host", "hostname", "kernel", "machine", "node", "nodename"),
+        *("os", "platform", "release", "sensor", "source", "system", "version", "build", "schema"),
+        *("az", "cluster", "datacenter", "dc", "env", "environment", "rack", "region", "site", "zone"),
+        *("instance", "job", "service", "distribution", "message", "msg", "level"),
+        *("interval", "kind", "metric", "period", "timezone", "tz", "unit", "units"),
+    )
+)
+"""Words within names of texts that say where a line comes from, or in which units it is, but not of what it speaks."""
+
+
+class PartError(ValueError):
+    """The line is about a part of the machine that no column can name; the message is the reason."""
+
+
+def keep_apart(kind: Kind, values: dict[str, Stored], others: Mapping[str, object]) -> None:
+    """Put the part that a sample speaks of into the name of its entity.
+
+    Args:
+        kind: a kind that is sampled.
+        values: its columns; changed.
+        others: the fields of the line that no column stands for.
+
+    Raises:
+        PartError: no column can say which part it is.
+    """
+    parts = _parts(others)
+    if parts and not _tells_processes_apart(kind):
+        column = next((kind.by_name[name] for name in kind.entity if kind.by_name[name].type == "TEXT"), None)
+        if kind.name == "cgroup" and "cgroup" in values:
+            return
+        if column is None or column.choices or column.name not in values:
+            raise PartError(f"about a part of the machine, {parts}: no column of {kind.table} says which")
+        values[column.name] = f"{values[column.name]} ({parts})"
+    elif kind.entity and not any(name in values for name in kind.entity):
+        labels = sorted(name for name, value in others.items() if isinstance(value, str) and not _is_origin(name))
+        if labels:
+            raise PartError(f"no {' or '.join(kind.entity)}: {', '.join(labels[:5])} may say which, and is not known")
+
+
+def _tells_processes_apart(kind: Kind) -> bool:
+    """Whether the entity is a process or a thread, which is the same one inside a container and outside."""
+    return bool({"pid", "tid"} & set(kind.entity))
+
+
+def _parts(others: Mapping[str, object]) -> str:
+    """The parts that a line speaks of, such as `container web`; empty where it speaks of the machine."""
+    found: dict[str, tuple[int, str, str]] = {}
+    for name, value in others.items():
+        word = _word(name, value)
+        if word is not None:
+            candidate = (_rank(name, word), name, str(value))
+            found[word] = min(found.get(word, candidate), candidate)
+    order = sorted(found, key=lambda word: _WORDS.index(word) if word in _WORDS else len(_WORDS))
+    return ", ".join(f"{word} {found[word][2]}" for word in order)
+
+
+def _word(name: str, value: object) -> str | None:
+    """What kind of part a field names, if any."""
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        return None
+    plain = name.lower()
+    if plain in _NAMES:
+        return _NAMES[plain]
+    words = [word for word in _SEPARATORS.split(plain) if word]
+    if isinstance(value, str):
+        if _NUMBERED.fullmatch(value) and {"cpu", "core", "node"} & set(words):
+            return "numa" if "node" in words else "cpu"
+        return next((word for word in _WORDS if word in words), None)
+    return next((word for word in _WORDS if words in ([word], [word, "id"], [word, "number"])), None)
+
+
+def _rank(name: str, word: str) -> int:
+    """Of several fields about one part the lowest counts: its name, the bare word, its id, anything else."""
+    words = _SEPARATORS.split(name.lower())
+    if words[-1] == "name":
+        return 0
+    if words[-1] == word:
+        return 1
+    return 2 if words[-1] in {"id", "uid"} else 3
+
+
+def _is_origin(name: str) -> bool:
+    return any(word in _OF_THE_MACHINE for word in _SEPARATORS.split(name.lower()))
