@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import select
 import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
 import pytest
-from processes import PATIENCE_S, alive, ask, child, children, kernelsight, rows, running, until
+from processes import PATIENCE_S, alive, ask, child, children, environment, kernelsight, rows, running, until
 
 from kernelsight.collectors.privileges import BPF, FILES, Capability
 
@@ -79,10 +82,14 @@ def test_a_run_leaves_every_second_in_every_table(database):
         assert moments == 5, f"{table} has {moments} moments; {err}"
     assert_everything_is_stored(database)
     # Requests that were under way when the tracers came are lost to them; nothing else is.
-    assert re.search(r"events stored, (nothing rejected or dropped|[\d,]+ lost in the kernel)\n", out), out
+    assert re.search(r"events stored, (nothing rejected or dropped|[\d,]+ lost in the kernel);", out), out
     stored = ask(database, "SELECT sum(stored) FROM collectors")[0][0]
     assert f"{stored:,} events stored" in out
-    assert "next:" in out
+    header, *summary = out.splitlines()
+    assert header.startswith("KernelSight → ")
+    assert len(summary) == 3
+    assert summary[0].startswith("No verdict: the agent does not run")
+    assert summary[2].startswith("next: ")
 
 
 def test_the_next_commands_can_be_typed_wherever_the_program_is(database):
@@ -93,7 +100,7 @@ def test_the_next_commands_can_be_typed_wherever_the_program_is(database):
     command = [sys.executable, "-c", program, "start", "load", "--duration", "0.5", "--db-path", str(database)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
-    [typed] = [line.removeprefix("next:") for line in done.stdout.splitlines() if line.startswith("next:")]
+    typed = done.stdout.splitlines()[-1].removeprefix("next:").partition("   or:")[0]
     name, *rest = shlex.split(typed)
     assert Path(name).resolve() == Path("/opt/the system/kernelsight")
     assert rest == ["status", "--db-path", str(database)]
@@ -223,20 +230,31 @@ def test_the_agent_is_a_part_that_looks_and_records(database):
 
 
 def test_a_person_on_a_terminal_sees_what_happens(database):
-    ours, theirs = pty.openpty()
+    ours, theirs = terminal(rows=24, columns=80)
     with running(
-        "start", "--db-path", database, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    ) as process:
+        "start", "--db-path", database, "--agent-interval", "2", stdin=theirs, stdout=theirs, stderr=theirs,
+        start_new_session=True, env=environment(TERM="xterm", COLUMNS="80", LINES="24"),
+    ) as process:  # fmt: skip
         os.close(theirs)
-        seen = read_until(ours, r"load\s+procfs\s+running\s+\d")
+        read_until(ours, r"collectors run: [^:]*\bload\b[^:]*\bvmstat\b")
+        seen = read_until(ours, r"(Healthy since |Not known at | sure\b)[^…]*Ctrl-C stops")
+        panel = seen[seen.rindex("KernelSight → ") :].splitlines()
+        assert len(panel) < 24
+        assert max(map(len, panel)) <= 80
         assert "events/s" in seen
-        assert "Ctrl-C stops" in seen
         assert "the agent observes" in seen
         process.send_signal(signal.SIGINT)
         seen = read_until(ours, r"next:  ")
         assert process.wait(timeout=PATIENCE_S) == 0
     assert "events stored" in seen
     assert_everything_is_stored(database)
+
+
+def terminal(*, rows, columns):
+    """The two ends of a terminal of this size."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    return ours, theirs
 
 
 def read_until(terminal, pattern):

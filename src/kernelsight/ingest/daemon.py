@@ -126,7 +126,9 @@ class Daemon:
             self._drain()
         self._flush()
         self._log.summarise(final=True)
-        self._tell()
+        total = self._accounts.total()
+        if not self._settings.brief or total.lines != total.stored:
+            self._tell()
         if self._settings.status_path:
             self._write_status(done=True)
         self._log.end()

@@ -16,6 +16,8 @@ class Settings:
     """Seconds that an event waits at most before it is committed."""
     verbose: bool = False
     """Say what is committed, and every refused line."""
+    brief: bool = False
+    """At the end, say what became of the lines only where one of them was not stored."""
     buffer_bytes: int = 16 << 20
     """Input held in memory while the store cannot be written; in memory it takes about four times that."""
     patience_s: float = 30.0

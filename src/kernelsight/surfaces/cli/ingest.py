@@ -36,12 +36,15 @@ from kernelsight.surfaces.cli.command import Command, db_path_option, seconds
 )
 @click.option("--init-only", is_flag=True, help="Make the database and its tables, and exit.")
 @click.option("--verbose", "-v", is_flag=True, help="Say more on stderr.")
-def ingest(*, db_path: str, batch_size: int, batch_timeout: float, init_only: bool, verbose: bool) -> None:
+@click.option("--brief", is_flag=True, help="At the end, print the books only where a line was not stored.")
+def ingest(  # noqa: PLR0913 - one argument an option
+    *, db_path: str, batch_size: int, batch_timeout: float, init_only: bool, verbose: bool, brief: bool
+) -> None:
     """Run the ingestion daemon on standard input."""
     if init_only:
         daemon.init(db_path)
         click.echo(f"{db_path} is ready", err=True)
         return
-    settings = daemon.Settings(batch_size=batch_size, batch_timeout_s=batch_timeout, verbose=verbose)
+    settings = daemon.Settings(batch_size=batch_size, batch_timeout_s=batch_timeout, verbose=verbose, brief=brief)
     code = daemon.run(sys.stdin.fileno(), db_path, settings, sys.stderr)
     click.get_current_context().exit(code)

@@ -22,8 +22,8 @@ from kernelsight.surfaces.figures import human_bytes
 from kernelsight.surfaces.stopping import stop_on_signals
 from kernelsight.surfaces.supervisor.loop import Supervisor
 from kernelsight.surfaces.supervisor.part import Part
-from kernelsight.surfaces.supervisor.views import LiveView, PlainView, on_terminal
-from kernelsight.surfaces.supervisor.watch import Figures, Watch
+from kernelsight.surfaces.supervisor.views import LiveView, PlainView, on_terminal, verdict
+from kernelsight.surfaces.supervisor.watch import Watch
 
 _OBSERVES = "the agent observes; --policy FILE lets it do more"
 
@@ -71,10 +71,10 @@ def start(  # noqa: PLR0913 - one argument an option
     if not live:
         click.echo(f"KernelSight → {db_path}; Ctrl-C stops" + (f"; {notes}" if notes else ""))
     try:
-        with LiveView(watch, notes) if live else PlainView(watch) as view:
+        with LiveView(watch, notes, asks=not no_agent) if live else PlainView(watch) as view:
             code = Supervisor(parts, view, stop, duration_s=duration).run()
         if code == 0:
-            _summarise(watch.look(), db_path)
+            _summarise(watch, asks=not no_agent)
     finally:
         watch.close()
     click.get_current_context().exit(code)
@@ -89,7 +89,7 @@ def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Par
 
     return [
         Part("collect", collect, pipe="writes", privileged=True),
-        Part("ingest", lambda _: ["ingest", "--db-path", db_path], pipe="reads"),
+        Part("ingest", lambda _: ["ingest", "--brief", "--db-path", db_path], pipe="reads"),
         Part("signals", lambda _: ["signals", "watch", "--db-path", db_path], essential=False),
         Part("anomalies", lambda _: ["anomalies", "watch", "--db-path", db_path], essential=False),
     ]
@@ -102,11 +102,16 @@ def _agent(db_path: str, interval: float, policy_path: str | None) -> Part:
     return Part("agent", lambda _: arguments, privileged=policy_path is not None)
 
 
-def _summarise(figures: Figures, db_path: str) -> None:
-    click.echo(f"ran for {figures.seconds:.0f} s: {figures.totals.stored:,} events stored, {figures.troubles}")
-    click.echo(f"{db_path}: {figures.rows:,} rows in {figures.tables} tables, {human_bytes(figures.size_bytes)}")
-    for lead, command in zip(("next: ", "or:   "), _next_commands(db_path), strict=True):
-        click.echo(f"{lead} {command}")
+def _summarise(watch: Watch, *, asks: bool) -> None:
+    """Three lines: the verdict, what was stored, what to type next."""
+    figures = watch.look(whole=True)
+    rows, tables = watch.stored()
+    click.echo(verdict(figures, asks=asks))
+    click.echo(
+        f"ran for {figures.seconds:.0f} s: {figures.totals.stored:,} events stored, {figures.troubles};"
+        f" {watch.db_path}: {rows:,} rows in {tables} tables, {human_bytes(figures.size_bytes)}"
+    )
+    click.echo(f"next:  {'   or:  '.join(_next_commands(watch.db_path))}")
 
 
 def _next_commands(db_path: str) -> tuple[str, str]:
@@ -114,7 +119,7 @@ def _next_commands(db_path: str) -> tuple[str, str]:
     program = Path(sys.argv[0])
     name = shlex.quote(min(os.path.relpath(program), str(program), key=len))
     database = "" if _is_default(db_path) else f" --db-path {shlex.quote(db_path)}"
-    return f"{name} status{database}", f"{name} query top process utime_ms --by pid --by comm{database}"
+    return f"{name} status{database}", f"{name} diagnose --since 1m{database}"
 
 
 def _is_default(db_path: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from kernelsight.surfaces.supervisor.part import Part, PartProcess, explain
 
-_TICK_S = 0.1
+_TICK_S = 0.25
 _PIPE_BYTES = 1 << 20
 """Room for what is collected while a part that reads is started again."""
 _OVERTIME_S = 10.0

@@ -16,7 +16,7 @@ _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 30.0
 _SETTLED_S = 60.0
 """A part that ran for this long was well: its next failure is a first one."""
-_CAME_UP_S = 5.0
+_CAME_UP_S = 15.0
 """A part that fails sooner, the very first time, cannot run as it was asked to; trying again won't help."""
 _LONGEST_LINE = 65_536
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shutil
 import sys
+import textwrap
 import time
+from collections.abc import Iterator
 from typing import Self
 
 import click
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live
-from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from kernelsight.printable import printable
@@ -19,11 +21,13 @@ from kernelsight.surfaces.figures import human_bytes
 from kernelsight.surfaces.supervisor.watch import Figures, Watch
 
 _LOOK_EVERY_S = 1.0
-_LINE_EVERY_S = 5.0
+_LINE_EVERY_S = 60.0
+_SHORT_REASON = re.compile(r"^cannot (?:load|attach)[^:]*: ")
+_STYLES = {"healthy": "bold green", "findings": "bold red", "unknown": "bold yellow"}
 
 
 class PlainView:
-    """Lines: what the parts say on stderr, a status every few seconds on stdout."""
+    """Lines: what the parts say on stderr, a status every minute on stdout."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
@@ -45,15 +49,17 @@ class PlainView:
         if now < self._next:
             return
         self._next = now + _LINE_EVERY_S
-        click.echo(status_line(self._watch.look()))
+        figures = self._watch.look()
+        click.echo(f"{status_line(figures)} · {verdict(figures)}")
 
 
 class LiveView:
-    """A panel that is drawn again every second; what the parts say scrolls by above it."""
+    """A panel that fits 80x24, drawn again every second; what the parts say scrolls by above it."""
 
-    def __init__(self, watch: Watch, notes: str) -> None:
+    def __init__(self, watch: Watch, notes: str, *, asks: bool) -> None:
         self._watch = watch
         self._notes = notes
+        self._asks = asks
         self._console = Console()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._next = 0.0
@@ -77,29 +83,53 @@ class LiveView:
             self._next = now + _LOOK_EVERY_S
             self._live.update(self._panel(self._watch.look()), refresh=True)
 
-    def _panel(self, figures: Figures) -> RenderableType:
-        lines = [Text(status_line(figures), style="bold"), _collectors(figures)]
+    def _panel(self, figures: Figures) -> Text:
+        size = shutil.get_terminal_size()
+        lines = [(f"KernelSight → {self._watch.db_path}", "dim")]
+        style = _STYLES[figures.verdict.answer] if figures.verdict else "dim"
+        lines.append((verdict(figures, asks=self._asks), style))
+        lines.append((status_line(figures), "bold"))
+        lines += collectors(figures)
         if self._notes:
-            lines.append(Text(self._notes, style="dim"))
-        lines.append(Text("Ctrl-C stops and stores everything that was collected", style="dim"))
-        return Panel(Group(*lines), title=f"KernelSight → {self._watch.db_path}", title_align="left")
+            lines.append((self._notes, "dim"))
+        lines.append(("Ctrl-C stops and stores everything that was collected", "dim"))
+        wrapped = [(part, style) for text, style in lines for part in _wrapped(text, size.columns - 1)]
+        return Text("\n").join(Text(text, style) for text, style in _fitting(wrapped, size.lines - 1))
 
 
-def _collectors(figures: Figures) -> RenderableType:
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(printable(text), max(width, 20), subsequent_indent="  ", break_on_hyphens=False) or [""]
+
+
+def _fitting(lines: list[tuple[str, str]], most: int) -> list[tuple[str, str]]:
+    """The lines, those in the middle left out where the terminal has too few for all."""
+    if len(lines) <= most:
+        return lines
+    kept = max(most - 2, 1)
+    return [*lines[:kept], (f"… {len(lines) - kept - 1} more lines; `kernelsight status` prints all", "dim"), lines[-1]]
+
+
+def collectors(figures: Figures) -> Iterator[tuple[str, str]]:
+    """Which collectors run, and why the others do not, each reason once: lines with their styles."""
     if not figures.collectors:
-        return Text("starting …")
-    table = Table("collector", "source", "state", "events", "why not", box=None, header_style="dim")
-    style = {"running": "green", "unavailable": "yellow", "failed": "red"}
+        yield "starting …", "dim"
+        return
+    running = [str(report["name"]) for report in figures.collectors if report["status"] == "running"]
+    yield f"{len(running)} collectors run: {', '.join(running)}", "green"
+    reasons: dict[tuple[str, str], list[str]] = {}
     for report in figures.collectors:
-        state = str(report["status"])
-        table.add_row(
-            Text(printable(str(report["name"]))),
-            Text(printable(str(report["source"] or ""))),
-            Text(state, style=style.get(state, "")),
-            Text(f"{report['events'] or 0:,}", justify="right"),
-            Text(printable(str(report["reason"] or ""))),
-        )
-    return table
+        if report["status"] != "running":
+            reason = _SHORT_REASON.sub("", str(report["reason"] or "no reason is given"))
+            reasons.setdefault((str(report["status"]), reason), []).append(str(report["name"]))
+    for (status, reason), names in reasons.items():
+        yield f"{status}: {', '.join(names)}: {reason}", "red" if status == "failed" else "yellow"
+
+
+def verdict(figures: Figures, *, asks: bool = True) -> str:
+    """What the agent said last."""
+    if figures.verdict:
+        return figures.verdict.text
+    return "No verdict yet" if asks else "No verdict: the agent does not run; `kernelsight diagnose` gives one"
 
 
 def status_line(figures: Figures) -> str:
@@ -109,7 +139,7 @@ def status_line(figures: Figures) -> str:
         f"{figures.seconds:.0f} s",
         f"{running} collectors",
         f"{figures.per_second:,.0f} events/s",
-        f"{figures.rows:,} rows in {figures.tables} tables",
+        f"{figures.totals.stored:,} stored",
         human_bytes(figures.size_bytes),
         figures.troubles,
     ]

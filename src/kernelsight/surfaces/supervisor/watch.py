@@ -11,8 +11,12 @@ from kernelsight.errors import StoreError
 from kernelsight.stores.base import Reader, open_reader
 from kernelsight.surfaces import figures
 from kernelsight.surfaces.figures import Totals
+from kernelsight.surfaces.verdict import Verdict, latest
 
 _RATE_OVER_S = 5.0
+_DETAILS_EVERY_S = 5.0
+"""Reports of collectors and verdicts change seldom; reading them is the most part of a look."""
+_NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +26,10 @@ class Figures:
     seconds: float
     totals: Totals = field(default_factory=Totals)
     per_second: float = 0.0
-    rows: int = 0
-    tables: int = 0
     size_bytes: int | None = None
     collectors: tuple[dict[str, Any], ...] = ()
+    verdict: Verdict | None = None
+    """What the agent said last in this run."""
 
     @property
     def troubles(self) -> str:
@@ -46,27 +50,41 @@ class Watch:
         self._began = time.monotonic()
         self._began_ns = time.time_ns()
         self._recent: deque[tuple[float, int]] = deque([(0.0, 0)])
+        self._details_at = -_DETAILS_EVERY_S
+        self._collectors: tuple[dict[str, Any], ...] = ()
+        self._verdict: Verdict | None = None
         self._reader = _open(db_path)
         self._before = figures.totals(self._reader) if self._reader else Totals()
 
-    def look(self) -> Figures:
-        """Read the figures now; zeros while there is no store to read."""
+    def look(self, *, whole: bool = False) -> Figures:
+        """Read the figures now; zeros while there is no store to read.
+
+        Args:
+            whole: read the collectors' reports and the verdict, too, however fresh those that are known are.
+        """
         seconds = time.monotonic() - self._began
         if self._reader is None:
             self._reader = _open(self.db_path)
         if self._reader is None:
             return Figures(seconds)
-        rows = figures.rows_by_table(self._reader)
+        if whole or seconds - self._details_at >= _DETAILS_EVERY_S or not self._collectors:
+            self._details_at = seconds
+            self._collectors = tuple(figures.collectors(self._reader, self._began_ns - _NS_PER_S))
+            self._verdict = latest(self._reader, self._began_ns)
         totals = figures.totals(self._reader).since(self._before)
         return Figures(
             seconds,
             totals,
             self._rate(seconds, totals.lines),
-            rows=sum(table["rows"] for table in rows),
-            tables=len(rows),
             size_bytes=figures.size_bytes(self.db_path),
-            collectors=tuple(figures.collectors(self._reader, self._began_ns - 1_000_000_000)),
+            collectors=self._collectors,
+            verdict=self._verdict,
         )
+
+    def stored(self) -> tuple[int, int]:
+        """All rows of the store, and the tables that have some; (0, 0) without a store."""
+        tables = figures.rows_by_table(self._reader) if self._reader else []
+        return sum(table["rows"] for table in tables), len(tables)
 
     def close(self) -> None:
         """Close the store."""
