@@ -218,7 +218,7 @@ def _names(column: Column) -> str:
 def _occurs(entity: Entity, labels: Collection[Label]) -> bool:
     """Whether rows name an entity; a process by its pid, since others may have its name."""
     match entity.kind:
-        case "machine":
+        case "machine" | "limit":
             return True
         case "process":
             return ("pid", entity.id) in labels

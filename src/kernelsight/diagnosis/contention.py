@@ -168,6 +168,12 @@ def interrupted(scene: Scene, run: Run) -> float:
     return (spent["irq"] + spent["softirq"]) / busy if busy else 0.0
 
 
+def taken_away(scene: Scene, run: Run) -> float:
+    """Of the time that CPUs did not idle within a stretch, the share that the hypervisor took."""
+    spent, busy = spent_by_cpus(scene.during(of_all_cpus(scene), run))
+    return spent["steal"] / busy if busy else 0.0
+
+
 def of_all_cpus(scene: Scene) -> Sequence[Change]:
     """What all CPUs together did, from sample to sample."""
     return scene.changes("cpu").get((-1,), ())

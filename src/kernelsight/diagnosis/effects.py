@@ -16,6 +16,7 @@ from kernelsight.diagnosis.scene import NS_PER_S, Scene
 
 USES_UP: frozenset[Fault] = frozenset({
     "memory_leak", "disk_full", "inode_exhaustion", "fd_leak", "connection_leak", "port_exhaustion",
+    "kernel_limit", "task_limit", "dentry_or_slab_growth",
 })  # fmt: skip
 """What a program does by what it keeps: nobody makes it do so by being slow or in its way."""
 ON_ITS_OWN: frozenset[Fault] = USES_UP | {"cpu_throttling"}

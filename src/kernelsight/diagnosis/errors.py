@@ -22,9 +22,13 @@ class Failures:
     evidence: Evidence | None
 
 
-def failures(scene: Scene, errors: Collection[int]) -> list[Failures]:
-    """The failures with these errors, those of whom most failed first."""
-    wanted = [row for row in scene.rows("syscall_error") if row["errno"] in errors]
+def failures(scene: Scene, errors: Collection[int], calls: Collection[str] | None = None) -> list[Failures]:
+    """The failures with these errors, those of whom most failed first; of these system calls where any are named."""
+    wanted = [
+        row
+        for row in scene.rows("syscall_error")
+        if row["errno"] in errors and (calls is None or row["syscall_name"] in calls)
+    ]
     found = [
         Failures(
             entity=Entity("process", str(pid), str(rows[-1]["comm"])),

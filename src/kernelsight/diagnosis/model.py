@@ -13,12 +13,15 @@ Fault = Literal[
     "page_fault_storm", "disk_saturation", "disk_latency", "fsync_stall", "disk_full", "inode_exhaustion",
     "fd_leak", "connection_leak", "port_exhaustion", "listen_overflow", "packet_loss", "bandwidth_saturation",
     "lock_contention", "context_switch_storm", "fork_storm", "blocked_io", "softirq_load",
+    "kernel_limit", "task_limit", "dentry_or_slab_growth", "cpu_steal",
 ]  # fmt: skip
 
 How = Literal["sum", "increase", "mean", "max", "min", "last", "slope", "count"]
 """How a value comes from the metric's values in the cited rows; see :mod:`kernelsight.diagnosis.measure`."""
 
-EntityKind = Literal["process", "program", "cgroup", "device", "mount", "interface", "listener", "rule", "machine"]
+EntityKind = Literal[
+    "process", "program", "cgroup", "device", "mount", "interface", "listener", "rule", "limit", "machine",
+]  # fmt: skip
 
 
 class Entity(msgspec.Struct, frozen=True):

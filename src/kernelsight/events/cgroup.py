@@ -38,6 +38,12 @@ class Cgroup(Event, tag="cgroup"):
     memory_shmem_bytes: Annotated[
         Int | None, Gauge("B"), Means("of these, tmpfs and shared memory: only swap makes room of it")
     ] = None
+    memory_slab_bytes: Annotated[
+        Int | None, Gauge("B"), Means("kernel objects: dentries, inodes, sockets; all kernel memory on v1")
+    ] = None
+    memory_slab_unreclaimable_bytes: Annotated[
+        Int | None, Gauge("B"), Means("of these, what cannot be dropped when memory is wanted")
+    ] = None
     memory_dirty_bytes: Annotated[Int | None, Gauge("B")] = None
     memory_pgmajfault: Annotated[Int | None, Counter("faults")] = None
     memory_refaults: Annotated[Int | None, Counter("pages")] = None

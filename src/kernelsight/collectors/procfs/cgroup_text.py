@@ -21,7 +21,7 @@ V1_ACTIVITY = {
 }
 V1_USE = {
     "cpuacct": ("cpuacct.usage_user", "cpuacct.usage_sys"),
-    "memory": ("memory.stat", "memory.failcnt", "memory.oom_control"),
+    "memory": ("memory.stat", "memory.failcnt", "memory.oom_control", "memory.kmem.usage_in_bytes"),
     "blkio": (
         "blkio.throttle.io_service_bytes_recursive",
         "blkio.throttle.read_bps_device",
@@ -61,6 +61,8 @@ def fill_v2(event: Cgroup, texts: Mapping[str, bytes]) -> None:
         memory = b"\n" + said
         event.memory_anon_bytes, event.memory_file_bytes = _value(memory, b"anon"), _value(memory, b"file")
         event.memory_shmem_bytes = _value(memory, b"shmem")
+        event.memory_slab_bytes = _value(memory, b"slab")
+        event.memory_slab_unreclaimable_bytes = _value(memory, b"slab_unreclaimable")
         event.memory_dirty_bytes, event.memory_pgmajfault = _value(memory, b"file_dirty"), _value(memory, b"pgmajfault")
         event.memory_refaults = _refaults(memory, b"")
     if said := texts.get("memory.events"):
@@ -99,6 +101,7 @@ def fill_v1(event: Cgroup, texts: Mapping[str, bytes]) -> None:
         event.memory_limit_bytes = limit(texts.get("memory.limit_in_bytes"))
         event.memory_max_events = limit(texts.get("memory.failcnt"))
         event.memory_oom_kills = _pairs(texts.get("memory.oom_control", b"")).get(b"oom_kill")
+        event.memory_slab_bytes = limit(texts.get("memory.kmem.usage_in_bytes"))
     if said := texts.get("memory.stat"):
         memory = b"\n" + said
         event.memory_anon_bytes, event.memory_file_bytes = _value(memory, b"total_rss"), _value(memory, b"total_cache")

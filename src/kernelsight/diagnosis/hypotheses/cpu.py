@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kernelsight.diagnosis.contention import Contention, contention, interrupted, is_burst
+from kernelsight.diagnosis.contention import Contention, contention, interrupted, is_burst, taken_away
 from kernelsight.diagnosis.cpu_time import Program, Use, shown, work
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Proposal
@@ -60,6 +60,7 @@ def few_take_all(scene: Scene) -> Iterable[Candidate]:
         )  # fmt: skip
         _check_takers(candidate, stretch, takers)
         candidate.check("the time does not go to interrupts", interrupted(scene, stretch.run) < _INTERRUPTED, 0.5, 3.0)
+        candidate.check("the hypervisor does not take it", taken_away(scene, stretch.run) < _TAKEN_AWAY, 0.0, 3.0)
         candidate.check("it goes on, or was more than a burst", not is_burst(scene, stretch.run), 0.0, 8.0)
         candidate.check("they work longer than it takes to switch to them", work(fellows, stretch.run), 0.0, 4.0)
         _say_who_waits(scene, candidate, stretch, victims, takers)
@@ -98,6 +99,8 @@ _FELT = 0.1
 """Seconds a second that the slowed wait together: less is what small programs wait beside any two compilers."""
 _INTERRUPTED = 0.4
 """Of the busy time, what interrupts and softirqs may take before they are what it goes to."""
+_TAKEN_AWAY = 0.25
+"""Of the time that CPUs did not idle, what the hypervisor may take before it is what is missing (`cpu_steal`)."""
 
 
 def _takers(stretch: Contention) -> _Takers:

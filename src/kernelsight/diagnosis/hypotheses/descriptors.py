@@ -6,8 +6,10 @@ import errno
 from collections.abc import Iterable, Iterator, Sequence
 
 from kernelsight.diagnosis.backlogs import callers, half_open, refused, waits_to_connect
-from kernelsight.diagnosis.errors import failures
+from kernelsight.diagnosis.errors import Failures, failures
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.limit_use import near_own_limit
+from kernelsight.diagnosis.limits import DESCRIPTOR_CALLS, OTHER_DESCRIPTOR_CALLS
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene, grouped, samples_of
 from kernelsight.diagnosis.trend import trend
@@ -30,7 +32,7 @@ _LEAST_STUCK = 10
 @hypothesis("fd_leak")
 def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
     """The descriptors of one process grow steadily towards its limit, or there are none left."""
-    failed = {one.entity.id: one for one in failures(scene, {errno.EMFILE})}
+    failed = {one.entity.id: one for one in failures(scene, {errno.EMFILE}, DESCRIPTOR_CALLS | OTHER_DESCRIPTOR_CALLS)}
     stuck = {str(pid) for (pid,), rows in scene.series("socket_owner").items() if _stuck(rows)}
     for rows in scene.series("process").values():
         last = rows[-1]
@@ -39,6 +41,8 @@ def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
         until = going.seconds_to(float(limit)) if going and limit else None
         reaches = going is not None and until is not None and until <= min(HORIZON_S, FORESIGHT * going.seconds)
         fails = failed.get(str(last["pid"]))
+        if fails is not None and not _is_refused_descriptors(scene, last["pid"], fails):
+            fails = None  # another limit is met (`kernel_limit`)
         if fails is None and not (reaches and going and going.last - going.first >= _LEAST_GROWTH):
             continue
         culprit = Entity("process", str(last["pid"]), str(last["comm"]))
@@ -51,10 +55,12 @@ def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
             candidate.step(f"{fails.count} calls of {culprit.name} failed with {fails.error}", fails.evidence)
         shown = going.rows if going else rows
         grew = (
-            f"{going.first:.0f} to {going.last:.0f}, {going.per_second:.1f} a second" if going else f"to {last['fds']}"
+            f"its open descriptors grew from {going.first:.0f} to {going.last:.0f}, {going.per_second:.1f} a second"
+            if going
+            else f"it has {last['fds']} descriptors open"
         )
         candidate.step(
-            f"its open descriptors grew from {grew}, of {limit} that it may have",
+            f"{grew}, of {limit} that it may have",
             scene.evidence("process", shown, "fds", "last"),
             scene.evidence("process", shown, "fds", "slope"),
         )
@@ -67,6 +73,15 @@ def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
             Proposal("restart", culprit, f"restart {culprit.name}"),
         )
         yield candidate
+
+
+def _is_refused_descriptors(scene: Scene, pid: int, fails: Failures) -> bool:
+    """Whether calls failed at the process's own limit of descriptors.
+
+    Where it is not known how many it has, calls that have no other limit say so.
+    """
+    near = near_own_limit(scene, pid)
+    return near if near is not None else bool(DESCRIPTOR_CALLS & {*fails.calls})
 
 
 @hypothesis("connection_leak")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
+from kernelsight.diagnosis.connection_table import DROPPED_BY_A_HOOK, full_table
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import (
@@ -76,6 +77,9 @@ def _dropped_on_the_way(scene: Scene) -> Iterator[Candidate]:
                 2.5,
                 2.0,
             )
+            table = scene.once(full_table)
+            if table is not None and table.is_seen and any(row["location"] == DROPPED_BY_A_HOOK for row in within):
+                candidate.check("the table of connections has room (`kernel_limit`)", False, 0.0, 5.0)
             _show_sent_again(scene, candidate, again)
             reasons = ", ".join(sorted({f"{row['reason'] or '?'} in {row['location'] or '?'}" for row in within}))
             candidate.step(

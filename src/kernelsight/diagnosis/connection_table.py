@@ -1,0 +1,117 @@
+"""The kernel's table of tracked connections (nf_conntrack): whether packets are dropped because it is full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.limit_use import LimitUse, use_of
+from kernelsight.diagnosis.limits import CONNECTION_TABLE
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.packets import LASTS_S, carried, packets
+from kernelsight.diagnosis.scene import Change, Row, Scene, runs
+
+DROPPED_BY_A_HOOK = "nf_hook_slow"
+"""Function in which netfilter drops what one of its hooks refuses: connection tracking, or a rule of iptables.
+
+A rule of nftables drops in `nft_do_chain` (net/netfilter/core.c, nf_conntrack_core.c, nf_tables_core.c).
+"""
+_REASONS = frozenset({"NETFILTER_DROP", None})
+_LEAST_LOST = 10
+"""Packets: fewer are an accident."""
+ASKED_AGAIN_SHARE = 0.05
+"""Of the packets that are dropped, the connections that are asked for again at least if somebody misses them: a
+connection asks six times within a minute, first after one second (RFC 6298, tcp_syn_retries)."""
+PASSES_SHARE = 0.5
+"""Of all packets, those that are dropped at most: connections that are in the table go on, new ones are refused."""
+
+CheckRow = tuple[str, bool, float, float]
+"""What a check says, whether it holds, and what it speaks for and against (nats)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FullTable:
+    """Packets that a hook of netfilter dropped for three seconds or more, and what speaks for a full table."""
+
+    drops: Sequence[Row]
+    """Of the kind `packet_drop`."""
+    seconds: int
+    use: LimitUse
+    """Of the collector's network namespace, if the interfaces are its; else nothing is known."""
+    asked_again: Sequence[Change]
+    """Of the kind `tcp_retransmit`, while packets were dropped."""
+    carried: float
+    """Packets that the interfaces carried meanwhile; 0 where that is not known."""
+
+    @property
+    def onset_ns(self) -> int:
+        """When the first packet was dropped."""
+        return int(self.drops[0]["timestamp"])
+
+    @property
+    def lost(self) -> int:
+        """Packets that were dropped."""
+        return sum(row["count"] or 0 for row in self.drops)
+
+    @property
+    def tries(self) -> float:
+        """Connections of this namespace that were asked for again."""
+        return sum(change.of("syn_retrans") for change in self.asked_again)
+
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        """By which they came in, or were to leave."""
+        return tuple(sorted({str(row["interface_name"] or "?") for row in self.drops}))
+
+    @property
+    def victims(self) -> tuple[Entity, ...]:
+        """Whose packets they were, where that is known."""
+        return tuple(dict.fromkeys(
+            Entity("process", str(row["pid"]), str(row["comm"] or "?")) for row in self.drops if row["pid"]
+        ))[:5]  # fmt: skip
+
+    def checks(self) -> Iterator[CheckRow]:
+        """What speaks for a full table and against it."""
+        yield f"more than {_LEAST_LOST} packets are lost", self.lost >= _LEAST_LOST, 0.0, 3.0
+        if self.use.is_met is None:
+            yield "a hook drops them, and no rule of nftables", True, 1.0, 0.0
+            missed = bool(self.victims) or self.tries >= ASKED_AGAIN_SHARE * self.lost
+            yield "somebody misses them: connections are asked for again meanwhile", missed, 1.0, 4.0
+        else:
+            yield f"{CONNECTION_TABLE} is seen to be met", self.use.is_met, 3.0, 6.0
+        if self.carried:
+            yield "most packets pass: connections that there are go on", self._most_pass, 0.5, 1.5
+
+    @property
+    def _most_pass(self) -> bool:
+        return self.lost <= PASSES_SHARE * (self.carried + self.lost)
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the table is known to be full, so that no rule has to be looked for."""
+        return self.use.is_met is True
+
+
+def full_table(scene: Scene) -> FullTable | None:
+    """The packets that a full table may have dropped; None where no hook drops any. Use with :meth:`Scene.once`."""
+    dropped = [
+        row
+        for row in scene.rows("packet_drop")
+        if row["reason"] in _REASONS and row["location"] == DROPPED_BY_A_HOOK and row["count"]
+    ]
+    stretches = runs(scene.per_second(dropped, "count"), lambda count: count > 0, least=LASTS_S, gap=2)
+    if not stretches:
+        return None
+    run = stretches[-1]
+    within = scene.within(dropped, run)
+    names = {row["interface_name"] for row in within} - {None}
+    here = [str(name) for name in names if (name,) in scene.series("network")]
+    meanwhile = [change for name in here for change in carried(scene, name, run)]
+    asked = scene.during((change for of in scene.changes("tcp_retransmit").values() for change in of), run)
+    return FullTable(
+        drops=within,
+        seconds=run.seconds,
+        use=use_of(scene, CONNECTION_TABLE) if here or not scene.rows("network") else LimitUse(()),
+        asked_again=asked,
+        carried=packets(meanwhile, "rx") + packets(meanwhile, "tx"),
+    )
