@@ -11,6 +11,7 @@ from kernelsight.diagnosis.limit_use import Holding, LimitUse, largest_holder, n
 from kernelsight.diagnosis.limits import CONNECTION_TABLE, NOT_CALLED, TCP_MEMORY, KernelLimit, limits_of
 from kernelsight.diagnosis.memory_use import machine
 from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.scene import Change, Row, Scene, grouped, samples_of
 
 AGAIN = 3
@@ -92,6 +93,8 @@ def _of_calls(scene: Scene, refused: Refused) -> Candidate:
         f"{refused.count} calls of {_names(callers)} ({calls}) failed with {error}: {limit.name} is met",
         scene.evidence("syscall_error", refused.rows, "count", "sum"),
     )
+    if error == "EMFILE":
+        _show_descriptors(scene, candidate, callers[0])
     _show_use(scene, candidate, limit, refused.use)
     if refused.holder:
         _show_holder(candidate, limit, refused.holder)
@@ -104,10 +107,10 @@ def _of_connections(scene: Scene, table: FullTable) -> Candidate:
     for check in table.checks():
         candidate.check(*check)
     known = table.use.is_met is not None
-    rule = "" if known else "; how full it is was not recorded, and a rule of iptables would look the same"
+    rule = "" if known else ", or a rule of iptables drops them: how full the table is was not recorded"
     candidate.step(
-        f"{table.lost} packets that came in by {', '.join(table.interfaces)} were dropped in {table.seconds} s before "
-        f"any socket: the table of connections is full{rule}",
+        f"netfilter dropped {table.lost} packets at {', '.join(table.interfaces)} in {table.seconds} s: the table of "
+        f"connections is full{rule}",
         scene.evidence("packet_drop", table.drops, "count", "sum"),
     )
     if table.asked_again:
@@ -190,6 +193,17 @@ def _show_use(scene: Scene, candidate: Candidate, limit: KernelLimit, use: Limit
     candidate.step(
         f"up to {fullest['used']} of {fullest['maximum']} {limit.noun}{whose} were in use", *use.shown(scene)
     )
+
+
+def _show_descriptors(scene: Scene, candidate: Candidate, caller: Entity) -> None:
+    """How many descriptors the caller has, and may have: far fewer, so it is not its own limit."""
+    known = scene.once(processes).get(int(caller.id))
+    rows = [row for row in known.samples if row["fds"] is not None and row["fd_limit"]] if known else []
+    if rows:
+        candidate.step(
+            f"it is not the limit of descriptors of {caller.name}: it has {rows[-1]['fds']} of {rows[-1]['fd_limit']}",
+            scene.evidence("process", rows, "fds", "max"),
+        )
 
 
 def _show_holder(candidate: Candidate, limit: KernelLimit, holder: Holding) -> None:

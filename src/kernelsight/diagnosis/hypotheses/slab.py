@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.memory_use import group_limit
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
-from kernelsight.diagnosis.processes import is_within, named, ours
+from kernelsight.diagnosis.processes import is_within, named
 from kernelsight.diagnosis.scene import Row, Scene, samples_of
 from kernelsight.diagnosis.trend import Trend, straight
 
@@ -146,7 +146,7 @@ def _busiest_in_kernel(scene: Scene, path: str, start: int) -> tuple[Entity, Evi
     spent = {}
     for (pid, _), changes in scene.changes("process").items():
         within = [change for change in changes if change.after["timestamp"] >= start]
-        if within and pid not in scene.once(ours) and is_within(within[-1].after["cgroup"], path):
+        if within and is_within(within[-1].after["cgroup"], path):
             spent[pid] = sum(change.of("stime_ms") for change in within), within
     most = max(spent, key=lambda pid: (spent[pid][0], -pid), default=None)
     if most is None or spent[most][0] <= MOST_SHARE * sum(ms for ms, _ in spent.values()):
