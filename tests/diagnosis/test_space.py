@@ -105,7 +105,7 @@ def test_a_quota_that_is_used_up_is_said_to_be_one(tmp_path):
 
 def test_no_more_watches_of_files_is_not_a_full_disk(tmp_path):
     rows = [*mount(lambda _: 800 * MB), *failed(70, "ide", errno.ENOSPC, call="inotify_add_watch")]
-    assert not diagnosis(stored(tmp_path / "db", rows)).findings
+    assert [one.fault for one in diagnosis(stored(tmp_path / "db", rows)).findings] == ["kernel_limit"]
 
 
 def test_our_own_collectors_do_not_fill_the_disk(tmp_path):
