@@ -10,6 +10,7 @@ from kernelsight.diagnosis.hypothesis import hypotheses
 from kernelsight.diagnosis.model import Diagnosis, Window
 from kernelsight.diagnosis.ranking import rank
 from kernelsight.diagnosis.scene import Scene
+from kernelsight.query.clock_notes import clock_notes
 from kernelsight.query.source import Source, opened
 from kernelsight.query.times import Time, time_range
 
@@ -33,6 +34,7 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         findings, ruled_out = rank(candidates, scene)
         unseen = scene.unseen
         unknown = scene.unknown
+        notes = clock_notes(reader, when)
     return Diagnosis(
         window=Window(when.start_ns, when.end_ns),
         healthy=False if findings else None if unknown else True,
@@ -40,6 +42,7 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         ruled_out=ruled_out,
         unseen=unseen,
         unknown=unknown,
+        notes=notes,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from kernelsight.events.action import Answer
+from kernelsight.query.clock_notes import Note
 
 Fault = Literal[
     "cpu_saturation", "runqueue_contention", "cpu_throttling", "memory_pressure", "memory_leak", "oom_kill",
@@ -113,6 +114,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """What could not be looked at, and why, a sentence each."""
     unknown: tuple[str, ...] = ()
     """What was not recorded, so that nothing is known of it, a sentence each; findings may be there all the same."""
+    notes: tuple[Note, ...] = ()
+    """What was with the machine's clock, such as that it was set."""
 
     @property
     def verdict(self) -> Answer:

@@ -38,6 +38,7 @@ def report(diagnosis: Diagnosis, courses: Mapping[Evidence, Course] | None = Non
     if diagnosis.unknown:
         yield Line("")
         yield Line("Not known: " + "; ".join(diagnosis.unknown) + ".", "fault")
+    yield from noted(diagnosis)
     for finding in diagnosis.findings:
         yield Line("")
         yield from _finding(finding, courses or {})
@@ -51,6 +52,14 @@ def report(diagnosis: Diagnosis, courses: Mapping[Evidence, Course] | None = Non
         yield Line("")
         yield Line("Could not be looked at:", "quiet")
         yield from (Line(f"  {sentence}", "quiet") for sentence in diagnosis.unseen)
+
+
+def noted(diagnosis: Diagnosis) -> Iterator[Line]:
+    """What was with the machine's clock."""
+    if diagnosis.notes:
+        yield Line("")
+    for note in diagnosis.notes:
+        yield Line(f"Note: at {to_second(note.timestamp)} {note.text}.", "advice")
 
 
 def why_not(one: RuledOut) -> str:

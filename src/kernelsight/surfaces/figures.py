@@ -52,13 +52,21 @@ def refusals(reader: Reader, limit: int = 10) -> list[dict[str, Any]]:
 
 
 def collectors(reader: Reader, since_ns: int) -> list[dict[str, Any]]:
-    """The last report of each collector that has reported since then."""
+    """The last report of each collector that has reported since then, the last one to arrive: the clock may be set."""
     table = kind_of(CollectorReport).table
     relation, params = reader.relation(table, since_ns)
     last: dict[Any, dict[str, Any]] = {}
-    for report in reader.query(f"SELECT * FROM {relation} ORDER BY timestamp", params):  # noqa: S608 - made by the store
+    for report in reader.query(f"SELECT * FROM {relation} ORDER BY id", params):  # noqa: S608 - made by the store
         last[report["name"]] = report
     return [last[name] for name in sorted(last, key=str)]
+
+
+def last_report_ns(reader: Reader) -> int | None:
+    """The stamp of the report that arrived last; None where there is none."""
+    relation, params = reader.relation(kind_of(CollectorReport).table)
+    text = f"SELECT timestamp FROM {relation} ORDER BY id DESC LIMIT 1"  # noqa: S608 - made by the store
+    stamps = [row["timestamp"] for row in reader.query(text, params)]
+    return next((stamp for stamp in stamps if isinstance(stamp, int)), None)
 
 
 def rows_by_table(reader: Reader) -> list[dict[str, Any]]:

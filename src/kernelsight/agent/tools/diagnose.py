@@ -25,6 +25,7 @@ def diagnose(desk: Desk, since: str | None = None, until: str | None = None) -> 
     return {
         "healthy": found.healthy,
         "unknown": list(found.unknown),
+        "clock": [{"at": moment(note.timestamp), "what": note.text} for note in found.notes],
         "findings": [_finding(desk, finding) for finding in found.findings],
         "ruled_out": [msgspec.to_builtins(one) for one in found.ruled_out],
         "could_not_be_looked_at": list(found.unseen),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from kernelsight.moments import to_next_second, to_second
+from kernelsight.query.clock_notes import Note, clock_notes
+from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader, open_reader
 from kernelsight.surfaces import figures
 from kernelsight.surfaces.cli.command import Command, db_path_option
@@ -33,7 +36,9 @@ def status(*, db_path: str, as_json: bool) -> None:
 
 def _state(reader: Reader, db_path: str) -> dict[str, Any]:
     tables = figures.rows_by_table(reader)
-    newest = reader.bounds("collector_reports")
+    newest_ns = figures.last_report_ns(reader)
+    # Of the last run only: within an hour before the newest report.
+    lately = None if newest_ns is None else TimeRange(max(0, newest_ns - _RECENT_NS), newest_ns)
     return {
         "database": db_path,
         "size_bytes": figures.size_bytes(db_path),
@@ -41,8 +46,8 @@ def _state(reader: Reader, db_path: str) -> dict[str, Any]:
         "tables": tables,
         "accounts": figures.books(reader),
         "rejected": figures.refusals(reader),
-        # Of the last run only: within an hour before the newest report.
-        "collectors": figures.collectors(reader, newest[1] - _RECENT_NS) if newest else [],
+        "collectors": figures.collectors(reader, lately.start_ns) if lately else [],
+        "clock": clock_notes(reader, lately) if lately else (),
     }
 
 
@@ -60,6 +65,14 @@ def _print(state: dict[str, Any]) -> None:
         click.echo("\nCollectors, by their last report:")
         names = ("name", "source", "status", "runs", "events", "missed", "lost", "failures", "reason")
         show(state["collectors"], columns=names)
+    _print_clock(state["clock"])
+
+
+def _print_clock(notes: Sequence[Note]) -> None:
+    if notes:
+        click.echo("\nThe machine's clock, in the last hour:")
+    for note in notes:
+        click.echo(f"{to_second(note.timestamp)}: {note.text}")
 
 
 def _with_moments(table: dict[str, Any]) -> dict[str, Any]:

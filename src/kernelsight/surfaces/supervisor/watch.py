@@ -17,6 +17,8 @@ _RATE_OVER_S = 5.0
 _DETAILS_EVERY_S = 5.0
 """Reports of collectors and verdicts change seldom; reading them is the most part of a look."""
 _NS_PER_S = 1_000_000_000
+_EARLY_NS = _NS_PER_S
+"""Collectors may have said something so long before this began to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,6 @@ class Watch:
     def __init__(self, db_path: str) -> None:
         self.db_path = db_path
         self._began = time.monotonic()
-        self._began_ns = time.time_ns()
         self._recent: deque[tuple[float, int]] = deque([(0.0, 0)])
         self._details_at = -_DETAILS_EVERY_S
         self._collectors: tuple[dict[str, Any], ...] = ()
@@ -69,8 +70,9 @@ class Watch:
             return Figures(seconds)
         if whole or seconds - self._details_at >= _DETAILS_EVERY_S or not self._collectors:
             self._details_at = seconds
-            self._collectors = tuple(figures.collectors(self._reader, self._began_ns - _NS_PER_S))
-            self._verdict = latest(self._reader, self._began_ns)
+            began_ns = time.time_ns() - round(seconds * _NS_PER_S)  # as the clock is now: it may have been set
+            self._collectors = tuple(figures.collectors(self._reader, began_ns - _EARLY_NS))
+            self._verdict = latest(self._reader, began_ns)
         totals = figures.totals(self._reader).since(self._before)
         return Figures(
             seconds,
