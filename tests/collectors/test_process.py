@@ -202,7 +202,7 @@ def test_workers_have_their_plain_name():
 
 
 def test_status_of_a_process_without_memory():
-    status = parse_status(b"Name:\tx\nUid:\t1\t2\t3\t4\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t8")
+    status = parse_status(b"Name:\tx\nUid:\t1\t2\t3\t4\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t8\n")
     assert status == (2, 0, 0, 0, 7, 8)
 
 

@@ -14,6 +14,7 @@ from grid import BOOT, EPOCH, HandClock, Loads, S, run_to_file
 
 from kernelsight.collectors import base
 from kernelsight.collectors.base import Host, collector, list_collectors
+from kernelsight.collectors.damage import note
 from kernelsight.errors import KernelSightError, SourceUnavailableError, UsageError
 from kernelsight.events.clock import ClockStep
 from kernelsight.events.network import Tcp
@@ -375,3 +376,16 @@ def test_the_list_names_every_source_and_why_one_cannot_run(tmp_path):
 
 def test_boot_time_is_not_the_epoch():
     assert BOOT != EPOCH  # else a stamp on the wrong clock would pass
+
+
+def test_what_a_collector_leaves_out_is_counted_and_named_in_its_report_alone(register, tmp_path):
+    def odd(_):
+        note("no integer", b"1\x1bx", "/proc/odd")
+
+    register("odd", lambda host: Loads(odd))
+    register("good", lambda host: Loads())
+    ran = run_to_file(tmp_path, ["odd", "good"], duration_s=12, clock=HandClock())
+    report, other = ran.last_report("odd"), ran.last_report("good")
+    assert (report.status, report.not_understood, report.events) == ("running", 12, 12)
+    assert report.reason == r"not understood in /proc/odd, 12 times since the start, first: '1\x1bx' (no integer)"
+    assert (other.not_understood, other.reason) == (0, None)

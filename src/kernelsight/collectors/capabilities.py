@@ -15,6 +15,7 @@ from kernelsight.collectors.base import Availability, Host, list_collectors
 from kernelsight.collectors.bpf import abi, probe
 from kernelsight.collectors.delay_accounting import DelayAccounting
 from kernelsight.collectors.files import read_once
+from kernelsight.collectors.hidepid import limits_of_hidepid
 from kernelsight.collectors.perf import PerfCollector
 from kernelsight.collectors.procfs.cgroup_paths import find_mounts
 from kernelsight.collectors.procfs.pressure import PressureCollector
@@ -62,6 +63,7 @@ def find_facts(host: Host) -> Iterator[Fact]:
     system = os.uname()
     yield Fact("kernel", None, f"{system.release} {system.machine}")
     yield _rights()
+    yield _others(host)
     yield from _settings(host)
     yield _btf()
     library = _libbpf()
@@ -78,6 +80,14 @@ def _rights() -> Fact:
     if lacking:
         return Fact("capabilities", False, f"user {os.geteuid()} has no {privileges.listed(lacking)}", _AS_ROOT)
     return Fact("capabilities", True, f"user {os.geteuid()} has {privileges.listed(wanted)}")
+
+
+def _others(host: Host) -> Fact:
+    hidden = limits_of_hidepid(host.proc)
+    if hidden:
+        says, _, remedy = hidden[0].partition("; ")
+        return Fact("processes of others", False, says, remedy)
+    return Fact("processes of others", True, f"{host.proc} hides none of them from this user")
 
 
 def _settings(host: Host) -> Iterator[Fact]:

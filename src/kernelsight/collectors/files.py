@@ -33,6 +33,34 @@ def unavailable(
     return SourceUnavailableError(f"{path}: {error.strerror}: {absent}")
 
 
+def read_whole(fd: int, size: int) -> bytes:
+    """Read an open file of one record from its start to its end.
+
+    Args:
+        fd: its descriptor.
+        size: bytes of the first read, which mostly is enough.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    data = os.pread(fd, size, 0)
+    # A full buffer says that there is more: read all of it at once, so that it is of one moment.
+    while len(data) == size and size < _LARGEST:
+        size *= 2
+        data = os.pread(fd, size, 0)
+    # A FUSE daemon (lxcfs) may give less than there is.
+    return data if not data or data.endswith(b"\n") else _rest(fd, data, size)
+
+
+def _rest(fd: int, data: bytes, size: int) -> bytes:
+    chunks = [data]
+    at = len(data)
+    while chunks[-1] and at < _LARGEST:
+        chunks.append(os.pread(fd, size, at))
+        at += len(chunks[-1])
+    return b"".join(chunks)
+
+
 class KernelFile:
     """One file of procfs or sysfs, kept open.
 
@@ -72,22 +100,11 @@ class KernelFile:
         Raises:
             OSError: the kernel refused, such as ENODEV when the device has gone.
         """
-        data = os.pread(self._fd, self._size, 0)
         if self._records:
-            return self._rest(data)
-        # A full buffer says that there is more: read all of it at once, so that it is of one moment.
-        while len(data) == self._size and self._size < _LARGEST:
-            self._size *= 2
-            data = os.pread(self._fd, self._size, 0)
+            return _rest(self._fd, os.pread(self._fd, self._size, 0), self._size)
+        data = read_whole(self._fd, self._size)
+        self._size = max(self._size, 1 << len(data).bit_length())
         return data
-
-    def _rest(self, data: bytes) -> bytes:
-        chunks = [data]
-        at = len(data)
-        while chunks[-1]:
-            chunks.append(os.pread(self._fd, self._size, at))
-            at += len(chunks[-1])
-        return b"".join(chunks)
 
     def fileno(self) -> int:
         """Its descriptor, for poll(2)."""

@@ -21,6 +21,7 @@ from typing import Literal, Protocol, TextIO, runtime_checkable
 from kernelsight.collectors import privileges
 from kernelsight.collectors.base import Collector, Host, Limited, Registered, open_best, registered
 from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
+from kernelsight.collectors.damage import Damage, noted_in
 from kernelsight.collectors.output import LineWriter, ReaderGoneError
 from kernelsight.collectors.stopping import StopDescriptor
 from kernelsight.collectors.supervised import supervisor
@@ -135,6 +136,7 @@ class _Source:
     backoff_ns: int = _FIRST_BACKOFF_NS
     failed_at: int = 0
     retry_at: int | None = None
+    damage: Damage = field(default_factory=Damage)
 
     def open(self, host: Host) -> None:
         """Open the best source that can run; when none can, keep the reason."""
@@ -185,7 +187,7 @@ class _Source:
 
     def report(self, now: int) -> CollectorReport:
         """What there is to say of it."""
-        limits = self.limited.limitations if self.limited else ()
+        limits = [*(self.limited.limitations if self.limited else ()), *self.damage.sentences]
         return CollectorReport(
             timestamp=now,
             name=self.name,
@@ -194,12 +196,13 @@ class _Source:
             source=self.entry.source if self.entry else None,
             kinds=self._kinds(),
             status=self.status,
-            reason=self.reason or "; ".join(limits) or None,
+            reason="; ".join(filter(None, (self.reason, *limits))) or None,
             events=self.events,
             runs=self.runs,
             failures=self.failures,
             missed=self.missed,
             lost=self.lost,
+            not_understood=self.damage.count,
             cpu_ns=self.cpu_ns,
             last_duration_ns=self.last_duration_ns,
         )
@@ -349,7 +352,8 @@ class _Runner:
         """Read a collector and encode what it yields."""
         began, cpu_began = self.clock.monotonic_ns(), time.thread_time_ns()
         try:
-            events = list(read())
+            with noted_in(source.damage):
+                events = list(read())
             lines = encode_lines(events)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one collector, the others go on
             self._fail(source, error)

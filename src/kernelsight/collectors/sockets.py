@@ -42,10 +42,13 @@ class Listener:
     inode: int | None
 
 
-def tcp_event(now: int, by_state: Mapping[int, int], totals: TcpTotals) -> Tcp:
-    """The event from the number of sockets in each state (a state that is missing has none) and the totals."""
-    counts = dict.fromkeys(STATES.values(), 0)
-    for state, count in by_state.items():
+def tcp_event(now: int, by_state: Mapping[int, int] | None, totals: TcpTotals) -> Tcp:
+    """The event from the number of sockets in each state (a state that is missing has none) and the totals.
+
+    Where the states are None, the numbers are not known.
+    """
+    counts = dict.fromkeys(STATES.values(), 0) if by_state is not None else {}
+    for state, count in (by_state or {}).items():
         if state in STATES:
             counts[STATES[state]] += count
     return Tcp(now, **counts, orphan=totals.orphan, allocated=totals.allocated, memory_pages=totals.memory_pages)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kernelsight.collectors.base import Host
+from kernelsight.collectors.damage import bounded, note, parsing
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.text import number, parsing, whole_lines
+from kernelsight.collectors.text import lines, number
 from kernelsight.errors import SourceUnavailableError
 
 
@@ -34,8 +35,10 @@ class SockstatFiles:
             self._v6 = None
 
     def read(self) -> TcpTotals:
-        """Read both once."""
-        return parse_sockstat(self._v4.read(), self._v6.read() if self._v6 else None)
+        """Read both once; what cannot be read is not known."""
+        with bounded("/proc/net/sockstat"):
+            return parse_sockstat(self._v4.read(), self._v6.read() if self._v6 else None)
+        return TcpTotals(None, None, None, None, None)
 
     def close(self) -> None:
         """Close them."""
@@ -52,17 +55,20 @@ def parse_sockstat(text: bytes, text6: bytes | None) -> TcpTotals:
     """
     with parsing("/proc/net/sockstat", text):
         found = _line(text, b"TCP:")
-        in_use = number(found[b"inuse"])
+        in_use = number(found.get(b"inuse"))
         totals = [number(found.get(key)) for key in (b"orphan", b"tw", b"alloc", b"mem")]
     if text6 is not None and in_use is not None:
         with parsing("/proc/net/sockstat6", text6):
-            in_use += number(_line(text6, b"TCP6:")[b"inuse"]) or 0
+            in_use6 = number(_line(text6, b"TCP6:").get(b"inuse"))
+            in_use = None if in_use6 is None else in_use + in_use6
     return TcpTotals(in_use, *totals)
 
 
 def _line(text: bytes, label: bytes) -> Mapping[bytes, bytes]:
-    for line in whole_lines(text):
+    for line in lines(text):
         if line.startswith(label):
             fields = line.split()
-            return dict(zip(fields[1::2], fields[2::2], strict=True))
+            if not len(fields) % 2:
+                note("a name without its value, or a value without its name", line)
+            return {key: value for key, value in zip(fields[1::2], fields[2::2], strict=False) if key.isalpha()}
     raise KeyError(f"no {label.decode()}")

@@ -1,65 +1,127 @@
-"""What the kernel's text files have in common, for the parsers."""
+"""What the kernel's text files have in common, for the parsers.
+
+Files of containers (lxcfs, gVisor, old kernels) end in NULs, without their last newline, or anywhere.
+The word that such a text ends with may be cut in half, and half a number is another number: so it is
+never taken. All before it is whole.
+"""
 
 from __future__ import annotations
 
-import math
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Sequence
 
-from kernelsight.errors import SourceUnavailableError
+from kernelsight.collectors.damage import note
 from kernelsight.events.declare import INT64_MAX, INT64_MIN
 
-_SHOWN = 60
+_REAL = re.compile(rb"[0-9]{1,18}(\.[0-9]{1,18})?")
+_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,16}")
+_MOST_DIGITS = 20
+_BLANKS = (b" ", b"\t")
 
 
-@contextmanager
-def parsing(source: str, text: bytes) -> Iterator[None]:
-    """Say which file it was, and what it said, when the text is not what it should be.
+class CutLine(bytes):
+    """What is whole of a line that has no end: the words before its last one."""
+
+
+def _divide(text: bytes) -> tuple[bytes, bytes]:
+    """The lines that have an end, and what is whole of one that has none."""
+    if not text.strip(b"\0") and text:
+        note("it has nothing but NULs", text)
+    text = text.rstrip(b"\0")
+    start = text.rfind(b"\n") + 1
+    last = text[start:]
+    if not last:
+        return text, b""
+    note("it ends without a newline: its last word may be cut", last)
+    return text[:start], last[: max(last.rfind(blank) for blank in _BLANKS) + 1]
+
+
+def without_cut(text: bytes) -> bytes:
+    """The text without NULs at its end and without a last word that may be cut; empty, or ending with a newline."""
+    whole, cut = _divide(text)
+    return whole + cut + b"\n" if cut else whole
+
+
+def lines(text: bytes) -> list[bytes]:
+    """Split text into its lines; of one without an end, what is whole is last, as a :class:`CutLine`.
 
     Raises:
-        SourceUnavailableError: instead of the ValueError, IndexError, KeyError or struct.error of the parser.
+        ValueError: there is none.
     """
-    try:
-        yield
-    except (ValueError, IndexError, KeyError, struct.error) as error:
-        raise SourceUnavailableError(f"{source} says {text[:_SHOWN]!r}, which cannot be read: {error}") from error
+    whole, cut = _divide(text)
+    found = whole[:-1].split(b"\n") if whole else []
+    if cut:
+        found.append(CutLine(cut))
+    if not any(found):
+        raise ValueError("it has no whole word")
+    return found
 
 
-def whole_lines(text: bytes) -> list[bytes]:
-    """Split text into its lines.
+def pairs(found: Sequence[bytes], separator: bytes) -> dict[bytes, bytes]:
+    """Key and value of each line; a line that has no separator is noted and left out."""
+    values: dict[bytes, bytes] = {}
+    for line in found:
+        key, present, value = line.partition(separator)
+        if present:
+            values.setdefault(key, value)
+        elif line and not isinstance(line, CutLine):
+            note("neither key nor value", line)
+    return values
+
+
+def integer(token: bytes) -> int:
+    """Read an integer, written as the kernel writes it.
 
     Raises:
-        ValueError: there is none, or the last has no end: a number cut in two is another number.
+        ValueError: it is not one, or does not fit a store's 64 signed bits.
     """
-    if not text.endswith(b"\n"):
-        raise ValueError("it does not end with a whole line")
-    return text[:-1].split(b"\n")
+    digits = token[1:] if token[:1] == b"-" else token
+    if not digits.isdigit() or len(digits) > _MOST_DIGITS:
+        raise ValueError(f"{token[:40]!r} is no integer")
+    value = int(token)
+    if not INT64_MIN <= value <= INT64_MAX:
+        raise ValueError(f"{token!r} does not fit into 64 bits")
+    return value
 
 
 def number(token: bytes | None) -> int | None:
     """Read an integer; None when there is none, or when it does not fit a store's 64 signed bits.
 
     Kernels print small negative gauges as unsigned; what then is 2**64 - 1 means nothing to anybody.
-
-    Raises:
-        ValueError: it is not an integer.
+    A token that is no integer is noted, and None.
     """
     if token is None:
         return None
-    value = int(token)
+    token = token.strip()
+    digits = token[1:] if token[:1] == b"-" else token
+    if not digits.isdigit():
+        note("no integer", token)
+        return None
+    value = int(token) if len(digits) <= _MOST_DIGITS else INT64_MAX + 1
     return value if INT64_MIN <= value <= INT64_MAX else None
 
 
-def real(token: bytes) -> float:
-    """Read a number with a fraction.
+def real(token: bytes | None) -> float | None:
+    """Read a number with a fraction; None when there is none. A token that is none is noted, and None."""
+    if token is None:
+        return None
+    if not _REAL.fullmatch(token):
+        note("no number", token)
+        return None
+    return float(token)
+
+
+def hexadecimal(digits: bytes) -> int:
+    """Read a number as the tables of sockets have it.
 
     Raises:
-        ValueError: it is not one, or not finite.
+        ValueError: it is none, or does not fit into 64 signed bits.
     """
-    value = float(token)
-    if not math.isfinite(value):
-        raise ValueError(f"{token!r} is not a finite number")
+    if not _HEXADECIMAL.fullmatch(digits):
+        raise ValueError(f"{digits[:40]!r} is no hexadecimal number")
+    value = int(digits, 16)
+    if value > INT64_MAX:
+        raise ValueError(f"{digits!r} is too large")
     return value
 
 

@@ -28,6 +28,9 @@ class CollectorReport(Event, tag="collector"):
     failures: Annotated[Int | None, Counter("runs"), Means("runs that raised an error")] = None
     missed: Annotated[Int | None, Counter("runs"), Means("seconds of the grid skipped because it was late")] = None
     lost: Annotated[Int | None, Counter("events"), Means("dropped in the kernel: ring buffer or map full")] = None
+    not_understood: Annotated[
+        Int | None, Counter("times"), Means("fields, lines and entities left out because what the kernel said is odd")
+    ] = None
     cpu_ns: Annotated[Int | None, Counter("ns"), Means("CPU time of the collector's own runs")] = None
     last_duration_ns: Annotated[Int | None, Gauge("ns")] = None
     kinds: Annotated[

@@ -93,6 +93,8 @@ def look(host: Host, pid: int) -> ProcessSubject:
         groups = (folder / "cgroup").read_text("utf-8", "surrogateescape")
     except (OSError, ValueError) as error:
         raise StaleError(f"process {pid} is gone") from error
+    if status.uid is None or stat.ppid is None or stat.nice is None:
+        raise StaleError(f"process {pid}: its user, parent and priority cannot be read from {folder}")
     if stat.state in ZOMBIE:
         raise StaleError(f"process {pid} has ended")
     return ProcessSubject(

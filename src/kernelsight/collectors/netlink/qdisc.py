@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import parsing
 from kernelsight.collectors.netlink.dump import Netlink
 from kernelsight.collectors.netlink.messages import attributes, messages
-from kernelsight.collectors.text import parsing
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.network import Qdisc
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import parsing
 from kernelsight.collectors.netlink.dump import Netlink
 from kernelsight.collectors.netlink.messages import messages
 from kernelsight.collectors.sockets import (
@@ -23,7 +24,6 @@ from kernelsight.collectors.sockets import (
     tcp_event,
 )
 from kernelsight.collectors.sockstat import SockstatFiles, TcpTotals
-from kernelsight.collectors.text import parsing
 from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event
 from kernelsight.events.network import Tcp, TcpListener
@@ -66,7 +66,8 @@ class TcpFromSockDiag:
     def collect(self, now: int) -> Iterable[Event]:
         """Dump the sockets once."""
         totals = self._sockstat.read()
-        many = (totals.in_use or 0) + (totals.time_wait or 0) >= self._many
+        known = totals.in_use is not None and totals.time_wait is not None
+        many = known and (totals.in_use or 0) + (totals.time_wait or 0) >= self._many
         counted = _EVERY_STATE & ~(1 << ESTABLISHED | 1 << TIME_WAIT) if many else _EVERY_STATE
         dump = parse_dump(self._dump(counted))
         by_state = by_difference(dump, totals) if many else dump.by_state

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.clock import NS_PER_S
+from kernelsight.collectors.damage import bounded
 from kernelsight.collectors.procfs import cgroup_text
 from kernelsight.collectors.procfs.cgroup_files import GroupFolder, GroupGoneError, find_groups
 from kernelsight.collectors.procfs.cgroup_paths import CgroupIds, CgroupMount, find_mounts
@@ -88,7 +89,8 @@ class CgroupCollector:
         looked_at = {}
         for group in list(self._groups.values()):
             try:
-                looked_at[group.key] = (self._look(group), group.memory)
+                with bounded("control groups", group.path.encode("utf-8", "backslashreplace")):
+                    looked_at[group.key] = (self._look(group), group.memory)
             except GroupGoneError:
                 self._search_due = 0  # it may be made again, as when a service is restarted
                 self._forget(group)
@@ -96,11 +98,10 @@ class CgroupCollector:
         known = sorted((group for group in chosen if group.key not in fresh), key=lambda group: -group.used)
         for group in [group for group in chosen if group.key in fresh] + known[:_MOST_ROWS]:
             try:
-                event = self._read(group, now, moment)
+                with bounded("control groups", group.path.encode("utf-8", "backslashreplace")):
+                    yield self._read(group, now, moment)
             except GroupGoneError:
                 self._forget(group)
-                continue
-            yield event
 
     def close(self) -> None:
         """Close all files."""

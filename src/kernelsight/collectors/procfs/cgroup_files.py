@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from kernelsight.collectors.files import read_whole
 from kernelsight.collectors.procfs.cgroup_paths import CgroupMount
 from kernelsight.collectors.procfs.process_files import DescriptorBudget
 
@@ -78,7 +79,7 @@ class GroupFolder:
             fd = self._open.get(file)
             try:
                 if fd is not None:
-                    said[file] = os.pread(fd, _READ_SIZE, 0)
+                    said[file] = read_whole(fd, _READ_SIZE)
                 elif file not in self._absent:
                     said[file] = self._read_new(file, keep=keep)
             except OSError as error:
@@ -97,7 +98,7 @@ class GroupFolder:
     def _read_new(self, file: str, *, keep: bool) -> bytes:
         fd = os.open(self._folder / file, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            text = os.pread(fd, _READ_SIZE, 0)
+            text = read_whole(fd, _READ_SIZE)
         except OSError:
             os.close(fd)
             raise

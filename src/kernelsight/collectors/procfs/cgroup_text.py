@@ -5,8 +5,11 @@ Documentation/admin-guide/cgroup-v2.rst, and cgroup-v1/{cpuacct,memory,blkio-con
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+from kernelsight.collectors.damage import note, parsing
+from kernelsight.collectors.text import number, pairs, without_cut
 from kernelsight.events.cgroup import Cgroup
 
 V2_ACTIVITY = ("cpu.stat", "memory.current")
@@ -37,12 +40,17 @@ V1_LIMITS = {
     "pids": ("pids.max",),
 }
 
+_BY_DEVICE = ("io.", "blkio.")
+_DEVICE = re.compile(rb"[0-9]+:[0-9]+")
+_OPERATIONS = (b"Read", b"Write", b"Sync", b"Async", b"Discard", b"Total")
+_NO_NUMBER = (b"", b"max", b"-1")
 _UNLIMITED = 1 << 62
 """Version 1 has no word for no limit: it is the largest number of whole pages, 9223372036854771712 with 4 kB."""
 
 
 def fill_v2(event: Cgroup, texts: Mapping[str, bytes]) -> None:
     """Set the columns that the files of version 2 tell, by file name; absent files leave theirs as they are."""
+    texts = whole(texts)
     if said := texts.get("cpu.stat"):
         cpu = _pairs(said)
         event.cpu_usage_us = cpu.get(b"usage_usec")
@@ -83,6 +91,7 @@ def fill_v1(event: Cgroup, texts: Mapping[str, bytes]) -> None:
 
     Only CPU time may be there twice (version 2 always has it): then that of version 2 stays.
     """
+    texts = whole(texts)
     if event.cpu_usage_us is None:
         event.cpu_usage_us = _thousandth(texts.get("cpuacct.usage"))
         event.cpu_user_us = _thousandth(texts.get("cpuacct.usage_user"))
@@ -130,13 +139,26 @@ def _fill_pids(event: Cgroup, texts: Mapping[str, bytes]) -> None:
 
 def cpu_time(texts: Mapping[str, bytes]) -> int:
     """CPU time (us) in the files of activity; 0 where none has it."""
+    texts = whole(texts)
     said = _pairs(texts.get("cpu.stat", b"")).get(b"usage_usec")  # in version 1 it only tells of the quota
     return _thousandth(texts.get("cpuacct.usage")) or 0 if said is None else said
 
 
 def memory_use(texts: Mapping[str, bytes]) -> int:
     """Bytes in use in the files of activity; 0 where none has it."""
+    texts = whole(texts)
     return limit(texts.get("memory.current", texts.get("memory.usage_in_bytes"))) or 0
+
+
+def whole(texts: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The texts as far as they are whole; one of which sums are made over its lines is left out when it is cut."""
+    kept = {}
+    for file, text in texts.items():
+        with parsing(f"{file} of control groups", text):
+            clean = without_cut(text)
+        if (clean == text.rstrip(b"\0") and bool(clean) == bool(text)) or not file.startswith(_BY_DEVICE):
+            kept[file] = clean
+    return kept
 
 
 def limit(text: bytes | None) -> int | None:
@@ -144,25 +166,21 @@ def limit(text: bytes | None) -> int | None:
     if text is None:
         return None
     stripped = text.strip()
-    if not stripped.isdigit():
+    if stripped in _NO_NUMBER:
         return None
-    number = int(stripped)
-    return number if number < _UNLIMITED else None
+    value = number(stripped)
+    return value if value is not None and 0 <= value < _UNLIMITED else None
 
 
 def _thousandth(text: bytes | None) -> int | None:
-    number = limit(text)
-    return None if number is None else number // 1000
+    value = limit(text)
+    return None if value is None else value // 1000
 
 
 def _pairs(text: bytes) -> dict[bytes, int]:
-    """Lines of a key and a number; others are left out."""
-    pairs = {}
-    for line in text.splitlines():
-        key, _, value = line.partition(b" ")
-        if value.isdigit():
-            pairs[key] = int(value)
-    return pairs
+    """Lines of a key and a number; others are noted and left out."""
+    found = {key: number(value) for key, value in pairs(text.splitlines(), b" ").items()}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _value(text: bytes, key: bytes) -> int | None:
@@ -172,8 +190,7 @@ def _value(text: bytes, key: bytes) -> int | None:
         return None
     start += len(key) + 2
     end = text.find(b"\n", start)
-    value = text[start : end if end >= 0 else None]
-    return int(value) if value.isdigit() else None
+    return number(text[start : end if end >= 0 else None])
 
 
 def _refaults(memory: bytes, prefix: bytes) -> int | None:
@@ -181,19 +198,41 @@ def _refaults(memory: bytes, prefix: bytes) -> int | None:
     of_files = _value(memory, prefix + b"workingset_refault_file")
     if of_files is None:
         return _value(memory, prefix + b"workingset_refault")
-    return of_files + (_value(memory, prefix + b"workingset_refault_anon") or 0)
+    of_the_rest = _value(memory, prefix + b"workingset_refault_anon")
+    return None if of_the_rest is None else of_files + of_the_rest
 
 
 def _least(text: bytes, label: bytes) -> int | None:
-    """The least of the numbers behind a label, over devices; None where there is no limit."""
-    numbers = [part.replace(b"\n", b" ", 1).partition(b" ")[0] for part in text.split(label)[1:]]
-    return min((int(number) for number in numbers if number.isdigit()), default=None)
+    """The least of the numbers behind a label, over devices; None where there is no limit, or one cannot be read."""
+    words = _of_devices(text, label)
+    numbers = [number(word) for word in words or () if word != b"max"]
+    return min((value for value in numbers if value is not None), default=None) if None not in numbers else None
 
 
-def _sum(text: bytes, label: bytes) -> int:
-    """The sum over devices of the number behind a label."""
-    total = 0
-    for part in text.split(label)[1:]:
-        number = part.replace(b"\n", b" ", 1).partition(b" ")[0]
-        total += int(number) if number.isdigit() else 0
-    return total
+def _sum(text: bytes, label: bytes) -> int | None:
+    """The sum over devices of the number behind a label; None where one of them cannot be read."""
+    words = _of_devices(text, label)
+    numbers = [None] if words is None else [number(word) for word in words]
+    return None if None in numbers else sum(value for value in numbers if value is not None)
+
+
+def _of_devices(text: bytes, label: bytes) -> list[bytes] | None:
+    """The word behind a label, of each device; None where a line is odd.
+
+    Lines are ``8:0 rbytes=1 wbytes=2`` (a device may have none), ``8:0 Read 1`` or ``8:0 1``; a last one is the total.
+    """
+    words = []
+    for line in text.splitlines():
+        device, _, rest = line.partition(b" ")
+        if device == b"Total":
+            continue
+        _, found, behind = (b" " + rest).partition(label)
+        if found:
+            words.append(behind.partition(b" ")[0])
+        elif rest.strip() and rest.partition(b" ")[0] not in _OPERATIONS:
+            note("no such number", line)
+            return None
+        if not _DEVICE.fullmatch(device):
+            note("no device", line)
+            return None
+    return words

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from functools import partial
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import parsing, rows
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.text import number, parsing, whole_lines
+from kernelsight.collectors.text import CutLine, integer, lines, number
 from kernelsight.events.scheduler import Cpu
 
 ALL_TOGETHER = -1
 
 _TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "guest_nice")
+_WIDTH = 1 + len(_TIMES)
+_LEAST_TIMES = 3  # have always been there
 _OF_THE_MACHINE = {
     b"ctxt": "context_switches",
     b"processes": "forks",
@@ -40,30 +44,37 @@ class CpuCollector:
 def parse_stat(text: bytes, now: int) -> list[Cpu]:
     """Parse /proc/stat: one event for all CPUs together (-1), then one for each that is online.
 
-    Kernels before 2.6.33 lack the last columns of time; they are None then.
+    Kernels before 2.6.33 lack the last columns of time; they are None then. A line with another number
+    of columns than the others is left out: which of them is missing cannot be told.
 
     Raises:
         SourceUnavailableError: it is not /proc/stat.
     """
     with parsing("/proc/stat", text):
-        cpus: list[Cpu] = []
+        times: list[bytes] = []
         machine: dict[str, int | None] = {}
-        for line in whole_lines(text):
+        for line in lines(text):
             # The rest of a line may be long: `intr` has a column for every interrupt.
             label, _, rest = line.partition(b" ")
             if label.startswith(b"cpu"):
-                cpus.append(_cpu(now, label, rest.split()))
-            elif label in _OF_THE_MACHINE:
-                machine[_OF_THE_MACHINE[label]] = number(rest.split(None, 1)[0])
-        if not cpus or cpus[0].cpu != ALL_TOGETHER:
-            raise ValueError("its first line is not that of all CPUs")
+                times.append(line)
+            elif (column := _OF_THE_MACHINE.get(label)) is not None:
+                machine.setdefault(column, number(next(iter(rest.split(None, 1)), None)))
+        widths = Counter(len(line.split()) for line in times if not isinstance(line, CutLine))
+        width = _WIDTH if _WIDTH in widths or not widths else widths.most_common(1)[0][0]
+        cpus = list(rows(partial(_cpu, now, width), times))
+        if not cpus and not machine:
+            raise ValueError("it has no line of a CPU")
+        if machine and (not cpus or cpus[0].cpu != ALL_TOGETHER):
+            cpus.insert(0, Cpu(now, ALL_TOGETHER))
         for column, value in machine.items():
             setattr(cpus[0], column, value)
         return cpus
 
 
-def _cpu(now: int, label: bytes, times: Sequence[bytes]) -> Cpu:
-    # The first three have always been there; a line without them is damaged.
-    user, nice, system, *more = map(number, times)
-    which = ALL_TOGETHER if label == b"cpu" else number(label[3:])
-    return Cpu(now, which, user, nice, system, **dict(zip(_TIMES[3:], more, strict=False)))
+def _cpu(now: int, width: int, line: bytes) -> Cpu:
+    label, *times = line.split()
+    if not isinstance(line, CutLine) and (len(times) + 1 != width or len(times) < _LEAST_TIMES):
+        raise ValueError(f"it has {len(times)} columns, others have {width - 1}")
+    which = ALL_TOGETHER if label == b"cpu" else integer(label[3:])
+    return Cpu(now, which, **dict(zip(_TIMES, map(number, times), strict=False)))

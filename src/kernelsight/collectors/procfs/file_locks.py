@@ -9,8 +9,9 @@ from typing import Literal
 
 from kernelsight.collectors.aside import Aside
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import note, parsing
 from kernelsight.collectors.files import KernelFile, comm_of
-from kernelsight.collectors.text import name, parsing, whole_lines
+from kernelsight.collectors.text import CutLine, integer, lines, name
 from kernelsight.events.lock import FileLockWait
 
 _MOST = 200
@@ -19,6 +20,7 @@ _TYPES: dict[bytes, Literal["flock", "posix", "ofd", "lease"]] = {
     b"FLOCK": "flock", b"POSIX": "posix", b"OFDLCK": "ofd", b"LEASE": "lease",
 }  # fmt: skip
 _WAITS = b"->"
+_WORDS = 5
 _PATIENCE_S = 0.03
 """How long the other collectors may be kept waiting for a reading, which mostly takes a third of that."""
 _REST = 99
@@ -78,20 +80,39 @@ def parse_locks(text: bytes, now: int) -> Iterator[FileLockWait]:
     """
     with parsing("/proc/locks", text):
         holder: int | None = None
-        for line in whole_lines(text) if text else ():
-            words = line.split()
-            waits = words[1] == _WAITS
-            kind, _, _, pid, place, *_ = words[2:] if waits else words[1:]
-            who = int(pid) if int(pid) > 0 else None
-            if not waits:
-                holder = who
+        found = lines(text) if text.strip(b"\0") else []
+        odd = 0
+        for line in found:
+            try:
+                waits, lock = _lock(now, line)
+            except ValueError as error:
+                note(str(error), line)
+                odd += 1
+                holder = None  # who has the lock that the next lines wait for is not known
                 continue
-            device, _, inode = place.rpartition(b":")
-            yield FileLockWait(
-                now,
-                pid=who,
-                holder_pid=holder,
-                lock_type=_TYPES.get(kind, "other"),
-                device_name=name(device) or None,
-                inode=int(inode) if inode.isdigit() else None,
-            )
+            if not waits:
+                holder = lock.pid
+                continue
+            lock.holder_pid = holder
+            yield lock
+        if found and odd == len(found):
+            raise ValueError("it has no lock")
+
+
+def _lock(now: int, line: bytes) -> tuple[bool, FileLockWait]:
+    """Whether a line waits for the lock above it, and what it says."""
+    words = line.split()
+    waits = words[1:2] == [_WAITS]
+    described = words[2:] if waits else words[1:]
+    if len(described) < _WORDS or isinstance(line, CutLine):
+        raise ValueError("it has too few words")
+    kind, _, _, pid, place, *_ = described
+    who = integer(pid)
+    device, _, inode = place.rpartition(b":")
+    return waits, FileLockWait(
+        now,
+        pid=who if who > 0 else None,
+        lock_type=_TYPES.get(kind, "other"),
+        device_name=name(device) or None,
+        inode=integer(inode) if inode.isdigit() else None,
+    )

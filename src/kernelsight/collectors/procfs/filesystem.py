@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import parsing, rows
 from kernelsight.collectors.files import KernelFile
 from kernelsight.collectors.privileges import Capability
-from kernelsight.collectors.text import name, parsing, whole_lines
+from kernelsight.collectors.text import integer, lines, name
 from kernelsight.events.declare import INT64_MAX
 from kernelsight.events.filesystem import Filesystem
 
@@ -30,6 +31,7 @@ _NO_SPACE_TO_WATCH = frozenset({
 })  # fmt: skip
 
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
+_DEVICE_NUMBER = re.compile(rb"[0-9]+:[0-9]+")
 _PATIENCE_S = 0.05
 
 
@@ -119,7 +121,10 @@ def parse_mountinfo(text: bytes) -> list[Mount]:
         SourceUnavailableError: it is not mountinfo.
     """
     with parsing("/proc/self/mountinfo", text):
-        return [_mount(line) for line in whole_lines(text)]
+        mounts = list(rows(_mount, lines(text)))
+        if not mounts:
+            raise ValueError("it has no mount")
+        return mounts
 
 
 def _mount(line: bytes) -> Mount:
@@ -127,8 +132,16 @@ def _mount(line: bytes) -> Mount:
     before, _, after = line.partition(b" - ")
     id_, parent, device_number, root, point, *_ = before.split(b" ")
     fs_type, device, *_ = after.split(b" ")
+    if not fs_type or not device or not point.startswith(b"/") or not _DEVICE_NUMBER.fullmatch(device_number):
+        raise ValueError("no device, place and type of a mount")
     return Mount(
-        int(id_), int(parent), device_number, _unescaped(root), _unescaped(point), name(fs_type), _unescaped(device)
+        integer(id_),
+        integer(parent),
+        device_number,
+        _unescaped(root),
+        _unescaped(point),
+        name(fs_type),
+        _unescaped(device),
     )
 
 

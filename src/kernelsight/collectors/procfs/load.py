@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import parsing
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.text import number, parsing, real, whole_lines
+from kernelsight.collectors.text import CutLine, lines, number, real
 from kernelsight.events.scheduler import Load
+
+_WORDS = 5
 
 
 @collector("load", source="procfs", emits=(Load,))
@@ -31,7 +34,18 @@ def parse_loadavg(text: bytes, now: int) -> Load:
         SourceUnavailableError: it is not that.
     """
     with parsing("/proc/loadavg", text):
-        (line,) = whole_lines(text)
-        one, five, fifteen, tasks, last_pid, *_ = line.split()
-        running, total = tasks.split(b"/")
-        return Load(now, real(one), real(five), real(fifteen), number(running), number(total), number(last_pid))
+        line = lines(text)[0]
+        words: list[bytes | None] = [*line.split()]
+        if len(words) < _WORDS and not isinstance(line, CutLine):
+            raise ValueError(f"{len(words)} words")
+        one, five, fifteen, tasks, last_pid = (words + [None] * _WORDS)[:_WORDS]
+        running, _, total = (tasks or b"").partition(b"/")
+        return Load(
+            now,
+            real(one),
+            real(five),
+            real(fifteen),
+            number(running if tasks else None),
+            number(total if tasks else None),
+            number(last_pid),
+        )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import parsing
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.text import number, parsing, whole_lines
+from kernelsight.collectors.text import lines, number, pairs
 from kernelsight.events.memory import Memory
 
 # The kernel's name of every column, in the columns' order.
@@ -66,8 +67,8 @@ def parse_meminfo(text: bytes, now: int) -> Memory:
         SourceUnavailableError: it is not meminfo.
     """
     with parsing("/proc/meminfo", text):
-        found = dict(line.split(b":", 1) for line in whole_lines(text))
-        if b"MemTotal" not in found:
+        found = pairs(lines(text), b":")
+        if not found.keys() & _NAMES.values():
             raise KeyError("no MemTotal")
         return Memory(now, **{column: _amount(found.get(key)) for column, key in _NAMES.items()})
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import parsing, rows
 from kernelsight.collectors.files import KernelFile, read_once
-from kernelsight.collectors.text import name, number, parsing, whole_lines
+from kernelsight.collectors.text import CutLine, lines, name, number
 from kernelsight.events.network import Network
 
-_HEADER_LINES = 2
 _COLUMNS = 16
 _SPEED_EVERY_NS = 60_000_000_000
 _UNKNOWN_SPEED = 2**32 - 1
@@ -51,17 +53,22 @@ def parse_net_dev(text: bytes, now: int) -> list[Network]:
         SourceUnavailableError: it is not that.
     """
     with parsing("/proc/net/dev", text):
-        lines = whole_lines(text)
-        if not lines[0].startswith(b"Inter-|"):
+        found = lines(text)
+        events = list(rows(partial(_interface, now), [line for line in found if line and b"|" not in line]))
+        if not events and not found[0].startswith(b"Inter-|"):
             raise ValueError("its first line is not the header")
-        return [_interface(line, now) for line in lines[_HEADER_LINES:]]
+        return events
 
 
-def _interface(line: bytes, now: int) -> Network:
+def _interface(now: int, line: bytes) -> Network:
     interface, colon, rest = line.rpartition(b":")
-    values = [number(token) for token in rest.split()]
-    if not colon or len(values) < _COLUMNS:
-        raise ValueError(f"{len(values)} columns in {line!r}")
+    tokens = rest.split()
+    whole = not isinstance(line, CutLine)
+    if not colon or len(interface.split()) != 1 or (whole and len(tokens) < _COLUMNS):
+        raise ValueError(f"{len(tokens)} columns")
+    if len(tokens) > _COLUMNS and not all(map(bytes.isdigit, tokens)):
+        raise ValueError("a word too many")
+    values = [number(token) for token in tokens] + [None] * _COLUMNS
     return Network(
         now,
         name(interface.strip()),

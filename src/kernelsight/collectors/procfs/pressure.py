@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import bounded, note, parsing
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.text import name, number, parsing, real, whole_lines
+from kernelsight.collectors.text import lines, name, number, pairs, real
 from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.pressure import Pressure
 
@@ -61,16 +62,23 @@ class PressureCollector:
 
     def collect(self, now: int) -> list[Pressure]:
         """Read the machine's files, and those of the cgroups; of these, the ones that moved are yielded."""
-        events = [parse_pressure(resource, SYSTEM, file.read(), now) for resource, file in self._system.items()]
+        events: list[Pressure] = []
+        for resource, file in self._system.items():
+            with bounded(str(file.path)):
+                events.append(parse_pressure(resource, SYSTEM, file.read(), now))
         moment = self._monotonic_ns()
         if self._root is not None and moment >= self._scan_due:
             self._scan(self._root)
             self._scan_due = moment + _RESCAN_NS
         for group in list(self._groups):
             try:
-                events += [event for stalls in self._groups[group] if (event := stalls.moved(now)) is not None]
+                texts = [(stalls, stalls.read()) for stalls in self._groups[group]]
             except OSError:  # ENODEV: the group has gone
                 self._forget(group)
+                continue
+            for stalls, text in texts:
+                with bounded("*.pressure of control groups", text):
+                    events += [event for event in (stalls.moved(text, now),) if event is not None]
         return events
 
     def close(self) -> None:
@@ -110,9 +118,16 @@ class _Stalls:
         self._text = b""
         self._last: Pressure | None = None
 
-    def moved(self, now: int) -> Pressure | None:
+    def read(self) -> bytes:
+        """What the file says.
+
+        Raises:
+            OSError: the group has gone.
+        """
+        return self._file.read()
+
+    def moved(self, text: bytes, now: int) -> Pressure | None:
         """An event when there was a stall since the last time, or the averages have still to fall to zero."""
-        text = self._file.read()
         if text == self._text:
             return None
         self._text = text
@@ -139,20 +154,30 @@ def parse_pressure(resource: Resource, scope: str, text: bytes, now: int) -> Pre
     """
     with parsing(f"pressure of {resource} ({scope})", text):
         event = Pressure(now, resource, scope)
-        for line in whole_lines(text):
-            share, *pairs = line.split()
+        understood = False
+        for line in lines(text):
+            share, _, rest = line.partition(b" ")
             if share == b"some":
-                event.some_avg10, event.some_avg60, event.some_avg300, event.some_total_us = _stalls(pairs)
+                event.some_avg10, event.some_avg60, event.some_avg300, event.some_total_us = _stalls(rest)
             elif share == b"full":
-                event.full_avg10, event.full_avg60, event.full_avg300, event.full_total_us = _stalls(pairs)
+                event.full_avg10, event.full_avg60, event.full_avg300, event.full_total_us = _stalls(rest)
             else:
-                raise ValueError(f"neither `some` nor `full` but {share!r}")
+                note("neither `some` nor `full`", line)
+                continue
+            understood = True
+        if not understood:
+            raise ValueError("neither `some` nor `full`")
         return event
 
 
-def _stalls(pairs: list[bytes]) -> tuple[float, float, float, int | None]:
-    found = dict(pair.split(b"=", 1) for pair in pairs)
-    return real(found[b"avg10"]), real(found[b"avg60"]), real(found[b"avg300"]), number(found[b"total"])
+def _stalls(rest: bytes) -> tuple[float | None, float | None, float | None, int | None]:
+    found = pairs(rest.split(), b"=")
+    return (
+        real(found.get(b"avg10")),
+        real(found.get(b"avg60")),
+        real(found.get(b"avg300")),
+        number(found.get(b"total")),
+    )
 
 
 def groups_below(root: Path) -> Iterator[str]:

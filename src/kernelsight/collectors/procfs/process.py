@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.clock import NS_PER_S
+from kernelsight.collectors.damage import bounded, parsing
 from kernelsight.collectors.delay_accounting import DelayAccounting
 from kernelsight.collectors.files import read_once
+from kernelsight.collectors.hidepid import limits_of_hidepid
 from kernelsight.collectors.netlink.taskstats import Delays, TaskstatsClient
 from kernelsight.collectors.privileges import OTHERS_PROCESSES, Capability, limits_on_others
 from kernelsight.collectors.procfs.cgroup_paths import CgroupIds
@@ -108,6 +111,7 @@ class ProcessCollector:
         self.limitations += limits_on_others(
             "I/O and sockets" if self._sizes_fd else "I/O, descriptors and sockets", host.proc
         )
+        self.limitations += limits_of_hidepid(host.proc)
         self._budget = DescriptorBudget(share=0.75)
         self._cgroup_ids = CgroupIds(host)
         self._delays = DelayAccounting(host.proc, enable=live and bool(host.options.get("enable_delayacct")))
@@ -118,7 +122,8 @@ class ProcessCollector:
         for name in ("self", *sorted(names)):
             said = read_once(self._proc / name / "schedstat")
             if said:
-                return parse_run_delay(said) is not None
+                with suppress(ValueError):  # this one is damaged; the others say it, too
+                    return parse_run_delay(said) is not None
         return False
 
     def _open_taskstats(self) -> TaskstatsClient | None:
@@ -139,11 +144,10 @@ class ProcessCollector:
         delays |= self._ask_delays([process for process in shown if process.pid not in delays])
         for process in shown:
             try:
-                event = self._read(process, delays.get(process.pid), now, moment)
+                with bounded("/proc/PID/*", process.name.encode()):
+                    yield self._read(process, delays.get(process.pid), now, moment)
             except ProcessGoneError:
                 self._forget(process)
-                continue
-            yield event
 
     def close(self) -> None:
         """Close all files, and put `kernel.task_delayacct` back."""
@@ -175,7 +179,8 @@ class ProcessCollector:
                 threaded.append(process)
                 continue
             try:
-                process.watched = process.files.read(process.watch, keep=True) or b""
+                with bounded("/proc/PID/*", process.name.encode()):
+                    process.watched = process.files.read(process.watch, keep=True) or b""
             except ProcessGoneError:
                 self._forget(process)  # when its pid is in use again, it is a new process at the next grid point
                 continue
@@ -206,13 +211,14 @@ class ProcessCollector:
         text = process.files.read("stat", keep=process.busy)
         if not text:  # hidden from this user, or ended
             raise ProcessGoneError
-        try:
+        with parsing(f"/proc/{process.name}/stat", text):
             stat = parse_stat(text)
-        except ValueError as error:
-            raise SourceUnavailableError(f"/proc/{process.name}/stat says {text[:80]!r}: {error}") from error
         if delays is None or stat.rss_pages != process.rss_pages or moment >= process.status_due:
             said = process.files.read("status", keep=process.busy)
-            process.status = parse_status(said) if said else None
+            process.status = None
+            if said:
+                with bounded("/proc/PID/status", said), parsing("/proc/PID/status", said):
+                    process.status = parse_status(said)
             process.status_due = moment + _LABELS_EVERY_NS
         process.rss_pages = stat.rss_pages
         if moment >= process.labels_due:
@@ -227,16 +233,21 @@ class ProcessCollector:
     def _read_labels(self, process: _Tracked, moment: int) -> None:
         process.labels_due = moment + _LABELS_EVERY_NS
         limits = process.files.read("limits", keep=False)
-        process.fd_limit = parse_fd_limit(limits) if limits else None
+        with parsing("/proc/PID/limits", limits or b""):
+            process.fd_limit = parse_fd_limit(limits) if limits else None
         group = process.files.read("cgroup", keep=False)
-        groups = parse_cgroup(group) if group else Groups(None, None, None, None)
+        with parsing("/proc/PID/cgroup", group or b""):
+            groups = parse_cgroup(group) if group else Groups(None, None, None, None)
         process.cgroup, process.memory_cgroup, process.io_cgroup = groups.path, groups.memory_path, groups.io_path
         process.cgroup_id = self._cgroup_ids.find(groups.v2_path) if groups.v2_path else None
 
     def _event(self, process: _Tracked, stat: Stat, delays: Delays | None, now: int, moment: int) -> Process:
         status = process.status
         io_text = process.files.read("io", keep=process.busy)
-        io = parse_io(io_text) if io_text else None
+        io = None
+        if io_text:
+            with bounded("/proc/PID/io", io_text), parsing("/proc/PID/io", io_text):
+                io = parse_io(io_text)
         fds, sockets = self._count_descriptors(process, moment)
         voluntary, involuntary = _count_switches(process, delays)
         waits = delays if stat.start >= self._delays.since_tick else None
@@ -250,14 +261,14 @@ class ProcessCollector:
             threads=stat.threads,
             nice=stat.nice,
             start_ticks=stat.start,
-            utime_ms=stat.utime * self._ms_per_tick,
-            stime_ms=stat.stime * self._ms_per_tick,
+            utime_ms=None if stat.utime is None else stat.utime * self._ms_per_tick,
+            stime_ms=None if stat.stime is None else stat.stime * self._ms_per_tick,
             minor_faults=stat.minor_faults,
             major_faults=stat.major_faults,
             rss_kb=None if stat.is_kernel else self._resident_kb(stat, status),
             anon_kb=None if stat.is_kernel or status is None else status.anon_kb,
             swap_kb=None if stat.is_kernel or status is None else status.swap_kb,
-            vsize_kb=None if stat.is_kernel else stat.vsize // 1024,
+            vsize_kb=None if stat.is_kernel or stat.vsize is None else stat.vsize // 1024,
             read_bytes=io.read_bytes if io else None,
             write_bytes=io.write_bytes if io else None,
             cancelled_write_bytes=io.cancelled_write_bytes if io else None,
@@ -301,7 +312,11 @@ class ProcessCollector:
 
 def _run_delay(process: _Tracked) -> int | None:
     """The wait for a CPU as schedstat has it, which is of one thread."""
-    return parse_run_delay(process.watched) if process.watch == "schedstat" and process.watched else None
+    if process.watch != "schedstat" or not process.watched:
+        return None
+    with bounded("/proc/PID/schedstat", process.watched):
+        return parse_run_delay(process.watched)
+    return None
 
 
 def _count_switches(process: _Tracked, delays: Delays | None) -> tuple[int | None, int | None]:

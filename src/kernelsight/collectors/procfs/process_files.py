@@ -10,10 +10,12 @@ import os
 import resource
 from pathlib import Path
 
+from kernelsight.collectors.files import read_whole
+
 _RESERVED = 512
 """Descriptors left to the rest of this program."""
 
-_READ_SIZE = 4096
+_READ_SIZE = 4096  # what is longer, as the status of a user in hundreds of groups, is read again with more room
 _NEEDED = ("stat", "schedstat")
 
 
@@ -48,7 +50,7 @@ class ProcessFiles:
         self._barred: frozenset[str] = frozenset()
 
     def read(self, file: str, *, keep: bool) -> bytes | None:
-        """The beginning of a file, up to 4 kB; None: this user may not read it, or the kernel does not have it.
+        """A file to its end; None: this user may not read it, or the kernel does not have it.
 
         Args:
             file: its name in the directory of the process.
@@ -60,7 +62,7 @@ class ProcessFiles:
         fd = self._open.get(file)
         try:
             if fd is not None:
-                return os.pread(fd, _READ_SIZE, 0)
+                return read_whole(fd, _READ_SIZE)
             return None if file in self._barred else self._read_new(file, keep=keep)
         except ProcessLookupError as error:
             raise ProcessGoneError from error
@@ -77,9 +79,9 @@ class ProcessFiles:
         if keep and self._budget.left > 0:
             self._budget.left -= 1
             self._open[file] = fd
-            return os.pread(fd, _READ_SIZE, 0)
+            return read_whole(fd, _READ_SIZE)
         try:
-            return os.pread(fd, _READ_SIZE, 0)
+            return read_whole(fd, _READ_SIZE)
         finally:
             os.close(fd)
 

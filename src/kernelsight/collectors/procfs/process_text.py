@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kernelsight.collectors.damage import note
+from kernelsight.collectors.text import integer, lines, name, number, pairs, without_cut
+
 _LONGEST_NAME = 15  # TASK_COMM_LEN, without the NUL
 _PF_KTHREAD = 0x00200000  # include/linux/sched.h
+_OF_MEMORY = (b"\nVm", b"\nRss")
 
 
 class Stat(NamedTuple):
@@ -13,24 +17,26 @@ class Stat(NamedTuple):
 
     comm: str
     state: str
-    ppid: int
+    ppid: int | None
     is_kernel: bool
     """A thread of the kernel, which has no memory of its own."""
-    minor_faults: int
-    major_faults: int
-    utime: int
-    stime: int
-    nice: int
+    minor_faults: int | None
+    children_faults: int | None
+    """Minor faults of children that have ended and were waited for, and of theirs."""
+    major_faults: int | None
+    utime: int | None
+    stime: int | None
+    nice: int | None
     threads: int
     start: int
-    vsize: int
+    vsize: int | None
     rss_pages: int
 
 
 class Status(NamedTuple):
     """What /proc/PID/status adds; the switches are those of the main thread alone."""
 
-    uid: int
+    uid: int | None
     rss_kb: int | None
     """Exact since Linux 6.16, where what /proc/PID/stat says lacks what each CPU has not added yet."""
     anon_kb: int | None
@@ -39,16 +45,23 @@ class Status(NamedTuple):
     involuntary_switches: int | None
 
 
+_NOTHING = Status(None, None, None, None, None, None)
+
+
 class Io(NamedTuple):
     """What /proc/PID/io says."""
 
-    read_chars: int
-    write_chars: int
-    read_syscalls: int
-    write_syscalls: int
-    read_bytes: int
-    write_bytes: int
-    cancelled_write_bytes: int
+    read_chars: int | None
+    write_chars: int | None
+    read_syscalls: int | None
+    write_syscalls: int | None
+    read_bytes: int | None
+    write_bytes: int | None
+    cancelled_write_bytes: int | None
+
+
+_IO = (b"rchar", b"wchar", b"syscr", b"syscw", b"read_bytes", b"write_bytes", b"cancelled_write_bytes")
+"""The kernel's names of the columns, in their order."""
 
 
 def parse_stat(text: bytes) -> Stat:
@@ -60,24 +73,26 @@ def parse_stat(text: bytes) -> Stat:
     Raises:
         ValueError: it is not that.
     """
+    text = without_cut(text)
     end = text.rindex(b")")
-    fields = text[end + 2 :].split(b" ", 22)
+    fields = text[end + 2 :].split(None, 22)
     if len(fields) < 22:
         raise ValueError(f"/proc/PID/stat has too few fields: {text[:80]!r}")
     return Stat(
         comm=task_name(text[text.index(b"(") + 1 : end]),
-        state=fields[0].decode("ascii", "replace"),
-        ppid=int(fields[1]),
-        is_kernel=bool(int(fields[6]) & _PF_KTHREAD),
-        minor_faults=int(fields[7]),
-        major_faults=int(fields[9]),
-        utime=int(fields[11]),
-        stime=int(fields[12]),
-        nice=int(fields[16]),
-        threads=int(fields[17]),
-        start=int(fields[19]),
-        vsize=int(fields[20]),
-        rss_pages=int(fields[21]),
+        state=fields[0].decode("ascii", "backslashreplace"),
+        ppid=number(fields[1]),
+        is_kernel=bool(integer(fields[6]) & _PF_KTHREAD),
+        minor_faults=number(fields[7]),
+        children_faults=number(fields[8]),
+        major_faults=number(fields[9]),
+        utime=number(fields[11]),
+        stime=number(fields[12]),
+        nice=number(fields[16]),
+        threads=integer(fields[17]),
+        start=integer(fields[19]),
+        vsize=number(fields[20]),
+        rss_pages=integer(fields[21]),
     )
 
 
@@ -94,44 +109,51 @@ def task_name(raw: bytes) -> str:
 
 
 def parse_status(text: bytes) -> Status:
-    """Parse /proc/PID/status; a process that gave back its memory (a zombie) has 0 kB of it.
+    """Parse /proc/PID/status; what it does not say is None.
+
+    A process that gave back its memory (a zombie) has 0 kB of it: then the lines of memory are missing
+    between others that are there.
 
     Raises:
-        ValueError: it is not that.
+        ValueError: it says nothing of this.
     """
+    text = b"\n" + without_cut(text)
     rss, anon, swap = _number(text, b"\nVmRSS:"), _number(text, b"\nRssAnon:"), _number(text, b"\nVmSwap:")
-    if rss is None:
+    switches = _number(text, b"\nvoluntary_ctxt_switches:"), _number(text, b"\nnonvoluntary_ctxt_switches:")
+    if rss is None and switches[0] is not None and not any(label in text for label in _OF_MEMORY):
         rss = anon = swap = 0
-    start = text.index(b"\nUid:") + 5
-    return Status(
-        uid=int(text[start : text.index(b"\n", start)].split()[1]),
-        rss_kb=rss,
-        anon_kb=anon,
-        swap_kb=swap,
-        voluntary_switches=_number(text, b"\nvoluntary_ctxt_switches:"),
-        involuntary_switches=_number(text, b"\nnonvoluntary_ctxt_switches:"),
-    )
+    uids = _rest(text, b"\nUid:")
+    uid = None if uids is None else number(next(iter(uids.split()[1:2]), b""))
+    status = Status(uid, rss, anon, swap, *switches)
+    if status == _NOTHING:
+        raise ValueError("it has none of the lines of /proc/PID/status")
+    return status
 
 
-def _number(text: bytes, label: bytes) -> int | None:
+def _rest(text: bytes, label: bytes) -> bytes | None:
+    """What stands behind a label at the beginning of a line; None where no line has it."""
     start = text.find(label)
     if start < 0:
         return None
     start += len(label)
-    end = text.find(b"\n", start)
-    return int(text[start : end if end >= 0 else None].removesuffix(b" kB"))
+    return text[start : text.find(b"\n", start)]
+
+
+def _number(text: bytes, label: bytes) -> int | None:
+    rest = _rest(text, label)
+    return None if rest is None else number(rest.removesuffix(b" kB"))
 
 
 def parse_io(text: bytes) -> Io:
-    """Parse /proc/PID/io.
+    """Parse /proc/PID/io; what it does not say is None.
 
     Raises:
         ValueError: it is not that.
     """
-    numbers = [int(line.rpartition(b" ")[2]) for line in text.splitlines()]
-    if len(numbers) != len(Io._fields):
-        raise ValueError(f"/proc/PID/io has {len(numbers)} lines: {text[:80]!r}")
-    return Io._make(numbers)
+    found = pairs(lines(text), b":")
+    if found.keys().isdisjoint(_IO):
+        raise ValueError("it has none of the lines of /proc/PID/io")
+    return Io._make([number(found.get(label)) for label in _IO])
 
 
 def parse_run_delay(text: bytes) -> int | None:
@@ -142,15 +164,15 @@ def parse_run_delay(text: bytes) -> int | None:
     Raises:
         ValueError: it is not that.
     """
-    ran, waited, slices = text.split()
-    return int(waited) if ran != b"0" or slices != b"0" else None
+    ran, waited, slices = (integer(word) for word in without_cut(text).split())
+    return waited if ran or slices else None
 
 
 def parse_fd_limit(text: bytes) -> int | None:
     """The soft limit of open files in /proc/PID/limits; None: unlimited, or not told."""
-    start = text.find(b"Max open files")
-    words = text[start + 14 : start + 60].split() if start >= 0 else []
-    return int(words[0]) if words and words[0].isdigit() else None
+    rest = _rest(b"\n" + without_cut(text), b"\nMax open files")
+    words = rest.split() if rest else []
+    return number(words[0]) if len(words) > 1 and words[0] != b"unlimited" else None
 
 
 class Groups(NamedTuple):
@@ -170,17 +192,30 @@ class Groups(NamedTuple):
 
 
 def parse_cgroup(text: bytes) -> Groups:
-    """Parse /proc/PID/cgroup."""
+    """Parse /proc/PID/cgroup; all are None where no line can be read.
+
+    A path may hold blanks, so of a line without an end none is known to be whole.
+    """
     v2_path = None
     v1: dict[bytes, str] = {}
-    for line in text.splitlines():
-        number, _, rest = line.partition(b":")
-        controllers, _, raw = rest.partition(b":")
-        here = raw.removesuffix(b" (deleted)").decode("utf-8", "backslashreplace")
-        if number == b"0":
+    whole = text[: text.rfind(b"\n") + 1]
+    damaged = whole != text.rstrip(b"\0") or bool(text) > bool(whole)
+    if damaged:
+        note("it ends without a newline: its last path may be cut", text[len(whole) :])
+    for line in whole.splitlines():
+        hierarchy, colon, rest = line.partition(b":")
+        controllers, another, raw = rest.partition(b":")
+        if not (colon and another and raw.startswith(b"/") and hierarchy.isdigit()):
+            note("no number, controllers and path of a group", line)
+            damaged = True
+            continue
+        here = name(raw.removesuffix(b" (deleted)"))
+        if hierarchy == b"0":
             v2_path = here
         elif not controllers.startswith(b"name="):
             v1 |= dict.fromkeys(controllers.split(b","), here)
-    places = (v2_path, *(v1.get(name) for name in (b"cpu", b"memory", *v1)))
+    if damaged:  # a group that the lines that are left would give may not be the one that counts
+        return Groups(None if v2_path in ("", "/") else v2_path, v2_path, v1.get(b"memory"), v1.get(b"blkio"))
+    places = (v2_path, *(v1.get(controller) for controller in (b"cpu", b"memory", *v1)))
     path = next((place for place in places if place not in (None, "", "/")), "/")
     return Groups(path, v2_path, v1.get(b"memory", v2_path), v1.get(b"blkio", v2_path))

@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.clock import NS_PER_S
+from kernelsight.collectors.damage import bounded, ledger, parsing, rows
 from kernelsight.collectors.files import KernelFile, comm_of
+from kernelsight.collectors.hidepid import limits_of_hidepid
 from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
-from kernelsight.collectors.text import parsing, whole_lines
+from kernelsight.collectors.text import CutLine, hexadecimal, lines
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.process import SocketOwner
 
@@ -73,7 +75,7 @@ class SocketOwnerCollector:
         self._tables = [KernelFile(host.proc / "net/tcp", records=True, size=65536)]
         with suppress(SourceUnavailableError):  # no IPv6 here
             self._tables.append(KernelFile(host.proc / "net/tcp6", records=True, size=65536))
-        self.limitations = limits_on_others("sockets", host.proc)
+        self.limitations = limits_on_others("sockets", host.proc) + limits_of_hidepid(host.proc)
         self._monotonic_ns = host.monotonic_ns
         self._due = 0
         self._had: set[str] = set()
@@ -84,9 +86,13 @@ class SocketOwnerCollector:
         if moment < self._due:
             return
         sockets: dict[bytes, Socket] = {}
+        before = ledger().count
         for table in self._tables:
-            sockets |= parse_sockets(table.read())
+            with bounded(str(table.path)):
+                sockets |= parse_sockets(table.read())
         self._due = moment + _EVERY_NS
+        if ledger().count != before:
+            return  # whose the sockets are that could not be read is not known: nobody's numbers would be right
         if not sockets and not self._had:
             return
         looked_at = 0
@@ -143,17 +149,19 @@ def parse_sockets(text: bytes) -> dict[bytes, Socket]:
     Raises:
         SourceUnavailableError: it is not that.
     """
-    found = {}
     with parsing("/proc/net/tcp", text):
-        header, *lines = whole_lines(text)
+        header, *sockets = lines(text)
         if header.split()[:1] != [b"sl"]:
             raise ValueError("its first line is not the header")
-        for line in lines:
-            fields = line.split(None, _FIELDS)
-            if fields[9] != b"0":
-                sent, _, received = fields[4].partition(b":")
-                found[fields[9]] = Socket(int(fields[3], 16), int(received, 16), int(sent, 16))
-    return found
+        return {inode: socket for inode, socket in rows(_socket, sockets) if inode != b"0"}
+
+
+def _socket(line: bytes) -> tuple[bytes, Socket]:
+    fields = line.split(None, _FIELDS)
+    if len(fields) < _FIELDS or not fields[9].isdigit() or isinstance(line, CutLine):
+        raise ValueError("it has too few columns")
+    sent, _, received = fields[4].partition(b":")
+    return fields[9], Socket(hexadecimal(fields[3]), hexadecimal(received), hexadecimal(sent))
 
 
 def match(links: list[str], sockets: Mapping[bytes, Socket]) -> _Owned | None:

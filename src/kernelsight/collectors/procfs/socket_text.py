@@ -5,21 +5,9 @@ from __future__ import annotations
 import socket
 import sys
 
-from kernelsight.events.declare import INT64_MAX
+from kernelsight.collectors.text import hexadecimal
 
 _V4_BYTES = 4
-
-
-def hexadecimal(digits: bytes) -> int:
-    """A number as these tables have it.
-
-    Raises:
-        ValueError: it is none, or does not fit into 64 signed bits.
-    """
-    value = int.from_bytes(bytes.fromhex(digits.decode("ascii")), "big")
-    if value > INT64_MAX:
-        raise ValueError(f"{digits!r} is too large")
-    return value
 
 
 def place(field: bytes) -> tuple[str, int]:

@@ -7,16 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import bounded, ledger, parsing, rows
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.procfs.socket_text import hexadecimal, place
+from kernelsight.collectors.procfs.socket_text import place
 from kernelsight.collectors.sockets import LISTEN, Listener, ListenerEvents, tcp_event
 from kernelsight.collectors.sockstat import SockstatFiles
-from kernelsight.collectors.text import number, parsing, whole_lines
+from kernelsight.collectors.text import CutLine, hexadecimal, integer, lines
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.declare import Event
 from kernelsight.events.network import Tcp, TcpListener
 
 _LEAST_FIELDS = 10
+_STATE_DIGITS = 2
 
 
 @collector("tcp", source="procfs", emits=(Tcp, TcpListener))
@@ -32,12 +34,14 @@ class TcpFromProc:
 
     def collect(self, now: int) -> Iterable[Event]:
         """Read all once."""
-        by_state: Counter[int] = Counter()
+        by_state: Counter[int] | None = Counter()
         listeners: list[Listener] = []
         for file in self._files:
-            states, listening = parse_proc_tcp(file.read())
-            by_state.update(states)
-            listeners += listening
+            states = None
+            with bounded(str(file.path)):
+                states, listening = parse_proc_tcp(file.read())
+                listeners += listening
+            by_state = None if states is None or by_state is None else by_state + Counter(states)
         return [tcp_event(now, by_state, self._sockstat.read()), *self._listeners.choose(now, listeners)]
 
     def close(self) -> None:
@@ -47,28 +51,33 @@ class TcpFromProc:
         self._sockstat.close()
 
 
-def parse_proc_tcp(text: bytes) -> tuple[Mapping[int, int], Sequence[Listener]]:
+def parse_proc_tcp(text: bytes) -> tuple[Mapping[int, int] | None, Sequence[Listener]]:
     """Parse the table: the number of sockets in each state, and those that listen.
+
+    Where a line cannot be read, the numbers are not known, and None.
 
     Raises:
         SourceUnavailableError: it is not /proc/net/tcp or tcp6.
     """
     with parsing("/proc/net/tcp", text):
-        header, *lines = whole_lines(text)
+        before = ledger().count
+        header, *sockets = lines(text)
         if header.split()[:1] != [b"sl"]:
             raise ValueError("its first line is not the header")
-        by_state: Counter[int] = Counter()
-        listeners: list[Listener] = []
-        for line in lines:
-            fields = line.split(None, _LEAST_FIELDS)
-            state = int(fields[3], 16)
-            by_state[state] += 1
-            if state == LISTEN:
-                listeners.append(_listener(fields))
-        return by_state, listeners
+        found = list(rows(_socket, sockets))
+        listeners = [listener for _, listener in found if listener is not None]
+        return Counter(state for state, _ in found) if ledger().count == before else None, listeners
 
 
-def _listener(fields: Sequence[bytes]) -> Listener:
+def _socket(line: bytes) -> tuple[int, Listener | None]:
+    fields = line.split(None, _LEAST_FIELDS)
+    if len(fields) < _LEAST_FIELDS or isinstance(line, CutLine):
+        raise ValueError("it has too few columns")
+    if len(fields[3]) != _STATE_DIGITS:
+        raise ValueError("no state")
+    state = hexadecimal(fields[3])
+    if state != LISTEN:
+        return state, None
     # Of a listening socket, rx_queue is the number of connections that wait to be accepted.
     queue = hexadecimal(fields[4].partition(b":")[2])
-    return Listener(*place(fields[1]), queue, None, number(fields[9]))
+    return state, Listener(*place(fields[1]), queue, None, integer(fields[9]))

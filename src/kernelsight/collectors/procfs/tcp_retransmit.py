@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import bounded, parsing
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.text import number, parsing, whole_lines
+from kernelsight.collectors.text import CutLine, lines, number
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.network import TcpRetransmit
 
@@ -68,20 +70,21 @@ def parse_tcp_counters(snmp: bytes, netstat: bytes | None, now: int) -> TcpRetra
         now: the stamp.
 
     Raises:
-        SourceUnavailableError: one of them is not that.
+        SourceUnavailableError: neither of them is that.
     """
-    with parsing("/proc/net/snmp", snmp):
-        tcp = _group(snmp, b"Tcp:")
-        columns = _columns(_TCP, tcp)
-    if netstat is not None:
-        with parsing("/proc/net/netstat", netstat):
-            columns |= _columns(_TCP_EXTENDED, _group(netstat, b"TcpExt:"))
+    columns: dict[str, int | None] = {}
+    with bounded("/proc/net/netstat"), parsing("/proc/net/netstat", netstat or b""):
+        columns |= {} if netstat is None else _columns(_TCP_EXTENDED, _group(netstat, b"TcpExt:"))
+    with bounded("/proc/net/snmp") if columns else nullcontext(), parsing("/proc/net/snmp", snmp):
+        columns |= _columns(_TCP, _group(snmp, b"Tcp:"))
     return TcpRetransmit(now, **columns)
 
 
 def _group(text: bytes, label: bytes) -> Mapping[bytes, bytes]:
-    names, values = (line.split() for line in whole_lines(text) if line.startswith(label))
-    return dict(zip(names, values, strict=True))
+    names, values, *_ = [line for line in lines(text) if line.startswith(label)]
+    if isinstance(names, CutLine):
+        raise ValueError("its names are cut")  # noqa: TRY004 - of the text
+    return dict(zip(names.split(), values.split(), strict=not isinstance(values, CutLine)))
 
 
 def _columns(names: Mapping[str, bytes], found: Mapping[bytes, bytes]) -> dict[str, int | None]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import bounded, parsing, rows
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.procfs.socket_text import hexadecimal, place
-from kernelsight.collectors.text import number, parsing, whole_lines
+from kernelsight.collectors.procfs.socket_text import place
+from kernelsight.collectors.text import CutLine, hexadecimal, integer, lines
 from kernelsight.collectors.udp import Receiver, UdpEvents
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.network import UdpSocket
@@ -26,7 +27,11 @@ class UdpFromProc:
 
     def collect(self, now: int) -> Iterable[UdpSocket]:
         """Read both once."""
-        return self._events.choose(now, [one for file in self._files for one in parse_proc_udp(file.read())])
+        receivers: list[Receiver] = []
+        for file in self._files:
+            with bounded(str(file.path)):
+                receivers += parse_proc_udp(file.read())
+        return self._events.choose(now, receivers)
 
     def close(self) -> None:
         """Close the files."""
@@ -41,15 +46,15 @@ def parse_proc_udp(text: bytes) -> Sequence[Receiver]:
         SourceUnavailableError: it is not /proc/net/udp or udp6.
     """
     with parsing("/proc/net/udp", text):
-        header, *lines = whole_lines(text)
+        header, *sockets = lines(text)
         if header.split()[-1:] != [b"drops"]:
             raise ValueError("its first line is not the header")
-        return [_receiver(line.split()) for line in lines]
+        return list(rows(_receiver, sockets))
 
 
-def _receiver(fields: Sequence[bytes]) -> Receiver:
+def _receiver(line: bytes) -> Receiver:
+    if isinstance(line, CutLine):
+        raise ValueError("it is cut")  # noqa: TRY004 - of the text
+    fields = line.split()
     queue = hexadecimal(fields[4].partition(b":")[2])
-    drops = number(fields[12])
-    if drops is None:
-        raise ValueError(f"{fields[12]!r} drops")
-    return Receiver(*place(fields[1]), number(fields[9]), queue, drops, None)
+    return Receiver(*place(fields[1]), integer(fields[9]), queue, integer(fields[12]), None)

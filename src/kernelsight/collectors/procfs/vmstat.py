@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import parsing
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.text import number, parsing, whole_lines
+from kernelsight.collectors.text import lines, number, pairs
 from kernelsight.events.declare import kind_of
 from kernelsight.events.memory import Vmstat
 
@@ -35,7 +36,7 @@ def parse_vmstat(text: bytes, now: int) -> Vmstat:
         SourceUnavailableError: it is not vmstat.
     """
     with parsing("/proc/vmstat", text):
-        found = dict(line.split(b" ", 1) for line in whole_lines(text))
-        if b"pgfault" not in found:
+        found = pairs(lines(text), b" ")
+        if not found.keys() & _COLUMNS.keys():
             raise KeyError("no pgfault")
         return Vmstat(now, **{column: number(found.get(key)) for key, column in _COLUMNS.items()})

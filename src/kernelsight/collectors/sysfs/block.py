@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.damage import bounded, parsing
 from kernelsight.collectors.files import KernelFile, unavailable
-from kernelsight.collectors.text import number, parsing, whole_lines
+from kernelsight.collectors.text import CutLine, lines, number
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.block import Block
 
-_OLDEST_COLUMNS = 11
+_OLDER_COLUMNS = (11, 15)  # without discards, without flushes
 _COLUMNS = 17  # with discards (Linux 4.18) and flushes (5.5); what comes after is not known yet
 
 
@@ -35,8 +36,9 @@ class BlockCollector:
         for device in present:
             text = self._text(device)
             # Loop and RAM disks that nobody has set up would be rows of zeros for ever.
-            if text is not None and text.strip(b" 0\n"):
-                events.append(parse_block_stat(device, text, now))
+            if text is not None and (not text or text.strip(b" 0\n")):
+                with bounded("/sys/block/*/stat", text):
+                    events.append(parse_block_stat(device, text, now))
         return events
 
     def close(self) -> None:
@@ -69,9 +71,13 @@ def parse_block_stat(device: str, text: bytes, now: int) -> Block:
         SourceUnavailableError: it is not that.
     """
     with parsing(f"/sys/block/{device}/stat", text):
-        (line,) = whole_lines(text)
+        line = lines(text)[0]
         values = [number(token) for token in line.split()]
-        if len(values) < _OLDEST_COLUMNS:
+        if not isinstance(line, CutLine) and len(values) < _COLUMNS and len(values) not in _OLDER_COLUMNS:
             raise ValueError(f"{len(values)} columns")
+        if len(values) > _COLUMNS and None in values:
+            raise ValueError("a word too many")
+        if all(value is None for value in values):
+            raise ValueError("it has no number")
         # sysfs shows the `/` of a name such as cciss/c0d0 as `!`.
         return Block(now, device.replace("!", "/"), *values[:_COLUMNS])
