@@ -188,6 +188,8 @@ def _help_of(context: click.Context) -> str:
     rows = [_option(option, context) for option in command.params if isinstance(option, click.Option)]
     if rows:
         lines += [*_table(("option", "what it does"), rows), ""]
+    if typed := getattr(command, "examples", ()):
+        lines += [*(f"    {line}" for line in typed), ""]
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import click
 
 from kernelsight.errors import UsageError
-from kernelsight.surfaces.cli.command import Group, db_path_option, policy_option, seconds
+from kernelsight.surfaces.cli.command import Group, db_path_option, examples, policy_option, seconds
 from kernelsight.surfaces.cli.output import Format, format_option, show
 
 
@@ -29,6 +29,10 @@ from kernelsight.surfaces.cli.output import Format, format_option, show
 @click.option("--once", is_flag=True, help="Look once, and end.")
 @click.option("--reasoner", metavar="NAME", help="Hear it about new findings, too: gemini, or auto for where a key is.")
 @click.pass_context
+@examples(
+    "kernelsight agent --once",
+    "kernelsight agent --interval 30 --policy policy.toml",
+)
 def agent(  # noqa: PLR0913 - one argument an option
     ctx: click.Context, *, db_path: str, policy_path: str | None, interval: float, once: bool, reasoner: str | None
 ) -> None:

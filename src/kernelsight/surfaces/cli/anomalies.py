@@ -15,17 +15,28 @@ import msgspec
 
 from kernelsight.anomalies.settings import LEARN_MINUTES, MOST_SERIES, THRESHOLD
 from kernelsight.events.anomaly import Anomaly
-from kernelsight.surfaces.cli.command import Group, db_path_option
+from kernelsight.surfaces.cli.command import Group, db_path_option, examples
+from kernelsight.surfaces.cli.completing import TIME
 from kernelsight.surfaces.cli.output import Format, format_option, show
 from kernelsight.surfaces.looking import every_option, keep_looking
 from kernelsight.surfaces.stopping import stop_on_signals
 
-_SINCE = click.option("--since", default="1h", show_default=True, metavar="TIME", help="Where the range begins.")
-_UNTIL = click.option("--until", default="now", show_default=True, metavar="TIME", help="Where it ends.")
+_SINCE = click.option(
+    "--since",
+    default="1h",
+    show_default=True,
+    type=TIME,
+    help="Where the range begins.",
+)
+_UNTIL = click.option("--until", default="now", show_default=True, type=TIME, help="Where it ends.")
 _ALL = click.option("--all", "each", is_flag=True, help="One row an anomaly, not one an incident.")
 
 
 @click.group(cls=Group, help=__doc__)
+@examples(
+    "kernelsight anomalies list",
+    "kernelsight anomalies detect --since 1h",
+)
 def anomalies() -> None:
     """Questions about anomalies."""
 

@@ -18,7 +18,8 @@ from kernelsight.agent.budget import Budget
 from kernelsight.agent.gemini.settings import has_key, has_package
 from kernelsight.agent.reasoner import AUTO, Question, Reasoner, reasoner
 from kernelsight.errors import KernelSightError
-from kernelsight.surfaces.cli.command import Command, db_path_option, seconds
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples, seconds
+from kernelsight.surfaces.cli.completing import TIME
 
 _BUDGET = Budget()
 _LEAVE = frozenset({"exit", "quit", "bye", ":q"})
@@ -27,8 +28,14 @@ _LEAVE = frozenset({"exit", "quit", "bye", ":q"})
 @click.command(cls=Command, help=__doc__)
 @click.argument("question", nargs=-1, metavar="[QUESTION]...")
 @db_path_option
-@click.option("--since", default="10m", show_default=True, metavar="TIME", help="Where the time begins.")
-@click.option("--until", default="now", show_default=True, metavar="TIME", help="Where it ends.")
+@click.option(
+    "--since",
+    default="10m",
+    show_default=True,
+    type=TIME,
+    help="Where the time begins.",
+)
+@click.option("--until", default="now", show_default=True, type=TIME, help="Where it ends.")
 @click.option("--chat", is_flag=True, help="Go on asking, one question a line, until the end of input.")
 @click.option("--offline", is_flag=True, help="Ask no model, even if there is a key.")
 @click.option("--model", envvar="KERNELSIGHT_MODEL", show_envvar=True, metavar="NAME", help="Which Gemini model.")
@@ -55,6 +62,10 @@ _LEAVE = frozenset({"exit", "quit", "bye", ":q"})
     help="For one answer.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object an answer instead.")
+@examples(
+    'kernelsight ask "is any disk full, and who filled it?"',
+    'kernelsight ask "why was postgres slow around 14:05?"',
+)
 def ask(  # noqa: PLR0913 - one argument an option
     *,
     question: tuple[str, ...],

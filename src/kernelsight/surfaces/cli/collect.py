@@ -15,13 +15,14 @@ import click
 from kernelsight.collectors import punctual, runner
 from kernelsight.collectors.base import Host, list_collectors
 from kernelsight.errors import UsageError
-from kernelsight.surfaces.cli.command import Command, interval_option, seconds
+from kernelsight.surfaces.cli.command import Command, examples, interval_option, seconds
+from kernelsight.surfaces.cli.completing import complete_collector
 from kernelsight.surfaces.cli.sources import print_sources
 from kernelsight.surfaces.stopping import stop_on_signals
 
 
 @click.command(cls=Command, help=__doc__)
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, shell_complete=complete_collector, metavar="[NAME]...")
 @interval_option
 @click.option(
     "--duration",
@@ -43,6 +44,11 @@ from kernelsight.surfaces.stopping import stop_on_signals
     multiple=True,
     metavar="NAME=VALUE",
     help="A setting of the collectors, such as threshold_ms=5; may be given several times.",
+)
+@examples(
+    "sudo kernelsight collect | kernelsight ingest",
+    "kernelsight collect memory load --duration 5",
+    "kernelsight collect --list",
 )
 def collect(  # noqa: PLR0913 - one argument an option
     *,

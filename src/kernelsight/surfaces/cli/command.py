@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -19,6 +19,8 @@ from kernelsight.errors import KernelSightError
 from kernelsight.moments import in_utc
 from kernelsight.stores.base import DEFAULT_DB_PATH
 
+F = TypeVar("F", bound=Callable[..., Any])
+_LONGEST_SUMMARY = 1000
 LONGEST_S = 1e9
 """Thirty years: longer than anybody waits, and short enough for every clock."""
 
@@ -47,6 +49,20 @@ class _Plain(click.Command):
         """Its own, and what all commands have."""
         params = super().get_params(ctx)
         return params if UTC_OPTION in params else [*params, UTC_OPTION]
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Lines to type, from :func:`examples`."""
+        lines: tuple[str, ...] = getattr(self.callback, "examples", ())
+        return lines
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the examples, never wrapped: they are to be copied."""
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples:
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
@@ -94,6 +110,16 @@ def _settle_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def examples(*lines: str) -> Callable[[F], F]:
+    """Give a command the lines that its `--help` ends with, as a person types them; below all other decorators."""
+
+    def note(function: F) -> F:
+        function.examples = lines  # type: ignore[attr-defined] # a function takes any attribute
+        return function
+
+    return note
+
+
 class Command(_Plain):
     """A command."""
 
@@ -102,6 +128,18 @@ class Group(_Plain, click.Group):
     """A command with commands of its own, which may do something by itself as well."""
 
     command_class = Command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their whole first sentence; click cuts it at 45 characters."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        summaries = [
+            (name, command.get_short_help_str(_LONGEST_SUMMARY))
+            for name, command in commands
+            if command is not None and not command.hidden
+        ]
+        if summaries:
+            with formatter.section("Commands"):
+                formatter.write_dl(summaries)
 
 
 def seconds(*, or_nothing: bool = False) -> Callable[[click.Context, click.Parameter, float | None], float | None]:

@@ -17,7 +17,8 @@ from kernelsight.diagnosis.page import page
 from kernelsight.diagnosis.report import report
 from kernelsight.errors import UsageError
 from kernelsight.query.times import Time, parse_time
-from kernelsight.surfaces.cli.command import Command, db_path_option
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples
+from kernelsight.surfaces.cli.completing import TIME
 from kernelsight.surfaces.cli.output import print_lines, show_json
 from kernelsight.surfaces.live import collected
 
@@ -26,9 +27,17 @@ _AROUND_NS = 30 * 1_000_000_000
 
 @click.command(cls=Command, help=__doc__)
 @db_path_option
-@click.option("--since", metavar="TIME", help="Where the window begins, such as 60s or 14:05.  [default: 60s]")
-@click.option("--until", metavar="TIME", help="Where it ends.  [default: now]")
-@click.option("--at", metavar="TIME", help="A window of half a minute to either side of this moment instead.")
+@click.option(
+    "--since",
+    type=TIME,
+    help="Where the window begins, such as 60s or 14:05.  [default: 60s]",
+)
+@click.option("--until", type=TIME, help="Where it ends.  [default: now]")
+@click.option(
+    "--at",
+    type=TIME,
+    help="A window of half a minute to either side of this moment instead.",
+)
 @click.option("--live", type=click.FloatRange(min=3), metavar="SECONDS", help="Collect for so long first; no database.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @click.option(
@@ -36,6 +45,11 @@ _AROUND_NS = 30 * 1_000_000_000
     metavar="FILE",
     type=click.File("w", encoding="utf-8", lazy=False, atomic=True),
     help="Write a page with plots, too.",
+)
+@examples(
+    "kernelsight diagnose --since 5m",
+    "sudo kernelsight diagnose --live 15",
+    "kernelsight diagnose --since 14:00 --until 14:10 --json",
 )
 def diagnose(  # noqa: PLR0913 - one argument an option
     *,

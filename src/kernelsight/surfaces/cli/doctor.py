@@ -20,7 +20,7 @@ import click
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.capabilities import Examination, Fact, examine
 from kernelsight.printable import printable
-from kernelsight.surfaces.cli.command import Command
+from kernelsight.surfaces.cli.command import Command, examples
 from kernelsight.surfaces.cli.output import print_table, show
 from kernelsight.surfaces.cli.sources import as_values, print_sources
 
@@ -32,6 +32,10 @@ _LOADING = re.compile(r"^cannot (?:load|attach)[^:]*: ")
 @click.command(cls=Command, help=__doc__)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @click.option("-v", "--verbose", is_flag=True, help="Print everything that was tried, and every source of a collector.")
+@examples(
+    "kernelsight doctor",
+    "kernelsight doctor -v",
+)
 def doctor(*, as_json: bool, verbose: bool) -> None:
     """Examine this machine."""
     examination = examine(Host())

@@ -12,7 +12,7 @@ import sys
 import click
 
 from kernelsight.ingest import daemon
-from kernelsight.surfaces.cli.command import Command, db_path_option, seconds
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples, seconds
 
 
 @click.command(cls=Command, help=__doc__)
@@ -37,6 +37,10 @@ from kernelsight.surfaces.cli.command import Command, db_path_option, seconds
 @click.option("--init-only", is_flag=True, help="Make the database and its tables, and exit.")
 @click.option("--verbose", "-v", is_flag=True, help="Say more on stderr.")
 @click.option("--brief", is_flag=True, help="At the end, print the books only where a line was not stored.")
+@examples(
+    "sudo kernelsight collect | kernelsight ingest",
+    "kernelsight ingest --init-only --db-path archive.db",
+)
 def ingest(  # noqa: PLR0913 - one argument an option
     *, db_path: str, batch_size: int, batch_timeout: float, init_only: bool, verbose: bool, brief: bool
 ) -> None:

@@ -19,7 +19,7 @@ import kernelsight
 from kernelsight.surfaces import cli as package
 from kernelsight.surfaces.cli.command import UTC_OPTION, Group
 
-_NOT_COMMANDS = {"command", "main", "output", "sources"}
+_NOT_COMMANDS = {"command", "completing", "main", "output", "sources"}
 _HIDDEN = {"docs"}
 
 

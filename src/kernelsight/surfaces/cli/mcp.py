@@ -15,7 +15,7 @@ from typing import TextIO
 import click
 
 from kernelsight.errors import UsageError
-from kernelsight.surfaces.cli.command import Command, db_path_option
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples
 
 _TOKEN = "KERNELSIGHT_MCP_TOKEN"  # noqa: S105 - the name of the variable
 _LEAST_TOKEN = 16
@@ -31,6 +31,7 @@ _LEAST_TOKEN = 16
     metavar="FILE",
     help=f"Where the token stands; otherwise in {_TOKEN}, or a new one is made and shown.",
 )
+@examples("kernelsight mcp")
 def mcp(*, db_path: str, address: str | None, token_file: TextIO | None) -> None:
     """Serve, until the input ends or Ctrl-C."""
     if importlib.util.find_spec("mcp") is None:

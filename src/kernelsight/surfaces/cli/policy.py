@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from kernelsight.moments import wall_clock
-from kernelsight.surfaces.cli.command import Group
+from kernelsight.surfaces.cli.command import Group, examples
 from kernelsight.surfaces.cli.output import Format, format_option, show
 
 _EXAMPLE = """\
@@ -55,6 +55,10 @@ allowed = { "net.ipv4.tcp_tw_reuse" = ["1"] }
 
 
 @click.group(cls=Group, help=__doc__)
+@examples(
+    "kernelsight policy example > policy.toml",
+    "kernelsight policy check policy.toml",
+)
 def policy() -> None:
     """Questions about policies."""
 

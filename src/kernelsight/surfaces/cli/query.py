@@ -14,15 +14,28 @@ from typing import Any, TypeVar
 import click
 
 from kernelsight import query as ask
-from kernelsight.surfaces.cli.command import Group, db_path_option
+from kernelsight.surfaces.cli.command import Group, db_path_option, examples
+from kernelsight.surfaces.cli.completing import TIME, complete_column, complete_metric, complete_table
 from kernelsight.surfaces.cli.output import Format, format_option, show, show_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SINCE = click.option("--since", default="15m", show_default=True, metavar="TIME", help="Where the range begins.")
-_UNTIL = click.option("--until", default="now", show_default=True, metavar="TIME", help="Where it ends.")
+_SINCE = click.option(
+    "--since",
+    default="15m",
+    show_default=True,
+    type=TIME,
+    help="Where the range begins.",
+)
+_UNTIL = click.option("--until", default="now", show_default=True, type=TIME, help="Where it ends.")
 _WHERE = click.option("--where", multiple=True, metavar="CONDITION", help="Only such rows; may be given several times.")
-_BY = click.option("--by", multiple=True, metavar="COLUMN", help="One answer for each value of it; may be repeated.")
+_BY = click.option(
+    "--by",
+    multiple=True,
+    metavar="COLUMN",
+    shell_complete=complete_column,
+    help="One answer for each value of it; may be repeated.",
+)
 
 
 def _about_a_range(command: F) -> F:
@@ -33,17 +46,23 @@ def _about_a_range(command: F) -> F:
 
 
 @click.group(cls=Group, help=__doc__)
+@examples(
+    "kernelsight query top process utime_ms --by comm --since 5m",
+    "kernelsight query series memory mem_available_kb --since 1h",
+    "kernelsight query around 14:05 --window 10s",
+)
 def query() -> None:
     """Questions about telemetry."""
 
 
 @query.command("range")
-@click.argument("table")
+@click.argument("table", shell_complete=complete_table)
 @_about_a_range
-@click.option("--columns", metavar="NAMES", help="Only these, separated by commas.")
+@click.option("--columns", metavar="NAMES", shell_complete=complete_column, help="Only these, separated by commas.")
 @click.option("--order-by", default="timestamp", show_default=True, metavar="COLUMN", help="What to order rows by.")
 @click.option("--descending", is_flag=True, help="Greatest first.")
 @click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="At most so many rows.")
+@examples("kernelsight query range syscall_events --where 'latency_ns>=100ms' --order-by latency_ns --descending")
 def range_(  # noqa: PLR0913 - one argument an option, here and below
     *,
     table: str,
@@ -74,8 +93,8 @@ def range_(  # noqa: PLR0913 - one argument an option, here and below
 
 
 @query.command()
-@click.argument("table")
-@click.argument("metric")
+@click.argument("table", shell_complete=complete_table)
+@click.argument("metric", shell_complete=complete_metric)
 @_about_a_range
 @_BY
 @click.option("-n", "count", type=click.IntRange(min=0), default=10, show_default=True, help="How many.")
@@ -83,6 +102,10 @@ def range_(  # noqa: PLR0913 - one argument an option, here and below
     "--function",
     type=click.Choice(["max", "avg", "sum", "count"]),
     help="What orders groups; by default the sum of what is counted, the maximum of what is a level.",
+)
+@examples(
+    "kernelsight query top syscall latency_ns --since 1h -n 20",
+    "kernelsight query top process write_bytes --by pid --by comm",
 )
 def top(  # noqa: PLR0913
     *,
@@ -103,8 +126,8 @@ def top(  # noqa: PLR0913
 
 
 @query.command()
-@click.argument("table")
-@click.argument("metric")
+@click.argument("table", shell_complete=complete_table)
+@click.argument("metric", shell_complete=complete_metric)
 @_about_a_range
 @click.option(
     "--points",
@@ -114,6 +137,7 @@ def top(  # noqa: PLR0913
     help="At most so many a series, the extremes kept.",
 )
 @click.option("--raw", is_flag=True, help="Counters as they are stored, not as rates.")
+@examples("kernelsight query series network rx_bytes --where interface_name=eth0 --since 10m")
 def series(  # noqa: PLR0913
     *,
     table: str,
@@ -138,8 +162,8 @@ def series(  # noqa: PLR0913
 
 
 @query.command()
-@click.argument("table")
-@click.argument("metric")
+@click.argument("table", shell_complete=complete_table)
+@click.argument("metric", shell_complete=complete_metric)
 @_about_a_range
 @_BY
 @click.option("--interval", default="1m", show_default=True, metavar="DURATION", help="Length of an interval.")
@@ -150,6 +174,7 @@ def series(  # noqa: PLR0913
     metavar="NAMES",
     help="Of avg, min, max, sum, count, rate, and percentiles such as p95; separated by commas.",
 )
+@examples("kernelsight query aggregate syscall latency_ns --by comm --interval 1m --functions count,p95,max")
 def aggregate(  # noqa: PLR0913
     *,
     table: str,
@@ -170,11 +195,12 @@ def aggregate(  # noqa: PLR0913
 
 
 @query.command()
-@click.argument("table")
-@click.argument("metric")
+@click.argument("table", shell_complete=complete_table)
+@click.argument("metric", shell_complete=complete_metric)
 @_about_a_range
 @_BY
 @click.option("-p", "ps", type=float, multiple=True, default=(50, 95, 99), show_default=True, help="Which percentile.")
+@examples("kernelsight query percentiles syscall latency_ns --by syscall_name -p 50 -p 99")
 def percentiles(  # noqa: PLR0913
     *,
     table: str,
@@ -193,11 +219,12 @@ def percentiles(  # noqa: PLR0913
 
 
 @query.command()
-@click.argument("moment", metavar="TIME")
+@click.argument("moment", type=TIME)
 @db_path_option
 @click.option("--window", default="5s", show_default=True, metavar="DURATION", help="How far to look to either side.")
 @click.option("--limit", type=click.IntRange(min=0), default=5, show_default=True, help="At most so many rows a table.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@examples("kernelsight query around 14:05:03 --window 2s")
 def around(*, moment: str, window: str, limit: int, as_json: bool, db_path: str) -> None:
     """Print everything that happened near TIME: the rows of all tables, and what changed."""
     found = ask.around(db_path, moment, window, limit=limit)
@@ -223,9 +250,20 @@ def around(*, moment: str, window: str, limit: int, as_json: bool, db_path: str)
 @click.argument("after_start", metavar="START2")
 @click.argument("after_end", metavar="END2", default="now")
 @db_path_option
-@click.option("--table", "tables", multiple=True, metavar="TABLE", help="Only this one; may be given several times.")
+@click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    shell_complete=complete_table,
+    metavar="TABLE",
+    help="Only this one; may be given several times.",
+)
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="At most so many metrics.")
 @format_option
+@examples(
+    "kernelsight query compare 2h 1h 1h now",
+    "kernelsight query compare 13:00 13:10 14:00 14:10 --table block_stats",
+)
 def compare(  # noqa: PLR0913
     *,
     before_start: str,
@@ -258,6 +296,7 @@ def compare(  # noqa: PLR0913
 @click.option("--pairs", is_flag=True, help="Print the pairs of points themselves.")
 @click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="At most so many pairs.")
 @format_option
+@examples("kernelsight query correlate syscall.latency_ns memory.mem_available_kb --since 1h")
 def correlate(  # noqa: PLR0913
     *,
     a: str,

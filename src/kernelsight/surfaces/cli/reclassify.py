@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import click
 
-from kernelsight.surfaces.cli.command import Command, db_path_option
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples
+from kernelsight.surfaces.cli.completing import TIME
 
 
 @click.command(cls=Command, help=__doc__)
 @db_path_option
-@click.option("--since", default="1h", show_default=True, metavar="TIME", help="Where to begin; it ends now.")
+@click.option(
+    "--since",
+    default="1h",
+    show_default=True,
+    type=TIME,
+    help="Where to begin; it ends now.",
+)
+@examples("kernelsight reclassify --since 1d")
 def reclassify(*, db_path: str, since: str) -> None:
     """Find signals again."""
     from kernelsight.query.times import parse_time  # noqa: PLC0415 - with it comes the query API

@@ -17,7 +17,8 @@ from pathlib import Path
 import click
 
 from kernelsight.stores.base import DEFAULT_DB_PATH
-from kernelsight.surfaces.cli.command import Command, db_path_option, interval_option, policy_option, seconds
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples, interval_option, policy_option, seconds
+from kernelsight.surfaces.cli.completing import complete_collector
 from kernelsight.surfaces.figures import human_bytes
 from kernelsight.surfaces.stopping import stop_on_signals
 from kernelsight.surfaces.supervisor.loop import Supervisor
@@ -29,7 +30,7 @@ _OBSERVES = "the agent observes; --policy FILE lets it do more"
 
 
 @click.command(cls=Command, help=__doc__)
-@click.argument("collectors", nargs=-1, metavar="[COLLECTOR]...")
+@click.argument("collectors", nargs=-1, shell_complete=complete_collector, metavar="[COLLECTOR]...")
 @db_path_option
 @click.option(
     "--duration",
@@ -50,6 +51,11 @@ _OBSERVES = "the agent observes; --policy FILE lets it do more"
     help="Between two looks of the agent while all is well.",
 )
 @policy_option
+@examples(
+    "kernelsight start",
+    "kernelsight start --duration 60 --no-agent",
+    "kernelsight start memory load cpu --db-path small.db",
+)
 def start(  # noqa: PLR0913 - one argument an option
     *,
     collectors: Sequence[str],

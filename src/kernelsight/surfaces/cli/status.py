@@ -12,7 +12,7 @@ from kernelsight.query.clock_notes import Note, clock_notes
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader, open_reader
 from kernelsight.surfaces import figures
-from kernelsight.surfaces.cli.command import Command, db_path_option
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples
 from kernelsight.surfaces.cli.output import show, show_json
 
 _RECENT_NS = 3600 * 1_000_000_000
@@ -21,6 +21,10 @@ _RECENT_NS = 3600 * 1_000_000_000
 @click.command(cls=Command, help=__doc__)
 @db_path_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@examples(
+    "kernelsight status",
+    "kernelsight status --json",
+)
 def status(*, db_path: str, as_json: bool) -> None:
     """Read the books of a store."""
     reader = open_reader(db_path)

@@ -7,10 +7,11 @@ import platform
 import click
 
 import kernelsight
-from kernelsight.surfaces.cli.command import Command
+from kernelsight.surfaces.cli.command import Command, examples
 
 
 @click.command(cls=Command, help=__doc__)
+@examples("kernelsight version")
 def version() -> None:
     """Print what a report of a fault needs to say."""
     system = platform.uname()
