@@ -9,6 +9,7 @@
 #ifndef KERNELSIGHT_SYSCALLS_H
 #define KERNELSIGHT_SYSCALLS_H
 
+#include "file_place.h"
 #include "threads.h"
 
 const volatile u64 call_threshold_ns = 10000000;
@@ -37,6 +38,7 @@ struct error_key {
 	u32 pid;
 	int call;
 	u32 error;
+	u32 device; /* of the file; UNKNOWN_DEVICE where the call does not tell it */
 };
 
 struct error_count {
@@ -97,7 +99,7 @@ static __noinline int call_returned(struct pt_regs *regs, long result)
 static __noinline int call_failed(struct pt_regs *regs, u32 error)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct error_key key = {.pid = task->tgid, .call = CALL_NUMBER(regs), .error = error};
+	struct error_key key = {.pid = task->tgid, .call = CALL_NUMBER(regs), .error = error, .device = UNKNOWN_DEVICE};
 	struct error_count *found, first = {.count = 1};
 	u8 watched = watched_errors[error & 255];
 
@@ -105,6 +107,8 @@ static __noinline int call_failed(struct pt_regs *regs, u32 error)
 		key.call += COMPAT_CALL;
 	if (!watched || (watched == 2 && !(flags_of_call(key.call) & CALL_MAY_BE_REFUSED)))
 		return 0;
+	if (watched == 1 && !(key.call & COMPAT_CALL))
+		key.device = device_of_call(regs, key.call);
 	found = bpf_map_lookup_elem(&call_errors, &key);
 	if (found) {
 		add(found->count, 1);

@@ -116,9 +116,12 @@ static __always_inline u64 since(u64 then, u64 now)
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long di, ax, orig_ax;
+	unsigned long di, si, dx, r10, ax, orig_ax;
 } VIEW;
 #define ARG0(regs) ((regs)->di)
+#define ARG1(regs) ((regs)->si)
+#define ARG2(regs) ((regs)->dx)
+#define ARG3(regs) ((regs)->r10)
 #define CALL_NUMBER(regs) ((int)(regs)->orig_ax)
 /* The entry code puts -ENOSYS there; the result replaces it before the way back to the program. */
 #define CALL_GOES_ON(regs) ((long)(regs)->ax == -38)
@@ -131,6 +134,9 @@ struct pt_regs {
 	s32 syscallno;
 } VIEW;
 #define ARG0(regs) ((regs)->orig_x0)
+#define ARG1(regs) ((regs)->regs[1])
+#define ARG2(regs) ((regs)->regs[2])
+#define ARG3(regs) ((regs)->regs[3])
 #define CALL_NUMBER(regs) ((int)(regs)->syscallno)
 /*
  * The result replaces the first argument. One that is equal to it looks like a call that goes on, and

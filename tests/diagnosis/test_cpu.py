@@ -239,6 +239,7 @@ def test_the_same_window_has_the_same_answer(tmp_path):
 
 def test_a_thread_that_is_said_to_have_waited_for_longer_than_the_time_between_two_readings_has_not(tmp_path):
     absurd = SchedProcess(
-        START + FROM * SECOND, pid=70, comm="sh", cpu_time_ms=0.1, runqueue_ms=90_000.0, active_threads=1, cgroup_id=1
+        at(FROM), pid=70, comm="sh", cpu_time_ms=0.1, runqueue_ms=90_000.0, active_threads=1, cgroup_id=1
     )
-    assert diagnose(stored(tmp_path / "db", [*cpus(2), *used(10, "sshd", 1, 0.1), absurd]), START, END).healthy
+    busy = [*cpus(2), *used(10, "web", 900, 150), *used(11, "db", 900, 150)]
+    assert diagnose(stored(tmp_path / "db", [*busy, absurd]), START, END).healthy

@@ -24,21 +24,22 @@ def diagnosis(path):
     return found
 
 
-def mount(left, *, kind="ext4", point="/srv"):
+def mount(left, *, kind="ext4", point="/srv", number=None):
     """A file system of 1 GB of which so much is left at each second."""
     for second in range(LENGTH):
         free = max(0, int(left(second)))
         yield Filesystem(
             START + second * SECOND + 3, mount_point=point, device="/dev/sdb", fs_type=kind, size_bytes=1000 * MB,
             free_bytes=free, avail_bytes=free, inodes_total=1000, inodes_free=900, read_only=False,
+            device_number=number,
         )  # fmt: skip
 
 
-def failed(pid, comm, error, call="write", count=5):
+def failed(pid, comm, error, call="write", count=5, number=None):
     for second in range(FROM, LENGTH):
         yield SyscallError(
             START + second * SECOND + 4, pid=pid, comm=comm, syscall_nr=1, syscall_name=call, errno=error,
-            error=errno.errorcode[error], count=count,
+            error=errno.errorcode[error], count=count, device_number=number,
         )  # fmt: skip
 
 
@@ -137,3 +138,48 @@ def test_the_script_is_named_whose_children_take_the_last_inodes_one_after_the_o
             rows.append(next(failed(pid, "touch", errno.ENOSPC, call="open", count=1)))
     [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
     assert (finding.fault, finding.culprit.name) == ("inode_exhaustion", "script")
+
+
+TWO_FULL = [
+    *mount(lambda _: 0, point="/boot", number="8:1"),
+    *mount(lambda _: 0, point="/srv", number="8:2"),
+    *moved(70, "logger", written=40 * MB),
+    *moved(80, "updater", written=40 * MB),
+]
+
+
+def test_of_two_full_file_systems_each_failure_is_of_the_one_that_its_file_is_on(tmp_path):
+    rows = [*failed(70, "logger", errno.ENOSPC, number="8:2"), *failed(80, "updater", errno.ENOSPC, number="8:1")]
+    findings = diagnosis(stored(tmp_path / "db", [*TWO_FULL, *rows])).findings
+    said = {(one.culprit.name, *one.victims) for one in findings}
+    assert said == {("logger",), ("updater",)}
+    for one in findings:
+        mount_point = {"logger": "/srv", "updater": "/boot"}[one.culprit.name]
+        assert any(f"of {mount_point} 0 of" in step.claim for step in one.path)
+
+
+def test_on_which_of_two_full_file_systems_a_call_fails_is_said_to_be_unknown_where_it_is(tmp_path):
+    findings = diagnosis(stored(tmp_path / "db", [*TWO_FULL, *failed(11, "db", errno.ENOSPC, "openat")])).findings
+    assert {(one.culprit.kind, one.culprit.name, one.victims) for one in findings} == {
+        ("mount", "/boot", ()), ("mount", "/srv", ()),
+    }  # fmt: skip
+    assert all(
+        any("db failed with ENOSPC on a file system that is not known" in s.claim for s in f.path) for f in findings
+    )
+
+
+def test_watches_are_no_space_though_a_file_system_is_full(tmp_path):
+    watches = failed(11, "editor", errno.ENOSPC, "inotify_add_watch", number="8:1")
+    findings = diagnosis(stored(tmp_path / "db", [*mount(lambda _: 0, point="/boot", number="8:1"), *watches])).findings
+    full = [one for one in findings if one.fault == "disk_full"]
+    assert [(one.culprit.name, one.victims) for one in full] == [("/boot", ())]
+    assert all("editor" not in step.claim for step in full[0].path)
+
+
+def test_a_failure_on_a_file_system_with_room_is_not_that_of_the_full_one(tmp_path):
+    room = mount(lambda _: 800 * MB, point="/data", number="8:3")
+    rows = [*TWO_FULL, *room, *failed(11, "db", errno.ENOSPC, number="8:3")]
+    findings = diagnosis(stored(tmp_path / "db", rows)).findings
+    [own] = [one for one in findings if one.culprit.name == "db"]
+    assert "on /data" in own.path[0].claim
+    assert all("db" not in {v.name for v in one.victims} for one in findings if one is not own)

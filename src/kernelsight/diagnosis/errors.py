@@ -11,7 +11,7 @@ from kernelsight.diagnosis.scene import Scene, grouped
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """What failed for one process, with one error."""
+    """What failed for one process, with one error, on one file system."""
 
     entity: Entity
     error: str
@@ -20,10 +20,22 @@ class Failures:
     count: int
     first_ns: int
     evidence: Evidence | None
+    device_number: str | None = None
+    """Of the file system of its files; None where the calls do not tell it, or were not asked for it."""
 
 
-def failures(scene: Scene, errors: Collection[int], calls: Collection[str] | None = None) -> list[Failures]:
-    """The failures with these errors, those of whom most failed first; of these system calls where any are named."""
+def failures(
+    scene: Scene, errors: Collection[int], calls: Collection[str] | None = None, *, by_file_system: bool = False
+) -> list[Failures]:
+    """The failures with these errors, those of whom most failed first.
+
+    Args:
+        scene: where they are from.
+        errors: the error numbers.
+        calls: names of the system calls; all where none are named.
+        by_file_system: those on each file system apart.
+    """
+    columns = ("pid", "error", "device_number") if by_file_system else ("pid", "error")
     wanted = [
         row
         for row in scene.rows("syscall_error")
@@ -37,7 +49,8 @@ def failures(scene: Scene, errors: Collection[int], calls: Collection[str] | Non
             count=sum(row["count"] or 0 for row in rows),
             first_ns=rows[0]["timestamp"],
             evidence=scene.evidence("syscall_error", rows, "count", "sum"),
+            device_number=rows[-1]["device_number"] if by_file_system else None,
         )
-        for (pid, error), rows in grouped(wanted, "pid", "error").items()
+        for (pid, error, *_), rows in grouped(wanted, *columns).items()
     ]
     return sorted(found, key=lambda one: -one.count)

@@ -27,3 +27,4 @@ class Filesystem(Event, tag="filesystem"):
     inodes_total: Annotated[Int | None, Gauge("inodes")] = None
     inodes_free: Annotated[Int | None, Gauge("inodes")] = None
     read_only: Annotated[Flag | None, Label()] = None
+    device_number: Annotated[Text | None, Label(), Means("major:minor, as in mountinfo")] = None

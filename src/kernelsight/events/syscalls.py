@@ -79,3 +79,8 @@ class SyscallError(Event, tag="syscall_error"):
     error: Annotated[Text | None, Label(), Means("its name, such as ENOSPC")] = None
     count: Annotated[Int | None, Delta("calls")] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
+    device_number: Annotated[
+        Text | None,
+        Label(),
+        Means("major:minor of the file system of its file; NULL: by path, or about none"),
+    ] = None

@@ -112,6 +112,52 @@ def test_failures_for_want_of_something_are_counted_exactly(compile_c):
     assert counted == {("write", "ENOSPC"): 7, ("openat", "EMFILE"): 5, (fork, "EAGAIN"): 3}
 
 
+ON_TWO_FULL_ONES = """
+import errno, os, subprocess, sys
+folder = sys.argv[1]
+def fails(what, *arguments):
+    try:
+        what(*arguments)
+    except OSError as error:
+        assert error.errno == errno.ENOSPC, error
+    else:
+        raise SystemExit(f"{what} did not fail")
+for name, inodes in (("a", 9), ("b", 2)):
+    place = f"{folder}/{name}"
+    os.mkdir(place)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=16k,nr_inodes={inodes}", "none", place], check=True)
+    file = os.open(f"{place}/file", os.O_CREAT | os.O_RDWR)
+    os.write(file, bytes(16384))
+    fails(os.write, file, b"more")
+    with open(f"{folder}/number-{name}", "w") as told:
+        device = os.stat(place).st_dev
+        told.write(f"{os.major(device)}:{os.minor(device)}")
+fails(os.copy_file_range, file, file, 100, 0, 16384)
+fails(os.mkdir, f"{folder}/b/by-path")
+there = os.open(f"{folder}/b", os.O_RDONLY)
+for _ in range(3):
+    fails(lambda: os.mkdir("plain", dir_fd=there))
+os.chdir(f"{folder}/b")
+for _ in range(2):
+    fails(lambda: os.symlink("anything", "plain"))
+fails(lambda: os.symlink("anything", "../b/by-path"))
+"""
+
+
+@pytest.mark.root
+def test_a_failure_is_told_with_the_file_system_of_its_file_or_without_where_the_call_does_not_tell_it(tmp_path):
+    command = ["unshare", "--mount", sys.executable, "-S", "-c", ON_TWO_FULL_ONES, tmp_path]
+    observed = observe([SyscallErrors], *command)
+    counted = {}
+    for failed in observed.of(SyscallError, pid=observed.pid, error="ENOSPC"):
+        key = failed.syscall_name, failed.device_number
+        counted[key] = counted.get(key, 0) + failed.count
+    a, b = ((tmp_path / f"number-{name}").read_text() for name in "ab")
+    by_path = {("mkdir", None): 1, ("symlink", None): 1}
+    told = {("write", a): 1, ("write", b): 1, ("copy_file_range", b): 1, ("mkdirat", b): 3, ("symlink", b): 2}
+    assert counted == by_path | told
+
+
 REFUSED = """
 import fcntl, os, sys
 mine, other = (os.open(sys.argv[1], os.O_RDWR) for _ in range(2))

@@ -13,13 +13,15 @@ from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.syscalls import SyscallError
 
-_KEY = Struct("<IiI")  # struct error_key
+_KEY = Struct("<IiII")  # struct error_key
+_UNKNOWN_DEVICE = 0xFFFFFFFF
+_MINOR_BITS = 20  # of the kernel's own dev_t (include/linux/kdev_t.h)
 _COUNT = Struct("<Qq16s")  # struct error_count
 
 
 def parse_errors(keys: bytes, values: bytes, now: int) -> Iterator[SyscallError]:
     """The drained map as events."""
-    for (pid, call, code), (count, cgroup, comm) in zip(
+    for (pid, call, code, device), (count, cgroup, comm) in zip(
         _KEY.iter_unpack(keys), _COUNT.iter_unpack(values), strict=True
     ):
         yield SyscallError(
@@ -32,7 +34,15 @@ def parse_errors(keys: bytes, values: bytes, now: int) -> Iterator[SyscallError]
             error=errno.errorcode.get(code),
             count=count,
             cgroup_id=cgroup,
+            device_number=_numbered(device),
         )
+
+
+def _numbered(device: int) -> str | None:
+    """A device as mountinfo writes it."""
+    if device == _UNKNOWN_DEVICE:
+        return None
+    return f"{device >> _MINOR_BITS}:{device & ((1 << _MINOR_BITS) - 1)}"
 
 
 @collector("syscall_errors", source="bpf", emits=(SyscallError,))

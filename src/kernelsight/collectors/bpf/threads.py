@@ -14,7 +14,7 @@ from enum import IntFlag
 from functools import cache
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf.file_calls import ON_A_DESCRIPTOR, ON_A_PATH, ON_A_PATH_AT
+from kernelsight.collectors.bpf.file_calls import ON_A_DESCRIPTOR, ON_A_PATH, ON_A_PATH_AT, places
 from kernelsight.collectors.bpf.libbpf import Object, Setting
 from kernelsight.collectors.bpf.maps import kernel_members, kernel_percpu_variables
 from kernelsight.collectors.bpf.objects import image
@@ -87,6 +87,11 @@ def _flags_of_calls() -> bytes:
     return bytes(flags)
 
 
+def _call_places() -> bytes:
+    told = places()
+    return bytes(told.get(number, 0) for number in range(_MAX_CALLS))
+
+
 def _watched_errors() -> bytes:
     return bytes(1 if n in EXHAUSTION else 2 if n in _REFUSAL else 0 for n in range(256))
 
@@ -105,6 +110,7 @@ def _settings(host: Host) -> dict[str, Setting]:
     options = host.options
     settings: dict[str, Setting] = {
         "call_flags": _flags_of_calls(),
+        "call_places": _call_places(),
         "watched_errors": _watched_errors(),
         "call_threshold_ns": int(float(options.get("threshold_ms", DEFAULT_THRESHOLD_MS)) * MS),
         "queue_threshold_ns": int(float(options.get("runqueue_threshold_ms", DEFAULT_THRESHOLD_MS)) * MS),

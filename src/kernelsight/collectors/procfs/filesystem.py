@@ -208,6 +208,7 @@ def filesystem_event(mount: Mount, found: os.statvfs_result, now: int) -> Filesy
         inodes_total=_storable(found.f_files) or None,
         inodes_free=_storable(found.f_ffree) if found.f_files else None,
         read_only=bool(found.f_flag & os.ST_RDONLY),
+        device_number=name(mount.device_number),
     )
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from kernelsight.diagnosis.errors import Failures, failures
+from kernelsight.diagnosis.errors import Failures
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
+from kernelsight.diagnosis.mounts import FULL_SHARE, QUOTA, failing, full_mounts, mount_of, mounts, no_space
 from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, samples_of
 from kernelsight.diagnosis.trend import Trend, trend
 
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-FULL_SHARE = 0.01
-"""Of a file system, what may be left when it is called full."""
 FORESIGHT = 4.0
 """How many times as long as it has been seen, a trend may be expected to go on."""
 _FILLS_S = 600.0
@@ -27,49 +24,43 @@ ENOUGH_SHARE = 0.3
 MOST = 0.5
 """Of the calls that fail, those of one process, from which on it is the one that fails, and not the many of a loop."""
 _GIVEN_BACK = 0.5
-_QUOTA = errno.errorcode[errno.EDQUOT]
-_WRITES = frozenset({
-    "write", "pwrite64", "writev", "pwritev", "pwritev2", "fallocate", "ftruncate", "copy_file_range", "sendfile",
-    "splice", "fsync", "fdatasync", "close", "open", "openat", "openat2", "creat", "mkdir", "mkdirat", "rename",
-    "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "io_uring_enter", "io_submit",
-})  # fmt: skip
-"""Calls that need space; others say ENOSPC when their own limits are met, such as `inotify_add_watch` and `shmget`."""
 
 
 @hypothesis("disk_full")
 def no_space_left(scene: Scene) -> Iterable[Candidate]:
     """A file system has no space left, or will not have soon, or a quota is used up."""
-    found = False
-    for rows in scene.once(_mounts):
+    short = [*scene.once(full_mounts)]
+    for rows in scene.once(mounts):
         size = rows[-1]["size_bytes"]
         if size:
             for candidate in _of_mount(scene, rows, ("avail_bytes", float(size))):
-                found = True
+                short.append(rows)
                 yield candidate
-    inodes = any(_is_full(rows, "inodes_free", "inodes_total") for rows in scene.once(_mounts))
-    yield from (_of_nowhere(one) for one in scene.once(_no_space) if not _is_explained(one, found or inodes))
+    yield from (_of_nowhere(scene, one) for one in scene.once(no_space) if not _is_explained(one, short))
 
 
-def _is_explained(failed: Failures, full: bool) -> bool:  # noqa: FBT001 - it is what explains
-    """Whether calls failed because of a file system that is seen to be full, or for want of something else."""
-    return (full and failed.error != _QUOTA) or not _WRITES & {*failed.calls}
+def _is_explained(failed: Failures, short: Sequence[Sequence[Row]]) -> bool:
+    """Whether calls failed because of one of the file systems that are full, or about to be."""
+    numbers = {rows[-1]["device_number"] for rows in short}
+    if failed.error == QUOTA:
+        return False
+    return bool(numbers) if failed.device_number is None or None in numbers else failed.device_number in numbers
 
 
-def _is_full(rows: Sequence[Row], metric: str, whole: str) -> bool:
-    last = rows[-1]
-    return last[metric] is not None and bool(last[whole]) and last[metric] <= FULL_SHARE * last[whole]
-
-
-def _of_nowhere(failed: Failures) -> Candidate:
-    """A quota, or a file system that is not seen from here."""
-    culprit = failed.entity
-    quota = failed.error == _QUOTA
+def _of_nowhere(scene: Scene, failed: Failures) -> Candidate:
+    """A quota, or a file system that is not seen from here or has space left."""
+    culprit, mount = failed.entity, mount_of(scene, failed)
+    quota = failed.error == QUOTA
+    place = f" on {mount}" if mount else f" on a file system {failed.device_number}" if failed.device_number else ""
+    unknown = "" if place else "; on which file system is not known"
     candidate = Candidate("disk_full", culprit, failed.first_ns, (culprit,))
     candidate.check("calls that write fail for want of space", holds=True, speaks_for=2.0, speaks_against=4.0)
     candidate.check("it is known what is used up", quota, 1.0, 0.5)
-    candidate.step(f"{failed.count} calls of {culprit.name} failed with {failed.error}", failed.evidence)
+    candidate.step(
+        f"{failed.count} calls of {culprit.name} failed with {failed.error}{place}{unknown}", failed.evidence
+    )
     candidate.refuted_by = "they fail as well when some of its files are removed"
-    candidate.outlook = f"{culprit.name} can write nothing"
+    candidate.outlook = f"{culprit.name} can write nothing{place}"
     what = "its quota is used up: raise it (setquota), or remove files" if quota else "see where it writes to"
     candidate.actions = (Proposal("look", culprit, what),)
     return candidate
@@ -78,31 +69,10 @@ def _of_nowhere(failed: Failures) -> Candidate:
 @hypothesis("inode_exhaustion")
 def no_inodes_left(scene: Scene) -> Iterable[Candidate]:
     """A file system has no inodes left, or will not have soon, while there is space."""
-    for rows in scene.once(_mounts):
+    for rows in scene.once(mounts):
         inodes = rows[-1]["inodes_total"]
         if inodes:
             yield from _of_mount(scene, rows, ("inodes_free", float(inodes)))
-
-
-def _no_space(scene: Scene) -> Sequence[Failures]:
-    """The calls that failed for want of space. Use with :meth:`Scene.once`."""
-    return failures(scene, NO_SPACE)
-
-
-def _mounts(scene: Scene) -> Sequence[Sequence[Row]]:
-    """The samples of each file system that can be written to; of one that is mounted twice, only the first.
-
-    Use with :meth:`Scene.once`.
-    """
-    found: list[Sequence[Row]] = []
-    seen: set[tuple[object, ...]] = set()
-    for rows in scene.series("filesystem").values():
-        last = rows[-1]
-        same = (last["device"], last["fs_type"], last["size_bytes"], last["avail_bytes"], last["inodes_free"])
-        if not last["read_only"] and same not in seen:
-            seen.add(same)
-            found.append(rows)
-    return found
 
 
 def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Iterable[Candidate]:
@@ -116,9 +86,10 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     until = going.seconds_to(0.0) if going else None
     full = left <= FULL_SHARE * whole
     soon = going is not None and until is not None and until <= min(FORESIGHT * going.seconds, _FILLS_S)
-    failed = scene.once(_no_space)
+    failures_seen = failing(scene, rows)
+    failed = failures_seen.here
     nothing = left <= 0
-    if not soon and not nothing and not (full and (going or failed)):
+    if not soon and not nothing and not (full and (going or failed or failures_seen.somewhere)):
         return
     run = _run(scene, rows, what, going)
     levels = [float(row[metric]) for row in scene.within(rows, run) if row[metric] is not None]
@@ -133,13 +104,17 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     candidate.check(f"{mount} has next to nothing left, or loses it fast", full or soon, 2.0, 5.0)
     candidate.check("what is used up was not given back before", not _comes_back(rows, metric, going), 0.0, 4.0)
     steady = "calls fail for want of it, or it is used up at a steady rate"
-    candidate.check(steady, bool(failed) or soon, 1.5 if failed else 0.5, 1.0 if nothing else 3.0)
-    if nothing and not failed:  # who comes next fails, though nobody tries just now
+    fails = bool(failed or failures_seen.somewhere)
+    candidate.check(steady, fails or soon, 1.5 if failed else 0.5, 1.0 if nothing else 3.0)
+    if nothing and not fails:  # who comes next fails, though nobody tries just now
         candidate.check("there is nothing left at all", nothing, 1.0, 0.0)
     candidate.check("who uses it up is known", by is not None, 1.0, 0.5)
     noun = "bytes" if metric == "avail_bytes" else "inodes"
     for one in failed[:3]:
         candidate.step(f"{one.count} calls of {one.entity.name} failed with {one.error}", one.evidence)
+    for one in failures_seen.somewhere[:3]:
+        claim = f"{one.count} calls of {one.entity.name} failed with {one.error} on a file system that is not known"
+        candidate.step(claim, one.evidence)
     within = scene.within(rows, run)
     ahead = f", and none will be left in {until:.0f} s" if until is not None and not full else ""
     claim = f"of {mount} {left:,.0f} of {whole:,.0f} {noun} are left{ahead}"
