@@ -1,8 +1,10 @@
 # `make test` is the whole gate, from a fresh clone; `make quick` is for between two edits.
 SHELL := /bin/bash
 bin := .venv/bin
+SECONDS ?= 3600
+SEED ?= 1
 
-.PHONY: help setup test check lint quick test-kernels docs bpf lock bench clean
+.PHONY: help setup test check lint quick test-kernels torture docs bpf lock bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +31,10 @@ quick: setup  ## the tests that take less than a few seconds each
 
 test-kernels: setup  ## run every tracer on other kernels, in virtual machines
 	$(bin)/python -m pytest tests/kernels
+
+torture: setup  ## look for bytes that break ingestion, guided by coverage, for SECONDS (an hour), from SEED
+	$(bin)/python -m pip install --quiet --no-build-isolation --editable '.[torture]'
+	$(bin)/python tests/torture/fuzz_ingest.py --seconds $(SECONDS) --seed $(SEED)
 
 docs:  ## write the generated pages again
 	$(bin)/kernelsight docs --write

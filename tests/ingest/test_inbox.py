@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 
 from kernelsight.events.action import ActionStep
-from kernelsight.ingest.inbox import deliver
+from kernelsight.ingest.accounts import Accounts
+from kernelsight.ingest.decode import LineDecoder
+from kernelsight.ingest.inbox import Inbox, deliver
 from kernelsight.query import rows
 from kernelsight.stores.base import open_writer
 from kernelsight.stores.inbox import drop, inbox, waiting
@@ -95,6 +99,92 @@ def test_half_a_file_is_not_taken(tmp_path):
     drop(path, [step("done")])
     (inbox(path) / "00000000000000000001-1-1.new").write_bytes(b'{"type":"act')
     assert deliver(str(path))
+    assert stages(path) == ["done"]
+
+
+def ingest_nothing(path):
+    return subprocess.run(
+        [*COMMAND, "ingest", "--db-path", str(path)],
+        input=b"",
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+
+def aside(path):
+    return sorted(file.name for file in (inbox(path) / "rejected").iterdir())
+
+
+def refusals(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT reason, raw FROM rejected_events").fetchall()
+
+
+def leave(path, name, data):
+    inbox(path).mkdir(exist_ok=True)
+    (inbox(path) / f"{name}.ndjson").write_bytes(data)
+
+
+def test_a_number_of_309_digits_in_the_inbox_is_one_refused_line(tmp_path):
+    path = tmp_path / "db"
+    leave(path, "1", b'{"ts":1795000000,"type":"syscall","latency_ms":%s}\n' % (b"9" * 309))
+    drop(path, [step("done")])
+    ended = ingest_nothing(path)
+    assert ended.returncode == 0, ended.stderr
+    assert waiting(path) == []
+    assert stages(path) == ["done"]
+    assert [reason for reason, _ in refusals(path)] == ["wrong value: latency_ns: not an integer of 64 bits"]
+
+
+def test_what_is_no_file_that_can_be_taken_is_set_aside_and_the_others_are_stored(tmp_path):
+    path = tmp_path / "db"
+    inbox(path).mkdir()
+    (inbox(path) / "0.ndjson").mkdir()
+    with (inbox(path) / "1.ndjson").open("wb") as large:
+        large.truncate(17 << 20)
+    drop(path, [step("done")])
+    said = ingest_nothing(path).stderr.decode()
+    assert waiting(path) == []
+    assert stages(path) == ["done"]
+    assert aside(path) == ["0.ndjson", "0.ndjson.reason", "1.ndjson", "1.ndjson.reason"]
+    assert [raw for _, raw in refusals(path)] == ["0.ndjson", "1.ndjson"]
+    assert "inbox file set aside: a directory" in said
+    assert "unknown: 2 lines = 0 stored + 2 rejected" in said
+    assert "set aside" not in ingest_nothing(path).stderr.decode()
+
+
+def test_a_file_at_which_the_decoder_breaks_is_set_aside_with_the_place(tmp_path):
+    class Breaks(LineDecoder):
+        def feed(self, data):
+            decoded = super().feed(data)
+            if b"break" in data:
+                raise OverflowError
+            return decoded
+
+    path = str(tmp_path / "db")
+    leave(path, "1", b'{"type":"break"}\n')
+    drop(path, [step("done")])
+    accounts = Accounts()
+    box = Inbox(path, accounts, Breaks)
+    decoded = list(box.take())
+    assert sum(len(rows) for part in decoded for rows in part.events.values()) == 1
+    assert aside(path) == ["1.ndjson", "1.ndjson.reason"]
+    reason = (inbox(path) / "rejected" / "1.ndjson.reason").read_text()
+    assert "OverflowError in test_inbox.py:" in reason
+    assert list(box.take()) == []
+
+
+def test_a_file_at_which_three_writers_were_killed_is_set_aside(tmp_path):
+    path = tmp_path / "db"
+    drop(path, [step("begun")])
+    for _ in range(3):
+        assert [part.count for part in Inbox(str(path), Accounts()).take()] == [1, 0]  # killed before it commits
+    ended = ingest_nothing(path)
+    assert b"inbox file set aside: 3 writers ended while they took it" in ended.stderr
+    assert len(aside(path)) == 2
+    drop(path, [step("done")])
+    ingest_nothing(path)
     assert stages(path) == ["done"]
 
 

@@ -276,6 +276,7 @@ class Daemon:
         for struct, rows in self._waiting.events.items():
             self._accounts.dropped(struct, len(rows))
         self._waiting.clear()
+        self._inbox.given_up()
         self._exit_code = 1
         self._log.say(f"dropped {count:,} events that the store could not take: {self._commits.last_error}")
 

@@ -285,9 +285,13 @@ def _translate(line: object, clocks: Clocks) -> Translated:
     except UnusableLineError:
         raise
     except Exception as error:  # the reason in the books and on the log shows the defect
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}:{frame.lineno}"
-        raise UnusableLineError(f"{DEFECT}: {type(error).__name__} in {place}; please report it") from error
+        raise UnusableLineError(defect_in(error)) from error
+
+
+def defect_in(error: Exception) -> str:
+    """The reason of a refusal that a mistake in this program causes: what was raised, and where."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{DEFECT}: {type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}; please report it"
 
 
 def merge(into: dict[type[Event], list[Row]], events: Iterable[tuple[type[Event], list[Row]]]) -> None:

@@ -2,41 +2,80 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from kernelsight.errors import StoreBusyError
 from kernelsight.ingest.accounts import Accounts
-from kernelsight.ingest.decode import Decoded, LineDecoder
-from kernelsight.stores.base import Batch, Writer, open_writer
-from kernelsight.stores.inbox import waiting
+from kernelsight.ingest.decode import Decoded, LineDecoder, defect_in
+from kernelsight.ingest.identify import UNKNOWN
+from kernelsight.stores.base import Batch, Rejected, Writer, open_writer
+from kernelsight.stores.inbox import inbox, set_aside, waiting
 
 _PERIOD_S = 1.0
+_LARGEST_FILE = 16 << 20
+"""What other processes leave are records of what they did: kilobytes."""
+
+_MOST_TRIES = 3
+"""A writer may be killed for another reason while it takes a file; hardly three times."""
+
+_TRIES = "tries"
+
+
+class UnfitFileError(ValueError):
+    """A file cannot be taken; the message is the reason."""
 
 
 class Inbox:
     """The inbox of one database, as its writer sees it."""
 
-    def __init__(self, db_path: str, accounts: Accounts) -> None:
+    def __init__(
+        self, db_path: str, accounts: Accounts, decoder: Callable[[Accounts], LineDecoder] = LineDecoder
+    ) -> None:
         self._db_path = db_path
+        self._accounts = accounts
         # Its lines must not be glued to half a line of the pipe.
-        self._decoder = LineDecoder(accounts)
+        self._decoder = decoder
         self._taken: set[Path] = set()
+        self._tries = _Tries(inbox(db_path) / _TRIES)
         self.due_at = 0.0
         """When to look again (monotonic seconds)."""
 
     def take(self) -> Iterator[Decoded]:
-        """What is new in it; the files stay until :meth:`committed`."""
+        """What is new in it; the files stay until :meth:`committed`, but for those that are set aside."""
         self.due_at = time.monotonic() + _PERIOD_S
         for path in waiting(self._db_path):
             if path not in self._taken:
                 with suppress(OSError):  # it is gone, or not for us to read
-                    data = path.read_bytes()
-                    self._taken.add(path)
-                    yield self._decoder.feed(data)
-                    yield self._decoder.finish()
+                    yield from self._take(path)
+
+    def _take(self, path: Path) -> list[Decoded]:
+        self._taken.add(path)
+        try:
+            self._tries.begin(path.name)
+            data = _read(path)
+            decoder = self._decoder(self._accounts)
+            return [decoder.feed(data), decoder.finish()]
+        except OSError:
+            self._taken.discard(path)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a file does to the decoder, the daemon and the other files go on
+            return [self._set_aside(path, error)]
+
+    def _set_aside(self, path: Path, error: Exception) -> Decoded:
+        reason = str(error) if isinstance(error, UnfitFileError) else defect_in(error)
+        try:
+            set_aside(path, reason)
+        except OSError as failure:
+            reason = f"{reason}; it stays there: {failure.strerror}"
+        else:
+            self._taken.discard(path)
+        text = f"inbox file set aside: {reason}"
+        self._accounts.refused(UNKNOWN, text)
+        return Decoded(rejected=[Rejected(time.time_ns(), UNKNOWN, text, os.fsencode(path.name), 0)], count=1)
 
     def committed(self) -> None:
         """What was taken is stored: remove it."""
@@ -44,6 +83,67 @@ class Inbox:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         self._taken = {path for path in self._taken if path.exists()}
+        self._tries.forget()
+
+    def given_up(self) -> None:
+        """What was taken cannot be stored now: the files stay, and that is not their fault."""
+        self._taken.clear()
+        self._tries.forget()
+
+
+class _Tries:
+    """How often each file was begun without being committed, kept beside them for the next writer."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._counts: dict[str, int] | None = None
+
+    def begin(self, name: str) -> None:
+        """Count one more try of a file, on disk before this returns.
+
+        Raises:
+            UnfitFileError: there were too many.
+        """
+        if self._counts is None:
+            self._counts = _counts(self._path)
+        tries = self._counts.get(name, 0)
+        if tries >= _MOST_TRIES:
+            raise UnfitFileError(f"{tries} writers ended while they took it")
+        self._counts[name] = tries + 1
+        lines = "".join(f"{count} {file}\n" for file, count in self._counts.items())
+        with suppress(OSError):  # a full disk; then it is not counted
+            self._path.write_text(lines, encoding="utf-8", errors="surrogateescape")
+
+    def forget(self) -> None:
+        """All files that were begun are committed."""
+        if self._counts:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+        self._counts = {}
+
+
+def _counts(path: Path) -> dict[str, int]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return {}
+    pairs = (line.partition(" ") for line in text.splitlines())
+    return {name: int(count) for count, _, name in pairs if name and count.isascii() and count.isdigit()}
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UnfitFileError: it is no file that can be taken.
+        OSError: it is gone, or not for us to read.
+    """
+    if path.is_dir():
+        raise UnfitFileError("a directory")
+    size = path.stat().st_size
+    if size > _LARGEST_FILE:
+        raise UnfitFileError(f"{size:,} bytes; at most {_LARGEST_FILE:,} are taken from one file")
+    return path.read_bytes()
 
 
 def deliver(db_path: str) -> bool:

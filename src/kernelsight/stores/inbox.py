@@ -3,7 +3,8 @@
 A store has one writer. Who else has something to record (the agent: what it did and why) drops it
 here, whole and on disk before :func:`drop` returns; the writer stores it within a second, and removes
 the file once it is committed. After a crash between the two the file is stored again, so who reads
-such records must not mind one that is there twice.
+such records must not mind one that is there twice. A file that cannot be taken is set aside, with the reason
+beside it, so that the writer does not meet it again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from kernelsight.events.declare import Event
 from kernelsight.events.wire import encode_lines
 
 _SUFFIX = ".ndjson"
+_ASIDE = "rejected"
 _NUMBER = count()
 
 
@@ -62,6 +65,24 @@ def waiting(db_path: str | os.PathLike[str]) -> list[Path]:
     except OSError:
         return []
     return [folder / name for name in sorted(names) if name.endswith(_SUFFIX)]
+
+
+def set_aside(path: Path, reason: str) -> Path:
+    """Move a file of the inbox to its folder of rejected files, with the reason beside it.
+
+    Returns:
+        where it is now.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    folder = path.parent / _ASIDE
+    folder.mkdir(mode=0o700, exist_ok=True)
+    aside = folder / path.name
+    path.rename(aside)
+    with suppress(OSError):  # the reason is in the books too; the file must not be met again
+        aside.with_name(f"{path.name}.reason").write_text(f"{reason}\n", encoding="utf-8", errors="backslashreplace")
+    return aside
 
 
 def _give(path: Path, owner: os.stat_result) -> None:
