@@ -39,13 +39,3 @@ def test_a_sum_cites_every_row(scene):
     shown = scene.evidence("memory", scene.rows("memory"), "mem_free_kb", "sum")
     assert shown.value == sum(range(COUNT))
     assert len(shown.row_ids) == COUNT
-
-
-def test_a_window_that_was_hardly_recorded_is_said_to_be(scene):
-    def unknown(last):
-        other = Scene(scene.reader, TimeRange(START, START + last * SECOND))
-        other.rows("memory")
-        return other.unknown
-
-    assert unknown(COUNT // 2) == ()
-    assert unknown(4 * COUNT) == (f"nothing was recorded in {4 * COUNT - COUNT // 2} of {4 * COUNT} seconds",)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kernelsight.diagnosis.measure import slopes, some_of
-from kernelsight.diagnosis.scene import Row, grouped
+from kernelsight.diagnosis.scene import NS_PER_S, Row, grouped
 from kernelsight.diagnosis.trend import trend
 from kernelsight.events.action import Forecast, Resource
 from kernelsight.events.wire import kinds
@@ -29,6 +29,8 @@ FORESIGHT = 30.0
 _LEAST_FILES = 16
 """Of the usual limit of 1024, a trend that is followed :data:`FORESIGHT` times as far has used a 31st, which is twice
 this; half of that for smaller limits."""
+_STALE_S = 60.0
+"""Since the last row, so that what is sampled by the minute still counts."""
 _Z95 = 1.96
 
 
@@ -69,8 +71,13 @@ class _Watched:
 
 def forecasts(reader: Reader, when: TimeRange) -> list[Forecast]:
     """What will be used up within the horizon, the soonest first."""
-    found = [one for watched in _limited(reader, when) if (one := _of(watched)) is not None]
+    found = [one for watched in _limited(reader, when) if _goes_on(watched, when) and (one := _of(watched)) is not None]
     return sorted(found, key=lambda one: one.seconds_left or 0.0)
+
+
+def _goes_on(watched: _Watched, when: TimeRange) -> bool:
+    """Whether it is still seen: of what is not recorded any more, nothing can be foreseen."""
+    return bool(watched.rows) and when.end_ns - int(watched.rows[-1]["timestamp"]) <= _STALE_S * NS_PER_S
 
 
 def _of(watched: _Watched) -> Forecast | None:

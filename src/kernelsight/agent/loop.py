@@ -22,7 +22,7 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.model import Diagnosis, Finding, Proposal
 from kernelsight.diagnosis.report import named
 from kernelsight.errors import StoreError
-from kernelsight.events.action import Forecast
+from kernelsight.events.action import Answer, Forecast
 from kernelsight.query.rows import rows
 from kernelsight.query.source import opened
 from kernelsight.query.times import TimeRange
@@ -62,6 +62,8 @@ class Loop:
         self._say = say
         self._approve = approve
         self._news = News()
+        self.verdict: Answer = "unknown"
+        """Of the last look; not known where the store could not be read."""
         self._tending = Tending(actor, say)
         self._answered: dict[tuple[object, ...], tuple[int, str | None]] = {}
         self._foreseen: set[tuple[object, ...]] = set()
@@ -87,11 +89,13 @@ class Loop:
 
     def step(self) -> bool:
         """One look; whether something is wrong, or waits to be verified."""
+        self.verdict = "unknown"
         try:
             waits = self._tending.tend()
             when = self._last(WINDOW_S)
             diagnosis = diagnose(self._ledger.db_path, when.start_ns, when.end_ns)
             self._record(diagnosis)
+            self.verdict = diagnosis.verdict
             acted = [self._decide(finding) for finding in diagnosis.findings]
             self._ledger.deliver()
         except StoreError as error:

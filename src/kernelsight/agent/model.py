@@ -51,6 +51,13 @@ class Report(msgspec.Struct, frozen=True):
     """Why it ended before it was done, such as a budget; empty when it was done."""
 
     @property
+    def is_known(self) -> bool:
+        """Whether there is an answer: not where what was asked about was not recorded, or cannot be told."""
+        if not self.question or self.explains or self.stopped:
+            return self.diagnosis.verdict != "unknown"
+        return bool(self.answer) or not (self.limits or self.diagnosis.unknown)
+
+    @property
     def proposals(self) -> tuple[Proposal, ...]:
         """The plan: what the findings propose, the most certain first, nothing twice."""
         return tuple(dict.fromkeys(action for finding in self.diagnosis.findings for action in finding.actions))

@@ -46,9 +46,11 @@ def _when(evidence: Evidence) -> str:
 
 
 def _in_short(report: Report) -> Iterator[Line]:
-    """What is wrong in that time, which somebody who asked something else wants to know of."""
+    """What is wrong in that time, which somebody who asked something else wants to know of; or that it is not known."""
     for note in report.diagnosis.notes:
         yield Line(f"In that time: {note.text}, at {to_second(note.timestamp)}")
+    if report.diagnosis.verdict == "unknown":
+        yield from (Line(f"Not known: {sentence}") for sentence in report.diagnosis.unknown)
     for finding in report.diagnosis.findings:
         who = f"{plain(finding.fault)} by {named(finding.culprit)}"
         yield Line(f"In that time: {who}, {since(finding)} ({finding.confidence:.0%} sure)", "fault")

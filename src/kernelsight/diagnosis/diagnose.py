@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kernelsight.diagnosis.coverage import coverage
 from kernelsight.diagnosis.hypothesis import hypotheses
 from kernelsight.diagnosis.model import Diagnosis, Window
 from kernelsight.diagnosis.ranking import rank
@@ -33,7 +34,8 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         candidates = [candidate for test in hypotheses().values() for candidate in test(scene)]
         findings, ruled_out = rank(candidates, scene)
         unseen = scene.unseen
-        unknown = scene.unknown
+        known = scene.once(coverage)
+        unknown, not_excluded = known.unknown, known.not_excluded
         notes = clock_notes(reader, when)
     return Diagnosis(
         window=Window(when.start_ns, when.end_ns),
@@ -43,6 +45,7 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         unseen=unseen,
         unknown=unknown,
         notes=notes,
+        not_excluded=not_excluded,
     )
 
 

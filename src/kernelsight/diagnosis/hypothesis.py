@@ -2,7 +2,7 @@
 
 One module per family in :mod:`kernelsight.diagnosis.hypotheses`, found by itself::
 
-    @hypothesis("lock_contention")
+    @hypothesis("lock_contention", needs=("wait",))
     def contended_locks(scene: Scene) -> Iterable[Candidate]:
         ...
 
@@ -71,15 +71,23 @@ class Candidate:
 
 Test = Callable[[Scene], Iterable[Candidate]]
 _REGISTRY: dict[Fault, Test] = {}
+_NEEDS: dict[Fault, tuple[str, ...]] = {}
 
 
-def hypothesis(fault: Fault) -> Callable[[Test], Test]:
-    """Register the test of a fault class."""
+def hypothesis(fault: Fault, *, needs: tuple[str, ...] = ()) -> Callable[[Test], Test]:
+    """Register the test of a fault class.
+
+    Args:
+        fault: the class.
+        needs: the kinds of event without which the fault shows in nothing, so that it cannot be excluded; kinds
+            of which one is enough stand in one text, separated by `|`.
+    """
 
     def declare(test: Test) -> Test:
         if fault in _REGISTRY:
             raise TypeError(f"{fault} has a hypothesis already")
         _REGISTRY[fault] = test
+        _NEEDS[fault] = needs
         return test
 
     return declare
@@ -90,3 +98,9 @@ def hypotheses() -> Mapping[Fault, Test]:
     """All tests by their fault class. A new module is found by itself."""
     modules_of("kernelsight.diagnosis.hypotheses")
     return dict(sorted(_REGISTRY.items()))
+
+
+@cache
+def needs() -> Mapping[Fault, tuple[str, ...]]:
+    """The kinds without which each fault class cannot be seen, as :func:`hypothesis` takes them."""
+    return {fault: _NEEDS[fault] for fault in hypotheses()}

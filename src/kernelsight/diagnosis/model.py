@@ -95,6 +95,14 @@ class RuledOut(msgspec.Struct, frozen=True):
     """The finding whose effect it is: then it is there, but it is not the cause."""
 
 
+class NotExcluded(msgspec.Struct, frozen=True):
+    """A class of faults that may be there: what would show it was not recorded."""
+
+    fault: Fault
+    collectors: tuple[str, ...]
+    """Those that were missing; of alternatives all are named."""
+
+
 class Window(msgspec.Struct, frozen=True):
     """The time that was looked at, both ends included."""
 
@@ -116,6 +124,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """What was not recorded, so that nothing is known of it, a sentence each; findings may be there all the same."""
     notes: tuple[Note, ...] = ()
     """What was with the machine's clock, such as that it was set."""
+    not_excluded: tuple[NotExcluded, ...] = ()
+    """Of what was recorded: the faults that this answer cannot exclude."""
 
     @property
     def verdict(self) -> Answer:

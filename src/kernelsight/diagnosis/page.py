@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kernelsight.diagnosis.course import Course
 from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
-from kernelsight.diagnosis.report import cited, named, plain, since, why_not
+from kernelsight.diagnosis.report import cited, named, not_excluded, plain, since, why_not
 from kernelsight.moments import time_of_day, to_next_second, to_second
 
 WIDTH, HEIGHT = 640, 90
@@ -50,6 +50,7 @@ def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course]) -> str:
     environment.filters.update(
         named=named,
         plain=plain,
+        not_excluded=not_excluded,
         to_second=to_second,
         to_next_second=to_next_second,
         since=since,

@@ -37,7 +37,7 @@ def report(diagnosis: Diagnosis, courses: Mapping[Evidence, Course] | None = Non
         yield Line("Healthy: nobody suffers, nothing fails, nothing is about to run out.", "good")
     if diagnosis.unknown:
         yield Line("")
-        yield Line("Not known: " + "; ".join(diagnosis.unknown) + ".", "fault")
+        yield from _unknown(diagnosis)
     yield from noted(diagnosis)
     for finding in diagnosis.findings:
         yield Line("")
@@ -48,6 +48,10 @@ def report(diagnosis: Diagnosis, courses: Mapping[Evidence, Course] | None = Non
         yield Line("Considered, and less likely:", "quiet")
         for one in ruled_out:
             yield Line(f"  {plain(one.fault)} by {named(one.culprit)} ({one.confidence:.0%}); {why_not(one)}", "quiet")
+    if diagnosis.not_excluded:
+        yield Line("")
+        yield Line("Not excluded, because the collectors that would show it recorded nothing:", "quiet")
+        yield from (Line(f"  {line}", "quiet") for line in not_excluded(diagnosis))
     if diagnosis.unseen:
         yield Line("")
         yield Line("Could not be looked at:", "quiet")
@@ -60,6 +64,24 @@ def noted(diagnosis: Diagnosis) -> Iterator[Line]:
         yield Line("")
     for note in diagnosis.notes:
         yield Line(f"Note: at {to_second(note.timestamp)} {note.text}.", "advice")
+
+
+def _unknown(diagnosis: Diagnosis) -> Iterator[Line]:
+    """What nothing is known of; where no fault was found, that this is no proof that there is none."""
+    if diagnosis.findings:
+        yield Line("Besides, part of the window is not known:", "fault")
+    else:
+        yield Line("Not known: whether anybody suffers cannot be told.", "fault")
+    yield from (Line(f"  {sentence}", "fault") for sentence in diagnosis.unknown)
+
+
+def not_excluded(diagnosis: Diagnosis) -> Iterator[str]:
+    """The faults that the answer cannot exclude, in a line for each set of collectors that were missing."""
+    by_collectors: dict[tuple[str, ...], list[str]] = {}
+    for one in diagnosis.not_excluded:
+        by_collectors.setdefault(one.collectors, []).append(plain(one.fault))
+    for collectors, faults in by_collectors.items():
+        yield f"{', '.join(faults)} ({', '.join(collectors)})"
 
 
 def why_not(one: RuledOut) -> str:

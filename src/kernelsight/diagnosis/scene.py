@@ -22,8 +22,6 @@ T = TypeVar("T")
 
 _MOST_CITED = 120
 """Rows cited for a number that some of them show as well as all: the first, the last, and some between."""
-RECORDED_SHARE = 0.5
-"""Of the window, the share that must have been recorded for an answer to be about all of it."""
 _MOST_SUMMED = 3600
 """Rows cited for a number that needs all of them: what is said of a longer time is said of the latest part of it."""
 
@@ -91,6 +89,11 @@ class Scene:
             self._derived[derive] = derive(self)
         made: T = self._derived[derive]
         return made
+
+    @property
+    def read(self) -> frozenset[str]:
+        """The kinds that somebody has asked for."""
+        return frozenset(self._rows)
 
     def rows(self, kind: str) -> Sequence[Row]:
         """All rows of a kind within the window, by time, but for those that are about our own processes."""
@@ -194,15 +197,6 @@ class Scene:
             if row["status"] != "running"
         ]
         return tuple(silent)
-
-    @cached_property
-    def unknown(self) -> tuple[str, ...]:
-        """Why nothing can be said of the window, or of a part of it, a sentence each."""
-        whole = round((self.when.end_ns - self.when.start_ns) / NS_PER_S)
-        known = {self.second(row) for rows in self._rows.values() for row in rows}
-        if len(known) < RECORDED_SHARE * whole:
-            return (f"nothing was recorded in {whole - len(known)} of {whole} seconds",)
-        return ()
 
 
 def samples_of(changes: Sequence[Change]) -> list[Row]:

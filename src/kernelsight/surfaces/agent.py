@@ -22,7 +22,7 @@ from kernelsight.agent.wake import Wake
 from kernelsight.collectors.base import Host
 from kernelsight.diagnosis.model import Entity
 from kernelsight.errors import UsageError
-from kernelsight.events.action import ActionStep
+from kernelsight.events.action import ActionStep, Answer
 from kernelsight.printable import printable
 
 
@@ -37,8 +37,8 @@ def actor_of(db_path: str, policy_path: str | None) -> Actor:
 
 def run(  # noqa: PLR0913 - what the command was given
     db_path: str, policy_path: str | None, interval_s: float, stop: threading.Event, *, once: bool, heard: str | None
-) -> None:
-    """Run the loop until told to stop, or look once.
+) -> Answer | None:
+    """Run the loop until told to stop, or look once: then the verdict is returned.
 
     Raises:
         UsageError: the policy is wrong, or there is no such reasoner.
@@ -52,12 +52,13 @@ def run(  # noqa: PLR0913 - what the command was given
     )
     if once:
         loop.step()
-        return
+        return loop.verdict
     log(f"the policy is to {actor.policy.mode}; a look every {interval_s:g} s, and when something stalls")
     reading, writing = os.pipe2(os.O_CLOEXEC)
     threading.Thread(target=_tell, args=(stop, writing), daemon=True).start()
     with Wake(actor.host, db_path, reading) as wake:
         loop.run(wake, interval_s)
+    return None
 
 
 def _tell(stop: threading.Event, writing: int) -> None:

@@ -12,7 +12,7 @@ from typing import get_args
 
 import click
 
-from kernelsight.diagnosis.hypothesis import Test, hypotheses
+from kernelsight.diagnosis.hypothesis import Test, hypotheses, needs
 from kernelsight.diagnosis.model import Fault
 from kernelsight.errors import KernelSightError
 from kernelsight.events.declare import Column, Counter, Delta, Gauge, Kind, Label
@@ -33,7 +33,7 @@ def pages(cli: click.Command) -> dict[str, str]:
     return {
         "cli.md": cli_reference(cli),
         "data-dictionary.md": data_dictionary(kinds().values()),
-        "faults.md": fault_reference(hypotheses()),
+        "faults.md": fault_reference(hypotheses(), needs()),
         "rules.md": "\n".join([_GENERATED, "", *rules_page(rules().values()), ""]),
     }
 
@@ -65,12 +65,17 @@ def _read(path: Path) -> str | None:
 # --- the faults ------------------------------------------------------------------------------------
 
 
-def fault_reference(known: Mapping[Fault, Test]) -> str:
+def fault_reference(known: Mapping[Fault, Test], seen: Mapping[Fault, Sequence[str]]) -> str:
     """Every class of fault with what it is, as Markdown."""
     table = _table(
-        ("fault", "it is this when", "found by"),
+        ("fault", "it is this when", "shows in", "found by"),
         (
-            (f"`{fault}`", _meaning(known[fault]), f"`{known[fault].__module__.rpartition('.')[2]}.py`")
+            (
+                f"`{fault}`",
+                _meaning(known[fault]),
+                " and ".join(f"`{term.replace('|', '` or `')}`" for term in seen[fault]),
+                f"`{known[fault].__module__.rpartition('.')[2]}.py`",
+            )
             for fault in get_args(Fault)
             if fault in known
         ),
@@ -78,7 +83,8 @@ def fault_reference(known: Mapping[Fault, Test]) -> str:
     unknown = [f"`{fault}`" for fault in get_args(Fault) if fault not in known]
     intro = (
         "What a diagnosis can find. Each class is a hypothesis with checks for and against, in a module of "
-        "`src/kernelsight/diagnosis/hypotheses/`; [diagnosis.md](diagnosis.md) says how they are weighed."
+        "`src/kernelsight/diagnosis/hypotheses/`; [diagnosis.md](diagnosis.md) says how they are weighed. "
+        "A diagnosis excludes a fault only where the kinds of event were recorded in which it shows."
     )
     rest = ["", f"Without a hypothesis, and so not found: {', '.join(unknown)}."] if unknown else []
     return "\n".join([_GENERATED, "", "# Faults", "", intro, "", *table, *rest, ""])

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import IO
 
 from kernelsight.errors import SourceUnavailableError, StoreError
+from kernelsight.events.wire import kinds
+from kernelsight.query.source import extent, opened
 from kernelsight.surfaces.supervisor.part import child
 
 _LONGEST_END_S = 30.0
+_SAMPLE_NS = 1_000_000_000
+"""A sample tells of the time since the one before it, and is what there is until the next."""
 
 
 @contextmanager
@@ -45,6 +49,15 @@ def collected(seconds: float) -> Iterator[str]:
         if daemon.returncode:
             raise StoreError(f"what was collected could not be stored: {failed}")
         yield path
+
+
+def recorded_time(path: str, start_ns: int, end_ns: int) -> tuple[int, int]:
+    """The part of a time in which collectors were up: to come up and to end takes them a while, too."""
+    with opened(path) as reader:
+        known = extent(reader, (kind.table for kind in kinds().values() if kind.name != "collector"))
+    if known is None:
+        return start_ns, end_ns
+    return max(start_ns, known.start_ns - _SAMPLE_NS), max(min(end_ns, known.end_ns + _SAMPLE_NS), start_ns)
 
 
 def _start(command: list[str], stdin: IO[str] | int | None = None, stdout: int | None = None) -> subprocess.Popen[str]:

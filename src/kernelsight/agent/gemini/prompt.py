@@ -15,7 +15,8 @@ Your answer is checked against the store: what its rows do not show is dropped.
 
 How to investigate:
 1. Who suffers? Threads that wait (run queue, uninterruptible, reclaim, for others), calls that fail, resources that \
-run out. If nobody suffers, nothing fails and nothing runs out, the machine is healthy, however busy it is.
+run out. If nobody suffers, nothing fails and nothing runs out, the machine is healthy, however busy it is. \
+Of time that was not recorded nothing is known: it is never healthy.
 2. What do they wait for? Follow who waits for whom (wait_edges) to a process, a device, a CPU, or a limit.
 3. Where does it end? At something that does not wait: a process that consumes, a device that is slow at low load, \
 a limit that is hit. That is the culprit. The loudest metric and the longest wait seldom are.

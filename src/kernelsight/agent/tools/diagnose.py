@@ -15,6 +15,8 @@ def diagnose(desk: Desk, since: str | None = None, until: str | None = None) -> 
     """Run the deterministic diagnosis: faults with culprit, victims and a path whose evidence can be cited by `ref`.
 
     It follows who waits for whom, and is right in most cases. What it ruled out is said with what speaks against it.
+    `healthy` is null where that is not known: `unknown` says what was not recorded, and nothing may be concluded from
+    it. `not_excluded` names the faults that may be there because nothing recorded what would show them.
 
     Args:
         since: where the time begins, in UTC; the window in question when not given. Half a minute or more is best.
@@ -29,6 +31,7 @@ def diagnose(desk: Desk, since: str | None = None, until: str | None = None) -> 
         "findings": [_finding(desk, finding) for finding in found.findings],
         "ruled_out": [msgspec.to_builtins(one) for one in found.ruled_out],
         "could_not_be_looked_at": list(found.unseen),
+        "not_excluded": msgspec.to_builtins(found.not_excluded),
     }
 
 

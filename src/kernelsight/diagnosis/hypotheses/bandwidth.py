@@ -18,7 +18,7 @@ _PLATEAU = 0.25
 """Standard deviation over mean of what a saturated interface carries from second to second, at most."""
 
 
-@hypothesis("bandwidth_saturation")
+@hypothesis("bandwidth_saturation", needs=("qdisc|packet_drop",))
 def an_interface_is_full(scene: Scene) -> Iterable[Candidate]:
     """An interface carries all that it can or may, while packets wait or are dropped in the queue in front of it."""
     for queue in scene.once(full_queues):

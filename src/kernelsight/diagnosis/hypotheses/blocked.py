@@ -30,7 +30,7 @@ _SERVED = re.compile(r"request_wait_answer|fuse_|rpc_|nfs\d?_|cifs_|smb\d?_|v?9p
 """Where tasks wait for a file system that a program or another machine serves: no device here has a part in it."""
 
 
-@hypothesis("blocked_io")
+@hypothesis("blocked_io", needs=("block|blocked_task",))
 def storage_does_not_answer(scene: Scene) -> Iterable[Candidate]:
     """Tasks sleep uninterruptibly for seconds, and the device or mount that they wait for gets nothing done."""
     hanging = _hanging(scene)

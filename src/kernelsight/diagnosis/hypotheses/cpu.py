@@ -42,7 +42,7 @@ class _Takers:
         return [use for use in self.uses if use.program == self.program]
 
 
-@hypothesis("cpu_saturation")
+@hypothesis("cpu_saturation", needs=("sched_process|process",))
 def few_take_all(scene: Scene) -> Iterable[Candidate]:
     """A few tasks that hardly ever sleep use most of the CPUs, and others (or they themselves) wait for one."""
     for stretch in scene.once(contention):
@@ -137,7 +137,7 @@ def _accuse(scene: Scene, candidate: Candidate, stretch: Contention, fellows: Se
     candidate.outlook = "the others go on being slow while it runs"
 
 
-@hypothesis("runqueue_contention")
+@hypothesis("runqueue_contention", needs=("sched_process|process",))
 def very_many_want_a_cpu(scene: Scene) -> Iterable[Candidate]:
     """Far more threads are runnable than there are CPUs, and each gets little."""
     for stretch in scene.once(contention):

@@ -29,7 +29,7 @@ _LEAST_STUCK = 10
 """Connections that wait to be closed before their owner can be said to leak them."""
 
 
-@hypothesis("fd_leak")
+@hypothesis("fd_leak", needs=("process|syscall_error",))
 def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
     """The descriptors of one process grow steadily towards its limit, or there are none left."""
     failed = {one.entity.id: one for one in failures(scene, {errno.EMFILE}, DESCRIPTOR_CALLS | OTHER_DESCRIPTOR_CALLS)}
@@ -84,7 +84,7 @@ def _is_refused_descriptors(scene: Scene, pid: int, fails: Failures) -> bool:
     return near if near is not None else bool(DESCRIPTOR_CALLS & {*fails.calls})
 
 
-@hypothesis("connection_leak")
+@hypothesis("connection_leak", needs=("socket_owner",))
 def connections_not_closed(scene: Scene) -> Iterable[Candidate]:
     """Connections that the other side has closed pile up with an owner that does not close them."""
     machine = trend(scene.rows("tcp"), "close_wait", up=True)
@@ -116,7 +116,7 @@ def connections_not_closed(scene: Scene) -> Iterable[Candidate]:
         yield candidate
 
 
-@hypothesis("port_exhaustion")
+@hypothesis("port_exhaustion", needs=("syscall_error",))
 def no_port_left(scene: Scene) -> Iterable[Candidate]:
     """Connections cannot be made because every local port to that destination is taken, most by ones in TIME_WAIT."""
     waiting = scene.rows("tcp")
@@ -144,7 +144,7 @@ def no_port_left(scene: Scene) -> Iterable[Candidate]:
         yield candidate
 
 
-@hypothesis("listen_overflow")
+@hypothesis("listen_overflow", needs=("tcp_retransmit|packet_drop",))
 def not_accepted(scene: Scene) -> Iterable[Candidate]:
     """Connections find the queue of a listener full, because it accepts more slowly than they come."""
     yield from _full_queues(scene)

@@ -45,7 +45,7 @@ STALLED_SHARE = 0.3
 """PSI's share of time in which tasks stall on I/O, that is suffering even if nobody can be named."""
 
 
-@hypothesis("disk_saturation")
+@hypothesis("disk_saturation", needs=("block", "process|wait"))
 def asked_for_too_much(scene: Scene) -> Iterable[Candidate]:
     """A device is busy all the time, requests queue, and others wait for what one program reads or writes."""
     for device in scene.once(devices).values():
@@ -89,7 +89,7 @@ def asked_for_too_much(scene: Scene) -> Iterable[Candidate]:
             yield candidate
 
 
-@hypothesis("disk_latency")
+@hypothesis("disk_latency", needs=("block", "process|wait|pressure"))
 def takes_long_at_low_load(scene: Scene) -> Iterable[Candidate]:
     """A device takes long for each request though little is asked of it, or a control group is at its limit for I/O."""
     slow = [(device, run) for device in scene.once(devices).values() for run in scene.once(_slow)[device.name]]
@@ -124,7 +124,7 @@ def takes_long_at_low_load(scene: Scene) -> Iterable[Candidate]:
     yield from held_back(scene)
 
 
-@hypothesis("fsync_stall")
+@hypothesis("fsync_stall", needs=("wait",))
 def commits_wait_for_others_data(scene: Scene) -> Iterable[Candidate]:
     """Commits (fsync and its like) take long because of dirty pages that another program writes in bulk."""
     best: dict[tuple[str, int | str | None], Stall] = {}

@@ -37,7 +37,7 @@ MET = 0.2
 _FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
 
 
-@hypothesis("fork_storm")
+@hypothesis("fork_storm", needs=("sched_process|cpu", "sched_process|process"))
 def they_only_start_others(scene: Scene) -> Iterable[Candidate]:
     """One program starts processes or threads all the time, and they end as soon as they have begun."""
     if not scene.rows("sched_process"):

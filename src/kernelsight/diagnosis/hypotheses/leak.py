@@ -58,7 +58,7 @@ class Growth:
     """From the last sample on."""
 
 
-@hypothesis("memory_leak")
+@hypothesis("memory_leak", needs=("process", "memory|cgroup"))
 def memory_not_given_back(scene: Scene) -> Iterable[Candidate]:
     """The anonymous memory of one process grows at a steady rate and will meet a limit within two hours."""
     found = growths(scene)

@@ -48,7 +48,7 @@ class Refused:
         return tuple(sorted(counts, key=lambda caller: (-counts[caller], caller.id)))
 
 
-@hypothesis("kernel_limit")
+@hypothesis("kernel_limit", needs=("syscall_error|packet_drop",))
 def refused_at_a_limit(scene: Scene) -> Iterable[Candidate]:
     """Calls fail, or packets are dropped, because as many objects of one kind exist as the kernel allows."""
     for refused in _refused(scene):

@@ -50,7 +50,7 @@ accuracy of where waits begin. Without a client that waits, they may have nothin
 NO_QUEUE = "they have more to do than to wait for their turn, as jobs in a queue do"
 
 
-@hypothesis("lock_contention")
+@hypothesis("lock_contention", needs=("wait",))
 def many_want_one_lock(scene: Scene) -> Iterable[Candidate]:
     """Threads or servers stand in line for a lock that their own kind hands on, or processes for a locked file."""
     for line in scene.once(lines):

@@ -37,7 +37,7 @@ REREAD_SHARE = 0.3
 """Of what is read from storage, what must have been in memory before: a large file read once has none of it."""
 
 
-@hypothesis("memory_pressure")
+@hypothesis("memory_pressure", needs=("memory|cgroup", "vmstat|cgroup"))
 def needed_pages_are_gone(scene: Scene) -> Iterable[Candidate]:
     """Pages that were in memory must be read or swapped in again, and somebody waits for them."""
     for domain in _domains(scene):

@@ -45,7 +45,7 @@ _LEAST_ERRORS_PER_S = 10.0
 """Drops a second that an interface counts: what nobody wanted (unknown protocols) is counted too, and is less."""
 
 
-@hypothesis("packet_loss")
+@hypothesis("packet_loss", needs=("packet_drop|tcp_retransmit",))
 def packets_do_not_arrive(scene: Scene) -> Iterable[Candidate]:
     """Packets are dropped by a rule, a slow reader or a faulty link, or many segments have to be sent again."""
     by_rule = [*_dropped_on_the_way(scene), *_nothing_gets_through(scene)]

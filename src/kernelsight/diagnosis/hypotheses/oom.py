@@ -46,7 +46,7 @@ class Kills:
         return [int(row["timestamp"]) for row in rows][-_MOST_KILLS:]
 
 
-@hypothesis("oom_kill")
+@hypothesis("oom_kill", needs=("oom_kill|vmstat|cgroup",))
 def killed_for_want_of_memory(scene: Scene) -> Iterable[Candidate]:
     """The kernel killed a process because the memory of its control group, or of the machine, had run out."""
     for kills in _traced(scene) if scene.rows("oom_kill") else _counted(scene):

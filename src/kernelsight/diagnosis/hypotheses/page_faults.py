@@ -46,7 +46,7 @@ class Faulting:
     by_second: dict[int, float] = field(default_factory=dict)
 
 
-@hypothesis("page_fault_storm")
+@hypothesis("page_fault_storm", needs=("page_fault_stats|process",))
 def faults_for_the_same_memory(scene: Scene) -> Iterable[Candidate]:
     """One process faults for pages at a high rate without growing, and spends its time in the kernel for it."""
     for one in _faulting(scene):

@@ -62,7 +62,7 @@ class SlabGrowth:
         return self.until_s is not None and self.until_s <= min(HORIZON_S, FORESIGHT * self.growth.seconds)
 
 
-@hypothesis("dentry_or_slab_growth")
+@hypothesis("dentry_or_slab_growth", needs=("memory|cgroup",))
 def kernel_objects_pile_up(scene: Scene) -> Iterable[Candidate]:
     """The kernel's own objects (slab, such as dentries) grow until no memory is left on the machine or in a group."""
     grown = machine_growth(scene)

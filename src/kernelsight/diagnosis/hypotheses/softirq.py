@@ -22,7 +22,7 @@ _SENDER_SHARE = 0.2
 """Of a CPU, in system calls, from which on a process may be who sends so many."""
 
 
-@hypothesis("softirq_load")
+@hypothesis("softirq_load", needs=("cpu",))
 def packets_take_the_cpu(scene: Scene) -> Iterable[Candidate]:
     """A large part of a CPU's time goes to handling very many small packets."""
     for (cpu,), changes in scene.changes("cpu").items():

@@ -26,7 +26,7 @@ MOST = 0.5
 _GIVEN_BACK = 0.5
 
 
-@hypothesis("disk_full")
+@hypothesis("disk_full", needs=("filesystem|syscall_error",))
 def no_space_left(scene: Scene) -> Iterable[Candidate]:
     """A file system has no space left, or will not have soon, or a quota is used up."""
     short = [*scene.once(full_mounts)]
@@ -66,7 +66,7 @@ def _of_nowhere(scene: Scene, failed: Failures) -> Candidate:
     return candidate
 
 
-@hypothesis("inode_exhaustion")
+@hypothesis("inode_exhaustion", needs=("filesystem",))
 def no_inodes_left(scene: Scene) -> Iterable[Candidate]:
     """A file system has no inodes left, or will not have soon, while there is space."""
     for rows in scene.once(mounts):

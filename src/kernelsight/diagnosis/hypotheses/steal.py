@@ -70,7 +70,7 @@ def _share(change: Change) -> float:
     return spent["steal"] / sum(spent.values()) if busy else 0.0
 
 
-@hypothesis("cpu_steal")
+@hypothesis("cpu_steal", needs=("cpu",))
 def taken_by_the_hypervisor(scene: Scene) -> Iterable[Candidate]:
     """The hypervisor runs other machines in a good part of the time in which this one wants its CPUs."""
     for one in scene.once(stolen):

@@ -59,7 +59,7 @@ def _given_away(scene: Scene, pid: int) -> dict[int, float]:
     return found
 
 
-@hypothesis("context_switch_storm")
+@hypothesis("context_switch_storm", needs=("sched_process|process",))
 def they_only_take_turns(scene: Scene) -> Iterable[Candidate]:
     """A few processes wake each other, or give their CPU away, so often that switching is much of what they do."""
     found = scene.once(switchers)

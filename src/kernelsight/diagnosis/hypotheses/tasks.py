@@ -84,7 +84,7 @@ class TaskUse:
         return min(first)
 
 
-@hypothesis("task_limit")
+@hypothesis("task_limit", needs=("cgroup|syscall_error",))
 def no_more_tasks(scene: Scene) -> Iterable[Candidate]:
     """Programs cannot start processes or threads: a control group, a user or the machine has as many as it may have."""
     explained: set[int] = set()

@@ -14,7 +14,7 @@ HIT_SHARE = 0.1
 """Of a group's periods, the share in which it was throttled that makes a habit of it."""
 
 
-@hypothesis("cpu_throttling")
+@hypothesis("cpu_throttling", needs=("cgroup",))
 def held_back_by_a_quota(scene: Scene) -> Iterable[Candidate]:
     """A control group uses up its quota and waits for the next period, again and again."""
     for changes in scene.changes("cgroup").values():

@@ -3,6 +3,9 @@
 Without a policy it only observes and records. It looks every --interval seconds, and as soon as the kernel says that
 tasks stall; in between it sleeps. Every step is written down before it is taken (`kernelsight agent history`), an
 action is kept only if the telemetry shows that it helped, and it is undone otherwise.
+
+With --once the exit status is the verdict: 0 healthy, 1 findings, 3 not known (nothing was recorded, or the database
+cannot be read).
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import click
 
 from kernelsight.errors import UsageError
-from kernelsight.surfaces.cli.command import Group, db_path_option, examples, policy_option, seconds
+from kernelsight.surfaces.cli.command import EXIT_STATUS, Group, db_path_option, examples, policy_option, seconds
 from kernelsight.surfaces.cli.output import Format, format_option, show
 
 
@@ -42,7 +45,9 @@ def agent(  # noqa: PLR0913 - one argument an option
     from kernelsight.surfaces.agent import run  # noqa: PLC0415 - with it come the diagnosis and all actions
     from kernelsight.surfaces.stopping import stop_on_signals  # noqa: PLC0415
 
-    run(db_path, policy_path, interval, stop_on_signals(), once=once, heard=reasoner)
+    verdict = run(db_path, policy_path, interval, stop_on_signals(), once=once, heard=reasoner)
+    if verdict is not None:
+        ctx.exit(EXIT_STATUS[verdict])
 
 
 @agent.command()

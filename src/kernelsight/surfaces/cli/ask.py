@@ -1,10 +1,18 @@
-"""Ask about this machine in plain words: why something was slow, who used most, when it began, what changed.
+r"""Ask about this machine in plain words: why something was slow, who used most, when it began, what changed.
 
 Every answer cites the rows that show it. Without a question, what is wrong is investigated; on a terminal,
 --chat goes on asking, and remembers what was said. Where there is a key (GEMINI_API_KEY or GOOGLE_API_KEY) a Gemini
 model investigates; without one, or with --offline, the diagnosis and the query API answer what they can, and what
 they can't is said. A question may name a time (`around 14:05`, `in the last 10 minutes`); --since and --until say
 it for those that don't.
+
+Exit status:
+
+\b
+    0  answered, whatever the answer is
+    1  the database cannot be read
+    2  what was asked cannot be asked
+    3  not known: what the answer needs was not recorded, or cannot be told
 """
 
 from __future__ import annotations
@@ -18,7 +26,7 @@ from kernelsight.agent.budget import Budget
 from kernelsight.agent.gemini.settings import has_key, has_package
 from kernelsight.agent.reasoner import AUTO, Question, Reasoner, reasoner
 from kernelsight.errors import KernelSightError
-from kernelsight.surfaces.cli.command import Command, db_path_option, examples, seconds
+from kernelsight.surfaces.cli.command import NOT_KNOWN, Command, db_path_option, examples, seconds
 from kernelsight.surfaces.cli.completing import TIME
 
 _BUDGET = Budget()
@@ -87,9 +95,11 @@ def ask(  # noqa: PLR0913 - one argument an option
     who = reasoner("offline" if offline else AUTO, db_path, budget, model)
     if not offline and has_key() and not has_package():
         click.echo("there is a key for a model, but not its package: pip install 'kernelsight[agent]'", err=True)
-    first = " ".join(question)
+    first, known = " ".join(question), True
     if first or not chat:
-        _answer(who, Question(time_range(since, until), first), as_json=as_json)
+        known = _answer(who, Question(time_range(since, until), first), as_json=as_json)
+    if not chat and not known:
+        click.get_current_context().exit(NOT_KNOWN)
     if chat:
         for text in _questions():
             # A question that cannot be answered does not end the conversation.
@@ -99,16 +109,20 @@ def ask(  # noqa: PLR0913 - one argument an option
                 click.echo(str(error), err=True)
 
 
-def _answer(who: Reasoner, question: Question, *, as_json: bool) -> None:
-    from kernelsight.agent.report import lines  # noqa: PLC0415 - only answers need them
+def _answer(who: Reasoner, question: Question, *, as_json: bool) -> bool:
+    """Ask, and print what there is to say; whether it is an answer."""
+    import msgspec  # noqa: PLC0415 - only answers need them
+
+    from kernelsight.agent.report import lines  # noqa: PLC0415
     from kernelsight.printable import printable  # noqa: PLC0415
     from kernelsight.surfaces.cli.output import print_lines, show_json  # noqa: PLC0415
 
     report = who.ask(question, lambda line: click.echo(f"  … {printable(line)}", err=True))
     if as_json:
-        show_json(report)
+        show_json({**msgspec.to_builtins(report), "known": report.is_known})
     else:
         print_lines(lines(report))
+    return report.is_known
 
 
 def _questions() -> Iterator[str]:

@@ -7,10 +7,10 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -18,6 +18,9 @@ from click.core import ParameterSource
 from kernelsight.errors import KernelSightError
 from kernelsight.moments import in_utc
 from kernelsight.stores.base import DEFAULT_DB_PATH
+
+if TYPE_CHECKING:
+    from kernelsight.events.action import Answer
 
 F = TypeVar("F", bound=Callable[..., Any])
 _LONGEST_SUMMARY = 1000
@@ -45,6 +48,9 @@ UTC_OPTION = click.Option(
 class _Plain(click.Command):
     """A command whose expected failures are one line on stderr and an exit code, never a traceback."""
 
+    failed: int | None = None
+    """Exit status where it fails for what its error class has no status of its own; None: that of the error."""
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Its own, and what all commands have."""
         params = super().get_params(ctx)
@@ -66,12 +72,12 @@ class _Plain(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
-        with _failing_in_a_line(ctx):
+        with _failing_in_a_line(ctx, self.failed):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _failing_in_a_line(ctx: click.Context) -> Iterator[None]:
+def _failing_in_a_line(ctx: click.Context, failed: int | None) -> Iterator[None]:
     _settle_streams()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as `kernelsight.__main__` set it
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -81,7 +87,7 @@ def _failing_in_a_line(ctx: click.Context) -> Iterator[None]:
         _end_by_interrupt()
     except KernelSightError as error:
         click.echo(f"{ctx.command_path}: {error}", err=True)
-        ctx.exit(error.exit_code)
+        ctx.exit(failed if failed is not None and error.exit_code == KernelSightError.exit_code else error.exit_code)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -122,6 +128,17 @@ def examples(*lines: str) -> Callable[[F], F]:
 
 class Command(_Plain):
     """A command."""
+
+
+NOT_KNOWN = 3
+"""Exit status of a command that cannot tell what it was asked."""
+EXIT_STATUS: Mapping[Answer, int] = {"healthy": 0, "findings": 1, "unknown": NOT_KNOWN}
+
+
+class Judgement(Command):
+    """A command whose exit status is a verdict (:data:`EXIT_STATUS`); what cannot be read is not known either."""
+
+    failed = NOT_KNOWN
 
 
 class Group(_Plain, click.Group):

@@ -1,7 +1,15 @@
-"""Say what is wrong with this machine, who causes it, who suffers, what shows it, and what to do.
+r"""Say what is wrong with this machine, who causes it, who suffers, what shows it, and what to do.
 
 The last minute by default; `--live 15` needs no database: it collects for 15 s and answers. Every
 claim cites the rows that show it, and what was considered and found less likely is said too.
+
+Exit status:
+
+\b
+    0  healthy: nobody suffers, as far as was recorded; faults that this cannot exclude are named
+    1  findings
+    2  what was asked cannot be asked
+    3  not known: the window, or what an answer needs, was not recorded, or the database cannot be read
 """
 
 from __future__ import annotations
@@ -17,15 +25,15 @@ from kernelsight.diagnosis.page import page
 from kernelsight.diagnosis.report import report
 from kernelsight.errors import UsageError
 from kernelsight.query.times import Time, parse_time
-from kernelsight.surfaces.cli.command import Command, db_path_option, examples
+from kernelsight.surfaces.cli.command import EXIT_STATUS, Judgement, db_path_option, examples
 from kernelsight.surfaces.cli.completing import TIME
 from kernelsight.surfaces.cli.output import print_lines, show_json
-from kernelsight.surfaces.live import collected
+from kernelsight.surfaces.live import collected, recorded_time
 
 _AROUND_NS = 30 * 1_000_000_000
 
 
-@click.command(cls=Command, help=__doc__)
+@click.command(cls=Judgement, help=__doc__)
 @db_path_option
 @click.option(
     "--since",
@@ -70,13 +78,16 @@ def diagnose(  # noqa: PLR0913 - one argument an option
         if live is not None:
             start = parse_time("now")
             db_path = stack.enter_context(collected(live))
+            start, end = recorded_time(db_path, start, parse_time(end))
         elif at is not None:
-            start, end = parse_time(at) - _AROUND_NS, parse_time(at) + _AROUND_NS
+            moment, now = parse_time(at), parse_time("now")
+            start, end = moment - _AROUND_NS, moment + _AROUND_NS if moment > now else min(moment + _AROUND_NS, now)
         found = diagnosed(db_path, start, end)
         drawn = {} if as_json and html is None else courses(db_path, found)
     if html is not None:
         html.write(page(found, drawn))
     if as_json:
         show_json(found)
-        return
-    print_lines(report(found, drawn))
+    else:
+        print_lines(report(found, drawn))
+    click.get_current_context().exit(EXIT_STATUS[found.verdict])

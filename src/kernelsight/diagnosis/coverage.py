@@ -1,0 +1,199 @@
+"""Which time of a window was recorded, and by which kinds: what an answer can be about, and what it cannot exclude.
+
+Judged by the rows themselves, kind by kind, so that a collector of somebody else's, with its own few kinds and its
+own pace, is not taken for a gap. What occurs seldom leaves no rows; that somebody watched for it is known from the
+reports of its collector.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from kernelsight.diagnosis.hypothesis import needs
+from kernelsight.diagnosis.model import NotExcluded
+from kernelsight.diagnosis.scene import NS_PER_S, Scene
+from kernelsight.diagnosis.spans import Span, common, holes, length, rest, union
+from kernelsight.diagnosis.yielding import how_to_get, yielding
+from kernelsight.events.wire import kinds
+from kernelsight.moments import to_second
+from kernelsight.query.rows import rows_for_computing
+from kernelsight.query.source import extent
+from kernelsight.query.times import TimeRange
+
+HOLE_S = 5.0
+"""Without a row for longer than this, nothing is known: stores are a second or two behind, collectors may skip one."""
+MISSED_SAMPLES = 3.0
+"""Samples of a slower kind that may be missing in a row before that is a hole."""
+SLOWEST_S = 60.0
+"""Between samples, at most; what is seen less often is not watched."""
+RECORDED_SHARE = 0.5
+"""Of the samples that a window could hold at the pace of its rows, the share that must be there."""
+WATCHED_SHARE = 0.8
+"""Of the recorded time, the share in which the witnesses of a fault must be there for it to be excluded."""
+_LEAST_GAPS = 3
+"""Gaps between samples from which on they have a pace of their own."""
+_MOST_HOLES = 3
+"""Said one by one."""
+_REPORTS_NS = 30 * NS_PER_S
+"""Collectors report every ten seconds: so far around the window there is a report of each."""
+
+ESSENTIAL: Mapping[str, tuple[str, ...]] = {
+    "who runs and who waits for a CPU": ("cpu", "process", "sched_process", "pressure"),
+    "memory": ("memory", "process", "vmstat", "pressure"),
+}
+"""What must have been recorded before anybody can say that nobody suffers, and the kinds of which one is enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The seconds in which something has rows, and how far apart they usually are."""
+
+    stamps: tuple[int, ...]
+    """In order (ns since the epoch)."""
+    pace_s: float
+
+    def holes(self, within: Span) -> list[Span]:
+        """Where nothing is known."""
+        return holes(self.stamps, within, round(max(HOLE_S, MISSED_SAMPLES * self.pace_s) * NS_PER_S))
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether there are too few samples to see their pace."""
+        return len(self.stamps) <= _LEAST_GAPS
+
+
+class Coverage:
+    """What is known of a window; use with :meth:`Scene.once`."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._window: Span = (scene.when.start_ns, scene.when.end_ns)
+        self._by_kind: dict[str, Recorded] = {}
+
+    @cached_property
+    def unknown(self) -> tuple[str, ...]:
+        """Why nothing can be said of the window or of a part of it, a sentence each; none: all of it is known."""
+        if not self._all.stamps:
+            return (self._nothing(),)
+        gaps = self._all.holes(self._window)
+        said = [*map(self._hole, gaps[:_MOST_HOLES])]
+        if len(gaps) > _MOST_HOLES:
+            more_s = length(gaps[_MOST_HOLES:]) / NS_PER_S
+            said.append(f"nor was anything in {len(gaps) - _MOST_HOLES} more stretches, {more_s:.0f} s together")
+        whole_s = (self._window[1] - self._window[0]) / NS_PER_S
+        samples = len(self._all.stamps)
+        if not gaps and samples < RECORDED_SHARE * whole_s / self._all.pace_s:
+            said.append(f"only {samples} of some {whole_s / self._all.pace_s:.0f} samples of the window are there")
+        return (*said, *self._missing_essentials(gaps))
+
+    @cached_property
+    def not_excluded(self) -> tuple[NotExcluded, ...]:
+        """The classes of faults that may be there without a row that could show them."""
+        known = rest(self._all.holes(self._window), self._window) if self._all.stamps else []
+        if not known:
+            return ()
+        found = []
+        for fault, terms in needs().items():
+            lacking = [term for term in terms if not self._is_watched(term, known)]
+            if lacking:
+                collectors = tuple(dict.fromkeys(name for term in lacking for name in yielding(term.split("|"))))
+                found.append(NotExcluded(fault, collectors))
+        return tuple(found)
+
+    def _is_watched(self, term: str, known: Sequence[Span]) -> bool:
+        """Whether one of alternative kinds was there in most of the recorded time."""
+        spans = union(*(self._watched(kind, known) for kind in term.split("|")))
+        return length(spans) >= WATCHED_SHARE * length(known)
+
+    def _watched(self, kind: str, known: Sequence[Span]) -> Sequence[Span]:
+        rows = self._recorded((kind,))
+        by_rows = rest(rows.holes(self._window), self._window) if rows.stamps else []
+        return common(union(by_rows, self._reports.get(kind, [])), known)
+
+    @cached_property
+    def _all(self) -> Recorded:
+        essential = {kind for several in ESSENTIAL.values() for kind in several}
+        needed = {kind for terms in needs().values() for term in terms for kind in term.split("|")}
+        return self._recorded(sorted((self._scene.read | essential | needed) - {"collector"}))
+
+    def _recorded(self, names: Iterable[str]) -> Recorded:
+        """The rows of kinds that have a pace; together they are as fast as the fastest."""
+        each = [self._of_kind(name) for name in dict.fromkeys(names) if kinds()[name].interval_s is not None]
+        stamps = sorted({stamp for one in each for stamp in one.stamps})
+        paces = [one.pace_s for one in each if not one.is_sparse]
+        return Recorded(tuple(stamps), min(paces, default=1.0))
+
+    def _of_kind(self, name: str) -> Recorded:
+        if name not in self._by_kind:
+            moments = {row["timestamp"] // NS_PER_S for row in self._scene.rows(name)}
+            start, end = self._window
+            stamps = tuple(min(max(second * NS_PER_S, start), end) for second in sorted(moments))
+            self._by_kind[name] = Recorded(stamps, _pace_s(stamps))
+        return self._by_kind[name]
+
+    @cached_property
+    def _reports(self) -> Mapping[str, list[Span]]:
+        """When collectors said that they run, by the kinds that they yield."""
+        start, end = self._window
+        around = TimeRange(max(start - _REPORTS_NS, 0), end + _REPORTS_NS)
+        by_kind: dict[str, list[Span]] = {}
+        for row in rows_for_computing(self._scene.reader, kinds()["collector"], around):
+            if row["status"] == "running" and isinstance(row["timestamp"], int):
+                span = row["timestamp"] - _REPORTS_NS // 2, row["timestamp"] + _REPORTS_NS // 2
+                for kind in str(row["kinds"] or row["name"]).split(","):
+                    by_kind.setdefault(kind, []).append(span)
+        return {kind: union(spans) for kind, spans in by_kind.items()}
+
+    def _missing_essentials(self, gaps: Sequence[Span]) -> list[str]:
+        known = rest(gaps, self._window)
+        said = []
+        for subject, names in ESSENTIAL.items():
+            recorded = self._recorded(names)
+            alone = common(recorded.holes(self._window), known)
+            if not recorded.stamps:
+                said.append(f"nothing was recorded about {subject}: {how_to_get(yielding(names), self._scene)}")
+            elif length(alone) > HOLE_S * NS_PER_S:
+                first, last = alone[0][0], alone[-1][1]
+                said.append(f"nothing was recorded about {subject} between {to_second(first)} and {to_second(last)}")
+        return said
+
+    def _hole(self, hole: Span) -> str:
+        start, end = hole
+        seconds = (end - start) / NS_PER_S
+        if start != self._all.stamps[-1]:
+            return f"nothing was recorded from {to_second(start)} to {to_second(end)} ({seconds:.0f} s)"
+        future = ", and the window ends in the future" if end > time.time_ns() else ""
+        return f"nothing is known after {to_second(start)}, the last row; that is {seconds:.0f} s of the window{future}"
+
+    def _nothing(self) -> str:
+        start, end = self._window
+        tables = [kind.table for kind in kinds().values() if kind.interval_s is not None and kind.name != "collector"]
+        ever = extent(self._scene.reader, filter(self._scene.reader.holds, tables))
+        if start > time.time_ns():
+            return "the window lies in the future"
+        if ever is None:
+            return "nothing was ever recorded here; `kernelsight start` records"
+        if start > ever.end_ns:
+            return f"nothing was recorded in the window; the last row is of {to_second(ever.end_ns)}"
+        if end < ever.start_ns:
+            return f"nothing was recorded in the window; the first row is of {to_second(ever.start_ns)}"
+        return (
+            f"nothing was recorded in the window; rows are from {to_second(ever.start_ns)} to {to_second(ever.end_ns)}"
+        )
+
+
+def _pace_s(stamps: Sequence[int]) -> float:
+    """How far apart samples usually are: the upper quartile, so that a few that came late do not make others holes."""
+    gaps = sorted(b - a for a, b in pairwise(stamps))
+    if len(gaps) < _LEAST_GAPS:
+        return 1.0
+    return min(max(gaps[3 * len(gaps) // 4] / NS_PER_S, 1.0), SLOWEST_S)
+
+
+def coverage(scene: Scene) -> Coverage:
+    """What is known of a window; use with :meth:`Scene.once`."""
+    return Coverage(scene)
