@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -37,8 +38,9 @@ def test_without_btf_the_tracers_say_so_and_their_stand_ins_run():
     assert ran.code == 0
     unable = {name for name, report in ran.reports.items() if report.status == "unavailable"}
     assert unable == {"block_io", "scheduler", "syscalls", "waits"}
-    assert [line for line in ran.log if "use a kernel built with CONFIG_DEBUG_INFO_BTF" not in line] == []
-    assert len(ran.log) == len(unable)
+    [line] = ran.log
+    assert line.count("use a kernel built with CONFIG_DEBUG_INFO_BTF") <= 3
+    assert set(unable) <= set(re.findall(r"\w+", line))
     assert ran.reports["process"].source == "procfs"
     assert any(isinstance(event, Process) for event in ran.events)
 
@@ -49,9 +51,11 @@ def test_with_too_few_descriptors_what_was_opened_runs_and_the_others_say_why(fe
     ran = collect("sh", "-c", f'ulimit -n {few} && exec "$@"', "sh", names=names)
     assert ran.code == 0
     assert any(isinstance(event, Load) for event in ran.events)
-    assert not [line for line in ran.log if not line.startswith("collector ")]
     refused = {name for name, report in ran.reports.items() if report.status != "running"}
-    assert {line.split()[1] for line in ran.log} == refused
+    failed = {line.split()[1] for line in ran.log if line.startswith("collector ")}
+    left_out = {word for line in ran.log if line.startswith("cannot run: ") for word in re.findall(r"\w+", line)}
+    assert refused == failed | (left_out & set(names))
+    assert len(ran.log) == len(failed) + bool(left_out)
 
 
 @root

@@ -198,10 +198,26 @@ def test_what_cannot_run_is_said_with_its_reason_and_the_others_run(register, tm
     register("open", lambda host: Loads())
     ran = run_to_file(tmp_path, ["locked", "open"], duration_s=2, clock=HandClock())
     assert ran.code == 0
-    assert ran.log == ["collector locked cannot run: the door is locked: fetch the key"]
+    assert ran.log == ["cannot run: locked: the door is locked: fetch the key"]
     assert len(ran.samples) == 2
     report = ran.last_report("locked")
     assert (report.status, report.reason, report.runs) == ("unavailable", "the door is locked: fetch the key", 0)
+
+
+def test_what_cannot_run_is_one_line_with_each_reason_once(register, tmp_path):
+    def refusing(reason):
+        def factory(host):
+            raise SourceUnavailableError(reason)
+
+        return factory
+
+    for name in ("a", "b"):
+        register(name, refusing(f"cannot load the BPF object {name}: not permitted; run as root"))
+    register("c", refusing("no such file"))
+    register("open", lambda host: Loads())
+    ran = run_to_file(tmp_path, ["a", "b", "c", "open"], duration_s=2, clock=HandClock())
+    assert ran.log == ["cannot run: a, b: not permitted; run as root | c: no such file"]
+    assert ran.last_report("b").reason == "cannot load the BPF object b: not permitted; run as root"
 
 
 def test_when_none_can_run_the_exit_status_says_so_and_the_reports_why(register, tmp_path):
@@ -211,7 +227,7 @@ def test_when_none_can_run_the_exit_status_says_so_and_the_reports_why(register,
     register("a", locked)
     ran = run_to_file(tmp_path, [], duration_s=5, clock=HandClock())
     assert ran.code == 1
-    assert ran.log == ["collector a cannot run: locked", "no collector can run here"]
+    assert ran.log == ["cannot run: a: locked", "no collector can run here"]
     assert [(report.name, report.status) for report in ran.reports] == [("a", "unavailable")]
 
 

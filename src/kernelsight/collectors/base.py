@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -107,6 +108,22 @@ class Availability:
     """It is the best of its collector's sources that can run here."""
 
 
+_LOADING = re.compile(r"^cannot (?:load|attach)[^:]*: ")
+"""How a tracer's reason begins; what follows is the same for all tracers."""
+
+
+def by_reason(reasons: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Why collectors cannot run, each reason once, with the names of those that it stops.
+
+    Args:
+        reasons: names of collectors, each with its reason.
+    """
+    grouped: dict[str, list[str]] = {}
+    for name, reason in reasons:
+        grouped.setdefault(_LOADING.sub("", reason), []).append(name)
+    return grouped
+
+
 F = TypeVar("F", bound=CollectorFactory)
 _REGISTRY: dict[tuple[str, str], Registered] = {}
 _ON_BPF = "kernelsight.collectors.bpf."
@@ -191,13 +208,16 @@ def open_best(name: str, host: Host) -> tuple[Registered, Collector]:
     sources = registered().get(name)
     if sources is None:
         raise UsageError(f"no collector is called {name!r}; `kernelsight collect --list` shows all")
-    reasons: list[str] = []
+    refused: list[tuple[str, str]] = []
     for entry in sources:
         try:
             return entry, entry.factory(host)
         except SourceUnavailableError as error:
-            reasons.append(f"{entry.source}: {error}" if len(sources) > 1 else str(error))
-    raise SourceUnavailableError("; ".join(reasons))
+            refused.append((entry.source, str(error)))
+    reasons = by_reason(refused)
+    if len(reasons) == 1:
+        raise SourceUnavailableError(refused[0][1])
+    raise SourceUnavailableError("; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items()))
 
 
 __all__ = [
@@ -207,6 +227,7 @@ __all__ = [
     "Host",
     "Limited",
     "Registered",
+    "by_reason",
     "collector",
     "list_collectors",
     "open_best",

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TextIO, runtime_checkable
 
 from kernelsight.collectors import privileges
-from kernelsight.collectors.base import Collector, Host, Limited, Registered, open_best, registered
+from kernelsight.collectors.base import Collector, Host, Limited, Registered, by_reason, open_best, registered
 from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
 from kernelsight.collectors.damage import Damage, noted_in
 from kernelsight.collectors.output import LineWriter, ReaderGoneError
@@ -264,6 +264,7 @@ class _Runner:
     def open(self, *, drop_privileges: bool) -> None:
         for source in self.sources:
             self._open(source)
+        self._say_what_is_left_out()
         if drop_privileges:
             kept = {need for source in self.sources for need in source.needs}
             if self.host.options.get("enable_delayacct"):
@@ -382,8 +383,14 @@ class _Runner:
             self._listen(source)
         elif again:
             self._fail(source, SourceUnavailableError(source.reason))
-        else:
-            self._say(f"collector {source.name} cannot run: {source.reason}")
+
+    def _say_what_is_left_out(self) -> None:
+        """One line, however many collectors cannot run: for a user without rights they are half of them."""
+        closed = [source for source in self.sources if source.collector is None and source.retry_at is None]
+        left_out = by_reason((source.name, source.reason or source.status) for source in closed)
+        if left_out:
+            parts = [f"{', '.join(names)}: {reason}" for reason, names in left_out.items()]
+            self._say(f"cannot run: {' | '.join(parts)}")
 
     def _say(self, text: str) -> None:
         print(text, file=self.log, flush=True)

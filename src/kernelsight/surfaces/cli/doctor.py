@@ -9,7 +9,6 @@ that is missing but stood in for do not change it.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import textwrap
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from dataclasses import asdict
 
 import click
 
-from kernelsight.collectors.base import Host
+from kernelsight.collectors.base import Host, by_reason
 from kernelsight.collectors.capabilities import Examination, Fact, examine
 from kernelsight.printable import printable
 from kernelsight.surfaces.cli.command import Command, examples
@@ -25,8 +24,6 @@ from kernelsight.surfaces.cli.output import print_table, show
 from kernelsight.surfaces.cli.sources import as_values, print_sources
 
 _WORKS = {True: "yes", False: "no", None: "-"}
-_LOADING = re.compile(r"^cannot (?:load|attach)[^:]*: ")
-"""How a tracer's reason begins: what follows is the same for all tracers."""
 
 
 @click.command(cls=Command, help=__doc__)
@@ -91,11 +88,8 @@ def _verdict(examination: Examination) -> str:
 
 def _reasons(examination: Examination) -> dict[str, list[str]]:
     """Why collectors cannot run, each reason once: that of the best source of each."""
-    found: dict[str, list[str]] = {}
-    for name in examination.missing:
-        best = next(source for source in examination.sources if source.registered.name == name)
-        found.setdefault(_LOADING.sub("", best.reason), []).append(name)
-    return found
+    best = {source.registered.name: source.reason for source in reversed(examination.sources)}
+    return by_reason((name, best[name]) for name in examination.missing)
 
 
 def _limits(examination: Examination) -> dict[str, list[str]]:

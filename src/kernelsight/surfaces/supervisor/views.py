@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import sys
 import textwrap
@@ -16,13 +15,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from kernelsight.collectors.base import by_reason
 from kernelsight.printable import printable
 from kernelsight.surfaces.figures import human_bytes
 from kernelsight.surfaces.supervisor.watch import Figures, Watch
 
 _LOOK_EVERY_S = 1.0
 _LINE_EVERY_S = 60.0
-_SHORT_REASON = re.compile(r"^cannot (?:load|attach)[^:]*: ")
 _STYLES = {"healthy": "bold green", "findings": "bold red", "unknown": "bold yellow"}
 
 
@@ -116,13 +115,14 @@ def collectors(figures: Figures) -> Iterator[tuple[str, str]]:
         return
     running = [str(report["name"]) for report in figures.collectors if report["status"] == "running"]
     yield f"{len(running)} collectors run: {', '.join(running)}", "green"
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for report in figures.collectors:
-        if report["status"] != "running":
-            reason = _SHORT_REASON.sub("", str(report["reason"] or "no reason is given"))
-            reasons.setdefault((str(report["status"]), reason), []).append(str(report["name"]))
-    for (status, reason), names in reasons.items():
-        yield f"{status}: {', '.join(names)}: {reason}", "red" if status == "failed" else "yellow"
+    for status, style in (("failed", "red"), ("unavailable", "yellow")):
+        stopped = [
+            (str(report["name"]), str(report["reason"] or "no reason is given"))
+            for report in figures.collectors
+            if report["status"] == status
+        ]
+        for reason, names in by_reason(stopped).items():
+            yield f"{status}: {', '.join(names)}: {reason}", style
 
 
 def verdict(figures: Figures, *, asks: bool = True) -> str:
