@@ -7,7 +7,7 @@ import shutil
 import pytest
 from recordings import GOLDEN, KERNELS, NAMES, NOW, TREES, events, host
 
-from kernelsight.collectors.base import open_best
+from kernelsight.collectors.base import Host, open_best
 from kernelsight.collectors.procfs.memory import _NAMES as MEMINFO_NAMES
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.declare import kind_of
@@ -42,12 +42,24 @@ def test_a_second_sample_reads_from_the_start_again(kernel):
 
 
 def test_every_column_of_memory_has_its_name_in_meminfo():
-    assert ("timestamp", *MEMINFO_NAMES) == kind_of(Memory).column_names
+    assert ("timestamp", *MEMINFO_NAMES, "zfs_arc_kb") == kind_of(Memory).column_names
 
 
 def test_no_recorded_kernel_leaves_a_column_of_memory_empty_that_the_newest_has():
     latest = next(event for event in events("linux-6.18") if isinstance(event, Memory))
-    assert [name for name in kind_of(Memory).column_names if getattr(latest, name) is None] == []
+    assert [name for name in kind_of(Memory).column_names if getattr(latest, name) is None] == ["zfs_arc_kb"]
+
+
+def test_what_the_cache_of_zfs_would_give_back_is_its_size_above_its_minimum(tmp_path):
+    tree = tmp_path / "proc"
+    (tree / "spl/kstat/zfs").mkdir(parents=True)
+    shutil.copy(TREES / "linux-6.18/proc/meminfo", tree / "meminfo")
+    arc = "13 1 0x01 147 39984 3 4\nname type data\nhits 4 9\nc_min 4 1073741824\nc_max 4 99\nsize 4 7516192768\n"
+    (tree / "spl/kstat/zfs/arcstats").write_text(arc)
+    _, collector = open_best("memory", Host(proc=tree))
+    [memory] = collector.collect(NOW)
+    collector.close()
+    assert memory.zfs_arc_kb == 6 << 20
 
 
 @pytest.mark.parametrize(

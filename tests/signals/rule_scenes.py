@@ -5,6 +5,7 @@ from __future__ import annotations
 from kernelsight.events.block import Block, IoLatency
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.limit import Limit
 from kernelsight.events.memory import Memory, OomKill, PageFault, PageFaultStats, Vmstat
 from kernelsight.events.network import Network, PacketDrop, Tcp, TcpListener, TcpRetransmit, UdpSocket
 from kernelsight.events.pressure import Pressure
@@ -60,6 +61,13 @@ SCENES = {
         {"blocked_ms": 5_000},
         {"blocked_ms": 1_100},
     ),
+    "blocked_call": (
+        BlockedTask,
+        {**WHO, "tid": 8, "wchan": "nfs_wait_bit", "blocked_ms": 20_000},
+        {"syscall_name": "read"},
+        {"syscall_name": "vfork"},
+    ),
+    "kernel_limit_near": (Limit, {"limit_name": "fs.file-max", "maximum": 1000}, {"used": 950}, {"used": 700}),
     "blocked_time": (Wait, {**WAIT, "wait_ns": 900_000_000}, {"state": "uninterruptible"}, {"state": "interruptible"}),
     "slow_page_fault": (PageFault, WHO, {"latency_ns": 200_000_000}, {"latency_ns": 8_000_000}),
     "fault_time": (PageFaultStats, WHO, {"fault_ns": 500_000_000}, {"fault_ns": 50_000_000}),
@@ -201,9 +209,9 @@ SCENES = {
     "io_stall_of_group": (Pressure, {"resource": "io", "full_total_us": (0, 800_000)}, GROUP, SYSTEM),
     "cgroup_throttled": (
         Cgroup,
-        {"cgroup": "/work", "cpu_periods": (0, 10)},
-        {"cpu_throttled_periods": (0, 9)},
-        {"cpu_throttled_periods": (0, 1)},
+        {"cgroup": "/work", "cpu_usage_us": (0, 200_000)},
+        {"cpu_throttled_us": (0, 900_000)},
+        {"cpu_throttled_us": (0, 20_000)},
     ),
     "cgroup_memory_near_limit": (
         Cgroup,
@@ -259,3 +267,57 @@ SCENES = {
 }
 MANY = {"slow_calls_pile_up": (Syscall, {**WHO, "syscall_name": "write", "blocked_ns": 12_000_000}, 80, 5)}
 """rule → (event, what each has, how many a second when ill, and when well)."""
+
+HUGE = {"mem_total_kb": 800_000_000, "huge_pages_total": 720, "huge_page_size_kb": 1 << 20}
+WELL_THOUGH_LOUD = {
+    "huge pages take nearly all of the memory": (Memory, {**HUGE, "mem_available_kb": 17_000_000}),
+    "ZFS uses what nobody else wants": (
+        Memory,
+        {"mem_total_kb": 64_000_000, "mem_available_kb": 500_000, "zfs_arc_kb": 40_000_000},
+    ),
+    "swap is full of what nobody needs": (Memory, {"swap_total_kb": 1000, "swap_free_kb": 0}),
+    "a quota is used up in all periods and missed by little": (
+        Cgroup,
+        {
+            "cgroup": "/a",
+            "cpu_periods": (0, 10),
+            "cpu_throttled_periods": (0, 10),
+            "cpu_usage_us": (0, 190_000),
+            "cpu_throttled_us": (0, 20_000),
+        },
+    ),
+    "an idle io_uring": (Pressure, {**SYSTEM, "resource": "io", "full_total_us": (0, 990_000)}),
+    "an idle io_uring of a group": (Pressure, {**GROUP, "resource": "io", "full_total_us": (0, 990_000)}),
+    "a server with many short connections": (Tcp, {"time_wait": 40_000}),
+    "a thread of a driver that idles": (BlockedTask, {**WHO, "tid": 7, "blocked_ms": 9e6, "wchan": "msleep"}),
+    "who waits for a child of vfork": (
+        BlockedTask,
+        {**WHO, "tid": 7, "blocked_ms": 60_000, "syscall_name": "vfork", "wchan": "kernel_clone"},
+    ),
+    "a call of vfork that returns late": (Syscall, {**WHO, "syscall_name": "vfork", "blocked_ns": 5_000_000_000}),
+    "a task that was told to give way": (SchedProcess, {**WHO, "cpu_time_ms": 100, "runqueue_ms": 9_000}),
+    "a hypervisor that takes two per cent": (Cpu, {**CPU, "steal": (0, 4), "idle": (0, 196)}),
+    "a full archive with room for a few files": (
+        Filesystem,
+        {
+            "mount_point": "/a",
+            "size_bytes": 10**13,
+            "free_bytes": 8 * 10**10,
+            "avail_bytes": 8 * 10**10,
+            "read_only": False,
+        },
+    ),
+    "a rule that turns strangers away": (
+        PacketDrop,
+        {"reason": "NETFILTER_DROP", "interface_name": "eth0", "location": "nft_do_chain", "count": 9_000},
+    ),
+    "a copy at the speed of the link": (
+        Network,
+        {"interface_name": "eth0", "speed_mbps": 1000, "rx_bytes": (0, 124_900_000)},
+    ),
+    "a heap of fixed size in a group": (Cgroup, {"cgroup": "/a", "memory_anon_bytes": 98, "memory_limit_bytes": 100}),
+    "a pool near its limit of tasks": (Cgroup, {"cgroup": "/a", "pids_current": 98, "pids_limit": 100}),
+    "a virtual CPU that runs its guest": (Syscall, {**WHO, "syscall_name": "ioctl", "on_cpu_ns": 60_000_000_000}),
+    "many requests on a device that serves many": (Block, {"device_name": "nvme0n1", "time_in_queue": (0, 400_000)}),
+}
+"""Seconds that look bad and harm nobody: no signal of them is critical."""

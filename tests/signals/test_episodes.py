@@ -24,6 +24,7 @@ def a_rule(raise_after_s, clear_after_s, struct=Memory, measure=None):
         measure or Measure(of=("dirty_kb",), unit="KiB"),
         scope="machine",
         levels={"warning": RAISE, "critical": 2 * RAISE},
+        harm="it is a test",
         clear_below=CLEAR,
         raise_after_s=raise_after_s,
         clear_after_s=clear_after_s,

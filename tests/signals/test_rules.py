@@ -5,8 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 from recorded import SECOND, put
-from rule_scenes import MANY, SCENES
+from rule_scenes import MANY, SCENES, WELL_THOUGH_LOUD
 
+from kernelsight.events.scheduler import Load
+from kernelsight.signals.model import Measure
+from kernelsight.signals.model import rule as declared
 from kernelsight.signals.registry import rules
 from kernelsight.signals.run import classify
 from kernelsight.stores.base import open_reader, open_writer
@@ -58,6 +61,28 @@ def test_a_rule_about_many_events_counts_them(tmp_path, name):
         events = [rows(struct, columns, second, number) for second in range(LENGTH) for number in range(many)]
         found = [one for one in raised(tmp_path / label, events) if one.rule == name]
         assert [one.value for one in found] == ([many] if many == ill else [])
+
+
+@pytest.mark.parametrize("name", WELL_THOUGH_LOUD)
+def test_what_harms_nobody_is_never_critical(tmp_path, name):
+    struct, columns = WELL_THOUGH_LOUD[name]
+    found = raised(tmp_path / "db", [rows(struct, columns, second) for second in range(LENGTH)])
+    assert [one.summary for one in found if one.severity == "critical"] == []
+
+
+def test_a_critical_level_says_whom_it_harms_and_other_rules_have_none():
+    for rule in rules().values():
+        assert ("critical" in rule.levels) == bool(rule.harm), rule.name
+    with pytest.raises(TypeError, match="harm"):
+        declared(
+            "loud",
+            Load,
+            Measure(("load_1min",), "tasks"),
+            scope="machine",
+            levels={"critical": 1},
+            because="",
+            summary="",
+        )
 
 
 def test_every_rule_has_a_scene():

@@ -103,10 +103,10 @@ class Domain:
 
     @property
     def limit_kb(self) -> float:
-        """What there may be of it."""
+        """What there may be of it; of the machine's, without what is set apart as huge pages."""
         last = self.rows[-1]
         if self.kind == "memory":
-            return float(last["mem_total_kb"] or 0)
+            return float(last["mem_total_kb"] or 0) - (last["huge_pages_total"] or 0) * (last["huge_page_size_kb"] or 0)
         return (group_limit(last) or 0.0) / KIB
 
     @property
@@ -165,7 +165,7 @@ class Domain:
         if self.is_group:
             return float(row["memory_current_bytes"] or 0) / KIB / limit
         available = row["mem_available_kb"]
-        return 0.0 if available is None else 1 - float(available) / limit
+        return 0.0 if available is None else 1 - float(available + (row["zfs_arc_kb"] or 0)) / limit
 
 
 def group_limit(row: Row) -> float | None:

@@ -126,6 +126,13 @@ class Memory(Event, tag="memory"):
     huge_pages_total: Annotated[Int | None, Gauge("pages")] = None
     huge_pages_free: Annotated[Int | None, Gauge("pages")] = None
     huge_page_size_kb: Annotated[Int | None, Gauge("KiB")] = None
+    zfs_arc_kb: Annotated[
+        Int | None,
+        Gauge("KiB"),
+        Means(
+            "what ZFS's cache (ARC) gives back when it is wanted: its size above its minimum; not in mem_available_kb"
+        ),
+    ] = None
 
 
 @event(

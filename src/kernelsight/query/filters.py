@@ -25,7 +25,8 @@ _TRUTH = {"true": 1, "yes": 1, "1": 1, "false": 0, "no": 0, "0": 0}
 class Condition:
     """One comparison, such as ``Condition("latency_ns", ">=", 10_000_000)``.
 
-    ``=`` with None asks for NULL, with a list for any of its members; ``like`` takes SQL's ``%`` and ``_``.
+    ``=`` with None asks for NULL, with a list for any of its members (``!=`` for none of them, and not NULL);
+    ``like`` takes SQL's ``%`` and ``_``.
     """
 
     column: str
@@ -73,10 +74,10 @@ def _comparison(column: Column, one: Condition) -> Sql:
     if one.operator not in get_args(Operator):
         raise UsageError(f"{column.name}: no operator {one.operator!r}; there are {', '.join(get_args(Operator))}")
     if isinstance(one.value, Sequence) and not isinstance(one.value, (str, bytes)):
-        if one.operator != "=" or not one.value:
-            raise UsageError(f"{column.name}: a list of values goes with = and is not empty")
+        if one.operator not in {"=", "!="} or not one.value:
+            raise UsageError(f"{column.name}: a list of values goes with = or != and is not empty")
         values = tuple(_stored(column, value) for value in one.value)
-        return Sql(f"{column.name} IN ({', '.join('?' * len(values))})", values)
+        return Sql(f"{column.name} {'NOT ' if one.operator == '!=' else ''}IN ({', '.join('?' * len(values))})", values)
     if one.value is None:
         if one.operator not in {"=", "!="}:
             raise UsageError(f"{column.name}: NULL can only be equal or unequal")

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from string import Formatter
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kernelsight.events.declare import Column, Counter, Delta, Event, Kind, kind_of
 from kernelsight.events.signal import Severity
@@ -36,13 +36,30 @@ COUNT = "*"
 Function = Literal["sum", "max"]
 
 
+class Term(NamedTuple):
+    """One term of a sum of columns."""
+
+    sign: float
+    optional: bool
+    factors: tuple[str, ...]
+    """Columns, or :data:`COUNT`."""
+
+    @classmethod
+    def parse(cls, text: str) -> Term:
+        """Read ``-?huge_pages_total*huge_page_size_kb``."""
+        marks = text[: len(text) - len(text.lstrip("-?"))]
+        name = text[len(marks) :]
+        factors = (COUNT,) if name == COUNT else tuple(name.split("*"))
+        return cls(-1.0 if "-" in marks else 1.0, "?" in marks, factors)
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """``(sum of columns) / (sum of other columns) * scale``; a counter stands for its rate a second.
 
     A minus before a column subtracts it. There is no value where a column is NULL, a counter has no sample
     before (or went back), or the divisor is below ``least_per``. A question mark before a column lets it be
-    left out where it has no value and others do.
+    left out where it has no value and others do. A ``*`` between two columns multiplies them.
     """
 
     of: tuple[str, ...]
@@ -57,7 +74,8 @@ class Measure:
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that are needed."""
-        return tuple(dict.fromkeys(term.lstrip("-?") for term in (*self.of, *self.per) if term != COUNT))
+        factors = (name for term in (*self.of, *self.per) if term != COUNT for name in Term.parse(term).factors)
+        return tuple(dict.fromkeys(factors))
 
     def __str__(self) -> str:
         """The calculation, for people."""
@@ -92,6 +110,8 @@ class Rule:
     """Why this threshold, and where that is said."""
     summary: str
     """What is said; ``{value}`` is the worst, other names are columns."""
+    harm: str
+    """Who waits, what fails or what has run out when it is critical; empty: it never is."""
     by: tuple[str, ...]
     """Columns that make the entity."""
     where: tuple[Condition, ...] = ()
@@ -140,6 +160,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
     levels: Mapping[Severity, float],
     because: str,
     summary: str,
+    harm: str = "",
     clear_below: float | None = None,
     raise_after_s: int = 0,
     clear_after_s: int = 10,
@@ -156,6 +177,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
         levels: least severe first.
         because: reason and source of the threshold.
         summary: a format string.
+        harm: what a critical value does to somebody; a rule whose measure does not show that has no such level.
         clear_below: nine tenths of what raises it by default.
         raise_after_s: 0 by default.
         clear_after_s: the time in which a pause does not end an episode.
@@ -184,6 +206,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
         clear_after_s=clear_after_s,
         because=because,
         summary=summary,
+        harm=harm,
         by=entity,
         where=tuple(Condition.parse(one) if isinstance(one, str) else one for one in where),
         sparse=kind.interval_s is None or Delta in semantics or (entity != kind.entity and Counter not in semantics),
@@ -197,6 +220,8 @@ def _check(found: Rule) -> None:
     levels = list(found.levels.values())
     if not levels or levels != sorted(levels) or found.clear_below > levels[0]:
         raise TypeError(f"{found.name}: levels go up, and an episode is over below the first of them")
+    if ("critical" in found.levels) != bool(found.harm):
+        raise TypeError(f"{found.name}: critical is what harms somebody; say whom and how (`harm`), or leave it out")
     columns = (*found.measure.columns, *found.by, *found.labels, *(one.column for one in found.where))
     if unknown := [name for name in columns if name not in found.kind.by_name]:
         raise TypeError(f"{found.name}: {found.kind.table} has no column {unknown[0]!r}")

@@ -7,6 +7,7 @@ counters is summed up (or the greatest taken) by the store, the rows of each sec
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from kernelsight.events.declare import Kind
 from kernelsight.query.dialect import dialect_of
 from kernelsight.query.filters import Condition, where_sql
 from kernelsight.signals.episodes import Key, Row
-from kernelsight.signals.model import COUNT, LOOKBACK_S, SECOND_NS, Measure, Rule
+from kernelsight.signals.model import COUNT, LOOKBACK_S, SECOND_NS, Measure, Rule, Term
 from kernelsight.stores.base import Reader, Value
 from kernelsight.stores.base import Row as RawRow
 
@@ -205,10 +206,12 @@ def _value_sql(measure: Measure) -> str:
     """The calculation over the rows of one second; NULL where there is no value."""
 
     def total(terms: tuple[str, ...]) -> str:
-        return " + ".join(("-1.0 * " if term.startswith("-") else "") + one(term.lstrip("-?")) for term in terms)
+        parsed = [Term.parse(term) for term in terms]
+        return " + ".join(("-1.0 * " if term.sign < 0 else "") + one(term.factors) for term in parsed)
 
-    def one(column: str) -> str:
-        return "count(*)" if column == COUNT else f"{measure.function}(samples.{column})"
+    def one(factors: tuple[str, ...]) -> str:
+        product = " * ".join(f"samples.{column}" for column in factors)
+        return "count(*)" if factors == (COUNT,) else f"{measure.function}({product})"
 
     above = f"({total(measure.of)}) * {float(measure.scale)!r}"
     if not measure.per:
@@ -225,6 +228,8 @@ def _test(condition: Condition, columns: Columns) -> Test:
     """A condition on a row at hand, with SQL's meaning: NULL meets none."""
     place, wanted = columns[condition.column], condition.value
     if isinstance(wanted, (list, tuple)):
+        if condition.operator == "!=":
+            return lambda row: row[place] is not None and row[place] not in wanted
         return lambda row: row[place] in wanted
     compare = _OPERATORS[condition.operator]
     return lambda row: row[place] is not None and compare(row[place], wanted)
@@ -249,9 +254,9 @@ def _calculation(measure: Measure, columns: Columns) -> Calculation:
 
 
 def _sum(terms: tuple[str, ...], columns: Columns) -> Calculation:
-    signed = [
-        (-1.0 if term.startswith("-") else 1.0, term.startswith("?"), columns[term.lstrip("-?")]) for term in terms
-    ]
+    parsed = [Term.parse(term) for term in terms]
+    signed = [(term.sign, term.optional, columns[term.factors[0]]) for term in parsed if len(term.factors) == 1]
+    products = [(term, [columns[name] for name in term.factors]) for term in parsed if len(term.factors) > 1]
 
     def total(row: Sequence[Value]) -> float | None:
         result, known = 0.0, False
@@ -264,7 +269,17 @@ def _sum(terms: tuple[str, ...], columns: Columns) -> Calculation:
                 return None
         return result if known else None
 
-    return total
+    def with_products(row: Sequence[Value]) -> float | None:
+        result = total(row)
+        for term, places in products:
+            values = [row[place] for place in places]
+            if None not in values and result is not None:
+                result += term.sign * math.prod(values)  # type: ignore[arg-type] # as above
+            elif not term.optional:
+                return None
+        return result
+
+    return with_products if products else total
 
 
 def _integer(value: Value) -> int:

@@ -1,11 +1,14 @@
-"""Memory of the machine, from /proc/meminfo (Documentation/filesystems/proc.rst)."""
+"""Memory of the machine, from /proc/meminfo (Documentation/filesystems/proc.rst), and the cache of ZFS."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.damage import parsing
 from kernelsight.collectors.files import KernelFile
 from kernelsight.collectors.text import lines, number, pairs
+from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.memory import Memory
 
 # The kernel's name of every column, in the columns' order.
@@ -50,14 +53,22 @@ class MemoryCollector:
 
     def __init__(self, host: Host) -> None:
         self._file = KernelFile(host.proc / "meminfo")
+        self._arc: KernelFile | None = None
+        with suppress(SourceUnavailableError):  # no ZFS here
+            self._arc = KernelFile(host.proc / "spl/kstat/zfs/arcstats", records=True)
 
     def collect(self, now: int) -> list[Memory]:
         """Read it once."""
-        return [parse_meminfo(self._file.read(), now)]
+        memory = parse_meminfo(self._file.read(), now)
+        if self._arc is not None:
+            memory.zfs_arc_kb = parse_arcstats(self._arc.read())
+        return [memory]
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the files."""
         self._file.close()
+        if self._arc is not None:
+            self._arc.close()
 
 
 def parse_meminfo(text: bytes, now: int) -> Memory:
@@ -71,6 +82,20 @@ def parse_meminfo(text: bytes, now: int) -> Memory:
         if not found.keys() & _NAMES.values():
             raise KeyError("no MemTotal")
         return Memory(now, **{column: _amount(found.get(key)) for column, key in _NAMES.items()})
+
+
+def parse_arcstats(text: bytes) -> int | None:
+    """The size of ZFS's cache above its minimum (KiB), from lines such as ``size    4    7516192768``.
+
+    None where one of the two is not told. (OpenZFS, module/zfs/arc.c: `arc_c_min` is what it keeps.)
+    """
+    rows = (line.split() for line in text.splitlines())
+    found = {
+        row[0]: int(row[2]) for row in rows if len(row) == 3 and row[0] in {b"size", b"c_min"} and row[2].isdigit()
+    }
+    if len(found) < 2:
+        return None
+    return max(found[b"size"] - found[b"c_min"], 0) // 1024
 
 
 def _amount(value: bytes | None) -> int | None:

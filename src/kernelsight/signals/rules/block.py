@@ -15,6 +15,7 @@ RULES = (
         raise_after_s=2,
         because="a seek and a turn of a disk take 10 to 15 ms, flash 0.1: a request of 50 ms waits for others or for "
         "a device that is ill (await of iostat(1))",
+        harm="whoever asked for the request waits so long for it",
         summary="a request of {device_name} takes {value:.0f} ms",
     ),
     rule(
@@ -33,10 +34,10 @@ RULES = (
         Block,
         Measure(of=("time_in_queue",), scale=1e-3, unit="requests"),
         scope="device",
-        levels={"warning": 32, "critical": 256},
+        levels={"warning": 32},
         raise_after_s=3,
-        because="as many as the one queue of a SATA disk holds (NCQ: 32); 256 is the most that the kernel lets wait "
-        "in a scheduler's queue by default (twice BLKDEV_DEFAULT_RQ, block/blk-mq-sched.c)",
+        because="as many as the one queue of a SATA disk holds (NCQ: 32); one that serves many at once has as many "
+        "under way without being slow, which device_slow tells",
         summary="{value:.0f} requests of {device_name} are waiting or under way",
     ),
     rule(
@@ -47,6 +48,7 @@ RULES = (
         levels={"warning": 100, "critical": 1000},
         raise_after_s=2,
         because="who calls fsync(2) waits for it; 0.1 s is noticed, 1 s interrupts (Nielsen 1993)",
+        harm="whoever called fsync(2) waits for it",
         summary="a flush of {device_name} takes {value:.0f} ms",
     ),
     rule(
@@ -56,6 +58,7 @@ RULES = (
         scope="device",
         levels={"critical": 1},
         because="a request that failed for good: the kernel has tried again before it says so",
+        harm="a request fails",
         summary="{value:.0f} requests/s of {device} fail",
     ),
 )

@@ -9,22 +9,31 @@ RULES = (
     rule(
         "cgroup_throttled",
         Cgroup,
-        Measure(of=("cpu_throttled_periods",), per=("cpu_periods",), scale=100, unit="% of periods", least_per=1),
+        Measure(
+            of=("cpu_throttled_us",),
+            per=("cpu_usage_us", "cpu_throttled_us"),
+            scale=100,
+            unit="% of what it wants",
+            least_per=100_000,
+        ),
         scope="cgroup",
-        levels={"warning": 25, "critical": 75},
+        levels={"warning": 25, "critical": 50},
         raise_after_s=3,
-        because="in each of these periods (of 0.1 s by default) threads stood still until its end "
-        "(Documentation/scheduler/sched-bwc.rst)",
-        summary="{cgroup} used up its CPU quota in {value:.0f} % of the periods",
+        because="what its threads want and do not get until the next period "
+        "(Documentation/scheduler/sched-bwc.rst); that a quota is used up in each period says nothing, it may be "
+        "missed by a little",
+        harm="its threads wait as long as they run, or longer",
+        summary="{cgroup} is held back by its CPU quota in {value:.0f} % of the time in which it could run",
     ),
     rule(
         "cgroup_memory_near_limit",
         Cgroup,
         Measure(of=("memory_anon_bytes",), per=("memory_limit_bytes",), scale=100, unit="%", least_per=1),
         scope="cgroup",
-        levels={"warning": 90, "critical": 97},
+        levels={"warning": 90},
         raise_after_s=2,
-        because="file pages can be dropped, anonymous ones cannot without swap: at the limit the OOM killer comes",
+        because="file pages can be dropped, anonymous ones cannot without swap: at the limit the OOM killer comes "
+        "(cgroup_oom_kills); a heap of fixed size may stay this near to it for ever",
         summary="anonymous memory of {cgroup} fills {value:.0f} % of its limit",
     ),
     rule(
@@ -35,6 +44,7 @@ RULES = (
         levels={"warning": 2_500, "critical": 25_000},
         raise_after_s=3,
         because="10 MB/s (100 MB/s) read again for want of memory in the group, as of the machine (refaults)",
+        harm="programs wait for pages that are read again",
         summary="{value:,.0f} pages/s of {cgroup} are read again that were evicted shortly before",
     ),
     rule(
@@ -44,6 +54,7 @@ RULES = (
         scope="cgroup",
         levels={"critical": MOVED},
         because="memory.events, oom_kill: the group was at its limit and a process of it was killed",
+        harm="a process is killed",
         summary="a process of {cgroup} was killed as the group's memory ran out",
     ),
     rule(
@@ -51,9 +62,10 @@ RULES = (
         Cgroup,
         Measure(of=("pids_current",), per=("pids_limit",), scale=100, unit="%", least_per=1),
         scope="cgroup",
-        levels={"warning": 80, "critical": 95},
+        levels={"warning": 80},
         raise_after_s=2,
-        because="at the limit fork(2) fails with EAGAIN (Documentation/admin-guide/cgroup-v1/pids.rst)",
+        because="at the limit fork(2) fails with EAGAIN (Documentation/admin-guide/cgroup-v1/pids.rst), which "
+        "cgroup_forks_refused tells",
         summary="{cgroup} has {value:.0f} % of the tasks that it may have",
     ),
     rule(
@@ -63,6 +75,7 @@ RULES = (
         scope="cgroup",
         levels={"critical": MOVED},
         because="pids.events, max: a fork that failed at the limit",
+        harm="a program cannot start another, or a thread",
         summary="{cgroup} is at its limit of tasks: forks fail",
     ),
 )

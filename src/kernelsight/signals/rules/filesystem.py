@@ -21,11 +21,12 @@ RULES = (
         ),
         scope="mount",
         where=_WRITABLE,
-        levels={"warning": 95, "critical": 99},
+        levels={"warning": 95, "critical": 99.95},
         clear_below=94,
         raise_after_s=1,
         because="as df(1) counts, so 100 % is where users get ENOSPC; ext4 keeps 5 % for root by default because "
         "allocation gets slow and scattered there (mke2fs(8), -m)",
+        harm="no space left: what writes there fails",
         summary="{value:.1f} % of the space of {mount_point} is used",
     ),
     rule(
@@ -34,10 +35,11 @@ RULES = (
         Measure(of=("inodes_total", "-inodes_free"), per=("inodes_total",), scale=100, unit="%", least_per=1),
         scope="mount",
         where=_WRITABLE,
-        levels={"warning": 95, "critical": 99},
+        levels={"warning": 95, "critical": 99.95},
         clear_below=94,
         raise_after_s=1,
         because="without an inode no file can be made, however much space there is (ENOSPC); as of space",
+        harm="no inode is left: no file can be made",
         summary="{value:.1f} % of the inodes of {mount_point} are used",
     ),
 )

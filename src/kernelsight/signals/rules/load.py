@@ -20,10 +20,11 @@ RULES = (
         Measure(of=("procs_running",), per=_ALL, scale=_USER_HZ, unit="tasks per CPU"),
         scope="machine",
         where=_MACHINE,
-        levels={"warning": 3, "critical": 10},
+        levels={"warning": 3},
         clear_below=2,
         raise_after_s=4,
-        because="with three for one CPU each gets a third of it, for as long as this lasts",
+        because="with three for one CPU each gets a third of it, for as long as this lasts; of those that were told "
+        "to give way it is what they were told, so who is slowed is told by process_waits_for_cpu",
         summary="{value:.1f} tasks for each CPU are running or waiting to",
     ),
     rule(
@@ -32,10 +33,11 @@ RULES = (
         Measure(of=("procs_blocked",), per=_ALL, scale=_USER_HZ, unit="tasks per CPU"),
         scope="machine",
         where=_MACHINE,
-        levels={"warning": 2, "critical": 10},
+        levels={"warning": 2},
         clear_below=1,
         raise_after_s=4,
-        because="more tasks wait for I/O than CPUs could run if they did not",
+        because="more tasks wait for I/O than CPUs could run if they did not; copies do so all the time, and what "
+        "waits for an io_uring that is idle counts as well",
         summary="{value:.1f} tasks for each CPU are blocked",
     ),
     rule(
@@ -59,6 +61,7 @@ RULES = (
         raise_after_s=4,
         because="the hypervisor runs others in a tenth of the time that programs here believe to have "
         "(Documentation/filesystems/proc.rst, steal)",
+        harm="all programs run slower by a third",
         summary="{value:.0f} % of the CPU time is taken by the hypervisor",
     ),
     rule(
@@ -67,7 +70,7 @@ RULES = (
         Measure(of=("irq", "softirq"), per=_ALL, scale=100, unit="%"),
         scope="cpu",
         where=(Condition("cpu", ">=", 0),),
-        levels={"warning": 50, "critical": 90},
+        levels={"warning": 50},
         raise_after_s=3,
         because="a CPU that handles interrupts for half of its time has become a device's; beyond its time budget "
         "the kernel moves them to ksoftirqd (net.core.netdev_budget_usecs, "

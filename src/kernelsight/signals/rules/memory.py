@@ -5,16 +5,26 @@ from __future__ import annotations
 from kernelsight.events.memory import Memory, OomKill, Vmstat
 from kernelsight.signals.model import COUNT, MOVED, Measure, rule
 
+_HUGE = "huge_pages_total*huge_page_size_kb"
+"""Memory that was set apart as huge pages when it was reserved, used or not."""
+
 RULES = (
     rule(
         "memory_available_low",
         Memory,
-        Measure(of=("mem_total_kb", "-mem_available_kb"), per=("mem_total_kb",), scale=100, unit="%"),
+        Measure(
+            of=("mem_total_kb", f"-?{_HUGE}", "-mem_available_kb", "-?zfs_arc_kb"),
+            per=("mem_total_kb", f"-?{_HUGE}"),
+            scale=100,
+            unit="%",
+        ),
         scope="machine",
-        levels={"warning": 90, "critical": 95},
+        levels={"warning": 90, "critical": 99},
         raise_after_s=2,
-        because="MemAvailable estimates what can be had without swapping (Documentation/filesystems/proc.rst); "
-        "earlyoom ends programs when 10 % are left, by force at 5 %",
+        because="MemAvailable estimates what can be had without swapping (Documentation/filesystems/proc.rst); huge "
+        "pages are set apart and are no part of what is shared out, and ZFS gives its cache back; earlyoom ends "
+        "programs when 10 % are left",
+        harm="next to nothing is left: programs wait for reclaim, or are killed",
         summary="{value:.1f} % of the memory is in use and cannot be had without swapping",
     ),
     rule(
@@ -22,10 +32,10 @@ RULES = (
         Memory,
         Measure(of=("swap_total_kb", "-swap_free_kb"), per=("swap_total_kb",), scale=100, unit="%", least_per=1),
         scope="machine",
-        levels={"warning": 80, "critical": 95},
+        levels={"warning": 80},
         raise_after_s=2,
         because="systemd-oomd acts at 90 % (SwapUsedLimit, oomd.conf(5)); once it is full, anonymous memory cannot "
-        "be reclaimed",
+        "be reclaimed. Full of pages that nobody needs it harms nobody: memory_stall and oom_kill tell",
         summary="{value:.1f} % of the swap space is used",
     ),
     rule(
@@ -40,6 +50,7 @@ RULES = (
         raise_after_s=2,
         because="kswapd frees memory in the background; a program that must do it itself waits "
         "(Documentation/admin-guide/mm/concepts.rst, reclaim), some 0.1 to 10 ms each time",
+        harm="programs wait until they have freed memory",
         summary="{value:.0f} times a second a program has to free memory before it gets any",
     ),
     rule(
@@ -51,6 +62,7 @@ RULES = (
         raise_after_s=3,
         because="pages that were evicted and are needed again (mm/workingset.c): 2,500 are 10 MB/s read for want of "
         "memory",
+        harm="programs wait for pages that are read again",
         summary="{value:,.0f} pages/s are read again that were evicted shortly before",
     ),
     rule(
@@ -61,6 +73,7 @@ RULES = (
         levels={"warning": 250, "critical": 2_500},
         raise_after_s=3,
         because="each page read back is a program that waits: 250 are 1 MB/s, what a disk manages at 4 KiB a request",
+        harm="programs wait for pages that are read back",
         summary="{value:,.0f} pages/s are read back from swap",
     ),
     rule(
@@ -70,6 +83,7 @@ RULES = (
         scope="process",
         levels={"critical": 1},
         because="the kernel ends a process because memory ran out (Documentation/admin-guide/mm/concepts.rst)",
+        harm="a process is killed",
         summary="{comm} ({pid}) was killed because memory ran out; {trigger_comm} had asked for some",
     ),
     rule(
@@ -79,6 +93,7 @@ RULES = (
         scope="machine",
         levels={"critical": MOVED},
         because="as oom_kill, where no tracer says which process it was",
+        harm="a process is killed",
         summary="a process was killed because memory ran out",
     ),
 )

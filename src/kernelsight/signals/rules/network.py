@@ -27,9 +27,10 @@ RULES = (
             least_per=100,
         ),
         scope="interface",
-        levels={"warning": 1, "critical": 5},
+        levels={"warning": 1},
         raise_after_s=2,
-        because=f"{_MATHIS}; of fewer than 100 packets a second one is not a rate",
+        because=f"{_MATHIS}; of fewer than 100 packets a second one is not a rate. Packets that nobody wanted are "
+        "counted as well, so it is never critical by itself",
         summary="{interface_name} drops {value:.1f} % of its packets",
     ),
     rule(
@@ -47,6 +48,7 @@ RULES = (
         raise_after_s=2,
         because="a sound link has less than one bad frame in a million (IEEE 802.3: bit error rate 1e-12 or better); "
         "0.1 % is a cable, a plug or a driver",
+        harm="what was in these packets is lost, or sent again",
         summary="{value:.2f} % of the packets of {interface_name} are in error",
     ),
     *(
@@ -57,7 +59,7 @@ RULES = (
                 of=(f"{direction}_bytes",), per=("speed_mbps",), scale=8e-4, unit="% of the link's speed", least_per=1
             ),
             scope="interface",
-            levels={"warning": 90, "critical": 98},
+            levels={"warning": 90},
             raise_after_s=3,
             because="headers and gaps of Ethernet take 5 % of full-sized frames, more of small ones: beyond 90 % "
             "there is no more",
@@ -72,10 +74,10 @@ RULES = (
         scope="interface",
         by=("reason", "interface_name"),
         where=(Condition("reason", "=", _LOSSES),),
-        levels={"warning": 10, "critical": 1000},
+        levels={"warning": 10},
         raise_after_s=2,
         because="reasons that mean want of room or a rule (include/net/dropreason-core.h); ten a second let each of "
-        "ten connections wait for a retransmission",
+        "ten connections wait for a retransmission. A rule may turn away as many strangers as come: nobody is harmed",
         summary="{value:.0f} packets/s are dropped on {interface_name}: {reason}",
     ),
     rule(
@@ -86,6 +88,7 @@ RULES = (
         levels={"warning": 1, "critical": 1000},
         raise_after_s=1,
         because="nobody sends a datagram again: each one is lost because its reader was too slow (udp(7), SO_RCVBUF)",
+        harm="datagrams are lost for good",
         summary="{value:.0f} datagrams/s to port {port} are lost: {comm} ({pid}) reads too slowly",
     ),
 )

@@ -15,6 +15,7 @@ RULES = (
         by=("comm",),
         levels={"warning": 100, "critical": 1000},
         because="a page from a disk takes some 10 ms; 0.1 s is noticed, 1 s interrupts (Nielsen 1993)",
+        harm="a thread stands still for a second",
         summary="a page fault of {comm} ({pid}) took {value:.0f} ms",
     ),
     rule(
@@ -23,9 +24,9 @@ RULES = (
         Measure(of=("fault_ns",), scale=1e-7, unit="% of a CPU"),
         scope="program",
         by=("comm",),
-        levels={"warning": 30, "critical": 100},
+        levels={"warning": 30},
         raise_after_s=3,
-        because="a third of a thread's time goes to handling faults; 100 % are several threads that do little else",
+        because="a third of a thread's time goes to handling faults, as when a program starts",
         summary="{comm} ({pid}) spends {value:.0f} % of a thread's time on page faults",
     ),
     rule(
@@ -34,10 +35,10 @@ RULES = (
         Measure(of=("major_faults",), unit="faults/s"),
         scope="program",
         by=("comm",),
-        levels={"warning": 100, "critical": 1000},
+        levels={"warning": 100},
         raise_after_s=3,
-        because="each waits for a device: at 10 ms (a disk) a hundred are all of a thread's time, at 0.1 ms (flash) "
-        "a thousand are a tenth of it",
+        because="each waits for a device: at 10 ms (a disk) a hundred are all of a thread's time; who reads a file "
+        "by mmap(2) has nothing else to do",
         summary="{comm} ({pid}) waits for {value:.0f} pages/s from storage",
     ),
     rule(
@@ -46,7 +47,7 @@ RULES = (
         Measure(of=("minor_faults",), unit="faults/s"),
         scope="program",
         by=("comm",),
-        levels={"warning": 250_000, "critical": 1_000_000},
+        levels={"warning": 250_000},
         raise_after_s=4,
         because="at 4 KiB a page that is 1 GB/s of memory; as no machine has it for long, it is given back and taken "
         "again",

@@ -22,6 +22,7 @@ class _Stall(NamedTuple):
     """None: never."""
     what: str
     because: str
+    harm: str = ""
 
 
 _STALLS = (
@@ -33,14 +34,17 @@ _STALLS = (
     _Stall(
         "memory_pressure", "memory", "some", 10, 40, "some task waits for memory",
         "a machine with enough memory shows none; at a tenth of the time programs are slowed down by a tenth",
+        "programs wait for memory",
     ),
     _Stall(
         "memory_stall", "memory", "full", 5, 30, "all tasks wait for memory",
         "time in which nothing at all was done; systemd-oomd kills at 60 % over 30 s (oomd.conf(5)), which is late",
+        "nothing at all gets done",
     ),
     _Stall(
-        "io_stall", "io", "full", 40, 80, "all tasks wait for I/O",
-        "a program that only copies waits most of the time, so it must be more than that for long",
+        "io_stall", "io", "full", 40, None, "all tasks wait for I/O",
+        "a program that only copies waits most of the time, and one that waits for an io_uring on which nothing "
+        "happens counts for all of it (io_uring/io_uring.c, io_cqring_wait): nobody need be harmed",
     ),
 )  # fmt: skip
 
@@ -59,6 +63,7 @@ def _rule(stall: _Stall, *, of_group: bool) -> Rule:
         levels=levels,
         raise_after_s=3,
         because=stall.because,
+        harm=stall.harm,
         summary=("in {scope} " if of_group else "") + stall.what + " in {value:.0f} % of the time",
     )
 

@@ -14,9 +14,10 @@ RULES = (
         Process,
         Measure(of=("fds",), per=("fd_limit",), scale=100, unit="%", least_per=1),
         scope="process",
-        levels={"warning": 80, "critical": 95},
+        levels={"warning": 80, "critical": 99.9},
         raise_after_s=1,
         because="at the limit open(2), accept(2) and socket(2) fail with EMFILE (getrlimit(2), RLIMIT_NOFILE)",
+        harm="no descriptor is left: it can open and accept nothing",
         summary="{comm} ({pid}) has {value:.0f} % of the descriptors open that it may have",
     ),
     rule(
@@ -29,6 +30,7 @@ RULES = (
         levels={"warning": 500, "critical": 2000},
         raise_after_s=3,
         because=f"runnable without a CPU for half of a thread's time, or all of two threads'; {_DELAYS}",
+        harm="its threads wait instead of running",
         summary="the threads of {comm} ({pid}) wait {value:.0f} ms in a second for a CPU",
     ),
     rule(
@@ -37,9 +39,10 @@ RULES = (
         Measure(of=("blkio_delay_ns",), scale=1e-6, unit="ms/s"),
         scope="program",
         by=("comm",),
-        levels={"warning": 500, "critical": 2000},
+        levels={"warning": 500},
         raise_after_s=3,
-        because=f"waiting for block I/O for half of a thread's time, or all of two threads'; {_DELAYS}",
+        because=f"waiting for block I/O for half of a thread's time; a copy or a backup has nothing else to do, so "
+        f"it is never critical by itself; {_DELAYS}",
         summary="the threads of {comm} ({pid}) wait {value:.0f} ms in a second for block I/O",
     ),
     rule(
@@ -51,6 +54,7 @@ RULES = (
         levels={"warning": 100, "critical": 500},
         raise_after_s=2,
         because=f"reclaim, thrashing and swap-in are time that enough memory would have saved whole; {_DELAYS}",
+        harm="its threads wait for memory instead of running",
         summary="the threads of {comm} ({pid}) wait {value:.0f} ms in a second for memory",
     ),
 )

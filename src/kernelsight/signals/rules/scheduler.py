@@ -6,6 +6,8 @@ from kernelsight.events.scheduler import BlockedTask, Sched, SchedProcess, Wait
 from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, rule
 
+_STARTS_OTHERS = ("vfork", "clone", "clone3", "fork")
+
 RULES = (
     rule(
         "waits_for_cpu",
@@ -15,10 +17,10 @@ RULES = (
         ),
         scope="program",
         by=("comm",),
-        levels={"warning": 50, "critical": 80},
+        levels={"warning": 50},
         raise_after_s=3,
-        because="it wants a tenth of a CPU or more and waits longer than it runs: its work takes twice as long, or "
-        "five times",
+        because="it wants a tenth of a CPU or more and waits longer than it runs: its work takes twice as long. Who "
+        "was told to give way waits as it should, which is not known here",
         summary="{comm} ({pid}) waits for a CPU in {value:.0f} % of the time in which it could run",
     ),
     rule(
@@ -27,7 +29,7 @@ RULES = (
         Measure(of=("latency_ns",), scale=1e-6, unit="ms", function="max"),
         scope="program",
         by=("comm",),
-        levels={"warning": 100, "critical": 1000},
+        levels={"warning": 100},
         because="one wait that a person notices (Nielsen 1993), and 30 times the base slice of the scheduler (3 ms, "
         "kernel/sched/fair.c)",
         summary="a thread of {comm} ({pid}) waited {value:.0f} ms for a CPU",
@@ -38,7 +40,7 @@ RULES = (
         Measure(of=("context_switches",), per=("cpu_time_ms",), unit="switches per ms of CPU time", least_per=200),
         scope="program",
         by=("comm",),
-        levels={"warning": 50, "critical": 200},
+        levels={"warning": 50},
         raise_after_s=3,
         because="a switch costs 4 µs without what the caches lose (Li, Ding, Shen: Quantifying the cost of context "
         "switch, 2007): at slices of 20 µs a fifth of the time, at 5 µs nearly all",
@@ -50,7 +52,7 @@ RULES = (
         Measure(of=("forks",), unit="children/s"),
         scope="program",
         by=("comm",),
-        levels={"warning": 300, "critical": 1000},
+        levels={"warning": 300},
         raise_after_s=3,
         because="to start a program and let it end takes 1 ms of CPU time or more: 300 a second are a third of a CPU "
         "that does nothing else",
@@ -62,11 +64,26 @@ RULES = (
         Measure(of=("blocked_ms",), scale=1e-3, unit="s", function="max"),
         scope="program",
         by=("comm",),
-        levels={"warning": 2, "critical": 10},
+        levels={"warning": 2},
         clear_after_s=5,
-        because="a device that answers at all does so within a second; the kernel gives a request of a disk 30 s "
-        "(SD_TIMEOUT, drivers/scsi/sd.h)",
+        because="a device that answers at all does so within a second. Some threads of the kernel and of drivers "
+        "idle like this, and who has called vfork(2) waits so for its child",
         summary="a thread of {comm} ({pid}) has been blocked for {value:.0f} s in {wchan}",
+    ),
+    rule(
+        "blocked_call",
+        BlockedTask,
+        Measure(of=("blocked_ms",), scale=1e-3, unit="s", function="max"),
+        scope="program",
+        by=("comm",),
+        # Threads of the kernel are in no call, and who has started a child by vfork(2) waits for it to begin.
+        where=(Condition("syscall_name", "!=", _STARTS_OTHERS),),
+        levels={"critical": 10},
+        clear_after_s=5,
+        because="the kernel gives a request of a disk 30 s (SD_TIMEOUT, drivers/scsi/sd.h), and no caller is as "
+        "patient",
+        harm="a program's call does not return",
+        summary="a {syscall_name} of {comm} ({pid}) has not returned for {value:.0f} s: it is blocked in {wchan}",
     ),
     rule(
         "blocked_time",
@@ -75,10 +92,9 @@ RULES = (
         scope="program",
         by=("comm",),
         where=(Condition("state", "=", "uninterruptible"),),
-        levels={"warning": 500, "critical": 2000},
+        levels={"warning": 500},
         raise_after_s=3,
-        because="half of a thread's time in uninterruptible sleep; two seconds in a second are two threads that do "
-        "nothing else",
+        because="half of a thread's time in uninterruptible sleep; a copy has nothing else to do",
         summary="the threads of {comm} ({pid}) are blocked for {value:.0f} ms in a second",
     ),
 )

@@ -23,8 +23,11 @@ RULES = (
         Measure(of=("blocked_ns",), scale=1e-6, unit="ms", function="max"),
         scope="program",
         by=("comm", "syscall_name"),
+        # Who has started a child by vfork(2) waits for it to begin.
+        where=(Condition("syscall_name", "!=", ("vfork", "clone", "clone3", "fork")),),
         levels=_ATTENTION_MS,
         because=f"uninterruptible sleep is waiting for a device or for memory; {_ATTENTION}",
+        harm="the caller stands still for a second",
         summary="{comm} ({pid}) was blocked for {value:.0f} ms in one {syscall_name}",
     ),
     rule(
@@ -33,7 +36,7 @@ RULES = (
         Measure(of=("runqueue_ns",), scale=1e-6, unit="ms", function="max"),
         scope="program",
         by=("comm", "syscall_name"),
-        levels=_ATTENTION_MS,
+        levels={"warning": 100},
         because=f"a call that could have returned had no CPU to do so; {_ATTENTION}",
         summary="a {syscall_name} of {comm} ({pid}) waited {value:.0f} ms for a CPU",
     ),
@@ -43,7 +46,7 @@ RULES = (
         Measure(of=("on_cpu_ns",), scale=1e-6, unit="ms", function="max"),
         scope="program",
         by=("comm", "syscall_name"),
-        levels={"warning": 1000, "critical": 10_000},
+        levels={"warning": 1000},
         because="the kernel itself works that long in one call: reclaim, a long list, a lock that spins; it takes a "
         "CPU for 20 s for stuck (Documentation/admin-guide/lockup-watchdogs.rst). Loading a BPF program may "
         "take 0.2 s",
@@ -63,6 +66,7 @@ RULES = (
         levels={"warning": 1, "critical": 100},
         because="one call that fails so is one thing that was not done (errno(3)); a hundred a second are a program "
         "that does not stop trying",
+        harm="calls fail",
         summary="{value:.0f} calls/s of {comm} ({pid}) fail with {error}, last in {syscall_name}",
     ),
     rule(
@@ -72,7 +76,7 @@ RULES = (
         scope="program",
         by=("comm", "syscall_name"),
         where=(Condition("blocked_ns", ">=", 10_000_000),),
-        levels={"warning": 50, "critical": 500},
+        levels={"warning": 50},
         raise_after_s=2,
         because="each of them was blocked for 10 ms or more: fifty a second are half a thread's time or many threads",
         summary="{value:.0f} calls/s of {syscall_name} by {comm} ({pid}) are blocked for 10 ms or more",

@@ -19,6 +19,7 @@ RULES = (
         raise_after_s=2,
         because="a sound network loses well below 1 %; at 2 % TCP gets 9 segments a round trip, at 10 % 4 (Mathis et "
         "al., 1997)",
+        harm="connections wait for what was lost",
         summary="{value:.1f} % of TCP's segments are sent again",
     ),
     rule(
@@ -29,6 +30,7 @@ RULES = (
         levels={"warning": 5, "critical": 100},
         raise_after_s=2,
         because="each is a connection that stood still for 0.2 s or more (TCP_RTO_MIN, include/net/tcp.h)",
+        harm="a hundred connections stand still each second",
         summary="{value:.0f} times a second a connection waits in vain for an acknowledgement",
     ),
     rule(
@@ -39,6 +41,7 @@ RULES = (
         levels={"warning": 5, "critical": 100},
         raise_after_s=2,
         because="each is a connection that nobody answered for a second or more (RFC 6298: 1 s at first)",
+        harm="programs wait for connections that nobody answers",
         summary="{value:.0f} times a second a connection is asked for again",
     ),
     rule(
@@ -49,6 +52,7 @@ RULES = (
         levels={"warning": 0.5, "critical": 50},
         because="a finished handshake was thrown away as the accept queue was full (listen(2)); the client waits for "
         "a second or more",
+        harm="clients wait a second or more to be connected",
         summary="{value:.0f} connections/s find a listener's queue full",
     ),
     rule(
@@ -60,6 +64,7 @@ RULES = (
         raise_after_s=2,
         because="the queue holds bursts; one that stays full has a listener that accepts too slowly, and overflows "
         "(listen(2))",
+        harm="whoever connects now waits, or is refused",
         summary="the accept queue of port {port} is {value:.0f} % full: {comm} ({pid}) accepts too slowly",
     ),
     rule(
@@ -67,10 +72,10 @@ RULES = (
         SocketOwner,
         Measure(of=("close_wait",), unit="sockets"),
         scope="process",
-        levels={"warning": 100, "critical": 1000},
+        levels={"warning": 100},
         raise_after_s=4,
         because="the other side has closed, the owner has not, and no timer of the kernel does it (RFC 9293, "
-        "CLOSE-WAIT); 1,000 is near the usual limit of 1,024 descriptors",
+        "CLOSE-WAIT); it is descriptors that run out by it (descriptors_near_limit)",
         summary="{comm} ({pid}) holds {value:.0f} connections that the other side has closed",
     ),
     rule(
@@ -78,9 +83,11 @@ RULES = (
         Tcp,
         Measure(of=("time_wait",), scale=100 / _PORTS, unit="% of the ports to one address"),
         scope="machine",
-        levels={"warning": 70, "critical": 95},
+        levels={"info": 70},
         raise_after_s=2,
-        because="each keeps a port for 60 s; by default there are 28,232 to one address (ip_local_port_range)",
+        because="each keeps a port for 60 s; by default there are 28,232 to one address (ip_local_port_range), and "
+        "to each of many addresses as many: a busy server has 40,000 and lacks nothing. Who lacks one is told by "
+        "syscalls_fail",
         summary="sockets in TIME_WAIT hold as many ports as {value:.0f} % of those to one address",
     ),
     rule(
@@ -88,7 +95,7 @@ RULES = (
         TcpRetransmit,
         Measure(of=("prune_called",), unit="times/s"),
         scope="machine",
-        levels={"warning": 1, "critical": 100},
+        levels={"warning": 1},
         raise_after_s=2,
         because="a receive queue was over its memory and had to be thrown away or squeezed (net/ipv4/tcp_input.c, "
         "tcp_prune_queue): a reader is too slow, or tcp_rmem too small",
