@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,7 +22,8 @@ from rows import BASE, row, rows, struct
 
 from kernelsight.errors import StoreBusyError, StoreError, StoreVersionError
 from kernelsight.events.wire import kinds, tables
-from kernelsight.stores.base import Batch, open_reader, open_writer
+from kernelsight.stores.base import Batch, open_deriver, open_reader, open_writer
+from kernelsight.stores.sqlite import checkpoint
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, Migration
 from kernelsight.stores.sqlite.writer import SqliteWriter
 
@@ -90,6 +92,20 @@ for number in range(100_000):
         reported = reader.count(TABLE)
         assert reader.query(f"SELECT count(*) AS n FROM {TABLE}") == [{"n": reported}]
         reader.close()
+
+
+@pytest.mark.parametrize("last", ["reader", "deriver"])
+def test_a_copy_of_the_file_alone_has_all_rows_once_the_writer_has_ended(path, last):
+    writer = SqliteWriter(path)
+    assert not writer.write(Batch({struct(TABLE): rows(TABLE, 500)}))
+    with closing(open_reader(str(path)) if last == "reader" else open_deriver(str(path))):  # ends after the writer
+        writer.close()
+        shutil.copy(path, path.with_name("copy.db"))
+        log = path.with_name(f"{path.name}-wal")
+        assert not log.exists() or log.stat().st_size == 0
+    with closing(open_reader(str(path.with_name("copy.db")))) as copy:
+        assert copy.count(TABLE) == 500
+        assert len(read(copy, TABLE)) == 500
 
 
 def test_an_older_database_is_migrated_and_a_newer_one_refused(path):
@@ -332,3 +348,27 @@ for number in range(300):
             ]
             assert reader.count(TABLE) == 50 * batches + 200
             assert reader.query("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+
+
+def test_a_reader_that_keeps_the_log_long_is_named(path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "LONGEST_PAGES", 20)
+    program = (
+        "import sqlite3, sys; connection = sqlite3.connect(sys.argv[1]); connection.execute('BEGIN');"
+        "connection.execute('SELECT count(*) FROM syscall_events').fetchall(); print('reads', flush=True);"
+        "sys.stdin.read()"
+    )
+    with closing(SqliteWriter(path)) as writer:
+        writer.write(Batch({struct(TABLE): rows(TABLE, 100)}))
+        reader = subprocess.Popen(
+            [sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        with reader:
+            assert reader.stdout.readline() == b"reads\n"
+            for _ in range(30):
+                writer.write(Batch({struct(TABLE): rows(TABLE, 500)}))
+            [warning] = writer.maintain(budget_s=0.1)
+            assert f"process {reader.pid} (" in warning
+            reader.stdin.close()
+        writer.write(Batch({struct(TABLE): rows(TABLE, 10)}))
+        writer.write(Batch({struct(TABLE): rows(TABLE, 10)}))
+        assert writer.maintain(budget_s=0.1) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import defaultdict
 from contextlib import closing
@@ -122,13 +123,43 @@ def test_policies_that_make_no_sense_are_refused(writer):
         writer.retain("nonsense", 0)
 
 
-@pytest.mark.parametrize(("suffix", "step"), [("1m", MINUTE), ("1h", HOUR)])
+STEPS = pytest.mark.parametrize(("suffix", "step"), [("1m", MINUTE), ("1h", HOUR)])
+
+
+@STEPS
 def test_rollups_say_what_the_rows_said_when_the_rows_are_gone(writer, reader, suffix, step):
     given = events(800)
     write(writer, given)
     writer.retain(TABLE, given[-1][0] + 1)
     assert reader.count(TABLE) == 0
+    assert_rollups_say(reader, given, suffix, step)
 
+
+@STEPS
+def test_rows_that_leave_a_segment_which_is_not_full_are_in_the_rollups(tmp_path, suffix, step):
+    """As those of a kind that is sampled once a second, whose segment is a day old before it is full."""
+    given = events(800)
+    with (
+        closing(SqliteWriter(tmp_path / "telemetry.db", segment_rows=700)) as writer,
+        closing(open_reader(str(tmp_path / "telemetry.db"))) as reader,
+    ):
+        write(writer, given[:300])
+        for cut in (given[90], given[91], given[250]):
+            writer.retain(TABLE, cut[0])
+        assert reader.count(TABLE) == 50
+        assert len(segments_of(reader)) == 1
+        write(writer, [*given[300:780], given[5]])  # one comes late
+        writer.retain(TABLE, given[250][0])
+        write(writer, given[780:])
+        writer.maintain(budget_s=5)
+        assert len(segments_of(reader)) == 1
+        writer.retain(TABLE, given[-1][0] + 1)
+        assert reader.count(TABLE) == 0
+        assert_rollups_say(reader, [*given, given[5]], suffix, step)
+
+
+def assert_rollups_say(reader, given, suffix, step):
+    """That the rollups have what there is to say of these rows."""
     expected = defaultdict(list)
     for line in given:
         expected[line[0] // step * step, line[1]].append(line[STRUCT.__struct_fields__.index("latency_ns")])
@@ -143,6 +174,8 @@ def test_rollups_say_what_the_rows_said_when_the_rows_are_gone(writer, reader, s
         known = [value for value in values if value is not None]
         assert (line["n"], line["known"], line["sum"]) == (len(values), len(known), sum(known))
         assert (line["min"], line["max"]) == (min(known, default=None), max(known, default=None))
+        sketched = merge(json.loads(line["sketches"]))
+        assert sum(sketched.values()) == len(known)
 
 
 def test_quantiles_of_merged_sketches_are_within_two_percent(writer, reader):

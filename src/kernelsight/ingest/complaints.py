@@ -10,6 +10,7 @@ from typing import TextIO
 
 _IN_FULL = 5
 _PERIOD_S = 10.0
+_WARN_AGAIN_S = 60.0
 _LONGEST_QUOTE = 200
 _REMEMBERED = 10
 
@@ -22,6 +23,7 @@ class Log:
         self._verbose = verbose
         self._period_began = time.monotonic()
         self._in_full = 0
+        self._warn_at = 0.0
         self._not_said: Counter[str] = Counter()
         self.last_reasons: deque[str] = deque(maxlen=_REMEMBERED)
         """The latest refusals, for the status."""
@@ -33,6 +35,13 @@ class Log:
             self._stream.flush()
         except (OSError, ValueError):
             return  # a closed or full log is no reason to lose events
+
+    def warn(self, message: str) -> None:
+        """Write a message about something that lasts: at once, and again after :data:`_WARN_AGAIN_S`."""
+        now = time.monotonic()
+        if now >= self._warn_at:
+            self._warn_at = now + _WARN_AGAIN_S
+            self.say(message)
 
     def end(self) -> None:
         """Leave nothing behind that cannot be written: Python would try once more at exit, and end with status 120."""

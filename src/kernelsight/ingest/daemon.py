@@ -303,7 +303,8 @@ class Daemon:
     def _maintain(self) -> None:
         self._maintained_rows = self._commits.rows
         try:
-            self._writer.maintain(budget_s=_MAINTAIN_BUDGET_S)
+            for warning in self._writer.maintain(budget_s=_MAINTAIN_BUDGET_S):
+                self._log.warn(warning)
         except StoreError as error:
             self._log.say(f"upkeep of the store failed and is tried again later: {error}")
         self._maintain_at = time.monotonic()

@@ -83,8 +83,12 @@ class Writer(Protocol):
             StoreError: nothing of the batch was stored; it may be written again later.
         """
 
-    def maintain(self, *, budget_s: float) -> None:
-        """Do what is due (sealing, rollups, retention) for about this long; called when there is time."""
+    def maintain(self, *, budget_s: float) -> Sequence[str]:
+        """Do what is due (sealing, rollups, retention) for about this long; called when there is time.
+
+        Returns:
+            what a person should know and do, a sentence each; the store goes on without it.
+        """
 
     def close(self) -> None:
         """Finish, release the lock; calling it again does nothing."""

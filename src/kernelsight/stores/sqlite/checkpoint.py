@@ -15,10 +15,14 @@ from pathlib import Path
 
 import apsw
 
+from kernelsight.stores.sqlite.connect import PAGE_BYTES
+from kernelsight.stores.sqlite.log_readers import log_readers, named
+
 BACKGROUND_PAGES = 2_000
 """16 MB of log between two checkpoints of the thread: an fsync or two for each, not for a commit."""
 LONGEST_PAGES = 16_000
-"""128 MB of log at most."""
+"""128 MB of log at most, while nobody reads an older state."""
+_PATIENCE_MS = 2_000
 
 
 class Checkpointer:
@@ -31,6 +35,8 @@ class Checkpointer:
         self._due = threading.Event()
         self._ends = False
         self._asked_at = 0
+        self._path = path
+        self._pages = 0
         writer.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
         writer.set_wal_hook(self._committed)
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
@@ -46,6 +52,7 @@ class Checkpointer:
     def _committed(self, writer: apsw.Connection, name: str, pages: int) -> int:
         """After every commit of the writer, with the length of the log."""
         del name
+        self._pages = pages
         if pages < self._asked_at:  # it started anew
             self._asked_at = 0
         if pages >= LONGEST_PAGES:
@@ -55,6 +62,14 @@ class Checkpointer:
             self._due.set()
         return apsw.SQLITE_OK
 
+    def warnings(self) -> list[str]:
+        """That the log is longer than it should be, and who keeps it from starting anew."""
+        if self._pages < 2 * LONGEST_PAGES:
+            return []
+        readers = ", ".join(map(named, log_readers(self._path))) or "a reader that /proc/locks does not show"
+        size = self._pages * PAGE_BYTES / 1e6
+        return [f"the write-ahead log has grown to {size:.0f} MB, because {readers} reads an older state: end it"]
+
     def _run(self) -> None:
         while True:
             self._due.wait()
@@ -62,6 +77,19 @@ class Checkpointer:
                 return
             self._due.clear()
             _checkpoint(self._connection)
+
+
+def finish(connection: apsw.Connection) -> None:
+    """Before a connection that wrote is closed: put everything into the database, and empty the log.
+
+    SQLite does so by itself only where the connection is the last one and may write. Where somebody still reads
+    an older state after :data:`_PATIENCE_MS`, what can be copied is copied, and the log stays beside the file.
+    """
+    connection.set_busy_timeout(_PATIENCE_MS)
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.Error:
+        _checkpoint(connection)
 
 
 def _checkpoint(connection: apsw.Connection) -> None:

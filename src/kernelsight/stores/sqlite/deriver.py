@@ -17,6 +17,7 @@ from kernelsight.events.wire import kinds
 from kernelsight.stores.base import Replacement, Row
 from kernelsight.stores.ddl import quote, quoted
 from kernelsight.stores.sqlite import derivations
+from kernelsight.stores.sqlite.checkpoint import finish
 from kernelsight.stores.sqlite.connect import connect_reader, connect_writer, translated
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, require_ours
 from kernelsight.stores.sqlite.schema import column_names
@@ -73,6 +74,7 @@ class SqliteDeriver:
 
     def close(self) -> None:
         """See :class:`kernelsight.stores.base.Deriver`."""
+        finish(self._connection)
         self._connection.close()
 
 

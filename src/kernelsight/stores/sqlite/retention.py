@@ -15,7 +15,7 @@ from kernelsight.errors import StoreError, UsageError
 from kernelsight.stores.ddl import quote
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.layout import Layout
-from kernelsight.stores.sqlite.rollups import summarise
+from kernelsight.stores.sqlite.rollups import parting_ids, summarise, summarise_parting
 from kernelsight.stores.sqlite.segments import Segment
 
 GRAIN_NS = 3600 * 10**9
@@ -70,7 +70,7 @@ class Retention:
     def step(self, table: str, older_than_ns: int) -> bool:
         """Let go of one old segment or of some old rows; False when there are none left.
 
-        Rollups of a full segment are made first.
+        Rollups of what goes are made first.
         """
         self._require(table)
         layout = self._layout
@@ -91,9 +91,10 @@ class Retention:
 
     def _delete_rows(self, segment: Segment, older_than_ns: int) -> None:
         name, connection = quote(segment.name), self._layout.connection
+        if not segment.summarised:
+            summarise_parting(connection, self._layout.kinds[segment.table_name], segment, older_than_ns, ROWS_A_STEP)
         connection.execute(
-            f"DELETE FROM {name} WHERE id IN (SELECT id FROM {name} WHERE timestamp < ? LIMIT {ROWS_A_STEP})",
-            (older_than_ns,),
+            f"DELETE FROM {name} WHERE id IN ({parting_ids(segment, '?', ROWS_A_STEP)})", (older_than_ns,)
         )
         deleted = connection.changes()
         segment.rows -= deleted

@@ -8,6 +8,8 @@ two rows, and so has one with late rows; whoever reads adds them up:
       max(latency_ns_max) AS worst
     FROM syscall_events_1m GROUP BY timestamp, pid
 
+Rows that leave a segment before it is full are summarised first, too, under the negative number of the segment.
+
 Each column that measures has ``_count`` (of values that are not NULL), ``_sum``, ``_min`` and ``_max``.
 Latencies of single events also have ``_sketch``: a JSON object of the DDSketch kind (Masson, Rim, Lee:
 DDSketch, VLDB 2019), from bin to count, where bin ``i`` holds the values of (g^(i-1), g^i] with
@@ -96,10 +98,38 @@ def summarise(connection: apsw.Connection, kind: Kind, segment: Segment) -> None
     counted = quote(f"{name}_count")
     from_bins = f"json_group_object(bin, {counted}) FILTER (WHERE {counted} > 0)"
     from_sketches = f"merge_sketches({quote(name + '_sketch')})"
-    rows = _summaries(kind, segment.name, STEPS["1m"])
+    rows = _summaries(kind, quote(segment.name), STEPS["1m"])
     connection.execute(_combined(kind, minutes, rows, from_bins), (segment.number,))
     of_segment = f"SELECT *, {_step(STEPS['1h'])} AS step FROM {quote(minutes)} WHERE segment = ?1"
     connection.execute(_combined(kind, hours, of_segment, from_sketches), (segment.number,))
+
+
+def summarise_parting(connection: apsw.Connection, kind: Kind, segment: Segment, cut_ns: int, most: int) -> None:
+    """Put the rows that :func:`parting_ids` names into the rollups, before they leave; within a transaction.
+
+    They stand there under the negative number of the segment, so that :func:`summarise` keeps them.
+
+    Args:
+        connection: the writer's.
+        kind: of the segment's table.
+        segment: where the rows are.
+        cut_ns: only older rows.
+        most: so many rows at most.
+    """
+    prepare_rollups(connection, kind)
+    latency = sketched(kind)
+    counted = quote(f"{latency.name}_count") if latency else ""
+    from_bins = f"json_group_object(bin, {counted}) FILTER (WHERE {counted} > 0)"
+    source = f"(SELECT * FROM {quote(segment.name)} WHERE id IN ({parting_ids(segment, '?2', most)}))"
+    for suffix, length in STEPS.items():
+        rows = _summaries(kind, source, length)
+        statement = _combined(kind, rollup_name(kind.table, suffix), rows, from_bins)
+        connection.execute(statement, (-segment.number, cut_ns))
+
+
+def parting_ids(segment: Segment, cut: str, most: int) -> str:
+    """SELECT the ids of the oldest rows of a segment that lie before a cut: a placeholder in ns since the epoch."""
+    return f"SELECT id FROM {quote(segment.name)} WHERE timestamp < {cut} ORDER BY id LIMIT {most}"
 
 
 def _step(length: int) -> str:
@@ -117,7 +147,7 @@ def _summaries(kind: Kind, source: str, length: int) -> str:
         for part in _PARTS
     ]
     selected = ", ".join((*keys, "count(*) AS rows", *values))
-    return f"SELECT {selected} FROM {quote(source)} GROUP BY {', '.join(str(n + 1) for n in range(len(keys)))}"
+    return f"SELECT {selected} FROM {source} GROUP BY {', '.join(str(n + 1) for n in range(len(keys)))}"
 
 
 def _combined(kind: Kind, target: str, source: str, sketch: str) -> str:

@@ -17,7 +17,7 @@ from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores.base import Batch, RefusedRow, Rejected, Row
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, keep_rejected, settle_crash
-from kernelsight.stores.sqlite.checkpoint import Checkpointer
+from kernelsight.stores.sqlite.checkpoint import Checkpointer, finish
 from kernelsight.stores.sqlite.connect import connect_writer, integer, translated
 from kernelsight.stores.sqlite.insert import ROW_ERRORS, insert, reason_of
 from kernelsight.stores.sqlite.layout import Layout
@@ -115,10 +115,11 @@ class SqliteWriter:
             self._layout.roll(kind.table)
         return refused
 
-    def maintain(self, *, budget_s: float) -> None:
+    def maintain(self, *, budget_s: float) -> Sequence[str]:
         """See :class:`kernelsight.stores.base.Writer`."""
         with translated(self._path):
             self._upkeep.run(budget_s)
+        return self._checkpointer.warnings()
 
     def retain(self, table: str, older_than_ns: int) -> int:
         """Let go of the rows of a table of events that are older; their rollups stay.
@@ -152,6 +153,7 @@ class SqliteWriter:
         try:
             self._checkpointer.close()
             with translated(self._path):
+                finish(self._connection)
                 self._connection.close()
         finally:
             self._lock.release()
