@@ -14,9 +14,11 @@ from kernelsight.agent.evidence import Ledger, evidence_of, proof
 from kernelsight.agent.schema import schema_of
 from kernelsight.agent.tool import Desk, call, tools
 from kernelsight.diagnosis.check import wrong_with
-from kernelsight.diagnosis.measure import measure
+from kernelsight.diagnosis.measure import measured
 from kernelsight.errors import UsageError
 from kernelsight.events.block import Block
+from kernelsight.events.wire import kinds
+from kernelsight.query.rows import rows_of
 from kernelsight.query.source import opened
 from kernelsight.query.times import TimeRange
 
@@ -81,8 +83,8 @@ def test_a_number_cites_no_more_rows_than_show_it(tmp_path, how):
     events = [Block(START + second * SECOND, device_name="vda", io_ticks=value) for second, value in enumerate(values)]
     path = stored(tmp_path / "db", events)
     evidence = proof(path, "block", "io_ticks", how, WINDOW, ["device_name=vda"])
-    points = [(START + second * SECOND, float(value)) for second, value in enumerate(values)]
-    assert evidence.value == measure(how, points)
+    with opened(path) as reader:
+        assert evidence.value == measured(how, kinds()["block"], "io_ticks", rows_of(reader, kinds()["block"], WINDOW))
     with opened(path) as reader:
         assert wrong_with(reader, evidence) == ""
     if how in {"max", "min", "last"}:
@@ -93,9 +95,20 @@ def test_a_number_cites_no_more_rows_than_show_it(tmp_path, how):
 def test_an_increase_is_the_same_without_the_rows_between_resets(values):
     from kernelsight.agent.evidence import _thinned
 
-    rows = [{"id": i, "timestamp": i * SECOND, "count": value} for i, value in enumerate(values)]
-    kept = _thinned(rows, "count", "increase")
-    assert evidence_of("t", "count", "increase", kept).value == evidence_of("t", "count", "increase", rows).value
+    rows = [
+        {"id": i, "timestamp": i * SECOND, "device_name": "vda", "io_ticks": value} for i, value in enumerate(values)
+    ]
+    kept = _thinned("block", rows, "io_ticks", "increase")
+    assert len(kept) <= len(rows)
+    assert evidence_of("block", "io_ticks", "increase", kept).value == (
+        evidence_of("block", "io_ticks", "increase", rows).value
+    )
+
+
+def test_what_a_level_grew_by_is_no_question(tmp_path):
+    path = stored(tmp_path / "db", [Block(START, device_name="vda", in_flight=3)])
+    with pytest.raises(UsageError, match="in_flight is no counter"):
+        proof(path, "block", "in_flight", "increase", WINDOW)
 
 
 def test_what_a_counter_grew_by_is_asked_of_one_series(tmp_path):
@@ -117,7 +130,7 @@ def test_more_rows_than_can_be_cited_are_refused(tmp_path):
 @pytest.mark.parametrize("name", ["", "e", "e0", "e2", "e-1", "1", "E1", "e1 ", "e٣", "e" + "9" * 5000])
 def test_only_what_was_handed_out_can_be_cited(name):
     ledger = Ledger()
-    evidence = evidence_of("t", "count", "last", [{"id": 1, "timestamp": 1, "count": 1}])
+    evidence = evidence_of("block", "in_flight", "last", [{"id": 1, "timestamp": 1, "in_flight": 1}])
     assert ledger.enter(evidence) == "e1"
     assert ledger.enter(evidence) == "e1"
     assert ledger.find("e1") == evidence

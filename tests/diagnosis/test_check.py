@@ -12,9 +12,10 @@ from scenes import END, START, cpus, stored, used
 
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check, grounded
-from kernelsight.diagnosis.measure import increase, measure, slope
+from kernelsight.diagnosis.measure import measured, slope
 from kernelsight.diagnosis.model import Diagnosis
 from kernelsight.diagnosis.report import report
+from kernelsight.events.wire import kinds
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +78,6 @@ def test_the_report_names_culprit_and_proof(diagnosis):
     assert "wrong if:" in text
 
 
-@given(st.lists(st.integers(0, 10**12), min_size=2, max_size=40))
-def test_the_increase_of_a_counter_is_never_negative(values):
-    points = [(i, float(value)) for i, value in enumerate(values)]
-    assert increase(points) >= 0
-    ordered = [(i, float(value)) for i, value in enumerate(sorted(values))]
-    assert increase(ordered) == max(values) - min(values)
-
-
 @given(st.floats(-1e3, 1e3), st.lists(st.floats(-1e9, 1e9), max_size=4))
 def test_a_few_wild_points_do_not_bend_a_slope(per_second, wild):
     points = [(i * 10**9, per_second * i) for i in range(31)]
@@ -99,4 +92,5 @@ def test_a_few_wild_points_do_not_bend_a_slope(per_second, wild):
     [("sum", 6), ("mean", 2), ("max", 3), ("min", 1), ("last", 3), ("count", 3), ("increase", 2), ("slope", 1)],
 )
 def test_each_way_to_a_number(how, value):
-    assert measure(how, [(0, 1.0), (10**9, 2.0), (2 * 10**9, 3.0)]) == pytest.approx(value)
+    rows = [{"id": i, "timestamp": i * 10**9, "device_name": "vda", "io_ticks": i + 1} for i in range(3)]
+    assert measured(how, kinds()["block"], "io_ticks", rows) == pytest.approx(value)

@@ -1,10 +1,12 @@
-"""A number out of very many rows cites enough of them to show it, and not all."""
+"""Rows of a window: what is cited of very many, and what counters grew by."""
 
 import pytest
 from scenes import SECOND, START, stored
 
-from kernelsight.diagnosis.scene import Scene
-from kernelsight.events.memory import Memory
+from kernelsight.diagnosis.check import wrong_with
+from kernelsight.diagnosis.scene import Scene, samples_of
+from kernelsight.events.block import Block
+from kernelsight.events.memory import Memory, Vmstat
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import open_reader
 
@@ -16,6 +18,7 @@ def scene(tmp_path_factory):
     rows = [
         Memory(START + i * SECOND // 2, mem_free_kb=i, dirty_kb=10_000 if i == 777 else i % 7) for i in range(COUNT)
     ]
+    rows += [Vmstat(row.timestamp, pgfault=row.mem_free_kb) for row in rows]
     reader = open_reader(stored(tmp_path_factory.mktemp("scene") / "db", rows))
     yield Scene(reader, TimeRange(START, START + COUNT * SECOND))
     reader.close()
@@ -23,7 +26,7 @@ def scene(tmp_path_factory):
 
 @pytest.mark.parametrize(("how", "value"), [("increase", COUNT - 1), ("last", COUNT - 1), ("slope", 2.0)])
 def test_what_grows_steadily_is_shown_by_some_of_the_rows_as_well_as_by_all(scene, how, value):
-    shown = scene.evidence("memory", scene.rows("memory"), "mem_free_kb", how)
+    shown = scene.evidence("vmstat", scene.rows("vmstat"), "pgfault", how)
     assert shown.value == pytest.approx(value)
     assert len(shown.row_ids) < 150
     assert (shown.start_ns, shown.end_ns) == (START, START + (COUNT - 1) * SECOND // 2)
@@ -39,3 +42,51 @@ def test_a_sum_cites_every_row(scene):
     shown = scene.evidence("memory", scene.rows("memory"), "mem_free_kb", "sum")
     assert shown.value == sum(range(COUNT))
     assert len(shown.row_ids) == COUNT
+
+
+def changes_of(tmp_path, values, stamps=None, window=None):
+    """The changes of a device whose requests read are these, and a reader of it."""
+    stamps = stamps or [START + i * SECOND for i in range(len(values))]
+    rows = [Block(at, device_name="vda", read_ios=value) for at, value in zip(stamps, values, strict=True)]
+    rows += [Memory(at, mem_free_kb=1) for at in stamps]
+    reader = open_reader(stored(tmp_path / "db", rows))
+    scene = Scene(reader, window or TimeRange(min(stamps), max(stamps)))
+    return scene, scene.changes("block").get(("vda",), [])
+
+
+@pytest.mark.parametrize(
+    ("values", "grown"),
+    [
+        pytest.param([10**9, 10**9 + 10, 10**9 + 30], [10, 20], id="growth"),
+        pytest.param([10**9, 10**9 + 10, 0, 0, 10**9 + 40], [10, 10, 10, 10], id="glitch"),
+        pytest.param([5000, 5100, 40, 140, 240], [100, 0, 100, 100], id="reset"),
+        pytest.param([5000, 4999, 4998, 4997], [0, 0, 0], id="falls-by-one"),
+        pytest.param([10, None, 30], [10, 10], id="unknown"),
+    ],
+)
+def test_a_change_is_what_the_rule_says(tmp_path, values, grown):
+    scene, changes = changes_of(tmp_path, values)
+    found = [change.of("read_ios") for change in changes]
+    assert found == grown
+    evidence = scene.evidence("block", samples_of(changes), "read_ios", "increase")
+    assert evidence.value == sum(found)
+    assert wrong_with(scene.reader, evidence) == ""
+    scene.reader.close()
+
+
+def test_a_window_that_begins_within_a_glitch_knows_what_was_before_it(tmp_path):
+    values = [10**12, 10**12 + 10, 0, 0, 10**12 + 40, 10**12 + 50]
+    scene, changes = changes_of(tmp_path, values, window=TimeRange(START + 2 * SECOND, START + 5 * SECOND))
+    assert [change.of("read_ios") for change in changes] == [10, 10, 10]
+    evidence = scene.evidence("block", samples_of(changes), "read_ios", "increase")
+    assert evidence.value == 10
+    scene.reader.close()
+
+
+@pytest.mark.parametrize(("step_ns", "lost"), [(-5_300_000_000, 1), (-5_000_000_000, 1), (3600 * SECOND, 1)])
+def test_a_clock_that_is_set_changes_no_rate(tmp_path, step_ns, lost):
+    stamps = [START + i * SECOND + (step_ns if i >= 10 else 0) for i in range(20)]
+    scene, changes = changes_of(tmp_path, [i * 100 for i in range(20)], stamps)
+    assert {change.of("read_ios") / change.seconds for change in changes} == {100}
+    assert len(changes) == 19 - lost
+    scene.reader.close()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
-from kernelsight.diagnosis.measure import measure
+from kernelsight.diagnosis.measure import measured, needed
 from kernelsight.diagnosis.model import Evidence, How
 from kernelsight.errors import UsageError
 from kernelsight.query.filters import Condition, Where, conditions
-from kernelsight.query.points import metric_named
+from kernelsight.query.points import is_counter, metric_named
 from kernelsight.query.rows import rows_of
 from kernelsight.query.source import Source, kind_named, opened
 from kernelsight.query.times import TimeRange
@@ -32,7 +31,9 @@ def proof(  # noqa: PLR0913, PLR0917 - a number has as many parts
         UsageError: no such table, metric or condition, or more rows than can be cited.
     """
     kind = kind_named(table)
-    metric_named(kind, metric)
+    column = metric_named(kind, metric)
+    if how == "increase" and not is_counter(column):
+        raise UsageError(f"{kind.table}.{metric} is no counter; ask for its sum, mean, max, min, last or slope")
     test = [*conditions(where), Condition(metric, "!=", None)]
     with opened(source) as reader:
         if how in _ONE_ROW:
@@ -47,7 +48,7 @@ def proof(  # noqa: PLR0913, PLR0917 - a number has as many parts
     if how in _OF_ONE_SERIES and len({tuple(row[name] for name in kind.entity) for row in rows}) > 1:
         one = " and ".join(kind.entity)
         raise UsageError(f"{how} of several series of {kind.table} together means nothing; pick one by {one}")
-    return evidence_of(kind.table, metric, how, _thinned(rows, metric, how))
+    return evidence_of(kind.table, metric, how, _thinned(kind.table, rows, metric, how))
 
 
 def evidence_of(table: str, metric: str, how: How, rows: Sequence[Row]) -> Evidence:
@@ -58,7 +59,7 @@ def evidence_of(table: str, metric: str, how: How, rows: Sequence[Row]) -> Evide
         end_ns=rows[-1]["timestamp"],
         metric=metric,
         how=how,
-        value=measure(how, [(row["timestamp"], float(row[metric])) for row in rows]),
+        value=measured(how, kind_named(table), metric, rows),
         row_ids=tuple(row["id"] for row in rows),
     )
 
@@ -75,14 +76,12 @@ _OF_ONE_SERIES: frozenset[How] = frozenset({"increase", "slope"})
 """What looks from one row to the next."""
 
 
-def _thinned(rows: Sequence[Row], metric: str, how: How) -> Sequence[Row]:
+def _thinned(table: str, rows: Sequence[Row], metric: str, how: How) -> Sequence[Row]:
     """The rows without those that do not change the number."""
     if how == "slope":
         return rows[:: -(-len(rows) // _SLOPE_ROWS)]
     if how == "increase":
-        ends = {0, len(rows) - 1}
-        resets = {i + k for i, (a, b) in enumerate(pairwise(rows)) if b[metric] < a[metric] for k in (0, 1)}
-        return [rows[i] for i in sorted(ends | resets)]
+        return needed(kind_named(table), rows, metric)
     return rows
 
 

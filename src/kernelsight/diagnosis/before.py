@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from kernelsight.diagnosis.measure import measure
+from kernelsight.diagnosis.measure import measured
 from kernelsight.diagnosis.model import Evidence, Step
 from kernelsight.diagnosis.scene import NS_PER_S, Scene, moment
 from kernelsight.events.wire import tables
@@ -49,17 +49,20 @@ def before(scene: Scene, evidence: Evidence, onset_ns: int) -> float | None:
     cited, first = set(evidence.row_ids), bisect_left(known, evidence.start_ns, key=moment)
     within = known[first : bisect_right(known, evidence.end_ns, lo=first, key=moment)]
     entities = {tuple(row[column] for column in kind.entity) for row in within if row["id"] in cited}
-    points: list[tuple[int, float]] = sorted(
-        (row["timestamp"], float(row[evidence.metric]))
-        for entity in entities
-        for row in scene.series(kind.name)[entity]
-        if row["timestamp"] < begins and row[evidence.metric] is not None
+    rows = sorted(
+        (
+            row
+            for entity in entities
+            for row in scene.series(kind.name)[entity]
+            if row["timestamp"] < begins and row[evidence.metric] is not None
+        ),
+        key=moment,
     )
     lasts_s = (evidence.end_ns - evidence.start_ns) / NS_PER_S
     if evidence.how in {"sum", "count"}:  # a row tells of the time up to it, and where there is none, there was nothing
         seconds = lasts_s + (kind.interval_s or 1.0)
-        return measure(evidence.how, points) * seconds / known_s if points else 0.0
+        return measured(evidence.how, kind, evidence.metric, rows) * seconds / known_s if rows else 0.0
     if evidence.how != "increase":
-        return measure(evidence.how, points) if points else None
-    saw_s = (points[-1][0] - points[0][0]) / NS_PER_S if points else 0.0
-    return measure("increase", points) * lasts_s / saw_s if saw_s > 0 else None
+        return measured(evidence.how, kind, evidence.metric, rows) if rows else None
+    saw_s = (moment(rows[-1]) - moment(rows[0])) / NS_PER_S if rows else 0.0
+    return measured("increase", kind, evidence.metric, rows) * lasts_s / saw_s if saw_s > 0 else None

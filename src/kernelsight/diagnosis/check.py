@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from kernelsight.diagnosis.measure import measure
+from kernelsight.diagnosis.measure import measured
 from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
 from kernelsight.errors import UsageError
+from kernelsight.events.declare import Counter
 from kernelsight.query.rows import rows_with_ids
 from kernelsight.query.source import Source, column_named, kind_named, opened
 from kernelsight.query.times import TimeRange
@@ -52,10 +53,11 @@ def wrong_with(reader: Reader, evidence: Evidence) -> str:
     found = rows_with_ids(reader, kind, when, wanted)
     if not wanted or len(found) != len(wanted):
         return f"{len(found)} of {len(wanted)} cited rows of {evidence.table} are there"
-    points = [(row["timestamp"], float(row[metric])) for row in found if row[metric] is not None]  # type: ignore[arg-type]
-    if not points:
+    if all(row[metric] is None for row in found):
         return f"no cited row of {evidence.table} has a {metric}"
-    value = measure(evidence.how, points)  # type: ignore[arg-type]
+    if evidence.how == "increase" and not isinstance(kind.by_name[metric].semantics, Counter):
+        return f"{evidence.table}.{metric} is no counter"
+    value = measured(evidence.how, kind, metric, found)
     if not math.isclose(value, evidence.value, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
         return f"{evidence.how} of {metric} is {value:g}, not {evidence.value:g}"
     return ""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 
 from kernelsight.diagnosis.model import How
+from kernelsight.diagnosis.samples import Row, counter_of, ordered
+from kernelsight.events.declare import Kind
+from kernelsight.events.deltas import increase, telling
 
 Points = Sequence[tuple[int, float]]
 """Timestamp (ns) and value, by time."""
 
 _LARGEST_SLOPE_SAMPLE = 60
-
-
-def increase(points: Points) -> float:
-    """How much a counter grew, over resets (where it starts again from nothing)."""
-    return sum(after - before if after >= before else after for (_, before), (_, after) in pairwise(points))
 
 
 def some_of(points: Points) -> Points:
@@ -47,7 +45,6 @@ def slope(points: Points) -> float:
 
 _HOW: Mapping[How, Callable[[Points], float]] = {
     "sum": lambda points: sum(value for _, value in points),
-    "increase": increase,
     "mean": lambda points: statistics.fmean(value for _, value in points),
     "max": lambda points: max(value for _, value in points),
     "min": lambda points: min(value for _, value in points),
@@ -57,6 +54,41 @@ _HOW: Mapping[How, Callable[[Points], float]] = {
 }
 
 
-def measure(how: How, points: Points) -> float:
-    """The value that the points give; they are at least one."""
-    return float(_HOW[how](points))
+def measured(how: How, kind: Kind, metric: str, rows: Iterable[Row]) -> float:
+    """The value that rows give, of which at least one has the metric.
+
+    Args:
+        how: what becomes of the values.
+        kind: of the rows.
+        metric: the column.
+        rows: with ``id``, ``timestamp``, the metric, and for an increase the columns of the entity: what several
+            entities grew by is added up.
+    """
+    known = sorted((row for row in rows if row[metric] is not None), key=itemgetter("timestamp"))
+    if how == "increase":
+        series = ordered(kind, _by_entity(kind, known), metric)
+        counter = counter_of(kind, metric)
+        return float(sum(increase([row[metric] for row in its], counter) for its in series))
+    return float(_HOW[how]([(row["timestamp"], float(row[metric])) for row in known]))
+
+
+def needed(kind: Kind, rows: Sequence[Row], metric: str, chosen: Iterable[int] = ()) -> list[Row]:
+    """Of many rows that have a counter, by time, those without which its increase would be another.
+
+    Args:
+        kind: of the rows.
+        rows: as for :func:`measured`.
+        metric: the counter.
+        chosen: places of rows that are kept besides.
+    """
+    kept = {rows[place]["id"] for place in chosen}
+    for its in ordered(kind, _by_entity(kind, rows), metric):
+        kept |= {its[place]["id"] for place in telling([row[metric] for row in its])}
+    return [row for row in rows if row["id"] in kept]
+
+
+def _by_entity(kind: Kind, rows: Iterable[Row]) -> list[list[Row]]:
+    found: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[column] for column in kind.entity), []).append(row)
+    return [*found.values()]

@@ -8,20 +8,28 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from kernelsight.diagnosis.measure import measure
+from kernelsight.diagnosis.measure import measured, needed
 from kernelsight.diagnosis.model import Evidence, How
 from kernelsight.diagnosis.own import REPORTS_BACK_NS, of_others, own_pids
+from kernelsight.diagnosis.samples import NS_PER_S, Change, Row, Samples, ordered
+from kernelsight.events.declare import Kind
+from kernelsight.events.deltas import REACH
 from kernelsight.events.wire import kinds
 from kernelsight.query.rows import rows_for_computing
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
 
-NS_PER_S = 1_000_000_000
-Row = Mapping[str, Any]
+__all__ = ["NS_PER_S", "Change", "Row", "Run", "Scene", "grouped", "moment", "runs", "samples_of"]
+
 T = TypeVar("T")
 
 _MOST_CITED = 120
 """Rows cited for a number that some of them show as well as all: the first, the last, and some between."""
+_MACHINE = ("cpu", "memory")
+"""Kinds that have a row in every second in which anything is collected."""
+_UNKNOWN_S = 30.0
+"""A collector that is starved is late by seconds; where there is nothing for longer, it did not run or the clock was
+set."""
 _MOST_SUMMED = 3600
 """Rows cited for a number that needs all of them: what is said of a longer time is said of the latest part of it."""
 
@@ -51,26 +59,6 @@ class Run:
         return sum(amount for second, amount in amounts.items() if second in self)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a counter's entity did between two samples."""
-
-    before: Row
-    after: Row
-
-    @property
-    def seconds(self) -> float:
-        """Time between the two."""
-        return float(self.after["timestamp"] - self.before["timestamp"]) / NS_PER_S
-
-    def of(self, metric: str) -> float:
-        """How much a counter grew; 0 where it is not known."""
-        before, after = self.before[metric], self.after[metric]
-        if before is None or after is None:
-            return 0.0
-        return float(after - before) if after >= before else float(after)
-
-
 @dataclass
 class Scene:
     """A window of a store, read when asked for and kept."""
@@ -80,6 +68,7 @@ class Scene:
     _all: dict[str, list[Row]] = field(default_factory=dict)
     _rows: dict[str, list[Row]] = field(default_factory=dict)
     _series: dict[str, dict[tuple[Any, ...], list[Row]]] = field(default_factory=dict)
+    _samples: dict[str, dict[tuple[Any, ...], Samples]] = field(default_factory=dict)
     _changes: dict[str, dict[tuple[Any, ...], list[Change]]] = field(default_factory=dict)
     _derived: dict[Callable[[Scene], Any], Any] = field(default_factory=dict)
 
@@ -120,12 +109,36 @@ class Scene:
             self._series[kind] = grouped(self.rows(kind), *kinds()[kind].entity)
         return self._series[kind]
 
+    def samples(self, kind: str) -> Mapping[tuple[Any, ...], Samples]:
+        """The samples of each entity of a kind, in the order in which they were taken."""
+        if kind not in self._samples:
+            declared = kinds()[kind]
+            series = self.series(kind)
+            before = grouped(self._just_before(declared), *declared.entity)
+            rows = ordered(declared, ([*before.get(key, ()), *found] for key, found in series.items()))
+            self._samples[kind] = {
+                key: Samples(declared, found, min(len(before.get(key, ())), len(found)))
+                for key, found in zip(series, rows, strict=True)
+            }
+        return self._samples[kind]
+
+    def _just_before(self, kind: Kind) -> list[Row]:
+        """The rows before the window that tell what the first ones within it are."""
+        reach_ns = int(REACH * (kind.interval_s or 1.0) * NS_PER_S)
+        start_ns = self.when.start_ns
+        return [*rows_for_computing(self.reader, kind, TimeRange(max(0, start_ns - reach_ns), max(0, start_ns - 1)))]
+
     def changes(self, kind: str) -> Mapping[tuple[Any, ...], Sequence[Change]]:
-        """Consecutive samples of each entity of a kind."""
+        """Consecutive samples of each entity of a kind, in the order in which they were taken.
+
+        Where nothing at all was recorded between two samples for :data:`_UNKNOWN_S`, how long that was is not known:
+        the clock may have been set. There is no change over such a time.
+        """
         if kind not in self._changes:
+            gaps = self._gaps
             self._changes[kind] = {
-                key: [Change(a, b) for a, b in pairwise(samples) if b["timestamp"] > a["timestamp"]]
-                for key, samples in self.series(kind).items()
+                key: [change for change in samples.changes() if not (gaps and _spans(change, gaps))]
+                for key, samples in self.samples(kind).items()
             }
         return self._changes[kind]
 
@@ -133,6 +146,12 @@ class Scene:
     def begin_ns(self) -> int:
         """The whole second in which the window begins: its seconds are those of the clock, wherever it lies."""
         return self.when.start_ns // NS_PER_S * NS_PER_S
+
+    @cached_property
+    def _gaps(self) -> list[tuple[int, int]]:
+        """Stamps between which the machine has no row for long."""
+        stamps = sorted({moment(row) for kind in _MACHINE for row in self.rows(kind)})
+        return [(a, b) for a, b in pairwise(stamps) if b - a > _UNKNOWN_S * NS_PER_S]
 
     def second(self, row: Row) -> int:
         """In which second of the window a row lies."""
@@ -169,16 +188,20 @@ class Scene:
             metric: the column.
             how: what becomes of its values.
         """
-        known = _enough(rows, metric, how)
+        declared = kinds()[kind]
+        if how == "increase":
+            samples = self.samples(kind)
+            rows = [row for row in rows if row["id"] not in _glitches(samples, declared, row, metric)]
+        known = _enough(declared, rows, metric, how)
         if not known:
             return None
         return Evidence(
-            table=kinds()[kind].table,
-            start_ns=known[0]["timestamp"],
-            end_ns=known[-1]["timestamp"],
+            table=declared.table,
+            start_ns=min(map(moment, known)),
+            end_ns=max(map(moment, known)),
             metric=metric,
             how=how,
-            value=measure(how, [(row["timestamp"], float(row[metric])) for row in known]),
+            value=measured(how, declared, metric, known),
             row_ids=tuple(row["id"] for row in known),
         )
 
@@ -224,7 +247,7 @@ def runs(values: Mapping[int, float], holds: Callable[[float], bool], *, least: 
     return [run for run in found if run.seconds >= least]
 
 
-def _enough(rows: Iterable[Row], metric: str, how: How) -> list[Row]:
+def _enough(kind: Kind, rows: Iterable[Row], metric: str, how: How) -> list[Row]:
     """The rows that have a value, by time, thinned where that changes nothing: a counter's increase is in its ends."""
     known = sorted((row for row in rows if row[metric] is not None), key=moment)
     if how in {"sum", "count", "mean"}:
@@ -235,7 +258,19 @@ def _enough(rows: Iterable[Row], metric: str, how: How) -> list[Row]:
     if how in {"max", "min"}:
         choose = max if how == "max" else min
         chosen.add(choose(range(len(known)), key=lambda i: float(known[i][metric])))
+    if how == "increase":
+        return needed(kind, known, metric, chosen)
     return [known[i] for i in sorted(chosen)]
+
+
+def _glitches(samples: Mapping[tuple[Any, ...], Samples], kind: Kind, row: Row, metric: str) -> frozenset[int]:
+    found = samples.get(tuple(row[column] for column in kind.entity))
+    return found.glitches(metric) if found is not None else frozenset()
+
+
+def _spans(change: Change, gaps: Sequence[tuple[int, int]]) -> bool:
+    start, end = moment(change.before), moment(change.after)
+    return end - start > _UNKNOWN_S * NS_PER_S and any(start <= a and b <= end for a, b in gaps)
 
 
 def moment(row: Row) -> int:

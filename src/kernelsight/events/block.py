@@ -22,22 +22,28 @@ class Block(Event, tag="block"):
     read_ios: Annotated[Int | None, Counter("requests")] = None
     read_merges: Annotated[Int | None, Counter("requests")] = None
     read_sectors: Annotated[Int | None, Counter("512 B sectors")] = None
-    read_ticks: Annotated[Int | None, Counter("ms"), Aka("read_ticks_ms"), Means("summed over requests")] = None
+    read_ticks: Annotated[Int | None, Counter("ms", bits=32), Aka("read_ticks_ms"), Means("summed over requests")] = (
+        None
+    )
     write_ios: Annotated[Int | None, Counter("requests")] = None
     write_merges: Annotated[Int | None, Counter("requests")] = None
     write_sectors: Annotated[Int | None, Counter("512 B sectors")] = None
-    write_ticks: Annotated[Int | None, Counter("ms"), Aka("write_ticks_ms"), Means("summed over requests")] = None
+    write_ticks: Annotated[Int | None, Counter("ms", bits=32), Aka("write_ticks_ms"), Means("summed over requests")] = (
+        None
+    )
     in_flight: Annotated[Int | None, Gauge("requests")] = None
     io_ticks: Annotated[
-        Int | None, Counter("ms"), Aka("io_ticks_ms"), Means("time with at least one request in flight")
+        Int | None, Counter("ms", bits=32), Aka("io_ticks_ms"), Means("time with at least one request in flight")
     ] = None
-    time_in_queue: Annotated[Int | None, Counter("ms"), Aka("time_in_queue_ms"), Means("summed over requests")] = None
+    time_in_queue: Annotated[
+        Int | None, Counter("ms", bits=32), Aka("time_in_queue_ms"), Means("summed over requests")
+    ] = None
     discard_ios: Annotated[Int | None, Counter("requests")] = None
     discard_merges: Annotated[Int | None, Counter("requests")] = None
     discard_sectors: Annotated[Int | None, Counter("512 B sectors")] = None
-    discard_ticks: Annotated[Int | None, Counter("ms")] = None
+    discard_ticks: Annotated[Int | None, Counter("ms", bits=32)] = None
     flush_ios: Annotated[Int | None, Counter("requests")] = None
-    flush_ticks: Annotated[Int | None, Counter("ms")] = None
+    flush_ticks: Annotated[Int | None, Counter("ms", bits=32)] = None
 
 
 @event(

@@ -6,6 +6,9 @@ from typing import Annotated
 
 from kernelsight.events.declare import Counter, Event, Gauge, Int, Label, Means, Text, Unsigned64, event
 
+CPU_JITTER_US = 100_000
+"""Use of user and system is estimated from ticks, and use of many CPUs added up while they go on."""
+
 
 @event(
     table="cgroup_stats",
@@ -20,9 +23,9 @@ class Cgroup(Event, tag="cgroup"):
 
     cgroup: Annotated[Text | None, Label(), Means("path below the mount of the hierarchy")] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup v2 id")] = None
-    cpu_usage_us: Annotated[Int | None, Counter("us")] = None
-    cpu_user_us: Annotated[Int | None, Counter("us")] = None
-    cpu_system_us: Annotated[Int | None, Counter("us")] = None
+    cpu_usage_us: Annotated[Int | None, Counter("us", jitter=CPU_JITTER_US)] = None
+    cpu_user_us: Annotated[Int | None, Counter("us", jitter=CPU_JITTER_US)] = None
+    cpu_system_us: Annotated[Int | None, Counter("us", jitter=CPU_JITTER_US)] = None
     cpu_periods: Annotated[Int | None, Counter("periods")] = None
     cpu_throttled_periods: Annotated[Int | None, Counter("periods")] = None
     cpu_throttled_us: Annotated[Int | None, Counter("us")] = None

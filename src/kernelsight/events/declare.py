@@ -48,9 +48,13 @@ EpochNs = Annotated[int, msgspec.Meta(ge=EARLIEST_EPOCH_NS, le=INT64_MAX)]
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Only grows (until a reset); people want its rate."""
+    """Only grows (until a reset); people want its rate. :mod:`kernelsight.events.deltas` says what it grew by."""
 
     unit: str = ""
+    jitter: int = 0
+    """It may fall by so much without meaning anything, as the kernel estimates it or adds it up while it changes."""
+    bits: Literal[32, 64] = 64
+    """Those that the kernel or a driver may count with: after 2^32 - 1 comes 0 where they are 32."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,20 +19,20 @@ class Network(Event, tag="network"):
     """Traffic of one network interface since it came up (Documentation/networking/statistics.rst)."""
 
     interface_name: Annotated[Text | None, Label(), Aka("interface", "iface", "ifname", "name")] = None
-    rx_bytes: Annotated[Int | None, Counter("B")] = None
-    rx_packets: Annotated[Int | None, Counter("packets")] = None
-    rx_errors: Annotated[Int | None, Counter("packets"), Aka("rx_errs")] = None
-    rx_drops: Annotated[Int | None, Counter("packets"), Aka("rx_dropped", "rx_drop")] = None
-    tx_bytes: Annotated[Int | None, Counter("B")] = None
-    tx_packets: Annotated[Int | None, Counter("packets")] = None
-    tx_errors: Annotated[Int | None, Counter("packets"), Aka("tx_errs")] = None
-    tx_drops: Annotated[Int | None, Counter("packets"), Aka("tx_dropped", "tx_drop")] = None
-    rx_fifo: Annotated[Int | None, Counter("packets")] = None
-    rx_frame: Annotated[Int | None, Counter("packets")] = None
-    rx_multicast: Annotated[Int | None, Counter("packets")] = None
-    tx_fifo: Annotated[Int | None, Counter("packets")] = None
-    tx_collisions: Annotated[Int | None, Counter("collisions")] = None
-    tx_carrier: Annotated[Int | None, Counter("errors")] = None
+    rx_bytes: Annotated[Int | None, Counter("B", bits=32)] = None
+    rx_packets: Annotated[Int | None, Counter("packets", bits=32)] = None
+    rx_errors: Annotated[Int | None, Counter("packets", bits=32), Aka("rx_errs")] = None
+    rx_drops: Annotated[Int | None, Counter("packets", bits=32), Aka("rx_dropped", "rx_drop")] = None
+    tx_bytes: Annotated[Int | None, Counter("B", bits=32)] = None
+    tx_packets: Annotated[Int | None, Counter("packets", bits=32)] = None
+    tx_errors: Annotated[Int | None, Counter("packets", bits=32), Aka("tx_errs")] = None
+    tx_drops: Annotated[Int | None, Counter("packets", bits=32), Aka("tx_dropped", "tx_drop")] = None
+    rx_fifo: Annotated[Int | None, Counter("packets", bits=32)] = None
+    rx_frame: Annotated[Int | None, Counter("packets", bits=32)] = None
+    rx_multicast: Annotated[Int | None, Counter("packets", bits=32)] = None
+    tx_fifo: Annotated[Int | None, Counter("packets", bits=32)] = None
+    tx_collisions: Annotated[Int | None, Counter("collisions", bits=32)] = None
+    tx_carrier: Annotated[Int | None, Counter("errors", bits=32)] = None
     speed_mbps: Annotated[Int | None, Gauge("Mbit/s"), Means("link speed; NULL where the driver has none")] = None
 
 
@@ -50,10 +50,14 @@ class Qdisc(Event, tag="qdisc"):
     parent: Annotated[Text | None, Label(), Means("`root`: of what is sent; `ingress`: of what comes in")] = None
     discipline: Annotated[Text | None, Label(), Means("such as fq_codel, tbf, pfifo_fast")] = None
     sent_bytes: Annotated[Int | None, Counter("B"), Means("handed to the interface")] = None
-    sent_packets: Annotated[Int | None, Counter("packets")] = None
-    drops: Annotated[Int | None, Counter("packets"), Means("found the queue full, or were chosen to go")] = None
-    overlimits: Annotated[Int | None, Counter("times"), Means("had to wait for the rate that it is shaped to")] = None
-    requeues: Annotated[Int | None, Counter("packets"), Means("put back, as the interface had no room")] = None
+    sent_packets: Annotated[Int | None, Counter("packets", bits=32)] = None
+    drops: Annotated[Int | None, Counter("packets", bits=32), Means("found the queue full, or were chosen to go")] = (
+        None
+    )
+    overlimits: Annotated[
+        Int | None, Counter("times", bits=32), Means("had to wait for the rate that it is shaped to")
+    ] = None
+    requeues: Annotated[Int | None, Counter("packets", bits=32), Means("put back, as the interface had no room")] = None
     backlog_bytes: Annotated[Int | None, Gauge("B"), Means("in the queue now")] = None
     backlog_packets: Annotated[Int | None, Gauge("packets")] = None
     rate_limit_bytes: Annotated[Int | None, Gauge("B/s"), Means("what tbf shapes to; NULL of others")] = None
@@ -195,7 +199,7 @@ class UdpSocket(Event, tag="udp_socket"):
     port: Annotated[Int | None, Label()] = None
     receive_queue_bytes: Annotated[Int | None, Gauge("B"), Means("not yet read, with the kernel's overhead")] = None
     receive_buffer_bytes: Annotated[Int | None, Gauge("B"), Means("the queue's limit")] = None
-    drops: Annotated[Int | None, Counter("datagrams"), Means("arrived and were not kept")] = None
+    drops: Annotated[Int | None, Counter("datagrams", bits=32), Means("arrived and were not kept")] = None
     pid: Annotated[Int | None, Label(), Means("an owner, where it can be known")] = None
     comm: Annotated[Text | None, Label()] = None
     inode: Annotated[Int | None, Label(), Means("of the socket")] = None

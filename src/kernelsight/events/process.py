@@ -6,6 +6,9 @@ from typing import Annotated
 
 from kernelsight.events.declare import Counter, Event, Gauge, Int, Label, Means, Text, Unsigned64, event
 
+CPU_JITTER_MS = 1_000
+"""User and system time are estimated from ticks, and threads that end are added up beside those that go on."""
+
 
 @event(
     table="process_stats",
@@ -28,8 +31,8 @@ class Process(Event, tag="process"):
     start_ticks: Annotated[
         Int | None, Label("1/100 s since boot"), Means("with pid, tells one process from the next")
     ] = None
-    utime_ms: Annotated[Int | None, Counter("ms")] = None
-    stime_ms: Annotated[Int | None, Counter("ms")] = None
+    utime_ms: Annotated[Int | None, Counter("ms", jitter=CPU_JITTER_MS)] = None
+    stime_ms: Annotated[Int | None, Counter("ms", jitter=CPU_JITTER_MS)] = None
     minor_faults: Annotated[Int | None, Counter("faults")] = None
     major_faults: Annotated[Int | None, Counter("faults")] = None
     rss_kb: Annotated[Int | None, Gauge("KiB")] = None

@@ -20,6 +20,9 @@ from kernelsight.events.declare import (
     event,
 )
 
+TICKS_JITTER = 100
+"""The kernel moves ticks between columns after it has shown them (Documentation/filesystems/proc.rst on iowait)."""
+
 
 @event(
     table="sched_events",
@@ -166,16 +169,16 @@ class Cpu(Event, tag="cpu"):
     """Where the time of one CPU has gone since boot (Documentation/filesystems/proc.rst)."""
 
     cpu: Annotated[Int | None, Label(), Means("-1: all together")] = None
-    user: Annotated[Int | None, Counter("USER_HZ ticks")] = None
-    nice: Annotated[Int | None, Counter("USER_HZ ticks")] = None
-    system: Annotated[Int | None, Counter("USER_HZ ticks")] = None
-    idle: Annotated[Int | None, Counter("USER_HZ ticks")] = None
-    iowait: Annotated[Int | None, Counter("USER_HZ ticks")] = None
-    irq: Annotated[Int | None, Counter("USER_HZ ticks")] = None
-    softirq: Annotated[Int | None, Counter("USER_HZ ticks")] = None
-    steal: Annotated[Int | None, Counter("USER_HZ ticks")] = None
-    guest: Annotated[Int | None, Counter("USER_HZ ticks"), Means("contained in user")] = None
-    guest_nice: Annotated[Int | None, Counter("USER_HZ ticks"), Means("contained in nice")] = None
+    user: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    nice: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    system: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    idle: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    iowait: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    irq: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    softirq: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    steal: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    guest: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER), Means("contained in user")] = None
+    guest_nice: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER), Means("contained in nice")] = None
     context_switches: Annotated[Int | None, Counter("switches"), Means("of the machine; on the -1 row")] = None
     forks: Annotated[Int | None, Counter("forks"), Means("of the machine; on the -1 row")] = None
     interrupts: Annotated[Int | None, Counter("interrupts"), Means("of the machine; on the -1 row")] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,12 +31,17 @@ class Dialect:
         """Whole part of a quotient of two integers."""
         return f"({dividend}) / ({divisor})" if self.name == "sqlite" else f"intDiv({dividend}, {divisor})"
 
-    def lag(self, column: str, partition: str) -> str:
-        """The column's value in the row before this one, by time; NULL (or 0) in the first."""
-        over = f"PARTITION BY {partition} ORDER BY timestamp" if partition else "ORDER BY timestamp"
+    def lag(self, column: str, partition: str, order: str, back: int = 1) -> str:
+        """The column's value so many rows before this one; NULL where there is none."""
+        over = f"PARTITION BY {partition} ORDER BY {order}" if partition else f"ORDER BY {order}"
         if self.name == "sqlite":
-            return f"LAG({column}) OVER ({over})"
-        return f"lagInFrame({column}) OVER ({over} ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)"
+            return f"LAG({column}, {back}) OVER ({over})"
+        frame = f"ROWS BETWEEN {back} PRECEDING AND CURRENT ROW"
+        return f"lagInFrame(toNullable({column}), {back}) OVER ({over} {frame})"
+
+    def greatest(self, values: Sequence[str]) -> str:
+        """The greatest of several values; NULL where one is NULL."""
+        return f"{'MAX' if self.name == 'sqlite' else 'greatest'}({', '.join(values)})"
 
     def extreme(self, function: Literal["min", "max"], column: str) -> str:
         """The columns ``value`` and ``timestamp`` of the row that has the least or greatest value of a group."""

@@ -1,15 +1,17 @@
 """From stored columns to values that mean something: levels as they are, counters as rates.
 
-The rate of a counter is its increase since the sample before, of the same entity, divided by the
-time between the two. There is none (NULL)
+The rate of a counter is what it grew by (:mod:`kernelsight.events.deltas`) divided by the time in which it did.
+Samples follow each other in the order in which they arrived, which a clock that is set does not change. There is no
+rate (NULL)
 
 * at an entity's first sample,
-* where the counter is lower than before: it was reset (a reboot, a driver reloaded, a device put in again),
+* where the counter is lower than before, until it is known how it goes on,
+* where the clock did not go forward,
 * where the entity was away: the time since its last sample is longer than :data:`PATIENCE` of its usual
   intervals; what happened meanwhile is not known to be one count.
 
-A process that has been away is the same process (its start time is part of who it is), so for it only
-the first two hold.
+A process that has been away is the same process (its start time is part of who it is), so for it the last
+does not hold.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from dataclasses import dataclass
 
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX, Column, Counter, Delta, Kind
-from kernelsight.query.dialect import Sql, dialect_of, run
+from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition, where_sql
+from kernelsight.query.growth import with_growth
 from kernelsight.query.source import column_named
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
@@ -98,18 +101,16 @@ def points_sql(reader: Reader, selection: Selection, gap_ns: int | None = None) 
     other_tests = [one for one in selection.conditions if one.column not in kind.entity]
     lookback = when.start_ns - min(when.start_ns, gap_ns if gap_ns < INT64_MAX else _usual_gap_ns(kind))
     columns = _columns(selection, other_tests)
-    relation, params = reader.relation(kind.table, lookback, when.end_ns, columns)
+    relation, params = reader.relation(kind.table, lookback, when.end_ns, ("id", *columns))
     inside, outside = where_sql(kind, entity_tests), where_sql(kind, other_tests)
-    dialect, entity = dialect_of(reader), ", ".join(kind.entity)
-    before = ", ".join(f"{dialect.lag(name, entity)} AS {name}__before" for name in selection.counters)
-    inner = (
-        f"SELECT {', '.join(columns)}, {before}, timestamp - {dialect.lag('timestamp', entity)} AS elapsed"
-        f" FROM {relation} AS samples WHERE {inside.text}"
+    samples = Sql(
+        f"SELECT id, {', '.join(columns)} FROM {relation} AS stored WHERE {inside.text}", (*params, *inside.params)
     )
+    inner = with_growth(reader, kind, selection.counters, columns, samples)
     chosen = [*_head(selection), *(part for name in selection.metrics for part in _value(selection, name))]
-    text = f"SELECT {', '.join(chosen)} FROM ({inner}) AS pairs WHERE timestamp >= ? AND {outside.text}"
+    text = f"SELECT {', '.join(chosen)} FROM ({inner.text}) AS pairs WHERE timestamp >= ? AND {outside.text}"
     gaps = (gap_ns,) * (3 * len(selection.counters))
-    return Sql(text, (*gaps, *params, *inside.params, when.start_ns, *outside.params))
+    return Sql(text, (*gaps, *inner.params, when.start_ns, *outside.params))
 
 
 def longest_gap_ns(reader: Reader, selection: Selection) -> int:
@@ -163,10 +164,9 @@ def _value(selection: Selection, name: str) -> list[str]:
     if name not in selection.counters:
         return [name]
     # qualified, because ClickHouse would take a bare name for the alias that is being defined
-    valid = f"CASE WHEN elapsed > 0 AND elapsed <= ? AND pairs.{name} >= {name}__before THEN"
-    growth = f"pairs.{name} - {name}__before"
+    valid = f"CASE WHEN {name}__elapsed <= ? THEN"
     return [
-        f"{valid} ({growth}) * 1e9 / elapsed END AS {name}",
-        f"{valid} {growth} END AS {name}__increase",
-        f"{valid} elapsed END AS {name}__ns",
+        f"{valid} {name}__grown * 1e9 / {name}__elapsed END AS {name}",
+        f"{valid} {name}__grown END AS {name}__increase",
+        f"{valid} {name}__elapsed END AS {name}__ns",
     ]

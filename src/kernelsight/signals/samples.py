@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from kernelsight.events.declare import Kind
+from kernelsight.events.declare import Counter, Kind
 from kernelsight.query.dialect import dialect_of
 from kernelsight.query.filters import Condition, where_sql
 from kernelsight.signals.episodes import Key, Row
 from kernelsight.signals.model import COUNT, LOOKBACK_S, SECOND_NS, Measure, Rule, Term
+from kernelsight.signals.rates import Rates
 from kernelsight.stores.base import Reader, Value
 from kernelsight.stores.base import Row as RawRow
 
@@ -97,7 +98,7 @@ class _Group:
 
 
 class _Rows:
-    """The rows of one sampled kind, for all rules about it; remembers the last sample of each entity."""
+    """The rows of one sampled kind, for all rules about it; in the order in which they were taken."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._kind: Kind = rules[0].kind
@@ -106,14 +107,12 @@ class _Rows:
         places = {name: place for place, name in enumerate(self._columns)}
         self._key = slice(1, 1 + len(self._kind.entity))
         self._readings = [_Reading(one, places) for one in rules]
-        self._counters = [places[name] for name in dict.fromkeys(name for one in rules for name in one.counters)]
-        self._last: dict[Key, RawRow] = {}
+        counters = dict.fromkeys(name for one in rules for name in one.counters)
+        self._rates = Rates(self._key, {places[name]: _counter(self._kind, name) for name in counters})
 
     def read(self, reader: Reader, start_ns: int, end_ns: int, tracked: Tracked) -> Iterator[Sample]:
-        relation, params = reader.relation(self._kind.table, start_ns, end_ns - 1, self._columns)
-        text = f"SELECT {', '.join(self._columns)} FROM {relation} AS samples ORDER BY timestamp"  # noqa: S608 - declared
-        for row in reader.tuples(text, params):
-            key, values = row[self._key], self._with_rates(row) if self._counters else row
+        for row, values in self._measured(reader, start_ns, end_ns):
+            key = row[self._key]
             for reading in self._readings:
                 if reading.tests and not all(test(row) for test in reading.tests):
                     continue
@@ -124,10 +123,19 @@ class _Rows:
                     _join(reading, row, value)
                 elif value >= reading.least or (reading.name, key) in tracked:
                     yield self._sample(reading.rule, key, row, value)
-        oldest = end_ns - LOOKBACK_S * SECOND_NS
-        self._last = {key: last for key, last in self._last.items() if _integer(last[0]) >= oldest}
+        self._rates.forget_before(end_ns - LOOKBACK_S * SECOND_NS)
         for reading in self._readings:
             yield from self._joined(reading, tracked)
+
+    def _measured(self, reader: Reader, start_ns: int, end_ns: int) -> Iterator[tuple[RawRow, Sequence[Value]]]:
+        """The rows by time, each with the values that rules measure."""
+        columns = [*self._columns, "id"]
+        relation, params = reader.relation(self._kind.table, start_ns, end_ns - 1, columns)
+        text = f"SELECT {', '.join(columns)} FROM {relation} AS samples ORDER BY timestamp, id"  # noqa: S608 - declared
+        rows = list(reader.tuples(text, params))
+        taken = self._rates.in_order(rows, len(columns) - 1)
+        measured = ((row[:-1], self._rates.take(row[:-1])) for row in taken)
+        return measured if taken is rows else iter(_once_a_second(sorted(measured, key=_stamp), self._key))
 
     def _joined(self, reading: _Reading, tracked: Tracked) -> Iterator[Sample]:
         """The values of a rule's groups, the seconds in order: they come so, as the rows do."""
@@ -140,21 +148,27 @@ class _Rows:
     def _sample(self, rule: Rule, key: Key, row: RawRow, value: float) -> Sample:
         return Sample(rule, key, _integer(row[0]), value, dict(zip(self._columns, row, strict=True)))
 
-    def _with_rates(self, row: RawRow) -> Sequence[Value]:
-        """The row, with rates a second in place of counters; None where there is none."""
-        key = row[self._key]
-        last, self._last[key] = self._last.get(key), row
-        values = list(row)
-        elapsed_ns = _integer(row[0]) - _integer(last[0]) if last else 0
-        if last is None or not 0 < elapsed_ns <= LOOKBACK_S * SECOND_NS:
-            for place in self._counters:
-                values[place] = None
-            return values
-        for place in self._counters:
-            now, before = row[place], last[place]
-            grown = isinstance(now, int) and isinstance(before, int) and now >= before
-            values[place] = (now - before) * SECOND_NS / elapsed_ns if grown else None  # type: ignore[operator]
-        return values
+
+def _once_a_second(
+    measured: Iterable[tuple[RawRow, Sequence[Value]]], key: slice
+) -> Iterator[tuple[RawRow, Sequence[Value]]]:
+    """Of an entity's samples in one second that came twice, as the clock was set back, the first."""
+    seen: set[tuple[Key, int]] = set()
+    for row, values in measured:
+        place = row[key], _integer(row[0]) // SECOND_NS
+        if place not in seen:
+            seen.add(place)
+            yield row, values
+
+
+def _stamp(measured: tuple[RawRow, Sequence[Value]]) -> int:
+    return _integer(measured[0][0])
+
+
+def _counter(kind: Kind, name: str) -> Counter:
+    semantics = kind.by_name[name].semantics
+    assert isinstance(semantics, Counter)
+    return semantics
 
 
 def _join(reading: _Reading, row: RawRow, value: float) -> None:

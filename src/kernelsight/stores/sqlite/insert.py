@@ -44,7 +44,7 @@ def insert(connection: apsw.Connection, kind: Kind, hot: Segment, rows: list[Row
     """
     if set(map(len, rows)) != {len(kind.columns)}:  # rows bound together would shift each other's values
         raise TypeError(f"a row of {kind.table} has {len(kind.columns)} values")
-    placed = place(rows, hot.next_id_floor - 1, latest)
+    placed = place(rows, hot.next_id_floor - 1, latest, may_sort=kind.interval_s is None)
     target = hot.name, kind.column_names
     waiting = iter(placed.rows)
     if groups := len(rows) // ROWS_A_STATEMENT:

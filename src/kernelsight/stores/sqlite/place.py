@@ -26,13 +26,14 @@ class Placed:
     early_ns: int
 
 
-def place(rows: Sequence[Row], last_id: int, latest: int) -> Placed:
+def place(rows: Sequence[Row], last_id: int, latest: int, *, may_sort: bool = True) -> Placed:
     """Give each row the id ``max(last id + 1, min(timestamp, latest))``, sorting them first where that helps.
 
     Args:
         rows: at least one row.
         last_id: the id given last.
         latest: stamps after this one (far in the future) do not draw the ids with them.
+        may_sort: whether the order in which they arrived says nothing.
 
     Raises:
         TypeError: a stamp is not a number.
@@ -44,7 +45,7 @@ def place(rows: Sequence[Row], last_id: int, latest: int) -> Placed:
     if first > last_id and last <= latest and all(map(lt, stamps, islice(stamps, 1, None))):
         return Placed(rows, False, last, first, last, 0, 0)
     lowest, highest = min(stamps), max(stamps)
-    if lowest > last_id and highest <= latest and len(set(stamps)) == len(stamps):
+    if may_sort and lowest > last_id and highest <= latest and len(set(stamps)) == len(stamps):
         # Several CPUs' events, each in order: sorting costs less than ids of their own.
         return Placed(sorted(rows, key=_STAMP), False, highest, lowest, highest, 0, 0)
     ids = []

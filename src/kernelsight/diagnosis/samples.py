@@ -1,0 +1,119 @@
+"""The samples of one entity in the order in which they were taken, and what its counters grew by between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any
+
+from kernelsight.events.declare import Counter, Kind
+from kernelsight.events.deltas import Growth, growths, in_order, only_grows
+
+NS_PER_S = 1_000_000_000
+Row = Mapping[str, Any]
+_ARRIVAL: Callable[[Row], int] = itemgetter("id")
+_STAMP: Callable[[Row], int] = itemgetter("timestamp")
+
+
+class Samples:
+    """The rows of one entity in their order."""
+
+    __slots__ = ("_glitches", "_grown", "_kind", "first", "rows")
+
+    def __init__(self, kind: Kind, rows: Sequence[Row], first: int = 0) -> None:
+        """Take rows in their order; those in front of the place ``first`` only tell what the others are."""
+        self.rows = rows
+        self.first = first
+        self._kind = kind
+        self._grown: dict[str, list[float]] = {}
+        self._glitches: dict[str, frozenset[int]] = {}
+
+    def grown(self, metric: str) -> list[float]:
+        """What a counter grew by between each row and the one before it; 0 where it is not known.
+
+        What it grew by over a glitch is shared among the rows of the glitch and the one after it, by time.
+        """
+        if metric not in self._grown:
+            self._judge(metric)
+        return self._grown[metric]
+
+    def glitches(self, metric: str) -> frozenset[int]:
+        """Ids of the rows in which a counter had left its course, to which it came back."""
+        if metric not in self._grown:
+            self._judge(metric)
+        return self._glitches[metric]
+
+    def changes(self) -> list[Change]:
+        """Consecutive samples, where the clock went forward between them."""
+        rows = self.rows
+        return [
+            Change(rows[place - 1], rows[place], self, place)
+            for place in range(self.first + 1, len(rows))
+            if rows[place]["timestamp"] > rows[place - 1]["timestamp"]
+        ]
+
+    def _judge(self, metric: str) -> None:
+        values = [row[metric] for row in self.rows]
+        if only_grows(values):
+            grown = [0.0, *(float(b - a) for a, b in pairwise(values))]
+            self._grown[metric], self._glitches[metric] = grown, frozenset()
+            return
+        known = [place for place, value in enumerate(values) if value is not None]
+        grown = [0.0] * len(values)
+        glitches: set[int] = set()
+        found = growths([values[place] for place in known], counter_of(self._kind, metric))
+        for number, one in enumerate(found):
+            if one is not None:
+                self._share(one, known[number - one.back], known[number], grown)
+                glitches.update(self.rows[place]["id"] for place in known[number - one.back + 1 : number])
+        self._grown[metric], self._glitches[metric] = grown, frozenset(glitches)
+
+    def _share(self, one: Growth, start: int, end: int, grown: list[float]) -> None:
+        stamps = [_STAMP(row) for row in self.rows[start : end + 1]]
+        whole = stamps[-1] - stamps[0]
+        if whole <= 0:
+            grown[end] = float(one.amount)
+            return
+        for place in range(start + 1, end + 1):
+            grown[place] = one.amount * max(0, stamps[place - start] - stamps[place - start - 1]) / whole
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the counters of an entity did between two samples."""
+
+    before: Row
+    after: Row
+    samples: Samples
+    place: int
+    """Of the second of the two among the samples."""
+
+    @property
+    def seconds(self) -> float:
+        """Time between the two."""
+        return float(self.after["timestamp"] - self.before["timestamp"]) / NS_PER_S
+
+    def of(self, metric: str) -> float:
+        """How much a counter grew; 0 where it is not known."""
+        return self.samples.grown(metric)[self.place]
+
+
+def counter_of(kind: Kind, metric: str) -> Counter:
+    """The declaration of a counter.
+
+    Raises:
+        TypeError: the column is none.
+    """
+    semantics = kind.by_name[metric].semantics
+    if not isinstance(semantics, Counter):
+        raise TypeError(f"{kind.table}.{metric} is no counter: what it grew by means nothing")
+    return semantics
+
+
+def ordered(kind: Kind, series: Iterable[Sequence[Row]], *metrics: str) -> list[list[Row]]:
+    """The rows of each entity in the order in which they were taken (:func:`kernelsight.events.deltas.in_order`)."""
+    names = metrics or [column.name for column in kind.columns if isinstance(column.semantics, Counter)]
+    arrived = [sorted(rows, key=_ARRIVAL) for rows in series]
+    return in_order(arrived, _STAMP, [itemgetter(name) for name in names])
