@@ -104,7 +104,14 @@ ILL = {
     "slab_grows": ("dentry_or_slab_growth", "slab, the kernel's own memory"),
     "steal_40_percent": ("cpu_steal", "hypervisor"),
 }
-WELL = ("cfs_throttling_at_low_use", "hugepages_reserved", "io_uring_idle_iowait")
+WELL = (
+    "cfs_throttling_at_low_use",
+    "hugepages_reserved",
+    "io_uring_idle_iowait",
+    "cpu_softirq_back_by_3",
+    "clock_steps_back_5s_phase_late",
+    "in_flight_underflow",
+)
 
 
 @pytest.mark.parametrize("name", ILL)

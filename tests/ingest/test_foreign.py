@@ -318,3 +318,30 @@ def test_our_own_fields_with_a_stamp_in_seconds_land_in_our_own_kind(name, data)
     kept = data.draw(st.sets(st.sampled_from(sorted(every)), min_size=1))
     fields = {column: value for column, value in every.items() if column in kept}
     assert read({"type": name, "timestamp": NOW // 10**9, **fields}) == (name, fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "column"),
+    [
+        ({"type": "block", "device_name": "vda", "in_flight": 2**32 - 1, "read_ios": 5}, "in_flight"),
+        ({"type": "block", "device_name": "vda", "in_flight": 2**31, "read_ios": 5}, "in_flight"),
+        (
+            {"type": "cgroup", "cgroup": "/a", "memory_current_bytes": 2**64 - 4096, "cpu_usage_us": 5},
+            "memory_current_bytes",
+        ),
+        ({"type": "cgroup", "cgroup": "/a", "cpu_usage_us": 2**64 - 1, "memory_current_bytes": 5}, "cpu_usage_us"),
+        ({"type": "udp_socket", "address": "::", "port": 5, "drops": -1, "receive_queue_bytes": 0}, "drops"),
+        ({"type": "meminfo", "MemTotal": 5, "MemFree": "18446744073709551612"}, "mem_free_kb"),
+    ],
+)
+def test_what_fell_below_zero_is_null_and_the_rest_of_its_line_is_kept(fields, column):
+    found = translate({"timestamp": NOW, **fields}, CLOCKS)
+    assert getattr(found.event, column) is None
+    assert found.below_zero == 1
+    assert 5 in [getattr(found.event, name) for name in found.kind.column_names]
+
+
+def test_a_count_of_32_bits_may_be_in_the_upper_half_of_them():
+    found = translate({"timestamp": NOW, "type": "block", "device": "vda", "io_ticks": 2**32 - 2}, CLOCKS)
+    assert found.event.io_ticks == 2**32 - 2
+    assert found.below_zero == 0

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from kernelsight.events.declare import Aka, Counter, Delta, Event, Gauge, Int, Label, Means, Real, Text, event
+from kernelsight.events.declare import (
+    Aka,
+    Count,
+    Counter,
+    Delta,
+    Event,
+    Gauge,
+    Int,
+    Label,
+    Level32,
+    Means,
+    Real,
+    Text,
+    event,
+)
 
 
 @event(
@@ -19,31 +33,31 @@ class Block(Event, tag="block"):
     """I/O of one block device since boot (Documentation/block/stat.rst)."""
 
     device_name: Annotated[Text | None, Label(), Aka("device", "dev", "name")] = None
-    read_ios: Annotated[Int | None, Counter("requests")] = None
-    read_merges: Annotated[Int | None, Counter("requests")] = None
-    read_sectors: Annotated[Int | None, Counter("512 B sectors")] = None
-    read_ticks: Annotated[Int | None, Counter("ms", bits=32), Aka("read_ticks_ms"), Means("summed over requests")] = (
+    read_ios: Annotated[Count | None, Counter("requests")] = None
+    read_merges: Annotated[Count | None, Counter("requests")] = None
+    read_sectors: Annotated[Count | None, Counter("512 B sectors")] = None
+    read_ticks: Annotated[Count | None, Counter("ms", bits=32), Aka("read_ticks_ms"), Means("summed over requests")] = (
         None
     )
-    write_ios: Annotated[Int | None, Counter("requests")] = None
-    write_merges: Annotated[Int | None, Counter("requests")] = None
-    write_sectors: Annotated[Int | None, Counter("512 B sectors")] = None
-    write_ticks: Annotated[Int | None, Counter("ms", bits=32), Aka("write_ticks_ms"), Means("summed over requests")] = (
-        None
-    )
-    in_flight: Annotated[Int | None, Gauge("requests")] = None
+    write_ios: Annotated[Count | None, Counter("requests")] = None
+    write_merges: Annotated[Count | None, Counter("requests")] = None
+    write_sectors: Annotated[Count | None, Counter("512 B sectors")] = None
+    write_ticks: Annotated[
+        Count | None, Counter("ms", bits=32), Aka("write_ticks_ms"), Means("summed over requests")
+    ] = None
+    in_flight: Annotated[Level32 | None, Gauge("requests", bits=32)] = None
     io_ticks: Annotated[
-        Int | None, Counter("ms", bits=32), Aka("io_ticks_ms"), Means("time with at least one request in flight")
+        Count | None, Counter("ms", bits=32), Aka("io_ticks_ms"), Means("time with at least one request in flight")
     ] = None
     time_in_queue: Annotated[
-        Int | None, Counter("ms", bits=32), Aka("time_in_queue_ms"), Means("summed over requests")
+        Count | None, Counter("ms", bits=32), Aka("time_in_queue_ms"), Means("summed over requests")
     ] = None
-    discard_ios: Annotated[Int | None, Counter("requests")] = None
-    discard_merges: Annotated[Int | None, Counter("requests")] = None
-    discard_sectors: Annotated[Int | None, Counter("512 B sectors")] = None
-    discard_ticks: Annotated[Int | None, Counter("ms", bits=32)] = None
-    flush_ios: Annotated[Int | None, Counter("requests")] = None
-    flush_ticks: Annotated[Int | None, Counter("ms", bits=32)] = None
+    discard_ios: Annotated[Count | None, Counter("requests")] = None
+    discard_merges: Annotated[Count | None, Counter("requests")] = None
+    discard_sectors: Annotated[Count | None, Counter("512 B sectors")] = None
+    discard_ticks: Annotated[Count | None, Counter("ms", bits=32)] = None
+    flush_ios: Annotated[Count | None, Counter("requests")] = None
+    flush_ticks: Annotated[Count | None, Counter("ms", bits=32)] = None
 
 
 @event(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from kernelsight.events.declare import Counter, Event, Gauge, Int, Label, Means, Text, Unsigned64, event
+from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Text, Unsigned64, event
 
 CPU_JITTER_US = 100_000
 """Use of user and system is estimated from ticks, and use of many CPUs added up while they go on."""
@@ -23,12 +23,12 @@ class Cgroup(Event, tag="cgroup"):
 
     cgroup: Annotated[Text | None, Label(), Means("path below the mount of the hierarchy")] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup v2 id")] = None
-    cpu_usage_us: Annotated[Int | None, Counter("us", jitter=CPU_JITTER_US)] = None
-    cpu_user_us: Annotated[Int | None, Counter("us", jitter=CPU_JITTER_US)] = None
-    cpu_system_us: Annotated[Int | None, Counter("us", jitter=CPU_JITTER_US)] = None
-    cpu_periods: Annotated[Int | None, Counter("periods")] = None
-    cpu_throttled_periods: Annotated[Int | None, Counter("periods")] = None
-    cpu_throttled_us: Annotated[Int | None, Counter("us")] = None
+    cpu_usage_us: Annotated[Count | None, Counter("us", jitter=CPU_JITTER_US)] = None
+    cpu_user_us: Annotated[Count | None, Counter("us", jitter=CPU_JITTER_US)] = None
+    cpu_system_us: Annotated[Count | None, Counter("us", jitter=CPU_JITTER_US)] = None
+    cpu_periods: Annotated[Count | None, Counter("periods")] = None
+    cpu_throttled_periods: Annotated[Count | None, Counter("periods")] = None
+    cpu_throttled_us: Annotated[Count | None, Counter("us")] = None
     cpu_quota_us: Annotated[Int | None, Gauge("us"), Means("per period; NULL: no limit")] = None
     cpu_period_us: Annotated[Int | None, Gauge("us")] = None
     cpu_weight: Annotated[Int | None, Gauge(), Means("cpu.weight, or cpu.shares on v1")] = None
@@ -48,19 +48,19 @@ class Cgroup(Event, tag="cgroup"):
         Int | None, Gauge("B"), Means("of these, what cannot be dropped when memory is wanted")
     ] = None
     memory_dirty_bytes: Annotated[Int | None, Gauge("B")] = None
-    memory_pgmajfault: Annotated[Int | None, Counter("faults")] = None
-    memory_refaults: Annotated[Int | None, Counter("pages")] = None
-    memory_high_events: Annotated[Int | None, Counter("events")] = None
-    memory_max_events: Annotated[Int | None, Counter("events"), Means("the limit was hit; failcnt on v1")] = None
-    memory_oom_events: Annotated[Int | None, Counter("events")] = None
-    memory_oom_kills: Annotated[Int | None, Counter("kills")] = None
-    io_read_bytes: Annotated[Int | None, Counter("B")] = None
-    io_write_bytes: Annotated[Int | None, Counter("B")] = None
-    io_read_ios: Annotated[Int | None, Counter("requests")] = None
-    io_write_ios: Annotated[Int | None, Counter("requests")] = None
+    memory_pgmajfault: Annotated[Count | None, Counter("faults")] = None
+    memory_refaults: Annotated[Count | None, Counter("pages")] = None
+    memory_high_events: Annotated[Count | None, Counter("events")] = None
+    memory_max_events: Annotated[Count | None, Counter("events"), Means("the limit was hit; failcnt on v1")] = None
+    memory_oom_events: Annotated[Count | None, Counter("events")] = None
+    memory_oom_kills: Annotated[Count | None, Counter("kills")] = None
+    io_read_bytes: Annotated[Count | None, Counter("B")] = None
+    io_write_bytes: Annotated[Count | None, Counter("B")] = None
+    io_read_ios: Annotated[Count | None, Counter("requests")] = None
+    io_write_ios: Annotated[Count | None, Counter("requests")] = None
     pids_current: Annotated[Int | None, Gauge("tasks")] = None
     pids_limit: Annotated[Int | None, Gauge("tasks"), Means("NULL: no limit")] = None
-    pids_limit_events: Annotated[Int | None, Counter("forks"), Means("refused at the limit")] = None
+    pids_limit_events: Annotated[Count | None, Counter("forks"), Means("refused at the limit")] = None
     io_read_bytes_limit: Annotated[Int | None, Gauge("B/s"), Means("of the device with the lowest; NULL: none")] = None
     io_write_bytes_limit: Annotated[Int | None, Gauge("B/s"), Means("as for reading")] = None
     io_read_ios_limit: Annotated[Int | None, Gauge("requests/s"), Means("as for bytes")] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from kernelsight.events.declare import Counter, Event, Gauge, Int, Label, Means, Text, event
+from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Text, event
 
 
 @event(
@@ -23,15 +23,15 @@ class CollectorReport(Event, tag="collector"):
     reason: Annotated[
         Text | None, Label(), Means("why it is not running, or which columns stay empty and why, and what to do")
     ] = None
-    events: Annotated[Int | None, Counter("events"), Means("written since it started")] = None
-    runs: Annotated[Int | None, Counter("runs")] = None
-    failures: Annotated[Int | None, Counter("runs"), Means("runs that raised an error")] = None
-    missed: Annotated[Int | None, Counter("runs"), Means("seconds of the grid skipped because it was late")] = None
-    lost: Annotated[Int | None, Counter("events"), Means("dropped in the kernel: ring buffer or map full")] = None
+    events: Annotated[Count | None, Counter("events"), Means("written since it started")] = None
+    runs: Annotated[Count | None, Counter("runs")] = None
+    failures: Annotated[Count | None, Counter("runs"), Means("runs that raised an error")] = None
+    missed: Annotated[Count | None, Counter("runs"), Means("seconds of the grid skipped because it was late")] = None
+    lost: Annotated[Count | None, Counter("events"), Means("dropped in the kernel: ring buffer or map full")] = None
     not_understood: Annotated[
-        Int | None, Counter("times"), Means("fields, lines and entities left out because what the kernel said is odd")
+        Count | None, Counter("times"), Means("fields, lines and entities left out because what the kernel said is odd")
     ] = None
-    cpu_ns: Annotated[Int | None, Counter("ns"), Means("CPU time of the collector's own runs")] = None
+    cpu_ns: Annotated[Count | None, Counter("ns"), Means("CPU time of the collector's own runs")] = None
     last_duration_ns: Annotated[Int | None, Gauge("ns")] = None
     kinds: Annotated[
         Text | None, Label(), Means("kinds of event that it yields, separated by ','; NULL: the one of its name")

@@ -33,6 +33,12 @@ LONGEST_TEXT = 65_536
 Int = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 """A signed 64-bit integer, which is what every store holds."""
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
+"""What only grows, from 0."""
+
+Level32 = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+"""A level that the kernel keeps in 32 bits and shows unsigned: below zero, it shows more than this can hold."""
+
 Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
 """Text as the kernel or the process gave it; never trusted, never interpreted."""
 
@@ -62,6 +68,8 @@ class Gauge:
     """A level at the time of the event, or a measurement of the event itself."""
 
     unit: str = ""
+    bits: Literal[32, 64] = 64
+    """Those that the kernel keeps it in. Below zero it shows 2^32 or 2^64 less so much: see :func:`below_zero`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,22 @@ class Flagged:
 
 
 Semantics = Counter | Gauge | Delta | Label
+
+
+def below_zero(semantics: Semantics, number: int) -> bool:
+    """Whether a number is what is shown of a count or level that fell below zero: no measurement, stored as NULL.
+
+    That is what a signed number of as many bits cannot hold, such as 4294967295 requests in flight, and a counter
+    below zero. A counter of 32 bits may be in the upper half of them.
+    """
+    if isinstance(semantics, Label):
+        return False
+    if isinstance(semantics, Counter) and number < 0:
+        return True
+    bits = semantics.bits if isinstance(semantics, Gauge) else 64
+    return 1 << (bits - 1) <= number < 1 << 64
+
+
 StorageType = Literal["INTEGER", "REAL", "TEXT", "BOOLEAN"]
 
 

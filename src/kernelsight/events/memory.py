@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from kernelsight.events.declare import (
     Aka,
+    Count,
     Counter,
     Delta,
     Event,
@@ -145,37 +146,37 @@ class Memory(Event, tag="memory"):
 class Vmstat(Event, tag="vmstat"):
     """What the virtual memory system has done since boot (mm/vmstat.c)."""
 
-    pgfault: Annotated[Int | None, Counter("faults")] = None
-    pgmajfault: Annotated[Int | None, Counter("faults")] = None
-    pgpgin: Annotated[Int | None, Counter("KiB")] = None
-    pgpgout: Annotated[Int | None, Counter("KiB")] = None
-    pswpin: Annotated[Int | None, Counter("pages")] = None
-    pswpout: Annotated[Int | None, Counter("pages")] = None
-    pgscan_kswapd: Annotated[Int | None, Counter("pages")] = None
-    pgscan_direct: Annotated[Int | None, Counter("pages")] = None
-    pgscan_khugepaged: Annotated[Int | None, Counter("pages")] = None
-    pgsteal_kswapd: Annotated[Int | None, Counter("pages")] = None
-    pgsteal_direct: Annotated[Int | None, Counter("pages")] = None
-    pgsteal_khugepaged: Annotated[Int | None, Counter("pages")] = None
-    allocstall_dma: Annotated[Int | None, Counter("stalls")] = None
-    allocstall_dma32: Annotated[Int | None, Counter("stalls")] = None
-    allocstall_normal: Annotated[Int | None, Counter("stalls")] = None
-    allocstall_movable: Annotated[Int | None, Counter("stalls")] = None
-    workingset_refault_anon: Annotated[Int | None, Counter("pages")] = None
-    workingset_refault_file: Annotated[Int | None, Counter("pages")] = None
-    workingset_activate_anon: Annotated[Int | None, Counter("pages")] = None
-    workingset_activate_file: Annotated[Int | None, Counter("pages")] = None
-    oom_kill: Annotated[Int | None, Counter("kills")] = None
-    drop_pagecache: Annotated[Int | None, Counter("times")] = None
-    compact_stall: Annotated[Int | None, Counter("stalls")] = None
-    thp_fault_alloc: Annotated[Int | None, Counter("pages")] = None
-    thp_fault_fallback: Annotated[Int | None, Counter("pages")] = None
-    thp_collapse_alloc: Annotated[Int | None, Counter("pages")] = None
-    thp_split_page: Annotated[Int | None, Counter("pages")] = None
-    nr_dirtied: Annotated[Int | None, Counter("pages")] = None
-    nr_written: Annotated[Int | None, Counter("pages")] = None
-    balloon_inflate: Annotated[Int | None, Counter("pages")] = None
-    balloon_deflate: Annotated[Int | None, Counter("pages")] = None
+    pgfault: Annotated[Count | None, Counter("faults")] = None
+    pgmajfault: Annotated[Count | None, Counter("faults")] = None
+    pgpgin: Annotated[Count | None, Counter("KiB")] = None
+    pgpgout: Annotated[Count | None, Counter("KiB")] = None
+    pswpin: Annotated[Count | None, Counter("pages")] = None
+    pswpout: Annotated[Count | None, Counter("pages")] = None
+    pgscan_kswapd: Annotated[Count | None, Counter("pages")] = None
+    pgscan_direct: Annotated[Count | None, Counter("pages")] = None
+    pgscan_khugepaged: Annotated[Count | None, Counter("pages")] = None
+    pgsteal_kswapd: Annotated[Count | None, Counter("pages")] = None
+    pgsteal_direct: Annotated[Count | None, Counter("pages")] = None
+    pgsteal_khugepaged: Annotated[Count | None, Counter("pages")] = None
+    allocstall_dma: Annotated[Count | None, Counter("stalls")] = None
+    allocstall_dma32: Annotated[Count | None, Counter("stalls")] = None
+    allocstall_normal: Annotated[Count | None, Counter("stalls")] = None
+    allocstall_movable: Annotated[Count | None, Counter("stalls")] = None
+    workingset_refault_anon: Annotated[Count | None, Counter("pages")] = None
+    workingset_refault_file: Annotated[Count | None, Counter("pages")] = None
+    workingset_activate_anon: Annotated[Count | None, Counter("pages")] = None
+    workingset_activate_file: Annotated[Count | None, Counter("pages")] = None
+    oom_kill: Annotated[Count | None, Counter("kills")] = None
+    drop_pagecache: Annotated[Count | None, Counter("times")] = None
+    compact_stall: Annotated[Count | None, Counter("stalls")] = None
+    thp_fault_alloc: Annotated[Count | None, Counter("pages")] = None
+    thp_fault_fallback: Annotated[Count | None, Counter("pages")] = None
+    thp_collapse_alloc: Annotated[Count | None, Counter("pages")] = None
+    thp_split_page: Annotated[Count | None, Counter("pages")] = None
+    nr_dirtied: Annotated[Count | None, Counter("pages")] = None
+    nr_written: Annotated[Count | None, Counter("pages")] = None
+    balloon_inflate: Annotated[Count | None, Counter("pages")] = None
+    balloon_deflate: Annotated[Count | None, Counter("pages")] = None
 
 
 @event(

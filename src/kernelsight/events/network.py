@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from kernelsight.events.declare import Aka, Counter, Delta, Event, Gauge, Int, Label, Means, Text, event
+from kernelsight.events.declare import Aka, Count, Counter, Delta, Event, Gauge, Int, Label, Means, Text, event
 
 
 @event(
@@ -19,20 +19,20 @@ class Network(Event, tag="network"):
     """Traffic of one network interface since it came up (Documentation/networking/statistics.rst)."""
 
     interface_name: Annotated[Text | None, Label(), Aka("interface", "iface", "ifname", "name")] = None
-    rx_bytes: Annotated[Int | None, Counter("B", bits=32)] = None
-    rx_packets: Annotated[Int | None, Counter("packets", bits=32)] = None
-    rx_errors: Annotated[Int | None, Counter("packets", bits=32), Aka("rx_errs")] = None
-    rx_drops: Annotated[Int | None, Counter("packets", bits=32), Aka("rx_dropped", "rx_drop")] = None
-    tx_bytes: Annotated[Int | None, Counter("B", bits=32)] = None
-    tx_packets: Annotated[Int | None, Counter("packets", bits=32)] = None
-    tx_errors: Annotated[Int | None, Counter("packets", bits=32), Aka("tx_errs")] = None
-    tx_drops: Annotated[Int | None, Counter("packets", bits=32), Aka("tx_dropped", "tx_drop")] = None
-    rx_fifo: Annotated[Int | None, Counter("packets", bits=32)] = None
-    rx_frame: Annotated[Int | None, Counter("packets", bits=32)] = None
-    rx_multicast: Annotated[Int | None, Counter("packets", bits=32)] = None
-    tx_fifo: Annotated[Int | None, Counter("packets", bits=32)] = None
-    tx_collisions: Annotated[Int | None, Counter("collisions", bits=32)] = None
-    tx_carrier: Annotated[Int | None, Counter("errors", bits=32)] = None
+    rx_bytes: Annotated[Count | None, Counter("B", bits=32)] = None
+    rx_packets: Annotated[Count | None, Counter("packets", bits=32)] = None
+    rx_errors: Annotated[Count | None, Counter("packets", bits=32), Aka("rx_errs")] = None
+    rx_drops: Annotated[Count | None, Counter("packets", bits=32), Aka("rx_dropped", "rx_drop")] = None
+    tx_bytes: Annotated[Count | None, Counter("B", bits=32)] = None
+    tx_packets: Annotated[Count | None, Counter("packets", bits=32)] = None
+    tx_errors: Annotated[Count | None, Counter("packets", bits=32), Aka("tx_errs")] = None
+    tx_drops: Annotated[Count | None, Counter("packets", bits=32), Aka("tx_dropped", "tx_drop")] = None
+    rx_fifo: Annotated[Count | None, Counter("packets", bits=32)] = None
+    rx_frame: Annotated[Count | None, Counter("packets", bits=32)] = None
+    rx_multicast: Annotated[Count | None, Counter("packets", bits=32)] = None
+    tx_fifo: Annotated[Count | None, Counter("packets", bits=32)] = None
+    tx_collisions: Annotated[Count | None, Counter("collisions", bits=32)] = None
+    tx_carrier: Annotated[Count | None, Counter("errors", bits=32)] = None
     speed_mbps: Annotated[Int | None, Gauge("Mbit/s"), Means("link speed; NULL where the driver has none")] = None
 
 
@@ -49,15 +49,17 @@ class Qdisc(Event, tag="qdisc"):
     interface_name: Annotated[Text | None, Label()] = None
     parent: Annotated[Text | None, Label(), Means("`root`: of what is sent; `ingress`: of what comes in")] = None
     discipline: Annotated[Text | None, Label(), Means("such as fq_codel, tbf, pfifo_fast")] = None
-    sent_bytes: Annotated[Int | None, Counter("B"), Means("handed to the interface")] = None
-    sent_packets: Annotated[Int | None, Counter("packets", bits=32)] = None
-    drops: Annotated[Int | None, Counter("packets", bits=32), Means("found the queue full, or were chosen to go")] = (
+    sent_bytes: Annotated[Count | None, Counter("B"), Means("handed to the interface")] = None
+    sent_packets: Annotated[Count | None, Counter("packets", bits=32)] = None
+    drops: Annotated[Count | None, Counter("packets", bits=32), Means("found the queue full, or were chosen to go")] = (
         None
     )
     overlimits: Annotated[
-        Int | None, Counter("times", bits=32), Means("had to wait for the rate that it is shaped to")
+        Count | None, Counter("times", bits=32), Means("had to wait for the rate that it is shaped to")
     ] = None
-    requeues: Annotated[Int | None, Counter("packets", bits=32), Means("put back, as the interface had no room")] = None
+    requeues: Annotated[Count | None, Counter("packets", bits=32), Means("put back, as the interface had no room")] = (
+        None
+    )
     backlog_bytes: Annotated[Int | None, Gauge("B"), Means("in the queue now")] = None
     backlog_packets: Annotated[Int | None, Gauge("packets")] = None
     rate_limit_bytes: Annotated[Int | None, Gauge("B/s"), Means("what tbf shapes to; NULL of others")] = None
@@ -99,26 +101,26 @@ class Tcp(Event, tag="tcp"):
 class TcpRetransmit(Event, tag="tcp_retransmit"):
     """What TCP has sent, sent again and given up since boot (RFC 4022; net/ipv4/proc.c)."""
 
-    retrans_segs: Annotated[Int | None, Counter("segments"), Aka("RetransSegs")] = None
-    out_segs: Annotated[Int | None, Counter("segments"), Aka("OutSegs")] = None
-    in_segs: Annotated[Int | None, Counter("segments"), Aka("InSegs")] = None
-    in_errs: Annotated[Int | None, Counter("segments")] = None
-    out_rsts: Annotated[Int | None, Counter("segments")] = None
-    active_opens: Annotated[Int | None, Counter("connections")] = None
-    passive_opens: Annotated[Int | None, Counter("connections")] = None
-    attempt_fails: Annotated[Int | None, Counter("connections")] = None
-    estab_resets: Annotated[Int | None, Counter("connections")] = None
-    listen_overflows: Annotated[Int | None, Counter("connections")] = None
-    listen_drops: Annotated[Int | None, Counter("connections")] = None
-    timeouts: Annotated[Int | None, Counter("timeouts")] = None
-    syn_retrans: Annotated[Int | None, Counter("segments")] = None
-    fast_retrans: Annotated[Int | None, Counter("segments")] = None
-    lost_retransmits: Annotated[Int | None, Counter("segments")] = None
-    backlog_drops: Annotated[Int | None, Counter("segments")] = None
-    rcv_queue_drops: Annotated[Int | None, Counter("segments")] = None
-    prune_called: Annotated[Int | None, Counter("times"), Means("receive queues over their memory")] = None
-    abort_on_memory: Annotated[Int | None, Counter("connections")] = None
-    tw_sockets: Annotated[Int | None, Counter("sockets"), Means("TIME_WAIT sockets that ran out")] = None
+    retrans_segs: Annotated[Count | None, Counter("segments"), Aka("RetransSegs")] = None
+    out_segs: Annotated[Count | None, Counter("segments"), Aka("OutSegs")] = None
+    in_segs: Annotated[Count | None, Counter("segments"), Aka("InSegs")] = None
+    in_errs: Annotated[Count | None, Counter("segments")] = None
+    out_rsts: Annotated[Count | None, Counter("segments")] = None
+    active_opens: Annotated[Count | None, Counter("connections")] = None
+    passive_opens: Annotated[Count | None, Counter("connections")] = None
+    attempt_fails: Annotated[Count | None, Counter("connections")] = None
+    estab_resets: Annotated[Count | None, Counter("connections")] = None
+    listen_overflows: Annotated[Count | None, Counter("connections")] = None
+    listen_drops: Annotated[Count | None, Counter("connections")] = None
+    timeouts: Annotated[Count | None, Counter("timeouts")] = None
+    syn_retrans: Annotated[Count | None, Counter("segments")] = None
+    fast_retrans: Annotated[Count | None, Counter("segments")] = None
+    lost_retransmits: Annotated[Count | None, Counter("segments")] = None
+    backlog_drops: Annotated[Count | None, Counter("segments")] = None
+    rcv_queue_drops: Annotated[Count | None, Counter("segments")] = None
+    prune_called: Annotated[Count | None, Counter("times"), Means("receive queues over their memory")] = None
+    abort_on_memory: Annotated[Count | None, Counter("connections")] = None
+    tw_sockets: Annotated[Count | None, Counter("sockets"), Means("TIME_WAIT sockets that ran out")] = None
 
 
 @event(
@@ -199,7 +201,7 @@ class UdpSocket(Event, tag="udp_socket"):
     port: Annotated[Int | None, Label()] = None
     receive_queue_bytes: Annotated[Int | None, Gauge("B"), Means("not yet read, with the kernel's overhead")] = None
     receive_buffer_bytes: Annotated[Int | None, Gauge("B"), Means("the queue's limit")] = None
-    drops: Annotated[Int | None, Counter("datagrams", bits=32), Means("arrived and were not kept")] = None
+    drops: Annotated[Count | None, Counter("datagrams", bits=32), Means("arrived and were not kept")] = None
     pid: Annotated[Int | None, Label(), Means("an owner, where it can be known")] = None
     comm: Annotated[Text | None, Label()] = None
     inode: Annotated[Int | None, Label(), Means("of the socket")] = None

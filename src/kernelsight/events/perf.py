@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from kernelsight.events.declare import Counter, Event, Gauge, Int, Label, Means, Real, event
+from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Real, event
 
 
 @event(
@@ -19,15 +19,15 @@ class Perf(Event, tag="perf"):
     """Counters of one CPU since the collector started; NULL where the machine has no such counter."""
 
     cpu: Annotated[Int | None, Label()] = None
-    cycles: Annotated[Int | None, Counter("cycles")] = None
-    instructions: Annotated[Int | None, Counter("instructions")] = None
-    cache_references: Annotated[Int | None, Counter("references")] = None
-    cache_misses: Annotated[Int | None, Counter("misses")] = None
-    branch_misses: Annotated[Int | None, Counter("misses")] = None
-    task_clock: Annotated[Int | None, Counter("ns")] = None
-    context_switches: Annotated[Int | None, Counter("switches")] = None
-    cpu_migrations: Annotated[Int | None, Counter("migrations")] = None
-    page_faults: Annotated[Int | None, Counter("faults")] = None
+    cycles: Annotated[Count | None, Counter("cycles")] = None
+    instructions: Annotated[Count | None, Counter("instructions")] = None
+    cache_references: Annotated[Count | None, Counter("references")] = None
+    cache_misses: Annotated[Count | None, Counter("misses")] = None
+    branch_misses: Annotated[Count | None, Counter("misses")] = None
+    task_clock: Annotated[Count | None, Counter("ns")] = None
+    context_switches: Annotated[Count | None, Counter("switches")] = None
+    cpu_migrations: Annotated[Count | None, Counter("migrations")] = None
+    page_faults: Annotated[Count | None, Counter("faults")] = None
     scaling: Annotated[
         Real | None, Gauge(), Means("share of the time counted; below 1 the hardware counters are scaled up")
     ] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from kernelsight.events.declare import Counter, Event, Gauge, Int, Label, Means, Real, Text, event
+from kernelsight.events.declare import Count, Counter, Event, Gauge, Label, Means, Real, Text, event
 
 
 @event(
@@ -23,8 +23,8 @@ class Pressure(Event, tag="pressure"):
     some_avg10: Annotated[Real | None, Gauge("%"), Means("time in which some task stalled, over 10 s")] = None
     some_avg60: Annotated[Real | None, Gauge("%")] = None
     some_avg300: Annotated[Real | None, Gauge("%")] = None
-    some_total_us: Annotated[Int | None, Counter("us")] = None
+    some_total_us: Annotated[Count | None, Counter("us")] = None
     full_avg10: Annotated[Real | None, Gauge("%"), Means("time in which all tasks stalled, over 10 s")] = None
     full_avg60: Annotated[Real | None, Gauge("%")] = None
     full_avg300: Annotated[Real | None, Gauge("%")] = None
-    full_total_us: Annotated[Int | None, Counter("us")] = None
+    full_total_us: Annotated[Count | None, Counter("us")] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from kernelsight.events.declare import Counter, Event, Gauge, Int, Label, Means, Text, Unsigned64, event
+from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Text, Unsigned64, event
 
 CPU_JITTER_MS = 1_000
 """User and system time are estimated from ticks, and threads that end are added up beside those that go on."""
@@ -31,31 +31,31 @@ class Process(Event, tag="process"):
     start_ticks: Annotated[
         Int | None, Label("1/100 s since boot"), Means("with pid, tells one process from the next")
     ] = None
-    utime_ms: Annotated[Int | None, Counter("ms", jitter=CPU_JITTER_MS)] = None
-    stime_ms: Annotated[Int | None, Counter("ms", jitter=CPU_JITTER_MS)] = None
-    minor_faults: Annotated[Int | None, Counter("faults")] = None
-    major_faults: Annotated[Int | None, Counter("faults")] = None
+    utime_ms: Annotated[Count | None, Counter("ms", jitter=CPU_JITTER_MS)] = None
+    stime_ms: Annotated[Count | None, Counter("ms", jitter=CPU_JITTER_MS)] = None
+    minor_faults: Annotated[Count | None, Counter("faults")] = None
+    major_faults: Annotated[Count | None, Counter("faults")] = None
     rss_kb: Annotated[Int | None, Gauge("KiB")] = None
     anon_kb: Annotated[Int | None, Gauge("KiB"), Means("resident anonymous memory")] = None
     swap_kb: Annotated[Int | None, Gauge("KiB")] = None
     vsize_kb: Annotated[Int | None, Gauge("KiB")] = None
-    read_bytes: Annotated[Int | None, Counter("B"), Means("from storage")] = None
-    write_bytes: Annotated[Int | None, Counter("B"), Means("to storage: pages dirtied")] = None
-    cancelled_write_bytes: Annotated[Int | None, Counter("B")] = None
-    read_chars: Annotated[Int | None, Counter("B"), Means("by read(2) and its like, cached or not")] = None
-    write_chars: Annotated[Int | None, Counter("B")] = None
-    read_syscalls: Annotated[Int | None, Counter("calls")] = None
-    write_syscalls: Annotated[Int | None, Counter("calls")] = None
-    voluntary_switches: Annotated[Int | None, Counter("switches")] = None
-    involuntary_switches: Annotated[Int | None, Counter("switches")] = None
+    read_bytes: Annotated[Count | None, Counter("B"), Means("from storage")] = None
+    write_bytes: Annotated[Count | None, Counter("B"), Means("to storage: pages dirtied")] = None
+    cancelled_write_bytes: Annotated[Count | None, Counter("B")] = None
+    read_chars: Annotated[Count | None, Counter("B"), Means("by read(2) and its like, cached or not")] = None
+    write_chars: Annotated[Count | None, Counter("B")] = None
+    read_syscalls: Annotated[Count | None, Counter("calls")] = None
+    write_syscalls: Annotated[Count | None, Counter("calls")] = None
+    voluntary_switches: Annotated[Count | None, Counter("switches")] = None
+    involuntary_switches: Annotated[Count | None, Counter("switches")] = None
     fds: Annotated[Int | None, Gauge("descriptors"), Means("open file descriptors")] = None
     fd_limit: Annotated[Int | None, Gauge("descriptors"), Means("soft RLIMIT_NOFILE")] = None
     sockets: Annotated[Int | None, Gauge("descriptors"), Means("of these, sockets")] = None
-    cpu_delay_ns: Annotated[Int | None, Counter("ns"), Means("runnable, waiting for a CPU")] = None
-    blkio_delay_ns: Annotated[Int | None, Counter("ns"), Means("waiting for synchronous block I/O")] = None
-    swapin_delay_ns: Annotated[Int | None, Counter("ns"), Means("waiting for swapped pages")] = None
-    reclaim_delay_ns: Annotated[Int | None, Counter("ns"), Means("in direct reclaim")] = None
-    thrashing_delay_ns: Annotated[Int | None, Counter("ns"), Means("waiting for pages just evicted")] = None
+    cpu_delay_ns: Annotated[Count | None, Counter("ns"), Means("runnable, waiting for a CPU")] = None
+    blkio_delay_ns: Annotated[Count | None, Counter("ns"), Means("waiting for synchronous block I/O")] = None
+    swapin_delay_ns: Annotated[Count | None, Counter("ns"), Means("waiting for swapped pages")] = None
+    reclaim_delay_ns: Annotated[Count | None, Counter("ns"), Means("in direct reclaim")] = None
+    thrashing_delay_ns: Annotated[Count | None, Counter("ns"), Means("waiting for pages just evicted")] = None
     cgroup: Annotated[Text | None, Label(), Means("path")] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup v2 id")] = None
     memory_cgroup: Annotated[

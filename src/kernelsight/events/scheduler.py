@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from kernelsight.events.declare import (
     Aka,
+    Count,
     Counter,
     Delta,
     Event,
@@ -169,18 +170,20 @@ class Cpu(Event, tag="cpu"):
     """Where the time of one CPU has gone since boot (Documentation/filesystems/proc.rst)."""
 
     cpu: Annotated[Int | None, Label(), Means("-1: all together")] = None
-    user: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
-    nice: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
-    system: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
-    idle: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
-    iowait: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
-    irq: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
-    softirq: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
-    steal: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
-    guest: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER), Means("contained in user")] = None
-    guest_nice: Annotated[Int | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER), Means("contained in nice")] = None
-    context_switches: Annotated[Int | None, Counter("switches"), Means("of the machine; on the -1 row")] = None
-    forks: Annotated[Int | None, Counter("forks"), Means("of the machine; on the -1 row")] = None
-    interrupts: Annotated[Int | None, Counter("interrupts"), Means("of the machine; on the -1 row")] = None
+    user: Annotated[Count | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    nice: Annotated[Count | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    system: Annotated[Count | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    idle: Annotated[Count | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    iowait: Annotated[Count | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    irq: Annotated[Count | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    softirq: Annotated[Count | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    steal: Annotated[Count | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None
+    guest: Annotated[Count | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER), Means("contained in user")] = None
+    guest_nice: Annotated[Count | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER), Means("contained in nice")] = (
+        None
+    )
+    context_switches: Annotated[Count | None, Counter("switches"), Means("of the machine; on the -1 row")] = None
+    forks: Annotated[Count | None, Counter("forks"), Means("of the machine; on the -1 row")] = None
+    interrupts: Annotated[Count | None, Counter("interrupts"), Means("of the machine; on the -1 row")] = None
     procs_running: Annotated[Int | None, Gauge("tasks"), Means("on the -1 row")] = None
     procs_blocked: Annotated[Int | None, Gauge("tasks"), Means("on the -1 row")] = None

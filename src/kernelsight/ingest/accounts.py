@@ -34,6 +34,8 @@ class Accounts:
     """Refusals by reason, without what is particular to one line."""
     ignored_fields: Counter[str] = field(default_factory=Counter)
     """Fields of foreign lines that no column stands for, by kind."""
+    below_zero: Counter[str] = field(default_factory=Counter)
+    """Values stored as NULL because they fell below zero, by kind."""
 
     def of(self, kind: str) -> Account:
         """The account of a kind."""

@@ -245,6 +245,8 @@ class LineDecoder:
         translated = _translate(line, self._clocks)
         if translated.ignored:
             self._accounts.ignored_fields[translated.kind.name] += translated.ignored
+        if translated.below_zero:
+            self._accounts.below_zero[translated.kind.name] += translated.below_zero
         self._accounts.arrivals += translated.arrival
         return translated.event
 

@@ -16,7 +16,7 @@ from kernelsight.ingest.identify import UNKNOWN, UnidentifiedError, identify
 from kernelsight.ingest.notations import UnreadableTimeError
 from kernelsight.ingest.parts import PartError, keep_apart
 from kernelsight.ingest.times import DESCRIPTIONS, KEYS, Clocks, find_stamp
-from kernelsight.ingest.values import Stored, WrongValueError, convert, truth
+from kernelsight.ingest.values import BelowZeroError, Stored, WrongValueError, convert, truth
 from kernelsight.ingest.vocabulary import (
     TAGS,
     TYPE_KEYS,
@@ -55,6 +55,8 @@ class Translated:
     """Fields that no column of the kind stands for."""
     arrival: bool
     """Its stamp is of another boot or machine, so the time of arrival stands for it."""
+    below_zero: int
+    """Values that are NULL in the event, because they fell below zero and show as numbers near 2^32 or 2^64."""
 
 
 def translate(line: object, clocks: Clocks) -> Translated:
@@ -76,7 +78,8 @@ def translate(line: object, clocks: Clocks) -> Translated:
     others = {name: fields[name] for name in names if name not in words}
     try:
         stamp = find_stamp(fields, clocks)
-        values = _normalise(kind, fields, names)
+        values, below = _normalise(kind, fields, names)
+        _refuse_nothing(kind, values, below)
         _refuse_objects(words, names, objects)
         if kind.interval_s is not None:
             keep_apart(kind, values, others)
@@ -87,7 +90,7 @@ def translate(line: object, clocks: Clocks) -> Translated:
         raise UnusableLineError(f"wrong value: {error}", kind.name) from None
     if others and kind.interval_s is not None and all(_is_label(kind, name) for name in values):
         raise UnusableLineError("only labels, and no measurement under a name that is known", kind.name)
-    return Translated(event, kind, len(others), stamp.arrival)
+    return Translated(event, kind, len(others), stamp.arrival, len(below))
 
 
 def _measurement_named(line: Mapping[str, object]) -> Mapping[str, object]:
@@ -108,6 +111,12 @@ def _refuse_objects(words: Vocabulary, names: frozenset[str], objects: frozenset
     for name in sorted(objects & words.keys()):
         if not any(inner.startswith(f"{name}_") and inner in words for inner in names):
             raise WrongValueError(f"{words[name][0].column.name}: expected a value, not an object")
+
+
+def _refuse_nothing(kind: Kind, values: Mapping[str, Stored], below: list[str]) -> None:
+    """A line that measures nothing but what fell below zero is kept as it came."""
+    if below and all(_is_label(kind, name) for name in values):
+        raise WrongValueError(f"{below[0]}: below zero, and nothing else is measured")
 
 
 def _is_label(kind: Kind, name: str) -> bool:
@@ -141,18 +150,23 @@ def _flatten_into(
         _flatten_into(flat, objects, value, inner_prefix, levels - 1)
 
 
-def _normalise(kind: Kind, fields: Mapping[str, object], names: frozenset[str]) -> dict[str, Stored]:
-    """Our columns, each from the best of the names that mean it."""
+def _normalise(kind: Kind, fields: Mapping[str, object], names: frozenset[str]) -> tuple[dict[str, Stored], list[str]]:
+    """Our columns, each from the best of the names that mean it, and the columns whose values fell below zero."""
     words = vocabulary(kind)
+    below: list[str] = []
     chosen: dict[str, tuple[float, Stored]] = {}
     for name in names:
         meant = words.get(name)
         if meant is None:
             continue
-        rank, column, value = _first_that_takes(meant, name, fields[name])
+        try:
+            rank, column, value = _first_that_takes(meant, name, fields[name])
+        except BelowZeroError:
+            below.append(meant[0].column.name)
+            continue
         if value is not None and (column not in chosen or rank < chosen[column][0]):
             chosen[column] = rank, value
-    return {column: value for column, (_, value) in chosen.items()}
+    return {column: value for column, (_, value) in chosen.items()}, below
 
 
 def _first_that_takes(meant: tuple[Meaning, ...], name: str, value: object) -> tuple[float, str, Stored | None]:

@@ -66,6 +66,9 @@ def describe(accounts: Accounts, commits: Commits, elapsed_s: float, waiting_lin
         lines.append(f"{accounts.arrivals:,} stamps of another boot or machine: stored with their time of arrival")
     if commits.last_error:
         lines.append(f"the store cannot be written, {commits.failures:,} attempts: {commits.last_error}")
+    if accounts.below_zero:
+        counts = ", ".join(f"{n:,} in {kind}" for kind, n in accounts.below_zero.most_common())
+        lines.append(f"counts that fell below zero, stored as NULL: {counts}")
     if verbose and accounts.ignored_fields:
         ignored = accounts.ignored_fields.most_common()
         lines.append("fields that no column stands for: " + ", ".join(f"{n:,} in {kind}" for kind, n in ignored))
@@ -117,6 +120,7 @@ def as_json(  # noqa: PLR0913 - each is a part of the status
         "arrivals": accounts.arrivals,
         "reasons": dict(accounts.reasons),
         "ignored_fields": dict(accounts.ignored_fields),
+        "below_zero": dict(accounts.below_zero),
         "last_refusals": last_refusals,
         "commits": asdict(commits),
     }

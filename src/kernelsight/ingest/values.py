@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from kernelsight.events.declare import INT64_MAX, INT64_MIN, LONGEST_TEXT, Column
+from kernelsight.events.declare import INT64_MAX, INT64_MIN, LONGEST_TEXT, Column, below_zero
 from kernelsight.ingest.numbers import EXACT, NumberLengthError, as_exact, scaled
 
 Stored = int | float | str | bool
@@ -28,6 +28,10 @@ class WrongValueError(ValueError):
     """The value cannot be what the column holds; the message is the reason."""
 
 
+class BelowZeroError(ValueError):
+    """The value is what is shown of a number that fell below zero (:func:`kernelsight.events.declare.below_zero`)."""
+
+
 def convert(column: Column, value: object, factor: float = 1) -> Stored:
     """The value as the column holds it.
 
@@ -38,6 +42,7 @@ def convert(column: Column, value: object, factor: float = 1) -> Stored:
 
     Raises:
         WrongValueError: it is of another type, or out of range.
+        BelowZeroError: it is no measurement, but nothing is wrong with the line.
     """
     return _CONVERTERS[column.type](column, value, factor)
 
@@ -53,6 +58,8 @@ def _integer(column: Column, value: object, factor: float) -> int:
         number = int(number)
     if column.unsigned64 and INT64_MAX < number < _UINT64:
         number -= _UINT64
+    if not column.unsigned64 and below_zero(column.semantics, number):
+        raise BelowZeroError
     if not INT64_MIN <= number <= INT64_MAX:
         raise WrongValueError(f"{column.name}: not an integer of 64 bits")
     return number

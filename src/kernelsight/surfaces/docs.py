@@ -15,7 +15,7 @@ import click
 from kernelsight.diagnosis.hypothesis import Test, hypotheses, needs
 from kernelsight.diagnosis.model import Fault
 from kernelsight.errors import KernelSightError
-from kernelsight.events.declare import Column, Counter, Delta, Gauge, Kind, Label
+from kernelsight.events.declare import Column, Counter, Delta, Gauge, Kind, Label, Semantics
 from kernelsight.events.wire import kinds
 from kernelsight.signals.registry import rules
 from kernelsight.surfaces.rules_page import rules_page
@@ -106,8 +106,11 @@ def data_dictionary(declared: Iterable[Kind]) -> str:
     )
     intro = (
         "Each kind of event is one table. `timestamp` is always the first column: nanoseconds since the Unix epoch. "
-        "NULL means that the value was not to be had; zero means zero. A *counter* only grows (until a reset) and is "
-        "read as a rate; a *gauge* is a level or a measurement; *per interval* is a count or sum over the interval "
+        "NULL means that the value was not to be had; zero means zero. A number that fell below zero and that the "
+        "kernel shows as one near 2^32 or 2^64 (or a counter below zero) is no measurement: it is stored as NULL, and "
+        "the daemon's status counts it. A *counter* only grows (until a reset) and is "
+        "read as a rate; [deltas.md](decisions/deltas.md) says what it grew by where it falls. "
+        "A *gauge* is a level or a measurement; *per interval* is a count or sum over the interval "
         "that ends at the timestamp; a *label* names something. A line from another collector may use the "
         "*other names*, with the conversion that stands beside them, and another unit of time at the end of a name "
         "(`_ns`, `_us`, `_ms`, `_s`). Kinds whose source is eBPF are written by tracers or by any program that "
@@ -142,10 +145,20 @@ def _column(column: Column) -> tuple[str, ...]:
         meaning.append("one of " + _code(column.choices))
     if column.unsigned64:
         meaning.append("unsigned 64 bit, stored as the signed integer of the same bits")
+    meaning += _of_numbers(column.semantics)
     names = [f"`{alias}`" for alias in column.aliases]
     names += [f"`{scaled.name}` x {scaled.factor:,g}" for scaled in column.scaled]
     kind_of_value = _WORD[type(column.semantics)]
     return (f"`{column.name}`", column.type, column.unit, kind_of_value, "; ".join(meaning), ", ".join(names))
+
+
+def _of_numbers(semantics: Semantics) -> Iterator[str]:
+    if isinstance(semantics, Counter) and semantics.jitter:
+        yield f"may fall by up to {semantics.jitter:,} without meaning anything"
+    if isinstance(semantics, Counter) and semantics.bits == 32:
+        yield "may begin again at 0 after 2^32 - 1"
+    if isinstance(semantics, Gauge) and semantics.bits == 32:
+        yield "NULL from 2^31 on: below zero"
 
 
 def _first_sentence(text: str) -> str:
