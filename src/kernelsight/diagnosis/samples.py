@@ -10,6 +10,7 @@ from typing import Any
 
 from kernelsight.events.declare import Counter, Kind
 from kernelsight.events.deltas import Growth, growths, in_order, only_grows
+from kernelsight.query.clock_steps import Step, elapsed_ns
 
 NS_PER_S = 1_000_000_000
 Row = Mapping[str, Any]
@@ -20,12 +21,20 @@ _STAMP: Callable[[Row], int] = itemgetter("timestamp")
 class Samples:
     """The rows of one entity in their order."""
 
-    __slots__ = ("_glitches", "_grown", "_kind", "first", "rows")
+    __slots__ = ("_glitches", "_grown", "_kind", "_steps", "first", "rows")
 
-    def __init__(self, kind: Kind, rows: Sequence[Row], first: int = 0) -> None:
-        """Take rows in their order; those in front of the place ``first`` only tell what the others are."""
+    def __init__(self, kind: Kind, rows: Sequence[Row], first: int = 0, steps: Sequence[Step] = ()) -> None:
+        """Take rows in their order.
+
+        Args:
+            kind: of the rows.
+            rows: in the order in which they were taken.
+            first: the rows in front of this place only tell what the others are.
+            steps: when the clock was set.
+        """
         self.rows = rows
         self.first = first
+        self._steps = steps
         self._kind = kind
         self._grown: dict[str, list[float]] = {}
         self._glitches: dict[str, frozenset[int]] = {}
@@ -46,13 +55,16 @@ class Samples:
         return self._glitches[metric]
 
     def changes(self) -> list[Change]:
-        """Consecutive samples, where the clock went forward between them."""
-        rows = self.rows
-        return [
-            Change(rows[place - 1], rows[place], self, place)
-            for place in range(self.first + 1, len(rows))
-            if rows[place]["timestamp"] > rows[place - 1]["timestamp"]
-        ]
+        """Consecutive samples, where it is known that time passed between them, and how much."""
+        stamps = [_STAMP(row) for row in self.rows]
+        found = (
+            Change(self.rows[place - 1], self.rows[place], self._ns(stamps[place - 1], stamps[place]), self, place)
+            for place in range(self.first + 1, len(stamps))
+        )
+        return [change for change in found if change.ns > 0]
+
+    def _ns(self, before_ns: int, after_ns: int) -> int:
+        return elapsed_ns(before_ns, after_ns, self._steps) if self._steps else after_ns - before_ns
 
     def _judge(self, metric: str) -> None:
         values = [row[metric] for row in self.rows]
@@ -72,12 +84,13 @@ class Samples:
 
     def _share(self, one: Growth, start: int, end: int, grown: list[float]) -> None:
         stamps = [_STAMP(row) for row in self.rows[start : end + 1]]
-        whole = stamps[-1] - stamps[0]
-        if whole <= 0:
+        times = [max(0, self._ns(before, after)) for before, after in pairwise(stamps)]
+        whole = sum(times)
+        if not whole:
             grown[end] = float(one.amount)
             return
-        for place in range(start + 1, end + 1):
-            grown[place] = one.amount * max(0, stamps[place - start] - stamps[place - start - 1]) / whole
+        for place, time in enumerate(times, start + 1):
+            grown[place] = one.amount * time / whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,8 @@ class Change:
 
     before: Row
     after: Row
+    ns: int
+    """Time between the two, whatever the clock was set to meanwhile."""
     samples: Samples
     place: int
     """Of the second of the two among the samples."""
@@ -93,7 +108,7 @@ class Change:
     @property
     def seconds(self) -> float:
         """Time between the two."""
-        return float(self.after["timestamp"] - self.before["timestamp"]) / NS_PER_S
+        return self.ns / NS_PER_S
 
     def of(self, metric: str) -> float:
         """How much a counter grew; 0 where it is not known."""

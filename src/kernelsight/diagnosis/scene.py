@@ -15,6 +15,7 @@ from kernelsight.diagnosis.samples import NS_PER_S, Change, Row, Samples, ordere
 from kernelsight.events.declare import Kind
 from kernelsight.events.deltas import REACH
 from kernelsight.events.wire import kinds
+from kernelsight.query.clock_steps import Step, clock_steps
 from kernelsight.query.rows import rows_for_computing
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
@@ -117,10 +118,15 @@ class Scene:
             before = grouped(self._just_before(declared), *declared.entity)
             rows = ordered(declared, ([*before.get(key, ()), *found] for key, found in series.items()))
             self._samples[kind] = {
-                key: Samples(declared, found, min(len(before.get(key, ())), len(found)))
+                key: Samples(declared, found, min(len(before.get(key, ())), len(found)), self.clock_steps)
                 for key, found in zip(series, rows, strict=True)
             }
         return self._samples[kind]
+
+    @cached_property
+    def clock_steps(self) -> list[Step]:
+        """When the clock was set within the window."""
+        return clock_steps(self.reader, self.when)
 
     def _just_before(self, kind: Kind) -> list[Row]:
         """The rows before the window that tell what the first ones within it are."""
@@ -270,7 +276,7 @@ def _glitches(samples: Mapping[tuple[Any, ...], Samples], kind: Kind, row: Row, 
 
 def _spans(change: Change, gaps: Sequence[tuple[int, int]]) -> bool:
     start, end = moment(change.before), moment(change.after)
-    return end - start > _UNKNOWN_S * NS_PER_S and any(start <= a and b <= end for a, b in gaps)
+    return change.seconds > _UNKNOWN_S and any(start <= a and b <= end for a, b in gaps)
 
 
 def moment(row: Row) -> int:

@@ -7,8 +7,8 @@ A kind is a :class:`msgspec.Struct` with metadata on its fields::
         '''I/O of one block device since boot (Documentation/block/stat.rst).'''
 
         device_name: Annotated[Text | None, Label(), Aka("device")] = None
-        read_sectors: Annotated[Int | None, Counter("512 B sectors")] = None
-        io_ticks: Annotated[Int | None, Counter("ms"), Means("time with at least one request in flight")] = None
+        read_sectors: Annotated[Count | None, Counter("512 B sectors")] = None
+        io_ticks: Annotated[Count | None, Counter("ms"), Means("time with at least one request in flight")] = None
 
 The DDL of every store, the decoder, the collectors' output, the query's columns, the data
 dictionary and the Arrow schema are made from :func:`kinds`; nothing else lists a column.
