@@ -74,6 +74,10 @@ def test_a_proposal_is_not_done_when_it_is_old_or_was_decided(tmp_path):
         now[0] += int((PROPOSAL_LIFE_S + 1) * 1e9)
         with pytest.raises(RefusedError, match="minutes ago"):
             one.act(proposed, approved=True)
+        ahead = one.propose(asked("pause", process))
+        now[0] -= int(3600e9)
+        with pytest.raises(RefusedError, match="the clock was set back"):
+            one.act(ahead, approved=True)
         declined = one.propose(asked("pause", process))
         one.decline(declined.step, "no")
         with pytest.raises(RefusedError, match="decided already"):

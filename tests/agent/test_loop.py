@@ -95,6 +95,17 @@ def nice(machine):
     return os.getpriority(os.PRIO_PROCESS, machine.hog)
 
 
+def test_what_it_did_before_the_clock_was_set_back_is_undone_as_nobody_can_compare(machine, tmp_path):
+    one, loop = machine.agent(tmp_path)
+    loop.step()
+    assert nice(machine) == 10
+    machine.now -= 3600 * SECOND
+    loop.step()
+    assert nice(machine) == 0
+    [verified] = [step for step in one.ledger.steps() if step.stage == "verified"]
+    assert (verified.verdict, verified.reason) == ("unknown", "the clock was set back since it was done")
+
+
 def test_it_acts_and_keeps_what_helped_for_a_while(machine, tmp_path):
     one, loop = machine.agent(tmp_path)
     assert loop.step()

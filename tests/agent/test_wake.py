@@ -29,10 +29,10 @@ def cpu_ms():
     return 1e3 * time.process_time()
 
 
-def store(path):
+def store(path, ahead_ns=0):
     writer = open_writer(str(path))
     batch = Batch()
-    batch.events[Anomaly] = [msgspec.structs.astuple(Anomaly(time.time_ns(), kind="shift"))]
+    batch.events[Anomaly] = [msgspec.structs.astuple(Anomaly(time.time_ns() + ahead_ns, kind="shift"))]
     writer.write(batch)
     writer.close()
 

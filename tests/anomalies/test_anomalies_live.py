@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import islice
 
 import msgspec
@@ -66,6 +67,29 @@ def test_trouble_is_one_row_a_series_whoever_finds_it(tmp_path, restarts):
 @pytest.mark.slow
 def test_a_quiet_machine_has_none(tmp_path):
     assert watched(tmp_path / "k.db", restarts=(3,), trouble=False) == []
+
+
+@pytest.mark.slow
+def test_after_a_clock_that_was_ahead_it_finds_what_comes_now(tmp_path):
+    path = tmp_path / "k.db"
+    writer = open_writer(str(path))
+    live = Live(str(path))
+    rows = list(events(trouble=True))
+    length_ns = rows[-1].timestamp - rows[0].timestamp
+    for at_ns in (time.time_ns() + 3600 * SECOND, time.time_ns() - length_ns):
+        for start in range(0, len(rows), STEP_S * ROWS_A_SECOND):
+            batch = Batch()
+            for one in rows[start : start + STEP_S * ROWS_A_SECOND]:
+                row = msgspec.structs.replace(one, timestamp=one.timestamp - rows[0].timestamp + at_ns)
+                batch.events.setdefault(type(one), []).append(msgspec.structs.astuple(row))
+            assert not writer.write(batch)
+            live.look()
+        live.look(last=True)
+        onset_ns = at_ns + TROUBLE_S * SECOND
+        found = stored(str(path), onset_ns, onset_ns + 3 * SECOND)
+        assert {one.metric for one in found} == {"write_ios", "write_sectors", "dirty_kb"}
+    live.__exit__()
+    writer.close()
 
 
 @pytest.mark.slow

@@ -6,9 +6,15 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.clock import ClockStep
+from kernelsight.events.collector import CollectorReport
+from kernelsight.events.scheduler import Load
+from kernelsight.events.wire import encode_lines
 from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.decode import Decoded, LineDecoder
 from kernelsight.ingest.lines import LONGEST_LINE, Cutter
+from kernelsight.ingest.times import Clocks
 
 NOW = 1_795_000_000_123_456_789
 LOAD = b'{"type":"load","timestamp":%d,"load_1min":0.5}' % NOW
@@ -84,3 +90,18 @@ def test_a_line_beyond_the_bound_is_not_kept_in_memory():
         assert cutter.feed(b"a" * 1_000_000) == b""
     assert cutter.waiting == 100_000_000
     assert len(cutter._tail) <= LONGEST_LINE
+
+
+def test_our_own_lines_of_a_clock_that_was_never_set_are_stored_exactly():
+    """From a machine without a battery: as they are, and not as somebody else's words."""
+    now = Clocks(now=100 * 10**9, boot=101 * 10**9, monotonic=101 * 10**9)
+    written = [
+        Load(99 * 10**9, load_1min=0.5, last_pid=7),
+        ClockStep(99 * 10**9 + 1, step_ns=-5, suspended_ns=0, before_ns=4, monotonic_ns=3),
+        CollectorReport(99 * 10**9 + 2, name="load", status="running", events=3),
+        Cgroup(946_684_800 * 10**9 + 1, cgroup="/a", cpu_usage_us=2**40, memory_current_bytes=0),
+    ]
+    accounts = Accounts()
+    decoded = LineDecoder(accounts, lambda: now).feed(encode_lines(written))
+    assert [type(event)(*row) for event in written for row in decoded.events[type(event)]] == written
+    assert accounts.total().rejected == accounts.arrivals == 0

@@ -178,3 +178,40 @@ def test_a_stamp_of_a_live_tracer_is_right_to_the_nanosecond_unless_a_date_is_ne
     if age < uptime:
         stamp = read_stamp(uptime - age, clocks(uptime)).epoch_ns
         assert stamp == NOW - age or abs(stamp - NOW) < age
+
+
+# --- clocks that were never set ---
+
+UNSET = {
+    "1970, which began with the boot": Clocks(now=300 * 10**9, boot=300 * 10**9, monotonic=300 * 10**9),
+    "1970, after a suspend": Clocks(now=9_000 * 10**9, boot=8_990 * 10**9, monotonic=300 * 10**9),
+    "a clock that begins with 2000": Clocks(now=946_684_800 * 10**9 + 5, boot=400 * 10**9, monotonic=400 * 10**9),
+}
+
+
+@pytest.mark.parametrize("now", UNSET.values(), ids=UNSET)
+def test_where_the_clock_was_never_set_what_just_happened_is_read_in_every_unit(now):
+    stamp = now.now - 3 * 10**9
+    for unit in (1, 10**3, 10**6, 10**9):
+        assert read_stamp(stamp // unit, now) == Stamp(stamp // unit * unit)
+    assert read_stamp(now.monotonic - 3 * 10**9, now) == Stamp(stamp)  # of a tracer
+    iso = datetime.fromtimestamp(stamp // 10**9, tz=UTC).isoformat()
+    assert read_stamp(iso, now) == Stamp(stamp // 10**9 * 10**9)
+    assert read_stamp(NOW, now) == Stamp(NOW)  # the clock of another machine was set
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (946_684_800_000_000_000, Stamp(946_684_800_000_000_000)),  # a recording: 2000-01-01
+        (315_532_800_000_000_001, Stamp(315_532_800_000_000_001)),  # 1980-01-01, where clocks of many machines begin
+        (10**17, Stamp(NOW, arrival=True)),  # three years: the uptime of another machine
+        ("1999-12-31T23:59:59Z", None),
+    ],
+)
+def test_from_1980_on_nanoseconds_are_of_a_clock_that_was_never_set_elsewhere(written, expected):
+    if expected is None:
+        with pytest.raises(UnreadableTimeError, match="out of range"):
+            read_stamp(written, MONTH_UP)
+    else:
+        assert read_stamp(written, MONTH_UP) == expected

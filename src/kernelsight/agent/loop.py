@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -65,7 +67,7 @@ class Loop:
         self.verdict: Answer = "unknown"
         """Of the last look; not known where the store could not be read."""
         self._tending = Tending(actor, say)
-        self._answered: dict[tuple[object, ...], tuple[int, str | None]] = {}
+        self._answered: dict[tuple[object, ...], tuple[float, str | None]] = {}
         self._foreseen: set[tuple[object, ...]] = set()
 
     def run(self, wake: Wake, interval_s: float) -> None:
@@ -140,15 +142,15 @@ class Loop:
             return False
         for one, proposal, asked in answers(finding):
             key = (finding.fault, proposal.target, one.name)
-            then, action_id = self._answered.get(key, (0, None))
-            if self._actor.clock() - then < PROPOSAL_LIFE_S * NS_PER_S:
+            then, action_id = self._answered.get(key, (-math.inf, None))
+            if time.monotonic() - then < PROPOSAL_LIFE_S:
                 if action_id and self._waits_for_a_person(action_id):
                     return False
                 continue  # refused, declined, or taken in vain
-            self._answered[key] = self._actor.clock(), None
+            self._answered[key] = time.monotonic(), None
             try:
                 proposed = self._actor.propose(self._request(finding, one, proposal, asked))
-                self._answered[key] = self._actor.clock(), proposed.step.action_id
+                self._answered[key] = time.monotonic(), proposed.step.action_id
                 return self._take(proposed)
             except RefusedError as error:
                 self._say(f"{one.name} of {named(proposal.target)} refused: {error}")

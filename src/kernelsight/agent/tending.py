@@ -6,12 +6,13 @@ still needed will be found again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from kernelsight.agent.acting import changes as change
+from kernelsight.agent.acting.age import CLOCK_SET_BACK, age_s
 from kernelsight.agent.acting.audit import by_action
 from kernelsight.agent.acting.conduct import Actor
-from kernelsight.agent.acting.policy import NS_PER_S
 from kernelsight.agent.acting.subject import RefusedError
 from kernelsight.agent.acting.verification import Outcome, due_ns, verify
 from kernelsight.events.action import ActionStep, Verdict
@@ -48,16 +49,22 @@ class Tending:
 
     def _one(self, steps: list[ActionStep]) -> bool:
         actor, last, now = self._actor, steps[-1], self._actor.clock()
-        if last.stage == "begun" and now - last.timestamp > _CRASHED_S * NS_PER_S:
+        if last.stage == "begun" and age_s(last, now) > _CRASHED_S:
             self._undo(last, "it was begun by a process that did not finish it", "unknown")
         elif _is_a_persons(last):
             return False
         elif last.stage == "verified":
             keep_s = actor.policy.verification.keep_s
             done = next(step for step in steps if step.stage == "begun")
-            if keep_s and now - done.timestamp > keep_s * NS_PER_S and self._can_be_undone(last):
-                self._undo(last, f"it was kept for {keep_s:g} s", "better")
+            if keep_s and age_s(done, now) > keep_s and self._can_be_undone(last):
+                kept = (
+                    f"it was kept for {keep_s:g} s" if age_s(done, now) < math.inf else f"{CLOCK_SET_BACK} it was begun"
+                )
+                self._undo(last, kept, "better")
         elif last.stage == "done":
+            if age_s(last, now) == math.inf:
+                self._settle(last, Outcome("unknown", f"{CLOCK_SET_BACK} it was done"))
+                return False
             if now < due_ns(last, actor.policy.verification):
                 return True
             outcome = verify(actor.ledger.db_path, last, actor.policy.verification, now)

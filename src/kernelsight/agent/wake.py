@@ -16,6 +16,9 @@ from typing import Self
 
 from kernelsight.collectors.base import Host
 from kernelsight.errors import StoreError
+from kernelsight.query.dialect import Sql, run
+from kernelsight.query.source import AHEAD_NS
+from kernelsight.query.times import parse_time
 from kernelsight.stores.base import Reader, open_reader
 
 _TRIGGER = b"some 300000 2000000\0"
@@ -85,7 +88,7 @@ class Wake:
         return bool(only.poll(seconds * 1000))
 
     def _has_news(self) -> str:
-        """A table with a newer row than at the last look."""
+        """A table with a newer row than at the last look; what lies ahead was stamped before the clock was set back."""
         found = ""
         for table in NEWS:
             newest = self._newest_of(table)
@@ -98,7 +101,8 @@ class Wake:
         try:
             if self._reader is None:
                 self._reader = open_reader(self._db_path)
-            bounds = self._reader.bounds(table)
+            relation, params = self._reader.relation(table, None, parse_time("now") + AHEAD_NS, ["timestamp"])
+            [row] = run(self._reader, Sql(f"SELECT max(timestamp) AS newest FROM {relation} AS known", params))  # noqa: S608
         except StoreError:  # there is no database yet, or no such table
             return 0
-        return bounds[1] if bounds else 0
+        return row["newest"] if isinstance(row["newest"], int) else 0

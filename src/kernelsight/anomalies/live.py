@@ -2,7 +2,8 @@
 
 What is usual is not stored: whoever begins learns it from the half hour before. A row is written when an
 anomaly begins and replaced when it is over; how far the series have been looked at is kept with the rows, so that
-the next one finds nothing twice.
+the next one finds nothing twice. Where that lies ahead of this machine's clock, because the clock was set back, it
+begins anew with the rows that came since.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from kernelsight.anomalies.watched import Name, pieces, sampled, watch
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.events.declare import INT64_MAX, kind_of
 from kernelsight.events.wire import kinds
+from kernelsight.query.arrivals import LaterRows, first_stamp, last_ids
 from kernelsight.query.rows import event_of, rows_of
-from kernelsight.query.source import extent
-from kernelsight.query.times import TimeRange
+from kernelsight.query.source import AHEAD_NS, extent
+from kernelsight.query.times import TimeRange, parse_time
 from kernelsight.stores.base import Reader, Replacement, open_deriver, open_reader
 
 _NAME = "anomalies"
@@ -42,6 +44,10 @@ class Progress(msgspec.Struct, frozen=True):
     """How far the series have been looked at."""
 
     until_ns: int
+    seen: dict[str, int] = {}
+    """Table → the greatest id that there was at the last look."""
+    after: dict[str, int] = {}
+    """Table → the last id of before the clock was set back; those rows are left alone."""
 
 
 class Live:
@@ -50,7 +56,7 @@ class Live:
     def __init__(self, url: str, most_series: int = MOST_SERIES) -> None:
         self._most_series = most_series
         self._deriver = open_deriver(url)
-        self._reader: Reader = open_reader(url)
+        self._all_rows: Reader = open_reader(url)
         self._tables = [kind.table for kind in kinds().values() if sampled(kind)]
         self._names: tuple[Name, ...] = ()
         self._onsets = Onsets()
@@ -61,7 +67,9 @@ class Live:
     def _resume(self) -> None:
         """Go on where the store says, with nothing learned."""
         self._text = self._deriver.progress(_NAME)
-        self._until_ns = msgspec.json.decode(self._text, type=Progress).until_ns if self._text else 0
+        progress = msgspec.json.decode(self._text, type=Progress) if self._text else Progress(0)
+        self._until_ns, self._seen = progress.until_ns, progress.seen
+        self._show(progress.after)
         self._replay: Replay | None = None
         self._choice_ns, self._next_choice_ns = 0, _FIRST_CHOICE_NS
         self._fresh_ns = self._until_ns
@@ -72,7 +80,7 @@ class Live:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._reader.close()
+        self._all_rows.close()
         self._deriver.close()
 
     def look(self, *, last: bool = False) -> list[Anomaly]:
@@ -84,6 +92,8 @@ class Live:
         Raises:
             StoreError: the store cannot be read or written.
         """
+        self._follow_clock_back(parse_time("now"))
+        self._seen = last_ids(self._all_rows, self._tables)
         whole = extent(self._reader, self._tables)
         if whole is None:
             return []
@@ -92,6 +102,7 @@ class Live:
             self._until_ns = max(whole.start_ns, end_ns - LEARN_NS) // _SECOND_NS * _SECOND_NS
         if end_ns <= self._until_ns:
             return []
+        self._pass_over_gap(end_ns)
         if self._replay is None or end_ns >= self._choice_ns + self._next_choice_ns:
             self._choose(TimeRange(max(whole.start_ns, self._until_ns - LEARN_NS), end_ns - 1))
         assert self._replay is not None
@@ -99,6 +110,32 @@ class Live:
         self._until_ns = end_ns
         changed = self._changed(self._replay)
         return changed if self._store(changed) else []
+
+    def _show(self, after: dict[str, int]) -> None:
+        """Read all rows, or those that came after these."""
+        self._after = after
+        self._reader = LaterRows(self._all_rows, after) if after else self._all_rows
+
+    def _follow_clock_back(self, now_ns: int) -> None:
+        """Where what was looked at lies ahead of the clock, and rows have come since: look at those alone."""
+        if self._until_ns <= now_ns + AHEAD_NS:
+            return
+        first_ns = first_stamp(LaterRows(self._all_rows, self._seen), self._tables, 0)
+        if first_ns is None or first_ns > now_ns + AHEAD_NS:
+            return
+        ahead = last_ids(self._all_rows, self._tables, from_ns=now_ns + AHEAD_NS)
+        self._show({table: max(self._seen.get(table, 0), ahead.get(table, 0)) for table in {*self._seen, *ahead}})
+        self._until_ns = self._fresh_ns = 0
+        self._replay, self._open = None, {}
+        self._choice_ns, self._next_choice_ns = 0, _FIRST_CHOICE_NS
+
+    def _pass_over_gap(self, end_ns: int) -> None:
+        """Where nothing was recorded for long, go to what was, with nothing learned."""
+        if end_ns - self._until_ns <= LEARN_NS:
+            return
+        next_ns = (first_stamp(self._reader, self._tables, self._until_ns) or end_ns) // _SECOND_NS * _SECOND_NS
+        if next_ns - self._until_ns > LEARN_NS:
+            self._until_ns, self._replay, self._choice_ns = next_ns, None, 0
 
     def _choose(self, recent: TimeRange) -> None:
         """Choose the series to watch, and learn what was usual of them so far."""
@@ -152,7 +189,7 @@ class Live:
 
     def _store(self, changed: list[Anomaly]) -> bool:
         """Store what has changed; False where somebody else has stored meanwhile, and nothing was."""
-        text = msgspec.json.encode(Progress(self._until_ns)).decode()
+        text = msgspec.json.encode(Progress(self._until_ns, self._seen, self._after)).decode()
         stamps = [one.timestamp for one in changed]
         rows = [msgspec.structs.astuple(one) for one in changed]
         changes = [Replacement(Anomaly, rows, min(stamps), max(stamps), _KEYS)] if changed else []

@@ -26,6 +26,9 @@ import msgspec
 # Stamps before 2001-09-09 in nanoseconds are not stamps on the Unix epoch in nanoseconds: they are
 # seconds, milliseconds, microseconds or time since boot, which ingestion converts by rule.
 EARLIEST_EPOCH_NS = 1_000_000_000_000_000_000
+# A clock that was never set reads an earlier time. From 1980 on, a stamp in nanoseconds is longer than the uptime of
+# any machine, and cannot be anything else.
+EARLIEST_UNSET_NS = 10 * 365 * 86_400 * 1_000_000_000
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)
 LONGEST_TEXT = 65_536

@@ -31,8 +31,13 @@ def tables() -> Mapping[str, Kind]:
 @cache
 def decoder() -> msgspec.json.Decoder[Event]:
     """Decoder of our own lines: strict, so that a line in other words raises and is looked at."""
-    union: Any = reduce(or_, (kind.struct for kind in kinds().values()))
-    return msgspec.json.Decoder(union)
+    return msgspec.json.Decoder(any_event())
+
+
+@cache
+def any_event() -> Any:
+    """The type of an event of any kind, which its tag tells."""
+    return reduce(or_, (kind.struct for kind in kinds().values()))
 
 
 _ENCODER = msgspec.json.Encoder()

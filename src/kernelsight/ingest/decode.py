@@ -21,7 +21,7 @@ import msgspec
 from kernelsight.events import wire
 from kernelsight.events.declare import Event
 from kernelsight.ingest.accounts import Accounts
-from kernelsight.ingest.foreign import Translated, UnusableLineError, translate
+from kernelsight.ingest.foreign import Translated, UnusableLineError, as_ours, translate
 from kernelsight.ingest.identify import UNKNOWN
 from kernelsight.ingest.lines import (
     LONGEST_LINE,
@@ -242,6 +242,8 @@ class LineDecoder:
             raise UnusableLineError(f"not JSON: {error}") from None
         if self._clocks is None:
             self._clocks = self._read_clocks()
+        if (ours := as_ours(text, line, self._clocks)) is not None:
+            return ours
         translated = _translate(line, self._clocks)
         if translated.ignored:
             self._accounts.ignored_fields[translated.kind.name] += translated.ignored

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from kernelsight.events.declare import Event, Kind, Label
+from kernelsight.events import wire
+from kernelsight.events.declare import EARLIEST_EPOCH_NS, Event, Kind, Label
 from kernelsight.ingest.identify import UNKNOWN, UnidentifiedError, identify
 from kernelsight.ingest.notations import UnreadableTimeError
 from kernelsight.ingest.parts import PartError, keep_apart
-from kernelsight.ingest.times import DESCRIPTIONS, KEYS, Clocks, find_stamp
+from kernelsight.ingest.times import DESCRIPTIONS, KEYS, Clocks, find_stamp, read_stamp
 from kernelsight.ingest.values import BelowZeroError, Stored, WrongValueError, convert, truth
 from kernelsight.ingest.vocabulary import (
     TAGS,
@@ -83,7 +84,7 @@ def translate(line: object, clocks: Clocks) -> Translated:
         _refuse_objects(words, names, objects)
         if kind.interval_s is not None:
             keep_apart(kind, values, others)
-        event = msgspec.convert({"timestamp": stamp.epoch_ns, **values}, kind.struct)
+        event = made(kind.struct, stamp.epoch_ns, values)
     except (UnreadableTimeError, PartError) as error:
         raise UnusableLineError(str(error), kind.name) from None
     except (WrongValueError, msgspec.ValidationError) as error:
@@ -117,6 +118,38 @@ def _refuse_nothing(kind: Kind, values: Mapping[str, Stored], below: list[str]) 
     """A line that measures nothing but what fell below zero is kept as it came."""
     if below and all(_is_label(kind, name) for name in values):
         raise WrongValueError(f"{below[0]}: below zero, and nothing else is measured")
+
+
+def as_ours(text: bytes, line: object, clocks: Clocks) -> Event | None:
+    """A line that is exactly ours but for a stamp of a clock that was never set; None for any other.
+
+    Args:
+        text: the line.
+        line: what it says.
+        clocks: the present.
+    """
+    timestamp = line.get("timestamp") if isinstance(line, dict) else None
+    if not isinstance(timestamp, int) or isinstance(timestamp, bool) or not 0 < timestamp < EARLIEST_EPOCH_NS:
+        return None
+    try:
+        stamp = read_stamp(timestamp, clocks)
+        fields = {**msgspec.json.decode(text), "timestamp": EARLIEST_EPOCH_NS}
+        event: Event = msgspec.convert(fields, wire.any_event())
+    except (UnreadableTimeError, msgspec.ValidationError):
+        return None
+    event.timestamp = stamp.epoch_ns
+    return None if stamp.arrival else event
+
+
+def made(struct: type[Event], timestamp_ns: int, values: Mapping[str, object]) -> Event:
+    """An event of any moment: that of a clock that was never set is one, which its type refuses on the wire.
+
+    Raises:
+        msgspec.ValidationError: a value is not what its column holds.
+    """
+    event = msgspec.convert({"timestamp": max(timestamp_ns, EARLIEST_EPOCH_NS), **values}, struct)
+    event.timestamp = timestamp_ns
+    return event
 
 
 def _is_label(kind: Kind, name: str) -> bool:

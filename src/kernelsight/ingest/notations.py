@@ -59,10 +59,14 @@ class UnreadableTimeError(ValueError):
     """The stamp has no reading; the message is the reason."""
 
 
-def read_text(text: str) -> int:
+def read_text(text: str, earliest_ns: int = EARLIEST_EPOCH_NS) -> int:
     """The nanoseconds since the epoch of a date and a time of day; without a zone they are local.
 
     Digits beyond the ninth of a second are cut off.
+
+    Args:
+        text: the stamp.
+        earliest_ns: moments before this one are out of range.
 
     Raises:
         UnreadableTimeError: it is of another form, or no moment, or one that cannot be stored.
@@ -75,7 +79,7 @@ def read_text(text: str) -> int:
     if match["second"] == "60":
         raise UnreadableTimeError("timestamp is second 60: a leap second is no Unix time")
     epoch_ns = _whole_seconds(match) * _NS_PER_S + _nanoseconds(match["fraction"])
-    if not EARLIEST_EPOCH_NS <= epoch_ns <= INT64_MAX:
+    if not earliest_ns <= epoch_ns <= INT64_MAX:
         raise UnreadableTimeError("timestamp out of range")
     return epoch_ns
 

@@ -13,8 +13,11 @@ only where there is no date that is not in the future, since what half an hour a
 are today's seconds since the epoch, and then the one that just happened is meant.
 
 A number that fits no window and lies beyond the uptime was stamped by another boot or another machine;
-where that is on our clock cannot be known, and the time of arrival stands for it. Nothing ever becomes
-1970.
+where that is on our clock cannot be known, and the time of arrival stands for it.
+
+A clock that was never set, as of a machine without a battery, reads a time before 2001. Stamps in nanoseconds from
+1980 to 2001 can be nothing else and are taken as they are. Where this machine's own clock reads such a time, a
+number or text is also read so that it lies within ten minutes of it. Otherwise nothing ever becomes 1970.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from kernelsight.events.declare import EARLIEST_EPOCH_NS, INT64_MAX
+from kernelsight.events.declare import EARLIEST_EPOCH_NS, EARLIEST_UNSET_NS, INT64_MAX
 from kernelsight.ingest.notations import COMPACT_DATE, LONGEST_STAMP, PLAIN_NUMBER, UnreadableTimeError, read_text
 from kernelsight.ingest.numbers import EXACT, NumberLengthError, as_exact
 
@@ -38,7 +41,7 @@ _EARLIEST_TRACER_NS = 10 * _NS_PER_S
 _FUTURE_NS = 86_400 * _NS_PER_S
 """A date further ahead than a wrong clock would put it is not meant, if there is another reading."""
 
-_TEN_YEARS_NS = 10 * 365 * 86_400 * _NS_PER_S
+_TEN_YEARS_NS = EARLIEST_UNSET_NS
 """A date further ahead is believed only where the number is not the uptime of some machine, which is seldom longer;
 or where the clock of this one was never set."""
 
@@ -125,7 +128,8 @@ def read_stamp(value: object, clocks: Clocks, unit: int | None = None) -> Stamp:
     """
     number = _number(value)
     if number is None:
-        return Stamp(read_text(str(value).strip()))
+        is_unset = clocks.now < EARLIEST_EPOCH_NS
+        return Stamp(read_text(str(value).strip(), 1 if is_unset else EARLIEST_EPOCH_NS))
     if number <= 0:
         raise UnreadableTimeError(f"timestamp is {'zero' if number == 0 else 'negative'}, which is no time")
     # A unit that the name states but the magnitude rules out is not believed.
@@ -150,6 +154,15 @@ def _reading(number: Decimal, clocks: Clocks, unit: int | None) -> int | None:
     def is_live(epoch_ns: int) -> bool:
         return distance(epoch_ns) <= _LIVE_NS
 
+    def live_of_unset(number: Decimal) -> list[int]:
+        """What just happened by a clock that was never set: since the epoch in any unit, or since boot."""
+        usual = unit or _usual_unit_since_boot(number)
+        since_epoch = (int(_times(number, scale)) for scale in (_UNITS if unit is None else (unit,)))
+        readings = [*since_epoch, *_since_boot(_times(number, usual), clocks)]
+        return [epoch_ns for epoch_ns in readings if 0 < epoch_ns <= INT64_MAX and is_live(epoch_ns)]
+
+    if clocks.now < EARLIEST_EPOCH_NS and live_of_unset(number):
+        return min(live_of_unset(number), key=distance)
     usual = unit or _usual_unit_since_boot(number)
     date = min(_since_epoch(number, unit), key=distance, default=None)
     uptime = min(_since_boot(_times(number, usual), clocks), key=distance, default=None)
@@ -162,6 +175,8 @@ def _reading(number: Decimal, clocks: Clocks, unit: int | None) -> int | None:
     if uptime is not None and _times(number, usual) >= _EARLIEST_TRACER_NS:
         return uptime
     is_uptime_elsewhere = _times(number, usual) < _TEN_YEARS_NS
+    if date is None and not is_uptime_elsewhere and EARLIEST_UNSET_NS <= _times(number, unit or 1) < EARLIEST_EPOCH_NS:
+        return int(_times(number, unit or 1))
     if date is not None and is_uptime_elsewhere and EARLIEST_EPOCH_NS <= clocks.now < date - _TEN_YEARS_NS:
         raise UnreadableTimeError("timestamp is a date more than ten years ahead, or a time since another boot")
     return next((moment for moment in (date, *others, uptime) if moment is not None), None)

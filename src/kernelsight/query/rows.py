@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from kernelsight.errors import UsageError
-from kernelsight.events.declare import INT64_MAX, Column, Event, Kind
+from kernelsight.events.declare import EARLIEST_EPOCH_NS, INT64_MAX, Column, Event, Kind
 from kernelsight.moments import format_time
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Where, conditions, where_sql
@@ -130,7 +130,13 @@ def decoded(kind: Kind, row: Row) -> Row:
 
 def event_of(struct: type[E], row: Mapping[str, Any]) -> E:
     """The event that a row was stored of; columns that are not the kind's are left out."""
-    return msgspec.convert({name: row[name] for name in struct.__struct_fields__}, struct)
+    values = {name: row[name] for name in struct.__struct_fields__}
+    stamp = values["timestamp"]
+    if not isinstance(stamp, int) or stamp >= EARLIEST_EPOCH_NS:
+        return msgspec.convert(values, struct)
+    event = msgspec.convert({**values, "timestamp": EARLIEST_EPOCH_NS}, struct)
+    event.timestamp = stamp  # of a clock that was never set
+    return event
 
 
 def unwrapped(kind: Kind, row: Row) -> Row:

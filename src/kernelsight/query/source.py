@@ -23,7 +23,7 @@ class Readable(Protocol):
         """A reader that sees what this object sees."""
 
 
-_AHEAD_NS = 10 * 10**9
+AHEAD_NS = 10 * 10**9
 """Stamps may be ahead of this clock by so much: the clocks of two machines differ."""
 
 Source = Reader | Readable | str | os.PathLike[str]
@@ -98,7 +98,7 @@ def extent(reader: Reader, names: Iterable[str]) -> TimeRange | None:
     if not bounds:
         return None
     first_ns, last_ns = min(first for first, _ in bounds), max(last for _, last in bounds)
-    now_ns = parse_time("now") + _AHEAD_NS
+    now_ns = parse_time("now") + AHEAD_NS
     return TimeRange(first_ns, min(last_ns, now_ns) if first_ns <= now_ns else last_ns)
 
 

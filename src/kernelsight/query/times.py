@@ -23,7 +23,7 @@ from datetime import time as time_of_day
 from decimal import Decimal
 
 from kernelsight.errors import UsageError
-from kernelsight.events.declare import EARLIEST_EPOCH_NS, INT64_MAX
+from kernelsight.events.declare import EARLIEST_EPOCH_NS, EARLIEST_UNSET_NS, INT64_MAX
 from kernelsight.moments import format_time, is_utc, shown_clock
 
 Time = datetime | int | str
@@ -97,7 +97,7 @@ def parse_time(value: Time, *, now_ns: int | None = None) -> int:
     if isinstance(value, datetime):
         return _from_datetime(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return _from_number(value)
+        return _from_number(value, clock.time_ns() if now_ns is None else now_ns)
     if isinstance(value, str):
         return _from_text(value.strip(), clock.time_ns() if now_ns is None else now_ns)
     raise UsageError(f"{value!r} is not a time; give {ACCEPTED}")
@@ -133,8 +133,10 @@ def _from_datetime(value: datetime) -> int:
     return min(max(0, seconds * 1_000_000_000 + value.microsecond * 1_000), INT64_MAX)
 
 
-def _from_number(value: int) -> int:
-    if value == 0 or EARLIEST_EPOCH_NS <= value <= INT64_MAX:
+def _from_number(value: int, now_ns: int) -> int:
+    """As it is, where it can be nothing but nanoseconds; a machine's clock that was never set reads few of them."""
+    earliest_ns = EARLIEST_UNSET_NS if now_ns >= EARLIEST_EPOCH_NS else 0
+    if value == 0 or earliest_ns <= value <= INT64_MAX:
         return value
     raise UsageError(f"{value} is not in nanoseconds since the epoch (19 digits today); give {ACCEPTED}")
 
@@ -147,7 +149,7 @@ def _from_text(text: str, now_ns: int) -> int:
     if _CLOCK.fullmatch(text):
         return _clock_time(text, now_ns, forward=False)
     if text.isascii() and text.isdigit() and 8 < len(text) <= 20:  # up to 8 digits it is a date, 20261123
-        return _from_number(int(text))
+        return _from_number(int(text), now_ns)
     try:
         return _from_iso(text)
     except ValueError as error:

@@ -3,6 +3,9 @@
 Each look reads what has come since the one before and replaces the rows that this changes, in one
 transaction with how far it has come: whatever ends it, the next one goes on there. Rows that come late
 (by their ids they are new, by their stamps they are not) let it go back to them.
+
+Where it has come to lies ahead of this machine's clock when the clock was set back, or had been ahead. Then it begins
+anew with the rows that came since, and leaves those of before alone until the clock has passed where they are.
 """
 
 from __future__ import annotations
@@ -14,12 +17,13 @@ import msgspec
 
 from kernelsight.errors import StoreError
 from kernelsight.events.coincidence import Coincidence
-from kernelsight.events.declare import INT64_MAX
+from kernelsight.events.declare import INT64_MAX, kind_of
 from kernelsight.events.signal import Signal
-from kernelsight.query.source import extent
-from kernelsight.query.times import TimeRange
+from kernelsight.query.arrivals import LaterRows, first_stamp, last_ids
+from kernelsight.query.source import AHEAD_NS, extent
+from kernelsight.query.times import TimeRange, parse_time
 from kernelsight.signals.coincidences import MINUTE_NS, SETTLED_NS, TABLES, Minute
-from kernelsight.signals.model import SECOND_NS
+from kernelsight.signals.model import LOOKBACK_S, SECOND_NS
 from kernelsight.signals.progress import NAME, Progress, news
 from kernelsight.signals.registry import edition, rules
 from kernelsight.signals.run import BACK_NS, Run, begin
@@ -30,6 +34,8 @@ _PATIENCE_NS = 2 * SECOND_NS
 _MOST_PATIENCE_NS = 60 * SECOND_NS
 _STRIDE_NS = 600 * SECOND_NS
 """What is taken at one look at most, so that what is found is stored on the way."""
+_APART_NS = LOOKBACK_S * SECOND_NS
+"""So long after the last row of before the clock was set back, nothing that is found now depends on such rows."""
 _KEYS = ("timestamp", "rule", "entity")
 _ATTEMPTS = 5
 
@@ -43,12 +49,16 @@ class Keeper:
         self._edition = edition(self._rules)
         self._tables = sorted({rule.kind.table for rule in self._rules.values()} | TABLES)
         self._deriver = open_deriver(url, make=make)
-        self._reader: Reader = open_reader(url)
+        self._all_rows: Reader = open_reader(url)
+        self._reader = self._all_rows
+        """What belongs together: all rows, or those since the clock was set back."""
         self._text: str | None = None
         self._progress = Progress(0, 0, "", {})
         self._run: Run | None = None
         self._minute = Minute(0)
         self._anew_ns: int | None = None
+        self._gap: tuple[int, int] | None = None
+        """A time without rows that was passed over."""
         self._patience_ns = _PATIENCE_NS
         self.behind_ns = 0
         """What there was to be taken at the last look and was not, as it was too much at once."""
@@ -57,7 +67,7 @@ class Keeper:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._reader.close()
+        self._all_rows.close()
         self._deriver.close()
 
     def look(self, *, last: bool = False) -> list[Signal]:
@@ -72,6 +82,9 @@ class Keeper:
         if self._run is None or self._deriver.progress(NAME) != self._text:
             self._resume(whole)
         assert self._run is not None
+        now_ns = parse_time("now")
+        if self._run.until_ns > now_ns + AHEAD_NS and self._follow_clock_back(now_ns):
+            whole = extent(self._reader, self._tables) or whole
         since_ns = max(self._progress.from_ns, self._run.until_ns - BACK_NS)
         found = news(self._reader, self._tables, self._progress.seen, since_ns)
         if found.first_ns is not None:
@@ -80,11 +93,44 @@ class Keeper:
         if end_ns <= self._run.until_ns and self._anew_ns is None:
             return []
         self._run.feed(self._reader, min(end_ns, self._run.until_ns + _STRIDE_NS))
+        if end_ns - self._run.until_ns > _STRIDE_NS:
+            self._pass_over_gap(end_ns)
         self.behind_ns = max(0, end_ns - self._run.until_ns)
         signals = self._store(found.seen)
         if signals is None:  # somebody has derived meanwhile: the next look goes on from there
             self._run = None
         return signals or []
+
+    def _follow_clock_back(self, now_ns: int) -> bool:
+        """Begin anew with the rows that have come since the clock was set back; whether there are any."""
+        assert self._run is not None
+        until_ns, seen = self._run.until_ns, self._progress.seen
+        first_ns = news(self._all_rows, self._tables, seen, 0).first_ns
+        if first_ns is None or first_ns > now_ns + AHEAD_NS:
+            return False
+        at_ns = _second(max(first_ns, now_ns - BACK_NS))
+        ahead = last_ids(self._all_rows, self._tables, from_ns=now_ns + AHEAD_NS)
+        after = {table: max(seen.get(table, 0), ahead.get(table, 0)) for table in {*seen, *ahead}}
+        after |= last_ids(self._all_rows, [kind_of(Signal).table])
+        apart_ns = max(until_ns, self._progress.apart_ns) + _APART_NS
+        self._progress = Progress(at_ns, at_ns, self._edition, seen, after, apart_ns)
+        self._show(self._progress)
+        self._run, self._minute = Run(self._rules, at_ns), Minute(_minute(at_ns))
+        self._anew_ns, self._patience_ns = None, _PATIENCE_NS
+        return True
+
+    def _show(self, progress: Progress) -> None:
+        """Read what belongs together, as far as was found."""
+        self._reader = LaterRows(self._all_rows, progress.after) if progress.after else self._all_rows
+
+    def _pass_over_gap(self, end_ns: int) -> None:
+        """Where nothing was recorded for long, go to what was; the clock may have been set ahead by years."""
+        assert self._run is not None
+        until_ns = self._run.until_ns
+        next_ns = _second(min(first_stamp(self._reader, self._tables, until_ns) or end_ns, end_ns))
+        if next_ns - until_ns > _STRIDE_NS:
+            self._run.skip(next_ns)
+            self._gap = until_ns, next_ns
 
     def _heed_late(self, first_ns: int) -> None:
         """Rows from this moment on have come: where that has passed, go back to it, and be more patient from now on."""
@@ -122,6 +168,7 @@ class Keeper:
         self._text = self._deriver.progress(NAME)
         kept = Progress.decode(self._text)
         self._anew_ns = None
+        self._show(kept or self._progress)
         if kept is None:
             self._run = begin(self._reader, self._rules, _second(max(whole.start_ns, whole.end_ns - BACK_NS)))
             at_ns = self._run.from_ns
@@ -145,7 +192,8 @@ class Keeper:
         assert run is not None
         changed = [one.signal() for one in run.changed()]
         from_ns = min(self._progress.from_ns, run.from_ns)
-        progress = Progress(from_ns, run.until_ns, self._edition, seen)
+        after = self._progress.after if run.until_ns <= self._progress.apart_ns else {}
+        progress = Progress(from_ns, run.until_ns, self._edition, seen, after, self._progress.apart_ns if after else 0)
         changes = [*self._signals(changed), *self._minutes()]
         while not self._deriver.replace(NAME, self._text, progress.encode(), changes):
             attempts -= 1
@@ -153,6 +201,7 @@ class Keeper:
                 return None
             self._text = self._deriver.progress(NAME)  # who derives beside this goes on from what is stored now
         self._text, self._progress, self._anew_ns = progress.encode(), progress, None
+        self._show(progress)
         run.stored()
         return changed
 
@@ -177,7 +226,13 @@ class Keeper:
             yield Replacement(Coincidence, rows, minute.start_ns, minute.start_ns + MINUTE_NS - 1)
             if minute.start_ns + MINUTE_NS > settled_ns:
                 return
-            self._minute = Minute(minute.start_ns + MINUTE_NS)
+            self._minute = Minute(self._next_minute(minute.start_ns + MINUTE_NS))
+
+    def _next_minute(self, start_ns: int) -> int:
+        """The minute that begins so, or the one in which a time without rows ends."""
+        if self._gap is None or not self._gap[0] <= start_ns < self._gap[1]:
+            return start_ns
+        return max(start_ns, _minute(self._gap[1]))
 
 
 def _second(stamp_ns: int) -> int:

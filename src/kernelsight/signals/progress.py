@@ -20,6 +20,10 @@ class Progress(msgspec.Struct, frozen=True):
     """Edition of the rules that found what is stored."""
     seen: dict[str, int]
     """Table → the greatest id that there was: a row with a greater one is new, whatever its stamp."""
+    after: dict[str, int] = {}
+    """Table → the last id of before the clock was set back: what came until then stays out of what is found now."""
+    apart_ns: int = 0
+    """Until this stamp there are rows of before it among those of now."""
 
     @classmethod
     def decode(cls, text: str | None) -> Progress | None:

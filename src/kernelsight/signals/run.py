@@ -40,6 +40,11 @@ class Run:
             self.episodes.advance(piece_ns)
             self.until_ns = piece_ns
 
+    def skip(self, to_ns: int) -> None:
+        """There are no rows up to before this whole second."""
+        self.episodes.advance(to_ns)
+        self.until_ns = to_ns
+
     def changed(self) -> list[Episode]:
         """Episodes that are not stored as they are."""
         return [*self.episodes.over, *(one for one in self.episodes.open if one.count != one.stored)]

@@ -64,7 +64,7 @@ def collectors(reader: Reader, since_ns: int) -> list[dict[str, Any]]:
 def last_report_ns(reader: Reader) -> int | None:
     """The stamp of the report that arrived last; None where there is none."""
     relation, params = reader.relation(kind_of(CollectorReport).table)
-    text = f"SELECT timestamp FROM {relation} ORDER BY id DESC LIMIT 1"  # noqa: S608 - made by the store
+    text = f"SELECT id, timestamp FROM {relation} ORDER BY id DESC LIMIT 1"  # noqa: S608 - made by the store
     stamps = [row["timestamp"] for row in reader.query(text, params)]
     return next((stamp for stamp in stamps if isinstance(stamp, int)), None)
 

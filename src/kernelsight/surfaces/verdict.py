@@ -12,7 +12,7 @@ from kernelsight.moments import to_second
 from kernelsight.printable import printable
 from kernelsight.stores.base import Reader
 
-_COLUMNS = "timestamp, diagnosis_id, verdict, unknown, fault, culprit, culprit_name, confidence, onset_ns"
+_COLUMNS = "timestamp, diagnosis_id, verdict, unknown, fault, culprit, culprit_name, confidence, onset_ns, rank"
 _MOST = 20
 """Findings of one diagnosis that are shown."""
 
@@ -26,7 +26,7 @@ class Verdict:
 
 
 def latest(reader: Reader, since_ns: int) -> Verdict | None:
-    """The newest verdict that is stored since a moment; the agent stores one when it changes.
+    """The verdict that came last, of those since a moment; the agent stores one when it changes.
 
     Args:
         reader: the store.
@@ -36,11 +36,12 @@ def latest(reader: Reader, since_ns: int) -> Verdict | None:
         None where the agent has not answered since then.
     """
     relation, params = reader.relation(kind_of(DiagnosisRow).table, since_ns)
-    sql = f"SELECT {_COLUMNS} FROM {relation} ORDER BY timestamp DESC, rank LIMIT {_MOST}"  # noqa: S608 - made by the store
+    sql = f"SELECT {_COLUMNS} FROM {relation} ORDER BY id DESC LIMIT {_MOST}"  # noqa: S608 - made by the store
     rows: list[Mapping[str, Any]] = [*reader.query(sql, params)]
     if not rows:
         return None
     newest = [row for row in rows if row["diagnosis_id"] == rows[0]["diagnosis_id"]]
+    newest.sort(key=lambda row: row["rank"] or 0)
     since = to_second(int(newest[0]["timestamp"]))
     if newest[0]["verdict"] == "findings":
         return Verdict("findings", printable("; ".join(map(_finding, newest))))

@@ -23,6 +23,7 @@ from kernelsight.events.declare import INT64_MAX, Event
 from kernelsight.events.wire import decoder
 from kernelsight.ingest.inbox import deliver
 from kernelsight.query.rows import event_of, rows
+from kernelsight.query.source import AHEAD_NS
 from kernelsight.stores.base import Batch, open_writer
 from kernelsight.stores.inbox import drop, inbox, waiting
 
@@ -40,8 +41,10 @@ class Ledger:
         self._last = 0
 
     def stamp(self) -> int:
-        """The time for the next step (ns since the epoch): later than that of the one before."""
-        self._last = max(self.clock(), self._last + 1)
+        """The time for the next step (ns since the epoch): later than that of the one before, if the clock is."""
+        now = self.clock()
+        is_set_back = now < self._last - AHEAD_NS
+        self._last = now if is_set_back else max(now, self._last + 1)
         return self._last
 
     def write(self, *events: Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ import msgspec
 
 from kernelsight.agent.acting import changes as change
 from kernelsight.agent.acting.action import Plan, Registered, Request
+from kernelsight.agent.acting.age import CLOCK_SET_BACK, age_s
 from kernelsight.agent.acting.audit import Ledger, following, new_id, of_plan, of_request, target_of
 from kernelsight.agent.acting.policy import MODES, NS_PER_S, Judgement, Policy, judge, registered
 from kernelsight.agent.acting.subject import (
@@ -161,7 +163,9 @@ class Actor:
         """Everything holds at this moment, too: the target, the preconditions, the policy."""
         step, plan = proposed.step, proposed.plan
         now = self.clock()
-        if now - step.timestamp > PROPOSAL_LIFE_S * NS_PER_S:
+        if age_s(step, now) == math.inf:
+            raise RefusedError(f"{CLOCK_SET_BACK} it was proposed, so how long ago that was is not known")
+        if age_s(step, now) > PROPOSAL_LIFE_S:
             raise RefusedError(f"it was proposed more than {PROPOSAL_LIFE_S / 60:.0f} minutes ago")
         if any(other.stage != "proposed" for other in self._since(step) if other.stage != "approved"):
             raise RefusedError("it was decided already")

@@ -1,0 +1,103 @@
+"""Rows by when they arrived, which is the order of their ids: what stamps cannot tell after a clock was set back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from kernelsight.query.dialect import Sql, run
+from kernelsight.stores.base import Reader, Row, Value
+
+
+class LaterRows:
+    """A reader to which some tables begin after a row: those before it were stamped by a clock that was set since."""
+
+    def __init__(self, reader: Reader, after: Mapping[str, int]) -> None:
+        """Show of each table only the rows whose ids are greater than this; of tables not named all."""
+        self._reader = reader
+        self._after = after
+        self.dialect = reader.dialect
+
+    def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
+        """See :class:`kernelsight.stores.base.Reader`; names of tables in the text are those of all rows."""
+        return self._reader.query(sql, params)
+
+    def tuples(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
+        """See :class:`kernelsight.stores.base.Reader`; as :meth:`query`."""
+        return self._reader.tuples(sql, params)
+
+    def relation(
+        self,
+        table: str,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        columns: Iterable[str] | None = None,
+    ) -> tuple[str, tuple[Value, ...]]:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        if table not in self._after:
+            return self._reader.relation(table, start_ns, end_ns, columns)
+        names = None if columns is None else list(columns)
+        needed = None if names is None else [*dict.fromkeys([*names, "id"])]
+        relation, params = self._reader.relation(table, start_ns, end_ns, needed)
+        chosen = ", ".join(names) if names else "*"
+        return f"(SELECT {chosen} FROM {relation} AS arrived WHERE id > ?)", (*params, self._after[table])
+
+    def holds(self, table: str) -> bool:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        return self._reader.holds(table)
+
+    def bounds(self, table: str) -> tuple[int, int] | None:
+        """The stamps of the row that came first and of the one that came last; see :class:`Reader`."""
+        if table not in self._after:
+            return self._reader.bounds(table)
+        relation, params = self.relation(table, columns=["id", "timestamp"])
+        stamps: list[Value] = []
+        for order in ("", " DESC"):
+            text = f"SELECT id, timestamp FROM {relation} AS later ORDER BY id{order} LIMIT 1"
+            stamps += [
+                stamp for row in run(self._reader, Sql(text, params)) if isinstance(stamp := row["timestamp"], int)
+            ]
+        known = [stamp for stamp in stamps if isinstance(stamp, int)]
+        return (min(known), max(known)) if known else None
+
+    def count(self, table: str) -> int:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        if table not in self._after:
+            return self._reader.count(table)
+        relation, params = self.relation(table, columns=["timestamp"])
+        [row] = run(self._reader, Sql(f"SELECT count(*) AS rows FROM {relation} AS later", params))
+        return int(row["rows"] or 0)
+
+    def close(self) -> None:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        self._reader.close()
+
+
+def last_ids(reader: Reader, tables: Iterable[str], *, from_ns: int | None = None) -> dict[str, int]:
+    """The greatest id of each table that has rows, or of those stamped from a moment on."""
+    found = {}
+    for table in tables:
+        if not reader.holds(table):
+            continue
+        relation, params = reader.relation(table, from_ns, None, ["id"])
+        # Not max(id): SQLite would look at every row of every segment for it.
+        for row in run(reader, Sql(f"SELECT id FROM {relation} AS known ORDER BY id DESC LIMIT 1", params)):
+            if isinstance(row["id"], int):
+                found[table] = row["id"]
+    return found
+
+
+def first_stamp(reader: Reader, tables: Iterable[str], from_ns: int) -> int | None:
+    """The first stamp of some tables from a moment on; None where there is none."""
+    found = []
+    for table in tables:
+        bounds = reader.bounds(table) if reader.holds(table) else None
+        if bounds is None or bounds[1] < from_ns:
+            continue
+        if bounds[0] >= from_ns:
+            found.append(bounds[0])
+            continue
+        relation, params = reader.relation(table, from_ns, None, ["timestamp"])
+        [row] = run(reader, Sql(f"SELECT min(timestamp) AS first FROM {relation} AS later", params))
+        if isinstance(row["first"], int):
+            found.append(row["first"])
+    return min(found, default=None)
