@@ -15,7 +15,7 @@ from kernelsight.events.memory import Memory
 from kernelsight.events.network import Network
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Wait
-from kernelsight.query import aggregate, percentiles, series
+from kernelsight.query import aggregate, percentiles, series, top
 
 END = START + 3600 * SECOND
 
@@ -100,13 +100,24 @@ def test_a_series_of_few_points_loses_no_peak(tmp_path_factory, levels, points):
 
 def test_intervals_stand_on_multiples_of_their_length(asked):
     reader = asked(Memory(START + i * SECOND, mem_free_kb=i) for i in range(25))
-    found = aggregate(
-        reader, "memory", "mem_free_kb", START, END, "10s", functions=("count", "min", "max", "avg", "sum")
-    )
+    found = aggregate(reader, "memory", "mem_free_kb", START, END, "10s", functions=("count", "min", "max", "avg"))
     assert [row["timestamp"] % (10 * SECOND) for row in found] == [0, 0, 0]
-    assert [(row["count"], row["min"], row["max"], row["avg"], row["sum"]) for row in found] == [
-        (10, 0, 9, 4.5, 45), (10, 10, 19, 14.5, 145), (5, 20, 24, 22.0, 110),
+    assert [(row["count"], row["min"], row["max"], row["avg"]) for row in found] == [
+        (10, 0, 9, 4.5), (10, 10, 19, 14.5), (5, 20, 24, 22.0),
     ]  # fmt: skip
+
+
+def test_levels_are_never_added_up(asked):
+    reader = asked(Memory(START + i * SECOND, mem_free_kb=i) for i in range(3))
+    for question in (
+        lambda: aggregate(reader, "memory", "mem_free_kb", START, END, "10s", functions=("sum",)),
+        lambda: top(reader, "memory", "mem_free_kb", START, END, by="mem_total_kb", function="sum"),
+    ):
+        with pytest.raises(UsageError, match="levels do not add up over time; ask for avg or max"):
+            question()
+    [group] = top(reader, "memory", "mem_free_kb", START, END, by="mem_total_kb")
+    assert "sum" not in group
+    assert group["value"] == group["max"] == 2
 
 
 def test_the_rate_of_a_counter_adds_up_its_entities(asked):

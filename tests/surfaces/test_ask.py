@@ -45,7 +45,7 @@ def test_without_a_key_the_diagnosis_answers(database):
     assert said.returncode == 0, said.stderr
     assert "web was ready to run and had no CPU for 12 s" in said.stdout
     assert "CPU SATURATION by process crunch (70)" in said.stdout
-    shown = "sum of runqueue_ms 12000 in 30 rows, 2026-09-21T14:13:20+00:00 to 2026-09-21T14:13:49+00:00"
+    shown = "sum of runqueue_ms 12 s in 30 rows, 2026-09-21T14:13:20+00:00 to 2026-09-21T14:13:49+00:00"
     assert f"sched_process_stats: {shown}" in said.stdout
     assert said.stderr == ""
 

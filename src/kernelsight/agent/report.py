@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kernelsight.agent.commands import command
 from kernelsight.agent.model import Report, Usage
 from kernelsight.diagnosis.model import Evidence
 from kernelsight.diagnosis.report import Line, cited, named, plain, since
@@ -18,7 +19,7 @@ def lines(report: Report) -> Iterator[Line]:
     if report.question and not report.stopped:
         yield from _answer(report)
     if not report.question or report.stopped or report.explains:
-        yield from diagnosis_lines(report.diagnosis)
+        yield from diagnosis_lines(report.diagnosis, command=command)
     else:
         yield from _in_short(report)
     if report.doubts:

@@ -38,7 +38,7 @@ class Host:
     sys: Path = Path("/sys")
     cgroup: Path = Path("/sys/fs/cgroup")
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    """Settings by name, such as `threshold_ms`; each collector's docstring lists its own."""
+    """Settings by name, such as `threshold_ms`; :mod:`kernelsight.collectors.options` lists them."""
     monotonic_ns: Callable[[], int] = time.monotonic_ns
     """CLOCK_MONOTONIC, for what is due again after a time and for ages: stamps jump when the clock is set.
     While the runner collects, it is the grid point, so that what is due after ten points is not due after eleven."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from kernelsight.diagnosis.commands import Commands, shell_command
 from kernelsight.diagnosis.course import Course
 from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
-from kernelsight.diagnosis.report import cited, named, not_excluded, plain, since, why_not
+from kernelsight.diagnosis.report import cited, considered, named, not_excluded, plain, since
 from kernelsight.moments import time_of_day, to_next_second, to_second
+from kernelsight.quantities import quantity
 
 WIDTH, HEIGHT = 640, 90
 """Of a plot's area, in the units of its picture."""
@@ -31,12 +33,13 @@ class Plot(NamedTuple):
     title: str
 
 
-def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course]) -> str:
+def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course], command: Commands = shell_command) -> str:
     """The page; whatever names in it contain stays text.
 
     Args:
         diagnosis: what was found.
         courses: how the cited numbers went over the window.
+        command: what can be typed for a proposal.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - only this page needs it
 
@@ -55,7 +58,6 @@ def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course]) -> str:
         to_next_second=to_next_second,
         since=since,
         cited=cited,
-        why_not=why_not,
     )
     plots = {
         (finding, evidence): plotted(finding, courses[evidence])
@@ -64,7 +66,14 @@ def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course]) -> str:
         for evidence in step.evidence
         if len(courses[evidence].points) > 1
     }
-    return environment.get_template("page.html").render(diagnosis=diagnosis, plots=plots, width=WIDTH, height=HEIGHT)
+    return environment.get_template("page.html").render(
+        diagnosis=diagnosis,
+        plots=plots,
+        width=WIDTH,
+        height=HEIGHT,
+        command=command,
+        considered=considered(diagnosis),
+    )
 
 
 def plotted(finding: Finding, course: Course) -> Plot:
@@ -85,8 +94,8 @@ def plotted(finding: Finding, course: Course) -> Plot:
         cited_x=first,
         cited_width=max(last - first, 2.0),
         onset_x=x(finding.onset_ns),
-        high=f"{high:.4g} {course.unit}".rstrip(),
-        low=f"{low:.4g}",
+        high=quantity(high, course.unit),
+        low=quantity(low, course.unit),
         start=time_of_day(start),
         end=time_of_day(end),
         title=f"{course.table}.{course.metric}",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from kernelsight.diagnosis.commands import Commands, shell_command
 from kernelsight.diagnosis.course import Course
 from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Finding, RuledOut
-from kernelsight.moments import to_next_second, to_second
+from kernelsight.events.declare import Label
+from kernelsight.events.wire import tables
+from kernelsight.moments import format_time, to_next_second, to_second
+from kernelsight.quantities import number, quantity
 
 Style = Literal["plain", "quiet", "good", "fault", "claim", "course", "advice"]
 
 _MOST_RULED_OUT = 5
+_MOST_AGAINST = 2
 _WIDTH = 48
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -23,12 +28,17 @@ class Line(NamedTuple):
     style: Style = "plain"
 
 
-def report(diagnosis: Diagnosis, courses: Mapping[Evidence, Course] | None = None) -> Iterator[Line]:
+def report(
+    diagnosis: Diagnosis,
+    courses: Mapping[Evidence, Course] | None = None,
+    command: Commands = shell_command,
+) -> Iterator[Line]:
     """The lines.
 
     Args:
         diagnosis: what was found.
         courses: how the cited numbers went over the window, to be drawn under their claims.
+        command: what can be typed for a proposal.
     """
     window = diagnosis.window
     yield Line(f"From {to_second(window.start_ns)} to {to_next_second(window.end_ns)}", "quiet")
@@ -41,13 +51,11 @@ def report(diagnosis: Diagnosis, courses: Mapping[Evidence, Course] | None = Non
     yield from noted(diagnosis)
     for finding in diagnosis.findings:
         yield Line("")
-        yield from _finding(finding, courses or {})
-    ruled_out = [one for one in diagnosis.ruled_out if one.against or one.effect_of][:_MOST_RULED_OUT]
-    if ruled_out:
+        yield from _finding(finding, courses or {}, command)
+    if others := considered(diagnosis)[:_MOST_RULED_OUT]:
         yield Line("")
         yield Line("Considered, and less likely:", "quiet")
-        for one in ruled_out:
-            yield Line(f"  {plain(one.fault)} by {named(one.culprit)} ({one.confidence:.0%}); {why_not(one)}", "quiet")
+        yield from (Line(f"  {sentence}", "quiet") for sentence in others)
     if diagnosis.not_excluded:
         yield Line("")
         yield Line("Not excluded, because the collectors that would show it recorded nothing:", "quiet")
@@ -84,11 +92,27 @@ def not_excluded(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"{', '.join(faults)} ({', '.join(collectors)})"
 
 
-def why_not(one: RuledOut) -> str:
-    """Why an explanation is no finding."""
+def considered(diagnosis: Diagnosis) -> list[str]:
+    """The explanations that are no findings, one sentence for each fault of each name, the likeliest first."""
+    groups: dict[tuple[str, str, str], list[RuledOut]] = {}
+    for one in diagnosis.ruled_out:
+        if one.against or one.effect_of:
+            groups.setdefault((one.fault, one.culprit.kind, one.culprit.name), []).append(one)
+    return [_considered(group) for group in groups.values()]
+
+
+def _considered(group: Sequence[RuledOut]) -> str:
+    first, others = group[0], len({one.culprit.id for one in group}) - 1
+    more = f" and {others} more" if others else ""
+    return f"{plain(first.fault)} by {named(first.culprit)}{more} ({first.confidence:.0%}): {_why_not(first)}"
+
+
+def _why_not(one: RuledOut) -> str:
     if one.effect_of:
-        return f"it is an effect of {plain(one.effect_of)}"
-    return "against it: not so that " + "; not so that ".join(one.against)
+        return f"an effect of {plain(one.effect_of)}"
+    left_out = len(one.against) - _MOST_AGAINST
+    more = f", and {left_out} more" if left_out > 0 else ""
+    return f"does not hold: {'; '.join(one.against[:_MOST_AGAINST])}{more}"
 
 
 def named(entity: Entity) -> str:
@@ -108,18 +132,30 @@ def since(finding: Finding) -> str:
 
 def cited(evidence: Evidence) -> str:
     """What a number is, and how many rows it comes from."""
-    before = "" if evidence.baseline is None else f", before {evidence.baseline:.6g}"
-    value = f"{evidence.how} of {evidence.metric} {evidence.value:.6g}"
-    return f"{evidence.table}: {value} in {len(evidence.row_ids)} rows{before}"
+    before = "" if evidence.baseline is None else f", before {_amount(evidence, evidence.baseline)}"
+    value = f"{evidence.how} of {evidence.metric} {_amount(evidence, evidence.value)}"
+    rows = len(evidence.row_ids)
+    return f"{evidence.table}: {value} in {rows:,} row{'' if rows == 1 else 's'}{before}"
 
 
-def _finding(finding: Finding, courses: Mapping[Evidence, Course]) -> Iterator[Line]:
+def _amount(evidence: Evidence, value: float) -> str:
+    """A cited number in the unit that its column declares."""
+    kind = tables().get(evidence.table)
+    column = kind.by_name.get(evidence.metric) if kind else None
+    if column is None or evidence.how == "count":
+        return number(value)
+    if isinstance(column.semantics, Label) and evidence.how in {"last", "min", "max"}:
+        return format_time(int(value)) if column.unit == "ns" else f"{value:.0f}"
+    return quantity(value, f"{column.unit}/s" if evidence.how == "slope" else column.unit)
+
+
+def _finding(finding: Finding, courses: Mapping[Evidence, Course], command: Commands) -> Iterator[Line]:
     who = f"{finding.culprit.kind} {named(finding.culprit)}"
     yield Line(f"{plain(finding.fault).upper()} by {who}, {since(finding)} ({finding.confidence:.0%} sure)", "fault")
     if finding.victims:
         yield Line(f"  suffering: {', '.join(named(victim) for victim in finding.victims)}")
-    for number, step in enumerate(finding.path, 1):
-        yield Line(f"  {number}. {step.claim}", "claim")
+    for place, step in enumerate(finding.path, 1):
+        yield Line(f"  {place}. {step.claim}", "claim")
         for evidence in step.evidence:
             yield Line(f"     {cited(evidence)}", "quiet")
             if course := courses.get(evidence):
@@ -130,6 +166,8 @@ def _finding(finding: Finding, courses: Mapping[Evidence, Course]) -> Iterator[L
         yield Line(f"  if nothing is done: {finding.outlook}")
     for proposal in finding.actions:
         yield Line(f"  to do: {proposal.text}", "advice")
+        if typed := command(finding, proposal):
+            yield Line(f"         {typed}", "advice")
 
 
 def _drawn(course: Course) -> Iterator[Line]:
@@ -139,7 +177,7 @@ def _drawn(course: Course) -> Iterator[Line]:
         return
     low, high = min(0.0, *values), max(values)
     bars = "".join(_bar(value, low, high) for value in course.bins(_WIDTH))
-    yield Line(f"     │{bars}│ to {high:.4g} {course.unit}".rstrip(), "course")
+    yield Line(f"     │{bars}│ to {quantity(high, course.unit)}", "course")
 
 
 def _bar(value: float | None, low: float, high: float) -> str:

@@ -11,7 +11,7 @@ from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX, Kind
 from kernelsight.query.dialect import Dialect, Sql, dialect_of, run
 from kernelsight.query.filters import Where, conditions
-from kernelsight.query.points import Selection, is_level, metric_named, points_sql
+from kernelsight.query.points import Selection, is_level, metric_named, points_sql, require_addable
 from kernelsight.query.rows import Row, decoded
 from kernelsight.query.source import Source, clipped, columns_named, kind_named, opened
 from kernelsight.query.times import Duration, Time, TimeRange, parse_duration, time_range
@@ -219,6 +219,8 @@ def _function(kind: Kind, metric: str | None, name: str, *, raw: bool) -> str:
             raise UsageError(f"{name} of what? name a metric; without one there are count and rate, of rows")
     elif name == "rate" and (raw or is_level(kind.by_name[metric])):
         raise UsageError(f"{kind.table}.{metric} is a level, not a count; it has no rate")
+    elif name == "sum":
+        require_addable(kind, metric)
     return name
 
 

@@ -64,6 +64,10 @@ def is_counter(column: Column) -> bool:
     return isinstance(column.semantics, Counter)
 
 
+_ADDABLE = frozenset({"ns", "us", "ms", "s", "B", "KiB"})
+"""Units of what adds up from event to event."""
+
+
 def is_level(column: Column) -> bool:
     """Whether a column's values at different moments do not add up, as counters' increases and interval sums do."""
     return not isinstance(column.semantics, (Counter, Delta))
@@ -85,6 +89,28 @@ def unit_of(selection: Selection, metric: str) -> str:
     """The unit of a metric's points."""
     unit = selection.kind.by_name[metric].unit
     return f"{unit}/s" if metric in selection.counters else unit
+
+
+def unit_named(kind: Kind, metric: str) -> str:
+    """The unit of a metric's values over time: of a counter, of its rate."""
+    column = kind.by_name[metric]
+    return f"{column.unit}/s" if isinstance(column.semantics, Counter) else column.unit
+
+
+def adds_up(kind: Kind, metric: str) -> bool:
+    """Whether a sum over time means anything: levels do not add up, durations and sizes of single events do."""
+    column = kind.by_name[metric]
+    return not is_level(column) or (kind.interval_s is None and column.unit in _ADDABLE)
+
+
+def require_addable(kind: Kind, metric: str) -> None:
+    """Refuse to add up levels.
+
+    Raises:
+        UsageError: the metric is a level; the message says what can be asked instead.
+    """
+    if not adds_up(kind, metric):
+        raise UsageError(f"{kind.table}.{metric} is a level, and levels do not add up over time; ask for avg or max")
 
 
 def points_sql(reader: Reader, selection: Selection, gap_ns: int | None = None) -> Sql:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from kernelsight.errors import UsageError
-from kernelsight.events.declare import INT64_MAX
+from kernelsight.events.declare import INT64_MAX, Kind
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition, Where, conditions
-from kernelsight.query.points import Selection, is_level, metric_named, points_sql
+from kernelsight.query.points import Selection, adds_up, is_level, metric_named, points_sql, require_addable
 from kernelsight.query.rows import Row, decoded, rows_of
 from kernelsight.query.source import Source, clipped, columns_named, kind_named, opened
 from kernelsight.query.times import Time, time_range
@@ -46,12 +46,16 @@ def top(  # noqa: PLR0913 - a question has as many parts, all but the first four
 
     Returns:
         without ``by`` whole rows, greatest first; with it one dict a group: its columns, ``value`` (by
-        which they are ordered), ``count``, ``sum``, ``avg``, ``max``. For a counter ``sum`` is its increase,
-        ``avg`` and ``max`` are rates a second, and ``count`` is the number of rates.
+        which they are ordered), ``count``, ``sum`` (of what adds up), ``avg``, ``max``. For a counter ``sum`` is
+        its increase, ``avg`` and ``max`` are rates a second, and ``count`` is the number of rates.
     """
     kind = kind_named(table)
     metric_named(kind, metric)
     groups = columns_named(kind, by)
+    if function is not None and function not in FUNCTIONS:
+        raise UsageError(f"no function {function!r}; there are {', '.join(FUNCTIONS)}")
+    if function == "sum":
+        require_addable(kind, metric)
     when = time_range(start, end)
     if not 0 <= n <= INT64_MAX:
         raise UsageError(f"the top {n}? give 0 or more")
@@ -59,9 +63,7 @@ def top(  # noqa: PLR0913 - a question has as many parts, all but the first four
         if not groups:
             known = (*conditions(where), Condition(metric, "!=", None))
             return rows_of(reader, kind, when, where=known, order_by=metric, descending=True, limit=n)
-        chosen = function or ("max" if is_level(kind.by_name[metric]) else "sum")
-        if chosen not in FUNCTIONS:
-            raise UsageError(f"no function {chosen!r}; there are {', '.join(FUNCTIONS)}")
+        chosen = function or default_function(kind, metric)
         part = clipped(reader, kind.table, when)
         if part is None:
             return []
@@ -75,8 +77,16 @@ def top(  # noqa: PLR0913 - a question has as many parts, all but the first four
             f" ORDER BY {chosen} DESC, {head} LIMIT ?"
         )
         found = run(reader, Sql(text, (*points.params, n)))
-    return [_with_value(decoded(kind, row), groups, chosen) for row in found]
+    sums = adds_up(kind, metric)
+    return [_with_value(decoded(kind, row), groups, chosen, sums=sums) for row in found]
 
 
-def _with_value(row: Row, groups: Sequence[str], function: Function) -> Row:
+def default_function(kind: Kind, metric: str) -> Function:
+    """What orders groups where nobody says: the sum of what adds up, the maximum of what is a level."""
+    return "max" if is_level(kind.by_name[metric]) else "sum"
+
+
+def _with_value(row: Row, groups: Sequence[str], function: Function, *, sums: bool) -> Row:
+    if not sums:
+        del row["sum"]
     return {name: row[name] for name in groups} | {"value": row[function]} | row

@@ -10,12 +10,14 @@ import msgspec
 
 from kernelsight.agent.acting import changes as change
 from kernelsight.agent.acting.audit import Ledger, by_action
+from kernelsight.agent.commands import command
 from kernelsight.agent.forecast import told as forecast_told
 from kernelsight.diagnosis.model import Diagnosis, Finding, Window
 from kernelsight.diagnosis.report import report
 from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep, Forecast
 from kernelsight.moments import format_time
+from kernelsight.quantities import number, quantity
 from kernelsight.query.rows import event_of, rows
 from kernelsight.query.times import Time, time_range
 
@@ -82,7 +84,8 @@ def lines(db_path: str, name: str) -> Iterator[str]:
         window = Window(found[0]["start_ns"], found[0]["timestamp"])
         unknown = (found[0]["unknown"],) if found[0]["unknown"] else ()
         healthy = None if found[0]["healthy"] is None else bool(found[0]["healthy"])
-        for line in report(Diagnosis(window, healthy, tuple(findings), unknown=unknown)):
+        diagnosis = Diagnosis(window, healthy, tuple(findings), unknown=unknown)
+        for line in report(diagnosis, command=command):
             yield line.text
     for row in _rows(db_path, "forecasts", 0, "now", where):
         yield _foreseen(row)
@@ -103,8 +106,7 @@ def _steps(steps: Iterable[ActionStep]) -> Iterator[str]:
             line += f", {step.verdict}"
         yield f"{line}: {step.reason}" if step.reason else line
         if step.symptom and step.before is not None:
-            after = "not known" if step.after is None else f"{step.after:.4g}"
-            yield f"    {step.symptom}: {step.before:.4g} before, {after} after"
+            yield f"    {step.symptom}: {number(step.before)} before, {quantity(step.after)} after"
         if step.changes and not shown:
             shown = True
             for one in change.decode(step.changes):

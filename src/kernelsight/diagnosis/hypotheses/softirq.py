@@ -58,7 +58,7 @@ def packets_take_the_cpu(scene: Scene) -> Iterable[Candidate]:
                 scene.evidence("network", samples_of(traffic), "rx_bytes", "increase"),
             )
             candidate.step(
-                f"{lost} packets were not wanted, or did not fit where they should have been read",
+                f"{lost:,} packets were not wanted, or did not fit where they should have been read",
                 scene.evidence("packet_drop", wasted, "count", "sum") if lost else None,
             )
             if senders:

@@ -20,7 +20,11 @@ from kernelsight.surfaces.cli.completing import TIME
 from kernelsight.surfaces.cli.output import Format, format_option, show
 from kernelsight.surfaces.looking import every_option, keep_looking
 from kernelsight.surfaces.stopping import stop_on_signals
+from kernelsight.surfaces.tables import Shape
 
+_SHAPE = Shape(
+    by_row=("value", "low", "high"), first=("time", "series", "entity", "metric", "kind", "value", "high", "score")
+)
 _SINCE = click.option(
     "--since",
     default="1h",
@@ -128,4 +132,4 @@ def _print(found: Sequence[Anomaly], form: Format, *, each: bool, empty: str) ->
     from kernelsight.query.rows import with_time  # noqa: PLC0415
 
     rows = [with_time(msgspec.structs.asdict(one)) for one in found] if each else incidents(found)
-    show(rows, form, empty=empty)
+    show(rows, form, empty=empty, shape=_SHAPE)

@@ -14,6 +14,7 @@ import click
 
 from kernelsight.collectors import punctual, runner
 from kernelsight.collectors.base import Host, list_collectors
+from kernelsight.collectors.options import OPTIONS, parse_options
 from kernelsight.errors import UsageError
 from kernelsight.surfaces.cli.command import Command, examples, interval_option, seconds
 from kernelsight.surfaces.cli.completing import complete_collector
@@ -43,7 +44,7 @@ from kernelsight.surfaces.stopping import stop_on_signals
     "options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A setting of the collectors, such as threshold_ms=5; may be given several times.",
+    help=f"A setting of the collectors, such as threshold_ms=5; may be given several times: {', '.join(OPTIONS)}.",
 )
 @examples(
     "sudo kernelsight collect | kernelsight ingest",
@@ -60,7 +61,7 @@ def collect(  # noqa: PLR0913 - one argument an option
     options: Sequence[str],
 ) -> None:
     """Run collectors, or list them."""
-    host = Host(options=dict(map(_parse_option, options)))
+    host = Host(options=parse_options(options))
     if only_list:
         _list(names, host)
         return
@@ -84,18 +85,3 @@ def _list(names: Sequence[str], host: Host) -> None:
     if not entries:
         raise UsageError(f"no collector is called {' or '.join(map(repr, names))}")
     print_sources(entries)
-
-
-def _parse_option(text: str) -> tuple[str, str | int | float | bool]:
-    """``name=value`` with the value as the type that it looks like."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise UsageError(f"-o {text}: it must be NAME=VALUE")
-    if value in {"true", "false"}:
-        return name, value == "true"
-    for number in (int, float):
-        try:
-            return name, number(value)
-        except ValueError:
-            continue
-    return name, value

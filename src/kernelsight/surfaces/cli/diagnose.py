@@ -19,6 +19,7 @@ from typing import TextIO
 
 import click
 
+from kernelsight.agent.commands import command
 from kernelsight.diagnosis import diagnose as diagnosed
 from kernelsight.diagnosis.course import courses
 from kernelsight.diagnosis.page import page
@@ -85,9 +86,9 @@ def diagnose(  # noqa: PLR0913 - one argument an option
         found = diagnosed(db_path, start, end)
         drawn = {} if as_json and html is None else courses(db_path, found)
     if html is not None:
-        html.write(page(found, drawn))
+        html.write(page(found, drawn, command))
     if as_json:
         show_json(found)
     else:
-        print_lines(report(found, drawn))
+        print_lines(report(found, drawn, command))
     click.get_current_context().exit(EXIT_STATUS[found.verdict])

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import click
 
+from kernelsight.errors import UsageError
 from kernelsight.moments import STAMPS, with_texts
-from kernelsight.printable import printable
+from kernelsight.printable import json_escaped, printable
+from kernelsight.surfaces.cli.completing import complete_column
+from kernelsight.surfaces.tables import Shape, laid_out, vertical
 
 if TYPE_CHECKING:
     from kernelsight.diagnosis.report import Line, Style  # every command would load the diagnosis
@@ -31,7 +36,25 @@ _STYLES: Mapping[Style, str] = {
     "advice": "green",
 }
 
-format_option = click.option(
+F = TypeVar("F", bound=Callable[..., Any])
+_WIDE, _COLUMNS = f"{__name__}.wide", f"{__name__}.columns"
+
+
+def _kept(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Callback that keeps what was given for :func:`show`, so that no command has to pass it on."""
+
+    def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        del param
+        if value:
+            ctx.meta[key] = value
+
+    return keep
+
+
+wide_option = click.option(
+    "--wide", is_flag=True, expose_value=False, callback=_kept(_WIDE), help="All columns on a terminal, however wide."
+)
+_format = click.option(
     "--format",
     "form",
     type=click.Choice(get_args(Format)),
@@ -39,9 +62,37 @@ format_option = click.option(
     show_default=True,
     help="A table; CSV; or JSON, one object a line.",
 )
+_columns = click.option(
+    "--columns",
+    metavar="NAMES",
+    expose_value=False,
+    callback=_kept(_COLUMNS),
+    shell_complete=complete_column,
+    help="Only these, separated by commas.",
+)
 
 
-def show(rows: Iterable[Row], form: Format = "table", *, empty: str = "no rows", columns: Sequence[str] = ()) -> None:
+def format_option(command: F) -> F:
+    """How rows are printed: --format, and of which columns: --columns, --wide."""
+    return _format(_columns(wide_option(command)))
+
+
+def chosen_columns() -> list[str]:
+    """The columns that --columns names; none where it was not given."""
+    context = click.get_current_context(silent=True)
+    given = str(context.meta.get(_COLUMNS, "")) if context else ""
+    return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def show(  # noqa: PLR0913 - what is known of the rows, by keyword
+    rows: Iterable[Row],
+    form: Format = "table",
+    *,
+    empty: str = "no rows",
+    columns: Sequence[str] = (),
+    shape: Shape | None = None,
+    chosen: bool = False,
+) -> None:
     """Print rows as they are asked for.
 
     Args:
@@ -49,6 +100,11 @@ def show(rows: Iterable[Row], form: Format = "table", *, empty: str = "no rows",
         form: how.
         empty: what to tell a person (on stderr) when there are none.
         columns: which to show, in this order; all of the first row when empty.
+        shape: what is known of the columns, for a terminal.
+        chosen: the rows have the columns that --columns names, and no others that a person would not want.
+
+    Raises:
+        UsageError: --columns names one that there is not.
     """
     rows = iter(rows)
     first = next(rows, None)
@@ -57,13 +113,24 @@ def show(rows: Iterable[Row], form: Format = "table", *, empty: str = "no rows",
             click.echo(empty, err=True)
         return
     names = list(columns or first)
+    if asked := ([] if chosen else chosen_columns()):
+        names = _known(asked, [*first])
     everything = _again(first, rows)
     if form == "json":
         _print_json(everything, names)
     elif form == "csv":
         _print_csv(everything, names)
+    elif sys.stdout.isatty():
+        _print_on_terminal(list(everything), names, shape, chosen=chosen or bool(asked))
     else:
-        print_table(names, ([_text(row.get(name)) for name in names] for row in everything))
+        _print_aligned([names, *([_text(row.get(name)) for name in names] for row in everything)])
+
+
+def _known(asked: Sequence[str], there: Sequence[str]) -> list[str]:
+    for name in asked:
+        if name not in there:
+            raise UsageError(f"there is no column {name!r} here; there are {', '.join(there)}")
+    return list(asked)
 
 
 def _again(first: Row, rest: Iterator[Row]) -> Iterator[Row]:
@@ -76,7 +143,7 @@ def show_json(value: object) -> None:
     import msgspec  # noqa: PLC0415 - only this form needs it
 
     told = with_texts(msgspec.to_builtins(value, enc_hook=str))
-    click.echo(msgspec.json.encode(told))
+    _echo_json(msgspec.json.encode(told) + b"\n")
 
 
 def _print_json(rows: Iterator[Row], names: Sequence[str]) -> None:
@@ -85,27 +152,38 @@ def _print_json(rows: Iterator[Row], names: Sequence[str]) -> None:
     encode = msgspec.json.Encoder(enc_hook=str).encode_lines
     stamped = not STAMPS.keys().isdisjoint(names)
     while chunk := [{name: row.get(name) for name in names} for row in islice(rows, _CHUNK)]:
-        click.echo(encode(with_texts(chunk) if stamped else chunk), nl=False)
+        _echo_json(encode(with_texts(chunk) if stamped else chunk))
+
+
+def _echo_json(text: bytes) -> None:
+    """Print JSON; on a terminal without anything that would command it, which JSON can say in escapes."""
+    if not sys.stdout.isatty():
+        click.echo(text, nl=False)
+        return
+    lines = text.decode().split("\n")  # within strings a new line is escaped
+    click.echo("\n".join(line if line.isprintable() else json_escaped(line) for line in lines), nl=False)
 
 
 def _print_csv(rows: Iterator[Row], names: Sequence[str]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    made_safe = _safe if sys.stdout.isatty() else lambda value: value
     writer.writerow(names)
     while chunk := list(islice(rows, _CHUNK)):
-        writer.writerows([row.get(name) for name in names] for row in chunk)
+        writer.writerows([made_safe(row.get(name)) for name in names] for row in chunk)
         click.echo(text.getvalue(), nl=False)
         text.seek(0)
         text.truncate()
     click.echo(text.getvalue(), nl=False)
 
 
-def print_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print cells under their names: framed on a terminal, aligned plain text otherwise."""
-    if sys.stdout.isatty():
-        _print_framed(names, rows)
-    else:
-        _print_aligned([list(names), *(list(row) for row in rows)])
+def _safe(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else value
+
+
+def print_table(names: Sequence[str], rows: Iterable[Sequence[str]], first: Sequence[str] = ()) -> None:
+    """Print cells under their names; on a narrow terminal the first columns stay."""
+    show([dict(zip(names, row, strict=True)) for row in rows], columns=names, shape=Shape(first=first))
 
 
 def print_lines(lines: Iterable[Line]) -> None:
@@ -127,16 +205,25 @@ def print_styled(lines: Iterable[tuple[str, str]]) -> None:
         console.print(Text(printable(text), style), soft_wrap=True)
 
 
-def _print_framed(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(*names, header_style="bold")
-    for row in rows:
-        # Text, not markup: what the kernel calls things may look like markup.
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+def _print_on_terminal(rows: Sequence[Row], names: Sequence[str], shape: Shape | None, *, chosen: bool) -> None:
+    context = click.get_current_context(silent=True)
+    wide = bool(context and context.meta.get(_WIDE))
+    shape = replace(shape or Shape(), wide=wide, chosen=chosen)
+    if chosen and "timestamp" not in chosen_columns():
+        names = [name for name in names if name != "timestamp"]
+    if len(rows) == 1:
+        for line in vertical(rows[0], names, shape):
+            click.echo(line)
+        return
+    (head, *lines), left_out = laid_out(rows, names, shape, shutil.get_terminal_size().columns)
+    click.secho(head, bold=True)
+    for line in lines:
+        click.echo(line)
+    if left_out:
+        count = f"{len(left_out)} column{'' if len(left_out) == 1 else 's'}"
+        has_wide = bool(context and any(option.name == "wide" for option in context.command.params))
+        how = "--wide shows all" if has_wide else "a wider terminal shows more"
+        click.echo(f"{count} left out: {', '.join(left_out)}; {how}", err=True)
 
 
 def _print_aligned(cells: list[list[str]]) -> None:

@@ -14,10 +14,17 @@ from typing import Any, TypeVar
 import click
 
 from kernelsight import query as ask
+from kernelsight.query.points import unit_named
+from kernelsight.query.source import kind_named
+from kernelsight.query.top import default_function
 from kernelsight.surfaces.cli.command import Group, db_path_option, examples
 from kernelsight.surfaces.cli.completing import TIME, complete_column, complete_metric, complete_table
-from kernelsight.surfaces.cli.output import Format, format_option, show, show_json
+from kernelsight.surfaces.cli.output import Format, chosen_columns, format_option, show, show_json, wide_option
+from kernelsight.surfaces.tables import Shape, shape_of
 
+_OF_CHANGES = Shape(
+    by_row=("before", "after", "change"), first=("metric", "entity", "before", "after", "factor", "table")
+)
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SINCE = click.option(
@@ -58,7 +65,6 @@ def query() -> None:
 @query.command("range")
 @click.argument("table", shell_complete=complete_table)
 @_about_a_range
-@click.option("--columns", metavar="NAMES", shell_complete=complete_column, help="Only these, separated by commas.")
 @click.option("--order-by", default="timestamp", show_default=True, metavar="COLUMN", help="What to order rows by.")
 @click.option("--descending", is_flag=True, help="Greatest first.")
 @click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="At most so many rows.")
@@ -69,7 +75,6 @@ def range_(  # noqa: PLR0913 - one argument an option, here and below
     since: str,
     until: str,
     where: Sequence[str],
-    columns: str | None,
     order_by: str,
     descending: bool,
     limit: int,
@@ -77,7 +82,7 @@ def range_(  # noqa: PLR0913 - one argument an option, here and below
     form: Format,
 ) -> None:
     """Print the rows of TABLE in a time range."""
-    names = [name.strip() for name in columns.split(",")] if columns else None
+    names = chosen_columns() or None
     found = ask.rows(
         db_path,
         table,
@@ -89,7 +94,8 @@ def range_(  # noqa: PLR0913 - one argument an option, here and below
         descending=descending,
         limit=limit,
     )
-    show(found, form, empty=_nothing(table, since, until))
+    shape = shape_of(kind_named(table), order_by)
+    show(found, form, empty=_nothing(table, since, until), shape=shape, chosen=names is not None)
 
 
 @query.command()
@@ -122,7 +128,8 @@ def top(  # noqa: PLR0913
 ) -> None:
     """Print what has most of METRIC in TABLE: rows, or groups of rows with --by."""
     found = ask.top(db_path, table, metric, since, until, by=by, n=count, function=function, where=where)
-    show(found, form, empty=_nothing(table, since, until))
+    shape = _of_groups(table, metric, by, function) if by else shape_of(kind_named(table), metric)
+    show(found, form, empty=_nothing(table, since, until), shape=shape)
 
 
 @query.command()
@@ -158,7 +165,8 @@ def series(  # noqa: PLR0913
         for one in found
         for row in one.rows()
     )
-    show(rows, form, empty=_nothing(table, since, until))
+    unit = found[0].unit if found else ""
+    show(rows, form, empty=_nothing(table, since, until), shape=Shape(units={name: unit}, first=("time", name)))
 
 
 @query.command()
@@ -191,7 +199,8 @@ def aggregate(  # noqa: PLR0913
     """Print METRIC of TABLE summed up by intervals of time."""
     names = [name.strip() for name in functions.split(",")]
     found = ask.aggregate(db_path, table, metric, since, until, interval, functions=names, by=by, where=where)
-    show(found, form, empty=_nothing(table, since, until))
+    shape = _of_functions(table, metric, ["time", *by, *names])
+    show(found, form, empty=_nothing(table, since, until), shape=shape)
 
 
 @query.command()
@@ -215,7 +224,8 @@ def percentiles(  # noqa: PLR0913
 ) -> None:
     """Print exact percentiles of METRIC of TABLE over a time range."""
     found = ask.percentiles(db_path, table, metric, since, until, ps=ps, by=by, where=where)
-    show(found, form, empty=_nothing(table, since, until))
+    shape = _of_functions(table, metric, [*by, *(f"p{p:g}" for p in ps)])
+    show(found, form, empty=_nothing(table, since, until), shape=shape)
 
 
 @query.command()
@@ -223,6 +233,7 @@ def percentiles(  # noqa: PLR0913
 @db_path_option
 @click.option("--window", default="5s", show_default=True, metavar="DURATION", help="How far to look to either side.")
 @click.option("--limit", type=click.IntRange(min=0), default=5, show_default=True, help="At most so many rows a table.")
+@wide_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @examples("kernelsight query around 14:05:03 --window 2s")
 def around(*, moment: str, window: str, limit: int, as_json: bool, db_path: str) -> None:
@@ -234,14 +245,15 @@ def around(*, moment: str, window: str, limit: int, as_json: bool, db_path: str)
     if not found["tables"]:
         show([], empty=f"no rows within {window} of {found['time']}; `kernelsight status` shows what there is")
     for near in found["tables"]:
+        shape = shape_of(kind_named(near["table"]))
         click.echo(f"\n{near['table']}: {near['rows']:,} rows, the nearest:")
-        show(_with_all_columns(near["nearest"]))
+        show(_with_all_columns(near["nearest"]), shape=shape)
         if near["largest"]:
             click.echo(f"\n{near['table']}: the longest:")
-            show(_with_all_columns(near["largest"]))
+            show(_with_all_columns(near["largest"]), shape=shape)
     if found["changed"]:
         click.echo("\nWhat was not as it had been just before:")
-        show(map(_flat_change, found["changed"]))
+        show(map(_flat_change, found["changed"]), shape=_OF_CHANGES)
 
 
 @query.command()
@@ -278,7 +290,8 @@ def compare(  # noqa: PLR0913
     """Print what changed most between START to END and START2 to END2 (now, when not given)."""
     windows = (before_start, before_end), (after_start, after_end)
     found = ask.compare(db_path, *windows, tables=tables or None, limit=limit)
-    show(found if form == "json" else map(_flat_change, found), form, empty="nothing changed")
+    rows = found if form == "json" else map(_flat_change, found)
+    show(rows, form, empty="nothing changed", shape=_OF_CHANGES)
 
 
 @query.command()
@@ -325,6 +338,23 @@ def _flat_change(change: Mapping[str, Any]) -> dict[str, Any]:
     """A change with its entity as text."""
     entity = " ".join(f"{name}={value}" for name, value in change["entity"].items())
     return {**change, "entity": entity}
+
+
+def _of_groups(table: str, metric: str, by: Sequence[str], function: str | None) -> Shape:
+    """How `top` shows groups: the sum of a counter is its increase, its mean and maximum are rates a second."""
+    kind = kind_named(table)
+    added = kind.by_name[metric].unit
+    units = {"sum": added, "avg": unit_named(kind, metric), "max": unit_named(kind, metric), "count": ""}
+    value = units[function or default_function(kind, metric)]
+    return Shape(units={**units, "value": value}, first=(*by, "value"))
+
+
+def _of_functions(table: str, metric: str, first: Sequence[str]) -> Shape:
+    """How functions of a metric are shown: of a counter those of its rate a second, but for its sum."""
+    kind = kind_named(table)
+    unit, own = unit_named(kind, metric), kind.by_name[metric].unit
+    counts = {"count": "", "samples": "", "sum": own, "rate": unit if unit != own else f"{own}/s"}
+    return Shape(units={name: counts.get(name, unit) for name in first if name != "time"}, first=first)
 
 
 def _with_all_columns(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

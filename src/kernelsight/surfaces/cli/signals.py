@@ -22,10 +22,12 @@ from kernelsight.surfaces.cli.completing import TIME, complete_rule
 from kernelsight.surfaces.cli.output import Format, format_option, show
 from kernelsight.surfaces.looking import every_option, keep_looking
 from kernelsight.surfaces.stopping import stop_on_signals
+from kernelsight.surfaces.tables import Shape
 
 if TYPE_CHECKING:
     from kernelsight.query.rows import Row
 
+_SHAPE = Shape(first=("time", "severity", "summary", "rule", "end"))
 _SEVERITIES: tuple[str, ...] = get_args(Severity)
 
 
@@ -79,7 +81,7 @@ def signals(  # noqa: PLR0913 - one argument an option
     rows = [with_time(msgspec.structs.asdict(one)) for one in found]
     if not whole:
         rows = [_short(row) for row in rows]
-    show(rows, "json" if as_json else form, empty=f"no signals between {since} and {until}")
+    show(rows, "json" if as_json else form, empty=f"no signals between {since} and {until}", shape=_SHAPE)
 
 
 def _short(row: Row) -> Row:

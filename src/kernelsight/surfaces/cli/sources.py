@@ -13,8 +13,9 @@ from kernelsight.surfaces.cli.output import print_table
 
 def print_sources(sources: Iterable[Availability]) -> None:
     """Print a line for each source: of a collector with several, the best that runs is used."""
+    names = ("collector", "source", "runs here", "used", "tables", "what it reads, or why it cannot run")
     print_table(
-        ("collector", "source", "runs here", "used", "tables", "what it reads, or why it cannot run"),
+        names,
         (
             (
                 one.registered.name,
@@ -26,6 +27,7 @@ def print_sources(sources: Iterable[Availability]) -> None:
             )
             for one in sources
         ),
+        first=(*names[:4], names[-1]),
     )
 
 

@@ -82,4 +82,4 @@ def _print_clock(notes: Sequence[Note]) -> None:
 def _with_moments(table: dict[str, Any]) -> dict[str, Any]:
     """A table's line for a person; the stretch that is shown holds all rows."""
     first, last = to_second(table["first_ns"]), to_next_second(table["last_ns"])
-    return {"table": table["table"], "rows": table["rows"], "first": first, "last": last}
+    return {"table": table["table"], "rows": table["rows"], "last": last, "first": first}

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from kernelsight.agent.plain.asked import Asked, way
 from kernelsight.agent.plain.ways.most import ranked
-from kernelsight.agent.plain.words import amount, called
+from kernelsight.agent.plain.words import called
 from kernelsight.diagnosis.model import How, Step
+from kernelsight.quantities import quantity
 
 _LEVELS: tuple[tuple[How, str], ...] = (("min", "at least"), ("mean", "on average"), ("max", "at most"))
 
@@ -31,4 +32,4 @@ def amounts(asked: Asked) -> Iterable[Step]:
     for how, word in _LEVELS:
         evidence = asked.shown(metric, how)
         if evidence is not None:
-            yield Step(f"{called(metric)} was {word} {amount(evidence.value, metric.declared.unit)}", (evidence,))
+            yield Step(f"{called(metric)} was {word} {quantity(evidence.value, metric.declared.unit)}", (evidence,))

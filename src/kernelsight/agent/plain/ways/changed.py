@@ -8,11 +8,12 @@ import msgspec
 
 from kernelsight.agent.evidence import proof
 from kernelsight.agent.plain.asked import Asked, way
-from kernelsight.agent.plain.words import amount, whom
+from kernelsight.agent.plain.words import whom
 from kernelsight.diagnosis.model import How, Step
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import Counter, Delta
 from kernelsight.events.wire import kinds
+from kernelsight.quantities import quantity
 from kernelsight.query.compare import Change, compare
 from kernelsight.query.filters import Condition
 from kernelsight.query.source import extent, kind_named
@@ -76,6 +77,6 @@ def _step(asked: Asked, change: Change, before: TimeRange, after: TimeRange) -> 
         return
     evidence = msgspec.structs.replace(now, baseline=was.value) if was else now
     who = whom(change["entity"], tuple(change["entity"]))
-    from_ = amount(was.value, column.unit) if was else "nothing"
+    from_ = quantity(was.value, column.unit) if was else "nothing"
     what = f"{kind.table}.{column.name}{f' of {who}' if who else ''}"
-    yield Step(f"{what} went from {from_} to {amount(now.value, column.unit)}", (evidence,))
+    yield Step(f"{what} went from {from_} to {quantity(now.value, column.unit)}", (evidence,))

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from kernelsight.agent.plain.asked import Asked, way
 from kernelsight.agent.plain.topics import Metric
-from kernelsight.agent.plain.words import amount, called, whom
+from kernelsight.agent.plain.words import called, whom
 from kernelsight.diagnosis.model import Step
+from kernelsight.quantities import quantity
 from kernelsight.query.filters import Condition
 from kernelsight.query.rows import Row
 from kernelsight.query.top import top
@@ -40,7 +41,7 @@ def ranked(asked: Asked, metric: Metric) -> Iterator[Step]:
         return
     for row, evidence in found:
         if evidence is not None and (evidence.value or metric.least):
-            what = f"{called(metric)} {amount(evidence.value, metric.declared.unit)}"
+            what = f"{called(metric)} {quantity(evidence.value, metric.declared.unit)}"
             yield Step(f"{whom(row, metric.by)}: {what}" if metric.by else what, (evidence,))
 
 

@@ -9,10 +9,11 @@ from itertools import pairwise
 from kernelsight.agent.evidence import evidence_of
 from kernelsight.agent.plain.asked import Asked, way
 from kernelsight.agent.plain.topics import Metric
-from kernelsight.agent.plain.words import amount, at, called
+from kernelsight.agent.plain.words import at, called
 from kernelsight.diagnosis.model import Evidence, How, Step
 from kernelsight.diagnosis.report import named, plain
 from kernelsight.moments import to_second
+from kernelsight.quantities import quantity
 from kernelsight.query.filters import Condition, Operator
 from kernelsight.query.rows import rows_of
 from kernelsight.query.series import series
@@ -59,7 +60,7 @@ def _extreme(asked: Asked, metric: Metric) -> Iterator[Step]:
     word = "lowest" if low else "highest"
     moment = at({"timestamp": evidence.end_ns})
     seconds = f" in {(evidence.end_ns - evidence.start_ns) / 1e9:.3g} s" if metric.how == "increase" else ""
-    claim = f"{called(metric)} was {word} at {moment}: {amount(evidence.value, metric.declared.unit)}{seconds}"
+    claim = f"{called(metric)} was {word} at {moment}: {quantity(evidence.value, metric.declared.unit)}{seconds}"
     yield Step(claim, (evidence,))
 
 
@@ -99,7 +100,7 @@ def _passed(asked: Asked, metric: Metric, limit: re.Match[str]) -> Iterator[Step
         return
     evidence = evidence_of(metric.table, metric.column, "last", found)
     unit = metric.declared.unit
-    yield Step(f"{said} for the first time at {at(found[0])}: {amount(evidence.value, unit)}", (evidence,))
+    yield Step(f"{said} for the first time at {at(found[0])}: {quantity(evidence.value, unit)}", (evidence,))
 
 
 def _factor(said: str, unit: str) -> float:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from kernelsight.agent.plain.asked import Asked, Name, way
 from kernelsight.agent.plain.topics import Metric
-from kernelsight.agent.plain.words import amount, whom
+from kernelsight.agent.plain.words import whom
 from kernelsight.diagnosis.model import Evidence, Finding, Step
+from kernelsight.quantities import quantity
 from kernelsight.query.filters import Condition
 from kernelsight.query.source import clipped
 from kernelsight.query.top import top
@@ -44,10 +45,10 @@ def _concerns(finding: Finding, named: set[str]) -> bool:
 
 def _about(asked: Asked, name: Name) -> Iterator[Step]:
     if queued := _own(asked, name, _QUEUE):
-        yield Step(f"{name.said} was ready to run and had no CPU for {amount(queued.value, 'ms')}", (queued,))
+        yield Step(f"{name.said} was ready to run and had no CPU for {quantity(queued.value, 'ms')}", (queued,))
     yield from _waits(asked, name)
     if (longest := _own(asked, name, _CALLS, least=0.0)) is not None:
-        yield Step(f"the longest system call of {name.said} took {amount(longest.value, 'ns')}", (longest,))
+        yield Step(f"the longest system call of {name.said} took {quantity(longest.value, 'ns')}", (longest,))
 
 
 def _own(asked: Asked, name: Name, metric: Metric, least: float = _TELLING_S * 1e3) -> Evidence | None:
@@ -76,5 +77,5 @@ def _waits(asked: Asked, name: Name) -> Iterator[Step]:
         waker = whom(row, ("waker_comm", "waker_pid")) if row["waker_pid"] else "an interrupt"
         place = f" in {row['waits_in']!s}" if row["waits_in"] else ""
         yield Step(
-            f"{name.said} was blocked{place} for {amount(evidence.value, 'ns')} until {waker} woke it", (evidence,)
+            f"{name.said} was blocked{place} for {quantity(evidence.value, 'ns')} until {waker} woke it", (evidence,)
         )
