@@ -44,6 +44,7 @@ def test_every_setting_that_a_collector_reads_is_declared_and_no_other():
                 and node.func.attr == "get"
                 and ast.unparse(node.func.value) in {"host.options", "self.host.options", "options"}
                 and isinstance(node.args[0], ast.Constant)
+                and isinstance(node.args[0].value, str)
             ):
                 read.add(node.args[0].value)
     assert read == set(OPTIONS)
