@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 UNREADABLE = {
     "an exponent": re.compile(r"\d[eE][+-]\d"),
+    "a unit too small for its number": re.compile(r"\d,\d{3},\d{3} ?(?:bytes|B|KiB|ns|us|ms)\b"),
     "what Python calls nothing": re.compile(r"\b(?:None|nan|inf)\b"),
     "a number too long to read": re.compile(r"(?<![\w./(:-])\d{7,}(?![\w/):-])"),
 }

@@ -20,6 +20,7 @@ from kernelsight.collectors.perf import PerfCollector
 from kernelsight.collectors.procfs.cgroup_paths import find_mounts
 from kernelsight.collectors.procfs.pressure import PressureCollector
 from kernelsight.errors import SourceUnavailableError
+from kernelsight.quantities import quantity
 
 _AS_ROOT = "run as root, or with these capabilities (docs/collectors.md)"
 _MOUNT_TRACEFS = "sudo mount -t tracefs tracefs /sys/kernel/tracing"
@@ -120,7 +121,7 @@ def _btf() -> Fact:
     except OSError as error:
         says = f"{abi.KERNEL_BTF}: {error.strerror}"
         return Fact("kernel BTF", False, says, "use a kernel built with CONFIG_DEBUG_INFO_BTF")
-    return Fact("kernel BTF", True, f"{abi.KERNEL_BTF}, {size / 1e6:.1f} MB")
+    return Fact("kernel BTF", True, f"{abi.KERNEL_BTF}, {quantity(size, 'B')}")
 
 
 def _libbpf() -> Fact:

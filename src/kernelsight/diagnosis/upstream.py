@@ -13,6 +13,7 @@ from kernelsight.diagnosis.model import Step
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.waiting import LEAST_SHARE, Edge, shown, waiting
+from kernelsight.quantities import quantity
 
 LONGER = 2.0
 """Times as long as before: less is what requests differ by."""
@@ -60,7 +61,7 @@ def _said(scene: Scene, edge: Edge, usual: Run, run: Run) -> Step | None:
     now_ms, before_ms = 1e3 * waited.value / NS_PER_S / times.value, 1e3 * edge.mean_in(usual)
     server = named(scene, edge.waker_pid or 0)
     return Step(
-        f"{edge.comm} ({edge.pid}) waits {now_ms:.3g} ms for {server.name} ({server.id}) each time, "
-        f"and waited {before_ms:.3g} ms before",
+        f"{edge.comm} ({edge.pid}) waits {quantity(now_ms, 'ms')} for {server.name} ({server.id}) each time, "
+        f"and waited {quantity(before_ms, 'ms')} before",
         (waited, times),
     )

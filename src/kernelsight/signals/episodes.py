@@ -44,7 +44,7 @@ class Episode:
     def signal(self) -> Signal:
         """Its row."""
         rule, labels = self.rule, self.labels
-        summary = self.said if self.said is not None else rule.summary.format(value=self.worst, **_shown(labels))
+        summary = self.said if self.said is not None else rule.said(self.worst, _shown(labels))
         pid, comm = labels.get("pid"), labels.get("comm")
         return Signal(
             timestamp=self.first_ns,

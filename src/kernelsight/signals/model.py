@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple
 
 from kernelsight.events.declare import Column, Counter, Delta, Event, Kind, kind_of
 from kernelsight.events.signal import Severity
+from kernelsight.quantities import quantity
 from kernelsight.query.filters import Condition
 
 MOVED = 0.01
@@ -109,7 +110,7 @@ class Rule:
     because: str
     """Why this threshold, and where that is said."""
     summary: str
-    """What is said; ``{value}`` is the worst, other names are columns."""
+    """What is said; ``{value}`` is the worst, ``{amount}`` the same with its unit, other names are columns."""
     harm: str
     """Who waits, what fails or what has run out when it is critical; empty: it never is."""
     by: tuple[str, ...]
@@ -121,6 +122,11 @@ class Rule:
     """Columns that the summary and the signal name beside the entity's."""
     subject: str = ""
     """Name of the module that declares it; the registry says it."""
+
+    def said(self, value: float, labels: Mapping[str, object]) -> str:
+        """The summary of a value and of the columns that it names."""
+        unit = self.measure.unit.partition(" ")[0].partition("/")[0]
+        return self.summary.format(value=value, amount=quantity(value, unit), **labels)
 
     @property
     def raise_at(self) -> float:
@@ -176,7 +182,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
         scope: see :class:`Rule`, here and below.
         levels: least severe first.
         because: reason and source of the threshold.
-        summary: a format string.
+        summary: a format string of `value`, `amount` (the value with its unit, as people read it) and columns.
         harm: what a critical value does to somebody; a rule whose measure does not show that has no such level.
         clear_below: nine tenths of what raises it by default.
         raise_after_s: 0 by default.
@@ -190,7 +196,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
     """
     kind = kind_of(struct)
     entity = kind.entity if by is None else by
-    fields = [field for _, field, _, _ in Formatter().parse(summary) if field and field != "value"]
+    fields = [field for _, field, _, _ in Formatter().parse(summary) if field and field not in {"value", "amount"}]
     if "comm" in entity and "pid" in kind.by_name:
         fields.append("pid")  # of one process of the program
     semantics = {type(kind.by_name[name].semantics) for name in measure.columns if name in kind.by_name}

@@ -9,6 +9,7 @@ from typing import Any
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import kind_of
 from kernelsight.events.wire import tables
+from kernelsight.quantities import quantity
 from kernelsight.stores.base import Reader
 
 _BOOKED = ("lines", "stored", "rejected", "dropped", "in_memory", "lost")
@@ -89,12 +90,5 @@ def size_bytes(url: str) -> int | None:
 
 
 def human_bytes(size: int | None) -> str:
-    """A size for a person."""
-    if size is None:
-        return "-"
-    amount = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
+    """A size for a person; `-` where it is not known."""
+    return "-" if size is None else quantity(size, "B")

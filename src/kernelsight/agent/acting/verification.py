@@ -20,6 +20,7 @@ from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep, Verdict
 from kernelsight.events.declare import INT64_MAX
 from kernelsight.events.wire import kinds
+from kernelsight.quantities import number
 from kernelsight.query.rows import rows
 from kernelsight.query.source import opened
 
@@ -80,7 +81,7 @@ def compare(before: Finding, after: Iterable[Finding], done: ActionStep) -> Outc
     now = max(severity(one)[1] for one in same if severity(one)[0] == symptom) if _alike(same, symptom) else None
     if now is None or was <= 0:
         return Outcome("same", f"{before.fault} is still found", symptom, was, now)
-    text = f"{before.fault} is still found; {symptom} went from {was:.4g} to {now:.4g}"
+    text = f"{before.fault} is still found; {symptom} went from {number(was)} to {number(now)}"
     if now * _MUCH <= was:
         return Outcome("better", text, symptom, was, now)
     return Outcome("worse" if now >= was * _MUCH else "same", text, symptom, was, now)

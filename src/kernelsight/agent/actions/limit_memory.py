@@ -13,6 +13,7 @@ from kernelsight.agent.acting.changes import Change, SetFile, read_value
 from kernelsight.agent.acting.subject import GroupSubject, RefusedError
 from kernelsight.collectors.base import Host
 from kernelsight.diagnosis.model import Finding, Proposal
+from kernelsight.quantities import quantity
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,6 +44,6 @@ def limit_memory(host: Host, subject: GroupSubject, asked: Asked, limits: Limits
     wanted = groups.page_aligned(groups.memory_use(place) * (1 + asked.headroom) + groups.PAGES)
     _, hard = groups.memory_limit(place)
     if hard is not None and hard <= wanted:
-        raise RefusedError(f"{subject.name} has a limit of {hard:,} bytes already")
+        raise RefusedError(f"{subject.name} has a limit of {quantity(hard, 'B')} already")
     name = "memory.limit_in_bytes" if place.version == 1 else "memory.high"
     yield SetFile(path=str(place.folder / name), former=read_value(place.folder / name), value=str(wanted))

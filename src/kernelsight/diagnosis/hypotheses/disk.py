@@ -13,6 +13,7 @@ from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.storage import User, Waiter, shown_waits, users, waiters_by_program, waiting_for
+from kernelsight.quantities import quantity
 
 BUSY_SHARE = 0.8
 """Of the time, the share in which a device must have something to do to be called busy."""
@@ -154,7 +155,7 @@ def commits_wait_for_others_data(scene: Scene) -> Iterable[Candidate]:
             candidate.step(claim, shown_waits(scene, victim, run, commits=True))
         candidate.step("dirty pages of files waited to be written", stall.dirty)
         candidate.step(
-            f"{culprit.name} wrote {written / run.seconds / 1e6:.0f} MB a second", *by.shown(scene, run, "write_bytes")
+            f"{culprit.name} wrote {quantity(written / run.seconds, 'B/s')}", *by.shown(scene, run, "write_bytes")
         )
         candidate.refuted_by = f"the commits take as long when {culprit.name} does not write"
         candidate.outlook = "commits take long while it writes"
@@ -273,7 +274,7 @@ def _say_use(scene: Scene, candidate: Candidate, user: User, run: Run) -> None:
     read, written = user.read_in(run), user.written_in(run)
     what, amount, metric = ("read", read, "read_bytes") if read >= written else ("wrote", written, "write_bytes")
     processes = f" in {len(user.members)} processes" if len(user.members) > 1 else ""
-    claim = f"meanwhile {user.comm}{processes} {what} {amount / run.seconds / 1e6:.1f} MB a second"
+    claim = f"meanwhile {user.comm}{processes} {what} {quantity(amount / run.seconds, 'B/s')}"
     candidate.step(claim, *user.shown(scene, run, metric))
 
 

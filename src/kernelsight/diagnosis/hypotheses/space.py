@@ -15,6 +15,7 @@ from kernelsight.diagnosis.mounts import FULL_SHARE, QUOTA, failing, full_mounts
 from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, samples_of
 from kernelsight.diagnosis.trend import Trend, trend
+from kernelsight.quantities import quantity
 
 FORESIGHT = 4.0
 """How many times as long as it has been seen, a trend may be expected to go on."""
@@ -109,7 +110,7 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     if nothing and not fails:  # who comes next fails, though nobody tries just now
         candidate.check("there is nothing left at all", nothing, 1.0, 0.0)
     candidate.check("who uses it up is known", by is not None, 1.0, 0.5)
-    noun = "bytes" if metric == "avail_bytes" else "inodes"
+    unit = "B" if metric == "avail_bytes" else "inodes"
     for one in failed[:3]:
         candidate.step(f"{one.count} calls of {one.entity.name} failed with {one.error}", one.evidence)
     for one in failures_seen.somewhere[:3]:
@@ -117,11 +118,13 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
         candidate.step(claim, one.evidence)
     within = scene.within(rows, run)
     ahead = f", and none will be left in {until:.0f} s" if until is not None and not full else ""
-    claim = f"of {mount} {left:,.0f} of {whole:,.0f} {noun} are left{ahead}"
+    claim = f"of {mount} {quantity(left, unit)} of {quantity(whole, unit)} are left{ahead}"
     candidate.step(claim, scene.evidence("filesystem", within or rows[-1:], metric, "last"))
     if by:
         candidate.step(by.claim, by.evidence)
-    candidate.refuted_by = f"{noun} of {mount} do not come back when what {culprit.name} wrote is removed"
+    candidate.refuted_by = (
+        f"{'bytes' if unit == 'B' else unit} of {mount} do not come back when what {culprit.name} wrote is removed"
+    )
     candidate.outlook = "every program that writes there fails"
     candidate.actions = (Proposal("look", culprit, f"make room on {mount}: see what {culprit.name} writes there"),)
     yield candidate
@@ -175,7 +178,7 @@ def _who_filled(scene: Scene, failed: Sequence[Failures], used: float) -> _Fille
     evidence = scene.evidence("process", rows[-1:], "write_chars", "last")
     return _Filler(
         named(scene, last["pid"]),
-        f"{last['comm']} asks for more, and has written {written:,.0f} bytes so far",
+        f"{last['comm']} asks for more, and has written {quantity(written, 'B')} so far",
         evidence,
     )
 
@@ -220,5 +223,5 @@ def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, 
     within = best[3]
     last = within[-1].after
     evidence = scene.evidence("process", samples_of(within), metric, "increase")
-    much = f"was {best[2]:,.0f} ms in the kernel" if inodes else f"wrote {best[2]:,.0f} bytes"
+    much = f"was {quantity(best[2], 'ms')} in the kernel" if inodes else f"wrote {quantity(best[2], 'B')}"
     return _Filler(named(scene, last["pid"]), f"meanwhile {last['comm']} {much}", evidence)

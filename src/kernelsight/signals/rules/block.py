@@ -16,7 +16,7 @@ RULES = (
         because="a seek and a turn of a disk take 10 to 15 ms, flash 0.1: a request of 50 ms waits for others or for "
         "a device that is ill (await of iostat(1))",
         harm="whoever asked for the request waits so long for it",
-        summary="a request of {device_name} takes {value:.0f} ms",
+        summary="a request of {device_name} takes {amount}",
     ),
     rule(
         "device_busy",
@@ -38,7 +38,7 @@ RULES = (
         raise_after_s=3,
         because="as many as the one queue of a SATA disk holds (NCQ: 32); one that serves many at once has as many "
         "under way without being slow, which device_slow tells",
-        summary="{value:.0f} requests of {device_name} are waiting or under way",
+        summary="{value:,.0f} requests of {device_name} are waiting or under way",
     ),
     rule(
         "flush_slow",
@@ -49,7 +49,7 @@ RULES = (
         raise_after_s=2,
         because="who calls fsync(2) waits for it; 0.1 s is noticed, 1 s interrupts (Nielsen 1993)",
         harm="whoever called fsync(2) waits for it",
-        summary="a flush of {device_name} takes {value:.0f} ms",
+        summary="a flush of {device_name} takes {amount}",
     ),
     rule(
         "device_errors",
@@ -59,6 +59,6 @@ RULES = (
         levels={"critical": 1},
         because="a request that failed for good: the kernel has tried again before it says so",
         harm="a request fails",
-        summary="{value:.0f} requests/s of {device} fail",
+        summary="{value:,.0f} requests/s of {device} fail",
     ),
 )

@@ -51,7 +51,7 @@ RULES = (
         because="kswapd frees memory in the background; a program that must do it itself waits "
         "(Documentation/admin-guide/mm/concepts.rst, reclaim), some 0.1 to 10 ms each time",
         harm="programs wait until they have freed memory",
-        summary="{value:.0f} times a second a program has to free memory before it gets any",
+        summary="{value:,.0f} times a second a program has to free memory before it gets any",
     ),
     rule(
         "refaults",

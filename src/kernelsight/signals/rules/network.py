@@ -78,7 +78,7 @@ RULES = (
         raise_after_s=2,
         because="reasons that mean want of room or a rule (include/net/dropreason-core.h); ten a second let each of "
         "ten connections wait for a retransmission. A rule may turn away as many strangers as come: nobody is harmed",
-        summary="{value:.0f} packets/s are dropped on {interface_name}: {reason}",
+        summary="{value:,.0f} packets/s are dropped on {interface_name}: {reason}",
     ),
     rule(
         "udp_receive_overflow",
@@ -89,6 +89,6 @@ RULES = (
         raise_after_s=1,
         because="nobody sends a datagram again: each one is lost because its reader was too slow (udp(7), SO_RCVBUF)",
         harm="datagrams are lost for good",
-        summary="{value:.0f} datagrams/s to port {port} are lost: {comm} ({pid}) reads too slowly",
+        summary="{value:,.0f} datagrams/s to port {port} are lost: {comm} ({pid}) reads too slowly",
     ),
 )

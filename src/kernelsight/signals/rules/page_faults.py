@@ -16,7 +16,7 @@ RULES = (
         levels={"warning": 100, "critical": 1000},
         because="a page from a disk takes some 10 ms; 0.1 s is noticed, 1 s interrupts (Nielsen 1993)",
         harm="a thread stands still for a second",
-        summary="a page fault of {comm} ({pid}) took {value:.0f} ms",
+        summary="a page fault of {comm} ({pid}) took {amount}",
     ),
     rule(
         "fault_time",
@@ -39,7 +39,7 @@ RULES = (
         raise_after_s=3,
         because="each waits for a device: at 10 ms (a disk) a hundred are all of a thread's time; who reads a file "
         "by mmap(2) has nothing else to do",
-        summary="{comm} ({pid}) waits for {value:.0f} pages/s from storage",
+        summary="{comm} ({pid}) waits for {value:,.0f} pages/s from storage",
     ),
     rule(
         "minor_fault_storm",

@@ -31,7 +31,7 @@ RULES = (
         raise_after_s=3,
         because=f"runnable without a CPU for half of a thread's time, or all of two threads'; {_DELAYS}",
         harm="its threads wait instead of running",
-        summary="the threads of {comm} ({pid}) wait {value:.0f} ms in a second for a CPU",
+        summary="the threads of {comm} ({pid}) wait {amount} in a second for a CPU",
     ),
     rule(
         "process_waits_for_io",
@@ -43,7 +43,7 @@ RULES = (
         raise_after_s=3,
         because=f"waiting for block I/O for half of a thread's time; a copy or a backup has nothing else to do, so "
         f"it is never critical by itself; {_DELAYS}",
-        summary="the threads of {comm} ({pid}) wait {value:.0f} ms in a second for block I/O",
+        summary="the threads of {comm} ({pid}) wait {amount} in a second for block I/O",
     ),
     rule(
         "process_waits_for_memory",
@@ -55,6 +55,6 @@ RULES = (
         raise_after_s=2,
         because=f"reclaim, thrashing and swap-in are time that enough memory would have saved whole; {_DELAYS}",
         harm="its threads wait for memory instead of running",
-        summary="the threads of {comm} ({pid}) wait {value:.0f} ms in a second for memory",
+        summary="the threads of {comm} ({pid}) wait {amount} in a second for memory",
     ),
 )

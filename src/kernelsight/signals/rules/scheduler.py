@@ -32,7 +32,7 @@ RULES = (
         levels={"warning": 100},
         because="one wait that a person notices (Nielsen 1993), and 30 times the base slice of the scheduler (3 ms, "
         "kernel/sched/fair.c)",
-        summary="a thread of {comm} ({pid}) waited {value:.0f} ms for a CPU",
+        summary="a thread of {comm} ({pid}) waited {amount} for a CPU",
     ),
     rule(
         "tiny_time_slices",
@@ -44,7 +44,7 @@ RULES = (
         raise_after_s=3,
         because="a switch costs 4 µs without what the caches lose (Li, Ding, Shen: Quantifying the cost of context "
         "switch, 2007): at slices of 20 µs a fifth of the time, at 5 µs nearly all",
-        summary="{comm} ({pid}) is switched {value:.0f} times in each millisecond that it runs",
+        summary="{comm} ({pid}) is switched {value:,.0f} times in each millisecond that it runs",
     ),
     rule(
         "fork_storm",
@@ -56,7 +56,7 @@ RULES = (
         raise_after_s=3,
         because="to start a program and let it end takes 1 ms of CPU time or more: 300 a second are a third of a CPU "
         "that does nothing else",
-        summary="{comm} ({pid}) starts {value:.0f} children a second",
+        summary="{comm} ({pid}) starts {value:,.0f} children a second",
     ),
     rule(
         "blocked_task",
@@ -68,7 +68,7 @@ RULES = (
         clear_after_s=5,
         because="a device that answers at all does so within a second. Some threads of the kernel and of drivers "
         "idle like this, and who has called vfork(2) waits so for its child",
-        summary="a thread of {comm} ({pid}) has been blocked for {value:.0f} s in {wchan}",
+        summary="a thread of {comm} ({pid}) has been blocked for {amount} in {wchan}",
     ),
     rule(
         "blocked_call",
@@ -83,7 +83,7 @@ RULES = (
         because="the kernel gives a request of a disk 30 s (SD_TIMEOUT, drivers/scsi/sd.h), and no caller is as "
         "patient",
         harm="a program's call does not return",
-        summary="a {syscall_name} of {comm} ({pid}) has not returned for {value:.0f} s: it is blocked in {wchan}",
+        summary="a {syscall_name} of {comm} ({pid}) has not returned for {value:,.0f} s: it is blocked in {wchan}",
     ),
     rule(
         "blocked_time",
@@ -95,6 +95,6 @@ RULES = (
         levels={"warning": 500},
         raise_after_s=3,
         because="half of a thread's time in uninterruptible sleep; a copy has nothing else to do",
-        summary="the threads of {comm} ({pid}) are blocked for {value:.0f} ms in a second",
+        summary="the threads of {comm} ({pid}) are blocked for {amount} in a second",
     ),
 )

@@ -28,7 +28,7 @@ RULES = (
         levels=_ATTENTION_MS,
         because=f"uninterruptible sleep is waiting for a device or for memory; {_ATTENTION}",
         harm="the caller stands still for a second",
-        summary="{comm} ({pid}) was blocked for {value:.0f} ms in one {syscall_name}",
+        summary="{comm} ({pid}) was blocked for {amount} in one {syscall_name}",
     ),
     rule(
         "syscall_waited_for_cpu",
@@ -38,7 +38,7 @@ RULES = (
         by=("comm", "syscall_name"),
         levels={"warning": 100},
         because=f"a call that could have returned had no CPU to do so; {_ATTENTION}",
-        summary="a {syscall_name} of {comm} ({pid}) waited {value:.0f} ms for a CPU",
+        summary="a {syscall_name} of {comm} ({pid}) waited {amount} for a CPU",
     ),
     rule(
         "syscall_burns_cpu",
@@ -50,7 +50,7 @@ RULES = (
         because="the kernel itself works that long in one call: reclaim, a long list, a lock that spins; it takes a "
         "CPU for 20 s for stuck (Documentation/admin-guide/lockup-watchdogs.rst). Loading a BPF program may "
         "take 0.2 s",
-        summary="one {syscall_name} of {comm} ({pid}) ran for {value:.0f} ms in the kernel",
+        summary="one {syscall_name} of {comm} ({pid}) ran for {amount} in the kernel",
     ),
     rule(
         "syscalls_fail",
@@ -67,7 +67,7 @@ RULES = (
         because="one call that fails so is one thing that was not done (errno(3)); a hundred a second are a program "
         "that does not stop trying",
         harm="calls fail",
-        summary="{value:.0f} calls/s of {comm} ({pid}) fail with {error}, last in {syscall_name}",
+        summary="{value:,.0f} calls/s of {comm} ({pid}) fail with {error}, last in {syscall_name}",
     ),
     rule(
         "slow_calls_pile_up",
@@ -79,6 +79,6 @@ RULES = (
         levels={"warning": 50},
         raise_after_s=2,
         because="each of them was blocked for 10 ms or more: fifty a second are half a thread's time or many threads",
-        summary="{value:.0f} calls/s of {syscall_name} by {comm} ({pid}) are blocked for 10 ms or more",
+        summary="{value:,.0f} calls/s of {syscall_name} by {comm} ({pid}) are blocked for 10 ms or more",
     ),
 )

@@ -31,7 +31,7 @@ RULES = (
         raise_after_s=2,
         because="each is a connection that stood still for 0.2 s or more (TCP_RTO_MIN, include/net/tcp.h)",
         harm="a hundred connections stand still each second",
-        summary="{value:.0f} times a second a connection waits in vain for an acknowledgement",
+        summary="{value:,.0f} times a second a connection waits in vain for an acknowledgement",
     ),
     rule(
         "connections_unanswered",
@@ -42,7 +42,7 @@ RULES = (
         raise_after_s=2,
         because="each is a connection that nobody answered for a second or more (RFC 6298: 1 s at first)",
         harm="programs wait for connections that nobody answers",
-        summary="{value:.0f} times a second a connection is asked for again",
+        summary="{value:,.0f} times a second a connection is asked for again",
     ),
     rule(
         "listen_overflow",
@@ -53,7 +53,7 @@ RULES = (
         because="a finished handshake was thrown away as the accept queue was full (listen(2)); the client waits for "
         "a second or more",
         harm="clients wait a second or more to be connected",
-        summary="{value:.0f} connections/s find a listener's queue full",
+        summary="{value:,.0f} connections/s find a listener's queue full",
     ),
     rule(
         "accept_queue_full",
@@ -76,7 +76,7 @@ RULES = (
         raise_after_s=4,
         because="the other side has closed, the owner has not, and no timer of the kernel does it (RFC 9293, "
         "CLOSE-WAIT); it is descriptors that run out by it (descriptors_near_limit)",
-        summary="{comm} ({pid}) holds {value:.0f} connections that the other side has closed",
+        summary="{comm} ({pid}) holds {value:,.0f} connections that the other side has closed",
     ),
     rule(
         "time_wait_many",
@@ -99,6 +99,6 @@ RULES = (
         raise_after_s=2,
         because="a receive queue was over its memory and had to be thrown away or squeezed (net/ipv4/tcp_input.c, "
         "tcp_prune_queue): a reader is too slow, or tcp_rmem too small",
-        summary="{value:.0f} times a second a receive queue has no memory left",
+        summary="{value:,.0f} times a second a receive queue has no memory left",
     ),
 )

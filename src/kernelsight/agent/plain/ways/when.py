@@ -59,7 +59,7 @@ def _extreme(asked: Asked, metric: Metric) -> Iterator[Step]:
         return
     word = "lowest" if low else "highest"
     moment = at({"timestamp": evidence.end_ns})
-    seconds = f" in {(evidence.end_ns - evidence.start_ns) / 1e9:.3g} s" if metric.how == "increase" else ""
+    seconds = f" in {quantity(evidence.end_ns - evidence.start_ns, 'ns')}" if metric.how == "increase" else ""
     claim = f"{called(metric)} was {word} at {moment}: {quantity(evidence.value, metric.declared.unit)}{seconds}"
     yield Step(claim, (evidence,))
 
