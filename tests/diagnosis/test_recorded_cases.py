@@ -2,7 +2,7 @@
 
 import pytest
 from benchmarks.faultbench.recording import about, cases, name_of
-from benchmarks.faultbench.run import replay
+from benchmarks.faultbench.run import diagnosed, replay, replayed
 from benchmarks.faultbench.scenario import scenarios
 from readable import unreadable
 
@@ -10,6 +10,10 @@ from kernelsight.agent.commands import command
 from kernelsight.diagnosis.report import report
 
 CASES = cases()
+FAULTS = [case for case in CASES if about(case)["truth"]["fault"] is not None]
+S = 1_000_000_000
+BEGIN_S, END_S = (-9.7, -4.6, -2.2, 2.5), (-1.0, -2.4)
+"""First seconds of windows after the onset, and last ones after its end."""
 
 
 @pytest.mark.slow
@@ -31,3 +35,15 @@ def test_every_case_has_a_scenario_that_can_make_it_again():
     named = {about(case)["scenario"] for case in CASES}
     assert named
     assert named <= set(scenarios())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", FAULTS[::9], ids=name_of)
+def test_the_onset_of_a_recorded_fault_is_the_same_for_every_window(case):
+    truth = about(case)
+    onset, offset = truth["onset_ns"], truth["offset_ns"]
+    with replayed(case) as database:
+        answers = [diagnosed(database, int(onset + a * S), int(offset + b * S)) for a in BEGIN_S for b in END_S]
+    found = [one.onset_ns for answer in answers for one in answer.findings if one.fault == truth["truth"]["fault"]]
+    assert found
+    assert max(found) - min(found) <= S, [(one - onset) / S for one in found]

@@ -79,7 +79,7 @@ class Finding(msgspec.Struct, frozen=True):
     """What would show that this is wrong."""
     actions: tuple[Proposal, ...]
     began_before: bool = False
-    """It was there when the window began: the onset is the first that was seen of it."""
+    """It was there at the first moment that was looked at or recorded: the onset is the first that was seen of it."""
     outlook: str = ""
     """What happens if nothing is done."""
 

@@ -10,7 +10,8 @@ from kernelsight.diagnosis.before import with_before
 from kernelsight.diagnosis.effects import WANTS_CPU, is_again, split
 from kernelsight.diagnosis.hypothesis import Candidate
 from kernelsight.diagnosis.model import Finding, RuledOut
-from kernelsight.diagnosis.scene import NS_PER_S, Scene
+from kernelsight.diagnosis.onset import was_there, with_onsets
+from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.upstream import from_afar
 
 PRIOR = -1.0
@@ -46,6 +47,11 @@ def confidence(candidate: Candidate) -> float:
     return round(1 / (1 + math.exp(-SHARPNESS * log_odds(candidate))), 3)
 
 
+def is_likely(candidate: Candidate) -> bool:
+    """Whether it would be a finding, if it is no effect of another one."""
+    return confidence(candidate) >= LEAST
+
+
 def weigh(candidates: Iterable[Candidate], scene: Scene) -> Weighed:
     """Tell causes from effects and from what is unlikely; no culprit has one fault twice."""
     # Of two that are as likely, the one that says what the CPU time is needed for comes first.
@@ -64,7 +70,7 @@ def weigh(candidates: Iterable[Candidate], scene: Scene) -> Weighed:
     for one in ordered:
         if any(is_again(one, other, scene) for other in likely):
             continue
-        (likely if confidence(one) >= LEAST and one.path else unlikely).append(one)
+        (likely if is_likely(one) and one.path else unlikely).append(one)
     causes, effects = split(likely, scene)
     return Weighed(causes, effects, unlikely)
 
@@ -72,7 +78,8 @@ def weigh(candidates: Iterable[Candidate], scene: Scene) -> Weighed:
 def rank(candidates: Iterable[Candidate], scene: Scene) -> tuple[tuple[Finding, ...], tuple[RuledOut, ...]]:
     """The findings, most certain first, and what was ruled out: effects of findings, and what is unlikely."""
     weighed = weigh(candidates, scene)
-    return tuple(_finding(one, scene) for one in weighed.causes), (
+    findings = with_onsets((_finding(one, scene) for one in weighed.causes), scene, likely=is_likely)
+    return findings, (
         *(RuledOut(one.fault, one.culprit, confidence(one), (), _named(cause)) for one, cause in weighed.effects),
         *(RuledOut(one.fault, one.culprit, confidence(one), _against(one)) for one in weighed.unlikely),
     )
@@ -96,6 +103,6 @@ def _finding(one: Candidate, scene: Scene) -> Finding:
         path=with_before(scene, (*from_afar(scene, one), *one.path), one.onset_ns),
         refuted_by=one.refuted_by,
         actions=one.actions,
-        began_before=one.onset_ns < scene.when.start_ns + 2 * NS_PER_S,
+        began_before=was_there(one.onset_ns, scene),
         outlook=one.outlook,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from kernelsight.diagnosis.measure import slope
 from kernelsight.diagnosis.scene import NS_PER_S, Row
@@ -80,14 +80,56 @@ def straight(rows: Sequence[Row], metric: str, *, least_s: float) -> Trend | Non
         least_s: how long the stretch must be.
     """
     known = [row for row in rows if row[metric] is not None]
-    for start in range(0, len(known), max(1, len(known) // _STARTS)):
+    step = max(1, len(known) // _STARTS)
+    for start in range(0, len(known), step):
         part = known[start:]
         points = [(int(row["timestamp"]), float(row[metric])) for row in part]
         if len(points) < _LEAST_POINTS or points[-1][0] - points[0][0] < least_s * NS_PER_S:
             return None
         if _is_straight(points):
-            return Trend(part, slope(points), points[0][1], points[-1][1])
+            return _from_its_beginning(known[max(0, start - step) :], metric, least_s) or Trend(
+                part, slope(points), points[0][1], points[-1][1]
+            )
     return None
+
+
+def _from_its_beginning(rows: Sequence[Row], metric: str, least_s: float) -> Trend | None:
+    """The growth of a level that may have rested at first, from where it began; None where that is shorter."""
+    points = [(int(row["timestamp"]), float(row[metric])) for row in rows]
+    begin = bend(points)
+    part = points[begin:]
+    if len(part) < _LEAST_POINTS or part[-1][0] - part[0][0] < least_s * NS_PER_S or not _is_straight(part):
+        return None
+    return Trend(rows[begin:], slope(part), part[0][1], part[-1][1])
+
+
+def bend(points: Sequence[tuple[int, float]]) -> int:
+    """The place of the point at which a level that rests begins to grow: that from which a line fits best.
+
+    Of a level that rests at its mean up to there, and then grows in a straight line from it, the squares of what is
+    left are least. The growth of memory that is seen for minutes begins within seconds of it, however long it had
+    rested before, which a tolerance for all of the way cannot tell.
+    """
+    origin = points[0][0]
+    times = [(at - origin) / NS_PER_S for at, _ in points]
+    levels = [value - points[0][1] for _, value in points]
+    both = list(zip(times, levels, strict=True))
+    columns = (levels, [v * v for v in levels], times, [t * t for t in times], [t * v for t, v in both])
+    sums = [tuple(accumulate(column, initial=0.0)) for column in columns]
+    count = len(points)
+
+    def left(begin: int) -> float:
+        rested = begin + 1
+        level, squared = (column[rested] / rested for column in sums[:2])
+        after = count - begin
+        v, vv, t, tt, tv = (column[count] - column[begin] for column in sums)
+        at = times[begin]
+        # Of the line through (at, level): what it leaves, with the slope that leaves least.
+        along, steep = tv - at * v - level * t + after * at * level, tt - 2 * at * t + after * at * at
+        off = vv - 2 * level * v + after * level * level
+        return rested * (squared - level * level) + off - (along * along / steep if steep > 0 else 0.0)
+
+    return min(range(count - 1), key=left)
 
 
 def _is_straight(points: Sequence[tuple[int, float]]) -> bool:

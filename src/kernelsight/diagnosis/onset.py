@@ -1,0 +1,77 @@
+"""When a fault began: a property of the fault, and not of the window in which it was asked for.
+
+What was there when a window began may have begun before it. Then the store is asked for the time before, a minute and
+if need be five, with the same hypothesis. What was there already then, or when the records begin, is said to be so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from kernelsight.diagnosis.effects import USES_UP, same_program
+from kernelsight.diagnosis.hypothesis import Candidate, hypotheses
+from kernelsight.diagnosis.model import Finding
+from kernelsight.diagnosis.scene import NS_PER_S, Scene, moment
+from kernelsight.query.times import TimeRange
+
+LOOKS_BACK_S = (60, 300)
+"""Seconds before a window that are looked at, as long as it was there when they began."""
+_EVERY_SECOND = ("cpu", "memory", "sched_process", "process")
+"""Kinds that have a row in every second in which anything is collected."""
+AT_ONCE_NS = 2 * NS_PER_S
+"""What is seen so soon after the first moment was there before: of what grows or is counted it takes two samples."""
+
+
+def with_onsets(
+    findings: Iterable[Finding], scene: Scene, *, likely: Callable[[Candidate], bool]
+) -> tuple[Finding, ...]:
+    """Findings with the moment when they began, also where that was before their window.
+
+    Args:
+        findings: what was found within a window.
+        scene: the window.
+        likely: whether a candidate would be a finding.
+    """
+    earlier: dict[int, Scene] = {}
+    return tuple(_dated(one, scene, earlier, likely) for one in findings)
+
+
+def _dated(found: Finding, scene: Scene, earlier: dict[int, Scene], likely: Callable[[Candidate], bool]) -> Finding:
+    if not was_there(found.onset_ns, scene):
+        return found
+    for back_s in LOOKS_BACK_S:
+        begin_ns = scene.begin_ns - back_s * NS_PER_S
+        before = earlier.get(back_s)
+        if before is None:
+            before = earlier[back_s] = Scene(scene.reader, TimeRange(max(0, begin_ns), scene.when.end_ns))
+        onsets = [
+            one.onset_ns
+            for one in hypotheses()[found.fault](before)
+            if one.onset_ns <= found.onset_ns and _is_same(one, found, before) and one.path and likely(one)
+        ]
+        if not onsets:
+            break
+        # The latest of them: what was over before this began is another episode.
+        found = msgspec.structs.replace(found, onset_ns=max(onsets), began_before=was_there(max(onsets), before))
+        if not found.began_before:
+            break
+    return found
+
+
+def _is_same(one: Candidate, found: Finding, scene: Scene) -> bool:
+    if one.culprit == found.culprit:
+        return True
+    return found.fault not in USES_UP and same_program(one.culprit, found.culprit, scene)
+
+
+def was_there(onset_ns: int, scene: Scene) -> bool:
+    """Whether what is first seen then may have been there at the first moment that is known of a window."""
+    return onset_ns < scene.once(_known_from_ns) + AT_ONCE_NS
+
+
+def _known_from_ns(scene: Scene) -> int:
+    """The first moment of a window of which anything is recorded. Use with :meth:`Scene.once`."""
+    rows = [kept[0] for kind in _EVERY_SECOND if (kept := scene.rows(kind))]
+    return max(scene.begin_ns, min((moment(row) for row in rows), default=0))
