@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from kernelsight.events.declare import Counter, kind_of
 from kernelsight.events.deltas import deltas, in_order
 from kernelsight.events.network import Network
+from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu
 from kernelsight.events.wire import kinds
 from kernelsight.query import aggregate, series, top
 from kernelsight.query.points import Selection, points_sql
 from kernelsight.query.times import TimeRange
 
-END = START + 3600 * SECOND
+END = START + 7200 * SECOND
 ENTITIES = 10
 
 _small = st.integers(0, 40)
@@ -149,3 +150,63 @@ def test_samples_that_come_late_are_put_in_their_place(tmp_path):
     reader = reader_of(tmp_path / "db", events)
     assert rates(reader, "network", "rx_bytes") == [[None, *7 * [1000]]]
     reader.close()
+
+
+@pytest.mark.parametrize("step_s", [40, 3600])
+def test_a_process_whose_clock_leaps_ahead_was_not_away(tmp_path, step_s):
+    stamps = [START + (i + (step_s if i >= 10 else 0)) * SECOND for i in range(20)]
+    events = [Process(at, pid=7, start_ticks=3, utime_ms=i * 500) for i, at in enumerate(stamps)]
+    events += [Cpu(at, cpu=-1, idle=i * 100) for i, at in enumerate(stamps)]
+    reader = reader_of(tmp_path / "db", events)
+    [found] = rates(reader, "process", "utime_ms")
+    reader.close()
+    assert found == [None, *19 * [pytest.approx(500, rel=0.01)]]
+
+
+def counters():
+    """Every counter of every kind that is sampled."""
+    for kind in kinds().values():
+        for column in kind.columns:
+            if isinstance(column.semantics, Counter) and kind.interval_s is not None:
+                yield kind, column
+
+
+SHAPES = {
+    "glitch": [10**12, 10**12 + 10, 0, 0, 0, 10**12 + 50, 10**12 + 60],
+    "reset": [10**6, 10**6 + 1000, 10**6 + 2000, 3000, 4000, 5000, 6000],
+    "falls": [10**9, 10**9 - 10**6, 10**9 - 2 * 10**6, 10**9 - 3 * 10**6],
+}
+"""Courses of a counter that has nothing of its own."""
+RATES = {"glitch": {10.0}, "reset": {1000.0}, "falls": set()}
+
+
+def test_no_counter_of_any_kind_grows_where_it_falls(tmp_path):
+    def name_of(column, shape):
+        return shape if column.type == "TEXT" else list(SHAPES).index(shape)
+
+    events = []
+    for kind in {kind.name: kind for kind, _ in counters()}.values():
+        for shape, values in SHAPES.items():
+            for i, value in enumerate(values):
+                # A kind that has one series a machine has one shape only, the others would follow it.
+                if not kind.entity and shape != "glitch":
+                    continue
+                who = {
+                    name: next(iter(kind.by_name[name].choices), name_of(kind.by_name[name], shape))
+                    for name in kind.entity
+                }
+                columns = {column.name: value for owner, column in counters() if owner is kind}
+                events.append(kind.struct(START + i * SECOND * int(kind.interval_s), **who, **columns))
+    reader = reader_of(tmp_path / "db", events)
+    seen = 0
+    for kind, column in counters():
+        if any(kind.by_name[name].choices for name in kind.entity):
+            continue  # its three courses would be one entity
+        for one in series(reader, kind.name, column.name, START, END):
+            key = next(iter(one.entity.values()), "glitch")
+            shape = key if isinstance(key, str) else list(SHAPES)[key]
+            rated = {point.value * kind.interval_s for point in one.points if point.value}
+            assert rated <= RATES[shape], (kind.name, column.name, shape, one.points)
+            seen += 1
+    reader.close()
+    assert seen > 200

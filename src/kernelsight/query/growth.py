@@ -19,9 +19,12 @@ from kernelsight.events.deltas import (
     SHORT_STEP,
     WRAP,
 )
+from kernelsight.query.clock_steps import Step, clock_steps
 from kernelsight.query.dialect import Dialect, Sql, dialect_of
+from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader, Value
 
+_PER_SECOND = 1_000_000_000
 ELAPSED = "elapsed"
 """Column of a relation of :func:`with_growth`: time (ns) since the entity's row before; NULL in its first."""
 
@@ -34,6 +37,8 @@ class _Order:
     falls: int
     back: bool
     """Whether the clock goes back in it."""
+    longest_ns: int
+    """The longest time between two rows of an entity."""
     falling: frozenset[str]
     """Counters that fall, or are known again after a NULL."""
 
@@ -60,11 +65,13 @@ def _in(reader: Reader, kind: Kind, counters: Sequence[str], samples: Sql, order
     ]
     falls = [f"COALESCE(SUM(CASE WHEN {fell} THEN 1 END), 0)" for fell, _ in tests]
     gaps = [f"COALESCE(MAX(CASE WHEN {known} THEN 1 END), 0)" for _, known in tests]
-    chosen = ", ".join(["COALESCE(MAX(CASE WHEN timestamp < stamp__before THEN 1 END), 0)", *falls, *gaps])
-    [(back, *found)] = reader.tuples(f"SELECT {chosen} FROM ({inner}) AS pairs", samples.params)
+    back = "COALESCE(MAX(CASE WHEN timestamp < stamp__before THEN 1 END), 0)"
+    longest = "COALESCE(MAX(timestamp - stamp__before), 0)"
+    chosen = ", ".join([back, longest, *falls, *gaps])
+    [(goes_back, longest_ns, *found)] = reader.tuples(f"SELECT {chosen} FROM ({inner}) AS pairs", samples.params)
     fallen, unknown = found[: len(counters)], found[len(counters) :]
     falling = frozenset(name for name, *signs in zip(counters, fallen, unknown, strict=True) if any(signs))
-    return _Order(order, sum(map(_integer, fallen)), bool(back), falling)
+    return _Order(order, sum(map(_integer, fallen)), bool(goes_back), _integer(longest_ns), falling)
 
 
 def _integer(value: Value) -> int:
@@ -72,7 +79,9 @@ def _integer(value: Value) -> int:
     return value
 
 
-def with_growth(reader: Reader, kind: Kind, counters: Sequence[str], columns: Iterable[str], samples: Sql) -> Sql:
+def with_growth(  # noqa: PLR0913, PLR0917 - the parts of one statement
+    reader: Reader, kind: Kind, counters: Sequence[str], columns: Iterable[str], samples: Sql, when: TimeRange
+) -> Sql:
     """The columns of some rows, and of each counter ``c`` what it grew by, as ``c__grown``, in ``c__elapsed`` ns.
 
     Args:
@@ -81,6 +90,7 @@ def with_growth(reader: Reader, kind: Kind, counters: Sequence[str], columns: It
         counters: columns that are counters.
         columns: those to hand on; ``timestamp`` is among them.
         samples: SELECT rows in any order, with ``id``, which follows their arrival.
+        when: the range that they are of.
 
     Returns:
         a SELECT; both are NULL where it is not known what the counter grew by.
@@ -100,10 +110,28 @@ def with_growth(reader: Reader, kind: Kind, counters: Sequence[str], columns: It
         text = f"SELECT looks.*, {peaks} FROM ({text}) AS looks"
         places = ", ".join(_places(name) for name in falling)
         text = f"SELECT peaks.*, {places} FROM ({text}) AS peaks"
+    away_ns = int((kind.interval_s or 1.0) * _PER_SECOND) * REACH
+    leaps = (
+        [step for step in clock_steps(reader, when) if step.left_ns < step.at_ns] if order.longest_ns > away_ns else []
+    )
     grown = ", ".join(
         _judged(name, kind.by_name[name].semantics) if name in falling else _plain(name) for name in counters
     )
-    return Sql(f"SELECT {kept}, {grown} FROM ({text}) AS judged", samples.params)
+    text = f"SELECT {kept}, {grown} FROM ({text}) AS judged"
+    if leaps:
+        parts = ", ".join(_without_leaps(name, leaps) for name in counters)
+        text = f"SELECT {kept}, {parts} FROM ({text}) AS measured"
+    return Sql(text, samples.params)
+
+
+def _without_leaps(name: str, leaps: Iterable[Step]) -> str:
+    """The time in which a counter grew, less what the clock was set ahead by meanwhile."""
+    leapt = " - ".join(
+        f"CASE WHEN timestamp >= {step.at_ns} AND timestamp - measured.{name}__elapsed <= {step.left_ns}"
+        f" THEN {step.step_ns + step.suspended_ns} ELSE 0 END"
+        for step in leaps
+    )
+    return f"{name}__grown, measured.{name}__elapsed - {leapt} AS {name}__elapsed"
 
 
 def _plain(name: str) -> str:

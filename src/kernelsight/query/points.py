@@ -6,7 +6,7 @@ rate (NULL)
 
 * at an entity's first sample,
 * where the counter is lower than before, until it is known how it goes on,
-* where the clock did not go forward,
+* where the clock did not go forward (where it is known that it was set ahead, the time is what passed),
 * where the entity was away: the time since its last sample is longer than :data:`PATIENCE` of its usual
   intervals; what happened meanwhile is not known to be one count.
 
@@ -132,7 +132,7 @@ def points_sql(reader: Reader, selection: Selection, gap_ns: int | None = None) 
     samples = Sql(
         f"SELECT id, {', '.join(columns)} FROM {relation} AS stored WHERE {inside.text}", (*params, *inside.params)
     )
-    inner = with_growth(reader, kind, selection.counters, columns, samples)
+    inner = with_growth(reader, kind, selection.counters, columns, samples, TimeRange(lookback, when.end_ns))
     chosen = [*_head(selection), *(part for name in selection.metrics for part in _value(selection, name))]
     text = f"SELECT {', '.join(chosen)} FROM ({inner.text}) AS pairs WHERE timestamp >= ? AND {outside.text}"
     gaps = (gap_ns,) * (3 * len(selection.counters))
@@ -190,7 +190,7 @@ def _value(selection: Selection, name: str) -> list[str]:
     if name not in selection.counters:
         return [name]
     # qualified, because ClickHouse would take a bare name for the alias that is being defined
-    valid = f"CASE WHEN {name}__elapsed <= ? THEN"
+    valid = f"CASE WHEN {name}__elapsed > 0 AND {name}__elapsed <= ? THEN"
     return [
         f"{valid} {name}__grown * 1e9 / {name}__elapsed END AS {name}",
         f"{valid} {name}__grown END AS {name}__increase",
