@@ -22,6 +22,7 @@ from kernelsight.collectors import privileges
 from kernelsight.collectors.base import Collector, Host, Limited, Registered, by_reason, open_best, registered
 from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
 from kernelsight.collectors.damage import Damage, noted_in
+from kernelsight.collectors.numbering import Numbering
 from kernelsight.collectors.output import LineWriter, ReaderGoneError
 from kernelsight.collectors.stopping import StopDescriptor
 from kernelsight.collectors.supervised import supervisor
@@ -29,7 +30,6 @@ from kernelsight.collectors.time_namespace import offsets
 from kernelsight.errors import KernelSightError, SourceUnavailableError, UsageError
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event, kind_of
-from kernelsight.events.wire import encode_lines
 
 _REST_NS = 5_000_000
 """Least time between two drains, so that a busy ring buffer is emptied in bulk and not event by event."""
@@ -185,16 +185,19 @@ class _Source:
             return frozenset()
         return frozenset().union(*(entry.needs for entry in registered()[self.name]))
 
-    def report(self, now: int) -> CollectorReport:
+    def report(self, now: int, numbering: Numbering) -> CollectorReport:
         """What there is to say of it."""
         limits = [*(self.limited.limitations if self.limited else ()), *self.damage.sentences]
+        kinds = self._kinds()
         return CollectorReport(
             timestamp=now,
             name=self.name,
             pid=os.getpid(),
             supervisor_pid=supervisor(),
             source=self.entry.source if self.entry else None,
-            kinds=self._kinds(),
+            kinds=kinds,
+            run=numbering.run,
+            printed=numbering.printed(kinds),
             status=self.status,
             reason="; ".join(filter(None, (self.reason, *limits))) or None,
             events=self.events,
@@ -240,6 +243,7 @@ class _Runner:
     log: TextIO
     clock: Clock
     epoch: EpochTime = field(init=False)
+    numbering: Numbering = field(init=False, default_factory=Numbering)
     stopping: StopDescriptor = field(init=False)
     poller: select.poll = field(init=False, default_factory=select.poll)
     nothing: select.poll = field(init=False, default_factory=select.poll)
@@ -327,7 +331,7 @@ class _Runner:
         self.epoch.refresh()
         jumps = self.epoch.take_jumps()
         if jumps:
-            self._write([encode_lines(jump.event() for jump in jumps)])
+            self._write([self.numbering.encode(jump.event() for jump in jumps)])
 
     def _tick(self, moment: int) -> None:
         self._follow_clock()
@@ -355,7 +359,7 @@ class _Runner:
         try:
             with noted_in(source.damage):
                 events = list(read())
-            lines = encode_lines(events)
+            lines = self.numbering.encode(events)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one collector, the others go on
             self._fail(source, error)
             return b""
@@ -406,7 +410,7 @@ class _Runner:
 
     def _report(self, moment: int) -> None:
         now = self.epoch.at(moment)
-        self._write([encode_lines(source.report(now) for source in self.sources)])
+        self._write([self.numbering.encode([source.report(now, self.numbering)]) for source in self.sources])
 
     def _finish(self) -> None:
         self._follow_clock()

@@ -40,3 +40,13 @@ class CollectorReport(Event, tag="collector"):
     supervisor_pid: Annotated[
         Int | None, Label(), Means("process that started it and the other parts; NULL: started by itself")
     ] = None
+    run: Annotated[
+        Int | None,
+        Label("ns"),
+        Means("when the run of `kernelsight collect` began that it is part of, since the epoch"),
+    ] = None
+    printed: Annotated[
+        Text | None,
+        Label(),
+        Means("lines of each kind that the run has printed before this one, as kind=count, separated by ','"),
+    ] = None

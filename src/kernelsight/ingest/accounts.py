@@ -24,6 +24,10 @@ class Accounts:
     """What became of what this run has read."""
 
     by_kind: dict[str, Account] = field(default_factory=dict)
+    before: Mapping[str, Account] = field(default_factory=dict)
+    """The accounts of all runs before this one."""
+    complete_since_ns: int | None = None
+    """All that collectors have printed since then comes in here (ns since the epoch); None: that is not known."""
     bytes_read: int = 0
     blank: int = 0
     joined: int = 0
@@ -32,6 +36,8 @@ class Accounts:
     """Events stamped with their time of arrival, because their own was of another boot."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Refusals by reason, without what is particular to one line."""
+    never_came: Counter[str] = field(default_factory=Counter)
+    """Lines that were printed and that no run has accounted for, by kind; they are among the dropped."""
     ignored_fields: Counter[str] = field(default_factory=Counter)
     """Fields of foreign lines that no column stands for, by kind."""
     below_zero: Counter[str] = field(default_factory=Counter)
@@ -41,8 +47,25 @@ class Accounts:
         """The account of a kind."""
         account = self.by_kind.get(kind)
         if account is None:
-            account = self.by_kind[kind] = Account()
+            account = self.by_kind[kind] = self._begun(self.before.get(kind, Account()))
         return account
+
+    def _begun(self, before: Account) -> Account:
+        """An account of this run. Where all lines since a moment come in here, those before are known too."""
+        if self.complete_since_ns is None or (before.run is not None and before.run >= self.complete_since_ns):
+            return Account(run=before.run, lines_before_run=before.lines_before_run)
+        return Account(run=self.complete_since_ns, lines_before_run=before.lines)
+
+    def lines(self, kind: str) -> int:
+        """Lines of a kind in this run and all before it."""
+        return self.before.get(kind, Account()).lines + self.of(kind).lines
+
+    def lost(self, kind: str, lines: int) -> None:
+        """Lines were printed, and never came: whoever had read them was killed."""
+        account = self.of(kind)
+        account.lines += lines
+        account.dropped += lines
+        self.never_came[kind] += lines
 
     def took(self, struct: type[Event], rows: list[Row]) -> None:
         """Events were read and wait to be stored."""
@@ -94,5 +117,5 @@ class Accounts:
         return total
 
 
-_COUNTS = tuple(f.name for f in fields(Account) if not f.name.endswith("_timestamp"))
+_COUNTS = tuple(f.name for f in fields(Account) if f.default == 0)
 _STAMP: Callable[[Row], int] = itemgetter(0)

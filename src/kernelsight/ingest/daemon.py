@@ -103,7 +103,7 @@ class Daemon:
         self._db_path = db_path
         self._settings = settings
         self._log = Log(log, verbose=settings.verbose)
-        self._accounts = Accounts()
+        self._accounts = Accounts(before=writer.accounts(), complete_since_ns=settings.complete_since_ns)
         self._decoder = LineDecoder(self._accounts)
         self._inbox = Inbox(db_path, self._accounts)
         self._waiting = Waiting(settings, self._accounts)
@@ -116,6 +116,7 @@ class Daemon:
         self._failing = 0
         self._full_since: float | None = None
         self._exit_code = 0
+        self._told_lost = 0
 
     def run(self) -> int:
         """Ingest until the end; the exit code."""
@@ -186,6 +187,15 @@ class Daemon:
         rows = sum(map(len, decoded.events.values()))
         self._log.more_refused(decoded.count - rows - len(decoded.rejected))
         self._waiting.add(decoded)
+        self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        total = self._accounts.never_came.total()
+        if total > self._told_lost:
+            self._log.say(
+                f"lost {total - self._told_lost:,} lines that a daemon had read that was killed; counted as dropped"
+            )
+            self._told_lost = total
 
     # --- committing ---------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from kernelsight.events import wire
+from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event
 from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.foreign import Translated, UnusableLineError, as_ours, translate
@@ -34,6 +35,7 @@ from kernelsight.ingest.lines import (
     without_mark,
 )
 from kernelsight.ingest.numbers import NumberLengthError, exact_decimal
+from kernelsight.ingest.printed import count_losses
 from kernelsight.ingest.times import Clocks, ReadClocks
 from kernelsight.stores.base import Rejected, Row
 
@@ -120,6 +122,8 @@ class LineDecoder:
         groups: defaultdict[type[Event], list[Event]] = defaultdict(list)
         for struct in self._structs:
             groups[type(struct)].append(struct)
+        if CollectorReport in groups:
+            count_losses(self._structs, self._accounts)
         for kind, structs in groups.items():
             rows = decoded.events[kind] = list(map(_astuple, structs))
             self._accounts.took(kind, rows)

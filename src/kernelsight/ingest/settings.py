@@ -24,3 +24,5 @@ class Settings:
     """Seconds that the input is held back with a full buffer before the oldest detail is dropped."""
     status_path: Path | None = None
     """Where to write the status as JSON, once a second."""
+    complete_since_ns: int | None = None
+    """All that collectors have printed since then comes in here (ns since the epoch); None: that is not known."""

@@ -52,7 +52,7 @@ class Rate:
 def describe(accounts: Accounts, commits: Commits, elapsed_s: float, waiting_lines: int, *, verbose: bool) -> str:
     """The status as text: one line per kind, one for all, and what else there is to know."""
     total = accounts.total()
-    rows = sorted(accounts.by_kind.items())
+    rows = sorted((kind, account) for kind, account in accounts.by_kind.items() if account.lines)
     lines = [_line(kind, account) for kind, account in rows] + [_line("all", total)]
     rate = total.lines / elapsed_s if elapsed_s > 0 else 0.0
     lines.append(
@@ -64,6 +64,9 @@ def describe(accounts: Accounts, commits: Commits, elapsed_s: float, waiting_lin
         lines.append("refused: " + ", ".join(f"{n:,} x {reason}" for reason, n in accounts.reasons.most_common(8)))
     if accounts.arrivals:
         lines.append(f"{accounts.arrivals:,} stamps of another boot or machine: stored with their time of arrival")
+    if accounts.never_came:
+        lost = ", ".join(f"{count:,} {kind}" for kind, count in accounts.never_came.most_common(8))
+        lines.append(f"lost with a daemon that was killed, among the dropped: {lost}")
     if commits.last_error:
         lines.append(f"the store cannot be written, {commits.failures:,} attempts: {commits.last_error}")
     if accounts.below_zero:
@@ -108,7 +111,7 @@ def as_json(  # noqa: PLR0913 - each is a part of the status
         "updated_ns": time.time_ns(),
         "done": done,
         "total": asdict(accounts.total()),
-        "kinds": {kind: asdict(account) for kind, account in sorted(accounts.by_kind.items())},
+        "kinds": {kind: asdict(account) for kind, account in sorted(accounts.by_kind.items()) if account.lines},
         "events_per_s": round(events_per_s, 1),
         "rows_per_s": round(rows_per_s, 1),
         "db_bytes": db_bytes,

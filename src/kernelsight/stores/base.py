@@ -32,6 +32,10 @@ class Account:
     in_memory: int = 0
     first_timestamp: int | None = None
     last_timestamp: int | None = None
+    run: int | None = None
+    """The run of the collectors that printed the last of them (:mod:`kernelsight.ingest.printed`)."""
+    lines_before_run: int | None = None
+    """Lines of the kind in all accounts when that run began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,9 @@ class Writer(Protocol):
         Raises:
             StoreError: nothing of the batch was stored; it may be written again later.
         """
+
+    def accounts(self) -> Mapping[str, Account]:
+        """The books per kind as they stood when it was opened: of all runs before this one."""
 
     def maintain(self, *, budget_s: float) -> Sequence[str]:
         """Do what is due (sealing, rollups, retention) for about this long; called when there is time.

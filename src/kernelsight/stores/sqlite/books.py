@@ -89,6 +89,11 @@ class Books:
         self._before = _load(connection)
         self._saved: dict[str, Account] = {}
 
+    @property
+    def before(self) -> Mapping[str, Account]:
+        """What earlier runs left."""
+        return self._before
+
     def save(self, accounts: Mapping[str, Account], refused: Mapping[str, int], now_ns: int) -> dict[str, Account]:
         """Write the accounts that changed; to be called within a transaction.
 
@@ -118,7 +123,8 @@ class Books:
         counts = [getattr(before, name) + getattr(account, name) for name in _COUNTS]
         first = min(_known((before.first_timestamp, account.first_timestamp)), default=None)
         last = max(_known((before.last_timestamp, account.last_timestamp)), default=None)
-        return (kind, *counts, first, last, now_ns)
+        run = before if account.run is None else account
+        return (kind, *counts, first, last, run.run, run.lines_before_run, now_ns)
 
 
 def _known(stamps: Iterable[int | None]) -> list[int]:

@@ -71,6 +71,13 @@ def verdicts_of_diagnoses(connection: apsw.Connection) -> None:
         )
 
 
+@migration
+def numbered_lines(connection: apsw.Connection) -> None:
+    """Which run of the collectors printed the lines of a kind, and how many there were before it."""
+    for column in ("run", "lines_before_run"):
+        connection.execute(f"ALTER TABLE collectors ADD COLUMN {column} INTEGER")
+
+
 def table_names(connection: apsw.Connection) -> set[str]:
     """The tables of the database, views not included."""
     return {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

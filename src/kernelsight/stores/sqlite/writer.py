@@ -14,7 +14,7 @@ from kernelsight.errors import StoreError
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event, Kind
 from kernelsight.events.wire import kinds as all_kinds
-from kernelsight.stores.base import Batch, RefusedRow, Rejected, Row
+from kernelsight.stores.base import Account, Batch, RefusedRow, Rejected, Row
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, keep_rejected, settle_crash
 from kernelsight.stores.sqlite.checkpoint import Checkpointer, finish
@@ -114,6 +114,10 @@ class SqliteWriter:
         if self._layout.is_due(hot, now):
             self._layout.roll(kind.table)
         return refused
+
+    def accounts(self) -> Mapping[str, Account]:
+        """See :class:`kernelsight.stores.base.Writer`."""
+        return self._books.before
 
     def maintain(self, *, budget_s: float) -> Sequence[str]:
         """See :class:`kernelsight.stores.base.Writer`."""

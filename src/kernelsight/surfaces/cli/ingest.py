@@ -34,6 +34,13 @@ from kernelsight.surfaces.cli.command import Command, db_path_option, examples, 
     metavar="SECONDS",
     help="Commit when events have waited for so long.",
 )
+@click.option(
+    "--complete-since",
+    "complete_since_ns",
+    type=int,
+    metavar="NS",
+    help="All lines that `collect` prints since then (ns since the epoch) come in here, so what is missing is counted.",
+)
 @click.option("--init-only", is_flag=True, help="Make the database and its tables, and exit.")
 @click.option("--verbose", "-v", is_flag=True, help="Say more on stderr.")
 @click.option("--brief", is_flag=True, help="At the end, print the books only where a line was not stored.")
@@ -42,13 +49,26 @@ from kernelsight.surfaces.cli.command import Command, db_path_option, examples, 
     "kernelsight ingest --init-only --db-path archive.db",
 )
 def ingest(  # noqa: PLR0913 - one argument an option
-    *, db_path: str, batch_size: int, batch_timeout: float, init_only: bool, verbose: bool, brief: bool
+    *,
+    db_path: str,
+    batch_size: int,
+    batch_timeout: float,
+    complete_since_ns: int | None,
+    init_only: bool,
+    verbose: bool,
+    brief: bool,
 ) -> None:
     """Run the ingestion daemon on standard input."""
     if init_only:
         daemon.init(db_path)
         click.echo(f"{db_path} is ready", err=True)
         return
-    settings = daemon.Settings(batch_size=batch_size, batch_timeout_s=batch_timeout, verbose=verbose, brief=brief)
+    settings = daemon.Settings(
+        batch_size=batch_size,
+        batch_timeout_s=batch_timeout,
+        complete_since_ns=complete_since_ns,
+        verbose=verbose,
+        brief=brief,
+    )
     code = daemon.run(sys.stdin.fileno(), db_path, settings, sys.stderr)
     click.get_current_context().exit(code)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -93,9 +94,10 @@ def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Par
         limit = [] if seconds_left is None else ["--duration", f"{seconds_left:.3f}"]
         return ["collect", "--interval", str(interval), *limit, "--", *collectors]
 
+    complete = ["--complete-since", str(time.time_ns())]  # the pipe between the parts stays, whichever of them dies
     return [
         Part("collect", collect, pipe="writes", privileged=True),
-        Part("ingest", lambda _: ["ingest", "--brief", "--db-path", db_path], pipe="reads"),
+        Part("ingest", lambda _: ["ingest", "--brief", *complete, "--db-path", db_path], pipe="reads"),
         Part("signals", lambda _: ["signals", "watch", "--db-path", db_path], essential=False),
         Part("anomalies", lambda _: ["anomalies", "watch", "--db-path", db_path], essential=False),
     ]
