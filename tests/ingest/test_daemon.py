@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -224,3 +225,89 @@ def test_kill_9_keeps_every_committed_batch_and_loading_resumes(tmp_path, after_
         log = end(process)
     assert process.returncode == 0, log
     assert rows_in(path) == result.rows.total() + count
+
+
+def books(path: Path) -> dict[str, int]:
+    with daemon(path) as process:  # the next writer books what was noted
+        process.stdin.close()
+        end(process)
+    return read(path).total
+
+
+@contextmanager
+def full_disk(process):
+    """No file of the daemon can grow beyond 20 KB, as on a full disk."""
+    before = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (20_000, -1))
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, before)
+
+
+def told_until(process, word: bytes) -> bytes:
+    told = b""
+    while word not in told:
+        more = os.read(process.stderr.fileno(), 65536)
+        assert more, told.decode()
+        told += more
+    return told
+
+
+SMALL = {"batch_size": 100, "batch_timeout_s": 0.05, "buffer_bytes": 50_000, "patience_s": 0.2}
+
+
+def test_what_is_given_up_at_the_end_is_in_the_books_of_the_next_writer(tmp_path):
+    path = tmp_path / "t.db"
+    with daemon(path, **SMALL) as process:
+        process.stdin.write(line(0))
+        until(lambda: rows_in(path) == 1, process)
+        with full_disk(process):
+            process.stdin.write(b"".join(map(line, range(1, 3000))) + b"nonsense\n")
+            process.stdin.close()
+            log = end(process)
+    assert process.returncode == 1, log
+    assert "dropped" in log
+    kept = read(path).rows.total()
+    for _ in range(2):  # booked once
+        total = books(path)
+        assert total["lines"] == 3001
+        assert total["rejected"] == 1
+        assert (total["stored"], total["dropped"]) == (kept, 3000 - kept)
+
+
+def test_what_was_dropped_or_waited_is_in_the_books_after_kill_9(tmp_path):
+    path = tmp_path / "t.db"
+    with daemon(path, **SMALL) as process:
+        process.stdin.write(line(0))
+        until(lambda: rows_in(path) == 1, process)
+        with full_disk(process):
+            process.stdin.write(b"".join(map(line, range(1, 900))))
+            told = told_until(process, b"oldest events that waited")
+            process.kill()
+            process.wait()
+    [dropped, *_] = [int(count.replace(b",", b"")) for count in re.findall(rb"dropped the ([\d,]+) oldest", told)]
+    total = books(path)
+    assert total["stored"] == read(path).rows.total()
+    assert total["dropped"] >= dropped
+    assert total["lines"] == total["stored"] + total["dropped"] <= 900
+    assert books(path) == total
+
+
+def test_what_was_dropped_is_booked_once_when_the_store_takes_writes_again(tmp_path):
+    path = tmp_path / "t.db"
+    with daemon(path, **SMALL) as process:
+        process.stdin.write(line(0))
+        until(lambda: rows_in(path) == 1, process)
+        with full_disk(process):
+            process.stdin.write(b"".join(map(line, range(1, 900))))
+            told_until(process, b"oldest events that waited")
+        process.stdin.write(line(900))
+        process.stdin.close()
+        log = end(process)
+    assert process.returncode == 0, log
+    total = read(path).total
+    assert total["lines"] == total["stored"] + total["dropped"] == 901
+    assert total["dropped"] > 0
+    assert books(path) == total
+    assert not path.with_name("t.db.losses").exists()

@@ -167,6 +167,27 @@ class StoreContract:
         reader.close()
         assert tuple(books.values()) == (10, 7, 0, 3, 0)
 
+    def test_noted_losses_are_booked_once_and_only_if_nothing_was_committed_since(self, url: str):
+        def books() -> tuple:
+            open_writer(url).close()
+            reader = open_reader(url)
+            found = reader.query(f"SELECT kind, {BOOKS} FROM collectors WHERE lines > 0 ORDER BY kind")
+            reader.close()
+            return [tuple(account.values()) for account in found]
+
+        writer = open_writer(url)
+        writer.write(Batch(accounts={"load": Account(lines=10, stored=10)}))
+        lost = {"load": Account(16, 10, 1, 2, in_memory=3), "cpu": Account(4, 0, 0, 4), "memory": Account()}
+        writer.note_losses(lost)
+        writer.close()
+        for _ in range(2):
+            assert books() == [("cpu", 4, 0, 0, 4, 0), ("load", 16, 10, 1, 5, 0)]
+        writer = open_writer(url)
+        writer.note_losses({"load": Account(lines=5, in_memory=5)})
+        writer.write(Batch(accounts={"load": Account(lines=5, stored=5)}))
+        writer.close()
+        assert books() == [("cpu", 4, 0, 0, 4, 0), ("load", 21, 15, 1, 5, 0)]
+
     def test_collectors_say_how_they_fare(self, writer: Writer, reader: Reader):
         def report(number: int, **values: object) -> tuple:
             empty = dict.fromkeys(column.name for column in tables()["collector_reports"].columns)

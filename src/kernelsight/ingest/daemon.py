@@ -215,6 +215,7 @@ class Daemon:
             self._failing += 1
             self._retry_at = time.monotonic() + delay
             self._log.say(f"{waiting.count:,} events wait; the store is tried again in {delay:.1f} s: {error}")
+            self._note_losses()
             return False
         ended = time.monotonic()
         self._failing, self._retry_at = 0, 0.0
@@ -231,6 +232,13 @@ class Daemon:
         self._inbox.committed()
         return True
 
+    def _note_losses(self) -> None:
+        """Whatever happens next, the next writer books what the store could not be told."""
+        try:
+            self._writer.note_losses(self._accounts.by_kind)
+        except StoreError as error:
+            self._log.say(str(error))
+
     def _tell_refused(self, refused: Sequence[RefusedRow]) -> None:
         for row in refused:
             self._log.refused(kind_of(row.struct).name, f"refused by the store: {row.reason}", repr(row.row).encode())
@@ -245,6 +253,7 @@ class Daemon:
             return
         if now - self._full_since >= self._settings.patience_s:
             dropped = self._waiting.give_up_oldest()
+            self._note_losses()
             self._log.say(f"dropped the {dropped:,} oldest events that waited: the store cannot be written")
             return
         until = min(self._retry_at, self._full_since + self._settings.patience_s)
@@ -286,6 +295,7 @@ class Daemon:
         for struct, rows in self._waiting.events.items():
             self._accounts.dropped(struct, len(rows))
         self._waiting.clear()
+        self._note_losses()
         self._inbox.given_up()
         self._exit_code = 1
         self._log.say(f"dropped {count:,} events that the store could not take: {self._commits.last_error}")

@@ -90,6 +90,19 @@ class Writer(Protocol):
     def accounts(self) -> Mapping[str, Account]:
         """The books per kind as they stood when it was opened: of all runs before this one."""
 
+    def note_losses(self, accounts: Mapping[str, Account]) -> None:
+        """Keep, outside of what cannot be written, what would be in no account if this process ended now.
+
+        The next writer books it: lines that were refused or dropped since the last commit, and those in memory
+        as dropped. A commit that succeeds makes it void.
+
+        Args:
+            accounts: totals of this run, per kind.
+
+        Raises:
+            StoreError: it cannot be kept either.
+        """
+
     def maintain(self, *, budget_s: float) -> Sequence[str]:
         """Do what is due (sealing, rollups, retention) for about this long; called when there is time.
 

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import apsw
 
 from kernelsight.stores.base import Account, Rejected, Value
+from kernelsight.stores.losses import Loss
 
 KEPT_REJECTED = 10_000
 """Refused lines that are kept, the newest; the books count all."""
@@ -118,6 +119,17 @@ class Books:
         """What :meth:`save` wrote is now stored."""
         self._saved.update(changed)
 
+    def unsaved(self, accounts: Mapping[str, Account]) -> dict[str, Loss]:
+        """What these accounts of this run say of lines that the saved ones do not, as if all in memory were lost."""
+        losses: dict[str, Loss] = {}
+        for kind, account in accounts.items():
+            saved, before = self._saved.get(kind, Account()), self._before.get(kind, Account())
+            dropped = account.dropped - saved.dropped + account.in_memory
+            loss = Loss(before.lines + saved.lines, account.rejected - saved.rejected, dropped)
+            if loss.rejected or loss.dropped:
+                losses[kind] = loss
+        return losses
+
     def _row(self, kind: str, account: Account, now_ns: int) -> tuple[Value, ...]:
         before = self._before.get(kind, Account())
         counts = [getattr(before, name) + getattr(account, name) for name in _COUNTS]
@@ -134,6 +146,19 @@ def _known(stamps: Iterable[int | None]) -> list[int]:
 def _load(connection: apsw.Connection) -> dict[str, Account]:
     rows = connection.execute(f"SELECT kind, {', '.join(_FIELDS)} FROM collectors")
     return {kind: Account(*values) for kind, *values in rows}
+
+
+def book_losses(connection: apsw.Connection, losses: Mapping[str, Loss], now_ns: int) -> None:
+    """Add what an earlier writer noted and could not book, in one transaction; a second time changes nothing."""
+    with connection:
+        for kind, loss in losses.items():
+            connection.execute("INSERT INTO collectors (kind) VALUES (?) ON CONFLICT DO NOTHING", (kind,))
+            # Other lines than before: it was committed after all.
+            connection.execute(
+                """UPDATE collectors SET lines = lines + ?1 + ?2, rejected = rejected + ?1, dropped = dropped + ?2,
+                    updated_at = ?3 WHERE kind = ?4 AND lines = ?5""",
+                (loss.rejected, loss.dropped, now_ns, kind, loss.lines_before),
+            )
 
 
 def settle_crash(connection: apsw.Connection) -> None:

@@ -15,8 +15,9 @@ from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event, Kind
 from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores.base import Account, Batch, RefusedRow, Rejected, Row
+from kernelsight.stores.losses import Losses
 from kernelsight.stores.sqlite import segments as segment_books
-from kernelsight.stores.sqlite.books import Books, keep_rejected, settle_crash
+from kernelsight.stores.sqlite.books import Books, book_losses, keep_rejected, settle_crash
 from kernelsight.stores.sqlite.checkpoint import Checkpointer, finish
 from kernelsight.stores.sqlite.connect import connect_writer, integer, translated
 from kernelsight.stores.sqlite.insert import ROW_ERRORS, insert, reason_of
@@ -52,12 +53,14 @@ class SqliteWriter:
         """
         self._path = path
         self._lock = WriterLock(path)
+        self._losses = Losses(path)
         self._kinds = all_kinds() if kinds is None else kinds
         try:
             self._connection = connect_writer(path)
             with translated(path):
                 prepare(self._connection, path, self._kinds, MIGRATIONS if migrations is None else migrations)
                 settle_crash(self._connection)
+                book_losses(self._connection, self._losses.take(), time.time_ns())
                 self._books = Books(self._connection)
                 self._reports = Reports(self._connection, self._kinds)
                 register_functions(self._connection)
@@ -66,6 +69,8 @@ class SqliteWriter:
         except BaseException:
             self._lock.release()
             raise
+        with suppress(OSError):  # a loss that cannot be noted is said then
+            self._losses.write({})
         self._retention = Retention(self._layout)
         self._upkeep = Upkeep(self._layout, self._retention)
         self._closed = False
@@ -83,6 +88,8 @@ class SqliteWriter:
                 refused = self._insert_all(batch, now)
                 changed = self._books.save(batch.accounts, _per_kind(refused), now)
             self._books.committed(changed)
+            with suppress(OSError):  # it is void, as the accounts that it adds to have changed
+                self._losses.write({})
             self._reports.committed(reports)
         with suppress(apsw.Error):  # the batch is stored, whatever this says; maintain() meets it again and raises it
             self._upkeep.keep_up()
@@ -118,6 +125,13 @@ class SqliteWriter:
     def accounts(self) -> Mapping[str, Account]:
         """See :class:`kernelsight.stores.base.Writer`."""
         return self._books.before
+
+    def note_losses(self, accounts: Mapping[str, Account]) -> None:
+        """See :class:`kernelsight.stores.base.Writer`."""
+        try:
+            self._losses.write(self._books.unsaved(accounts))
+        except OSError as error:
+            raise StoreError(f"{self._losses.path}: losses cannot be noted: {error.strerror or error}") from error
 
     def maintain(self, *, budget_s: float) -> Sequence[str]:
         """See :class:`kernelsight.stores.base.Writer`."""
@@ -160,6 +174,7 @@ class SqliteWriter:
                 finish(self._connection)
                 self._connection.close()
         finally:
+            self._losses.close()
             self._lock.release()
 
 
