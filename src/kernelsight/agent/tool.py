@@ -26,6 +26,7 @@ from kernelsight.agent.evidence import Ledger
 from kernelsight.agent.schema import Schema, schema_of
 from kernelsight.errors import UsageError
 from kernelsight.modules import modules_of
+from kernelsight.query.presence import why_no_rows
 from kernelsight.query.source import Source
 from kernelsight.query.times import TimeRange, time_range
 
@@ -68,6 +69,11 @@ class Tool:
     def schema(self) -> Schema:
         """What its arguments are."""
         return schema_of(self.arguments)
+
+
+def with_reason(told: Data, desk: Desk, table: str, when: TimeRange) -> Data:
+    """A result without rows, and why there are none: that nobody recorded them is no proof that nothing happened."""
+    return {**told, "no_rows_because": why_no_rows(desk.source, table, when)}
 
 
 _REGISTRY: dict[str, Tool] = {}

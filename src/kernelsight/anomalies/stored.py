@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.moments import format_time
+from kernelsight.query.presence import STEADY, is_silent_after, last_row
 from kernelsight.query.rows import Row, event_of, rows, with_time
 from kernelsight.query.source import Source
-from kernelsight.query.times import Time
+from kernelsight.query.times import Time, TimeRange
 
 _MOST_NAMED = 5
 
@@ -29,23 +30,39 @@ def stored(source: Source, start: Time, end: Time = "now") -> list[Anomaly]:
     return sorted(found.values(), key=lambda one: (one.incident or one.timestamp, -(one.score or 0.0)))
 
 
-def incidents(anomalies: Iterable[Anomaly]) -> list[Row]:
-    """One row an incident: when, how strong, its strongest series with its values, and which others."""
+def incidents(anomalies: Iterable[Anomaly], silent_after_ns: int | None = None) -> list[Row]:
+    """One row an incident: when, how strong, its strongest series with its values, and which others.
+
+    Args:
+        anomalies: those of the incidents.
+        silent_after_ns: when the last row was recorded, if that is too long ago to know what is still open.
+    """
     groups: dict[int, list[Anomaly]] = {}
     for one in anomalies:
         groups.setdefault(one.incident or one.timestamp, []).append(one)
-    return [_incident(onset, sorted(group, key=lambda one: -(one.score or 0.0))) for onset, group in groups.items()]
+    return [_incident(onset, sorted(group, key=_strongest), silent_after_ns) for onset, group in groups.items()]
 
 
-def _incident(onset: int, group: Sequence[Anomaly]) -> Row:
+def _strongest(one: Anomaly) -> float:
+    return -(one.score or 0.0)
+
+
+def silence(source: Source, when: TimeRange) -> int | None:
+    """When the last row of a range was recorded, where that leaves a part at its end of which nothing is known."""
+    last_ns = last_row(source, STEADY, TimeRange(0, when.end_ns))
+    return last_ns if last_ns is not None and is_silent_after(last_ns, when) else None
+
+
+def _incident(onset: int, group: Sequence[Anomaly], silent_after_ns: int | None) -> Row:
     first = group[0]
     ends = [one.end_ns for one in group]
     end = None if None in ends else max(end for end in ends if end is not None)
+    still = "open" if silent_after_ns is None else f"nothing recorded after {format_time(silent_after_ns)}"
     others = [f"{one.table_name}.{one.metric}" for one in group[1:]]
     named = list(dict.fromkeys(others))[:_MOST_NAMED]
     row: Row = {
         "timestamp": onset,
-        "end": "open" if end is None else format_time(end),
+        "end": still if end is None else format_time(end),
         "score": first.score,
         "series": f"{first.table_name}.{first.metric}" + (f" {first.entity}" if first.entity else ""),
         "kind": f"{first.kind} {first.direction}" if first.direction else first.kind,

@@ -15,9 +15,9 @@ from itertools import pairwise
 
 from kernelsight.diagnosis.hypothesis import needs
 from kernelsight.diagnosis.model import NotExcluded
+from kernelsight.diagnosis.remedy import how_to_get
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.spans import Span, common, holes, length, rest, union
-from kernelsight.diagnosis.yielding import how_to_get, yielding
 from kernelsight.events.wire import kinds
 from kernelsight.moments import to_second
 from kernelsight.query.rows import rows_for_computing
@@ -100,6 +100,8 @@ class Coverage:
         for fault, terms in needs().items():
             lacking = [term for term in terms if not self._is_watched(term, known)]
             if lacking:
+                from kernelsight.collectors.yielding import yielding  # noqa: PLC0415 - loads all, and is seldom needed
+
                 collectors = tuple(dict.fromkeys(name for term in lacking for name in yielding(term.split("|"))))
                 found.append(NotExcluded(fault, collectors))
         return tuple(found)
@@ -155,7 +157,7 @@ class Coverage:
             recorded = self._recorded(names)
             alone = common(recorded.holes(self._window), known)
             if not recorded.stamps:
-                said.append(f"nothing was recorded about {subject}: {how_to_get(yielding(names), self._scene)}")
+                said.append(f"nothing was recorded about {subject}: {how_to_get(names, self._scene)}")
             elif length(alone) > HOLE_S * NS_PER_S:
                 first, last = alone[0][0], alone[-1][1]
                 said.append(f"nothing was recorded about {subject} between {to_second(first)} and {to_second(last)}")

@@ -23,9 +23,10 @@ from kernelsight.events.declare import Column, Delta, Gauge, Kind, Label
 from kernelsight.events.wire import kinds
 from kernelsight.query.dialect import Sql, dialect_of, run
 from kernelsight.query.points import Selection, points_sql, unit_of
+from kernelsight.query.presence import STEADY, last_row
 from kernelsight.query.rows import Row, decoded
 from kernelsight.query.source import Source, kind_named, opened
-from kernelsight.query.times import Time, TimeRange, time_range
+from kernelsight.query.times import EVERYTHING, Time, TimeRange, time_range
 from kernelsight.stores.base import Reader, Value
 
 PARTS = 12
@@ -53,7 +54,7 @@ class Change(TypedDict):
     """Whose metric it is; of what occurs by itself, by ``comm``."""
     unit: str
     before: float | None
-    """Median of the parts of the first window; None: not there."""
+    """Median of the parts of the first window; None: not there, or not recorded."""
     after: float | None
     change: float
     factor: float | None
@@ -108,13 +109,14 @@ def changes(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[Chan
         return []
     labels = _labels(kind)
     before, after = (_parts(reader, kind, metrics, labels, _window(kind, when)) for when in (a, b))
+    was_recorded, is_recorded = (_is_recorded(reader, kind, when) for when in (a, b))
     found: list[Change] = []
     for entity in sorted(before.keys() | after.keys(), key=str):
         who = decoded(kind, dict(zip(labels, entity, strict=True)))
         for name, unit, absent in _measures(kind, metrics, a):
             parts_a, parts_b = before.get(entity, {}).get(name, []), after.get(entity, {}).get(name, [])
-            was = statistics.median(parts_a) if parts_a else absent
-            now = statistics.median(parts_b) if parts_b else absent
+            was = statistics.median(parts_a) if parts_a else absent if was_recorded else None
+            now = statistics.median(parts_b) if parts_b else absent if is_recorded else None
             score = _score(was, now, max(_mad(parts_a), _mad(parts_b)), unit)
             if (parts_a or parts_b) and score:
                 found.append(
@@ -131,6 +133,14 @@ def changes(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[Chan
                     }
                 )
     return found
+
+
+def _is_recorded(reader: Reader, kind: Kind, when: TimeRange) -> bool:
+    """Whether a window without rows of a kind means that there was nothing, and not that nobody recorded it."""
+    if last_row(reader, (kind.name,), when) is not None:
+        return True
+    recorded = last_row(reader, STEADY, when) is not None or last_row(reader, STEADY, EVERYTHING) is None
+    return recorded and kind.name not in STEADY
 
 
 def least_that_matters(unit: str) -> float:

@@ -14,6 +14,7 @@ from kernelsight.diagnosis.model import Diagnosis, Evidence, How, Step
 from kernelsight.events.wire import kinds
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition
+from kernelsight.query.presence import why_no_rows
 from kernelsight.query.source import clipped
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader, Value
@@ -117,7 +118,8 @@ class Asked:
         choice.sort(key=lambda metric: -len(self.conditions(metric)))
         found = next((one for one in choice if clipped(self.reader, one.table, self.when)), None)
         if found is None:
-            self.limits.append(f"nothing about {self.topic.name} was recorded in that time")
+            why = why_no_rows(self.reader, choice[0].table, self.when)
+            self.limits.append(f"nothing about {self.topic.name} was recorded in that time: {why}")
         return found
 
     def conditions(self, metric: Metric) -> list[Condition]:

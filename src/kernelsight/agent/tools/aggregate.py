@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kernelsight import query
 from kernelsight.agent.boundary import Data, row_as_data
-from kernelsight.agent.tool import Desk, tool
+from kernelsight.agent.tool import Desk, tool, with_reason
 
 
 @tool
@@ -43,4 +43,5 @@ def aggregate(
         by=by,
         where=where,
     )
-    return {"intervals": [row_as_data(row) for row in found]}
+    told: Data = {"intervals": [row_as_data(row) for row in found]}
+    return told if found else with_reason(told, desk, table, when)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kernelsight.agent.boundary import Data, row_as_data
 from kernelsight.agent.tool import Desk, tool
-from kernelsight.anomalies.stored import incidents, stored
+from kernelsight.anomalies.stored import incidents, silence, stored
+from kernelsight.query.presence import STEADY, last_row, why_nothing
 
 
 @tool
@@ -16,4 +17,8 @@ def anomalies(desk: Desk, since: str | None = None, until: str | None = None) ->
         until: where it ends.
     """
     when = desk.range(since, until)
-    return {"incidents": [row_as_data(row) for row in incidents(stored(desk.source, when.start_ns, when.end_ns))]}
+    found = incidents(stored(desk.source, when.start_ns, when.end_ns), silence(desk.source, when))
+    told: Data = {"incidents": [row_as_data(row) for row in found]}
+    if last_row(desk.source, STEADY, when) is None:
+        told["not_known"] = why_nothing(desk.source)
+    return told

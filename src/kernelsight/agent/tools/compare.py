@@ -9,6 +9,7 @@ from msgspec import Meta
 from kernelsight import query
 from kernelsight.agent.boundary import Data
 from kernelsight.agent.tool import Desk, tool
+from kernelsight.query.presence import STEADY, last_row, why_nothing
 
 
 @tool
@@ -39,4 +40,8 @@ def compare(
         tables=tables or None,
         limit=limit,
     )
-    return {"changed": [dict(change) for change in found]}
+    told: Data = {"changed": [dict(change) for change in found]}
+    for name, window in (("before", before), ("now", when)):
+        if last_row(desk.source, STEADY, window) is None:
+            told[f"not_known_{name}"] = why_nothing(desk.source)
+    return told

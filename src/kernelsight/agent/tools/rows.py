@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from kernelsight.agent.boundary import Data, row_as_data
-from kernelsight.agent.tool import Desk, tool
+from kernelsight.agent.tool import Desk, tool, with_reason
 from kernelsight.query.rows import rows_of
 from kernelsight.query.source import kind_named, opened
 
@@ -48,4 +48,5 @@ def rows(
             descending=descending,
             limit=limit,
         )
-    return {"rows": [row_as_data(row) for row in found]}
+    told: Data = {"rows": [row_as_data(row) for row in found]}
+    return told if found else with_reason(told, desk, table, when)

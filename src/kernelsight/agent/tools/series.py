@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from kernelsight import query
 from kernelsight.agent.boundary import Data, moment
-from kernelsight.agent.tool import Desk, tool
+from kernelsight.agent.tool import Desk, tool, with_reason
 
 _MOST_SERIES = 12
 
@@ -36,10 +36,11 @@ def series(
     when = desk.range(since, until)
     found = query.series(desk.source, table, metric, when.start_ns, when.end_ns, where=where, points=points)
     shown = found[:_MOST_SERIES]
-    return {
+    told: Data = {
         "unit": found[0].unit if found else "",
         "series": [
             {"entity": dict(one.entity), "points": [[moment(at), value] for at, value in one.points]} for one in shown
         ],
         "entities_left_out": len(found) - len(shown),
     }
+    return told if found else with_reason(told, desk, table, when)

@@ -6,8 +6,9 @@ import msgspec
 
 from kernelsight.agent.boundary import Data, moment, row_as_data
 from kernelsight.agent.tool import Desk, tool
-from kernelsight.events.signal import Signal
+from kernelsight.query.presence import is_silent_after, why_nothing
 from kernelsight.signals.listed import listed
+from kernelsight.signals.state import Episode, episodes, last_recorded
 
 _SHOWN = ("timestamp", "rule", "severity", "entity", "summary", "count", "table_name", "metric", "value", "threshold")
 
@@ -22,10 +23,19 @@ def signals(desk: Desk, since: str | None = None, until: str | None = None) -> D
         since: where the time begins, in UTC; the window in question when not given.
         until: where it ends.
     """
-    return {"signals": [_shown(one) for one in listed(desk.source, desk.range(since, until))]}
+    when = desk.range(since, until)
+    found = list(listed(desk.source, when))
+    told: Data = {"signals": [_shown(one) for one in episodes(desk.source, found, when)]}
+    last_ns = last_recorded(desk.source, when)
+    if last_ns is None:
+        told["not_known"] = why_nothing(desk.source)
+    elif is_silent_after(last_ns, when):
+        told["not_known"] = f"nothing was recorded after {moment(last_ns)}"
+    return told
 
 
-def _shown(one: Signal) -> Data:
-    row = msgspec.structs.asdict(one)
-    over = "goes on" if one.end_ns is None else moment(one.end_ns)
-    return {**row_as_data({name: row[name] for name in _SHOWN}), "end": over}
+def _shown(one: Episode) -> Data:
+    row = msgspec.structs.asdict(one.signal)
+    ended = moment(one.signal.end_ns or one.signal.last_seen_ns or one.signal.timestamp)
+    ends = {"goes on": "goes on", "over": ended, "not known": f"last seen {ended}; nothing recorded since"}
+    return {**row_as_data({name: row[name] for name in _SHOWN}), "end": ends[one.state]}

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from kernelsight import query
 from kernelsight.agent.boundary import Data, row_as_data
-from kernelsight.agent.tool import Desk, tool
+from kernelsight.agent.tool import Desk, tool, with_reason
 
 
 @tool
@@ -39,4 +39,5 @@ def top(
     found = query.top(
         desk.source, table, metric, when.start_ns, when.end_ns, by=by, n=limit, function=function, where=where
     )
-    return {"top": [row_as_data(row) for row in found]}
+    told: Data = {"top": [row_as_data(row) for row in found]}
+    return told if found else with_reason(told, desk, table, when)

@@ -2,25 +2,29 @@
 
 An anomaly is one series (a measurement of the machine, a device, a process …) that does what it has not done
 before; those that begin together are one incident. Baselines are learned from what is in the store: half an hour
-before the range is enough, five minutes are needed.
+before the range is enough, five minutes are needed. The exit status is 3 where nothing was recorded in the range.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from kernelsight.anomalies.settings import LEARN_MINUTES, MOST_SERIES, THRESHOLD
 from kernelsight.events.anomaly import Anomaly
-from kernelsight.surfaces.cli.command import Group, db_path_option, examples
+from kernelsight.surfaces.cli.command import NOT_KNOWN, Group, db_path_option, examples
 from kernelsight.surfaces.cli.completing import TIME
 from kernelsight.surfaces.cli.output import Format, format_option, show
 from kernelsight.surfaces.looking import every_option, keep_looking
 from kernelsight.surfaces.stopping import stop_on_signals
 from kernelsight.surfaces.tables import Shape
+
+if TYPE_CHECKING:
+    from kernelsight.query import TimeRange
 
 _SHAPE = Shape(
     by_row=("value", "low", "high"), first=("time", "series", "entity", "metric", "kind", "value", "high", "score")
@@ -54,8 +58,11 @@ def anomalies() -> None:
 def list_(*, db_path: str, since: str, until: str, each: bool, form: Format) -> None:
     """Print the incidents that are stored, the strongest series of each first."""
     from kernelsight.anomalies.stored import stored  # noqa: PLC0415 - with it comes the query API
+    from kernelsight.query import time_range  # noqa: PLC0415
 
-    _print(stored(db_path, since, until), form, each=each, empty=f"no anomalies stored between {since} and {until}")
+    when = time_range(since, until)
+    found = stored(db_path, when.start_ns, when.end_ns)
+    _print(db_path, when, found, form, each=each, empty=f"no anomalies stored between {since} and {until}")
 
 
 @anomalies.command()
@@ -111,7 +118,7 @@ def detect(  # noqa: PLR0913 - one argument an option
     if events:
         sys.stdout.buffer.write(encode_lines(found))
         return
-    _print(found, form, each=each, empty=f"nothing unusual between {since} and {until}")
+    _print(db_path, when, found, form, each=each, empty=f"nothing unusual between {since} and {until}")
 
 
 @anomalies.command()
@@ -127,9 +134,19 @@ def watch(*, db_path: str, every: float) -> None:
     keep_looking(lambda: Live(db_path), every, stop_on_signals(), lambda _: None)
 
 
-def _print(found: Sequence[Anomaly], form: Format, *, each: bool, empty: str) -> None:
-    from kernelsight.anomalies.stored import incidents  # noqa: PLC0415 - as above
+def _print(  # noqa: PLR0913 - what was asked, and how it is shown
+    db_path: str, when: TimeRange, found: Sequence[Anomaly], form: Format, *, each: bool, empty: str
+) -> None:
+    from kernelsight.anomalies.stored import incidents, silence  # noqa: PLC0415 - as above
+    from kernelsight.moments import to_second  # noqa: PLC0415
+    from kernelsight.query.presence import STEADY, last_row, why_nothing  # noqa: PLC0415
     from kernelsight.query.rows import with_time  # noqa: PLC0415
 
-    rows = [with_time(msgspec.structs.asdict(one)) for one in found] if each else incidents(found)
+    if not found and last_row(db_path, STEADY, when) is None:
+        click.echo(f"not known: {why_nothing(db_path)}", err=True)
+        click.get_current_context().exit(NOT_KNOWN)
+    silent = silence(db_path, when)
+    rows = [with_time(msgspec.structs.asdict(one)) for one in found] if each else incidents(found, silent)
     show(rows, form, empty=empty, shape=_SHAPE)
+    if silent is not None:
+        click.echo(f"nothing was recorded after {to_second(silent)}: what began later is not known", err=True)

@@ -88,7 +88,7 @@ def show(  # noqa: PLR0913 - what is known of the rows, by keyword
     rows: Iterable[Row],
     form: Format = "table",
     *,
-    empty: str = "no rows",
+    empty: str | Callable[[], str] = "no rows",
     columns: Sequence[str] = (),
     shape: Shape | None = None,
     chosen: bool = False,
@@ -98,7 +98,8 @@ def show(  # noqa: PLR0913 - what is known of the rows, by keyword
     Args:
         rows: dicts with the same keys.
         form: how.
-        empty: what to tell a person (on stderr) when there are none.
+        empty: what to tell a person (on stderr) when there are none; what has to be looked up for it is told to
+            programs, too.
         columns: which to show, in this order; all of the first row when empty.
         shape: what is known of the columns, for a terminal.
         chosen: the rows have the columns that --columns names, and no others that a person would not want.
@@ -109,7 +110,9 @@ def show(  # noqa: PLR0913 - what is known of the rows, by keyword
     rows = iter(rows)
     first = next(rows, None)
     if first is None:
-        if form == "table":
+        if callable(empty):
+            click.echo(empty(), err=True)
+        elif form == "table" and empty:
             click.echo(empty, err=True)
         return
     names = list(columns or first)

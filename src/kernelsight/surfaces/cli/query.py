@@ -15,7 +15,9 @@ import click
 
 from kernelsight import query as ask
 from kernelsight.query.points import unit_named
+from kernelsight.query.presence import STEADY, last_row, why_no_rows
 from kernelsight.query.source import kind_named
+from kernelsight.query.times import EVERYTHING
 from kernelsight.query.top import default_function
 from kernelsight.surfaces.cli.command import Group, db_path_option, examples
 from kernelsight.surfaces.cli.completing import TIME, complete_column, complete_metric, complete_table
@@ -95,7 +97,7 @@ def range_(  # noqa: PLR0913 - one argument an option, here and below
         limit=limit,
     )
     shape = shape_of(kind_named(table), order_by)
-    show(found, form, empty=_nothing(table, since, until), shape=shape, chosen=names is not None)
+    show(found, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape, chosen=names is not None)
 
 
 @query.command()
@@ -129,7 +131,7 @@ def top(  # noqa: PLR0913
     """Print what has most of METRIC in TABLE: rows, or groups of rows with --by."""
     found = ask.top(db_path, table, metric, since, until, by=by, n=count, function=function, where=where)
     shape = _of_groups(table, metric, by, function) if by else shape_of(kind_named(table), metric)
-    show(found, form, empty=_nothing(table, since, until), shape=shape)
+    show(found, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape)
 
 
 @query.command()
@@ -166,7 +168,12 @@ def series(  # noqa: PLR0913
         for row in one.rows()
     )
     unit = found[0].unit if found else ""
-    show(rows, form, empty=_nothing(table, since, until), shape=Shape(units={name: unit}, first=("time", name)))
+    show(
+        rows,
+        form,
+        empty=lambda: _nothing(db_path, table, since, until),
+        shape=Shape(units={name: unit}, first=("time", name)),
+    )
 
 
 @query.command()
@@ -200,7 +207,7 @@ def aggregate(  # noqa: PLR0913
     names = [name.strip() for name in functions.split(",")]
     found = ask.aggregate(db_path, table, metric, since, until, interval, functions=names, by=by, where=where)
     shape = _of_functions(table, metric, ["time", *by, *names])
-    show(found, form, empty=_nothing(table, since, until), shape=shape)
+    show(found, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape)
 
 
 @query.command()
@@ -225,7 +232,7 @@ def percentiles(  # noqa: PLR0913
     """Print exact percentiles of METRIC of TABLE over a time range."""
     found = ask.percentiles(db_path, table, metric, since, until, ps=ps, by=by, where=where)
     shape = _of_functions(table, metric, [*by, *(f"p{p:g}" for p in ps)])
-    show(found, form, empty=_nothing(table, since, until), shape=shape)
+    show(found, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape)
 
 
 @query.command()
@@ -290,8 +297,11 @@ def compare(  # noqa: PLR0913
     """Print what changed most between START to END and START2 to END2 (now, when not given)."""
     windows = (before_start, before_end), (after_start, after_end)
     found = ask.compare(db_path, *windows, tables=tables or None, limit=limit)
+    notes = _not_recorded(db_path, tables, windows)
     rows = found if form == "json" else map(_flat_change, found)
-    show(rows, form, empty="nothing changed", shape=_OF_CHANGES)
+    show(rows, form, empty="" if notes else "nothing changed", shape=_OF_CHANGES)
+    for note in notes:
+        click.echo(note, err=True)
 
 
 @query.command()
@@ -331,7 +341,7 @@ def correlate(  # noqa: PLR0913
         found = ask.asof_join(db_path, a, b, since, until, limit=limit, **how)
     else:
         found = ask.correlate(db_path, a, b, since, until, **how)
-    show(found, form, empty=_nothing(a, since, until))
+    show(found, form, empty=lambda: _nothing_of_two(db_path, (a, b), since, until))
 
 
 def _flat_change(change: Mapping[str, Any]) -> dict[str, Any]:
@@ -363,5 +373,26 @@ def _with_all_columns(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
     return [{name: row.get(name) for name in names} for row in found]
 
 
-def _nothing(table: str, since: str, until: str) -> str:
-    return f"no rows of {table} between {since} and {until}; `kernelsight status` shows what there is"
+def _nothing(db_path: str, table: str, since: str, until: str) -> str:
+    """Why there is no answer; `kernelsight status` shows what there is."""
+    why = why_no_rows(db_path, table, ask.time_range(since, until))
+    return f"no rows of {table} between {since} and {until}: {why}; `kernelsight status` shows what there is"
+
+
+def _nothing_of_two(db_path: str, metrics: Sequence[str], since: str, until: str) -> str:
+    """The same for two metrics, TABLE.METRIC each, of which one or both have no rows."""
+    tables = dict.fromkeys(metric.partition(".")[0] for metric in metrics)
+    return "\n".join(_nothing(db_path, table, since, until) for table in tables)
+
+
+def _not_recorded(db_path: str, tables: Sequence[str], windows: Sequence[tuple[str, str]]) -> list[str]:
+    """Of which windows nothing, or nothing of one of the tables, was recorded, a sentence each."""
+    said = []
+    for start, end in windows:
+        when = ask.time_range(start, end)
+        if last_row(db_path, STEADY, when) is None and last_row(db_path, STEADY, EVERYTHING) is not None:
+            said.append(f"nothing was recorded between {start} and {end}; `kernelsight status` shows what there is")
+            continue
+        missing = [table for table in tables if last_row(db_path, (kind_named(table).name,), when) is None]
+        said += [_nothing(db_path, table, start, end) for table in missing]
+    return said

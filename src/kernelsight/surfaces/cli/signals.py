@@ -5,6 +5,9 @@
 lists them: what is stored, and what the part of the range that nobody has looked at yet has, found from its
 events on the spot. `kernelsight signals watch` keeps the tables `signals` and `coincidences` up to date beside
 the daemon; `kernelsight start` runs it. The rules are in docs/signals.md.
+
+An episode goes on, is over, or its end is not known: nothing was recorded after it was last seen (`state` in JSON).
+The exit status is 3 where nothing was recorded in the range, and 0 otherwise, whatever was found.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import msgspec
 
 from kernelsight.events.signal import Severity, Signal
 from kernelsight.printable import printable
-from kernelsight.surfaces.cli.command import Group, db_path_option, examples
+from kernelsight.surfaces.cli.command import NOT_KNOWN, Group, db_path_option, examples
 from kernelsight.surfaces.cli.completing import TIME, complete_rule
 from kernelsight.surfaces.cli.output import Format, format_option, show
 from kernelsight.surfaces.looking import every_option, keep_looking
@@ -64,33 +67,42 @@ def signals(  # noqa: PLR0913 - one argument an option
     if context.invoked_subcommand is not None:
         return
     from kernelsight.errors import UsageError  # noqa: PLC0415 - with it comes the query API
+    from kernelsight.moments import to_second  # noqa: PLC0415
     from kernelsight.query import time_range  # noqa: PLC0415
+    from kernelsight.query.presence import is_silent_after, why_nothing  # noqa: PLC0415
     from kernelsight.query.rows import with_time  # noqa: PLC0415
     from kernelsight.signals.listed import listed  # noqa: PLC0415
     from kernelsight.signals.registry import rules  # noqa: PLC0415
+    from kernelsight.signals.state import episodes, last_recorded  # noqa: PLC0415
 
     if rule is not None and rule not in rules():
         raise UsageError(f"there is no rule {rule!r}; docs/signals.md lists them")
     enough = _SEVERITIES[_SEVERITIES.index(severity) :]
-    found = [
-        one
-        for one in listed(db_path, time_range(since, until))
-        if (rule is None or one.rule == rule) and one.severity in enough
-    ]
+    when = time_range(since, until)
+    found = [one for one in listed(db_path, when) if (rule is None or one.rule == rule) and one.severity in enough]
     whole = as_json or form != "table"
-    rows = [with_time(msgspec.structs.asdict(one)) for one in found]
+    rows = [
+        {**with_time(msgspec.structs.asdict(one.signal)), "state": one.state} for one in episodes(db_path, found, when)
+    ]
     if not whole:
         rows = [_short(row) for row in rows]
+    last_ns = last_recorded(db_path, when)
+    if last_ns is None and not rows:
+        click.echo(f"not known: {why_nothing(db_path)}", err=True)
+        context.exit(NOT_KNOWN)
     show(rows, "json" if as_json else form, empty=f"no signals between {since} and {until}", shape=_SHAPE)
+    if last_ns is not None and is_silent_after(last_ns, when):
+        click.echo(f"nothing was recorded after {to_second(last_ns)}: what began later is not known", err=True)
 
 
 def _short(row: Row) -> Row:
     from kernelsight.moments import format_time  # noqa: PLC0415 - as above
 
-    end_ns = row["end_ns"]
+    end, state = row["end_ns"] or row["last_seen_ns"], row["state"]
+    ended = format_time(end) if isinstance(end, int) and state != "goes on" else "goes on"
     return {
         "time": row["time"],
-        "end": format_time(end_ns) if isinstance(end_ns, int) else "goes on",
+        "end": f"last seen {ended}; nothing recorded since" if state == "not known" else ended,
         "severity": row["severity"],
         "rule": row["rule"],
         "summary": row["summary"],

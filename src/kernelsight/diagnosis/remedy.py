@@ -1,0 +1,19 @@
+"""How collectors can be made to record what an answer needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kernelsight.diagnosis.scene import Scene
+
+
+def how_to_get(names: Sequence[str], scene: Scene) -> str:
+    """What to do so that kinds of event are recorded, in words; with the reason of each collector that gave one."""
+    from kernelsight.collectors.yielding import yielding  # noqa: PLC0415 - loads all of them, and is seldom needed
+
+    collectors = yielding(names)
+    reasons = {row["name"]: row["reason"] for row in scene.rows("collector") if row["status"] != "running"}
+    said = [f"{name} does not run ({reasons[name]})" for name in collectors if reasons.get(name)]
+    if said:
+        return "; ".join(said)
+    return f"there are no rows of the collectors {', '.join(collectors)}; `kernelsight start` runs them"
