@@ -38,6 +38,10 @@ GIVEN_BACK = 0.3
 """Of what it grew by, what a process may have given back before: more, and it uses memory in turns."""
 WRITTEN = (0.5, 2.0)
 """What a process writes for each byte that files in memory grow by, if it is what fills them."""
+SHARED = 1.5
+"""Times what the shared memory of the machine grew by, from which on processes map the same of it."""
+MAPPED = 0.25
+"""Of what it grows by, what a process maps anew if it does not only fill what it had mapped before."""
 ALIVE_S = 3.0
 """A process that grows has a sample every second; one without has ended, or grows no longer."""
 
@@ -87,7 +91,21 @@ def growths(scene: Scene) -> list[Growth]:
         if reached:
             until, domain = min(reached, key=lambda pair: pair[0])
             found.append(Growth(holder, "process", metric, rows, going, domain, until))
-    return [growth for growth in _together(found) if growth.until_s <= HORIZON_S]
+    return [growth for growth in _together(_once(scene, found)) if growth.until_s <= HORIZON_S]
+
+
+def _once(scene: Scene, found: Sequence[Growth]) -> list[Growth]:
+    """The same growths; of several processes that map the same shared memory, only the one that maps most of it."""
+    shared = [growth for growth in found if growth.metric == "rss_kb"]
+    if len(shared) < 2:
+        return [*found]
+    begin = min(growth.trend.onset_ns for growth in shared)
+    levels = [row["shmem_kb"] for row in scene.rows("memory") if row["timestamp"] >= begin and row["shmem_kb"]]
+    grown = [growth.trend.last - growth.trend.first for growth in shared]
+    if not levels or sum(grown) <= SHARED * (levels[-1] - levels[0]):
+        return [*found]
+    first = shared[grown.index(max(grown))]
+    return [growth for growth in found if growth.metric != "rss_kb" or growth is first]
 
 
 def _together(found: Sequence[Growth]) -> list[Growth]:
@@ -167,6 +185,7 @@ def _leak(scene: Scene, growth: Growth) -> Candidate:
     candidate.check("it keeps more than it reads: it is not loading data", _reads_less(scene, growth), 0.5, 6.0)
     candidate.check("it does not grow because it computes", _rests(scene, growth), 1.0, 5.0)
     candidate.check("it has not given memory back before", _keeps(growth), 0.5, 5.0)
+    candidate.check("it is more than what it had reserved beforehand", not _is_bounded(scene, growth), 0.0, 8.0)
     candidate.check("its threads and descriptors do not grow along", not _serves_more(growth), 0.3, 1.5)
     candidate.check("there is room as yet, and nobody suffers for want of it", _has_room(scene, growth), 0.0, 8.0)
     seconds = f"{going.seconds:.0f} s"
@@ -208,6 +227,37 @@ def _rests(scene: Scene, growth: Growth) -> bool:
     ran_s = _since(scene, growth.holder, growth.trend, "utime_ms", "stime_ms") / 1e3
     ready_s = _since(scene, growth.holder, growth.trend, "cpu_delay_ns") / NS_PER_S
     return ran_s + ready_s < RESTS_SHARE * growth.trend.seconds
+
+
+def _is_bounded(scene: Scene, growth: Growth) -> bool:
+    """Whether it fills what was set aside for it, and that ends before the memory does.
+
+    A heap, a cache or shared buffers are mapped when a program starts and filled as it is used; a file system in
+    memory has a size. Who leaks maps more and more.
+    """
+    room = _room_in_tmpfs_kb(scene, growth) if growth.kind == "memory" else _reserved_kb(growth)
+    return room is not None and room < _left_kb(growth.domain)
+
+
+def _reserved_kb(growth: Growth) -> float | None:
+    """What is not yet in memory of what a process had mapped when it began to grow; None where it maps more."""
+    since = [row for row in growth.holder.samples if row["timestamp"] >= growth.trend.onset_ns]
+    mapped = [float(row["vsize_kb"]) for row in since if row["vsize_kb"] is not None]
+    if not mapped or mapped[-1] - mapped[0] >= MAPPED * (growth.trend.last - growth.trend.first):
+        return None
+    return max(0.0, mapped[-1] - float(since[-1]["rss_kb"] or 0) - float(since[-1]["swap_kb"] or 0))
+
+
+def _room_in_tmpfs_kb(scene: Scene, growth: Growth) -> float | None:
+    """What is left of the file system in memory that grows as fast; None where there is none, or it has no size."""
+    grown_kb = growth.trend.last - growth.trend.first
+    for rows in scene.series("filesystem").values():
+        since = [row for row in rows if row["timestamp"] >= growth.trend.onset_ns and row["avail_bytes"] is not None]
+        if rows[-1]["fs_type"] == "tmpfs" and since:
+            lost_kb = (since[0]["avail_bytes"] - since[-1]["avail_bytes"]) / KIB
+            if WRITTEN[0] * grown_kb <= lost_kb <= WRITTEN[1] * grown_kb:
+                return float(since[-1]["avail_bytes"]) / KIB
+    return None
 
 
 def _keeps(growth: Growth) -> bool:
