@@ -57,8 +57,12 @@ WAIT_BY_DESIGN = numbers_of(
     "recvmmsg_time64", "rt_sigtimedwait_time64", "io_pgetevents_time64", "mq_timedreceive_time64", "semtimedop_time64",
     "socketcall", "ipc",
 )  # fmt: skip
-# Calls of which EAGAIN says something: there may be no more tasks, or somebody else has locked the file.
-_MAY_BE_REFUSED = numbers_of("fork", "vfork", "clone", "clone3", "fcntl", "fcntl64", "flock")
+# Calls of which EAGAIN says something: there may be no more tasks, no more of what a limit counts, or somebody else
+# has locked the file.
+_MAY_BE_REFUSED = numbers_of(
+    "fork", "vfork", "clone", "clone3", "fcntl", "fcntl64", "flock",
+    "io_setup", "mlock", "mlock2", "mlockall", "timer_create",
+)  # fmt: skip
 # Calls in which a loopback packet can wake its receiver, or an acknowledgement its sender.
 _SEND = numbers_of(
     "write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice", "connect", "close", "shutdown",

@@ -1,0 +1,117 @@
+"""Who holds what limits of each user count: inotify instances and watches, from /proc/PID/fd and fdinfo (inotify(7)).
+
+The kernel counts them for each user and shows the sums nowhere, so they are added up here. A descriptor that a
+process has inherited is seen in both, and counts twice; so does a watch of it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from heapq import nlargest
+from pathlib import Path
+
+from kernelsight.collectors.aside import Aside
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.files import comm_of, read_once
+from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
+from kernelsight.collectors.text import number
+from kernelsight.errors import SourceUnavailableError
+from kernelsight.events.declare import Event
+from kernelsight.events.limit import Limit, LimitHolder
+
+INSTANCES, WATCHES = "fs.inotify.max_user_instances", "fs.inotify.max_user_watches"
+_LINKS = frozenset({"anon_inode:inotify", "anon_inode:[inotify]", "inotify"})
+_WATCH = b"inotify wd:"
+_EVERY_S = 10.0
+_REST = 199
+"""Pause after a look, in times of what it took: half a per cent of a CPU, however many descriptors there are."""
+_PATIENCE_S = 0.05
+"""How long the other collectors may be kept waiting for a look; one takes 2 us for each descriptor of the machine."""
+_MOST = 32
+"""Holders of each limit that have a row, those that hold most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one process holds."""
+
+    pid: int
+    uid: int
+    instances: int
+    watches: int
+
+
+@collector("limit_holders", source="procfs", emits=(LimitHolder, Limit), needs=OTHERS_PROCESSES)
+class LimitHoldersCollector:
+    """Inotify instances and watches of every process, and of every user against its limit, every 10 s or less often."""
+
+    def __init__(self, host: Host) -> None:
+        self._proc = host.proc
+        self._limits = {name: host.proc / "sys" / name.replace(".", "/") for name in (INSTANCES, WATCHES)}
+        missing = [str(path) for path in self._limits.values() if not path.exists()]
+        if missing:
+            raise SourceUnavailableError(f"no {missing[0]}: this kernel has no inotify")
+        self.limitations = limits_on_others("inotify instances and watches", host.proc)
+        self._aside = Aside(self._look)
+        self._rests_until = 0.0
+
+    def collect(self, now: int) -> list[Event]:
+        """What was seen since the last time; a look that takes long is handed out when it is there."""
+        if not self._aside.is_busy and time.monotonic() >= self._rests_until:
+            self._aside.ask(now)
+        done = self._aside.answer(_PATIENCE_S)
+        if done is None:
+            return []
+        self._rests_until = time.monotonic() + max(_EVERY_S - done.seconds, _REST * done.seconds)
+        if done.error is not None:
+            raise done.error
+        return list(self._events(done.answer or [], done.question))
+
+    def close(self) -> None:
+        """Ask for no more."""
+        self._aside.close()
+
+    def _look(self, _: int) -> list[Held]:
+        return [held for name in os.listdir(self._proc) if "0" < name[0] <= "9" for held in self._of(name)]  # noqa: PTH208 - names are enough
+
+    def _of(self, name: str) -> Iterator[Held]:
+        """What a process holds; nothing where it holds none, has ended, or may not be looked into."""
+        folder = f"{self._proc}/{name}"
+        instances = watches = 0
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            for descriptor in os.listdir(f"{folder}/fd"):  # noqa: PTH208 - a Path costs as much as the call
+                with suppress(FileNotFoundError):  # closed meanwhile
+                    if os.readlink(f"{folder}/fd/{descriptor}") in _LINKS:  # noqa: PTH115 - as above
+                        instances += 1
+                        watches += (read_once(Path(folder, "fdinfo", descriptor)) or b"").count(_WATCH)
+        if instances:
+            uid = real_user(read_once(Path(folder, "status")) or b"")
+            if uid is not None:
+                yield Held(int(name), uid, instances, watches)
+
+    def _events(self, held: Iterable[Held], now: int) -> Iterator[Event]:
+        held = list(held)
+        for name, amounts in (
+            (INSTANCES, {one: one.instances for one in held}),
+            (WATCHES, {one: one.watches for one in held}),
+        ):
+            maximum = number(read_once(self._limits[name]))
+            users: Counter[int] = Counter()
+            for one, amount in amounts.items():
+                users[one.uid] += amount
+            yield from (Limit(now, name, uid, used, maximum) for uid, used in sorted(users.items()))
+            largest = nlargest(_MOST, (one for one in held if amounts[one]), key=amounts.__getitem__)
+            for one in largest:
+                yield LimitHolder(now, name, one.pid, comm_of(self._proc, one.pid), one.uid, amounts[one])
+
+
+def real_user(status: bytes) -> int | None:
+    """The real user of a process, whom its objects count for, from its `status`; None where it is not told."""
+    _, found, rest = status.partition(b"\nUid:")
+    words = rest.split(None, 1)
+    return number(words[0]) if found and words else None
