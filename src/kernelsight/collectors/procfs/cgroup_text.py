@@ -21,6 +21,7 @@ V1_ACTIVITY = {
     "cpuacct": ("cpuacct.usage",),
     "memory": ("memory.usage_in_bytes",),
     "blkio": ("blkio.throttle.io_serviced_recursive",),
+    "pids": ("pids.current", "pids.events"),
 }
 V1_USE = {
     "cpuacct": ("cpuacct.usage_user", "cpuacct.usage_sys"),
@@ -32,7 +33,6 @@ V1_USE = {
         "blkio.throttle.read_iops_device",
         "blkio.throttle.write_iops_device",
     ),
-    "pids": ("pids.current", "pids.events"),
 }
 V1_LIMITS = {
     "cpu": ("cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares"),

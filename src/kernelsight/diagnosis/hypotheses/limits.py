@@ -218,7 +218,7 @@ def _show_holder(candidate: Candidate, limit: KernelLimit, holder: Holding) -> N
 def _concluded(candidate: Candidate, limit: KernelLimit) -> Candidate:
     culprit = candidate.culprit
     held_by = f"the {limit.noun} that {culprit.name} holds" if culprit.kind == "process" else f"who holds {limit.noun}"
-    raised = limit.remedy or limit.name
+    raised = limit.remedy or f"{limit.name} (sysctl -w)"
     candidate.refuted_by = f"it is refused as well with a larger limit ({raised})"
     candidate.outlook = f"whoever needs one more of the {limit.noun} is refused, whatever the machine has left"
     candidate.actions = (

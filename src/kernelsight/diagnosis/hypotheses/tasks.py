@@ -119,7 +119,7 @@ def _of_group(scene: Scene, rows: Sequence[Row]) -> TaskUse | None:
     changes = scene.changes("cgroup").get((path,), ())
     first = next((at for at, change in enumerate(changes) if change.of("pids_limit_events") > 0), None)
     refusals = changes[first:] if first is not None else ()
-    members = [one for one in scene.once(processes).values() if is_within(one.group, path)]
+    members = _members(scene, path, refuses=bool(refusals))
     used = max((row["pids_current"] for row in rows if row["pids_current"] is not None), default=None)
     full = bool(maximum and used is not None and used >= MET_SHARE * maximum)
     pids = {one.pid for one in members}
@@ -145,6 +145,31 @@ def _of_group(scene: Scene, rows: Sequence[Row]) -> TaskUse | None:
         ),
         owner=owner,
     )
+
+
+def _members(scene: Scene, path: str, *, refuses: bool) -> list[Process]:
+    """The processes of a group, and their children that have ended.
+
+    Of version 1 a process is in a group of each controller, and its samples name that of another one: then those
+    belong to the only group that refuses forks whose forks fail. What has ended belongs to no group any more.
+    """
+    known = scene.once(processes)
+    inside = {one.pid for one in known.values() if is_within(one.group, path)}
+    if not inside and refuses and _refusing(scene) == [path]:
+        inside = {row["pid"] for row in _failed_forks(scene)}
+    dead = {
+        one.pid for one in known.values() if one.samples and one.samples[-1]["state"] == "Z" and one.parent in inside
+    }
+    return [known[pid] for pid in sorted(inside | dead) if pid in known]
+
+
+def _refusing(scene: Scene) -> list[str]:
+    """The groups that refuse forks at a limit of their own."""
+    return [
+        str(path)
+        for (path,), changes in scene.changes("cgroup").items()
+        if any(change.of("pids_limit_events") > 0 for change in changes)
+    ]
 
 
 def _of_user(scene: Scene, failed: Sequence[Row]) -> TaskUse:
