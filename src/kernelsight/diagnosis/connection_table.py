@@ -17,6 +17,8 @@ DROPPED_BY_A_HOOK = "nf_hook_slow"
 A rule of nftables drops in `nft_do_chain` (net/netfilter/core.c, nf_conntrack_core.c, nf_tables_core.c).
 """
 _REASONS = frozenset({"NETFILTER_DROP", None})
+_REQUEST = "syn_sent"
+"""State in which a request for a connection is sent again."""
 _LEAST_LOST = 10
 """Packets: fewer are an accident."""
 ASKED_AGAIN_SHARE = 0.05
@@ -40,6 +42,8 @@ class FullTable:
     """Of the collector's network namespace, if the interfaces are its; else nothing is known."""
     asked_again: Sequence[Change]
     """Of the kind `tcp_retransmit`, while packets were dropped."""
+    requests: Sequence[Row]
+    """Of the kind `tcp_retransmit_event`: requests for connections that were sent again meanwhile, of any namespace."""
     carried: float
     """Packets that the interfaces carried meanwhile; 0 where that is not known."""
 
@@ -55,8 +59,8 @@ class FullTable:
 
     @property
     def tries(self) -> float:
-        """Connections of this namespace that were asked for again."""
-        return sum(change.of("syn_retrans") for change in self.asked_again)
+        """Times that a connection was asked for again."""
+        return max(sum(change.of("syn_retrans") for change in self.asked_again), float(len(self.requests)))
 
     @property
     def interfaces(self) -> tuple[str, ...]:
@@ -66,19 +70,21 @@ class FullTable:
     @property
     def victims(self) -> tuple[Entity, ...]:
         """Whose packets they were, where that is known."""
+        rows = (*self.requests, *self.drops)
         return tuple(dict.fromkeys(
-            Entity("process", str(row["pid"]), str(row["comm"] or "?")) for row in self.drops if row["pid"]
+            Entity("process", str(row["pid"]), str(row["comm"] or "?")) for row in rows if row["pid"]
         ))[:5]  # fmt: skip
 
     def checks(self) -> Iterator[CheckRow]:
         """What speaks for a full table and against it."""
         yield f"more than {_LEAST_LOST} packets are lost", self.lost >= _LEAST_LOST, 0.0, 3.0
-        if self.use.is_met is None:
-            yield "a hook drops them, and no rule of nftables", True, 1.0, 0.0
-            missed = bool(self.victims) or self.tries >= ASKED_AGAIN_SHARE * self.lost
-            yield "somebody misses them: connections are asked for again meanwhile", missed, 1.0, 4.0
-        else:
-            yield f"{CONNECTION_TABLE} is seen to be met", self.use.is_met, 3.0, 6.0
+        missed = bool(self.victims) or self.tries >= ASKED_AGAIN_SHARE * self.lost
+        if self.use.is_met is not None:
+            yield f"{CONNECTION_TABLE} is seen to be met", self.use.is_met, 3.5, 6.0
+            yield "somebody misses them: connections are asked for again meanwhile", missed, 0.5, 0.0
+            return
+        yield "a hook drops them, and no rule of nftables", True, 1.0, 0.0
+        yield "somebody misses them: connections are asked for again meanwhile", missed, 1.0, 4.0
         if self.carried:
             yield "most packets pass: connections that there are go on", self._most_pass, 0.5, 1.5
 
@@ -87,9 +93,9 @@ class FullTable:
         return self.lost <= PASSES_SHARE * (self.carried + self.lost)
 
     @property
-    def is_seen(self) -> bool:
-        """Whether the table is known to be full, so that no rule has to be looked for."""
-        return self.use.is_met is True
+    def explains(self) -> bool:
+        """Whether the table is likelier than a rule: it is known to be full, or requests for connections are missed."""
+        return self.use.is_met is True or (self.use.is_met is None and self.tries >= ASKED_AGAIN_SHARE * self.lost)
 
 
 def full_table(scene: Scene) -> FullTable | None:
@@ -106,12 +112,16 @@ def full_table(scene: Scene) -> FullTable | None:
     within = scene.within(dropped, run)
     names = {row["interface_name"] for row in within} - {None}
     here = [str(name) for name in names if (name,) in scene.series("network")]
+    use = use_of(scene, CONNECTION_TABLE) if here or not scene.rows("network") else LimitUse(())
+    if here and use.share is None and scene.rows("limit"):
+        return None  # connections are not tracked here, or their limit would have been read with the others
     meanwhile = [change for name in here for change in carried(scene, name, run)]
     asked = scene.during((change for of in scene.changes("tcp_retransmit").values() for change in of), run)
     return FullTable(
         drops=within,
         seconds=run.seconds,
-        use=use_of(scene, CONNECTION_TABLE) if here or not scene.rows("network") else LimitUse(()),
+        use=use,
         asked_again=asked,
+        requests=[row for row in scene.within(scene.rows("tcp_retransmit_event"), run) if row["state"] == _REQUEST],
         carried=packets(meanwhile, "rx") + packets(meanwhile, "tx"),
     )

@@ -190,7 +190,7 @@ NOT_CALLED: Mapping[str, KernelLimit] = {
     limit.name: limit
     for limit in (
         KernelLimit(
-            CONNECTION_TABLE, "connections that are tracked", "namespace", {},
+            CONNECTION_TABLE, "tracked connections", "namespace", {},
             "conntrack -C; conntrack -L", "Documentation/networking/nf_conntrack-sysctl.rst",
         ),
         KernelLimit(

@@ -113,13 +113,17 @@ def _of_connections(scene: Scene, table: FullTable) -> Candidate:
         f"connections is full{rule}",
         scene.evidence("packet_drop", table.drops, "count", "sum"),
     )
-    if table.asked_again:
+    if table.tries:
         candidate.step(
-            f"{table.tries:.0f} times a connection was asked for again",
-            scene.evidence("tcp_retransmit", samples_of(table.asked_again), "syn_retrans", "increase"),
+            f"{table.tries:.0f} times a connection was asked for again meanwhile",
+            scene.evidence("tcp_retransmit_event", table.requests, "segments", "count")
+            or scene.evidence("tcp_retransmit", samples_of(table.asked_again), "syn_retrans", "increase"),
         )
     _show_use(scene, candidate, limit, table.use)
-    return _concluded(candidate, limit)
+    _concluded(candidate, limit)
+    candidate.refuted_by = f"as many packets are dropped with a larger limit ({limit.name}): then it is a rule"
+    candidate.outlook = "no new connection is made, while those that there are go on"
+    return candidate
 
 
 def _of_tcp_memory(scene: Scene) -> Iterator[Candidate]:
@@ -190,9 +194,7 @@ def _show_use(scene: Scene, candidate: Candidate, limit: KernelLimit, use: Limit
         return
     fullest = use.fullest
     whose = f" of user {fullest['uid']}" if fullest["uid"] is not None else ""
-    candidate.step(
-        f"up to {fullest['used']} of {fullest['maximum']} {limit.noun}{whose} were in use", *use.shown(scene)
-    )
+    candidate.step(f"up to {fullest['used']} of {fullest['maximum']} {limit.noun}{whose} existed", *use.shown(scene))
 
 
 def _show_descriptors(scene: Scene, candidate: Candidate, caller: Entity) -> None:

@@ -78,8 +78,8 @@ def _dropped_on_the_way(scene: Scene) -> Iterator[Candidate]:
                 2.0,
             )
             table = scene.once(full_table)
-            if table is not None and table.is_seen and any(row["location"] == DROPPED_BY_A_HOOK for row in within):
-                candidate.check("the table of connections has room (`kernel_limit`)", False, 0.0, 5.0)
+            if table is not None and table.explains and any(row["location"] == DROPPED_BY_A_HOOK for row in within):
+                candidate.check("the table of connections has room, so that it is a rule", False, 0.0, 5.0)
             _show_sent_again(scene, candidate, again)
             reasons = ", ".join(sorted({f"{row['reason'] or '?'} in {row['location'] or '?'}" for row in within}))
             candidate.step(
