@@ -78,6 +78,9 @@ def _in_short(examination: Examination) -> Iterator[str]:
     yield "`kernelsight doctor -v` prints everything that was tried."
 
 
+_OF_OTHERS = " of other users' processes:"
+
+
 def _verdict(examination: Examination) -> str:
     wanted = {source.registered.name for source in examination.sources if source.registered.default}
     runs = len(wanted) - len(examination.missing)
@@ -93,11 +96,15 @@ def _reasons(examination: Examination) -> dict[str, list[str]]:
 
 
 def _limits(examination: Examination) -> dict[str, list[str]]:
-    """What the sources that are used cannot say, each limit once."""
+    """What the sources that are used cannot say, each limit once; of others' processes, by what is missing."""
     found: dict[str, list[str]] = {}
     for source in examination.sources:
         for limit in source.limitations if source.used else ():
-            found.setdefault(limit, []).append(source.registered.name)
+            what, of_others, why = limit.partition(_OF_OTHERS)
+            name = source.registered.name
+            found.setdefault(f"{_OF_OTHERS.strip()}{why}" if of_others else limit, []).append(
+                f"{name} ({what})" if of_others else name
+            )
     return found
 
 
