@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from kernelsight.stores import ddl
+from kernelsight.stores.settled_clock import SettledClock
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import integer, sorting
 from kernelsight.stores.sqlite.layout import Layout
@@ -23,12 +24,13 @@ class Upkeep:
 
     def __init__(self, layout: Layout, retention: Retention) -> None:
         self._layout = layout
+        clock = SettledClock(time.time_ns)
         self._steps: tuple[Callable[[], bool], ...] = (
             self._close_old,
             self._index,
             self._correct_bounds,
             self._summarise,
-            lambda: retention.apply_policy(time.time_ns()),
+            lambda: retention.apply_policy(clock.now_ns()),
             retention.drop_removed,
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from kernelsight.events.declare import EARLIEST_EPOCH_NS
 from kernelsight.moments import to_next_second, to_second
 from kernelsight.query.clock_notes import Note, clock_notes
 from kernelsight.query.times import TimeRange
@@ -43,6 +44,9 @@ def _state(reader: Reader, db_path: str) -> dict[str, Any]:
     newest_ns = figures.last_report_ns(reader)
     # Of the last run only: within an hour before the newest report.
     lately = None if newest_ns is None else TimeRange(max(0, newest_ns - _RECENT_NS), newest_ns)
+    before_2001 = TimeRange(
+        0, EARLIEST_EPOCH_NS
+    )  # where nobody reported, that the clock was never set is said all the same
     return {
         "database": db_path,
         "size_bytes": figures.size_bytes(db_path),
@@ -51,7 +55,7 @@ def _state(reader: Reader, db_path: str) -> dict[str, Any]:
         "accounts": figures.books(reader),
         "rejected": figures.refusals(reader),
         "collectors": figures.collectors(reader, lately.start_ns) if lately else [],
-        "clock": clock_notes(reader, lately) if lately else (),
+        "clock": clock_notes(reader, lately or before_2001),
     }
 
 
