@@ -78,7 +78,7 @@ def _print(state: dict[str, Any]) -> None:
 
 def _print_clock(notes: Sequence[Note]) -> None:
     if notes:
-        click.echo("\nThe machine's clock, in the last hour:")
+        click.echo("\nThe machine's clock:")
     for note in notes:
         click.echo(f"{to_second(note.timestamp)}: {note.text}")
 
