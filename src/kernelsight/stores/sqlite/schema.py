@@ -12,6 +12,7 @@ from kernelsight.errors import StoreError
 from kernelsight.events.declare import Kind
 from kernelsight.stores import ddl
 from kernelsight.stores.sqlite import segments as books
+from kernelsight.stores.sqlite.checks import all_acceptable
 from kernelsight.stores.sqlite.migrations import Migration, migrate, table_names
 from kernelsight.stores.sqlite.named_views import make_named_views
 from kernelsight.stores.sqlite.segments import Segment
@@ -57,7 +58,7 @@ def add_segment(connection: apsw.Connection, kind: Kind, previous: Segment | Non
 def _adopt(connection: apsw.Connection, path: Path, kind: Kind, segments: list[Segment]) -> None:
     """Take over the rows of a plain table of this name, as other programs with the documented schema make it.
 
-    It stays under the name ``<table>_before`` where it has columns, or rows without a stamp, that cannot be taken over.
+    It stays under the name ``<table>_before`` where it has columns, or rows with values, that cannot be taken over.
 
     Raises:
         StoreError: it has no timestamp.
@@ -70,12 +71,13 @@ def _adopt(connection: apsw.Connection, path: Path, kind: Kind, segments: list[S
     connection.execute("PRAGMA legacy_alter_table = 1")  # views over the public name go on meaning it
     connection.execute(f"ALTER TABLE {ddl.quote(kind.table)} RENAME TO {ddl.quote(before)}")
     _follow(connection, path, kind, segments, set())
-    names = ddl.quoted(shared)
+    names, stored_before = ddl.quoted(shared), ddl.quote(before)
+    good = all_acceptable(kind, [name for name in shared if name in kind.by_name], stored_before)
     connection.execute(
         f"INSERT INTO {ddl.quote(kind.table)} ({names})"
-        f" SELECT {names} FROM {ddl.quote(before)} WHERE timestamp IS NOT NULL ORDER BY timestamp"
+        f" SELECT {names} FROM {stored_before} WHERE {good} ORDER BY timestamp"
     )
-    left = connection.execute(f"SELECT 1 FROM {ddl.quote(before)} WHERE timestamp IS NULL LIMIT 1").fetchall()
+    left = connection.execute(f"SELECT 1 FROM {stored_before} WHERE NOT ({good}) LIMIT 1").fetchall()
     if not left and {"id", *shared} >= set(stored):
         connection.execute(f"DROP TABLE {ddl.quote(before)}")
 

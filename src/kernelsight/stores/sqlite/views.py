@@ -11,12 +11,8 @@ from collections.abc import Sequence
 
 from kernelsight.events.declare import Kind
 from kernelsight.stores.ddl import quote, quoted
+from kernelsight.stores.sqlite.checks import literal, refuse_bad_values
 from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS, Segment
-
-
-def literal(text: str) -> str:
-    """A string as SQL text."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def public_view(kind: Kind, segments: Sequence[Segment]) -> list[str]:
@@ -46,6 +42,7 @@ def _on_insert(kind: Kind, hot: Segment) -> str:
     next_id = f"(SELECT coalesce(last_id, first_id - 1) + 1 FROM segments WHERE {books})"
     values = ", ".join(f"NEW.{quote(name)}" for name in kind.column_names)
     return f"""CREATE TRIGGER {quote(kind.table + "_insert")} INSTEAD OF INSERT ON {quote(kind.table)} BEGIN
+{refuse_bad_values(kind)}
   INSERT INTO {quote(hot.name)} ({quoted(("id", *kind.column_names))})
   VALUES (max({next_id}, min(coalesce(NEW.id, NEW.timestamp), {future})), {values});
   UPDATE segments SET rows = rows + 1, last_id = last_insert_rowid(),
@@ -83,9 +80,8 @@ def _on_update(kind: Kind, segments: Sequence[Segment]) -> str:
         for segment in segments
         if _has_ids(segment)
     )
-    return (
-        f"CREATE TRIGGER {quote(kind.table + '_update')} INSTEAD OF UPDATE ON {quote(kind.table)} BEGIN\n{steps}\nEND"
-    )
+    body = f"{refuse_bad_values(kind)}\n{steps}"
+    return f"CREATE TRIGGER {quote(kind.table + '_update')} INSTEAD OF UPDATE ON {quote(kind.table)} BEGIN\n{body}\nEND"
 
 
 def _books(kind: Kind, number: int) -> str:
