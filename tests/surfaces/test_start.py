@@ -202,6 +202,30 @@ def test_a_database_that_cannot_be_made_is_one_clear_line(tmp_path):
     assert str(tmp_path / "file") in refused.stderr
 
 
+def test_a_policy_that_cannot_be_read_is_said_before_anything_runs(database, tmp_path):
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[renice]\nmode = 'sometimes'\n")
+    refused = kernelsight("start", "--db-path", database, "--policy", policy)
+    assert refused.returncode != 0
+    assert str(policy) in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not database.exists()
+
+
+def test_an_agent_that_keeps_failing_is_started_again_and_ends_nothing_else(database):
+    with running("start", "--db-path", database, "--agent-interval", "1") as process:
+        wait_for_rows(database)
+        for _ in range(2):
+            agent = until(lambda: child(process.pid, "agent"), "the agent")
+            os.kill(agent, signal.SIGKILL)
+            until(lambda gone=agent: not alive(gone), "its end")
+        wait_for_rows(database, more_than=rows(database, "load_metrics"))
+        process.terminate()
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    assert err.count("agent was ended by SIGKILL; starting it again") == 2
+
+
 def test_when_nobody_reads_what_it_says_it_ends_in_order(database):
     with start(database) as process:
         assert process.stdout.readline().startswith("KernelSight")

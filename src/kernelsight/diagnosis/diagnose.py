@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import gc
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from kernelsight.diagnosis.coverage import coverage
-from kernelsight.diagnosis.hypothesis import hypotheses
+from kernelsight.diagnosis.hypothesis import Candidate, hypotheses
 from kernelsight.diagnosis.model import Diagnosis, Window
 from kernelsight.diagnosis.ranking import rank
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.query.clock_notes import clock_notes
 from kernelsight.query.source import Source, opened
 from kernelsight.query.times import Time, time_range
+
+_ODD_VALUES = (ArithmeticError, TypeError, ValueError)
+"""What arithmetic on a missing or absurd value raises."""
 
 
 def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
@@ -31,11 +36,11 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
     when = time_range(start, end)
     with opened(source) as reader, _nothing_collected():
         scene = Scene(reader, when)
-        candidates = [candidate for test in hypotheses().values() for candidate in test(scene)]
+        candidates, failures = _tested(scene)
         findings, ruled_out = rank(candidates, scene)
         unseen = scene.unseen
         known = scene.once(coverage)
-        unknown, not_excluded = known.unknown, known.not_excluded
+        unknown, not_excluded = (*known.unknown, *failures), known.not_excluded
         notes = clock_notes(reader, when)
     return Diagnosis(
         window=Window(when.start_ns, when.end_ns),
@@ -47,6 +52,24 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         notes=notes,
         not_excluded=not_excluded,
     )
+
+
+def _tested(scene: Scene) -> tuple[list[Candidate], list[str]]:
+    """What every hypothesis says of the scene, and which of them cannot judge it.
+
+    Any SQLite client may write rows, with values that no kernel gives. Those end one hypothesis, which is said: the
+    fault is then not known to be absent.
+    """
+    candidates: list[Candidate] = []
+    failures: list[str] = []
+    for fault, test in hypotheses().items():
+        try:
+            candidates += test(scene)
+        except _ODD_VALUES as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).stem}, line {place.lineno}"
+            failures.append(f"{fault}: its rows hold a value that cannot be used ({type(error).__name__}, {where})")
+    return candidates, failures
 
 
 @contextmanager

@@ -222,7 +222,7 @@ class Scene:
         last = {row["name"]: row for row in self.rows("collector")}
         silent = [
             f"{name}: {row['reason'] or row['status']}"
-            for name, row in sorted(last.items())
+            for name, row in sorted(last.items(), key=lambda item: str(item[0]))
             if row["status"] != "running"
         ]
         return tuple(silent)

@@ -52,9 +52,8 @@ def _diagnoses(db_path: str, start_ns: int, end_ns: int) -> Iterator[Line]:
             yield _row(row["timestamp"], row["diagnosis_id"], "diagnosis", what, None, row["unknown"])
             continue
         what = f"{row['fault']} by {row['culprit_name']} ({row['culprit']})"
-        yield _row(
-            row["timestamp"], row["diagnosis_id"], "diagnosis", what, f"{row['confidence']:.0%} sure", row["outlook"]
-        )
+        sure = None if row["confidence"] is None else f"{row['confidence']:.0%} sure"
+        yield _row(row["timestamp"], row["diagnosis_id"], "diagnosis", what, sure, row["outlook"])
     for row in _rows(db_path, "forecasts", start_ns, end_ns):
         what = f"{row['resource']}" + (f" of {row['owner']}" if row["owner"] else "")
         yield _row(row["timestamp"], row["diagnosis_id"], "forecast", what, None, _foreseen(row))

@@ -99,7 +99,7 @@ def _killing(scene: Scene, kills: Kills) -> Candidate:
     program = _who_used_it(scene, kills)
     culprit = program.entity if program else kills.where
     dead = {(int(row["pid"]), str(row["comm"] or "?")): Entity("process", str(row["pid"]), str(row["comm"] or "?"))
-            for row in kills.rows}  # fmt: skip
+            for row in kills.rows if row["pid"] is not None}  # fmt: skip
     candidate = Candidate("oom_kill", culprit, kills.moments[0])
     others = [entity for (_, comm), entity in dead.items() if comm != culprit.name]
     candidate.victims = tuple(others[:5] or [*dead.values()][-1:])
@@ -188,7 +188,7 @@ def _had(kills: Kills, present: Sequence[Holder], at: int) -> Mapping[tuple[int,
         if before and one.pid not in gone:
             had[one.pid, one.comm] = max(map(demand_kb, before))  # who is dying has nothing any more
     for row in kills.rows:
-        if row["timestamp"] == at:
+        if row["timestamp"] == at and row["pid"] is not None:
             key = row["pid"], str(row["comm"] or "?")
             had[key] = max(had.get(key, 0.0), float((row["anon_rss_kb"] or 0) + (row["shmem_rss_kb"] or 0)))
     return had

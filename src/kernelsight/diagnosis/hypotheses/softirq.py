@@ -26,7 +26,7 @@ _SENDER_SHARE = 0.2
 def packets_take_the_cpu(scene: Scene) -> Iterable[Candidate]:
     """A large part of a CPU's time goes to handling very many small packets."""
     for (cpu,), changes in scene.changes("cpu").items():
-        shares = {scene.second(change.after): _share(change) for change in changes} if cpu >= 0 else {}
+        shares = {scene.second(change.after): _share(change) for change in changes} if (cpu or 0) >= 0 else {}
         for run in runs(shares, lambda share: share >= SOFTIRQ_SHARE):
             within = scene.during(changes, run)
             share = sum(map(_share, within)) / len(within)

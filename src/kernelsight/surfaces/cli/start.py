@@ -68,6 +68,10 @@ def start(  # noqa: PLR0913 - one argument an option
     policy_path: str | None,
 ) -> None:
     """Supervise the parts."""
+    if policy_path is not None:
+        from kernelsight.agent.acting import policy_file  # noqa: PLC0415 - the agent's rooms, for this look alone
+
+        policy_file.load(policy_path)  # what is wrong with it is said before anything runs
     notes = "" if no_agent or policy_path else _OBSERVES
     parts = _parts(collectors, db_path, interval)
     if not no_agent:
@@ -107,7 +111,7 @@ def _agent(db_path: str, interval: float, policy_path: str | None) -> Part:
     """The agent, with root's powers only where a policy was given that may need them."""
     policy = [] if policy_path is None else ["--policy", policy_path]
     arguments = ["agent", "--db-path", db_path, "--interval", str(interval), *policy]
-    return Part("agent", lambda _: arguments, privileged=policy_path is not None)
+    return Part("agent", lambda _: arguments, privileged=policy_path is not None, essential=False)
 
 
 def _summarise(watch: Watch, *, asks: bool) -> None:
