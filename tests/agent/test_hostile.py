@@ -79,7 +79,15 @@ def test_on_the_wire_to_a_model_a_name_is_a_value_in_a_result_of_a_tool(scripted
             assert name not in said
             assert as_data(name) not in said
         output = body["contents"][-1]["parts"][0]["functionResponse"]["response"]["output"]
-        assert set(output) == {"healthy", "unknown", "findings", "ruled_out", "could_not_be_looked_at", "not_excluded"}
+        assert set(output) == {
+            "healthy",
+            "unknown",
+            "findings",
+            "ruled_out",
+            "could_not_be_looked_at",
+            "not_excluded",
+            "muted",
+        }
         assert output["healthy"] is False
         assert output["findings"][0]["culprit"]["name"] == (as_data(name) or "?")
         return answers()

@@ -11,6 +11,7 @@ from pathlib import Path
 from kernelsight.diagnosis.coverage import coverage
 from kernelsight.diagnosis.hypothesis import Candidate, hypotheses
 from kernelsight.diagnosis.model import Diagnosis, Window
+from kernelsight.diagnosis.muting import holding, mutes, split
 from kernelsight.diagnosis.ranking import rank
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.query.clock_notes import clock_notes
@@ -38,12 +39,14 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         scene = Scene(reader, when)
         candidates, failures = _tested(scene)
         findings, ruled_out = rank(candidates, scene)
+        window = Window(when.start_ns, when.end_ns)
+        findings, muted = split(findings, holding(mutes(reader), when.end_ns), window)
         unseen = scene.unseen
         known = scene.once(coverage)
         unknown, not_excluded = (*known.unknown, *failures), known.not_excluded
         notes = clock_notes(reader, when)
     return Diagnosis(
-        window=Window(when.start_ns, when.end_ns),
+        window=window,
         healthy=False if findings else None if unknown else True,
         findings=findings,
         ruled_out=ruled_out,
@@ -51,6 +54,7 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         unknown=unknown,
         notes=notes,
         not_excluded=not_excluded,
+        muted=muted,
     )
 
 

@@ -95,6 +95,16 @@ class RuledOut(msgspec.Struct, frozen=True):
     """The finding whose effect it is: then it is there, but it is not the cause."""
 
 
+class Muted(msgspec.Struct, frozen=True):
+    """A finding that somebody acknowledged: it is there, and nobody is to be woken for it."""
+
+    finding: Finding
+    mute_id: str
+    reason: str
+    until_ns: int
+    muted_by: str
+
+
 class NotExcluded(msgspec.Struct, frozen=True):
     """A class of faults that may be there: what would show it was not recorded."""
 
@@ -126,6 +136,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """What was with the machine's clock, such as that it was set."""
     not_excluded: tuple[NotExcluded, ...] = ()
     """Of what was recorded: the faults that this answer cannot exclude."""
+    muted: tuple[Muted, ...] = ()
+    """Findings that somebody acknowledged, and that have not changed since; they are none of :attr:`findings`."""
 
     @property
     def verdict(self) -> Answer:
@@ -133,6 +145,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
         return "findings" if self.findings else "unknown" if self.healthy is None else "healthy"
 
     def with_findings(self, findings: tuple[Finding, ...]) -> Diagnosis:
-        """The same window with other findings; where there are none, it is as healthy as is known."""
+        """The same window with other findings but those that are muted; without any, it is as healthy as is known."""
+        muted = {(one.finding.fault, one.finding.culprit) for one in self.muted}
+        findings = tuple(finding for finding in findings if (finding.fault, finding.culprit) not in muted)
         healthy = False if findings else None if self.unknown else True
         return msgspec.structs.replace(self, findings=findings, healthy=healthy)

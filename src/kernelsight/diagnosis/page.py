@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kernelsight.diagnosis.commands import Commands, shell_command
 from kernelsight.diagnosis.course import Course
 from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
-from kernelsight.diagnosis.report import cited, considered, named, not_excluded, plain, since
+from kernelsight.diagnosis.report import cited, considered, muted, named, not_excluded, plain, since
 from kernelsight.moments import time_of_day, to_next_second, to_second
 from kernelsight.quantities import quantity
 
@@ -54,6 +54,7 @@ def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course], command: Comm
         named=named,
         plain=plain,
         not_excluded=not_excluded,
+        muted=muted,
         to_second=to_second,
         to_next_second=to_next_second,
         since=since,

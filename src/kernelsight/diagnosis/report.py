@@ -44,7 +44,9 @@ def report(
     yield Line(f"From {to_second(window.start_ns)} to {to_next_second(window.end_ns)}", "quiet")
     if diagnosis.healthy:
         yield Line("")
-        yield Line("Healthy: nobody suffers, nothing fails, nothing is about to run out.", "good")
+        but = ", but for what is muted" if diagnosis.muted else ""
+        yield Line(f"Healthy{but}: nobody suffers, nothing fails, nothing is about to run out.", "good")
+    yield from (Line(sentence, "quiet") for sentence in muted(diagnosis))
     if diagnosis.unknown:
         yield Line("")
         yield from _unknown(diagnosis)
@@ -64,6 +66,14 @@ def report(
         yield Line("")
         yield Line("Could not be looked at:", "quiet")
         yield from (Line(f"  {sentence}", "quiet") for sentence in diagnosis.unseen)
+
+
+def muted(diagnosis: Diagnosis) -> Iterator[str]:
+    """What somebody acknowledged, a line each."""
+    for one in diagnosis.muted:
+        who = f"{plain(one.finding.fault)} by {named(one.finding.culprit)}"
+        by = f" by {one.muted_by}" if one.muted_by else ""
+        yield f"Muted{by} until {to_second(one.until_ns)} ({one.mute_id}): {who}: {one.reason}"
 
 
 def noted(diagnosis: Diagnosis) -> Iterator[Line]:

@@ -54,6 +54,10 @@ def _diagnoses(db_path: str, start_ns: int, end_ns: int) -> Iterator[Line]:
         what = f"{row['fault']} by {row['culprit_name']} ({row['culprit']})"
         sure = None if row["confidence"] is None else f"{row['confidence']:.0%} sure"
         yield _row(row["timestamp"], row["diagnosis_id"], "diagnosis", what, sure, row["outlook"])
+    for row in _rows(db_path, "mutes", start_ns, end_ns):
+        what = f"{row['fault']}" + (f" by {row['culprit']}" if row["culprit"] else "")
+        state = f"{row['stage']} by {row['muted_by']}"
+        yield _row(row["timestamp"], row["mute_id"], "mute", what, state, row["reason"])
     for row in _rows(db_path, "forecasts", start_ns, end_ns):
         what = f"{row['resource']}" + (f" of {row['owner']}" if row["owner"] else "")
         yield _row(row["timestamp"], row["diagnosis_id"], "forecast", what, None, _foreseen(row))

@@ -7,7 +7,7 @@ import msgspec
 from kernelsight.agent.boundary import Data, moment
 from kernelsight.agent.tool import Desk, tool
 from kernelsight.diagnosis import diagnose as diagnosed
-from kernelsight.diagnosis.model import Evidence, Finding
+from kernelsight.diagnosis.model import Evidence, Finding, Muted
 
 
 @tool
@@ -16,7 +16,8 @@ def diagnose(desk: Desk, since: str | None = None, until: str | None = None) -> 
 
     It follows who waits for whom, and is right in most cases. What it ruled out is said with what speaks against it.
     `healthy` is null where that is not known: `unknown` says what was not recorded, and nothing may be concluded from
-    it. `not_excluded` names the faults that may be there because nothing recorded what would show them.
+    it. `muted` findings are there, but a person acknowledged them. `not_excluded` names the faults that may be there
+    because nothing recorded what would show them.
 
     Args:
         since: where the time begins, in UTC; the window in question when not given. Half a minute or more is best.
@@ -31,8 +32,14 @@ def diagnose(desk: Desk, since: str | None = None, until: str | None = None) -> 
         "findings": [_finding(desk, finding) for finding in found.findings],
         "ruled_out": [msgspec.to_builtins(one) for one in found.ruled_out],
         "could_not_be_looked_at": list(found.unseen),
+        "muted": [_muted(desk, one) for one in found.muted],
         "not_excluded": msgspec.to_builtins(found.not_excluded),
     }
+
+
+def _muted(desk: Desk, one: Muted) -> Data:
+    told: Data = {"by": one.muted_by, "reason": one.reason, "until": moment(one.until_ns)}
+    return {**told, "finding": _finding(desk, one.finding)}
 
 
 def _finding(desk: Desk, finding: Finding) -> Data:

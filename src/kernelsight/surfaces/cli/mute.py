@@ -1,0 +1,73 @@
+"""Acknowledge a finding: it is shown as muted, wakes nobody and leads to no action, until it expires or changes.
+
+FAULT is a class of faults as `kernelsight diagnose --json` names it. Without --culprit the findings of the last minute
+are muted; with it, also one that is only expected, such as of tonight's backup. A finding has changed when its
+culprit is another one, when it is surer by 0.25 or more, or when its symptom is more than twice what it was.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import get_args
+
+import click
+
+from kernelsight.diagnosis.model import Fault
+from kernelsight.errors import UsageError
+from kernelsight.events.mute import Mute
+from kernelsight.moments import to_second
+from kernelsight.printable import printable
+from kernelsight.query.times import parse_duration
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples
+from kernelsight.surfaces.cli.output import Format, format_option, show
+
+
+@click.command(cls=Command, help=__doc__)
+@click.argument("fault", required=False, type=click.Choice(get_args(Fault)), metavar="[FAULT]")
+@db_path_option
+@click.option("--culprit", metavar="NAME", help="Only of this culprit: its name, its pid or its path.")
+@click.option("--reason", metavar="TEXT", help="Why; it is shown wherever the finding would be.")
+@click.option("--for", "duration", metavar="DURATION", help="For how long, such as 8h.")
+@click.option("--list", "lists", is_flag=True, help="List what is muted now.")
+@format_option
+@examples(
+    'kernelsight mute disk_saturation --culprit backup --reason "the nightly backup" --for 8h',
+    "kernelsight mute --list",
+)
+def mute(  # noqa: PLR0913 - one argument an option
+    *,
+    fault: str | None,
+    db_path: str,
+    culprit: str | None,
+    reason: str | None,
+    duration: str | None,
+    lists: bool,
+    form: Format,
+) -> None:
+    """Mute, or list what is muted."""
+    from kernelsight.surfaces import muting  # noqa: PLC0415 - with it comes the diagnosis
+
+    if lists:
+        show(map(_row, muting.listed(db_path)), form, empty="nothing is muted")
+        return
+    if fault is None or not (reason or "").strip() or duration is None:
+        raise UsageError("give a FAULT, --reason TEXT and --for DURATION; --list lists what is muted")
+    lasts_ns = parse_duration(duration)
+    if lasts_ns == 0:
+        raise UsageError("--for 0 mutes nothing; give a duration such as 8h")
+    for one in muting.mute(db_path, fault, culprit, str(reason), time.time_ns() + lasts_ns):
+        whose = f" by {one.culprit}" if one.culprit else ""
+        ends = f"until {to_second(one.until_ns or 0)}"
+        click.echo(printable(f"{one.mute_id}: {one.fault}{whose} is muted {ends}; `kernelsight unmute {one.mute_id}`"))
+
+
+def _row(one: Mute) -> dict[str, object]:
+    return {
+        "id": one.mute_id,
+        "fault": one.fault,
+        "culprit": one.culprit,
+        "reason": one.reason,
+        "since": to_second(one.timestamp),
+        "until": to_second(one.until_ns or 0),
+        "by": one.muted_by,
+    }
