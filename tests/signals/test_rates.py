@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernelsight.events.declare import Counter
@@ -13,7 +13,8 @@ from kernelsight.signals.rates import Rates
 
 START = 1_790_000_000_000_000_000
 COUNTERS = {2: Counter("B"), 3: Counter("ticks", jitter=5)}
-_value = st.one_of(st.integers(0, 60), st.integers(10**9, 10**9 + 60), st.none())
+_known = st.one_of(st.integers(0, 60), st.integers(10**9, 10**9 + 60))
+_value = st.one_of(_known, st.none())
 
 
 def rates_of(samples):
@@ -23,24 +24,34 @@ def rates_of(samples):
     return [[row[place] for row in taken] for place in COUNTERS]
 
 
+def by_the_rule(samples):
+    found = []
+    for i, counter in enumerate(COUNTERS.values()):
+        grown = deltas([(at, row[i]) for at, row in samples], counter)
+        found.append([delta and delta.amount * SECOND_NS / delta.ns for delta in grown])
+    return found
+
+
+@settings(max_examples=400, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([1, 1, 1, 2, -3]), _value, _value), max_size=25))
 def test_a_stream_of_samples_is_judged_as_the_rule_judges_them(steps):
     at, samples = START, []
     for step, *values in steps:
-        # A row that has neither is none; more NULLs in a row than the stream keeps would be another case.
         if any(value is not None for value in values):
             at += step * SECOND_NS
             samples.append((at, tuple(values)))
-    # With NULLs in nearly every row the stream may know less of the past than the rule; it keeps ten rows.
-    samples = samples[:10]
-    wanted = [
-        [
-            delta and delta.amount * SECOND_NS / delta.ns
-            for delta in deltas([(at, row[i]) for at, row in samples], counter)
-        ]
-        for i, counter in enumerate(COUNTERS.values())
-    ]
-    assert rates_of(samples) == wanted
+    samples = samples[:10]  # rows that the stream keeps: of more with NULLs in them, it knows less than the rule
+    assert rates_of(samples) == by_the_rule(samples)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([1, 1, 1, 2, -3]), _known, _known), max_size=40))
+def test_a_stream_of_any_length_is_judged_as_the_rule_judges_it_where_all_is_known(steps):
+    at, samples = START, []
+    for step, *values in steps:
+        at += step * SECOND_NS
+        samples.append((at, tuple(values)))
+    assert rates_of(samples) == by_the_rule(samples)
 
 
 def test_a_counter_that_goes_on_for_long_after_a_fall_is_measured_by_its_last_sample_again():

@@ -18,7 +18,7 @@ _KEPT = 2 * REACH
 
 
 class Rates:
-    """Remembers the last samples of each entity: the last one, or so many as tell how a counter goes on that fell."""
+    """Remembers the last samples of each entity: two, or so many as tell how a counter goes on that fell."""
 
     def __init__(self, key: slice, counters: Mapping[int, Counter]) -> None:
         """Say where in a row, whose first column is the stamp, the entity and the counters are."""
@@ -26,6 +26,8 @@ class Rates:
         self._counters = counters
         self._history: dict[Key, list[Row]] = {}
         """The last sample first."""
+        self._fallen: set[Key] = set()
+        """Entities that have a counter that is not on its course."""
 
     def in_order(self, rows: list[Row], arrival: int) -> list[Row]:
         """Rows by time as they were taken, of each entity; ``arrival`` is the place of what follows their arrival."""
@@ -49,7 +51,7 @@ class Rates:
         last = history[0]
         elapsed_ns = _stamp(row) - _stamp(last)
         values = list(row)
-        calm = len(history) == 1
+        calm = key not in self._fallen
         for place, counter in self._counters.items():
             now, before = row[place], last[place]
             if calm and isinstance(now, int) and isinstance(before, int) and now >= before:
@@ -57,15 +59,16 @@ class Rates:
             else:
                 values[place] = _judged(row, history, place, counter)
         if calm and all(_grows(last[place], row[place]) for place in self._counters):
-            history[0] = row
+            self._history[key] = [row, last]
         else:
             history.insert(0, row)
-            self._settle(history)
+            self._settle(key, history)
         return values
 
     def forget_before(self, oldest_ns: int) -> None:
         """Entities that were not seen since are others when they are seen again."""
         self._history = {key: rows for key, rows in self._history.items() if _stamp(rows[0]) >= oldest_ns}
+        self._fallen &= self._history.keys()
 
     def _unknown(self, row: Row) -> Sequence[Value]:
         values = list(row)
@@ -73,12 +76,15 @@ class Rates:
             values[place] = None
         return values
 
-    def _settle(self, history: list[Row]) -> None:
-        """Keep the last sample alone once all counters are on their courses, for as far as they are looked back at."""
+    def _settle(self, key: Key, history: list[Row]) -> None:
+        """Keep two samples once all counters are on their courses, for as far as they are looked back at."""
         del history[_KEPT:]
         reach = history[:REACH][::-1]
         if len(reach) == REACH and all(_on_course([row[place] for row in reach]) for place in self._counters):
-            del history[1:]
+            del history[2:]
+            self._fallen.discard(key)
+        else:
+            self._fallen.add(key)
 
 
 def _judged(row: Row, history: Sequence[Row], place: int, counter: Counter) -> float | None:
