@@ -14,6 +14,8 @@ MET_SHARE = 0.98
 """Of a limit, the use from which on it is met: it is sampled every few seconds, while objects come and go."""
 HOLDS_MUCH = 0.3
 """Of what is held, the share of one process from which on it is the holder, and not one of many."""
+MANY_FILES = 10_000
+"""Open files of one process: of the machine's limit, which has at least some 100,000, a good part."""
 NEAR_SHARE = 0.8
 """Of its limit of descriptors, what a process has open at least when that limit refuses it more."""
 
@@ -62,8 +64,12 @@ def use_of(scene: Scene, name: str, uid: int | None = None) -> LimitUse:
     return LimitUse(series.get((name, uid)) or series.get((name, None), ()))
 
 
-def largest_holder(scene: Scene, limit: KernelLimit, uid: int | None) -> Holding | None:
-    """Who holds most of what a limit counts; None where nobody holds much of it, or nothing tells."""
+def largest_holder(scene: Scene, limit: KernelLimit, uid: int | None, use: LimitUse) -> Holding | None:
+    """Who holds most of what a limit counts; None where nobody holds much of it, or nothing tells.
+
+    Samples show a part of the holders. All that is in use is at least what they hold together, and more where the
+    use of the limit is known; without it, open files are taken for a lot from :data:`MANY_FILES` on.
+    """
     kind, metric = ("process", "fds") if limit.name == OPEN_FILES else ("limit_holder", "held")
     last: dict[int, Row] = {}
     for row in scene.rows(kind):
@@ -73,8 +79,9 @@ def largest_holder(scene: Scene, limit: KernelLimit, uid: int | None) -> Holding
     if not last:
         return None
     row = max(last.values(), key=lambda row: (row[metric], -row["pid"]))
-    share = row[metric] / sum(row[metric] for row in last.values())
-    if share < HOLDS_MUCH:
+    in_use = max(sum(row[metric] for row in last.values()), (use.fullest["used"] or 0) if use.rows else 0)
+    share = row[metric] / in_use
+    if share < HOLDS_MUCH or (limit.name == OPEN_FILES and not use.rows and row[metric] < MANY_FILES):
         return None
     entity = Entity("process", str(row["pid"]), str(row["comm"] or "?"))
     return Holding(entity, row[metric], share, scene.evidence(kind, [row], metric, "last"))

@@ -202,6 +202,10 @@ NOT_CALLED: Mapping[str, KernelLimit] = {
 """Limits that no call meets: packets do."""
 
 
+SYSCTLS = frozenset(limit.name for limit in (*LIMITS, *NOT_CALLED.values()) if "." in limit.name)
+"""The limits that a sysctl of their name sets."""
+
+
 def limits_of(call: str | None, error: str | None) -> tuple[KernelLimit, ...]:
     """The limits that a call (by its name) which fails with an error (by its name) may have met; mostly none."""
     return tuple(limit for limit in LIMITS if call in limit.met_by.get(error or "", ()))

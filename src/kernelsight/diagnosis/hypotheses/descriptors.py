@@ -49,6 +49,9 @@ def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
         onset = min(one for one in (going.onset_ns if going else None, fails.first_ns if fails else None) if one)
         candidate = Candidate("fd_leak", culprit, onset, (culprit,))
         candidate.check("it opens descriptors and does not close them", going is not None, 1.5, 0.5)
+        if fails is not None and not reaches:
+            near = near_own_limit(scene, last["pid"])
+            candidate.check("it has nearly as many descriptors open as it may have", near is not False, 0.0, 4.0)
         candidate.check("it meets its limit soon, or has met it", reaches or fails is not None, 2.0, 4.0)
         candidate.check("they are not connections that wait to be closed", culprit.id not in stuck, 1.0, 4.0)
         if fails:
@@ -76,12 +79,8 @@ def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
 
 
 def _is_refused_descriptors(scene: Scene, pid: int, fails: Failures) -> bool:
-    """Whether calls failed at the process's own limit of descriptors.
-
-    Where it is not known how many it has, calls that have no other limit say so.
-    """
-    near = near_own_limit(scene, pid)
-    return near if near is not None else bool(DESCRIPTOR_CALLS & {*fails.calls})
+    """Whether calls failed that have no other limit, or whose process is at its own limit of descriptors."""
+    return bool(DESCRIPTOR_CALLS & {*fails.calls}) or near_own_limit(scene, pid) is True
 
 
 @hypothesis("connection_leak", needs=("socket_owner",))

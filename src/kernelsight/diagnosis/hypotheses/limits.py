@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.connection_table import FullTable, full_table
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.limit_use import Holding, LimitUse, largest_holder, near_own_limit, uid_of, use_of
-from kernelsight.diagnosis.limits import CONNECTION_TABLE, NOT_CALLED, TCP_MEMORY, KernelLimit, limits_of
+from kernelsight.diagnosis.limits import CONNECTION_TABLE, NOT_CALLED, SYSCTLS, TCP_MEMORY, KernelLimit, limits_of
 from kernelsight.diagnosis.memory_use import machine
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.processes import processes
@@ -70,8 +70,9 @@ def _refused(scene: Scene) -> Iterator[Refused]:
             pid = row["pid"] if limit.counted_by == "process" else None
             by_limit.setdefault((limit, uid, pid), []).append(row)
     for (limit, uid, _), rows in by_limit.items():
-        holder = None if limit.counted_by == "process" else largest_holder(scene, limit, uid)
-        yield Refused(limit, uid, rows, use_of(scene, limit.name, uid), holder)
+        use = use_of(scene, limit.name, uid)
+        holder = None if limit.counted_by == "process" else largest_holder(scene, limit, uid, use)
+        yield Refused(limit, uid, rows, use, holder)
 
 
 def _of_calls(scene: Scene, refused: Refused) -> Candidate:
@@ -98,7 +99,7 @@ def _of_calls(scene: Scene, refused: Refused) -> Candidate:
     _show_use(scene, candidate, limit, refused.use)
     if refused.holder:
         _show_holder(candidate, limit, refused.holder)
-    return _concluded(candidate, limit)
+    return _concluded(candidate, limit, refused.use)
 
 
 def _of_connections(scene: Scene, table: FullTable) -> Candidate:
@@ -120,7 +121,7 @@ def _of_connections(scene: Scene, table: FullTable) -> Candidate:
             or scene.evidence("tcp_retransmit", samples_of(table.asked_again), "syn_retrans", "increase"),
         )
     _show_use(scene, candidate, limit, table.use)
-    _concluded(candidate, limit)
+    _concluded(candidate, limit, table.use)
     candidate.refuted_by = f"as many packets are dropped with a larger limit ({limit.name}): then it is a rule"
     candidate.outlook = "no new connection is made, while those that there are go on"
     return candidate
@@ -153,7 +154,7 @@ def _of_tcp_memory(scene: Scene) -> Iterator[Candidate]:
         scene.evidence("packet_drop", dropped, "count", "sum"),
     )
     _show_use(scene, candidate, limit, use)
-    yield _concluded(candidate, limit)
+    yield _concluded(candidate, limit, use)
 
 
 def _squeezed(change: Change) -> float:
@@ -217,14 +218,16 @@ def _show_holder(candidate: Candidate, limit: KernelLimit, holder: Holding) -> N
     )
 
 
-def _concluded(candidate: Candidate, limit: KernelLimit) -> Candidate:
+def _concluded(candidate: Candidate, limit: KernelLimit, use: LimitUse) -> Candidate:
     culprit = candidate.culprit
     held_by = f"the {limit.noun} that {culprit.name} holds" if culprit.kind == "process" else f"who holds {limit.noun}"
-    raised = limit.remedy or f"{limit.name} (sysctl -w)"
+    raised = limit.remedy or limit.name
+    enough = 2 * use.fullest["maximum"] if use.is_met is not None and limit.name != TCP_MEMORY else "N"
+    command = "" if limit.remedy or limit.name not in SYSCTLS else f": sysctl -w {limit.name}={enough}"
     candidate.refuted_by = f"it is refused as well with a larger limit ({raised})"
     candidate.outlook = f"whoever needs one more of the {limit.noun} is refused, whatever the machine has left"
     candidate.actions = (
-        Proposal("sysctl", culprit, f"raise {raised}, to gain time"),
+        Proposal("sysctl", culprit, f"raise {raised}, to gain time{command}"),
         Proposal("look", culprit, f"look for {held_by}: {limit.holders}"),
     )
     return candidate

@@ -62,6 +62,10 @@ class SlabGrowth:
         return self.until_s is not None and self.until_s <= min(HORIZON_S, FORESIGHT * self.growth.seconds)
 
 
+_OF_MACHINE = ("slab_unreclaimable_kb", "slab_kb")
+"""What cannot be reclaimed first: where that stays, dentries and inodes may still grow faster than they are dropped."""
+
+
 @hypothesis("dentry_or_slab_growth", needs=("memory|cgroup",))
 def kernel_objects_pile_up(scene: Scene) -> Iterable[Candidate]:
     """The kernel's own objects (slab, such as dentries) grow until no memory is left on the machine or in a group."""
@@ -77,13 +81,15 @@ def machine_growth(scene: Scene) -> SlabGrowth | None:
     if not rows or not rows[-1]["mem_total_kb"]:
         return None
     total = float(rows[-1]["mem_total_kb"])
-    metric = "slab_unreclaimable_kb" if rows[-1]["slab_unreclaimable_kb"] is not None else "slab_kb"
-    going = straight(rows, metric, least_s=LEAST_S)
-    if going is None or going.last - going.first < LEAST_SHARE * total:
-        return None
-    first, last = (going.rows[at]["mem_available_kb"] for at in (0, -1))
-    known = first is not None and last is not None
-    return SlabGrowth(metric, going, total, float(last) if known else None, float(first - last) if known else None)
+    for metric in _OF_MACHINE:
+        going = straight(rows, metric, least_s=LEAST_S)
+        if going is not None and going.last - going.first >= LEAST_SHARE * total:
+            first, last = (going.rows[at]["mem_available_kb"] for at in (0, -1))
+            known = first is not None and last is not None
+            return SlabGrowth(
+                metric, going, total, float(last) if known else None, float(first - last) if known else None
+            )
+    return None
 
 
 def _of_machine(scene: Scene, grown: SlabGrowth) -> Candidate:
@@ -93,7 +99,7 @@ def _of_machine(scene: Scene, grown: SlabGrowth) -> Candidate:
     candidate = Candidate("dentry_or_slab_growth", culprit, going.onset_ns)
     candidate.check("slab grows at a steady rate", True, 2.0, 0.0)
     if grown.lost_kb is None:
-        candidate.check("memory can be had for less of it", False, 0.0, 1.0)
+        candidate.check("it is known that no memory is left for it", False, 0.0, 2.0)
     else:
         lost = grown.lost_kb >= CANNOT_BE_HAD_SHARE * grown.grown_kb
         candidate.check("as much memory is not available any more: it is not given back when wanted", lost, 1.0, 5.0)
@@ -154,45 +160,89 @@ def _busiest_in_kernel(scene: Scene, path: str, start: int) -> tuple[Entity, Evi
     return named(scene, most), scene.evidence("process", samples_of(spent[most][1]), "stime_ms", "increase")
 
 
+@dataclass(frozen=True, slots=True)
+class KernelMemory:
+    """What a control group has of the kernel's own objects: as it says, or what is neither anonymous nor of files."""
+
+    path: str
+    rows: Sequence[Row]
+    """Those that tell it."""
+    limit: float
+
+    @property
+    def bytes(self) -> float:
+        """At the end."""
+        return _kernel_bytes(self.rows[-1]) or 0.0
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the group says it itself."""
+        return self.rows[-1]["memory_slab_bytes"] is not None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether most of it cannot be dropped when memory is wanted, as far as the group says."""
+        pinned = self.rows[-1]["memory_slab_unreclaimable_bytes"]
+        return pinned is not None and pinned >= OF_GROUP_SHARE * self.bytes
+
+    @property
+    def fills_it(self) -> bool:
+        """Whether the group is full, or will be soon, and of this."""
+        current = float(self.rows[-1]["memory_current_bytes"])
+        if self.bytes < OF_GROUP_SHARE * current:
+            return False
+        grows = straight(self.rows, "memory_slab_bytes", least_s=LEAST_S) if self.is_told else None
+        soon = (
+            grows is not None
+            and grows.last - grows.first >= LEAST_SHARE * self.limit
+            and (self.limit - current) / grows.per_second <= FORESIGHT * grows.seconds
+        )
+        return soon or current >= FULL_SHARE * self.limit
+
+    @property
+    def onset_ns(self) -> int:
+        """From when on it had half of what it has at the end."""
+        half = self.bytes / 2
+        return next(int(row["timestamp"]) for row in self.rows if (_kernel_bytes(row) or 0.0) >= half)
+
+    def shown(self, scene: Scene) -> tuple[Evidence | None, ...]:
+        """The numbers that show it."""
+        columns = ("memory_slab_bytes",) if self.is_told else ("memory_anon_bytes", "memory_file_bytes")
+        return tuple(scene.evidence("cgroup", self.rows, name, "last") for name in ("memory_current_bytes", *columns))
+
+
+def _kernel_bytes(row: Row) -> float | None:
+    if row["memory_slab_bytes"] is not None:
+        return float(row["memory_slab_bytes"])
+    known = [row[name] for name in ("memory_current_bytes", "memory_anon_bytes", "memory_file_bytes")]
+    return None if None in known else float(known[0] - known[1] - known[2])
+
+
 def _of_groups(scene: Scene) -> Iterator[Candidate]:
     """Control groups whose limit is filled by slab, while their tasks wait for memory or are killed for it."""
     for (path,), rows in scene.series("cgroup").items():
         limit = group_limit(rows[-1])
-        last = rows[-1]
-        slab = last["memory_slab_bytes"]
-        if not limit or slab is None or not last["memory_current_bytes"]:
-            continue
-        full = last["memory_current_bytes"] >= FULL_SHARE * limit
-        grows = straight(rows, "memory_slab_bytes", least_s=LEAST_S)
-        soon = (
-            grows is not None
-            and grows.last - grows.first >= LEAST_SHARE * limit
-            and (limit - last["memory_current_bytes"]) / grows.per_second <= FORESIGHT * grows.seconds
-        )
-        if slab < OF_GROUP_SHARE * last["memory_current_bytes"] or not (full or soon):
-            continue
-        yield _of_group(scene, str(path), rows, limit)
+        known = [row for row in rows if _kernel_bytes(row) is not None and row["memory_current_bytes"]]
+        memory = KernelMemory(str(path), known, limit or 0.0)
+        if limit and known and memory.fills_it:
+            yield _of_group(scene, memory)
 
 
-def _of_group(scene: Scene, path: str, rows: Sequence[Row], limit: float) -> Candidate:
-    last = rows[-1]
-    worker = _busiest_in_kernel(scene, path, int(rows[0]["timestamp"]))
+def _of_group(scene: Scene, memory: KernelMemory) -> Candidate:
+    path = memory.path
+    worker = _busiest_in_kernel(scene, path, memory.onset_ns)
     culprit = worker[0] if worker else Entity("cgroup", path, path)
-    onset = next(row for row in rows if (row["memory_slab_bytes"] or 0) >= OF_GROUP_SHARE * last["memory_slab_bytes"])
-    candidate = Candidate("dentry_or_slab_growth", culprit, int(onset["timestamp"]))
-    pinned = last["memory_slab_unreclaimable_bytes"]
+    candidate = Candidate("dentry_or_slab_growth", culprit, memory.onset_ns)
     stalled = _stalled(scene, path)
     killed = any(change.of("memory_oom_kills") for change in scene.changes("cgroup").get((path,), ()))
-    kept = pinned is not None and pinned >= OF_GROUP_SHARE * last["memory_slab_bytes"]
-    candidate.check("most of what the group uses is slab", True, 1.5, 0.0)
+    hurts = memory.is_kept or killed or stalled >= STALLED_SHARE
+    candidate.check("most of what the group uses is the kernel's", True, 1.5, 0.0)
     # A group that is full of what can be dropped is a cache that has warmed up.
-    candidate.check(
-        "it cannot be dropped, or tasks wait until it is", kept or killed or stalled >= STALLED_SHARE, 2.0, 5.0
-    )
+    candidate.check("it cannot be dropped, or tasks wait until it is", hurts, 2.0, 5.0)
     candidate.step(
-        f"slab of {path} is {last['memory_slab_bytes'] / KIB**2:,.0f} of the {limit / KIB**2:,.0f} MiB that it may use",
-        scene.evidence("cgroup", rows, "memory_slab_bytes", "last"),
-        scene.evidence("cgroup", rows, "memory_current_bytes", "last"),
+        f"the kernel's objects are {memory.bytes / KIB**2:,.0f} MiB of {path}, which may use "
+        f"{memory.limit / KIB**2:,.0f} MiB",
+        *memory.shown(scene),
     )
     if stalled:
         changes = scene.changes("pressure").get(("memory", path), ())
@@ -203,7 +253,7 @@ def _of_group(scene: Scene, path: str, rows: Sequence[Row], limit: float) -> Can
     if worker:
         candidate.step(f"{culprit.name} works in the kernel most of them", worker[1])
     candidate.outlook = "the group's programs wait for memory, or are killed for it"
-    return _concluded(candidate)  # fmt: skip
+    return _concluded(candidate)
 
 
 def _stalled(scene: Scene, path: str) -> float:
@@ -218,7 +268,11 @@ def _concluded(candidate: Candidate) -> Candidate:
     candidate.refuted_by = "slab shrinks when memory is wanted (`echo 2 > /proc/sys/vm/drop_caches`)"
     who = culprit.name if culprit.kind in {"process", "cgroup"} else "who makes them"
     candidate.actions = (
-        Proposal("drop_caches", culprit, "drop dentries and inodes that nobody uses (vm.drop_caches=2), to gain time"),
+        Proposal(
+            "drop_caches",
+            Entity("machine", "memory", "memory"),
+            "drop dentries and inodes that nobody uses (vm.drop_caches=2), to gain time",
+        ),
         Proposal("look", culprit, f"see which objects grow (`slabtop -o -s c`), and stop {who}"),
     )
     return candidate

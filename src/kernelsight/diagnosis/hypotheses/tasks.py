@@ -25,6 +25,8 @@ NEARLY_FULL = 0.8
 start, and stop well below a limit that somebody chose for them."""
 ZOMBIES_PILE_UP = 10
 """Children that have ended and that their parent has not waited for: more than a busy parent is ever behind."""
+AGAIN = 3
+"""Forks that fail from which on it is no single try."""
 MOST_SHARE = 0.5
 """Of the tasks that are seen, those of one owner from which on it is the one that fills the limit."""
 STORM_PER_S = 30.0
@@ -180,8 +182,11 @@ def _of_user(scene: Scene, failed: Sequence[Row]) -> TaskUse:
         if use.is_met:
             everybody = list(scene.once(processes).values())
             return _of_limit(scene, name, use, failed, _owner(scene, everybody))
-    members = [one for one in scene.once(processes).values() if uid is not None and _uid(one) == uid]
-    return _of_limit(scene, "RLIMIT_NPROC", LimitUse(()), failed, _owner(scene, members))
+    of_user = [one for one in scene.once(processes).values() if uid is None or _uid(one) == uid]
+    owner = _owner(scene, of_user)
+    if uid is None and owner is not None and not owner.zombies:
+        owner = None  # whose tasks count is not known; children that nobody waits for are a fault anyway
+    return _of_limit(scene, "RLIMIT_NPROC", LimitUse(()), failed, owner)
 
 
 def _of_limit(scene: Scene, name: str, use: LimitUse, failed: Sequence[Row], owner: Owner | None) -> TaskUse:
@@ -245,6 +250,7 @@ def _candidate(scene: Scene, use: TaskUse) -> Candidate:
     )
     candidate = Candidate("task_limit", culprit, use.onset_ns, callers[:5] or ((culprit,) if owner else ()))
     candidate.check("forks are refused", use.refused > 0, 3.0, 0.5)
+    candidate.check("again and again, or the limit will be met", use.refused >= AGAIN or not use.refused, 0.0, 2.0)
     if use.growth is not None and not use.refused:
         candidate.check("the limit will be met soon", True, 1.5, 0.0)
     candidate.check("it is known whose the tasks are", owner is not None, 1.0, 0.5)
