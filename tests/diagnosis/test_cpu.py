@@ -242,4 +242,12 @@ def test_a_thread_that_is_said_to_have_waited_for_longer_than_the_time_between_t
         at(FROM), pid=70, comm="sh", cpu_time_ms=0.1, runqueue_ms=90_000.0, active_threads=1, cgroup_id=1
     )
     busy = [*cpus(2), *used(10, "web", 900, 150), *used(11, "db", 900, 150)]
-    assert diagnose(stored(tmp_path / "db", [*busy, absurd]), START, END).healthy
+    assert diagnose(stored(tmp_path / "db", [*busy, absurd]), START, END).findings == ()
+
+
+def test_threads_of_the_kernel_that_have_one_parent_are_no_crowd(tmp_path):
+    kernel = [row for pid in range(20, 40) for row in used(pid, f"kth{pid}", 2, 700)]
+    parents = [Process(START, pid=pid, ppid=2, comm=f"kth{pid}", start_ticks=pid) for pid in range(20, 40)]
+    crowd = [row for pid in range(50, 62) for row in used(pid, "app", 150, 800)]
+    found = diagnose(stored(tmp_path / "db", [*cpus(2), *parents, *kernel, *crowd]), START, END)
+    assert {one.culprit.name for one in found.findings} == {"app"}

@@ -275,3 +275,15 @@ def test_a_flood_from_outside_is_named_by_the_interface(tmp_path):
 )
 def test_a_network_that_is_busy_floods_nobody(tmp_path, share, packets, size):
     assert findings(tmp_path, flood(share, packets, size, sockets=1)) == []
+
+
+@pytest.mark.parametrize(("dropped_too", "lossy"), [((), False), (("NO_SOCKET",), False), (("NETFILTER_DROP",), True)])
+def test_loopback_has_no_wire_and_loses_only_what_is_seen_to_be_dropped(tmp_path, dropped_too, lossy):
+    drops = [row for reason in dropped_too for row in dropped(reason, "lo", 20, origin="local")]
+    assert bool(findings(tmp_path, carries("lo", 200), again("lo", 8), drops)) == lossy
+
+
+def test_what_arrived_and_came_too_late_is_not_what_cuts_connections_off(tmp_path):
+    tries = [event for second in (12, 16, 24) for event in again("lo", 1, seconds=[second])]
+    late = [event for second in (12, 16, 24) for event in dropped("TCP_OLD_DATA", "lo", 1, seconds=[second])]
+    assert findings(tmp_path, carries("lo", 50), tries, late) == []

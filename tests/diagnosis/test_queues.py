@@ -55,7 +55,7 @@ def diagnosis(path):
 @pytest.mark.parametrize("life", [{}, {"cpu_ms": 40, "slept": 20, "read": 900_000}], ids=["program", "script"])
 @pytest.mark.parametrize("comm", ["flock", "python3", "anything"])
 def test_jobs_that_wait_for_their_turn_are_no_contention(tmp_path, comm, life):
-    assert diagnosis(stored(tmp_path / "db", [*QUIET, *jobs(comm, **life)])).healthy
+    assert diagnosis(stored(tmp_path / "db", [*QUIET, *jobs(comm, **life)])).findings == ()
 
 
 def test_jobs_of_which_one_after_the_other_has_its_turn_are_no_contention_and_who_comes_back_is(tmp_path):
@@ -65,17 +65,17 @@ def test_jobs_of_which_one_after_the_other_has_its_turn_are_no_contention_and_wh
         queue = line(range(waiter, 53), holder=holder)
         rows += [e for e in lives(holder + 100, holder, "job") if e.timestamp > START + (FROM + 6 * number) * SECOND]
         rows += [e for e in queue if 6 * number <= (e.timestamp - START) / SECOND - FROM < 6 * (number + 1)]
-    assert diagnosis(stored(tmp_path / "once", [*QUIET, *rows])).healthy
+    assert diagnosis(stored(tmp_path / "once", [*QUIET, *rows])).findings == ()
     again = [e for e in line((HOLDER, 50), holder=52) if e.timestamp > START + (FROM + 18) * SECOND]
     again += [e for e in line((HOLDER, 52), holder=50) if FROM + 12 < (e.timestamp - START) / SECOND < FROM + 18]
-    assert not diagnosis(stored(tmp_path / "again", [*QUIET, *rows, *again])).healthy
+    assert diagnosis(stored(tmp_path / "again", [*QUIET, *rows, *again])).findings
 
 
 def test_what_a_program_becomes_after_it_has_waited_is_a_job_too(tmp_path):
     waited = [event for event in line((HOLDER,), holder=39) if event.timestamp < START + (FROM + 2) * SECOND]
     rows = [*line(holder_comm="job"), *waited, *lives(HOLDER, 1, "job", cpu_ms=5000), *lives(39, 1, "flock")]
     rows += [*lives(46, 39, "job"), *(event for pid in WAITERS for event in lives(pid, pid - 20, "flock"))]
-    assert diagnosis(stored(tmp_path / "db", [*QUIET, *rows])).healthy
+    assert diagnosis(stored(tmp_path / "db", [*QUIET, *rows])).findings == ()
 
 
 def test_the_loops_of_a_job_that_has_its_turn_are_a_finding_and_no_effect_of_the_queue(tmp_path):
@@ -113,7 +113,7 @@ def test_a_process_that_others_wait_for_is_no_job_in_a_queue(tmp_path):
         for second in range(FROM, LENGTH)
         for pid in WAITERS
     ]  # fmt: skip
-    assert not diagnosis(stored(tmp_path / "db", [*QUIET, *jobs(), *waits])).healthy
+    assert diagnosis(stored(tmp_path / "db", [*QUIET, *jobs(), *waits])).findings
 
 
 def asking(pid, times, comm="apt-get"):
@@ -132,4 +132,4 @@ def asking(pid, times, comm="apt-get"):
 @pytest.mark.parametrize(("times", "healthy"), [(1, True), (20, False)])
 def test_who_asks_once_a_second_and_does_nothing_else_waits_for_its_turn(tmp_path, times, healthy):
     rows = [event for pid in WAITERS for event in (*asking(pid, times), *lives(pid, 1, "apt-get", cpu_ms=700))]
-    assert diagnosis(stored(tmp_path / "db", [*QUIET, *rows])).healthy == healthy
+    assert (diagnosis(stored(tmp_path / "db", [*QUIET, *rows])).findings == ()) == healthy

@@ -23,6 +23,12 @@ _CAUSES: Mapping[str, Cause] = {
     "SOCKET_RCVBUFF": "reader", "SOCKET_BACKLOG": "reader", "PROTO_MEM": "reader",
 }  # fmt: skip
 """Reasons (include/net/dropreason-core.h) that mean a loss; the others belong to a healthy network as well."""
+ARRIVED = frozenset({
+    "TCP_OLD_DATA", "TCP_OLD_ACK", "TCP_OLD_SEQUENCE", "TCP_ZEROWINDOW", "TCP_OVERWINDOW", "TCP_OFOMERGE", "TCP_RESET",
+    "TCP_CLOSE", "TCP_FASTOPEN", "TCP_INVALID_SEQUENCE", "TCP_ABORT_ON_DATA", "TCP_FLAGS", "NO_SOCKET", "SOCKET_CLOSE",
+    "TCP_TIMEWAIT",
+})  # fmt: skip
+"""Reasons to drop what has arrived at its end, and is known already, or comes too late or for nobody."""
 _CAUSES_BY_PLACE: Mapping[str, Cause] = {
     "nft_do_chain": "rule", "nf_hook_slow": "rule", "ipt_do_table": "rule",
     "__dev_queue_xmit": "queue", "__dev_xmit_skb": "queue",

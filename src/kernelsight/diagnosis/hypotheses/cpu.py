@@ -179,7 +179,9 @@ def _crowd(scene: Scene, stretch: Contention) -> list[Use]:
         chosen = _largest(crowd, kin, wanted)
         return [use for use in crowd if kin(use) == chosen]
 
-    crowd = stretch.insisting or stretch.uses
+    known = scene.once(processes)
+    programs = [use for use in stretch.insisting if use.pid not in known or not known[use.pid].is_kernel_thread]
+    crowd = programs or stretch.insisting or stretch.uses  # threads of the kernel work on behalf of others
     program, children = of(lambda use: use.program), of(parent)
     most = program if sum(map(wanted, program)) >= 0.5 * sum(map(wanted, crowd)) else children
     return sorted(most, key=lambda use: -use.queued_in(stretch.run))

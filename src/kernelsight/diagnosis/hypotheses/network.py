@@ -9,6 +9,7 @@ from kernelsight.diagnosis.connection_table import DROPPED_BY_A_HOOK, full_table
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import (
+    ARRIVED,
     LASTS_S,
     Cause,
     carried,
@@ -108,6 +109,7 @@ def _nothing_gets_through(scene: Scene) -> Iterator[Candidate]:
         when = {scene.second(row) for row in rows}
         if (
             reason == _FULL_LISTENER
+            or reason in ARRIVED
             or not interface
             or dropped > 2 * len(tries)
             or not all({second, second + 1} & when for second in seconds)
@@ -275,6 +277,7 @@ def _sent_again(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
             candidate.check("a good part of what is sent is sent again", much, 1.5, 4.0)
             _check_other_causes(scene, candidate, run, interface, explained=explained)
             _check_listeners(scene, candidate, run, segments)
+            _check_wire(scene, candidate, interface, run)
             peers = ", ".join(sorted({str(row["daddr"]) for row in within})[:3])
             candidate.step(
                 f"{segments} segments to {peers} had to be sent again by {interface} in {run.seconds} s",
@@ -300,6 +303,7 @@ def _counted_by_tcp(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
         much = again >= max(_LEAST_LOST, 2 * LOST_SHARE * sent)
         candidate.check("a good part of what is sent is sent again", much, 2.5, 4.0)
         _check_other_causes(scene, candidate, run, None, explained=explained)
+        _check_wire(scene, candidate, interface, run)
         candidate.step(
             f"{again:.0f} of {sent:.0f} segments had to be sent again in {run.seconds} s",
             scene.evidence("tcp_retransmit", samples_of(part), "retrans_segs", "increase"),
@@ -341,6 +345,14 @@ def _check_listeners(scene: Scene, candidate: Candidate, run: Run, segments: flo
     rows = [row for row in scene.rows("packet_drop") if row["reason"] == _FULL_LISTENER]
     dropped = sum(row["count"] or 0 for row in scene.within(rows, run))
     candidate.check("they were not for a listener whose queue is full", dropped < segments / 2, 0.0, 4.0)
+
+
+def _check_wire(scene: Scene, candidate: Candidate, interface: str, run: Run) -> None:
+    """Whether packets can be lost at all: loopback hands each to its receiver, and who drops it there is seen."""
+    if interface == "lo":
+        queue = sum(one.of("drops") for one in scene.during(scene.changes("qdisc").get(("lo", "root"), ()), run))
+        seen = any(scene.within(rows, run) for (_, name), rows in scene.once(drops).items() if name == interface)
+        candidate.check("packets of loopback, which has no wire, are seen to be dropped", seen or queue > 0, 0.0, 8.0)
 
 
 def _explain_unseen(candidate: Candidate, interface: str) -> None:
