@@ -24,6 +24,7 @@ from kernelsight.agent.loop import Loop
 from kernelsight.agent.reasoner import reasoner
 from kernelsight.agent.wake import Wake
 from kernelsight.diagnosis.model import Entity
+from kernelsight.events.mute import Mute
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, SchedProcess
 from kernelsight.query import rows
@@ -305,3 +306,38 @@ def test_hostile_names_change_nothing_but_their_own_display(tmp_path):
         [steps] = by_action(one.ledger.steps()).values()
         assert steps[0].target_name == look(HOST, process.pid).comm
         assert parse(AUTO) == one.policy
+
+
+def put(machine, *events):
+    batch = Batch()
+    for one in events:
+        batch.events.setdefault(type(one), []).append(msgspec.structs.astuple(one))
+    writer = open_writer(machine.path)
+    assert not writer.write(batch)
+    writer.close()
+
+
+def test_what_somebody_acknowledged_is_neither_acted_upon_nor_written_down(machine, tmp_path):
+    until_ns = machine.now + 3600 * SECOND
+    put(
+        machine, Mute(machine.now, mute_id="m", stage="muted", fault="cpu_saturation", until_ns=until_ns, reason="ours")
+    )
+    _, loop = machine.agent(tmp_path)
+    assert not loop.step(), "nothing is to be looked at again soon"
+    assert (loop.verdict, nice(machine)) == ("healthy", 0)
+    assert [row["fault"] for row in table(machine, "diagnoses")] == [None]
+    put(machine, Mute(machine.now, mute_id="m", stage="unmuted", fault="cpu_saturation"))
+    assert loop.step()
+    assert (loop.verdict, nice(machine)) == ("findings", 10)
+
+
+def test_time_that_nobody_recorded_is_written_down_once_as_not_known(machine, tmp_path):
+    _, loop = machine.agent(tmp_path, policy='mode = "observe"')
+    loop.step()
+    machine.now += 600 * SECOND
+    assert [loop.step() for _ in range(2)] == [False, False]
+    assert loop.verdict == "unknown"
+    *_, row = table(machine, "diagnoses")
+    assert (row["verdict"], row["healthy"]) == ("unknown", None)
+    assert row["unknown"]
+    assert len(table(machine, "diagnoses")) == 2

@@ -24,7 +24,7 @@ from kernelsight.errors import StoreBusyError, StoreError, StoreVersionError
 from kernelsight.events.wire import kinds, tables
 from kernelsight.stores.base import Batch, open_deriver, open_reader, open_writer
 from kernelsight.stores.sqlite import checkpoint
-from kernelsight.stores.sqlite.migrations import MIGRATIONS, Migration
+from kernelsight.stores.sqlite.migrations import MIGRATIONS, Migration, verdicts_of_diagnoses
 from kernelsight.stores.sqlite.writer import SqliteWriter
 
 TABLE = "syscall_events"
@@ -372,3 +372,16 @@ def test_a_reader_that_keeps_the_log_long_is_named(path, monkeypatch):
         writer.write(Batch({struct(TABLE): rows(TABLE, 10)}))
         writer.write(Batch({struct(TABLE): rows(TABLE, 10)}))
         assert writer.maintain(budget_s=0.1) == []
+
+
+def test_diagnoses_of_a_time_with_two_answers_keep_the_one_that_they_gave():
+    with closing(apsw.Connection(":memory:")) as older:
+        older.execute("CREATE TABLE segments (table_name, number)")
+        older.execute("INSERT INTO segments VALUES ('diagnoses', 1), ('diagnoses', 2)")
+        for number in (1, 2):
+            older.execute(f"CREATE TABLE diagnoses__{number} (healthy)")
+            older.execute(f"INSERT INTO diagnoses__{number} VALUES (1), (0), (NULL)")
+        for _ in range(2):
+            verdicts_of_diagnoses(older)
+        stored = older.execute("SELECT verdict FROM diagnoses__2").fetchall()
+    assert stored == [("healthy",), ("findings",), (None,)]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+import msgspec
 
 from kernelsight.diagnosis.model import Entity, Finding, Muted, Window
 from kernelsight.events.declare import kind_of
@@ -22,14 +25,18 @@ _ADDS_UP = frozenset({"sum", "increase", "count"})
 
 
 def mutes(reader: Reader) -> list[Mute]:
-    """All mutes of a store, the newest first, each as it was written last."""
+    """All mutes of a store, the newest first, each as it was written last.
+
+    Any SQLite client may write rows; one that no command of ours could have written mutes nothing.
+    """
     kind = kind_of(Mute)
     if not reader.holds(kind.table):
         return []
     last: dict[str | None, Mute] = {}
     for row in rows_of(reader, kind, EVERYTHING):
-        step = event_of(Mute, row)
-        last[step.mute_id] = step
+        with suppress(msgspec.ValidationError):
+            step = event_of(Mute, row)
+            last[step.mute_id] = step
     return sorted(last.values(), key=lambda one: -one.timestamp)
 
 

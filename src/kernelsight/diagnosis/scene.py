@@ -218,12 +218,12 @@ class Scene:
 
     @cached_property
     def unseen(self) -> tuple[str, ...]:
-        """Collectors that do not run, and why, from their own reports."""
+        """Collectors that do not run, or leave columns empty, and why, from their own reports."""
         last = {row["name"]: row for row in self.rows("collector")}
         silent = [
-            f"{name}: {row['reason'] or row['status']}"
+            f"{name}{', in part' if row['status'] == 'running' else ''}: {row['reason'] or row['status']}"
             for name, row in sorted(last.items(), key=lambda item: str(item[0]))
-            if row["status"] != "running"
+            if row["status"] != "running" or row["reason"]
         ]
         return tuple(silent)
 
