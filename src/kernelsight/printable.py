@@ -6,9 +6,12 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def json_escaped(text: str) -> str:
-    """JSON in one line with what is not printable, which only its strings can hold, as JSON's own escapes."""
-    return "".join(c if c.isprintable() else _utf16(c) for c in text)
+def json_escaped(lines: bytes) -> bytes:
+    """Lines of JSON with what is not printable, which only their strings can hold, as JSON's own escapes."""
+    text = lines.decode()
+    if text.replace("\n", "").isprintable():
+        return lines
+    return "".join(c if c.isprintable() or c == "\n" else _utf16(c) for c in text).encode()
 
 
 def _utf16(letter: str) -> str:

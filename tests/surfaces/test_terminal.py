@@ -13,8 +13,10 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from processes import COMMAND, environment, kernelsight
 
@@ -22,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "diagnosis"))
 
 from scenes import END, SECOND, START, stored
 
+from kernelsight.collectors.output import LineWriter
 from kernelsight.events.network import Network
 from kernelsight.events.process import Process
 
@@ -129,6 +132,17 @@ def test_csv_and_json_command_no_terminal_and_are_exact_in_a_pipe(database):
     piped = kernelsight("query", *question, "--format", "json", "--db-path", database)
     assert HOSTILE in json.loads(piped.stdout)["comm"]
     assert "\u202e" in piped.stdout
+
+
+def test_the_lines_of_collectors_command_no_terminal():
+    ours, theirs = pty.openpty()
+    line = msgspec.json.encode({"comm": HOSTILE}) + b"\n"
+    assert LineWriter(theirs, threading.Event()).write(line) == 0
+    said = os.read(ours, 1 << 16).decode().replace("\r\n", "")
+    os.close(ours)
+    os.close(theirs)
+    assert said.isprintable()
+    assert json.loads(said) == {"comm": HOSTILE}
 
 
 def test_a_table_in_a_pipe_has_all_columns_and_exact_numbers(database):

@@ -108,5 +108,6 @@ def test_json_has_nanoseconds_and_their_text(database):
     for command in (("signals", *WHOLE, "--json"), ("anomalies", "list", "--all", *WHOLE, "--format", "json")):
         row = json.loads(said(database, *command).splitlines()[0])
         assert parse_time(row["time"]) == row["timestamp"]
+        assert (row["end"] is None) == (row["end_ns"] is None)
     table = json.loads(said(database, "status", "--json"))["tables"][0]
     assert parse_time(table["first"]) == table["first_ns"]

@@ -63,6 +63,7 @@ def _incident(onset: int, group: Sequence[Anomaly], silent_after_ns: int | None)
     row: Row = {
         "timestamp": onset,
         "end": still if end is None else format_time(end),
+        "end_ns": end,
         "score": first.score,
         "series": f"{first.table_name}.{first.metric}" + (f" {first.entity}" if first.entity else ""),
         "kind": f"{first.kind} {first.direction}" if first.direction else first.kind,

@@ -7,6 +7,7 @@ import select
 import threading
 
 from kernelsight.errors import KernelSightError
+from kernelsight.printable import json_escaped
 
 # A write of at most PIPE_BUF bytes to a pipe is atomic, and does not block once poll(2) has said
 # that the pipe is writable. So cutting at line ends below it keeps every line whole, also when the
@@ -28,6 +29,7 @@ class LineWriter:
         self._poller = select.poll()
         self._poller.register(fd, select.POLLOUT)
         self._given_up = False
+        self._terminal = os.isatty(fd)
 
     def write(self, lines: bytes) -> int:
         """Write lines, each with its newline.
@@ -39,6 +41,8 @@ class LineWriter:
             ReaderGoneError: the other end is closed.
             KernelSightError: the descriptor cannot be written, such as to a full disk.
         """
+        if self._terminal:  # names of others command none
+            lines = json_escaped(lines)
         view = memoryview(lines)
         at = 0
         while at < len(view):

@@ -42,7 +42,7 @@ def _actions(steps: Iterable[ActionStep]) -> Iterator[Line]:
         first, last = its[0], its[-1]
         verdicts = [step.verdict for step in its if step.verdict]
         state = f"{last.stage} ({verdicts[0]})" if verdicts else last.stage
-        yield _row(first.timestamp, action_id, "action", f"{first.action} of {_who(first)}", state, last.reason)
+        yield _row(first.timestamp, action_id, "action", f"{_known(first.action)} of {_who(first)}", state, last.reason)
 
 
 def _diagnoses(db_path: str, start_ns: int, end_ns: int) -> Iterator[Line]:
@@ -51,15 +51,15 @@ def _diagnoses(db_path: str, start_ns: int, end_ns: int) -> Iterator[Line]:
             what = "healthy" if row["healthy"] else "not known"
             yield _row(row["timestamp"], row["diagnosis_id"], "diagnosis", what, None, row["unknown"])
             continue
-        what = f"{row['fault']} by {row['culprit_name']} ({row['culprit']})"
+        what = f"{row['fault']} by {_known(row['culprit_name'])} ({_known(row['culprit'])})"
         sure = None if row["confidence"] is None else f"{row['confidence']:.0%} sure"
         yield _row(row["timestamp"], row["diagnosis_id"], "diagnosis", what, sure, row["outlook"])
     for row in _rows(db_path, "mutes", start_ns, end_ns):
-        what = f"{row['fault']}" + (f" by {row['culprit']}" if row["culprit"] else "")
-        state = f"{row['stage']} by {row['muted_by']}"
+        what = f"{_known(row['fault'])}" + (f" by {row['culprit']}" if row["culprit"] else "")
+        state = f"{_known(row['stage'])} by {_known(row['muted_by'])}"
         yield _row(row["timestamp"], row["mute_id"], "mute", what, state, row["reason"])
     for row in _rows(db_path, "forecasts", start_ns, end_ns):
-        what = f"{row['resource']}" + (f" of {row['owner']}" if row["owner"] else "")
+        what = f"{_known(row['resource'])}" + (f" of {row['owner']}" if row["owner"] else "")
         yield _row(row["timestamp"], row["diagnosis_id"], "forecast", what, None, _foreseen(row))
 
 
@@ -117,7 +117,13 @@ def _steps(steps: Iterable[ActionStep]) -> Iterator[str]:
 
 
 def _who(step: ActionStep) -> str:
-    return str(step.target) if step.target_name in {None, step.target} else f"{step.target_name} ({step.target})"
+    target = _known(step.target)
+    return target if step.target_name in {None, target} else f"{step.target_name} ({target})"
+
+
+def _known(value: object) -> str:
+    """A value in a sentence; plain SQL may have left any of them out."""
+    return "?" if value is None else str(value)
 
 
 def _foreseen(row: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ import msgspec
 
 from kernelsight.anomalies.settings import LEARN_MINUTES, MOST_SERIES, THRESHOLD
 from kernelsight.events.anomaly import Anomaly
+from kernelsight.moments import format_time, to_second
+from kernelsight.printable import json_escaped
 from kernelsight.surfaces.cli.command import NOT_KNOWN, Group, db_path_option, examples
 from kernelsight.surfaces.cli.completing import TIME
 from kernelsight.surfaces.cli.output import Format, format_option, show
@@ -25,6 +27,7 @@ from kernelsight.surfaces.tables import Shape
 
 if TYPE_CHECKING:
     from kernelsight.query import TimeRange
+    from kernelsight.query.rows import Row
 
 _SHAPE = Shape(
     by_row=("value", "low", "high"), first=("time", "series", "entity", "metric", "kind", "value", "high", "score")
@@ -116,7 +119,8 @@ def detect(  # noqa: PLR0913 - one argument an option
         db_path, when, learn_ns=parse_duration(learn), sensitivity=Sensitivity(threshold), most_series=max_series
     )
     if events:
-        sys.stdout.buffer.write(encode_lines(found))
+        lines = encode_lines(found)
+        sys.stdout.buffer.write(json_escaped(lines) if sys.stdout.isatty() else lines)
         return
     _print(db_path, when, found, form, each=each, empty=f"nothing unusual between {since} and {until}")
 
@@ -138,7 +142,6 @@ def _print(  # noqa: PLR0913 - what was asked, and how it is shown
     db_path: str, when: TimeRange, found: Sequence[Anomaly], form: Format, *, each: bool, empty: str
 ) -> None:
     from kernelsight.anomalies.stored import incidents, silence  # noqa: PLC0415 - as above
-    from kernelsight.moments import to_second  # noqa: PLC0415
     from kernelsight.query.presence import STEADY, last_row, why_nothing  # noqa: PLC0415
     from kernelsight.query.rows import with_time  # noqa: PLC0415
 
@@ -147,6 +150,13 @@ def _print(  # noqa: PLR0913 - what was asked, and how it is shown
         click.get_current_context().exit(NOT_KNOWN)
     silent = silence(db_path, when)
     rows = [with_time(msgspec.structs.asdict(one)) for one in found] if each else incidents(found, silent)
-    show(rows, form, empty=empty, shape=_SHAPE)
+    show(map(_for_people, rows) if form == "table" else rows, form, empty=empty, shape=_SHAPE)
     if silent is not None:
         click.echo(f"nothing was recorded after {to_second(silent)}: what began later is not known", err=True)
+
+
+def _for_people(row: Row) -> Row:
+    """A row whose moments are texts."""
+    end_ns = row["end_ns"]
+    told: Row = {"time": row["time"], "end": format_time(end_ns) if isinstance(end_ns, int) else row.get("end", "open")}
+    return told | {name: value for name, value in row.items() if name not in {"timestamp", "incident", "end_ns", "end"}}

@@ -160,11 +160,7 @@ def _print_json(rows: Iterator[Row], names: Sequence[str]) -> None:
 
 def _echo_json(text: bytes) -> None:
     """Print JSON; on a terminal without anything that would command it, which JSON can say in escapes."""
-    if not sys.stdout.isatty():
-        click.echo(text, nl=False)
-        return
-    lines = text.decode().split("\n")  # within strings a new line is escaped
-    click.echo("\n".join(line if line.isprintable() else json_escaped(line) for line in lines), nl=False)
+    click.echo(json_escaped(text) if sys.stdout.isatty() else text, nl=False)
 
 
 def _print_csv(rows: Iterator[Row], names: Sequence[str]) -> None:
