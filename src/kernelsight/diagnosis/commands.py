@@ -12,7 +12,8 @@ from kernelsight.printable import printable
 Commands = Callable[[Finding, Proposal], str]
 """The command of a finding's proposal; empty where there is none."""
 
-_PARAMETER = re.compile(r"\b(?:net|vm|kernel|fs)(?:\.[a-z0-9_]+)+")
+_PARAMETER = re.compile(r"\b(?:net|vm|kernel|fs|user)(?:\.[a-z0-9_-]+)+")
+_RAISE = re.compile(rf"raise ({_PARAMETER.pattern}) to (\d+)")
 _PORT = re.compile(r"\d{1,5}")
 
 _DO: Mapping[tuple[str, EntityKind], str] = {
@@ -23,6 +24,7 @@ _DO: Mapping[tuple[str, EntityKind], str] = {
     ("limit_io", "process"): "ionice -c 3 -p {id}",
     ("raise_limit", "cgroup"): "systemd-cgtop -n 1 {id}",
     ("raise_limit", "process"): "prlimit -p {id}",
+    ("raise_limit", "limit"): "prlimit",
 }
 _LOOK: Mapping[EntityKind, str] = {
     "process": "ps -o pid,ppid,user,nice,stat,wchan:24,etime,args -p {id}",
@@ -32,6 +34,7 @@ _LOOK: Mapping[EntityKind, str] = {
     "mount": "du -xh -d 2 {id} | sort -h | tail -n 20",
     "interface": "ip -s link show dev {id}",
     "rule": "nft list ruleset",
+    "limit": "kernelsight query range limit_holders --where limit_name={id} --since 5m",
     "machine": "kernelsight signals --since 10m",
 }
 """By what the proposal is about, where it says no more than to look."""
@@ -44,7 +47,10 @@ def shell_command(finding: Finding, proposal: Proposal) -> str:
     if printable(target.id) != target.id or printable(target.name) != target.name or target.id.startswith("-"):
         return ""
     if proposal.action == "sysctl":
-        return " ".join(["sysctl", *dict.fromkeys(_PARAMETER.findall(proposal.text))])
+        if new := _RAISE.search(proposal.text):
+            return f"sysctl -w {new[1]}={new[2]}"
+        names = [*dict.fromkeys(_PARAMETER.findall(proposal.text))]
+        return " ".join(["sysctl", *names]) if names else ""
     if target.kind == "listener":
         port = _PORT.search(target.id.rpartition(":")[2] or target.id)
         return f"ss -ltunp sport = :{port[0]}" if port else "ss -ltunp"

@@ -100,7 +100,7 @@ LIMITS: tuple[KernelLimit, ...] = (
         "kernel.keys.maxkeys", "keys", "user",
         {"EDQUOT": _calls("add_key request_key keyctl")},
         "cat /proc/key-users", "keyrings(7), /proc/sys/kernel/keys",
-        remedy="kernel.keys.maxkeys and kernel.keys.maxbytes (root: kernel.keys.root_maxkeys, root_maxbytes)",
+        remedy="kernel.keys.maxkeys or kernel.keys.maxbytes (of root: kernel.keys.root_maxkeys or root_maxbytes)",
     ),
     KernelLimit(
         "kernel.shmmni", "segments of shared memory", "namespace",

@@ -222,12 +222,13 @@ def _concluded(candidate: Candidate, limit: KernelLimit, use: LimitUse) -> Candi
     culprit = candidate.culprit
     held_by = f"the {limit.noun} that {culprit.name} holds" if culprit.kind == "process" else f"who holds {limit.noun}"
     raised = limit.remedy or limit.name
-    enough = 2 * use.fullest["maximum"] if use.is_met is not None and limit.name != TCP_MEMORY else "N"
-    command = "" if limit.remedy or limit.name not in SYSCTLS else f": sysctl -w {limit.name}={enough}"
+    number = not limit.remedy and limit.name != TCP_MEMORY and use.is_met is not None
+    enough = f" to {2 * use.fullest['maximum']}" if number else ""
+    set_by = "sysctl" if limit.name in SYSCTLS else "raise_limit"
     candidate.refuted_by = f"it is refused as well with a larger limit ({raised})"
     candidate.outlook = f"whoever needs one more of the {limit.noun} is refused, whatever the machine has left"
     candidate.actions = (
-        Proposal("sysctl", culprit, f"raise {raised}, to gain time{command}"),
+        Proposal(set_by, _of_limit(limit), f"raise {raised}{enough}, to gain time"),
         Proposal("look", culprit, f"look for {held_by}: {limit.holders}"),
     )
     return candidate
