@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernelsight.events.cgroup import Cgroup
@@ -55,6 +55,7 @@ streams = st.lists(st.tuples(pieces, st.sampled_from([b"\n", b"\n", b"\r\n", b""
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(streams, st.lists(st.integers(0, 2000), max_size=12))
 def test_reads_of_any_size_give_the_same(data, cuts):
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]

@@ -81,8 +81,9 @@ def translate(line: object, clocks: Clocks) -> Translated:
         stamp = find_stamp(fields, clocks)
         values, below = _normalise(kind, fields, names)
         _refuse_nothing(kind, values, below)
-        _refuse_objects(words, names, objects)
-        if kind.interval_s is not None:
+        if objects:
+            _refuse_objects(words, names, objects)
+        if others and kind.interval_s is not None:
             keep_apart(kind, values, others)
         event = made(kind.struct, stamp.epoch_ns, values)
     except (UnreadableTimeError, PartError) as error:
@@ -96,6 +97,8 @@ def translate(line: object, clocks: Clocks) -> Translated:
 
 def _measurement_named(line: Mapping[str, object]) -> Mapping[str, object]:
     """Beside tags and fields, as Telegraf has them, `name` is what was measured, and not an interface or a disk."""
+    if TAGS.isdisjoint(line):
+        return line
     name = line.get("name")
     tags = next((tags for key in TAGS if isinstance(tags := line.get(key), dict)), None)
     has_fields = any(isinstance(value, dict) for key, value in line.items() if key in WRAPPERS - TAGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 from decimal import Decimal
+from functools import lru_cache
 
 LONGEST_NUMBER = 400
 """Characters of a number; no double has more digits before its point, and no tool prints more."""
@@ -56,4 +57,9 @@ def as_exact(number: float | Decimal) -> Decimal | int:
 
 def scaled(number: Decimal | int, factor: float) -> Decimal:
     """The product of a number that is not absurd and a factor that is the unit of one column in another's."""
-    return EXACT.multiply(Decimal(number), Decimal(repr(factor)))
+    return EXACT.multiply(Decimal(number), _decimal(factor))
+
+
+@lru_cache
+def _decimal(factor: float) -> Decimal:
+    return Decimal(repr(factor))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from kernelsight.events.declare import Kind
 from kernelsight.ingest.values import Stored
@@ -31,6 +32,9 @@ _NAMES: Mapping[str, str] = {
 
 _NUMBERED = re.compile(r"(?:cpu|core|node)[0-9]+")
 """Values that name one CPU or one node of memory."""
+
+_LONGEST_NAME = 64
+"""Characters of a name that are looked at."""
 
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 _OF_THE_MACHINE = frozenset(
@@ -95,20 +99,20 @@ def _word(name: str, value: object) -> str | None:
     """What kind of part a field names, if any."""
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         return None
-    plain = name.lower()
+    plain = name[:_LONGEST_NAME].lower()
     if plain in _NAMES:
         return _NAMES[plain]
-    words = [word for word in _SEPARATORS.split(plain) if word]
+    words = _words(plain)
     if isinstance(value, str):
         if _NUMBERED.fullmatch(value) and {"cpu", "core", "node"} & set(words):
             return "numa" if "node" in words else "cpu"
         return next((word for word in _WORDS if word in words), None)
-    return next((word for word in _WORDS if words in ([word], [word, "id"], [word, "number"])), None)
+    return next((word for word in _WORDS if words in ((word,), (word, "id"), (word, "number"))), None)
 
 
 def _rank(name: str, word: str) -> int:
     """Of several fields about one part the lowest counts: its name, the bare word, its id, anything else."""
-    words = _SEPARATORS.split(name.lower())
+    words = _words(name[:_LONGEST_NAME].lower())
     if words[-1] == "name":
         return 0
     if words[-1] == word:
@@ -117,4 +121,9 @@ def _rank(name: str, word: str) -> int:
 
 
 def _is_origin(name: str) -> bool:
-    return any(word in _OF_THE_MACHINE for word in _SEPARATORS.split(name.lower()))
+    return not _OF_THE_MACHINE.isdisjoint(_words(name[:_LONGEST_NAME].lower()))
+
+
+@lru_cache(maxsize=1024)
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(word for word in _SEPARATORS.split(name) if word)

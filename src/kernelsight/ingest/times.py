@@ -33,6 +33,7 @@ from kernelsight.ingest.numbers import EXACT, NumberLengthError, as_exact
 
 _NS_PER_S = 1_000_000_000
 _UNITS = (_NS_PER_S, 1_000_000, 1_000, 1)
+_NANOSECONDS = (None, 1)
 _LIVE_NS = 600 * _NS_PER_S
 """A stamp since boot that could also be a date is believed for so long."""
 
@@ -126,6 +127,8 @@ def read_stamp(value: object, clocks: Clocks, unit: int | None = None) -> Stamp:
     Raises:
         UnreadableTimeError: it cannot be read as a time.
     """
+    if type(value) is int and unit in _NANOSECONDS and clocks.now >= EARLIEST_EPOCH_NS <= value <= INT64_MAX:
+        return Stamp(value)  # the usual case: no other unit and no uptime is so large
     number = _number(value)
     if number is None:
         is_unset = clocks.now < EARLIEST_EPOCH_NS

@@ -15,6 +15,7 @@ from kernelsight.events.declare import INT64_MAX, INT64_MIN, LONGEST_TEXT, Colum
 from kernelsight.ingest.numbers import EXACT, NumberLengthError, as_exact, scaled
 
 Stored = int | float | str | bool
+_NUMBERS = (int, float, Decimal)
 _EXACT_IN_FLOAT = 2**53
 _UINT64 = 2**64
 _LONGEST_NUMBER = 40
@@ -48,7 +49,7 @@ def convert(column: Column, value: object, factor: float = 1) -> Stored:
 
 
 def _integer(column: Column, value: object, factor: float) -> int:
-    number = _exact_number(column, value)
+    number = value if type(value) is int and factor == 1 else _exact_number(column, value)
     if factor != 1:
         number = int(scaled(number, factor).to_integral_value(ROUND_HALF_EVEN, EXACT))
     elif isinstance(number, Decimal):
@@ -67,7 +68,7 @@ def _integer(column: Column, value: object, factor: float) -> int:
 
 def _exact_number(column: Column, value: object) -> int | Decimal:
     try:
-        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        if isinstance(value, _NUMBERS) and not isinstance(value, bool):
             return as_exact(value)
         if isinstance(value, str) and len(value) <= _LONGEST_NUMBER:
             text = value.strip()
