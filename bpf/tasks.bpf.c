@@ -16,7 +16,7 @@ struct rlimit { unsigned long rlim_cur; } VIEW;
 struct signal_struct {
 	u32 nr_threads; /* an int that is never negative */
 	u64 utime, stime;
-	unsigned long nvcsw, nivcsw, min_flt, maj_flt;
+	unsigned long nvcsw, nivcsw, min_flt, maj_flt, cnvcsw, cnivcsw;
 	struct task_io_accounting ioac;
 	unsigned long long sum_sched_runtime;
 	struct rlimit rlim[16];
@@ -49,6 +49,8 @@ struct seq_file;
 struct bpf_iter_meta { struct seq_file *seq; } VIEW;
 struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct___process *task; } VIEW;
 
+struct io { u64 read_chars, write_chars, read_syscalls, write_syscalls, read_bytes, write_bytes, cancelled_write_bytes; };
+
 struct record {
 	u64 start_boottime;
 	u32 pid, seen, complete; /* seen: threads so far */
@@ -57,10 +59,13 @@ struct record {
 	u32 threads, delays_known, unused;
 	char comm[16];
 	u64 utime, stime, runtime, minor_faults, major_faults, voluntary, involuntary;
-	u64 read_chars, write_chars, read_syscalls, write_syscalls, read_bytes, write_bytes, cancelled_write_bytes;
+	struct io io; /* of the threads that live */
 	u64 cpu_delay, blkio_delay, swapin_delay, reclaim_delay, thrashing_delay;
 	s64 pages[4]; /* file, anonymous, swapped, shared */
-	u64 vsize_pages, fds, fd_limit, cgroup_id, sockets;
+	u64 vsize_pages, fds, fd_limit, cgroup_id;
+	struct io ended_io; /* of threads that have ended, and of children that were waited for */
+	u64 ended_runtime, children_switches; /* of the ones, and of the others */
+	u64 sockets;
 };
 
 struct {
@@ -88,15 +93,15 @@ u64 lost; /* processes without a record because the map was full */
 u32 with_sockets; /* count them in this pass */
 u32 pending; /* processes of which some threads have been seen and not all */
 
-static __always_inline void add_io(struct record *r, const struct task_io_accounting *io)
+static __always_inline void add_io(struct io *sum, const struct task_io_accounting *io)
 {
-	r->read_chars += io->rchar;
-	r->write_chars += io->wchar;
-	r->read_syscalls += io->syscr;
-	r->write_syscalls += io->syscw;
-	r->read_bytes += io->read_bytes;
-	r->write_bytes += io->write_bytes;
-	r->cancelled_write_bytes += io->cancelled_write_bytes;
+	sum->read_chars += io->rchar;
+	sum->write_chars += io->wchar;
+	sum->read_syscalls += io->syscr;
+	sum->write_syscalls += io->syscw;
+	sum->read_bytes += io->read_bytes;
+	sum->write_bytes += io->write_bytes;
+	sum->cancelled_write_bytes += io->cancelled_write_bytes;
 }
 
 static __always_inline void add_thread(struct record *r, struct task_struct___process *task)
@@ -112,7 +117,7 @@ static __always_inline void add_thread(struct record *r, struct task_struct___pr
 	r->voluntary += task->nvcsw;
 	r->involuntary += task->nivcsw;
 	r->cpu_delay += task->sched_info.run_delay;
-	add_io(r, &task->ioac);
+	add_io(&r->io, &task->ioac);
 	if (!delays)
 		return;
 	r->delays_known = 1;
@@ -122,7 +127,7 @@ static __always_inline void add_thread(struct record *r, struct task_struct___pr
 	r->thrashing_delay += delays->thrashing_delay;
 }
 
-/* What threads that have ended left behind. */
+/* What threads that have ended left behind; the I/O of children that were waited for is with theirs. */
 static __always_inline void add_ended(struct record *r, struct signal_struct *signal)
 {
 	struct taskstats *stats = signal->stats;
@@ -134,7 +139,9 @@ static __always_inline void add_ended(struct record *r, struct signal_struct *si
 	r->major_faults += signal->maj_flt;
 	r->voluntary += signal->nvcsw;
 	r->involuntary += signal->nivcsw;
-	add_io(r, &signal->ioac);
+	add_io(&r->ended_io, &signal->ioac);
+	r->ended_runtime = signal->sum_sched_runtime;
+	r->children_switches = signal->cnvcsw + signal->cnivcsw;
 	if (!stats)
 		return;
 	r->cpu_delay += stats->cpu_delay_total;

@@ -127,7 +127,12 @@ class User:
         """The rows that show what its processes read (`read_bytes`) or wrote, of those that did most."""
         moved = [scene.during(changes, run) for changes in self.members]
         most = sorted(filter(None, moved), key=lambda within: -sum(map(_moved, within)))[:3]
-        return [scene.evidence("process", samples_of(within), metric, "increase") for within in most]
+        return [
+            scene.evidence("process", samples_of(within), column, "increase")
+            for within in most
+            for column in (metric, f"children_{metric}")
+            if column == metric or any(change.of(column) for change in within)
+        ]
 
 
 def waiters(scene: Scene) -> Mapping[int, Waiter]:
@@ -161,7 +166,10 @@ def waiters_by_program(scene: Scene) -> Mapping[Program, Sequence[Waiter]]:
 
 
 def users(scene: Scene) -> Sequence[User]:
-    """The programs that read or wrote anything; use with :meth:`Scene.once`. Not the kernel's threads."""
+    """The programs that read or wrote anything; use with :meth:`Scene.once`. Not the kernel's threads.
+
+    What was done by children that ended before a row told of it counts for the program that started them.
+    """
     found: dict[Program, User] = {}
     known = scene.once(processes)
     for (pid, _), changes in scene.changes("process").items():
@@ -173,8 +181,8 @@ def users(scene: Scene) -> Sequence[User]:
         for change in changes:
             second = scene.second(change.after)
             written = max(0.0, change.of("write_bytes") - change.of("cancelled_write_bytes"))
-            user.read.add(second, change.of("read_bytes"))
-            user.written.add(second, written)
+            user.read.add(second, change.of("read_bytes") + change.of("children_read_bytes"))
+            user.written.add(second, written + change.of("children_write_bytes"))
     return list(found.values())
 
 
@@ -245,7 +253,7 @@ def is_of(device: str, whole: str) -> bool:
 
 
 def _moved(change: Change) -> float:
-    return change.of("read_bytes") + change.of("write_bytes")
+    return sum(change.of(f"{whose}{way}_bytes") for whose in ("", "children_") for way in ("read", "write"))
 
 
 def _mean(waited: Seconds, counted: Seconds, run: Run) -> float:

@@ -39,9 +39,13 @@ class Process(Event, tag="process"):
     anon_kb: Annotated[Int | None, Gauge("KiB"), Means("resident anonymous memory")] = None
     swap_kb: Annotated[Int | None, Gauge("KiB")] = None
     vsize_kb: Annotated[Int | None, Gauge("KiB")] = None
-    read_bytes: Annotated[Count | None, Counter("B"), Means("from storage")] = None
-    write_bytes: Annotated[Count | None, Counter("B"), Means("to storage: pages dirtied")] = None
-    cancelled_write_bytes: Annotated[Count | None, Counter("B")] = None
+    read_bytes: Annotated[Count | None, Counter("B"), Means("from storage, by itself and not by its children")] = None
+    write_bytes: Annotated[
+        Count | None, Counter("B"), Means("to storage: pages dirtied, by itself and not by its children")
+    ] = None
+    cancelled_write_bytes: Annotated[Count | None, Counter("B"), Means("of pages that were thrown away unwritten")] = (
+        None
+    )
     read_chars: Annotated[Count | None, Counter("B"), Means("by read(2) and its like, cached or not")] = None
     write_chars: Annotated[Count | None, Counter("B")] = None
     read_syscalls: Annotated[Count | None, Counter("calls")] = None
@@ -64,6 +68,12 @@ class Process(Event, tag="process"):
     io_cgroup: Annotated[
         Text | None, Label(), Means("path of the group that its I/O counts to, of version 1 where that accounts it")
     ] = None
+    children_read_bytes: Annotated[
+        Count | None,
+        Counter("B"),
+        Means("from storage, by children that it has waited for since they ended and whose own rows do not tell of it"),
+    ] = None
+    children_write_bytes: Annotated[Count | None, Counter("B"), Means("pages dirtied, likewise")] = None
 
 
 @event(

@@ -25,7 +25,7 @@ _AWAY_NS = 15 * SECOND_NS
 _BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
 _IDLE = ("idle", "iowait")
 _RAN = ("utime_ms", "stime_ms")
-_MOVED = ("read_bytes", "write_bytes")
+_MOVED = ("read_bytes", "write_bytes", "children_read_bytes", "children_write_bytes")
 _MOST = 8
 """Processes that are remembered of a second."""
 

@@ -14,6 +14,7 @@ from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.delay_accounting import DelayAccounting
 from kernelsight.collectors.files import read_once
+from kernelsight.collectors.own_io import Account, OwnIo
 from kernelsight.collectors.privileges import OTHERS_PROCESSES
 from kernelsight.collectors.procfs.cgroup_paths import find_mounts
 from kernelsight.collectors.procfs.process_text import Groups, parse_cgroup
@@ -24,7 +25,7 @@ from kernelsight.events.process import Process
 from kernelsight.events.unsigned import wrap_u64
 
 # struct record of tasks.bpf.c
-_RECORD = Struct("=QIIIIIIIIiIII16s19Q4q5Q")
+_RECORD = Struct("=QIIIIIIIIiIII16s19Q4q14Q")
 _KEY_SIZE = 12  # start time and pid
 _FILE_AT, _ANON_AT, _SHARED_AT = 28, 29, 31  # words of the record: what is resident of `pages`
 _MOVES = slice(0, -8)  # all but `sockets`, which are not counted in every pass
@@ -84,7 +85,29 @@ class Record(NamedTuple):
     fds: int
     fd_limit: int
     cgroup_id: int
+    ended_read_chars: int
+    ended_write_chars: int
+    ended_read_syscalls: int
+    ended_write_syscalls: int
+    ended_read_bytes: int
+    ended_write_bytes: int
+    ended_cancelled_write_bytes: int
+    ended_runtime: int
+    children_switches: int
     sockets: int
+
+    @property
+    def io(self) -> Account:
+        """Its I/O; a thread that ends has run, and a child that is waited for has switched at its end."""
+        live = (
+            self.read_chars, self.write_chars, self.read_syscalls, self.write_syscalls,
+            self.read_bytes, self.write_bytes, self.cancelled_write_bytes,
+        )  # fmt: skip
+        ended = (
+            self.ended_read_chars, self.ended_write_chars, self.ended_read_syscalls, self.ended_write_syscalls,
+            self.ended_read_bytes, self.ended_write_bytes, self.ended_cancelled_write_bytes,
+        )  # fmt: skip
+        return Account(live, ended, self.ended_runtime, self.children_switches)
 
 
 def state_letter(state: int, exit_state: int) -> str:
@@ -196,6 +219,7 @@ class TasksCollector:
         self._groups = ProcessGroups(host)
         self._times = CpuTimes()
         self._selection: Selection[bytes] = Selection()
+        self._own_io: OwnIo[bytes] = OwnIo()
         self._delays = DelayAccounting(host.proc, enable=bool(host.options.get("enable_delayacct")))
 
     @property
@@ -222,7 +246,8 @@ class TasksCollector:
             key: (record[_MOVES], sum(resident)) for (key, record), resident in zip(records.items(), pages, strict=True)
         }
         chosen = self._selection.choose(moment, moves)
-        return [self._event(Record._make(_RECORD.unpack(records[key])), now) for key in chosen]
+        self._own_io.look(records.keys())
+        return [self._event(key, Record._make(_RECORD.unpack(records[key])), now) for key in chosen]
 
     def close(self) -> None:
         """Remove the program from the kernel, and put `kernel.task_delayacct` back."""
@@ -240,10 +265,11 @@ class TasksCollector:
         described = (at for at in range(0, len(rest), size) if any(rest[at + 8 : at + 12]))
         return written + b"".join(rest[at : at + size] for at in described)
 
-    def _event(self, r: Record, now: int) -> Process:
+    def _event(self, key: bytes, r: Record, now: int) -> Process:
         utime, stime = self._times.split((r.start_boottime, r.pid), (r.utime, r.stime), r.runtime)
         kernel = bool(r.flags & _KERNEL_THREAD)
         delays = bool(r.delays_known)
+        io, children_read_bytes, children_write_bytes = self._own_io.divide(key, r.pid, r.ppid, r.io)
         groups = self._groups.of(r)
         return Process(
             now,
@@ -263,13 +289,15 @@ class TasksCollector:
             anon_kb=None if kernel else r.anon_pages * _PAGE_KB,
             swap_kb=None if kernel else r.swap_pages * _PAGE_KB,
             vsize_kb=None if kernel else r.vsize_pages * _PAGE_KB,
-            read_bytes=r.read_bytes,
-            write_bytes=r.write_bytes,
-            cancelled_write_bytes=r.cancelled_write_bytes,
-            read_chars=r.read_chars,
-            write_chars=r.write_chars,
-            read_syscalls=r.read_syscalls,
-            write_syscalls=r.write_syscalls,
+            read_bytes=io.read_bytes,
+            write_bytes=io.write_bytes,
+            cancelled_write_bytes=io.cancelled_write_bytes,
+            read_chars=io.read_chars,
+            write_chars=io.write_chars,
+            read_syscalls=io.read_syscalls,
+            write_syscalls=io.write_syscalls,
+            children_read_bytes=children_read_bytes,
+            children_write_bytes=children_write_bytes,
             voluntary_switches=r.voluntary,
             involuntary_switches=r.involuntary,
             fds=None if r.fds == _UNKNOWN else r.fds,

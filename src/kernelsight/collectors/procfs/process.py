@@ -8,7 +8,7 @@ CPU and costs a third of /proc/PID/stat. Only those that ran are read in full.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -19,11 +19,13 @@ from kernelsight.collectors.delay_accounting import DelayAccounting
 from kernelsight.collectors.files import read_once
 from kernelsight.collectors.hidepid import limits_of_hidepid
 from kernelsight.collectors.netlink.taskstats import Delays, TaskstatsClient
+from kernelsight.collectors.own_io import Account, OwnIo, Shares
 from kernelsight.collectors.privileges import OTHERS_PROCESSES, Capability, limits_on_others
 from kernelsight.collectors.procfs.cgroup_paths import CgroupIds
 from kernelsight.collectors.procfs.process_files import DescriptorBudget, ProcessFiles, ProcessGoneError
 from kernelsight.collectors.procfs.process_text import (
     Groups,
+    Io,
     Stat,
     Status,
     parse_cgroup,
@@ -44,6 +46,9 @@ _BUSY_NS = 5 * NS_PER_S
 
 _LINKS_A_RUN = 500
 """Descriptors whose kind is looked up in one run, about 1 ms; what is left waits for the next."""
+
+_THREADS_READ = 256
+"""Of a process that has waited for children and has more threads than this, I/O contains that of the children."""
 
 _FDS_LISTED = 4096
 """Of a process with more descriptors than this, sockets are not counted."""
@@ -77,6 +82,11 @@ class _Tracked:
     io_cgroup: str | None = None
     fd_limit: int | None = None
     sockets_due: int = 0
+    io_threads: int = 1
+    """Threads at the last look at its I/O, and the names of those whose own I/O was read."""
+    thread_names: frozenset[str] = frozenset()
+    thread_ends: int = 0
+    """Looks at which threads had ended."""
     switches: tuple[int, int] = (0, 0)
     switches_lost: tuple[int, int] = (0, 0)
 
@@ -95,6 +105,7 @@ class ProcessCollector:
         self._tracked: dict[str, _Tracked] = {}
         self._seen = 0
         self._selection: Selection[tuple[int, int]] = Selection()
+        self._own_io: OwnIo[tuple[int, int]] = OwnIo()
         self._page_kb = os.sysconf("SC_PAGE_SIZE") // 1024
         self._ms_per_tick = 1000 // os.sysconf("SC_CLK_TCK")
         self._links_left = 0
@@ -141,6 +152,7 @@ class ProcessCollector:
         self._links_left = _LINKS_A_RUN
         moment = self._monotonic_ns()
         shown, delays = self._find_shown(moment)
+        self._own_io.look({process.key for process in self._tracked.values()})
         delays |= self._ask_delays([process for process in shown if process.pid not in delays])
         for process in shown:
             try:
@@ -243,11 +255,8 @@ class ProcessCollector:
 
     def _event(self, process: _Tracked, stat: Stat, delays: Delays | None, now: int, moment: int) -> Process:
         status = process.status
-        io_text = process.files.read("io", keep=process.busy)
-        io = None
-        if io_text:
-            with bounded("/proc/PID/io", io_text), parsing("/proc/PID/io", io_text):
-                io = parse_io(io_text)
+        shares = self._divide_io(process, stat)
+        io = shares.own if shares else None
         fds, sockets = self._count_descriptors(process, moment)
         voluntary, involuntary = _count_switches(process, delays)
         waits = delays if stat.start >= self._delays.since_tick else None
@@ -290,7 +299,33 @@ class ProcessCollector:
             cgroup_id=process.cgroup_id,
             memory_cgroup=process.memory_cgroup,
             io_cgroup=process.io_cgroup,
+            children_read_bytes=shares.children_read_bytes if shares else None,
+            children_write_bytes=shares.children_write_bytes if shares else None,
         )
+
+    def _divide_io(self, process: _Tracked, stat: Stat) -> Shares | None:
+        """What it read and wrote itself, and what its children did; None: this user may not know."""
+        # The threads first: what they do until the sum is read is then theirs, too.
+        texts = {} if stat.children_faults == 0 else self._io_of_threads(process, stat.threads)
+        live = _sum_io(texts.values())
+        total = _sum_io([process.files.read("io", keep=process.busy) or b""])
+        if total is None:
+            return None
+        ended = tuple(max(0, of_all - of_live) for of_all, of_live in zip(total, live or total, strict=True))
+        # Where its threads were not listed the last time, any of several may have ended since.
+        process.thread_ends += (
+            not process.thread_names <= texts.keys() if process.thread_names else process.io_threads > 1
+        )
+        process.thread_names, process.io_threads = frozenset(texts), stat.threads
+        account = Account(live or total, ended, process.thread_ends, stat.children_faults or 0)
+        return self._own_io.divide(process.key, process.pid, stat.ppid, account)
+
+    def _io_of_threads(self, process: _Tracked, threads: int) -> dict[str, bytes]:
+        """The I/O of each thread that lives; nothing where it is not told, or there are too many to ask each."""
+        if threads > 1:
+            return process.files.read_threads("io", most=_THREADS_READ)
+        said = process.files.read(f"task/{process.name}/io", keep=process.busy)
+        return {process.name: said} if said else {}
 
     def _resident_kb(self, stat: Stat, status: Status | None) -> int | None:
         return stat.rss_pages * self._page_kb if status is None else status.rss_kb
@@ -308,6 +343,18 @@ class ProcessCollector:
             return len(listed), None
         self._links_left -= len(listed)
         return len(listed), process.files.count_sockets(listed)
+
+
+def _sum_io(texts: Collection[bytes]) -> tuple[int, ...] | None:
+    """The sum of files such as /proc/PID/io; None: there is none, or one of them cannot be read."""
+    sums = (0,) * len(Io._fields)
+    for text in filter(None, texts):
+        with bounded("/proc/PID/io", text), parsing("/proc/PID/io", text):
+            io = tuple(value for value in parse_io(text) if value is not None)
+            sums = tuple(map(sum, zip(sums, io, strict=True)))
+            continue
+        return None
+    return sums if any(texts) else None
 
 
 def _run_delay(process: _Tracked) -> int | None:

@@ -10,7 +10,7 @@ import os
 import resource
 from pathlib import Path
 
-from kernelsight.collectors.files import read_whole
+from kernelsight.collectors.files import read_once, read_whole
 
 _RESERVED = 512
 """Descriptors left to the rest of this program."""
@@ -98,6 +98,15 @@ class ProcessFiles:
             return os.listdir(f"{self._folder}/fd")  # noqa: PTH208 - as above
         except (ProcessLookupError, FileNotFoundError, PermissionError):
             return None
+
+    def read_threads(self, file: str, *, most: int) -> dict[str, bytes]:
+        """A file of each thread, by its name; of those that end meanwhile, none; of more than most, nothing."""
+        try:
+            names = os.listdir(f"{self._folder}/task")  # noqa: PTH208 - as above
+        except OSError:
+            return {}
+        found = {name: read_once(Path(f"{self._folder}/task/{name}/{file}")) for name in names[: most + 1]}
+        return {name: text for name, text in found.items() if text} if len(names) <= most else {}
 
     def count_sockets(self, descriptors: list[str]) -> int | None:
         """How many of these descriptors are sockets; None when this user may not see it."""

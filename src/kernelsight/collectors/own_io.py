@@ -1,0 +1,136 @@
+"""What a process read and wrote itself, apart from what its children did.
+
+When a process waits for a child that has ended, the kernel adds the child's account of I/O to the one in
+which it keeps that of the process's own ended threads (``wait_task_zombie``, kernel/exit.c), and
+/proc/PID/io is the sum of that and of the threads that live. So a shell would have written all that its
+commands wrote, once more. CPU time, faults and switches have an account of their own for children, and
+the delays of taskstats do not pass to parents.
+
+Which of the two it was that the account of ended threads grew by is told by what else grew: children that
+were waited for leave switches or faults in accounts of their own, threads that ended leave run time. Where
+both happened between two looks, the children's part is taken to be what they had when last seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from kernelsight.collectors.procfs.process_text import Io
+
+Key = TypeVar("Key", bound=Hashable)
+
+_MOST_PARENTS = 10_000
+
+
+class Account(NamedTuple):
+    """What the kernel says of one process's I/O."""
+
+    live: tuple[int, ...]
+    """Of the threads that live, in the order of :class:`Io`."""
+    ended: tuple[int, ...]
+    """Of threads that have ended and of children that were waited for, together."""
+    threads: int
+    """A number that changes when a thread has ended; 0: none has."""
+    children: int
+    """A number that changes when a child was waited for; 0: none was."""
+
+
+class Shares(NamedTuple):
+    """What is whose."""
+
+    own: Io
+    children_read_bytes: int
+    """By children that have ended and whose own rows do not tell of it."""
+    children_write_bytes: int
+
+
+@dataclass(slots=True)
+class _Known:
+    """One process at its last row."""
+
+    pid: int
+    ppid: int | None
+    account: Account
+    own: tuple[int, ...]
+    of_children: tuple[int, ...]
+
+
+class OwnIo(Generic[Key]):
+    """Divides the accounts of all processes, from one look to the next.
+
+    A key names one process and none after it.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Key, _Known] = {}
+        self._gone: dict[int, tuple[int, ...]] = {}
+        """By parent, what children that have ended had at their last rows."""
+
+    def look(self, present: AbstractSet[Key]) -> None:
+        """Begin a look at all processes.
+
+        Args:
+            present: the keys of those there are.
+        """
+        if len(self._gone) > _MOST_PARENTS:  # of parents that have ended themselves
+            self._gone.clear()
+        for key in self._known.keys() - present:
+            known = self._known.pop(key)
+            if known.ppid is not None:
+                told = _add(known.account.live, known.account.ended)
+                before = self._gone.get(known.ppid)
+                self._gone[known.ppid] = told if before is None else _add(before, told)
+
+    def divide(self, key: Key, pid: int, ppid: int | None, account: Account) -> Shares:
+        """What is whose in the account of a process that gets a row."""
+        last = self._known.get(key)
+        told = self._gone.pop(pid, None)
+        if last is None:
+            own, of_children = _divide_first(account)
+        else:
+            lived = _less(account.live, last.account.live)
+            ended = _less(account.ended, last.account.ended)
+            # What living threads did only grows: what it fell by is of threads that have ended since.
+            fallen = tuple(min(0, value) for value in lived)
+            theirs = _of_children(account, last.account, _grown(_add(ended, fallen)), told)
+            own = _add(last.own, _grown(_less(_add(lived, ended), theirs)))
+            of_children = _add(last.of_children, _grown(theirs if told is None else _less(theirs, told)))
+        self._known[key] = _Known(pid, ppid, account, own, of_children)
+        io = Io._make(own)
+        children = Io._make(of_children)
+        return Shares(io, children.read_bytes or 0, children.write_bytes or 0)
+
+
+def _divide_first(account: Account) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """At the first look: where threads and children ended, only what lives is known to be its own."""
+    nothing = (0,) * len(account.live)
+    if account.children == 0:
+        return _add(account.live, account.ended), nothing
+    return account.live, account.ended if account.threads == 0 else nothing
+
+
+def _of_children(
+    account: Account, before: Account, ended: tuple[int, ...], told: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    """How much of what the account of ended threads grew by, beyond what threads brought to it, is the children's."""
+    if account.children == before.children:
+        return (0,) * len(ended)
+    if account.threads == before.threads:
+        return ended
+    return tuple(map(min, ended, told)) if told is not None else (0,) * len(ended)
+
+
+def _add(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip(one, other, strict=True))
+
+
+def _less(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(a - b for a, b in zip(one, other, strict=True))
+
+
+def _grown(change: tuple[int, ...]) -> tuple[int, ...]:
+    """A change of counters, which do not fall."""
+    return tuple(max(0, value) for value in change)
