@@ -118,9 +118,9 @@ def _of_children(
     """How much of what the account of ended threads grew by, beyond what threads brought to it, is the children's."""
     if account.children == before.children:
         return (0,) * len(ended)
-    if account.threads == before.threads:
+    if account.threads == before.threads or told is None:
         return ended
-    return tuple(map(min, ended, told)) if told is not None else (0,) * len(ended)
+    return tuple(map(min, ended, told))
 
 
 def _add(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:

@@ -324,7 +324,7 @@ class ProcessCollector:
         """The I/O of each thread that lives; nothing where it is not told, or there are too many to ask each."""
         if threads > 1:
             return process.files.read_threads("io", most=_THREADS_READ)
-        said = process.files.read(f"task/{process.name}/io", keep=process.busy)
+        said = process.files.read(f"task/{process.name}/io", keep=False)
         return {process.name: said} if said else {}
 
     def _resident_kb(self, stat: Stat, status: Status | None) -> int | None:
