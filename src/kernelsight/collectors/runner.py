@@ -20,6 +20,7 @@ from typing import Literal, Protocol, TextIO, runtime_checkable
 
 from kernelsight.collectors import privileges
 from kernelsight.collectors.base import Collector, Host, Limited, Registered, by_reason, open_best, registered
+from kernelsight.collectors.budget import RowBudget
 from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
 from kernelsight.collectors.damage import Damage, noted_in
 from kernelsight.collectors.numbering import Numbering
@@ -137,6 +138,7 @@ class _Source:
     failed_at: int = 0
     retry_at: int | None = None
     damage: Damage = field(default_factory=Damage)
+    budget: RowBudget = field(default_factory=RowBudget)
 
     def open(self, host: Host) -> None:
         """Open the best source that can run; when none can, keep the reason."""
@@ -187,7 +189,7 @@ class _Source:
 
     def report(self, now: int, numbering: Numbering) -> CollectorReport:
         """What there is to say of it."""
-        limits = [*(self.limited.limitations if self.limited else ()), *self.damage.sentences]
+        limits = [*(self.limited.limitations if self.limited else ()), *self.damage.sentences, *self.budget.sentences]
         kinds = self._kinds()
         return CollectorReport(
             timestamp=now,
@@ -205,6 +207,7 @@ class _Source:
             failures=self.failures,
             missed=self.missed,
             lost=self.lost,
+            left_out=self.budget.left_out,
             not_understood=self.damage.count,
             cpu_ns=self.cpu_ns,
             last_duration_ns=self.last_duration_ns,
@@ -358,7 +361,7 @@ class _Runner:
         began, cpu_began = self.clock.monotonic_ns(), time.thread_time_ns()
         try:
             with noted_in(source.damage):
-                events = list(read())
+                events = source.budget.admit(list(read()), began)
             lines = self.numbering.encode(events)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one collector, the others go on
             self._fail(source, error)

@@ -28,6 +28,7 @@ from kernelsight.events.declare import (
     foreign=("blockstats", "block_stats", "diskstats"),
     recognised_by=(("device_name", "read_ios"), ("device_name", "write_ios"), ("read_ios", "read_sectors")),
     indexes=(("device_name", "timestamp"), ("io_ticks",)),
+    matters=("io_ticks", "read_sectors", "write_sectors"),
 )
 class Block(Event, tag="block"):
     """I/O of one block device since boot (Documentation/block/stat.rst)."""
@@ -77,6 +78,7 @@ class Block(Event, tag="block"):
         ("read_count", "write_count"),
     ),
     indexes=(("device", "timestamp"), ("read_p95_us",), ("write_p95_us",)),
+    matters=("device_us", "read_count", "write_count"),
 )
 class IoLatency(Event, tag="io_latency"):
     """Requests that completed within one second on one device, and how long they took."""

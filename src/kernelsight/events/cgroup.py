@@ -17,6 +17,7 @@ CPU_JITTER_US = 100_000
     foreign=("cgroup_stats",),
     recognised_by=(("cgroup", "cpu_usage_us"), ("cgroup", "memory_current_bytes")),
     indexes=(("cgroup", "timestamp"),),
+    matters=("cpu_usage_us", "memory_current_bytes"),
 )
 class Cgroup(Event, tag="cgroup"):
     """One control group, its descendants included (Documentation/admin-guide/cgroup-v2.rst)."""

@@ -28,6 +28,9 @@ class CollectorReport(Event, tag="collector"):
     failures: Annotated[Count | None, Counter("runs"), Means("runs that raised an error")] = None
     missed: Annotated[Count | None, Counter("runs"), Means("seconds of the grid skipped because it was late")] = None
     lost: Annotated[Count | None, Counter("events"), Means("dropped in the kernel: ring buffer or map full")] = None
+    left_out: Annotated[
+        Count | None, Counter("rows"), Means("not written because there were more in a second than a kind may have")
+    ] = None
     not_understood: Annotated[
         Count | None, Counter("times"), Means("fields, lines and entities left out because what the kernel said is odd")
     ] = None

@@ -183,6 +183,10 @@ class Kind:
     recognised_by: tuple[frozenset[str], ...]
     indexes: tuple[tuple[str, ...], ...]
     interval_s: float | None
+    most_per_s: int
+    """Rows a second that are kept of one collector; of more, those with most of what matters."""
+    matters: tuple[str, ...]
+    """Columns of numbers that say how much a row matters, the first before all."""
     by_name: Mapping[str, Column] = field(repr=False)
 
     @property
@@ -217,6 +221,8 @@ def event(  # noqa: PLR0913 - a declaration says everything there is to say, by 
     recognised_by: tuple[tuple[str, ...], ...] = (),
     indexes: tuple[tuple[str, ...], ...] = (),
     interval_s: float | None = 1.0,
+    most_per_s: int = 200,
+    matters: tuple[str, ...] = (),
 ) -> Callable[[type[E]], type[E]]:
     """Register a kind of event.
 
@@ -229,6 +235,8 @@ def event(  # noqa: PLR0913 - a declaration says everything there is to say, by 
             all of one set (after aliases) is of this kind. The largest matching set wins.
         indexes: columns of each secondary index besides the one on ``timestamp``.
         interval_s: seconds between two samples of one entity; None for events that occur by themselves.
+        most_per_s: rows a second that a collector writes of it in the long run; more than any usual machine has.
+        matters: columns of numbers that say which rows are kept where there are more than that.
     """
 
     def declare(struct: type[E]) -> type[E]:
@@ -237,7 +245,7 @@ def event(  # noqa: PLR0913 - a declaration says everything there is to say, by 
             raise TypeError(f"{struct.__name__} needs a tag and a docstring")
         columns = tuple(_columns(struct))
         by_name = {column.name: column for column in columns}
-        for used in (*entity, *(c for group in (*recognised_by, *indexes) for c in group)):
+        for used in (*entity, *matters, *(c for group in (*recognised_by, *indexes) for c in group)):
             if used not in by_name:
                 raise TypeError(f"{struct.__name__}: no column {used!r}")
         if name in _REGISTRY or any(kind.table == table for kind in _REGISTRY.values()):
@@ -254,6 +262,8 @@ def event(  # noqa: PLR0913 - a declaration says everything there is to say, by 
             recognised_by=tuple(frozenset(group) for group in recognised_by),
             indexes=indexes,
             interval_s=interval_s,
+            most_per_s=most_per_s,
+            matters=matters,
             by_name=types.MappingProxyType(by_name),
         )
         return struct

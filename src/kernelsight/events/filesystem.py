@@ -14,6 +14,8 @@ from kernelsight.events.declare import Event, Flag, Gauge, Int, Label, Means, Te
     foreign=("filesystem_stats", "fs"),
     recognised_by=(("mount_point", "size_bytes"), ("mount_point", "free_bytes")),
     indexes=(("mount_point", "timestamp"),),
+    matters=("size_bytes", "inodes_total"),
+    most_per_s=100,
 )
 class Filesystem(Event, tag="filesystem"):
     """Space of one mounted file system."""

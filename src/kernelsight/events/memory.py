@@ -31,6 +31,8 @@ from kernelsight.events.declare import (
     recognised_by=(("address", "fault_type"), ("address", "access_type"), ("fault_type", "latency_ns")),
     indexes=(("pid", "timestamp"), ("latency_ns",), ("fault_type", "timestamp")),
     interval_s=None,
+    most_per_s=500,
+    matters=("latency_ns",),
 )
 class PageFault(Event, tag="page_fault"):
     """A page fault and how long its resolution took."""
@@ -73,6 +75,7 @@ class PageFault(Event, tag="page_fault"):
     entity=("pid",),
     recognised_by=(("minor_faults", "major_faults", "fault_ns"),),
     indexes=(("pid", "timestamp"),),
+    matters=("fault_ns", "major_faults", "minor_faults"),
 )
 class PageFaultStats(Event, tag="page_fault_stats"):
     """Page faults of one process within one second, all of them."""

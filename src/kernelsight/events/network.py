@@ -14,6 +14,7 @@ from kernelsight.events.declare import Aka, Count, Counter, Delta, Event, Gauge,
     foreign=("net_interface", "network_interface", "netdev", "net"),
     recognised_by=(("interface_name", "rx_bytes"), ("interface_name", "tx_bytes"), ("rx_bytes", "tx_bytes")),
     indexes=(("interface_name", "timestamp"), ("rx_drops",)),
+    matters=("rx_bytes", "tx_bytes", "rx_drops", "tx_drops", "rx_errors", "tx_errors"),
 )
 class Network(Event, tag="network"):
     """Traffic of one network interface since it came up (Documentation/networking/statistics.rst)."""
@@ -42,6 +43,7 @@ class Network(Event, tag="network"):
     entity=("interface_name", "parent"),
     recognised_by=(("interface_name", "backlog_bytes"),),
     indexes=(("interface_name", "timestamp"), ("drops",)),
+    matters=("drops", "backlog_bytes", "sent_bytes"),
 )
 class Qdisc(Event, tag="qdisc"):
     """The queue in front of an interface, all its classes together (tc(8), Documentation/networking/gen_stats.rst)."""
@@ -131,6 +133,7 @@ class TcpRetransmit(Event, tag="tcp_retransmit"):
     # Four ends of a connection do not say what happened on it: only a `type` tells this kind.
     indexes=(("pid", "timestamp"), ("daddr", "dport", "timestamp")),
     interval_s=None,
+    most_per_s=2000,
 )
 class TcpRetransmitEvent(Event, tag="tcp_retransmit_event"):
     """One packet of one or more segments that was sent again."""
@@ -152,6 +155,8 @@ class TcpRetransmitEvent(Event, tag="tcp_retransmit_event"):
     entity=("reason", "interface_name", "location", "pid"),
     recognised_by=(("reason", "location", "count"),),
     indexes=(("reason", "timestamp"),),
+    most_per_s=500,
+    matters=("count",),
 )
 class PacketDrop(Event, tag="packet_drop"):
     """Packets that the kernel dropped within one second, and why (include/net/dropreason-core.h)."""

@@ -14,6 +14,7 @@ from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label,
     foreign=("perf_counters", "pmu"),
     recognised_by=(("cycles", "instructions"), ("cpu", "task_clock")),
     indexes=(("cpu", "timestamp"),),
+    most_per_s=5000,
 )
 class Perf(Event, tag="perf"):
     """Counters of one CPU since the collector started; NULL where the machine has no such counter."""

@@ -17,6 +17,7 @@ CPU_JITTER_MS = 1_000
     foreign=("process_stats", "proc"),
     recognised_by=(("pid", "rss_kb"), ("pid", "utime_ms")),
     indexes=(("pid", "timestamp"), ("rss_kb",)),
+    matters=("utime_ms", "stime_ms", "rss_kb", "read_bytes", "write_bytes", "children_write_bytes"),
 )
 class Process(Event, tag="process"):
     """One process, all its threads together: the largest, and every one that moved."""
@@ -82,6 +83,7 @@ class Process(Event, tag="process"):
     entity=("pid",),
     recognised_by=(("pid", "close_wait"),),
     indexes=(("pid", "timestamp"), ("close_wait",)),
+    matters=("close_wait", "established", "receive_queue_bytes", "send_queue_bytes"),
 )
 class SocketOwner(Event, tag="socket_owner"):
     """TCP sockets of one process by the states that leak."""

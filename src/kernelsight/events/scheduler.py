@@ -33,6 +33,8 @@ TICKS_JITTER = 100
     recognised_by=(("prev_state",), ("next_pid",)),
     indexes=(("pid", "timestamp"), ("latency_ns",), ("comm", "latency_ns")),
     interval_s=None,
+    most_per_s=500,
+    matters=("latency_ns",),
 )
 class Sched(Event, tag="sched"):
     """A thread that was runnable and had to wait long for a CPU."""
@@ -62,6 +64,7 @@ class Sched(Event, tag="sched"):
     foreign=("sched", "sched_stats"),
     recognised_by=(("context_switches", "voluntary_switches"), ("cpu_time_ms", "avg_timeslice_us")),
     indexes=(("pid", "timestamp"), ("context_switches",), ("cpu_time_ms",)),
+    matters=("cpu_time_ms", "context_switches", "runqueue_ms", "forks"),
 )
 class SchedProcess(Event, tag="sched_process"):
     """One process's use of the scheduler within one second."""
@@ -94,6 +97,8 @@ class SchedProcess(Event, tag="sched_process"):
     entity=("pid", "waker_pid", "waits_in", "state"),
     recognised_by=(("waker_pid", "wait_ns"),),
     indexes=(("pid", "timestamp"), ("waker_pid", "timestamp"), ("wait_ns",)),
+    matters=("wait_ns", "runqueue_ns", "count"),
+    most_per_s=300,
 )
 class Wait(Event, tag="wait"):
     """Who waited for whom within one second: threads of one process, woken by another."""
@@ -123,6 +128,7 @@ class Wait(Event, tag="wait"):
     entity=("tid",),
     recognised_by=(("blocked_ms", "wchan"),),
     indexes=(("pid", "timestamp"),),
+    matters=("blocked_ms",),
 )
 class BlockedTask(Event, tag="blocked_task"):
     """A thread that has slept uninterruptibly, or waited for a FUSE file system, for more than a second."""
@@ -165,6 +171,7 @@ class Load(Event, tag="load"):
     foreign=("cpustat", "cpu_stats"),
     recognised_by=(("user", "system", "idle"),),
     indexes=(("cpu", "timestamp"),),
+    most_per_s=5000,
 )
 class Cpu(Event, tag="cpu"):
     """Where the time of one CPU has gone since boot (Documentation/filesystems/proc.rst)."""

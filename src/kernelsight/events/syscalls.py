@@ -28,6 +28,8 @@ from kernelsight.events.declare import (
     recognised_by=(("syscall_nr", "latency_ns"), ("syscall_name", "latency_ns")),
     indexes=(("pid", "timestamp"), ("latency_ns",), ("comm", "syscall_name", "latency_ns")),
     interval_s=None,
+    most_per_s=1000,
+    matters=("latency_ns",),
 )
 class Syscall(Event, tag="syscall"):
     """A system call that took long, and where its time went."""
@@ -67,6 +69,7 @@ class Syscall(Event, tag="syscall"):
     entity=("pid", "syscall_nr", "errno"),
     recognised_by=(("errno", "count"),),
     indexes=(("pid", "timestamp"), ("errno", "timestamp")),
+    matters=("count",),
 )
 class SyscallError(Event, tag="syscall_error"):
     """System calls of one process that failed for want of something, or of a file's lock, within one second."""

@@ -71,7 +71,19 @@ def _print(state: dict[str, Any]) -> None:
         show([{**row, "last_timestamp": to_second(row["last_timestamp"])} for row in state["rejected"]])
     if state["collectors"]:
         click.echo("\nCollectors, by their last report:")
-        names = ("name", "source", "status", "runs", "events", "missed", "lost", "failures", "not_understood", "reason")
+        names = (
+            "name",
+            "source",
+            "status",
+            "runs",
+            "events",
+            "missed",
+            "lost",
+            "failures",
+            "left_out",
+            "not_understood",
+            "reason",
+        )
         show(state["collectors"], columns=names)
     _print_clock(state["clock"])
 
