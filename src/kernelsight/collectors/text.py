@@ -84,16 +84,16 @@ def integer(token: bytes) -> int:
     return value
 
 
-def number(token: bytes | None) -> int | None:
+def number(token: bytes | None, *, signed: bool = False) -> int | None:
     """Read an integer; None when there is none, or when it does not fit a store's 64 signed bits.
 
     Kernels print small negative gauges as unsigned; what then is 2**64 - 1 means nothing to anybody.
-    A token that is no integer is noted, and None.
+    A token that is no integer is noted, and None; so is a negative one, unless it may be ``signed``.
     """
     if token is None:
         return None
     token = token.strip()
-    digits = token[1:] if token[:1] == b"-" else token
+    digits = token[1:] if signed and token[:1] == b"-" else token
     if not digits.isdigit():
         note("no integer", token)
         return None

@@ -76,5 +76,7 @@ def _cpu(now: int, width: int, line: bytes) -> Cpu:
     label, *times = line.split()
     if not isinstance(line, CutLine) and (len(times) + 1 != width or len(times) < _LEAST_TIMES):
         raise ValueError(f"it has {len(times)} columns, others have {width - 1}")
+    if label != b"cpu" and not label[3:].isdigit():
+        raise ValueError("it has no number of a CPU")
     which = ALL_TOGETHER if label == b"cpu" else integer(label[3:])
     return Cpu(now, which, **dict(zip(_TIMES, map(number, times), strict=False)))

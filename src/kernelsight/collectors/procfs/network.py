@@ -92,7 +92,7 @@ def _interface(now: int, line: bytes) -> Network:
 def parse_speed(text: bytes | None) -> int | None:
     """Parse ``/sys/class/net/NAME/speed``: Mbit/s, or None where the link is down or the driver knows none."""
     try:
-        speed = number(text.strip()) if text is not None else None
+        speed = number(text.strip(), signed=True) if text is not None else None
     except ValueError:
         return None
     return speed if speed is not None and 0 < speed < _UNKNOWN_SPEED else None

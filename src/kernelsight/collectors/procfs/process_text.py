@@ -88,7 +88,7 @@ def parse_stat(text: bytes) -> Stat:
         major_faults=number(fields[9]),
         utime=number(fields[11]),
         stime=number(fields[12]),
-        nice=number(fields[16]),
+        nice=number(fields[16], signed=True),
         threads=integer(fields[17]),
         start=integer(fields[19]),
         vsize=number(fields[20]),
