@@ -341,3 +341,15 @@ def test_time_that_nobody_recorded_is_written_down_once_as_not_known(machine, tm
     assert (row["verdict"], row["healthy"]) == ("unknown", None)
     assert row["unknown"]
     assert len(table(machine, "diagnoses")) == 2
+
+
+def test_who_has_just_started_hears_of_the_time_since_then(machine, tmp_path):
+    machine.now += 40 * SECOND
+    machine.passes(25, 0.0)
+    _, loop = machine.agent(tmp_path, policy='mode = "observe"')
+    loop.step()
+    assert loop.verdict != "healthy", "of the whole minute, more than half was not recorded"
+    loop.step(recent=True)
+    assert loop.verdict == "healthy"
+    *_, row = table(machine, "diagnoses")
+    assert machine.now - row["start_ns"] <= 26 * SECOND

@@ -25,16 +25,22 @@ from kernelsight.diagnosis.model import Diagnosis, Finding, Proposal
 from kernelsight.diagnosis.report import named
 from kernelsight.errors import StoreError
 from kernelsight.events.action import Answer, Forecast
+from kernelsight.query.presence import recorded_since
 from kernelsight.query.rows import rows
 from kernelsight.query.source import opened
 from kernelsight.query.times import TimeRange
 
 WINDOW_S = 60
+LEAST_S = 15
+"""Of that, what must have been recorded without a hole up to now for a look to be about it alone."""
 FORECAST_S = 600
 _SETTLE_S = 4.0
 """After being woken, so long until the telemetry of it is stored: a sample a second, a commit a second."""
 _BUSY_S = 10.0
 """Between two looks while something is wrong or an effect is to be verified."""
+
+_UNSURE_LOOKS = 6
+"""As often it looks again soon where nothing is known yet, as when everything has just been started."""
 
 Approve = Callable[[Proposed], bool | None]
 """Asks a person: yes, no, or None where nobody is there to be asked now."""
@@ -72,10 +78,12 @@ class Loop:
 
     def run(self, wake: Wake, interval_s: float) -> None:
         """Look, and sleep, until told to stop; what is not verified by then is undone."""
-        patience_s = 0.0
+        patience_s, unsure = 0.0, 0
         reason = ""
         while reason != "stop":
-            busy = self.step()
+            busy = self.step(recent=True)
+            unsure = unsure + 1 if self.verdict == "unknown" else 0
+            busy = busy or 0 < unsure <= _UNSURE_LOOKS
             if busy:
                 reason, patience_s = wake.wait(min(interval_s, _BUSY_S), at_least=_SETTLE_S), 0.0
                 continue
@@ -89,12 +97,19 @@ class Loop:
         self._tending.finish()
         self._ledger.deliver()
 
-    def step(self) -> bool:
-        """One look; whether something is wrong, or waits to be verified."""
+    def step(self, *, recent: bool = False) -> bool:
+        """One look; whether something is wrong, or waits to be verified.
+
+        Args:
+            recent: leave out what lies before recording began, or began again, so that who has just started hears
+                something; nothing is claimed of that time, as the window is told.
+        """
         self.verdict = "unknown"
         try:
             waits = self._tending.tend()
             when = self._last(WINDOW_S)
+            if recent:
+                when = self._since_recorded(when)
             diagnosis = diagnose(self._ledger.db_path, when.start_ns, when.end_ns)
             self._record(diagnosis)
             self.verdict = diagnosis.verdict
@@ -104,6 +119,13 @@ class Loop:
             self._say(str(error))
             return False
         return waits or any(acted) or bool(diagnosis.findings)
+
+    def _since_recorded(self, when: TimeRange) -> TimeRange:
+        """The end of a window from where its recording began; all of it where that is too little to judge by."""
+        since_ns = recorded_since(self._ledger.db_path, when)
+        if since_ns is None or when.end_ns - since_ns < LEAST_S * NS_PER_S:
+            return when
+        return TimeRange(max(when.start_ns, since_ns - NS_PER_S), when.end_ns)
 
     def _last(self, seconds: int) -> TimeRange:
         now = self._actor.clock()

@@ -39,14 +39,13 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         scene = Scene(reader, when)
         candidates, failures = _tested(scene)
         findings, ruled_out = rank(candidates, scene)
-        window = Window(when.start_ns, when.end_ns)
-        findings, muted = split(findings, holding(mutes(reader), when.end_ns), window)
+        findings, muted = split(findings, holding(mutes(reader), when.end_ns))
         unseen = scene.unseen
         known = scene.once(coverage)
         unknown, not_excluded = (*known.unknown, *failures), known.not_excluded
         notes = clock_notes(reader, when)
     return Diagnosis(
-        window=window,
+        window=Window(when.start_ns, when.end_ns),
         healthy=False if findings else None if unknown else True,
         findings=findings,
         ruled_out=ruled_out,

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from kernelsight.diagnosis.model import Entity, Finding, Muted, Window
+from kernelsight.diagnosis.model import Entity, Finding, Muted
 from kernelsight.events.declare import kind_of
 from kernelsight.events.mute import Mute
 from kernelsight.query.rows import event_of, rows_of
@@ -45,14 +45,12 @@ def holding(steps: Iterable[Mute], end_ns: int) -> list[Mute]:
     return [one for one in steps if one.stage == "muted" and one.timestamp - BEFORE_NS <= end_ns <= (one.until_ns or 0)]
 
 
-def split(
-    findings: Iterable[Finding], held: Sequence[Mute], window: Window
-) -> tuple[tuple[Finding, ...], tuple[Muted, ...]]:
+def split(findings: Iterable[Finding], held: Sequence[Mute]) -> tuple[tuple[Finding, ...], tuple[Muted, ...]]:
     """The findings that nobody muted, or that have changed since; and those that are muted."""
     open_still: list[Finding] = []
     muted: list[Muted] = []
     for finding in findings:
-        found = next((one for one in held if matches(one, finding, window)), None)
+        found = next((one for one in held if matches(one, finding)), None)
         if found is None:
             open_still.append(finding)
         else:
@@ -62,7 +60,7 @@ def split(
     return tuple(open_still), tuple(muted)
 
 
-def matches(mute: Mute, finding: Finding, window: Window) -> bool:
+def matches(mute: Mute, finding: Finding) -> bool:
     """Whether a finding is the one that was muted: the same fault and culprit, hardly surer, not much worse."""
     if finding.fault != mute.fault or not is_named(finding.culprit, mute.culprit):
         return False
@@ -70,7 +68,7 @@ def matches(mute: Mute, finding: Finding, window: Window) -> bool:
         return False
     if mute.confidence is not None and finding.confidence >= mute.confidence + MORE_SURE:
         return False
-    symptom, magnitude = measured(finding, window)
+    symptom, magnitude = measured(finding)
     same = symptom == mute.symptom and mute.magnitude is not None and magnitude is not None
     return not (same and magnitude > GROWN * mute.magnitude)  # type: ignore[operator]
 
@@ -80,11 +78,11 @@ def is_named(culprit: Entity, name: str | None) -> bool:
     return name in {None, culprit.name, culprit.id}
 
 
-def measured(finding: Finding, window: Window) -> tuple[str | None, float | None]:
-    """What the first number of a finding's path is, and how much; of what adds up with time, a second."""
+def measured(finding: Finding) -> tuple[str | None, float | None]:
+    """What the first number of a finding's path is, and how much; of what adds up with time, a second of its rows."""
     evidence = next((one for step in finding.path for one in step.evidence), None)
     if evidence is None:
         return None, None
-    seconds = max((window.end_ns - window.start_ns) / NS_PER_S, 1.0)
+    seconds = (evidence.end_ns - evidence.start_ns) / NS_PER_S + 1.0
     value = evidence.value / seconds if evidence.how in _ADDS_UP else evidence.value
     return f"{evidence.table}.{evidence.metric} {evidence.how}", value

@@ -110,6 +110,24 @@ def goes_on(reader: Reader, names: Iterable[str], after_ns: int) -> bool:
     return False
 
 
+def recorded_since(source: Source, when: TimeRange) -> int | None:
+    """Where the stretch begins that was recorded without a hole up to the end of a time; None where the end was not."""
+    stamps: set[int] = set()
+    with opened(source) as reader:
+        for kind in (kinds()[name] for name in STEADY):
+            if not reader.holds(kind.table):
+                continue
+            relation, params = reader.relation(kind.table, when.start_ns, when.end_ns, ["timestamp"])
+            sql = Sql(f"SELECT DISTINCT timestamp FROM {relation} AS stamps", params)
+            stamps.update(row["timestamp"] for row in run(reader, sql) if isinstance(row["timestamp"], int))
+    begins = when.end_ns
+    for stamp in sorted(stamps, reverse=True):
+        if begins - stamp > HOLE_NS:
+            break
+        begins = stamp
+    return begins if begins < when.end_ns else None
+
+
 def last_row(source: Source, names: Iterable[str], when: TimeRange) -> int | None:
     """The last stamp of some kinds within a time; None where there is none."""
     latest: int | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from kernelsight.agent.acting.audit import Ledger, new_id
 from kernelsight.diagnosis import diagnose
-from kernelsight.diagnosis.model import Diagnosis, Finding
+from kernelsight.diagnosis.model import Finding
 from kernelsight.diagnosis.muting import holding, is_named, measured, mutes
 from kernelsight.errors import StoreError, UsageError
 from kernelsight.events.mute import Mute
@@ -44,7 +44,7 @@ def mute(db_path: str, fault: str, culprit: str | None, reason: str, until_ns: i
             f"nothing is found of {fault} in the last {_WINDOW_S} s; --culprit NAME mutes what is expected of a culprit"
         )
     plain = Mute(now, stage="muted", fault=fault, culprit=culprit, reason=reason, until_ns=until_ns, muted_by=user())
-    rows = [_of_finding(plain, one, found) for one in present] or [plain]
+    rows = [_of_finding(plain, one) for one in present] or [plain]
     for row in rows:
         row.mute_id = new_id()
     _write(db_path, rows)
@@ -93,8 +93,8 @@ def _name(uid: int) -> str:
         return f"uid {uid}"
 
 
-def _of_finding(plain: Mute, finding: Finding, found: Diagnosis) -> Mute:
-    symptom, magnitude = measured(finding, found.window)
+def _of_finding(plain: Mute, finding: Finding) -> Mute:
+    symptom, magnitude = measured(finding)
     return Mute(
         plain.timestamp,
         stage=plain.stage,
