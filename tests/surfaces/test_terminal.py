@@ -149,3 +149,12 @@ def test_a_table_in_a_pipe_has_all_columns_and_exact_numbers(database):
     piped = kernelsight("query", "range", "process", *WHOLE, "--db-path", database)
     assert {"timestamp", "cgroup_id"} <= set(piped.stdout.splitlines()[0].split())
     assert "1234567" in piped.stdout
+
+
+def test_top_names_its_units_in_a_pipe_too(database):
+    question = ("top", "network", "rx_bytes", "--by", "interface_name", *WHOLE, "--db-path", database)
+    head, row = kernelsight("query", *question).stdout.splitlines()
+    assert re.split(r"  +", head) == ["interface_name", "value (B)", "count", "sum (B)", "avg (B/s)", "max (B/s)"]
+    assert row.split()[1] == str(19 * 12_345_678)
+    piped = kernelsight("query", *question, "--format", "json").stdout
+    assert json.loads(piped)["value"] == 19 * 12_345_678

@@ -31,6 +31,8 @@ class Shape:
     """Numbers whose unit stands in the row itself, as `unit`, which is then not shown apart."""
     first: Sequence[str] = ()
     """The most important columns, in this order; the others come in their own."""
+    with_units: bool = False
+    """In a pipe, where numbers are exact, the head names their units."""
     wide: bool = False
     """All columns, however wide."""
     chosen: bool = False
@@ -47,6 +49,12 @@ def shape_of(kind: Kind, *first: str) -> Shape:
     units = {one.name: one.unit for one in kind.columns if not isinstance(one.semantics, Label)}
     names = [name for name in ("comm", *kind.entity) if name in kind.by_name and name != "start_ticks"]
     return Shape(units=units, first=("time", *names, *first, *units))
+
+
+def headed(name: str, shape: Shape | None) -> str:
+    """The head of a column in a pipe."""
+    unit = shape.units.get(name) if shape is not None and shape.with_units else None
+    return f"{name} ({unit})" if unit else name
 
 
 def cell(value: Any, unit: str | None = None) -> str:

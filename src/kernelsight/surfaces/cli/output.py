@@ -17,7 +17,7 @@ from kernelsight.errors import UsageError
 from kernelsight.moments import STAMPS, with_texts
 from kernelsight.printable import json_escaped, printable
 from kernelsight.surfaces.cli.completing import complete_column
-from kernelsight.surfaces.tables import Shape, laid_out, vertical
+from kernelsight.surfaces.tables import Shape, headed, laid_out, vertical
 
 if TYPE_CHECKING:
     from kernelsight.diagnosis.report import Line, Style  # every command would load the diagnosis
@@ -126,7 +126,9 @@ def show(  # noqa: PLR0913 - what is known of the rows, by keyword
     elif sys.stdout.isatty():
         _print_on_terminal(list(everything), names, shape, chosen=chosen or bool(asked))
     else:
-        _print_aligned([names, *([_text(row.get(name)) for name in names] for row in everything)])
+        _print_aligned(
+            [[headed(name, shape) for name in names], *([_text(row.get(name)) for name in names] for row in everything)]
+        )
 
 
 def _known(asked: Sequence[str], there: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ epoch. A condition is a comparison such as `latency_ns>=10ms`, `comm=postgres` o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
@@ -130,7 +131,7 @@ def top(  # noqa: PLR0913
 ) -> None:
     """Print what has most of METRIC in TABLE: rows, or groups of rows with --by."""
     found = ask.top(db_path, table, metric, since, until, by=by, n=count, function=function, where=where)
-    shape = _of_groups(table, metric, by, function) if by else shape_of(kind_named(table), metric)
+    shape = _of_groups(table, metric, by, function) if by else _of_rows(table, metric)
     show(found, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape)
 
 
@@ -350,13 +351,18 @@ def _flat_change(change: Mapping[str, Any]) -> dict[str, Any]:
     return {**change, "entity": entity}
 
 
+def _of_rows(table: str, metric: str) -> Shape:
+    """How `top` shows rows."""
+    return replace(shape_of(kind_named(table), metric), with_units=True)
+
+
 def _of_groups(table: str, metric: str, by: Sequence[str], function: str | None) -> Shape:
     """How `top` shows groups: the sum of a counter is its increase, its mean and maximum are rates a second."""
     kind = kind_named(table)
     added = kind.by_name[metric].unit
     units = {"sum": added, "avg": unit_named(kind, metric), "max": unit_named(kind, metric), "count": ""}
     value = units[function or default_function(kind, metric)]
-    return Shape(units={**units, "value": value}, first=(*by, "value"))
+    return Shape(units={**units, "value": value}, first=(*by, "value"), with_units=True)
 
 
 def _of_functions(table: str, metric: str, first: Sequence[str]) -> Shape:
