@@ -53,6 +53,9 @@ def grid(first: int, count: int) -> list[int]:
 BEFORE, UP = grid(START, 20), list(range(1000, 1060))
 INFERRED = {
     "set back by 5.3 s": (BEFORE + grid(START + 14_700_000_000, 20), UP[:40], [(14_700, -5_300)]),
+    "set back by 0.7 s": (BEFORE + grid(START + 19_300_000_000, 20), UP[:40], [(19_300, -700)]),
+    "set back by a second": (BEFORE + grid(START + 19 * SECOND, 20), UP[:40], [(19_000, -1_000)]),
+    "set ahead by 0.7 s": (BEFORE + grid(START + 20_700_000_000, 20), UP[:40], [(20_700, 700)]),
     "set back by an hour": (BEFORE + grid(START + 20 * SECOND - HOUR, 20), UP[:40], [(-3_580_000, -3_600_000)]),
     "set ahead by an hour": (BEFORE + grid(START + 20 * SECOND + HOUR, 20), UP[:40], [(3_620_000, 3_600_000)]),
     "set back twice": (

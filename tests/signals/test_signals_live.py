@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recorded import SECOND, events_of, found_at_once, kept, minutes, put
 
+from kernelsight.query.times import TimeRange
+from kernelsight.signals.listed import listed
 from kernelsight.signals.live import Keeper
 from kernelsight.stores.base import open_writer
 
@@ -66,10 +68,13 @@ def test_after_a_clock_that_was_ahead_it_finds_what_comes_now_and_nothing_of_bef
         keeper.__exit__()
         keeper = Keeper(str(path))
     looked_at(writer, keeper, events)
+    looked = listed(str(path), TimeRange(events[0].timestamp, time.time_ns()))
     keeper.look(last=True)
     keeper.__exit__()
     writer.close()
     found = kept(path)
+    assert {(one.rule, one.entity) for one in looked} <= {(one.rule, one.entity) for one in found_at_once(alone)}
+    assert looked
     assert [one for one in found if one not in before] == found_at_once(alone) != []
     assert [one for one in before if one not in found] == []  # they did happen
 

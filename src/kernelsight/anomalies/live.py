@@ -20,7 +20,7 @@ from kernelsight.anomalies.watched import Name, pieces, sampled, watch
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.events.declare import INT64_MAX, kind_of
 from kernelsight.events.wire import kinds
-from kernelsight.query.arrivals import LaterRows, first_stamp, last_ids
+from kernelsight.query.arrivals import LaterRows, first_stamp, last_ids, quiet_until
 from kernelsight.query.rows import event_of, rows_of
 from kernelsight.query.source import AHEAD_NS, extent
 from kernelsight.query.times import TimeRange, parse_time
@@ -120,7 +120,7 @@ class Live:
         """Where what was looked at lies ahead of the clock, and rows have come since: look at those alone."""
         if self._until_ns <= now_ns + AHEAD_NS:
             return
-        first_ns = first_stamp(LaterRows(self._all_rows, self._seen), self._tables, 0)
+        first_ns = first_stamp(LaterRows(self._all_rows, self._seen), self._tables)
         if first_ns is None or first_ns > now_ns + AHEAD_NS:
             return
         ahead = last_ids(self._all_rows, self._tables, from_ns=now_ns + AHEAD_NS)
@@ -133,7 +133,7 @@ class Live:
         """Where nothing was recorded for long, go to what was, with nothing learned."""
         if end_ns - self._until_ns <= LEARN_NS:
             return
-        next_ns = (first_stamp(self._reader, self._tables, self._until_ns) or end_ns) // _SECOND_NS * _SECOND_NS
+        next_ns = quiet_until(self._reader, self._tables, self._until_ns, end_ns) // _SECOND_NS * _SECOND_NS
         if next_ns - self._until_ns > LEARN_NS:
             self._until_ns, self._replay, self._choice_ns = next_ns, None, 0
 

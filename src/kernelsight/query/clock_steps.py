@@ -25,6 +25,8 @@ LEAST_STEP_NS = _NS_PER_S // 2
 _TOLD_TWICE_NS = 2 * _NS_PER_S
 """Two collectors tell of the same step within so much of each other."""
 _FEWEST_SAMPLES = 4
+_UNSURE = 0.2
+"""Part of a time without samples that the pace of CPU time may be wrong by, as when CPUs went offline."""
 _ONE_A_GRID_POINT = (Memory, Load, Vmstat)
 _CPU_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
@@ -131,7 +133,7 @@ def _samples(reader: Reader, kind: Kind, when: TimeRange, value: str = "NULL", w
 
 def _leaps(samples: Sequence[_Sample]) -> bool:
     grid_ns = _grid(samples)
-    return any(not 0 <= b.at_ns - a.at_ns <= grid_ns + LEAST_STEP_NS for a, b in pairwise(samples))
+    return any(abs(b.at_ns - a.at_ns - grid_ns) >= LEAST_STEP_NS for a, b in pairwise(samples))
 
 
 def _grid(samples: Sequence[_Sample]) -> float:
@@ -150,7 +152,7 @@ def infer(samples: Sequence[_Sample]) -> list[Step]:
     found = []
     for place, (a, b) in enumerate(pairwise(samples), 1):
         apart_ns = b.at_ns - a.at_ns
-        if 0 <= apart_ns <= grid_ns + LEAST_STEP_NS:
+        if abs(apart_ns - grid_ns) < LEAST_STEP_NS:
             continue
         if pace is None or a.cpu_time is None or b.cpu_time is None:
             if apart_ns > 0 or not _goes_on_once(samples, place):
@@ -158,7 +160,7 @@ def infer(samples: Sequence[_Sample]) -> list[Step]:
             elapsed = grid_ns
         else:
             elapsed = (b.cpu_time - a.cpu_time) / pace
-            if elapsed <= 0 or (apart_ns > 0 and elapsed > apart_ns / 2):
+            if elapsed <= 0 or abs(apart_ns - elapsed) < _UNSURE * apart_ns:
                 continue
         step_ns = round(apart_ns - elapsed)
         if abs(step_ns) >= LEAST_STEP_NS:

@@ -36,8 +36,9 @@ def listed(source: Source, when: TimeRange) -> list[Signal]:
 
 def _continued(reader: Reader, progress: Progress, end_ns: int) -> list[Signal]:
     """What is stored, and how it goes on until a moment."""
-    run_on = begin(reader, rules(), progress.until_ns, 0)
-    run_on.feed(reader, end_ns)
+    latest = progress.rows(reader)
+    run_on = begin(latest, rules(), progress.until_ns, 0)
+    run_on.feed(latest, end_ns)
     stored = stored_signals(reader, max(0, progress.from_ns - BACK_NS), progress.until_ns)
     changed = [one.signal() for one in run_on.changed()]
     return sorted({order(one): one for one in (*stored, *changed)}.values(), key=order)

@@ -19,7 +19,7 @@ from kernelsight.errors import StoreError
 from kernelsight.events.coincidence import Coincidence
 from kernelsight.events.declare import INT64_MAX, kind_of
 from kernelsight.events.signal import Signal
-from kernelsight.query.arrivals import LaterRows, first_stamp, last_ids
+from kernelsight.query.arrivals import last_ids, quiet_until
 from kernelsight.query.source import AHEAD_NS, extent
 from kernelsight.query.times import TimeRange, parse_time
 from kernelsight.signals.coincidences import MINUTE_NS, SETTLED_NS, TABLES, Minute
@@ -113,7 +113,8 @@ class Keeper:
         after = {table: max(seen.get(table, 0), ahead.get(table, 0)) for table in {*seen, *ahead}}
         after |= last_ids(self._all_rows, [kind_of(Signal).table])
         apart_ns = max(until_ns, self._progress.apart_ns) + _APART_NS
-        self._progress = Progress(at_ns, at_ns, self._edition, seen, after, apart_ns)
+        from_ns = min(self._progress.from_ns, at_ns)  # what was found before stays found
+        self._progress = Progress(from_ns, at_ns, self._edition, seen, after, apart_ns)
         self._show(self._progress)
         self._run, self._minute = Run(self._rules, at_ns), Minute(_minute(at_ns))
         self._anew_ns, self._patience_ns = None, _PATIENCE_NS
@@ -121,16 +122,16 @@ class Keeper:
 
     def _show(self, progress: Progress) -> None:
         """Read what belongs together, as far as was found."""
-        self._reader = LaterRows(self._all_rows, progress.after) if progress.after else self._all_rows
+        self._reader = progress.rows(self._all_rows)
 
     def _pass_over_gap(self, end_ns: int) -> None:
         """Where nothing was recorded for long, go to what was; the clock may have been set ahead by years."""
         assert self._run is not None
         until_ns = self._run.until_ns
-        next_ns = _second(min(first_stamp(self._reader, self._tables, until_ns) or end_ns, end_ns))
-        if next_ns - until_ns > _STRIDE_NS:
-            self._run.skip(next_ns)
-            self._gap = until_ns, next_ns
+        quiet_ns = _second(quiet_until(self._reader, self._tables, until_ns, end_ns))
+        if quiet_ns - until_ns > _STRIDE_NS:
+            self._run.pass_over(quiet_ns)
+            self._gap = until_ns, quiet_ns
 
     def _heed_late(self, first_ns: int) -> None:
         """Rows from this moment on have come: where that has passed, go back to it, and be more patient from now on."""

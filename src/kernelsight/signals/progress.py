@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kernelsight.query.arrivals import LaterRows
 from kernelsight.query.dialect import Sql, run
 from kernelsight.stores.base import Reader
 
@@ -29,6 +30,10 @@ class Progress(msgspec.Struct, frozen=True):
     def decode(cls, text: str | None) -> Progress | None:
         """What a store has kept; None where it has nothing."""
         return None if text is None else msgspec.json.decode(text, type=cls)
+
+    def rows(self, reader: Reader) -> Reader:
+        """What belongs together: all rows, or those since the clock was set back."""
+        return LaterRows(reader, self.after) if self.after else reader
 
     def encode(self) -> str:
         """As it is kept."""

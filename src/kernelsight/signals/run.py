@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from kernelsight.events.declare import kind_of
 from kernelsight.events.signal import Signal
+from kernelsight.query.arrivals import quiet_until
 from kernelsight.query.rows import event_of, rows_of
 from kernelsight.query.times import TimeRange
 from kernelsight.signals.episodes import Episode, Episodes
@@ -16,6 +17,8 @@ from kernelsight.stores.base import Reader
 _LOOKBACK_NS = LOOKBACK_S * SECOND_NS
 _PIECE_NS = 60 * SECOND_NS
 """Read at once; what this takes of memory is bounded so."""
+_LONG_QUIET_NS = 600 * SECOND_NS
+"""After so long without a sample it is worth asking where the next rows are."""
 BACK_NS = 3600 * SECOND_NS
 """An episode that goes on at the beginning of a range is followed back for so long; one that is older and stored is
 continued from its row, one that is not begins where the range does."""
@@ -30,18 +33,23 @@ class Run:
         self.from_ns = self.until_ns = at_ns
         self.episodes = Episodes()
         self._samples = Samples(rules)
+        self._tables = {rule.kind.table for rule in rules.values()}
 
     def feed(self, reader: Reader, end_ns: int) -> None:
         """Take the rows of all whole seconds up to before this one."""
+        quiet_ns = self.until_ns
         while self.until_ns < end_ns:
             piece_ns = min(self.until_ns + _PIECE_NS, end_ns)
             for sample in self._samples.read(reader, self.until_ns, piece_ns, self.episodes.tracked):
                 self.episodes.take(*sample)
-            self.episodes.advance(piece_ns)
-            self.until_ns = piece_ns
+                quiet_ns = piece_ns
+            self.pass_over(piece_ns)
+            if piece_ns - quiet_ns > _LONG_QUIET_NS:  # a healthy machine has no samples either
+                quiet_ns = quiet_until(reader, self._tables, piece_ns, end_ns) // SECOND_NS * SECOND_NS
+                self.pass_over(quiet_ns)
 
-    def skip(self, to_ns: int) -> None:
-        """There are no rows up to before this whole second."""
+    def pass_over(self, to_ns: int) -> None:
+        """There is nothing more up to before this whole second."""
         self.episodes.advance(to_ns)
         self.until_ns = to_ns
 
