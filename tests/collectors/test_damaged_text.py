@@ -27,6 +27,7 @@ from kernelsight.collectors.procfs.filesystem import (
     parse_mountinfo,
     watched,
 )
+from kernelsight.collectors.procfs.limits import parse_key_users
 from kernelsight.collectors.procfs.load import parse_loadavg
 from kernelsight.collectors.procfs.memory import MemoryCollector, parse_meminfo
 from kernelsight.collectors.procfs.network import parse_net_dev, parse_speed
@@ -469,3 +470,13 @@ def test_what_a_report_says_of_damage_is_short_and_commands_no_terminal():
     assert len(said) < 1500
     assert said.isprintable()
     assert said.isascii()
+
+
+def test_one_odd_line_of_the_users_of_keys_costs_one_user():
+    text = b"    0:    97 96/96 85/1000000 1883/25000000\n 1000: garbage\n 1001:     9 8/8 3/200 40/20000\n"
+    with noted_in(Damage()) as damage:
+        assert [(row.uid, row.used, row.maximum) for row in parse_key_users(text, NOW)] == [
+            (0, 85, 1000000),
+            (1001, 3, 200),
+        ]
+    assert damage.count == 1

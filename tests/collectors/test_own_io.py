@@ -125,6 +125,16 @@ def test_where_threads_and_children_end_at_once_the_childrens_part_is_what_they_
     assert (shares.own.write_bytes, shares.children_write_bytes) == (125, 0)
 
 
+def test_what_grandchildren_told_of_is_not_counted_again_when_all_end_at_once():
+    divider: OwnIo[str] = OwnIo()
+    divider.look({"shell", "timeout", "sh", "dd"})
+    for pid, (name, written) in enumerate({"shell": 0, "timeout": 0, "sh": 5, "dd": 300}.items(), start=1):
+        divider.divide(name, pid, pid - 1, Account(io(written), io(0), 0, 0))
+    divider.look({"shell"})
+    shares = divider.divide("shell", 1, 0, Account(io(0), io(345), 0, 9))
+    assert (shares.own.write_bytes, shares.children_write_bytes) == (0, 40), "what dd wrote after its last row"
+
+
 def test_counters_never_fall():
     divider: OwnIo[str] = OwnIo()
     accounts = [(100, 0, 0, 0), (60, 45, 1, 0), (60, 90, 1, 5), (10, 150, 2, 6), (12, 150, 2, 6)]

@@ -77,12 +77,22 @@ class OwnIo(Generic[Key]):
         """
         if len(self._gone) > _MOST_PARENTS:  # of parents that have ended themselves
             self._gone.clear()
-        for key in self._known.keys() - present:
-            known = self._known.pop(key)
-            if known.ppid is not None:
-                told = _add(known.account.live, known.account.ended)
-                before = self._gone.get(known.ppid)
-                self._gone[known.ppid] = told if before is None else _add(before, told)
+        ended = [self._known.pop(key) for key in self._known.keys() - present]
+        parents = {known.pid: known.ppid for known in ended}
+        for known in ended:
+            self._pass_on(known.ppid, _add(known.account.live, known.account.ended))
+        # What was told of by children of a process that ended itself went on to its parent with its account.
+        for _ in ended:
+            waiting = [pid for pid in parents if pid in self._gone]
+            if not waiting:
+                break
+            for pid in waiting:
+                self._pass_on(parents[pid], self._gone.pop(pid))
+
+    def _pass_on(self, parent: int | None, told: tuple[int, ...]) -> None:
+        if parent is not None:
+            before = self._gone.get(parent)
+            self._gone[parent] = told if before is None else _add(before, told)
 
     def divide(self, key: Key, pid: int, ppid: int | None, account: Account) -> Shares:
         """What is whose in the account of a process that gets a row."""

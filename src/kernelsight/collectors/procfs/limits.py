@@ -11,7 +11,7 @@ from functools import partial
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.clock import NS_PER_S
-from kernelsight.collectors.damage import bounded, parsing
+from kernelsight.collectors.damage import bounded, parsing, rows
 from kernelsight.collectors.files import read_once
 from kernelsight.collectors.text import integer, lines, number
 from kernelsight.errors import SourceUnavailableError
@@ -113,7 +113,10 @@ def parse_key_users(text: bytes, now: int) -> Iterator[Limit]:
         SourceUnavailableError: it is not that.
     """
     with parsing("/proc/key-users", text):
-        for line in lines(text):
-            uid, _, _, keys, *_ = line.split()
-            used, _, maximum = keys.partition(b"/")
-            yield Limit(now, "kernel.keys.maxkeys", integer(uid.rstrip(b":")), number(used), number(maximum))
+        yield from rows(partial(_keys_of_user, now), lines(text))
+
+
+def _keys_of_user(now: int, line: bytes) -> Limit:
+    uid, _, _, keys, *_ = line.split()
+    used, _, maximum = keys.partition(b"/")
+    return Limit(now, "kernel.keys.maxkeys", integer(uid.rstrip(b":")), integer(used), integer(maximum))
