@@ -11,7 +11,7 @@ RULES = (
         Cgroup,
         Measure(
             of=("cpu_throttled_us",),
-            per=("cpu_usage_us", "cpu_throttled_us"),
+            per=("?cpu_usage_us", "cpu_throttled_us"),  # version 1 may account usage elsewhere
             scale=100,
             unit="% of what it wants",
             least_per=100_000,
