@@ -184,3 +184,47 @@ def steal(machine: Machine, *, ill: bool) -> Iterator[Row]:
                "voluntary_switches": 40, "involuntary_switches": 30, "cpu_time_ms": 80.0,
                "runqueue_ms": 400.0 if ill else 2.0, "cgroup_id": 1}  # fmt: skip
         yield machine.process(second, pid, comm, utime_ms=80 * second)
+
+
+def throttled(machine: Machine, *, ill: bool) -> Iterator[Row]:
+    """A group whose quota is used up in every period; well: by 20 ms a second at most, ill: by more than it gets."""
+    used_ms = machine.rng.randint(20, 180)
+    lost_ms = used_ms * machine.rng.uniform(2, 6) + 100 if ill else machine.rng.uniform(2, 20)
+    yield from machine.rows()
+    for second in range(machine.length):
+        yield {"type": "cgroup", "timestamp": machine.at(second), "cgroup": "/kubepods/pod-7", "cpu_usage_us":
+               10**9 + second * used_ms * 1000, "cpu_periods": 10**6 + 10 * second, "cpu_throttled_periods": 500 + 10 *
+               second, "cpu_throttled_us": 10**8 + int(second * lost_ms * 1000), "cpu_quota_us": used_ms * 100,
+               "cpu_period_us": 100_000, "memory_current_bytes": 10**7}  # fmt: skip
+
+
+def huge_pages(machine: Machine, *, ill: bool) -> Iterator[Row]:
+    """Most of the memory set apart as huge pages; well: half of the rest is available, ill: nothing of it."""
+    size_kb = machine.rng.choice((2048, 1 << 20))
+    huge = int(machine.total_kb * machine.rng.uniform(0.5, 0.96)) // size_kb
+    rest = machine.total_kb - huge * size_kb
+
+    def memory(_: int) -> Row:
+        available = int(rest * (0.004 if ill else machine.rng.uniform(0.4, 0.6)))
+        return {"huge_pages_total": huge, "huge_pages_free": 0, "huge_page_size_kb": size_kb,
+                "mem_available_kb": available, "mem_free_kb": available // 2}  # fmt: skip
+
+    yield from machine.rows(memory=memory)
+
+
+def idle_io_uring(machine: Machine, *, ill: bool) -> Iterator[Row]:
+    """A service that waits for an io_uring: the kernel counts it for stalled; ill: a device lets its callers hang."""
+    pid, comm = machine.pid(), machine.name()
+    yield from machine.rows()
+    for second in range(machine.length):
+        for scope in ("system", f"/system.slice/{comm}.service"):
+            stalled = int(second * 970_000)
+            yield {"type": "pressure", "timestamp": machine.at(second), "resource": "io", "scope": scope,
+                   "some_total_us": stalled, "full_total_us": stalled}  # fmt: skip
+        yield {"type": "block", "timestamp": machine.at(second), "device_name": "vda", "read_ios": 9, "read_sectors": 8,
+               "read_ticks": 9, "write_ios": 5, "write_sectors": 9, "write_ticks": 3, "in_flight": 0, "io_ticks": 5,
+               "time_in_queue": 4}  # fmt: skip
+        if ill and second > machine.onset:
+            yield {"type": "blocked_task", "timestamp": machine.at(second), "pid": pid, "tid": pid, "comm": comm,
+                   "syscall_name": "fsync", "syscall_nr": 74, "wchan": "jbd2_log_wait_commit", "stack": "io_schedule",
+                   "blocked_ms": 1000.0 * (second - machine.onset)}  # fmt: skip

@@ -160,3 +160,22 @@ def test_the_call_and_its_error_say_which_limit_is_met(tmp_path, seed):
     answer = asked(tmp_path, lines_of(field_machines.call_at_limit(Machine(seed), ill=True)))
     assert [fault for fault, _ in answer.faults] == ["kernel_limit"]
     assert PAIRS[seed][3] in answer.text
+
+
+LOUD = {
+    field_machines.throttled: "cgroup_throttled",
+    field_machines.huge_pages: "memory_available_low",
+    field_machines.idle_io_uring: "blocked_call",
+}
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("kind", LOUD, ids=lambda kind: kind.__name__)
+def test_a_signal_is_critical_where_somebody_is_harmed_and_not_where_it_only_looks_so(tmp_path, kind, seed):
+    (tmp_path / "well").mkdir()
+    ill = asked(tmp_path, lines_of(kind(Machine(seed), ill=True)))
+    assert LOUD[kind] in [signal.rule for signal in ill.signals if signal.severity == "critical"]
+    well = asked(tmp_path / "well", lines_of(kind(Machine(seed), ill=False)))
+    assert well.critical == []
+    assert well.faults == []
+    assert well.diagnosis.healthy
