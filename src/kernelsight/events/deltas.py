@@ -130,14 +130,14 @@ def in_order(
 
     They come in the order in which they arrived. Where stamps go back in it, either the clock was set back, and
     by the stamps the samples of before and after are mixed up; or samples came late. Counters tell: they fall
-    where the order is wrong. The order in which they fall less often is right; the order of arrival where
-    both are alike.
+    where the order is wrong. The order in which they fall less often is right; that of the stamps where both
+    are alike, which is where nothing grows.
     """
     series = list(series)
     if all(stamp(a) <= stamp(b) for samples in series for a, b in pairwise(samples)):
         return series
     by_stamp = [sorted(samples, key=stamp) for samples in series]
-    return by_stamp if _falls(by_stamp, counters) < _falls(series, counters) else series
+    return by_stamp if _falls(by_stamp, counters) <= _falls(series, counters) else series
 
 
 def _falls(series: Iterable[list[Sample]], counters: Sequence[Callable[[Sample], Number | None]]) -> int:

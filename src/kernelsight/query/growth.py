@@ -49,7 +49,7 @@ def _order(reader: Reader, kind: Kind, counters: Sequence[str], samples: Sql) ->
     if not arrival.back:
         return arrival
     stamps = _in(reader, kind, counters, samples, "timestamp, id")
-    return stamps if stamps.falls < arrival.falls else arrival
+    return stamps if stamps.falls <= arrival.falls else arrival
 
 
 def _in(reader: Reader, kind: Kind, counters: Sequence[str], samples: Sql, order: str) -> _Order:
