@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from operator import itemgetter
+from operator import itemgetter, sub
 from typing import Any
 
 from kernelsight.events.declare import Counter, Kind
@@ -56,12 +56,16 @@ class Samples:
 
     def changes(self) -> list[Change]:
         """Consecutive samples, where it is known that time passed between them, and how much."""
-        stamps = [_STAMP(row) for row in self.rows]
-        found = (
-            Change(self.rows[place - 1], self.rows[place], self._ns(stamps[place - 1], stamps[place]), self, place)
-            for place in range(self.first + 1, len(stamps))
-        )
-        return [change for change in found if change.ns > 0]
+        rows, stamps = self.rows, list(map(_STAMP, self.rows))
+        if self._steps:
+            times = [self._ns(before, after) for before, after in pairwise(stamps)]
+        else:
+            times = list(map(sub, stamps[1:], stamps))
+        return [
+            Change(rows[place - 1], rows[place], ns, self, place)
+            for place, ns in enumerate(times[self.first :], self.first + 1)
+            if ns > 0
+        ]
 
     def _ns(self, before_ns: int, after_ns: int) -> int:
         return elapsed_ns(before_ns, after_ns, self._steps) if self._steps else after_ns - before_ns

@@ -134,7 +134,7 @@ def in_order(
     are alike, which is where nothing grows.
     """
     series = list(series)
-    if all(stamp(a) <= stamp(b) for samples in series for a, b in pairwise(samples)):
+    if all(stamps == sorted(stamps) for stamps in (list(map(stamp, samples)) for samples in series)):
         return series
     by_stamp = [sorted(samples, key=stamp) for samples in series]
     return by_stamp if _falls(by_stamp, counters) <= _falls(series, counters) else series
