@@ -65,6 +65,14 @@ class Proposal(msgspec.Struct, frozen=True):
     text: str
 
 
+class Alternative(msgspec.Struct, frozen=True):
+    """Another explanation of the same suffering, nearly as likely."""
+
+    fault: Fault
+    culprit: Entity
+    confidence: float
+
+
 class Finding(msgspec.Struct, frozen=True):
     """A fault: what, who causes it, who suffers, how one leads to the other, and how sure that is."""
 
@@ -82,6 +90,8 @@ class Finding(msgspec.Struct, frozen=True):
     """It was there at the first moment that was looked at or recorded: the onset is the first that was seen of it."""
     outlook: str = ""
     """What happens if nothing is done."""
+    alternatives: tuple[Alternative, ...] = ()
+    """What else it may be: nearly as likely, and not told apart by what was recorded."""
 
 
 class RuledOut(msgspec.Struct, frozen=True):

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.alternatives import Explanation, explanations
 from kernelsight.diagnosis.before import with_before
 from kernelsight.diagnosis.effects import WANTS_CPU, is_again, split
 from kernelsight.diagnosis.hypothesis import Candidate
-from kernelsight.diagnosis.model import Finding, RuledOut
+from kernelsight.diagnosis.model import Alternative, Finding, RuledOut
 from kernelsight.diagnosis.onset import was_there, with_onsets
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.upstream import from_afar
@@ -78,7 +79,8 @@ def weigh(candidates: Iterable[Candidate], scene: Scene) -> Weighed:
 def rank(candidates: Iterable[Candidate], scene: Scene) -> tuple[tuple[Finding, ...], tuple[RuledOut, ...]]:
     """The findings, most certain first, and what was ruled out: effects of findings, and what is unlikely."""
     weighed = weigh(candidates, scene)
-    findings = with_onsets((_finding(one, scene) for one in weighed.causes), scene, likely=is_likely)
+    told = explanations(weighed.causes, scene, log_odds)
+    findings = with_onsets((_finding(one, scene) for one in told), scene, likely=is_likely)
     return findings, (
         *(RuledOut(one.fault, one.culprit, confidence(one), (), _named(cause)) for one, cause in weighed.effects),
         *(RuledOut(one.fault, one.culprit, confidence(one), _against(one)) for one in weighed.unlikely),
@@ -93,7 +95,8 @@ def _named(cause: Candidate) -> str:
     return f"{cause.fault} by {cause.culprit.name}"
 
 
-def _finding(one: Candidate, scene: Scene) -> Finding:
+def _finding(told: Explanation, scene: Scene) -> Finding:
+    one = told.candidate
     return Finding(
         fault=one.fault,
         culprit=one.culprit,
@@ -105,4 +108,5 @@ def _finding(one: Candidate, scene: Scene) -> Finding:
         actions=one.actions,
         began_before=was_there(one.onset_ns, scene),
         outlook=one.outlook,
+        alternatives=tuple(Alternative(other.fault, other.culprit, confidence(other)) for other in told.alternatives),
     )

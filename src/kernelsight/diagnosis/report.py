@@ -170,6 +170,9 @@ def _finding(finding: Finding, courses: Mapping[Evidence, Course], command: Comm
             yield Line(f"     {cited(evidence)}", "quiet")
             if course := courses.get(evidence):
                 yield from _drawn(course)
+    if finding.alternatives:
+        others = (f"{plain(one.fault)} by {named(one.culprit)} ({one.confidence:.0%})" for one in finding.alternatives)
+        yield Line(f"  it may be instead: {', '.join(others)}")
     if finding.refuted_by:
         yield Line(f"  wrong if: {finding.refuted_by}")
     if finding.outlook:
