@@ -188,6 +188,19 @@ def test_a_file_at_which_three_writers_were_killed_is_set_aside(tmp_path):
     assert stages(path) == ["done"]
 
 
+def test_a_file_that_cannot_be_moved_is_refused_once_and_not_removed(tmp_path):
+    path = str(tmp_path / "db")
+    leave(path, "1", b"x")
+    (inbox(path) / "1.ndjson").unlink()
+    (inbox(path) / "1.ndjson").mkdir()
+    (inbox(path) / "rejected").write_bytes(b"no folder")
+    box = Inbox(path, Accounts())
+    assert [part.count for part in box.take()] == [1]
+    box.committed()
+    assert list(box.take()) == []
+    assert waiting(path) == [inbox(path) / "1.ndjson"]
+
+
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_what_root_leaves_belongs_to_who_has_the_database(tmp_path):

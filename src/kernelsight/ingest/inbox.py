@@ -40,6 +40,7 @@ class Inbox:
         # Its lines must not be glued to half a line of the pipe.
         self._decoder = decoder
         self._taken: set[Path] = set()
+        self._stuck: set[Path] = set()
         self._tries = _Tries(inbox(db_path) / _TRIES)
         self.due_at = 0.0
         """When to look again (monotonic seconds)."""
@@ -48,15 +49,15 @@ class Inbox:
         """What is new in it; the files stay until :meth:`committed`, but for those that are set aside."""
         self.due_at = time.monotonic() + _PERIOD_S
         for path in waiting(self._db_path):
-            if path not in self._taken:
+            if path not in self._taken and path not in self._stuck:
                 with suppress(OSError):  # it is gone, or not for us to read
                     yield from self._take(path)
 
     def _take(self, path: Path) -> list[Decoded]:
         self._taken.add(path)
         try:
-            self._tries.begin(path.name)
             data = _read(path)
+            self._tries.begin(path.name)
             decoder = self._decoder(self._accounts)
             return [decoder.feed(data), decoder.finish()]
         except OSError:
@@ -71,8 +72,8 @@ class Inbox:
             set_aside(path, reason)
         except OSError as failure:
             reason = f"{reason}; it stays there: {failure.strerror}"
-        else:
-            self._taken.discard(path)
+            self._stuck.add(path)
+        self._taken.discard(path)
         text = f"inbox file set aside: {reason}"
         self._accounts.refused(UNKNOWN, text)
         return Decoded(rejected=[Rejected(time.time_ns(), UNKNOWN, text, os.fsencode(path.name), 0)], count=1)
