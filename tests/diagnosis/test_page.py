@@ -2,13 +2,16 @@
 
 import xml.etree.ElementTree as ET
 
+import msgspec
 import pytest
 from scenes import FROM, SECOND, START, cpus, stored, used
 
+from kernelsight.agent.commands import command
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.course import courses
+from kernelsight.diagnosis.model import Diagnosis, Entity, Proposal, RuledOut, Window
 from kernelsight.diagnosis.page import HEIGHT, WIDTH, page
-from kernelsight.diagnosis.report import report
+from kernelsight.diagnosis.report import considered, report
 
 HOSTILE = '</p><script>alert("1")</script>'
 
@@ -73,3 +76,41 @@ def test_without_courses_the_lines_are_the_same_but_for_the_drawings(found):
     diagnosis, drawn = found
     undrawn = [line for line in report(diagnosis, drawn) if line.style != "course"]
     assert list(report(diagnosis)) == undrawn
+
+
+def test_what_was_considered_is_one_line_for_each_fault_and_name():
+    shells = [Entity(kind, name, "sh") for kind, name in (("process", "7"), ("process", "8"), ("program", "sh"))]
+    ruled_out = [
+        *(RuledOut("fork_storm", one, 0.2, ("many begin", "they are short", "nobody waits")) for one in shells * 2),
+        RuledOut("cpu_saturation", shells[0], 0.9, (), effect_of="lock_contention by sh"),
+    ]
+    diagnosis = Diagnosis(Window(START, START + SECOND), True, (), ruled_out=tuple(ruled_out))
+    assert considered(diagnosis) == [
+        "fork storm by sh (7) and 2 more (20%): does not hold: many begin; they are short, and 1 more",
+        "cpu saturation by sh (7) (90%): an effect of lock contention by sh",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("proposal", "typed"),
+    [
+        (Proposal("renice", Entity("process", "70", "crunch"), "give way"), "kernelsight agent do renice 70"),
+        (Proposal("limit_cpu", Entity("cgroup", "/a b", "/a b"), "a quota"), "kernelsight agent do limit_cpu '/a b'"),
+        (Proposal("restart", Entity("process", "70", "x"), "restart it"), "kernelsight agent do terminate 70"),
+        (Proposal("sysctl", Entity("machine", "m", "m"), "lower vm.dirty_bytes, so"), "sysctl vm.dirty_bytes"),
+        (
+            Proposal("look", Entity("mount", "/a$(id)", "/a$(id)"), "make room"),
+            "du -xh -d 2 '/a$(id)' | sort -h | tail -n 20",
+        ),
+        (Proposal("look", Entity("program", "a.b", "a.b"), "see"), r"pgrep -ax 'a\.b'"),
+        (Proposal("look", Entity("listener", "0.0.0.0:80", "0.0.0.0:80"), "see"), "ss -ltunp sport = :80"),
+        (Proposal("look", Entity("mount", "/a\nb", "/a\nb"), "a name that cannot be typed"), ""),
+        (Proposal("look", Entity("interface", "-x", "-x"), "a name that would be an option"), ""),
+    ],
+)
+def test_a_proposal_is_a_command_that_can_be_pasted(found, proposal, typed):
+    finding = msgspec.structs.replace(found[0].findings[0], actions=(proposal,))
+    assert command(finding, proposal) == typed
+    lines = [line.text for line in report(Diagnosis(found[0].window, False, (finding,)), command=command)]
+    at = next(place for place, line in enumerate(lines) if line.startswith("  to do:"))
+    assert not typed or lines[at + 1].strip() == typed

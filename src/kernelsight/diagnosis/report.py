@@ -104,10 +104,10 @@ def not_excluded(diagnosis: Diagnosis) -> Iterator[str]:
 
 def considered(diagnosis: Diagnosis) -> list[str]:
     """The explanations that are no findings, one sentence for each fault of each name, the likeliest first."""
-    groups: dict[tuple[str, str, str], list[RuledOut]] = {}
+    groups: dict[tuple[str, str], list[RuledOut]] = {}
     for one in diagnosis.ruled_out:
         if one.against or one.effect_of:
-            groups.setdefault((one.fault, one.culprit.kind, one.culprit.name), []).append(one)
+            groups.setdefault((one.fault, one.culprit.name), []).append(one)
     return [_considered(group) for group in groups.values()]
 
 
