@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
@@ -14,6 +15,7 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.events.clock import ClockStep
 from kernelsight.events.declare import Event
 from kernelsight.events.memory import Memory
+from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu
 from kernelsight.query.clock_notes import clock_notes, spoken_duration
 from kernelsight.query.clock_steps import Step, clock_steps, elapsed_ns
@@ -44,6 +46,11 @@ def samples(stamps: Sequence[int], uptimes: Sequence[int], *, with_cpu: bool = T
         yield Memory(stamp, mem_total_kb=1000)
         if with_cpu:
             yield Cpu(stamp, cpu=-1, user=uptime, system=uptime, idle=198 * uptime)
+
+
+def processes(stamps: Sequence[int]) -> Iterator[Event]:
+    for number, stamp in enumerate(stamps):
+        yield Process(stamp, pid=1, comm="init", start_ticks=1, utime_ms=number, stime_ms=0)
 
 
 def grid(first: int, count: int) -> list[int]:
@@ -118,6 +125,15 @@ def test_a_diagnosis_tells_of_a_clock_that_was_set_and_of_one_that_never_was(tmp
     [note] = found.notes
     assert found.findings == ()
     assert note.text.startswith("the clock was set back by 5.3 s: times from ")
+    year = 365 * 86_400 * SECOND
+    rows = [*samples(BEFORE + grid(START + year, 20), UP[:40]), *processes(BEFORE + grid(START + year, 20))]
+    arrived(tmp_path / "ahead.db", rows).close()
+    began = time.monotonic()
+    found = diagnose(str(tmp_path / "ahead.db"), START, START + year + 40 * SECOND)
+    assert time.monotonic() - began < 10  # not by the second
+    assert [note.text for note in found.notes] == [
+        "the clock was set ahead by 364 d 23 h, or the machine was suspended"
+    ]
     arrived(tmp_path / "never.db", list(samples(grid(100 * SECOND, 40), UP[:40]))).close()
     with closing(open_reader(str(tmp_path / "never.db"))) as reader:
         [note] = clock_notes(reader, TimeRange(0, 200 * SECOND))

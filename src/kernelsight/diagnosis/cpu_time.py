@@ -11,6 +11,8 @@ from kernelsight.diagnosis.scene import Change, Row, Run, Scene
 from kernelsight.diagnosis.seconds import Seconds
 
 _WORKERS = ("kworker", "ksoftirqd", "migration", "rcu_", "swapper")
+_LONGEST_SPREAD_S = 3600
+"""When something was done in a longer time without a sample is not known; the clock may be set ahead by years."""
 
 
 NEVER_SLEEPS = 0.8
@@ -196,6 +198,8 @@ def _spread(scene: Scene, use: Use, change: Change, ran: float) -> None:
     """Samples of quiet processes may lie a minute apart: what they did is spread evenly over that time."""
     last, first = scene.second(change.after), scene.second(change.before)
     seconds = range(first + 1, last + 1) if last > first else range(last, last + 1)
+    if len(seconds) > _LONGEST_SPREAD_S:
+        return
     queued = change.of("cpu_delay_ns") / 1e9
     amounts = (ran, queued, change.of("voluntary_switches"), change.of("involuntary_switches"))
     for second in seconds:
