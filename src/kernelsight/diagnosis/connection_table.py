@@ -21,9 +21,11 @@ _REQUEST = "syn_sent"
 """State in which a request for a connection is sent again."""
 _LEAST_LOST = 10
 """Packets: fewer are an accident."""
-ASKED_AGAIN_SHARE = 0.05
-"""Of the packets that are dropped, the connections that are asked for again at least if somebody misses them: a
-connection asks six times within a minute, first after one second (RFC 6298, tcp_syn_retries)."""
+ASKED_AGAIN_SHARE = 0.01
+"""Of the packets that are dropped, the connections of this machine that are asked for again at least if somebody here
+misses them; what others miss they ask for again by themselves (after 1, 3, 7 s ...; RFC 6298, tcp_syn_retries)."""
+ASKED_AGAIN_PER_S = 1.0
+"""Connections a second that are asked for again; a few always go to hosts that are down."""
 PASSES_SHARE = 0.5
 """Of all packets, those that are dropped at most: connections that are in the table go on, new ones are refused."""
 
@@ -78,7 +80,7 @@ class FullTable:
     def checks(self) -> Iterator[CheckRow]:
         """What speaks for a full table and against it."""
         yield f"more than {_LEAST_LOST} packets are lost", self.lost >= _LEAST_LOST, 0.0, 3.0
-        missed = bool(self.victims) or self.tries >= ASKED_AGAIN_SHARE * self.lost
+        missed = bool(self.victims) or self._is_missed
         if self.use.is_met is not None:
             yield f"{CONNECTION_TABLE} is seen to be met", self.use.is_met, 3.5, 6.0
             yield "somebody misses them: connections are asked for again meanwhile", missed, 0.5, 0.0
@@ -89,13 +91,17 @@ class FullTable:
             yield "most packets pass: connections that there are go on", self._most_pass, 0.5, 1.5
 
     @property
+    def _is_missed(self) -> bool:
+        return self.tries >= max(ASKED_AGAIN_SHARE * self.lost, ASKED_AGAIN_PER_S * self.seconds)
+
+    @property
     def _most_pass(self) -> bool:
         return self.lost <= PASSES_SHARE * (self.carried + self.lost)
 
     @property
     def explains(self) -> bool:
         """Whether the table is likelier than a rule: it is known to be full, or requests for connections are missed."""
-        return self.use.is_met is True or (self.use.is_met is None and self.tries >= ASKED_AGAIN_SHARE * self.lost)
+        return self.use.is_met is True or (self.use.is_met is None and self._is_missed)
 
 
 def full_table(scene: Scene) -> FullTable | None:

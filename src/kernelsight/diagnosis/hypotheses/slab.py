@@ -222,9 +222,11 @@ def _of_groups(scene: Scene) -> Iterator[Candidate]:
     """Control groups whose limit is filled by slab, while their tasks wait for memory or are killed for it."""
     for (path,), rows in scene.series("cgroup").items():
         limit = group_limit(rows[-1])
+        if not limit:
+            continue
         known = [row for row in rows if _kernel_bytes(row) is not None and row["memory_current_bytes"]]
-        memory = KernelMemory(str(path), known, limit or 0.0)
-        if limit and known and memory.fills_it:
+        memory = KernelMemory(str(path), known, limit)
+        if known and memory.fills_it:
             yield _of_group(scene, memory)
 
 

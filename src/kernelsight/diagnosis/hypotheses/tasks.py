@@ -121,12 +121,14 @@ def _of_group(scene: Scene, rows: Sequence[Row]) -> TaskUse | None:
     changes = scene.changes("cgroup").get((path,), ())
     first = next((at for at, change in enumerate(changes) if change.of("pids_limit_events") > 0), None)
     refusals = changes[first:] if first is not None else ()
-    members = _members(scene, path, refuses=bool(refusals))
     used = max((row["pids_current"] for row in rows if row["pids_current"] is not None), default=None)
     full = bool(maximum and used is not None and used >= MET_SHARE * maximum)
+    growth = _growth(rows, "pids_current", maximum)
+    if not refusals and not full and growth is None:
+        return None
+    members = _members(scene, path, refuses=bool(refusals))
     pids = {one.pid for one in members}
     failed = [row for row in _failed_forks(scene) if row["pid"] in pids] if refusals or full else []
-    growth = _growth(rows, "pids_current", maximum)
     owner = _owner(scene, members)
     grows = growth is not None and (
         (owner is not None and owner.zombies) or growth.last >= NEARLY_FULL * float(maximum or 0)
