@@ -8,6 +8,7 @@ nanosecond (:mod:`kernelsight.query.times` reads it).
 
 from __future__ import annotations
 
+import time as clock
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -104,12 +105,18 @@ def with_texts(value: Any) -> Any:
 
 def _text(timestamp_ns: int, *, utc: bool) -> str:
     seconds, rest = divmod(timestamp_ns, _SECOND)
-    moment = datetime.fromtimestamp(seconds, tz=UTC)
-    text = (moment.replace(tzinfo=None) if utc else moment.astimezone()).isoformat()
-    head, offset = text[:19], "Z" if utc else text[19:]
-    if not rest:
-        return head + offset
-    digits = f"{rest:09d}"
-    while digits.endswith("000"):
-        digits = digits[:-3]
-    return f"{head}.{digits}{offset}"
+    # Not by way of datetime, which takes three times as long: every row that is read has such a text.
+    parts = clock.gmtime(seconds) if utc else clock.localtime(seconds)
+    head = clock.strftime("%Y-%m-%dT%H:%M:%S", parts)
+    if rest:
+        digits = f"{rest:09d}"
+        while digits.endswith("000"):
+            digits = digits[:-3]
+        head = f"{head}.{digits}"
+    return f"{head}Z" if utc else head + _offset(parts.tm_gmtoff)
+
+
+def _offset(seconds: int) -> str:
+    minutes, rest = divmod(abs(seconds), 60)
+    text = f"{'-' if seconds < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
+    return f"{text}:{rest:02d}" if rest else text
