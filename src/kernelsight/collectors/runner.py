@@ -7,62 +7,31 @@ its turn comes is skipped and counted, because a sample must not carry the stamp
 
 from __future__ import annotations
 
-import os
 import select
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import Literal, Protocol, TextIO, runtime_checkable
+from typing import TextIO
 
 from kernelsight.collectors import privileges
-from kernelsight.collectors.base import Collector, Host, Limited, Registered, by_reason, open_best, registered
-from kernelsight.collectors.budget import RowBudget
+from kernelsight.collectors.base import Host, by_reason, registered
 from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
-from kernelsight.collectors.damage import Damage, noted_in
+from kernelsight.collectors.damage import noted_in
 from kernelsight.collectors.numbering import Numbering
 from kernelsight.collectors.output import LineWriter, ReaderGoneError
+from kernelsight.collectors.running import RunningSource
 from kernelsight.collectors.stopping import StopDescriptor
-from kernelsight.collectors.supervised import supervisor
 from kernelsight.collectors.time_namespace import offsets
-from kernelsight.errors import KernelSightError, SourceUnavailableError, UsageError
-from kernelsight.events.collector import CollectorReport
-from kernelsight.events.declare import Event, kind_of
+from kernelsight.errors import SourceUnavailableError, UsageError
+from kernelsight.events.declare import Event
 
 _REST_NS = 5_000_000
 """Least time between two drains, so that a busy ring buffer is emptied in bulk and not event by event."""
 
 _REPORT_NS = 10 * NS_PER_S
 _SHORTEST_INTERVAL_S = 0.01
-_FIRST_BACKOFF_NS = NS_PER_S
-_LONGEST_BACKOFF_NS = 60 * NS_PER_S
-
-
-@runtime_checkable
-class EventSource(Protocol):
-    """What a collector has besides ``collect`` when its source speaks by itself, such as a BPF ring buffer."""
-
-    def fileno(self) -> int:
-        """A descriptor that poll(2) finds readable when there is something to drain (a ring buffer's epoll)."""
-
-    def drain(self, to_epoch: Callable[[int], int]) -> Iterable[Event]:
-        """Take what is waiting, without blocking; called when readable, and before every grid point.
-
-        Args:
-            to_epoch: turns a stamp of ``bpf_ktime_get_ns`` into nanoseconds since the epoch.
-        """
-
-
-@runtime_checkable
-class Lossy(Protocol):
-    """What a collector has when its source can lose events."""
-
-    @property
-    def lost(self) -> int:
-        """Events lost since it was opened."""
 
 
 def default_names() -> list[str]:
@@ -114,132 +83,19 @@ def run(  # noqa: PLR0913 - what is run, where, how long, and the four ways out 
         runner.close()
 
 
-@dataclass(slots=True)
-class _Source:
-    """One collector as the runner sees it: open or not, and its account."""
-
-    name: str
-    entry: Registered | None = None
-    collector: Collector | None = None
-    speaker: EventSource | None = None
-    lossy: Lossy | None = None
-    limited: Limited | None = None
-    fd: int = -1
-    status: Literal["running", "unavailable", "failed"] = "running"
-    reason: str | None = None
-    events: int = 0
-    runs: int = 0
-    failures: int = 0
-    missed: int = 0
-    lost_before: int = 0
-    cpu_ns: int = 0
-    last_duration_ns: int = 0
-    backoff_ns: int = _FIRST_BACKOFF_NS
-    failed_at: int = 0
-    retry_at: int | None = None
-    damage: Damage = field(default_factory=Damage)
-    budget: RowBudget = field(default_factory=RowBudget)
-
-    def open(self, host: Host) -> None:
-        """Open the best source that can run; when none can, keep the reason."""
-        try:
-            self.entry, self.collector = open_best(self.name, host)
-        except SourceUnavailableError as error:
-            self.status, self.reason = "unavailable", str(error)
-            return
-        self.status, self.reason = "running", None
-        if isinstance(self.collector, EventSource):
-            self.speaker, self.fd = self.collector, self.collector.fileno()
-        if isinstance(self.collector, Lossy):
-            self.lossy = self.collector
-        if isinstance(self.collector, Limited):
-            self.limited = self.collector
-
-    def close(self) -> None:
-        """Close the collector, if it is open; its account stays."""
-        self.lost_before = self.lost
-        collector, self.collector = self.collector, None
-        self.speaker, self.lossy, self.limited, self.fd = None, None, None, -1
-        if collector is not None:
-            collector.close()
-
-    @property
-    def lost(self) -> int:
-        """Events lost in the kernel since the runner started."""
-        return self.lost_before + (self.lossy.lost if self.lossy else 0)
-
-    def fail(self, error: Exception, now: int) -> None:
-        """Close the collector and set when to try again: later and later while it keeps failing."""
-        if now - self.failed_at > _LONGEST_BACKOFF_NS:
-            self.backoff_ns = _FIRST_BACKOFF_NS
-        self.failures += 1
-        self.failed_at, self.retry_at = now, now + self.backoff_ns
-        self.backoff_ns = min(2 * self.backoff_ns, _LONGEST_BACKOFF_NS)
-        self.close()
-        self.status, self.reason = "failed", _described(error)
-
-    @property
-    def needs(self) -> frozenset[privileges.Capability]:
-        """What it will use: that of its source; while none is open but will be tried again, that of all of them."""
-        if self.collector is not None and self.entry is not None:
-            return self.entry.needs
-        if self.retry_at is None:
-            return frozenset()
-        return frozenset().union(*(entry.needs for entry in registered()[self.name]))
-
-    def report(self, now: int, numbering: Numbering) -> CollectorReport:
-        """What there is to say of it."""
-        limits = [*(self.limited.limitations if self.limited else ()), *self.damage.sentences, *self.budget.sentences]
-        kinds = self._kinds()
-        return CollectorReport(
-            timestamp=now,
-            name=self.name,
-            pid=os.getpid(),
-            supervisor_pid=supervisor(),
-            source=self.entry.source if self.entry else None,
-            kinds=kinds,
-            run=numbering.run,
-            printed=numbering.printed(kinds),
-            status=self.status,
-            reason="; ".join(filter(None, (self.reason, *limits))) or None,
-            events=self.events,
-            runs=self.runs,
-            failures=self.failures,
-            missed=self.missed,
-            lost=self.lost,
-            left_out=self.budget.left_out,
-            not_understood=self.damage.count,
-            cpu_ns=self.cpu_ns,
-            last_duration_ns=self.last_duration_ns,
-        )
-
-    def _kinds(self) -> str:
-        """The kinds of event it yields, or would yield if it could run."""
-        entries = [self.entry] if self.entry else registered()[self.name]
-        return ",".join(dict.fromkeys(kind_of(struct).name for entry in entries for struct in entry.emits))
-
-
-def _described(error: Exception) -> str:
-    """What went wrong; and where it was raised, unless it is an error of ours, which says so in its message."""
-    if isinstance(error, KernelSightError):
-        return str(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
-
-
-def _named(names: Sequence[str]) -> list[_Source]:
+def _named(names: Sequence[str]) -> list[RunningSource]:
     known = registered()
     for name in names:
         if name not in known:
             raise UsageError(f"no collector is called {name!r}; `kernelsight collect --list` shows all")
-    return [_Source(name) for name in dict.fromkeys(names)]
+    return [RunningSource(name) for name in dict.fromkeys(names)]
 
 
 @dataclass(slots=True)
 class _Runner:
     """The loop over the grid."""
 
-    sources: list[_Source]
+    sources: list[RunningSource]
     host: Host
     writer: LineWriter
     stop: threading.Event
@@ -250,7 +106,7 @@ class _Runner:
     stopping: StopDescriptor = field(init=False)
     poller: select.poll = field(init=False, default_factory=select.poll)
     nothing: select.poll = field(init=False, default_factory=select.poll)
-    speaking: dict[int, _Source] = field(init=False, default_factory=dict)
+    speaking: dict[int, RunningSource] = field(init=False, default_factory=dict)
     moment: int = field(init=False)
     """The grid point that is being collected, or was last."""
     rest_until: int = 0
@@ -350,13 +206,13 @@ class _Runner:
                 lines.append(self._take(source, partial(source.collector.collect, now)))
         self._write(lines)
 
-    def _drain(self, source: _Source) -> bytes:
+    def _drain(self, source: RunningSource) -> bytes:
         return b"" if source.speaker is None else self._take(source, partial(source.speaker.drain, self._of_kernel))
 
     def _of_kernel(self, ktime_ns: int) -> int:
         return self.epoch.at(ktime_ns + offsets().monotonic_ns)
 
-    def _take(self, source: _Source, read: Callable[[], Iterable[Event]]) -> bytes:
+    def _take(self, source: RunningSource, read: Callable[[], Iterable[Event]]) -> bytes:
         """Read a collector and encode what it yields."""
         began, cpu_began = self.clock.monotonic_ns(), time.thread_time_ns()
         try:
@@ -371,13 +227,13 @@ class _Runner:
         source.last_duration_ns = self.clock.monotonic_ns() - began
         return lines
 
-    def _fail(self, source: _Source, error: Exception) -> None:
+    def _fail(self, source: RunningSource, error: Exception) -> None:
         self._ignore(source)
         source.fail(error, self.clock.monotonic_ns())
         again_s = ((source.retry_at or 0) - source.failed_at) / NS_PER_S
         self._say(f"collector {source.name} failed: {source.reason}; again in {again_s:.0f} s")
 
-    def _open(self, source: _Source) -> None:
+    def _open(self, source: RunningSource) -> None:
         again, source.retry_at = source.retry_at is not None, None
         try:
             source.open(self.host)
@@ -402,12 +258,12 @@ class _Runner:
     def _say(self, text: str) -> None:
         print(text, file=self.log, flush=True)
 
-    def _listen(self, source: _Source) -> None:
+    def _listen(self, source: RunningSource) -> None:
         if source.fd >= 0:
             self.speaking[source.fd] = source
             self.poller.register(source.fd, select.POLLIN)
 
-    def _ignore(self, source: _Source) -> None:
+    def _ignore(self, source: RunningSource) -> None:
         if self.speaking.pop(source.fd, None) is not None:
             self.poller.unregister(source.fd)
 
