@@ -33,7 +33,7 @@ TICKS_JITTER = 100
     recognised_by=(("prev_state",), ("next_pid",)),
     indexes=(("pid", "timestamp"), ("latency_ns",), ("comm", "latency_ns")),
     interval_s=None,
-    most_per_s=500,
+    most_per_s=300,
     matters=("latency_ns",),
 )
 class Sched(Event, tag="sched"):
@@ -65,6 +65,7 @@ class Sched(Event, tag="sched"):
     recognised_by=(("context_switches", "voluntary_switches"), ("cpu_time_ms", "avg_timeslice_us")),
     indexes=(("pid", "timestamp"), ("context_switches",), ("cpu_time_ms",)),
     matters=("cpu_time_ms", "context_switches", "runqueue_ms", "forks"),
+    most_per_s=100,
 )
 class SchedProcess(Event, tag="sched_process"):
     """One process's use of the scheduler within one second."""
@@ -98,7 +99,7 @@ class SchedProcess(Event, tag="sched_process"):
     recognised_by=(("waker_pid", "wait_ns"),),
     indexes=(("pid", "timestamp"), ("waker_pid", "timestamp"), ("wait_ns",)),
     matters=("wait_ns", "runqueue_ns", "count"),
-    most_per_s=300,
+    most_per_s=200,
 )
 class Wait(Event, tag="wait"):
     """Who waited for whom within one second: threads of one process, woken by another."""
