@@ -203,6 +203,20 @@ def test_a_group_of_version_one_whose_members_are_not_known_has_those_whose_fork
     assert findings(stored(tmp_path / "db", rows)) == [("task_limit", "runner")]
 
 
+def test_refusals_of_a_full_group_count_for_those_above_it_and_are_one_fault(tmp_path):
+    above = [
+        Cgroup(at(second), cgroup="/", pids_current=300, pids_limit=9000, pids_limit_events=since(second, 3))
+        for second in range(LENGTH)
+    ]
+    rows = [
+        *above,
+        *group(lambda _: 100, lambda second: since(second, 3)),
+        *(event for pid in range(70, 90) for event in process(pid, f"job{pid}", threads=5)),
+        *failed(70, "job70", "clone", "EAGAIN", 11),
+    ]
+    assert findings(stored(tmp_path / "db", rows)) == [("task_limit", "/app")]
+
+
 def test_without_any_group_it_is_the_users_limit(tmp_path):
     rows = [
         *process(70, "pool", threads=400),

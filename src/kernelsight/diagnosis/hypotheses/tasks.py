@@ -29,6 +29,8 @@ AGAIN = 3
 """Forks that fail from which on it is no single try."""
 MOST_SHARE = 0.5
 """Of the tasks that are seen, those of one owner from which on it is the one that fills the limit."""
+MOST_DEAD_SHARE = 0.25
+"""The same of zombies: what does nothing any more has a sample a minute, and others have one a second."""
 STORM_PER_S = 30.0
 """Children a second of one program from which on the limit is met by a storm of them (`fork_storm`)."""
 
@@ -48,7 +50,7 @@ class Owner:
     @property
     def is_most(self) -> bool:
         """Whether it has most of what is seen."""
-        return self.tasks >= MOST_SHARE * self.of_seen
+        return self.tasks >= (MOST_DEAD_SHARE if self.zombies else MOST_SHARE) * self.of_seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def no_more_tasks(scene: Scene) -> Iterable[Candidate]:
             explained.update(row["pid"] for row in use.failed)
             yield _candidate(scene, use)
     failed = [row for row in _failed_forks(scene) if row["pid"] not in explained]
-    for of_user in grouped_by_user(scene, failed):
+    for of_user in _by_user(scene, failed):
         yield _candidate(scene, _of_user(scene, of_user))
 
 
@@ -106,7 +108,7 @@ def _failed_forks(scene: Scene) -> list[Row]:
     ]  # fmt: skip
 
 
-def grouped_by_user(scene: Scene, failed: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def _by_user(scene: Scene, failed: Sequence[Row]) -> Iterator[Sequence[Row]]:
     """Failed forks by the user of who asked."""
     by_user: dict[int | None, list[Row]] = {}
     for row in failed:
@@ -126,6 +128,8 @@ def _of_group(scene: Scene, rows: Sequence[Row]) -> TaskUse | None:
     growth = _growth(rows, "pids_current", maximum)
     if not refusals and not full and growth is None:
         return None
+    if not full and any(other != path and is_within(other, path) for other in scene.once(_refusing)):
+        return None  # a group below is full, and its refusals count for all above it
     members = _members(scene, path, refuses=bool(refusals))
     pids = {one.pid for one in members}
     failed = [row for row in _failed_forks(scene) if row["pid"] in pids] if refusals or full else []
@@ -159,7 +163,7 @@ def _members(scene: Scene, path: str, *, refuses: bool) -> list[Process]:
     """
     known = scene.once(processes)
     inside = {one.pid for one in known.values() if is_within(one.group, path)}
-    if not inside and refuses and _refusing(scene) == [path]:
+    if not inside and refuses and scene.once(_refusing) == [path]:
         inside = {row["pid"] for row in _failed_forks(scene)}
     dead = {
         one.pid for one in known.values() if one.samples and one.samples[-1]["state"] == "Z" and one.parent in inside
@@ -168,7 +172,7 @@ def _members(scene: Scene, path: str, *, refuses: bool) -> list[Process]:
 
 
 def _refusing(scene: Scene) -> list[str]:
-    """The groups that refuse forks at a limit of their own."""
+    """The groups that refuse forks, at a limit of their own or of a group below. Use with :meth:`Scene.once`."""
     return [
         str(path)
         for (path,), changes in scene.changes("cgroup").items()
