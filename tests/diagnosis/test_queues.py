@@ -71,6 +71,18 @@ def test_jobs_of_which_one_after_the_other_has_its_turn_are_no_contention_and_wh
     assert diagnosis(stored(tmp_path / "again", [*QUIET, *rows, *again])).findings
 
 
+def test_a_loop_that_comes_back_for_the_file_by_new_children_is_held_up(tmp_path):
+    rows = [*lives(HOLDER, 1, "keeper", cpu_ms=900)]
+    for number in range(6):
+        for parent in (80, 81):
+            pid = 1000 + 10 * number + parent
+            wait = line((pid,), holder_comm="keeper")
+            rows += [e for e in wait if 3 * number <= (e.timestamp - START) / SECOND - FROM < 3 * (number + 1)]
+            rows += lives(pid, parent, "flock")
+    [finding] = diagnosis(stored(tmp_path / "db", [*QUIET, *rows])).findings
+    assert (finding.fault, finding.culprit.name) == ("lock_contention", "keeper")
+
+
 def test_what_a_program_becomes_after_it_has_waited_is_a_job_too(tmp_path):
     waited = [event for event in line((HOLDER,), holder=39) if event.timestamp < START + (FROM + 2) * SECOND]
     rows = [*line(holder_comm="job"), *waited, *lives(HOLDER, 1, "job", cpu_ms=5000), *lives(39, 1, "flock")]

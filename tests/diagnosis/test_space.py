@@ -164,7 +164,7 @@ def test_on_which_of_two_full_file_systems_a_call_fails_is_said_to_be_unknown_wh
         ("mount", "/boot", ()), ("mount", "/srv", ()),
     }  # fmt: skip
     assert all(
-        any("db failed with ENOSPC on a file system that is not known" in s.claim for s in f.path) for f in findings
+        any("db failed with ENOSPC; on which file system is not known" in s.claim for s in f.path) for f in findings
     )
 
 

@@ -9,6 +9,7 @@ somebody who waits for their answer.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import pairwise
 
 from kernelsight.diagnosis.processes import Process, processes
 from kernelsight.diagnosis.scene import Row, Run, Scene
@@ -46,7 +47,7 @@ def in_line_for_a_job(scene: Scene, rows: Collection[Row], run: Run) -> frozense
     handed_on = all(pid in known and _hands_on(known[pid], rows, has_child) for pid in holders)
     most_ms = STARTED_MS if handed_on else NOTHING_MS
     waited = {row["pid"]: row["timestamp"] for row in rows}  # for the last time
-    waiters = waited.keys() - _came_back(rows) - {None}
+    waiters = waited.keys() - _came_back(rows) - _sent_again(rows, known) - {None}
     return frozenset(
         pid
         for pid in waiters
@@ -65,6 +66,21 @@ def _came_back(rows: Iterable[Row]) -> set[int]:
         had.add(row["holder_pid"])
         if row["pid"] in had:
             found.add(row["pid"])
+    return found
+
+
+def _sent_again(rows: Iterable[Row], known: Mapping[int, Process]) -> set[int]:
+    """Whose parent comes back for the file by one child after the other, as a loop does; a queue has them at once."""
+    families: dict[int, dict[int, list[int]]] = {}
+    for row in rows:
+        one = known.get(row["pid"])
+        if one is not None and one.parent is not None and one.parent > 1:
+            families.setdefault(one.parent, {}).setdefault(one.pid, []).append(row["timestamp"])
+    found: set[int] = set()
+    for children in families.values():
+        turns = sorted((times[0], times[-1]) for times in children.values())
+        if len(turns) > 1 and all(last < first for (_, last), (first, _) in pairwise(turns)):
+            found.update(children)
     return found
 
 

@@ -111,11 +111,9 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
         candidate.check("there is nothing left at all", nothing, 1.0, 0.0)
     candidate.check("who uses it up is known", by is not None, 1.0, 0.5)
     unit = "B" if metric == "avail_bytes" else "inodes"
-    for one in failed[:3]:
-        candidate.step(f"{one.count} calls of {one.entity.name} failed with {one.error}", one.evidence)
-    for one in failures_seen.somewhere[:3]:
-        claim = f"{one.count} calls of {one.entity.name} failed with {one.error} on a file system that is not known"
-        candidate.step(claim, one.evidence)
+    for one in (*failed[:3], *failures_seen.somewhere[:3]):
+        place = "" if one.device_number else "; on which file system is not known"
+        candidate.step(f"{one.count} calls of {one.entity.name} failed with {one.error}{place}", one.evidence)
     within = scene.within(rows, run)
     ahead = f", and none will be left in {until:.0f} s" if until is not None and not full else ""
     claim = f"of {mount} {quantity(left, unit)} of {quantity(whole, unit)} are left{ahead}"
