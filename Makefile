@@ -33,7 +33,8 @@ test-kernels: setup  ## run every tracer on other kernels, in virtual machines
 	$(bin)/python -m pytest tests/kernels
 
 torture: setup  ## look for bytes that break ingestion, guided by coverage, for SECONDS (an hour), from SEED
-	$(bin)/python -m pip install --quiet --no-build-isolation --editable '.[torture]'
+	$(bin)/python -m pip install --quiet $$($(bin)/python -c \
+	  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["torture"])')
 	$(bin)/python tests/torture/fuzz_ingest.py --seconds $(SECONDS) --seed $(SEED)
 
 docs:  ## write the generated pages again

@@ -3,7 +3,7 @@
 
     python tests/torture/fuzz_ingest.py [--seconds 3600] [--seed 1] [--corpus FOLDER]
 
-Needs atheris (the extra `torture`). The bytes that reached something new are kept in the corpus, from which
+Needs atheris (the dependency group `torture`). The bytes that reached something new are kept in the corpus, from which
 the next run goes on. Ends with status 0 when nothing broke, the accounts held and the store is sound; else
 atheris prints what was raised and writes the bytes to a file `crash-*` in the corpus folder.
 """
