@@ -6,11 +6,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep
 from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.decode import LineDecoder
@@ -149,7 +152,7 @@ def test_what_is_no_file_that_can_be_taken_is_set_aside_and_the_others_are_store
     assert stages(path) == ["done"]
     assert aside(path) == ["0.ndjson", "0.ndjson.reason", "1.ndjson", "1.ndjson.reason"]
     assert [raw for _, raw in refusals(path)] == ["0.ndjson", "1.ndjson"]
-    assert "inbox file set aside: a directory" in said
+    assert "no ordinary file" in said
     assert "unknown: 2 lines = 0 stored + 2 rejected" in said
     assert "set aside" not in ingest_nothing(path).stderr.decode()
 
@@ -203,7 +206,77 @@ def test_a_file_that_cannot_be_moved_is_refused_once_and_not_removed(tmp_path):
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_what_root_leaves_belongs_to_who_has_the_database(tmp_path):
-    os.chown(tmp_path, 65534, 65534)
-    [path] = [drop(tmp_path / "db", [step("begun")])]
-    assert path.stat().st_uid == path.parent.stat().st_uid == 65534
+def test_what_root_leaves_belongs_to_who_has_the_database():
+    with tempfile.TemporaryDirectory(prefix="kernelsight-owner-") as folder:
+        os.chown(folder, 65534, 65534)
+        path = drop(Path(folder) / "db", [step("begun")])
+        assert path.stat().st_uid == path.parent.stat().st_uid == 65534
+
+
+@pytest.mark.parametrize(
+    ("lay", "says"),
+    [
+        (lambda path, secret: path.symlink_to(secret), "is a link"),
+        (lambda path, secret: os.link(secret, path), "2 names"),
+        (lambda path, _: os.mkfifo(path), "no ordinary file"),
+        (lambda path, _: (path.write_text("{}\n"), path.chmod(0o666)), "others may write it"),
+    ],
+    ids=["link", "second name", "FIFO", "world-writable"],
+)
+def test_what_somebody_laid_into_the_inbox_is_neither_read_nor_waited_for(tmp_path, lay, says):
+    path, secret = tmp_path / "db", tmp_path / "secret"
+    secret.write_text('{"type":"load","timestamp":1,"comm":"hunter2"}\n')
+    drop(path, [step("proposed")])
+    lay(inbox(path) / "00000-laid.ndjson", secret)
+    ingest_nothing(path)
+    assert stages(path) == ["proposed"]
+    refused = refusals(path)
+    assert any(says in str(row) for row in refused)
+    assert "hunter2" not in str(refused)
+    assert secret.exists()
+    assert waiting(path) == []
+
+
+def test_an_inbox_that_is_a_link_is_neither_read_nor_emptied(tmp_path):
+    path, elsewhere = tmp_path / "db", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "1.ndjson").write_text("not ours\n")
+    inbox(path).symlink_to(elsewhere)
+    ingest_nothing(path)
+    assert (elsewhere / "1.ndjson").read_text() == "not ours\n"
+    assert any("is a link" in str(row) for row in refusals(path))
+    with pytest.raises(StoreError, match="is a link"):
+        drop(path, [step("proposed")])
+
+
+@pytest.mark.parametrize("name", ["db", "db.lock"])
+def test_a_database_or_lock_that_is_a_link_of_a_stranger_or_a_second_name_changes_nothing(tmp_path, name):
+    path, victim = tmp_path / "db", tmp_path / "victim"
+    victim.write_text("root's own\n")
+    os.link(victim, tmp_path / name)
+    with pytest.raises(StoreError, match="2 names"):
+        open_writer(str(path))
+    assert victim.read_text() == "root's own\n"
+    (tmp_path / name).unlink()
+    (tmp_path / "db.lock").unlink(missing_ok=True)
+    (tmp_path / "db.lock").symlink_to(victim)
+    with pytest.raises(StoreError, match="is a link"):
+        open_writer(str(path))
+    assert victim.read_text() == "root's own\n"
+
+
+def test_a_database_in_a_directory_that_others_may_write_is_refused_with_what_to_do(tmp_path):
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(StoreError, match=f"others may write it; type: chmod go-w {folder}"):
+        open_writer(str(folder / "db"))
+    assert list(folder.iterdir()) == []
+
+
+def test_a_database_is_its_owners_alone_unless_permissions_are_named(tmp_path):
+    open_writer(str(tmp_path / "private")).close()
+    open_writer(str(tmp_path / "shared"), mode=0o644).close()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes["private"] in {0o600, 0o640}
+    assert modes["shared"] == 0o644

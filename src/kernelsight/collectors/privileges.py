@@ -55,8 +55,6 @@ class Capability(IntEnum):
 
 BPF = (Capability.CAP_BPF, Capability.CAP_PERFMON)
 OTHERS_PROCESSES = (Capability.CAP_SYS_PTRACE, Capability.CAP_DAC_READ_SEARCH)
-FILES = (Capability.CAP_CHOWN, Capability.CAP_DAC_OVERRIDE, Capability.CAP_FOWNER)
-"""What root needs to write to a directory of another user and leave the files to their owner."""
 
 
 class _Header(ctypes.Structure):

@@ -22,6 +22,7 @@ from kernelsight.errors import StoreBusyError, StoreError
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import DEFAULT_DB_PATH, open_reader
 from kernelsight.stores.sqlite import initialise
+from kernelsight.stores.sqlite.connect import make_file
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 Fields = Mapping[str, Any]
@@ -52,6 +53,7 @@ class DatabaseManager:
     def conn(self) -> sqlite3.Connection:
         """The connection, opened when first used; its rows can be read by index and by name."""
         if self._connection is None:
+            make_file(self.db_path.resolve())
             self._connection = sqlite3.connect(self.db_path, timeout=_BUSY_S, factory=StockConnection)
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA synchronous = NORMAL")

@@ -43,13 +43,17 @@ _GC_THRESHOLD = 50_000
 time, at a third of the cost of decoding."""
 
 
-def init(db_path: str) -> None:
+def init(db_path: str, mode: int | None = None) -> None:
     """Make the store and its tables, or migrate them.
+
+    Args:
+        db_path: the store, a file or a URL.
+        mode: permissions of a database that is made; the store's choice by default.
 
     Raises:
         StoreError: it cannot be opened.
     """
-    open_writer(db_path).close()
+    open_writer(db_path, mode=mode).close()
 
 
 def run(source: int, db_path: str, settings: Settings, log: TextIO) -> int:
@@ -67,7 +71,7 @@ def run(source: int, db_path: str, settings: Settings, log: TextIO) -> int:
     Raises:
         StoreError: the store cannot be opened.
     """
-    writer = _writer(db_path)
+    writer = _writer(db_path, settings.mode)
     threshold = gc.get_threshold()
     gc.set_threshold(_GC_THRESHOLD, *threshold[1:])
     try:
@@ -79,12 +83,12 @@ def run(source: int, db_path: str, settings: Settings, log: TextIO) -> int:
         writer.close()
 
 
-def _writer(db_path: str) -> Writer:
+def _writer(db_path: str, mode: int | None) -> Writer:
     """The right to write, waited for a moment: who leaves records while no daemon runs stores them itself."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            return open_writer(db_path)
+            return open_writer(db_path, mode=mode)
         except StoreBusyError:
             if time.monotonic() > deadline:
                 raise

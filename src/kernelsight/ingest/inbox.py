@@ -13,7 +13,8 @@ from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.decode import Decoded, LineDecoder, defect_in
 from kernelsight.ingest.identify import UNKNOWN
 from kernelsight.stores.base import Batch, Rejected, Writer, open_writer
-from kernelsight.stores.inbox import inbox, set_aside, waiting
+from kernelsight.stores.inbox import UnfitFileError, inbox, read, remove, set_aside, waiting
+from kernelsight.trusted_paths import UntrustedPathError, as_owner_of
 
 _PERIOD_S = 1.0
 _LARGEST_FILE = 16 << 20
@@ -23,10 +24,6 @@ _MOST_TRIES = 3
 """A writer may be killed for another reason while it takes a file; hardly three times."""
 
 _TRIES = "tries"
-
-
-class UnfitFileError(ValueError):
-    """A file cannot be taken; the message is the reason."""
 
 
 class Inbox:
@@ -41,6 +38,7 @@ class Inbox:
         self._decoder = decoder
         self._taken: set[Path] = set()
         self._stuck: set[Path] = set()
+        self._refused: set[str] = set()
         self._tries = _Tries(inbox(db_path) / _TRIES)
         self.due_at = 0.0
         """When to look again (monotonic seconds)."""
@@ -48,7 +46,14 @@ class Inbox:
     def take(self) -> Iterator[Decoded]:
         """What is new in it; the files stay until :meth:`committed`, but for those that are set aside."""
         self.due_at = time.monotonic() + _PERIOD_S
-        for path in waiting(self._db_path):
+        try:
+            paths = waiting(self._db_path)
+        except UntrustedPathError as error:
+            if str(error) not in self._refused:
+                self._refused.add(str(error))
+                yield self._refuse(f"the inbox is not read: {error}", b"")
+            return
+        for path in paths:
             if path not in self._taken and path not in self._stuck:
                 with suppress(OSError):  # it is gone, or not for us to read
                     yield from self._take(path)
@@ -56,7 +61,7 @@ class Inbox:
     def _take(self, path: Path) -> list[Decoded]:
         self._taken.add(path)
         try:
-            data = _read(path)
+            data = read(path, _LARGEST_FILE)
             self._tries.begin(path.name)
             decoder = self._decoder(self._accounts)
             return [decoder.feed(data), decoder.finish()]
@@ -70,20 +75,22 @@ class Inbox:
         reason = str(error) if isinstance(error, UnfitFileError) else defect_in(error)
         try:
             set_aside(path, reason)
-        except OSError as failure:
-            reason = f"{reason}; it stays there: {failure.strerror}"
+        except (OSError, UntrustedPathError) as failure:
+            reason = f"{reason}; it stays there: {getattr(failure, 'strerror', failure)}"
             self._stuck.add(path)
         self._taken.discard(path)
-        text = f"inbox file set aside: {reason}"
+        return self._refuse(f"inbox file set aside: {reason}", os.fsencode(path.name))
+
+    def _refuse(self, text: str, raw: bytes) -> Decoded:
         self._accounts.refused(UNKNOWN, text)
-        return Decoded(rejected=[Rejected(time.time_ns(), UNKNOWN, text, os.fsencode(path.name), 0)], count=1)
+        return Decoded(rejected=[Rejected(time.time_ns(), UNKNOWN, text, raw, 0)], count=1)
 
     def committed(self) -> None:
         """What was taken is stored: remove it."""
         for path in self._taken:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-        self._taken = {path for path in self._taken if path.exists()}
+            with suppress(OSError, UntrustedPathError):
+                remove(path)
+        self._taken = {path for path in self._taken if os.path.lexists(path)}
         self._tries.forget()
 
     def given_up(self) -> None:
@@ -132,37 +139,23 @@ def _counts(path: Path) -> dict[str, int]:
     return {name: int(count) for count, _, name in pairs if name and count.isascii() and count.isdigit()}
 
 
-def _read(path: Path) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        UnfitFileError: it is no file that can be taken.
-        OSError: it is gone, or not for us to read.
-    """
-    if path.is_dir():
-        raise UnfitFileError("a directory")
-    size = path.stat().st_size
-    if size > _LARGEST_FILE:
-        raise UnfitFileError(f"{size:,} bytes; at most {_LARGEST_FILE:,} are taken from one file")
-    return path.read_bytes()
-
-
 def deliver(db_path: str) -> bool:
     """Store what waits in the inbox, where nobody else writes to the database; False: a daemon does, and will.
 
     Raises:
         StoreError: the store cannot be written.
     """
-    if not waiting(db_path):
-        return True
-    try:
-        writer = open_writer(db_path)
-    except StoreBusyError:
-        return False
-    try:
-        _store_all(db_path, writer)
-    finally:
-        writer.close()
+    with as_owner_of(inbox(db_path).parent):
+        if not waiting(db_path):
+            return True
+        try:
+            writer = open_writer(db_path)
+        except StoreBusyError:
+            return False
+        try:
+            _store_all(db_path, writer)
+        finally:
+            writer.close()
     return True
 
 

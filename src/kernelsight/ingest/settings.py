@@ -22,6 +22,8 @@ class Settings:
     """Input held in memory while the store cannot be written; in memory it takes about four times that."""
     patience_s: float = 30.0
     """Seconds that the input is held back with a full buffer before the oldest detail is dropped."""
+    mode: int | None = None
+    """Permissions of a database that is made; the store's choice by default."""
     status_path: Path | None = None
     """Where to write the status as JSON, once a second."""
     complete_since_ns: int | None = None

@@ -206,15 +206,19 @@ def _backend(url: str) -> object:
     return importlib.import_module(_SCHEMES[scheme])
 
 
-def open_writer(url: str) -> Writer:
+def open_writer(url: str, *, mode: int | None = None) -> Writer:
     """Open a store for writing, made or migrated first where needed.
+
+    Args:
+        url: a file, or the URL of a store.
+        mode: permissions of a file that is made; those that the store chooses by default.
 
     Raises:
         StoreBusyError: somebody else writes to it.
         StoreVersionError: it was made by a newer version.
         StoreError: it cannot be opened.
     """
-    writer: Writer = _backend(url).open_writer(url)  # type: ignore[attr-defined]
+    writer: Writer = _backend(url).open_writer(url, mode=mode)  # type: ignore[attr-defined]
     return writer
 
 

@@ -31,10 +31,10 @@ def collected(seconds: float) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="kernelsight-") as folder:
         path = str(Path(folder) / "live.db")
         collector = _start(
-            child(["collect", "--duration", str(seconds)], on_death=signal.SIGTERM, privileged=True),
+            child(["collect", "--duration", str(seconds)], on_death=signal.SIGTERM),
             stdout=subprocess.PIPE,
         )
-        daemon = _start(child(["ingest", "--db-path", path], on_death=None, privileged=False), stdin=collector.stdout)
+        daemon = _start(child(["ingest", "--db-path", path], on_death=None), stdin=collector.stdout)
         assert collector.stdout is not None
         collector.stdout.close()  # the daemon's alone now: it ends when the collectors do
         try:

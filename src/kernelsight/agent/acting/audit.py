@@ -26,6 +26,7 @@ from kernelsight.query.rows import event_of, rows
 from kernelsight.query.source import AHEAD_NS
 from kernelsight.stores.base import Batch, open_writer
 from kernelsight.stores.inbox import drop, inbox, waiting
+from kernelsight.trusted_paths import UntrustedPathError, as_owner_of, open_directory, open_file
 
 HISTORY_NS = 24 * 3600 * 1_000_000_000
 """How far back actions are looked at that may still be open."""
@@ -79,9 +80,16 @@ class Ledger:
         folder = inbox(self.db_path)
         path = folder.with_name(f"{folder.name}.lock")
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with as_owner_of(path.parent):
+                directory = open_directory(path.parent)
+                try:
+                    fd = open_file(directory, path.name, path, os.O_RDWR | os.O_CREAT)
+                finally:
+                    os.close(directory)
         except OSError as error:
             raise StoreError(f"{path}: cannot be made: {error.strerror}") from error
+        except UntrustedPathError as error:
+            raise StoreError(str(error)) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield

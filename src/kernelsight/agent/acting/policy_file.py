@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 from kernelsight.agent.acting.action import Registered, actions
 from kernelsight.agent.acting.policy import ActionRule, Mode, Policy, Protected, Rates, Share, Verification, Window
 from kernelsight.errors import UsageError
+from kernelsight.trusted_paths import UntrustedPathError, read_text
 
 _PLACE = re.compile(r"(?P<says>.*?)(?: - at `\$(?P<path>[^`]*)`)?(?P<hint>; there are .*)?", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
@@ -55,12 +55,11 @@ def load(path: str | os.PathLike[str] | None) -> Policy:
         return Policy()
     file = Path(path)
     try:
-        text = file.read_text("utf-8")
-        mode = file.stat()
+        text = read_text(file)
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"{file}: the policy cannot be read: {error}") from error
-    if mode.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or mode.st_uid not in {0, os.geteuid()}:
-        raise PolicyError(f"{file}: others than you may write it, and so decide what is done; `chown` it, `chmod go-w`")
+    except UntrustedPathError as error:
+        raise PolicyError(f"others than you may decide what is done: {error}") from error
     return parse(text, str(file))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote as url_quote
@@ -13,7 +14,10 @@ import apsw
 
 from kernelsight.errors import StoreError
 from kernelsight.stores.base import Value
+from kernelsight.trusted_paths import UntrustedPathError, open_directory, open_file, require_ours
 
+GROUP = "kernelsight"
+"""Its members may read a database, where the machine has such a group."""
 BUSY_TIMEOUT_MS = 5_000
 PAGE_BYTES = 8192
 CACHE = "cache_size = -64000"
@@ -42,10 +46,58 @@ def integer(connection: apsw.Connection, sql: str, params: tuple[Value, ...] = (
     return None if row is None else cast("int | None", row[0])
 
 
+def make_file(path: Path, mode: int | None = None) -> None:
+    """Make an empty database file, where there is none, for its owner alone; nobody else can have laid one.
+
+    A database has command lines and addresses of all users' processes. Where there is a group `kernelsight`, and
+    this user may give it the file, its members may read it.
+
+    Args:
+        path: the file; its directory is trusted.
+        mode: permissions to make it with instead.
+
+    Raises:
+        StoreError: the file that is there is a link or may be written by others, or none can be made.
+    """
+    try:
+        directory = open_directory(path.parent)
+        try:
+            _make_in(directory, path, mode)
+        finally:
+            os.close(directory)
+    except UntrustedPathError as error:
+        raise StoreError(str(error)) from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be made: {error.strerror}; ask for the right to it") from error
+
+
+def _make_in(directory: int, path: Path, mode: int | None) -> None:
+    try:
+        fd = open_file(directory, path.name, path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    except FileExistsError:
+        # Only looked at: closing a descriptor of it would release the locks that SQLite has on it in this process.
+        require_ours(os.stat(path.name, dir_fd=directory, follow_symlinks=False), path)
+        return
+    try:
+        _share(fd, mode)
+    finally:
+        os.close(fd)
+
+
+def _share(fd: int, mode: int | None) -> None:
+    """Set the permissions of a new file."""
+    if mode is None:
+        mode = 0o600
+        with suppress(KeyError, PermissionError):  # no such group, or this user is not in it
+            os.fchown(fd, -1, grp.getgrnam(GROUP).gr_gid)
+            mode = 0o640
+    os.fchmod(fd, mode)
+
+
 def connect_writer(path: Path) -> apsw.Connection:
-    """Open the file for writing, made where it does not exist: WAL, synchronous=NORMAL, 64 MB cache."""
+    """Open the file for writing: WAL, synchronous=NORMAL, 64 MB cache."""
     with translated(path):
-        connection = apsw.Connection(str(path))
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         for pragma in (
             f"page_size = {PAGE_BYTES}",  # only a new file takes it

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from kernelsight.errors import StoreBusyError, StoreError
+from kernelsight.trusted_paths import UntrustedPathError, open_directory, open_file
 
 
 class WriterLock:
@@ -14,15 +15,21 @@ class WriterLock:
 
     Raises:
         StoreBusyError: another process has it; its pid is in the message.
-        StoreError: the file cannot be made or written.
+        StoreError: the file cannot be made or written, or others could exchange it or the database.
     """
 
     def __init__(self, database: Path) -> None:
         self.path = database.with_name(f"{database.name}.lock")
         try:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            directory = open_directory(database.parent)
+            try:
+                self._fd = open_file(directory, self.path.name, self.path, os.O_RDWR | os.O_CREAT)
+            finally:
+                os.close(directory)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be made: {error.strerror}; write where this user may") from error
+        except UntrustedPathError as error:
+            raise StoreError(str(error)) from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -19,7 +19,7 @@ from kernelsight.stores.losses import Losses
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, book_losses, keep_rejected, settle_crash
 from kernelsight.stores.sqlite.checkpoint import Checkpointer, finish
-from kernelsight.stores.sqlite.connect import connect_writer, integer, translated
+from kernelsight.stores.sqlite.connect import connect_writer, integer, make_file, translated
 from kernelsight.stores.sqlite.insert import ROW_ERRORS, insert, reason_of
 from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.lock import WriterLock
@@ -42,6 +42,7 @@ class SqliteWriter:
         kinds: Mapping[str, Kind] | None = None,
         migrations: list[Migration] | None = None,
         segment_rows: int | None = None,
+        mode: int | None = None,
     ) -> None:
         """Take the lock and open the file.
 
@@ -50,12 +51,14 @@ class SqliteWriter:
             kinds: the declarations to follow; all of them by default.
             migrations: the steps to apply; all of them by default.
             segment_rows: rows at which a segment is full; SEGMENT_ROWS by default.
+            mode: permissions of the file where it is made; its owner's, and its group `kernelsight`'s, by default.
         """
         self._path = path
         self._lock = WriterLock(path)
         self._losses = Losses(path)
         self._kinds = all_kinds() if kinds is None else kinds
         try:
+            make_file(path, mode)
             self._connection = connect_writer(path)
             with translated(path):
                 prepare(self._connection, path, self._kinds, MIGRATIONS if migrations is None else migrations)
@@ -191,14 +194,14 @@ def _as_rejected(row: RefusedRow, now: int) -> Rejected:
     return Rejected(now, _name(row.struct), row.reason, raw[:4096], len(raw))
 
 
-def open_writer(url: str) -> SqliteWriter:
+def open_writer(url: str, *, mode: int | None = None) -> SqliteWriter:
     """Open a database file for writing; its folder, the file and its tables are made where needed."""
     path = database_path(url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path.parent}: cannot be made: {error.strerror}") from error
-    return SqliteWriter(path)
+    return SqliteWriter(path, mode=mode)
 
 
 def database_path(url: str) -> Path:

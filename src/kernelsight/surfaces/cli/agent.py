@@ -44,7 +44,10 @@ def agent(  # noqa: PLR0913 - one argument an option
         return
     from kernelsight.surfaces.agent import run  # noqa: PLC0415 - with it come the diagnosis and all actions
     from kernelsight.surfaces.stopping import stop_on_signals  # noqa: PLC0415
+    from kernelsight.surfaces.unprivileged import serve_as_owner  # noqa: PLC0415
 
+    if policy_path is None:
+        serve_as_owner(db_path, ["query", "ingest", "signals", "anomalies", "diagnosis", "agent"], fenced=False)
     verdict = run(db_path, policy_path, interval, stop_on_signals(), once=once, heard=reasoner)
     if verdict is not None:
         ctx.exit(EXIT_STATUS[verdict])

@@ -24,6 +24,7 @@ from kernelsight.surfaces.cli.output import Format, format_option, show
 from kernelsight.surfaces.looking import every_option, keep_looking
 from kernelsight.surfaces.stopping import stop_on_signals
 from kernelsight.surfaces.tables import Shape
+from kernelsight.surfaces.unprivileged import serve_as_owner
 
 if TYPE_CHECKING:
     from kernelsight.query import TimeRange
@@ -133,6 +134,7 @@ def watch(*, db_path: str, every: float) -> None:
 
     The first half hour of a machine's life is for learning, and so are the first minutes after a start without any.
     """
+    serve_as_owner(db_path, ["query", "anomalies"])
     from kernelsight.anomalies.live import Live  # noqa: PLC0415 - with it comes numpy
 
     keep_looking(lambda: Live(db_path), every, stop_on_signals(), lambda _: None)

@@ -203,6 +203,12 @@ interval_option = click.option(
     help="Between two samples.",
 )
 
+user_option = click.option(
+    "--user",
+    metavar="NAME",
+    help="Become this user, where root starts it.  [default: the owner of the database's directory]",
+)
+
 policy_option = click.option(
     "--policy",
     "policy_path",

@@ -12,7 +12,16 @@ import sys
 import click
 
 from kernelsight.ingest import daemon
-from kernelsight.surfaces.cli.command import Command, db_path_option, examples, seconds
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples, seconds, user_option
+from kernelsight.surfaces.unprivileged import serve_as_owner
+
+
+def _permissions(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not value.isascii() or not value.isdigit() or set(value) & {"8", "9"} or int(value, 8) & ~0o666:
+        raise click.BadParameter(f"{value!r}: name permissions of a file, such as 0640", ctx, param)
+    return int(value, 8) | 0o600
 
 
 @click.command(cls=Command, help=__doc__)
@@ -41,6 +50,13 @@ from kernelsight.surfaces.cli.command import Command, db_path_option, examples, 
     metavar="NS",
     help="All lines that `collect` prints since then (ns since the epoch) come in here, so what is missing is counted.",
 )
+@click.option(
+    "--mode",
+    callback=_permissions,
+    metavar="OCTAL",
+    help="Permissions of a database that is made.  [default: 0600, or 0640 for the group kernelsight where it exists]",
+)
+@user_option
 @click.option("--init-only", is_flag=True, help="Make the database and its tables, and exit.")
 @click.option("--verbose", "-v", is_flag=True, help="Say more on stderr.")
 @click.option("--brief", is_flag=True, help="At the end, print the books only where a line was not stored.")
@@ -53,14 +69,17 @@ def ingest(  # noqa: PLR0913 - one argument an option
     db_path: str,
     batch_size: int,
     batch_timeout: float,
+    mode: int | None,
+    user: str | None,
     complete_since_ns: int | None,
     init_only: bool,
     verbose: bool,
     brief: bool,
 ) -> None:
     """Run the ingestion daemon on standard input."""
+    serve_as_owner(db_path, ["ingest"], user)
     if init_only:
-        daemon.init(db_path)
+        daemon.init(db_path, mode)
         click.echo(f"{db_path} is ready", err=True)
         return
     settings = daemon.Settings(

@@ -27,7 +27,9 @@ def reclassify(*, db_path: str, since: str) -> None:
     """Find signals again."""
     from kernelsight.query.times import parse_time  # noqa: PLC0415 - with it comes the query API
     from kernelsight.signals.live import Keeper  # noqa: PLC0415
+    from kernelsight.surfaces.unprivileged import serve_as_owner  # noqa: PLC0415
 
+    serve_as_owner(db_path, ["query", "signals"])
     with Keeper(db_path, make=True) as keeper:
         found = keeper.again(parse_time(since))
     click.echo(f"{len(found)} signals since {since}")

@@ -26,6 +26,7 @@ from kernelsight.surfaces.cli.output import Format, format_option, show
 from kernelsight.surfaces.looking import every_option, keep_looking
 from kernelsight.surfaces.stopping import stop_on_signals
 from kernelsight.surfaces.tables import Shape
+from kernelsight.surfaces.unprivileged import serve_as_owner
 
 if TYPE_CHECKING:
     from kernelsight.query.rows import Row
@@ -115,6 +116,7 @@ def _short(row: Row) -> Row:
 @click.option("--verbose", is_flag=True, help="Say what begins, becomes worse and is over.")
 def watch(*, db_path: str, every: float, verbose: bool) -> None:
     """Keep signals and coincidences up with the events until Ctrl-C; waits for the database where there is none yet."""
+    serve_as_owner(db_path, ["query", "signals"])
     from kernelsight.signals.live import Keeper  # noqa: PLC0415 - as above
 
     keep_looking(lambda: Keeper(db_path), every, stop_on_signals(), _teller() if verbose else lambda _: None)

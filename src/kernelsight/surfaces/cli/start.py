@@ -100,7 +100,7 @@ def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Par
 
     complete = ["--complete-since", str(time.time_ns())]  # the pipe between the parts stays, whichever of them dies
     return [
-        Part("collect", collect, pipe="writes", privileged=True),
+        Part("collect", collect, pipe="writes"),
         Part("ingest", lambda _: ["ingest", "--brief", *complete, "--db-path", db_path], pipe="reads"),
         Part("signals", lambda _: ["signals", "watch", "--db-path", db_path], essential=False),
         Part("anomalies", lambda _: ["anomalies", "watch", "--db-path", db_path], essential=False),
@@ -108,10 +108,10 @@ def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Par
 
 
 def _agent(db_path: str, interval: float, policy_path: str | None) -> Part:
-    """The agent, with root's powers only where a policy was given that may need them."""
+    """The agent; it keeps root's power only where a policy was given that may need it."""
     policy = [] if policy_path is None else ["--policy", policy_path]
     arguments = ["agent", "--db-path", db_path, "--interval", str(interval), *policy]
-    return Part("agent", lambda _: arguments, privileged=policy_path is not None, essential=False)
+    return Part("agent", lambda _: arguments, essential=False)
 
 
 def _summarise(watch: Watch, *, asks: bool) -> None:

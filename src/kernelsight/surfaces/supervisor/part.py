@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kernelsight.moments import is_utc
-
 _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 30.0
 _SETTLED_S = 60.0
@@ -30,8 +28,6 @@ class Part:
     """Its command line after ``kernelsight``, given the seconds that are left (None: no end)."""
     pipe: Literal["writes", "reads"] | None = None
     """Its end of the pipe of events, if it has one."""
-    privileged: bool = False
-    """It gets what privileges there are; the others get none but those of root over files."""
     essential: bool = True
     """Where it cannot run, nothing does; what only looks at the store is tried again."""
 
@@ -63,7 +59,7 @@ class PartProcess:
         # What reads comes to the end of the pipe when its writers have ended, and by then has read their last words.
         on_death = None if self.part.pipe == "reads" else signal.SIGTERM
         self.process = subprocess.Popen(
-            child(self.part.arguments(seconds_left), on_death=on_death, privileged=self.part.privileged),
+            child(self.part.arguments(seconds_left), on_death=on_death),
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
@@ -111,18 +107,14 @@ class PartProcess:
         return [line.decode(errors="replace") for line in lines], bool(data)
 
 
-def child(arguments: Sequence[str], *, on_death: signal.Signals | None, privileged: bool) -> list[str]:
+def child(arguments: Sequence[str], *, on_death: signal.Signals | None) -> list[str]:
     """The command line of a command of ours that is tied to this process (see the module `child`).
 
     Args:
         arguments: the command, after ``kernelsight``.
         on_death: the signal that it gets when this process dies.
-        privileged: whether it keeps what root may do; otherwise only what writing files needs.
     """
-    rights = "all" if privileged else "files"
-    zone = ["--utc"] if is_utc() else []
-    tied = [str(os.getpid()), str(int(on_death or 0)), rights]
-    return [sys.executable, "-m", f"{__package__}.child", *tied, *zone, *arguments]
+    return [sys.executable, "-m", f"{__package__}.child", str(os.getpid()), str(int(on_death or 0)), *arguments]
 
 
 def explain(status: int) -> str:

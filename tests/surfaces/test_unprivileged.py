@@ -1,0 +1,158 @@
+"""Only the collectors keep root's power: whatever stores and looks is the owner of the database, fenced in."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from processes import PATIENCE_S, alive, children, environment, kernelsight, rows, running, until
+
+from kernelsight.surfaces import landlock
+
+OWNER = 65534
+root = pytest.mark.root
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which is what is given up")
+
+
+@pytest.fixture
+def folder():
+    """A directory of another user, where everybody can get to it."""
+    made = Path(tempfile.mkdtemp(prefix="kernelsight-owner-"))
+    made.chmod(0o755)
+    os.chown(made, OWNER, OWNER)
+    yield made
+    shutil.rmtree(made)
+
+
+def state(pid, *fields):
+    text = Path(f"/proc/{pid}/status").read_text()
+    return tuple(re.search(rf"^{field}:\t(.*)$", text, re.MULTILINE)[1].split()[0] for field in fields)
+
+
+def is_lowered(pid):
+    """Whether a process has become the owner, without capabilities and without a way back."""
+    try:
+        return state(pid, "Uid", "Gid", "CapPrm", "CapEff", "NoNewPrivs") == (
+            str(OWNER), str(OWNER), "0" * 16, "0" * 16, "1",
+        )  # fmt: skip
+    except FileNotFoundError:
+        return False
+
+
+@root
+@only_root
+@pytest.mark.slow
+def test_all_parts_but_the_collectors_run_as_the_owner_of_the_directory_and_die_with_the_supervisor(folder):
+    database = folder / "k.db"
+    with running("start", "load", "memory", "--db-path", database, "--agent-interval", "2") as process:
+        until(lambda: database.exists() and rows(database, "load_metrics"), "rows")
+        parts = {command_of(pid): pid for pid in children(process.pid)}
+        assert set(parts) == {"collect", "ingest", "signals", "anomalies", "agent"}
+        for name in set(parts) - {"collect"}:
+            until(lambda pid=parts[name]: is_lowered(pid), f"{name} runs as the owner")
+        assert state(parts["collect"], "Uid") == ("0",)
+        process.kill()
+        until(lambda: not any(map(alive, parts.values())), "the end of all parts")
+    assert {path.stat().st_uid for path in folder.iterdir()} == {OWNER}
+    assert database.stat().st_mode & 0o007 == 0
+
+
+def command_of(pid):
+    """Which command of ours a process runs."""
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    names = ("collect", "ingest", "signals", "anomalies", "agent")
+    return next((word for word in words if word in names), "")
+
+
+@root
+@only_root
+@pytest.mark.parametrize("place", ["k.db", "new/below/k.db"])
+def test_a_daemon_that_root_starts_makes_what_belongs_to_the_owner(folder, place):
+    done = kernelsight("ingest", "--init-only", "--db-path", folder / place)
+    assert done.returncode == 0, done.stderr
+    assert {path.stat().st_uid for path in folder.rglob("*")} == {OWNER}
+
+
+@root
+@only_root
+def test_a_user_that_is_named_is_the_one_that_runs(tmp_path):
+    refused = kernelsight("ingest", "--init-only", "--user", "no-such-user", "--db-path", tmp_path / "k.db")
+    assert refused.returncode == 2
+    assert "adduser --system" in refused.stderr
+
+
+def test_permissions_can_be_named_and_must_be_some(tmp_path):
+    done = kernelsight("ingest", "--init-only", "--mode", "0644", "--db-path", tmp_path / "k.db")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "k.db").stat().st_mode & 0o777 == 0o644
+    for wrong in ("rw", "0888", "1777", "-1"):
+        assert kernelsight("ingest", "--init-only", "--mode", wrong, "--db-path", tmp_path / "l.db").returncode == 2
+
+
+FENCED = """
+import socket, subprocess, sys
+from pathlib import Path
+from kernelsight.collectors.privileges import keep_only
+from kernelsight.surfaces.landlock import restrict
+inside, outside = map(Path, sys.argv[1:])
+keep_only(())
+restrict([inside])
+(inside / "made").write_text("text")
+(inside / "made").unlink()
+assert (outside / "kept").read_text() == "kept"
+def tried(action):
+    try:
+        action()
+    except PermissionError:
+        print("refused")
+    else:
+        print("done")
+tried(lambda: (outside / "new").write_text(""))
+tried(lambda: (outside / "kept").unlink())
+tried(lambda: (outside / "kept").write_text(""))
+tried(lambda: subprocess.run(["/bin/true"]))
+tried(lambda: socket.create_connection(("127.0.0.1", 9), timeout=1))
+"""
+
+
+@pytest.mark.skipif(landlock.version() < 4, reason="this kernel's Landlock knows no files or no TCP")
+def test_who_is_fenced_in_writes_nowhere_else_starts_nothing_and_connects_to_nobody(tmp_path):
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    (outside / "kept").write_text("kept")
+    done = subprocess.run(
+        [sys.executable, "-c", FENCED, str(inside), str(outside)],
+        capture_output=True, text=True, check=False, timeout=PATIENCE_S, env=environment(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["refused"] * 5
+    assert (outside / "kept").read_text() == "kept"
+
+
+@root
+@only_root
+def test_the_signal_at_the_parents_death_outlives_a_change_of_user(folder):
+    script = (
+        "import os, subprocess, sys, time;"
+        "child = subprocess.Popen([sys.executable, '-c', sys.argv[1], str(os.getpid())], stdout=subprocess.PIPE);"
+        "print(child.stdout.readline().decode().strip(), child.pid, flush=True); time.sleep(60)"
+    )
+    inner = (
+        "import os, sys, time; from pathlib import Path; from kernelsight.parent_death import follow;"
+        "from kernelsight.trusted_paths import as_owner_of; follow(int(sys.argv[1]), 15);\n"
+        f"with as_owner_of(Path({str(folder)!r})): assert os.geteuid() == {OWNER}\n"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, inner], stdout=subprocess.PIPE, text=True) as parent:
+        word, pid = parent.stdout.readline().split()
+        assert word == "ready"
+        parent.send_signal(signal.SIGKILL)
+        until(lambda: not alive(int(pid)), "the end of the child")
