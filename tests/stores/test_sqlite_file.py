@@ -302,7 +302,7 @@ def test_a_reader_reads_no_other_file(path):
 def test_a_user_who_may_only_read_can_read_when_nobody_writes():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "telemetry.db"
-        with closing(SqliteWriter(path)) as writer:
+        with closing(SqliteWriter(path, mode=0o644)) as writer:
             writer.write(Batch({struct(TABLE): rows(TABLE, 3)}))
         os.chmod(folder, 0o555)  # noqa: PTH101
         child = os.fork()
