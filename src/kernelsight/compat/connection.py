@@ -15,6 +15,7 @@ from kernelsight.errors import StoreError
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import Value
 from kernelsight.stores.sqlite import SqliteReader
+from kernelsight.stores.sqlite.hidden import Hidden
 
 _MISSING = re.compile(r"no such table: (?:(?P<schema>\w+)\.)?(?P<table>\w+)$", re.ASCII)
 
@@ -61,6 +62,7 @@ class ConnectionReader(SqliteReader):
         self._path = path
         self._connection = cast("apsw.Connection", connection)
         self._stock = connection
+        self._hidden = Hidden(self._connection)
         if not self._columns("segments"):
             raise StoreError(f"{path}: has no tables of ours; init_schema() makes them")
 

@@ -42,8 +42,9 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         findings, muted = split(findings, holding(mutes(reader), when.end_ns))
         unseen = scene.unseen
         known = scene.once(coverage)
-        unknown, not_excluded = (*known.unknown, *failures), known.not_excluded
         notes = clock_notes(reader, when)
+        missing = [str(damage) for damage in reader.damages() if damage.overlaps(when.start_ns, when.end_ns)]
+        unknown, not_excluded = (*known.unknown, *failures, *missing), known.not_excluded
     return Diagnosis(
         window=Window(when.start_ns, when.end_ns),
         healthy=False if findings else None if unknown else True,

@@ -221,6 +221,8 @@ class Daemon:
             self._log.say(f"{waiting.count:,} events wait; the store is tried again in {delay:.1f} s: {error}")
             self._note_losses()
             return False
+        finally:
+            self._tell_notices()
         ended = time.monotonic()
         self._failing, self._retry_at = 0, 0.0
         self._accounts.stored(dict(batch.accounts), [row.struct for row in refused])
@@ -242,6 +244,10 @@ class Daemon:
             self._writer.note_losses(self._accounts.by_kind)
         except StoreError as error:
             self._log.say(str(error))
+
+    def _tell_notices(self) -> None:
+        for notice in self._writer.notices():
+            self._log.say(notice)
 
     def _tell_refused(self, refused: Sequence[RefusedRow]) -> None:
         for row in refused:
@@ -329,6 +335,7 @@ class Daemon:
         try:
             for warning in self._writer.maintain(budget_s=_MAINTAIN_BUDGET_S):
                 self._log.warn(warning)
+            self._tell_notices()
         except StoreError as error:
             self._log.say(f"upkeep of the store failed and is tried again later: {error}")
         self._maintain_at = time.monotonic()

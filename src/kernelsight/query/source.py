@@ -13,6 +13,7 @@ from kernelsight.events.declare import Column, Kind
 from kernelsight.events.wire import kinds, tables
 from kernelsight.query.times import TimeRange, parse_time
 from kernelsight.stores.base import Reader, open_reader
+from kernelsight.stores.missing import tell_missing
 
 
 @runtime_checkable
@@ -44,6 +45,7 @@ def opened(source: Source) -> Iterator[Reader]:
         reader = open_reader(os.fspath(source))
         try:
             yield reader
+            tell_missing(reader)
         finally:
             reader.close()
 

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from kernelsight.errors import StoreError
 from kernelsight.events.declare import Event
+from kernelsight.moments import to_next_second, to_second
 
 Value = int | float | str | bytes | None
 Row = tuple[Value, ...]
@@ -71,6 +72,33 @@ class RefusedRow:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A part of a table that cannot be read: it is missing from every answer."""
+
+    table: str
+    part: str
+    """Name of the part in the store."""
+    rows: int
+    """Rows that it held."""
+    first_ns: int | None
+    """First and last timestamp that it held; None: it held none, or that is not known."""
+    last_ns: int | None
+    reason: str
+
+    def overlaps(self, start_ns: int, end_ns: int) -> bool:
+        """Whether it may have held rows of a range of time, bounds inclusive."""
+        if self.first_ns is None or self.last_ns is None:
+            return False
+        return self.last_ns >= start_ns and self.first_ns <= end_ns
+
+    def __str__(self) -> str:
+        held = ""
+        if self.first_ns is not None and self.last_ns is not None:
+            held = f" from {to_second(self.first_ns)} to {to_next_second(self.last_ns)}"
+        return f"{self.table}: {self.rows:,} rows{held} cannot be read ({self.part} is damaged: {self.reason})"
+
+
 @runtime_checkable
 class Writer(Protocol):
     """The one process that writes events to a store."""
@@ -86,6 +114,9 @@ class Writer(Protocol):
         Raises:
             StoreError: nothing of the batch was stored; it may be written again later.
         """
+
+    def notices(self) -> Sequence[str]:
+        """What has gone wrong in the store since this was last asked and was got over, a sentence each."""
 
     def accounts(self) -> Mapping[str, Account]:
         """The books per kind as they stood when it was opened: of all runs before this one."""
@@ -147,7 +178,14 @@ class Reader(Protocol):
         """First and last timestamp of a table, from the books; None when it is empty."""
 
     def count(self, table: str) -> int:
-        """Rows of a table."""
+        """Rows of a table that can be read."""
+
+    def damages(self, *, look_s: float = 0.0) -> Sequence[Damage]:
+        """What is missing from answers: parts that were set aside, and those that this reader has met.
+
+        Args:
+            look_s: read parts that are not known to be damaged for about so long first, the newest first.
+        """
 
     def close(self) -> None:
         """Release it; calling it again does nothing."""

@@ -28,6 +28,10 @@ def translated(path: Path) -> Iterator[None]:
     """Raise what SQLite raises as a StoreError that names the file."""
     try:
         yield
+    except apsw.CorruptError as error:
+        raise StoreError(
+            f"{path}: is damaged ({error}); end the daemon and run `kernelsight repair --db-path {path}`"
+        ) from error
     except apsw.NotADBError as error:
         raise StoreError(f"{path}: is not an SQLite database") from error
     except apsw.BusyError as error:

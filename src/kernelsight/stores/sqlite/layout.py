@@ -13,6 +13,7 @@ from kernelsight.events.declare import Kind
 from kernelsight.stores import ddl
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import integer
+from kernelsight.stores.sqlite.damage import damage_of
 from kernelsight.stores.sqlite.place import Placed
 from kernelsight.stores.sqlite.schema import add_segment, rebuild_view
 from kernelsight.stores.sqlite.segments import Segment
@@ -45,9 +46,11 @@ class Layout:
         self.connection = connection
         self.kinds = {kind.table: kind for kind in kinds.values()}
         self._segment_rows = SEGMENT_ROWS if segment_rows is None else segment_rows
-        self._segments = segment_books.load(connection)
         self._data_version: int | None = None
         self._pending: deque[IndexStep] | None = None
+        self._notices: list[str] = []
+        self._suspects: list[tuple[str, int]] = []
+        self._load()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -67,13 +70,75 @@ class Layout:
         """Somebody may have written through the views with another client."""
         version = integer(self.connection, "PRAGMA data_version")
         if version != self._data_version:
-            self._segments = segment_books.load(self.connection)
+            self._load()
             self._data_version = version
-            self._pending = None
+
+    def _load(self) -> None:
+        every = segment_books.load(self.connection)
+        self._segments = {table: [s for s in segments if s.damage is None] for table, segments in every.items()}
+        self._damaged = [s for segments in every.values() for s in segments if s.damage is not None]
+        self._pending = None
 
     def of(self, table: str) -> list[Segment]:
-        """The segments of a table, oldest first, the hot one last."""
+        """The segments of a table that are whole, oldest first, the hot one last."""
         return self._segments[table]
+
+    def names(self) -> set[str]:
+        """The tables of all segments, the damaged ones included."""
+        return {s.name for segments in (*self._segments.values(), self._damaged) for s in segments}
+
+    # --- damage -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def suspecting(self, *segments: Segment) -> Iterator[None]:
+        """Say which segments are read or written here; where damage is met, :meth:`isolate` looks at them."""
+        self._suspects = [(segment.table_name, segment.number) for segment in segments]
+        yield
+        self._suspects = []  # not after an error
+
+    def isolate(self) -> bool:
+        """After an SQLITE_CORRUPT, outside of a transaction: set those of the suspects aside that are damaged.
+
+        SQLite lets a transaction that has met damage write nothing more, so it has to be made again then.
+
+        Returns:
+            False where none is: the damage is elsewhere.
+        """
+        suspects, self._suspects = self._suspects, []
+        every = {(s.table_name, s.number): s for segments in self._segments.values() for s in segments}
+        damaged = {
+            key: reason for key in suspects if key in every and (reason := damage_of(self.connection, every[key]))
+        }
+        if damaged:
+            with self.transaction():
+                for segments in list(self._segments.values()):
+                    for segment in list(segments):
+                        if reason := damaged.get((segment.table_name, segment.number)):
+                            self._set_aside(segment, reason)
+        return bool(damaged)
+
+    def _set_aside(self, segment: Segment, reason: str) -> None:
+        """Take a damaged segment out of its view; where it is the hot one, the next takes its place."""
+        segments = self._segments[segment.table_name]
+        segment.damage = reason
+        segment_books.save(self.connection, [segment])
+        segments.remove(segment)
+        self._damaged.append(segment)
+        if not segment.full:
+            segments.append(add_segment(self.connection, self.kinds[segment.table_name], segment))
+        rebuild_view(self.connection, self.kinds[segment.table_name], segments)
+        self._pending = None
+        self._notices.append(
+            f"{segment.name} is damaged ({reason}) and set aside with {segment.rows:,} rows;"
+            " run `kernelsight repair` when the daemon has ended"
+        )
+
+    def take_notices(self) -> list[str]:
+        """What was set aside since this was last asked, for a person."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    # --- changes ------------------------------------------------------------------------------------
 
     def hot(self, table: str) -> Segment:
         """The segment that takes rows."""

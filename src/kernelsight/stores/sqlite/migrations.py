@@ -78,6 +78,12 @@ def numbered_lines(connection: apsw.Connection) -> None:
         connection.execute(f"ALTER TABLE collectors ADD COLUMN {column} INTEGER")
 
 
+@migration
+def damaged_segments(connection: apsw.Connection) -> None:
+    """Which segments cannot be read, and why."""
+    connection.execute("ALTER TABLE segments ADD COLUMN damage TEXT")
+
+
 def table_names(connection: apsw.Connection) -> set[str]:
     """The tables of the database, views not included."""
     return {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
 from kernelsight.errors import StoreError
 from kernelsight.events.declare import INT64_MAX, INT64_MIN
 from kernelsight.events.wire import tables
-from kernelsight.stores.base import Row, Value
+from kernelsight.stores.base import Damage, Row, Value
 from kernelsight.stores.ddl import quote
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import connect_reader, translated
+from kernelsight.stores.sqlite.damage import described
+from kernelsight.stores.sqlite.hidden import Hidden
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, require_ours
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
 from kernelsight.stores.sqlite.writer import SqliteWriter, database_path
+
+T = TypeVar("T")
+_READ_AHEAD = 200_000
+"""Rows that are read before the first is given, so that damage among them is left out."""
 
 
 class SqliteReader:
@@ -29,6 +36,7 @@ class SqliteReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = connect_reader(path)
+        self._hidden = Hidden(self._connection)
         try:
             with translated(path):
                 require_ours(self._connection, path)
@@ -39,18 +47,38 @@ class SqliteReader:
 
     def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
         """See :class:`kernelsight.stores.base.Reader`."""
+        return self._over_damage(sql, lambda: self._dicts(sql, params))
+
+    def _dicts(self, sql: str, params: Sequence[Value]) -> list[dict[str, Value]]:
+        cursor = self._connection.execute(sql, tuple(params))
+        try:
+            names = [column[0] for column in cursor.get_description()]
+        except apsw.ExecutionCompleteError:
+            return []
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def _over_damage(self, sql: str, read: Callable[[], T]) -> T:
+        """Read; where damage is met that can be hidden, hide it and read the rest."""
         with translated(self._path):
-            cursor = self._connection.execute(sql, tuple(params))
-            try:
-                names = [column[0] for column in cursor.get_description()]
-            except apsw.ExecutionCompleteError:
-                return []
-            return [dict(zip(names, row, strict=True)) for row in cursor]
+            self._hidden.refresh()
+            while True:
+                try:
+                    return read()
+                except apsw.CorruptError:
+                    if not self._hidden.find(sql):
+                        raise
 
     def tuples(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
         """See :class:`kernelsight.stores.base.Reader`."""
-        with translated(self._path):
-            yield from self._connection.execute(sql, tuple(params))
+        rows, rest = self._over_damage(sql, lambda: self._first(sql, params))
+        yield from rows
+        with translated(self._path):  # damage that is met now cannot be left out any more: the statement fails
+            yield from rest
+
+    def _first(self, sql: str, params: Sequence[Value]) -> tuple[list[Row], Iterator[Row]]:
+        """The first rows, read ahead of being given, and the iterator over the others."""
+        cursor = self._connection.execute(sql, tuple(params))
+        return list(islice(cursor, _READ_AHEAD)), cursor
 
     def relation(
         self,
@@ -122,11 +150,24 @@ class SqliteReader:
 
     def _load(self, table: str) -> list[Segment]:
         with translated(self._path):
-            return segment_books.load_table(self._connection, table)
+            stored = segment_books.load_table(self._connection, table)
+        return [s for s in stored if s.damage is None and s.name not in self._hidden.reasons]
+
+    def damages(self, *, look_s: float = 0.0) -> Sequence[Damage]:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        with translated(self._path):
+            if look_s:
+                self._hidden.look(look_s)
+            stored = segment_books.load(self._connection)
+        return [
+            described(segment, reason)
+            for segments in stored.values()
+            for segment in segments
+            if (reason := segment.damage or self._hidden.reasons.get(segment.name))
+        ]
 
     def _fetch(self, sql: str) -> list[Any]:
-        with translated(self._path):
-            return self._connection.execute(sql).fetchall()
+        return self._over_damage(sql, lambda: self._connection.execute(sql).fetchall())
 
     def _columns(self, table: str) -> list[str]:
         with translated(self._path):

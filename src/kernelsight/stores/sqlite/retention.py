@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from math import inf
 
 import apsw
 
@@ -78,16 +79,20 @@ class Retention:
             old = [segment for segment in layout.of(table) if _may_be_older(segment, older_than_ns)]
             if not old:
                 return False
-            segment = old[0]
-            if not segment.full and segment.last_timestamp is not None and segment.last_timestamp < older_than_ns:
-                layout.roll(table)
-            if segment.full:
-                summarise_segment(layout, segment)
-            if segment.full and segment.last_timestamp is not None and segment.last_timestamp < older_than_ns:
-                self._remove(segment)
-            else:
-                self._delete_rows(segment, older_than_ns)
+            with layout.suspecting(old[0]):
+                self._let_go(old[0], older_than_ns)
             return True
+
+    def _let_go(self, segment: Segment, older_than_ns: int) -> None:
+        layout = self._layout
+        if not segment.full and segment.last_timestamp is not None and segment.last_timestamp < older_than_ns:
+            layout.roll(segment.table_name)
+        if segment.full:
+            summarise_segment(layout, segment)
+        if segment.full and segment.last_timestamp is not None and segment.last_timestamp < older_than_ns:
+            self._remove(segment)
+        else:
+            self._delete_rows(segment, older_than_ns)
 
     def _delete_rows(self, segment: Segment, older_than_ns: int) -> None:
         name, connection = quote(segment.name), self._layout.connection
@@ -122,8 +127,12 @@ class Retention:
         """Drop the table of one removed segment; False when none is due."""
         for name in self._orphans():
             if time.monotonic() - self._removed.setdefault(name, time.monotonic()) >= grace_s:
-                with self._layout.transaction():
-                    self._layout.connection.execute(f"DROP TABLE {quote(name)}")
+                try:
+                    with self._layout.transaction():
+                        self._layout.connection.execute(f"DROP TABLE {quote(name)}")
+                except apsw.CorruptError:
+                    self._removed[name] = inf  # its pages cannot be freed; nobody reads them any more
+                    continue
                 del self._removed[name]
                 return True
         return False
@@ -132,7 +141,7 @@ class Retention:
         """Segments that are in the file but not in the books, those that an earlier writer left included."""
         stored = self._layout.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         names = {str(name) for (name,) in stored}
-        known = {segment.name for table in self._layout.kinds for segment in self._layout.of(table)}
+        known = self._layout.names()
         return sorted(
             name
             for name in names - known

@@ -26,7 +26,8 @@ def prepare(connection: apsw.Connection, path: Path, kinds: Mapping[str, Kind], 
         stored = books.load(connection)
         tables = table_names(connection)
         for kind in kinds.values():
-            _follow(connection, path, kind, stored.get(kind.table, []), tables)
+            whole = [segment for segment in stored.get(kind.table, []) if segment.damage is None]
+            _follow(connection, path, kind, whole, tables)
         if {"syscall", "memory", "io_latency"} <= kinds.keys():
             make_named_views(connection)
 

@@ -46,6 +46,9 @@ class Segment:
     """A row at one of the bounds was deleted or changed: they hold all rows, but may be too wide."""
     summarised: bool = False
     """Its rollups are made."""
+    damage: str | None = None
+    """What SQLite said of it when it could not be read or written; None: it is whole. A damaged segment is set aside:
+    in the file and the books, and in no view."""
 
     @property
     def name(self) -> str:
@@ -111,7 +114,7 @@ def _segment(row: tuple[apsw.SQLiteValue, ...]) -> Segment:
 
 
 def load(connection: apsw.Connection) -> dict[str, list[Segment]]:
-    """All segments by table, oldest first."""
+    """All segments by table, oldest first, the damaged ones included."""
     found: dict[str, list[Segment]] = defaultdict(list)
     for row in connection.execute(f"{_SELECT} ORDER BY table_name, number"):
         segment = _segment(row)
@@ -120,7 +123,7 @@ def load(connection: apsw.Connection) -> dict[str, list[Segment]]:
 
 
 def load_table(connection: apsw.Connection, table: str) -> list[Segment]:
-    """The segments of one table, oldest first."""
+    """The segments of one table, oldest first, the damaged ones included."""
     return [_segment(row) for row in connection.execute(f"{_SELECT} WHERE table_name = ? ORDER BY number", (table,))]
 
 

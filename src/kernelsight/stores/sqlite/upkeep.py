@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import apsw
+
 from kernelsight.stores import ddl
 from kernelsight.stores.settled_clock import SettledClock
 from kernelsight.stores.sqlite import segments as segment_books
@@ -38,16 +40,25 @@ class Upkeep:
         """Called after every batch: keep the backlog bounded when there is never time for :meth:`run`."""
         pending = len(self._layout.pending())
         if pending > BACKLOG:
-            self._index()
+            self._done(self._index)
         while len(self._layout.pending()) > LONGEST_BACKLOG:
-            self._index()
+            self._done(self._index)
 
     def run(self, budget_s: float) -> None:
         """Do what is due, one step after the other, until the time is over or nothing is left."""
         deadline = time.monotonic() + budget_s
         for step in self._steps:
-            while time.monotonic() < deadline and step():
+            while time.monotonic() < deadline and self._done(step):
                 pass
+
+    def _done(self, step: Callable[[], bool]) -> bool:
+        """Take a step; where it met a damaged segment, that is set aside, and there may be more to do."""
+        try:
+            return step()
+        except apsw.CorruptError:
+            if not self._layout.isolate():
+                raise
+            return True
 
     def _close_old(self) -> bool:
         now = time.time_ns()
@@ -68,7 +79,9 @@ class Upkeep:
             if not pending:
                 return False
             step = pending[0]
-            self._layout.connection.execute(ddl.create_index(step.kind.table, step.segment.number, step.columns))
+            statement = ddl.create_index(step.kind.table, step.segment.number, step.columns)
+            with self._layout.suspecting(step.segment):
+                self._layout.connection.execute(statement)
         pending.popleft()
         return True
 
@@ -88,7 +101,8 @@ class Upkeep:
         with self._layout.transaction():
             segment = self._first(needs_it)  # again: another client may have written meanwhile
             if segment is not None:
-                treatment(segment)
+                with self._layout.suspecting(segment):
+                    treatment(segment)
         return segment is not None
 
     def _first(self, needs_it: Callable[[Segment], bool]) -> Segment | None:

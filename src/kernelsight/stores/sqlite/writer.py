@@ -12,7 +12,7 @@ import apsw
 
 from kernelsight.errors import StoreError
 from kernelsight.events.collector import CollectorReport
-from kernelsight.events.declare import Event, Kind
+from kernelsight.events.declare import Event, Kind, kind_of
 from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores.base import Account, Batch, RefusedRow, Rejected, Row
 from kernelsight.stores.losses import Losses
@@ -28,8 +28,10 @@ from kernelsight.stores.sqlite.reports import Reports
 from kernelsight.stores.sqlite.retention import Retention
 from kernelsight.stores.sqlite.rollups import register_functions
 from kernelsight.stores.sqlite.schema import prepare
-from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS
+from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS, Segment
 from kernelsight.stores.sqlite.upkeep import Upkeep
+
+_REPORTS = kind_of(CollectorReport).table
 
 
 class SqliteWriter:
@@ -84,18 +86,29 @@ class SqliteWriter:
         The caller moves refused rows from stored to rejected in its own accounts too: the totals that
         it hands over with the next batch are taken as they are.
         """
-        now = time.time_ns()
         with translated(self._path):
-            with self._layout.transaction():
-                reports = self._reports.fold(batch.events.get(CollectorReport, ()), now)
-                refused = self._insert_all(batch, now)
-                changed = self._books.save(batch.accounts, _per_kind(refused), now)
-            self._books.committed(changed)
-            with suppress(OSError):  # it is void, as the accounts that it adds to have changed
-                self._losses.write({})
-            self._reports.committed(reports)
+            while True:
+                try:
+                    refused = self._commit(batch)
+                    break
+                except apsw.CorruptError:
+                    if not self._layout.isolate():
+                        raise
         with suppress(apsw.Error):  # the batch is stored, whatever this says; maintain() meets it again and raises it
             self._upkeep.keep_up()
+        return refused
+
+    def _commit(self, batch: Batch) -> list[RefusedRow]:
+        now = time.time_ns()
+        with self._layout.transaction():
+            with self._layout.suspecting(*self._layout.of(_REPORTS)):
+                reports = self._reports.fold(batch.events.get(CollectorReport, ()), now)
+            refused = self._insert_all(batch, now)
+            changed = self._books.save(batch.accounts, _per_kind(refused), now)
+        self._books.committed(changed)
+        with suppress(OSError):  # it is void, as the accounts that it adds to have changed
+            self._losses.write({})
+        self._reports.committed(reports)
         return refused
 
     def _insert_all(self, batch: Batch, now: int) -> list[RefusedRow]:
@@ -107,6 +120,14 @@ class SqliteWriter:
     def _insert(self, struct: type[Event], rows: list[Row], now: int) -> list[RefusedRow]:
         kind = self._kinds[_name(struct)]
         hot = self._layout.hot(kind.table)
+        with self._layout.suspecting(hot):
+            refused = self._fill(hot, kind, rows, now)
+        segment_books.save(self._connection, [hot])
+        if self._layout.is_due(hot, now):
+            self._layout.roll(kind.table)
+        return refused
+
+    def _fill(self, hot: Segment, kind: Kind, rows: list[Row], now: int) -> list[RefusedRow]:
         latest = now + FUTURE_TOLERANCE_NS
         refused: list[RefusedRow] = []
         self._connection.execute("SAVEPOINT rows_of_kind")
@@ -118,12 +139,13 @@ class SqliteWriter:
                 try:
                     self._layout.book(hot, 1, insert(self._connection, kind, hot, [row], latest))
                 except ROW_ERRORS as error:
-                    refused.append(RefusedRow(struct, row, reason_of(kind, row, error)))
+                    refused.append(RefusedRow(kind.struct, row, reason_of(kind, row, error)))
         self._connection.execute("RELEASE rows_of_kind")
-        segment_books.save(self._connection, [hot])
-        if self._layout.is_due(hot, now):
-            self._layout.roll(kind.table)
         return refused
+
+    def notices(self) -> Sequence[str]:
+        """See :class:`kernelsight.stores.base.Writer`."""
+        return self._layout.take_notices()
 
     def accounts(self) -> Mapping[str, Account]:
         """See :class:`kernelsight.stores.base.Writer`."""

@@ -18,6 +18,7 @@ from click.core import ParameterSource
 from kernelsight.errors import KernelSightError
 from kernelsight.moments import in_utc
 from kernelsight.stores.base import DEFAULT_DB_PATH
+from kernelsight.stores.missing import telling
 
 if TYPE_CHECKING:
     from kernelsight.events.action import Answer
@@ -79,6 +80,7 @@ class _Plain(click.Command):
 @contextmanager
 def _failing_in_a_line(ctx: click.Context, failed: int | None) -> Iterator[None]:
     _settle_streams()
+    ctx.with_resource(telling(lambda sentence: click.echo(f"{ctx.command_path}: missing here: {sentence}", err=True)))
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as `kernelsight.__main__` set it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

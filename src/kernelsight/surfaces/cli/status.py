@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -11,12 +12,14 @@ from kernelsight.events.declare import EARLIEST_EPOCH_NS
 from kernelsight.moments import to_next_second, to_second
 from kernelsight.query.clock_notes import Note, clock_notes
 from kernelsight.query.times import TimeRange
-from kernelsight.stores.base import Reader, open_reader
+from kernelsight.stores.base import Damage, Reader, open_reader
 from kernelsight.surfaces import figures
 from kernelsight.surfaces.cli.command import Command, db_path_option, examples
 from kernelsight.surfaces.cli.output import show, show_json
 
 _RECENT_NS = 3600 * 1_000_000_000
+_LOOK_S = 2.0
+"""How long segments are read for damage that nobody has met yet: some 2 GB."""
 
 
 @click.command(cls=Command, help=__doc__)
@@ -37,6 +40,8 @@ def status(*, db_path: str, as_json: bool) -> None:
         show_json(state)
     else:
         _print(state)
+    if state["damaged"]:
+        raise click.exceptions.Exit(1)
 
 
 def _state(reader: Reader, db_path: str) -> dict[str, Any]:
@@ -56,12 +61,17 @@ def _state(reader: Reader, db_path: str) -> dict[str, Any]:
         "rejected": figures.refusals(reader),
         "collectors": figures.collectors(reader, lately.start_ns) if lately else [],
         "clock": clock_notes(reader, lately or before_2001),
+        "damaged": [asdict(damage) for damage in reader.damages(look_s=_LOOK_S)],  # last: reading meets damage
     }
 
 
 def _print(state: dict[str, Any]) -> None:
     size = figures.human_bytes(state["size_bytes"])
     click.echo(f"{state['database']}: {state['rows']:,} rows, {size}\n")
+    for damage in state["damaged"]:
+        click.echo(f"DAMAGED: {Damage(**damage)}")
+    if state["damaged"]:
+        click.echo("End the daemon, then `kernelsight repair` recovers what can be read.\n")
     show(map(_with_moments, state["tables"]), empty="It has no rows yet; `kernelsight start` fills it.")
     if state["accounts"]:
         click.echo("\nWhat became of the lines, by kind (lines = stored + rejected + dropped + in_memory):")

@@ -1,0 +1,97 @@
+"""Damage to one segment stays with that segment: the rest is stored, read, and what is missing is said."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from contract import read
+from damaging import damage
+from rows import rows, struct
+
+from kernelsight.events.wire import kinds, tables
+from kernelsight.stores.base import Batch, open_reader, open_writer
+from kernelsight.stores.sqlite.writer import SqliteWriter
+
+TABLE = "syscall_events"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "telemetry.db"
+
+
+def counts(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables()}
+
+
+def every_kind(count, start=0):
+    return Batch({kind.struct: rows(kind.table, count, start) for kind in kinds().values()})
+
+
+@pytest.mark.parametrize("table", [TABLE, "memory_metrics", "collector_reports"])
+def test_a_damaged_hot_segment_is_set_aside_and_no_row_of_the_batch_is_lost(path, table):
+    with closing(open_writer(str(path))) as writer:
+        writer.write(every_kind(300))
+    damage(path, f"{table}__1")
+    with closing(open_writer(str(path))) as writer:
+        assert not writer.write(every_kind(5, start=300))
+        [notice] = writer.notices()
+        assert f"{table}__1 is damaged" in notice
+        assert "300 rows" in notice
+        assert not writer.write(every_kind(5, start=305))
+        assert not writer.notices()
+    assert counts(path) == {name: 10 if name == table else 310 for name in tables()}
+    with closing(open_reader(str(path))) as reader:
+        assert reader.count(table) == 10
+        assert len(read(reader, table)) == 10
+        [missing] = reader.damages()
+        assert (missing.table, missing.part, missing.rows) == (table, f"{table}__1", 300)
+        assert missing.first_ns == rows(table, 1)[0][0]
+        assert missing.last_ns == rows(table, 1, 299)[0][0]
+        ids = [row["id"] for row in read(reader, table)]
+        assert min(ids) > missing.last_ns - 1
+
+
+def test_a_reader_leaves_out_what_it_cannot_read_and_says_what_is_missing(path):
+    with closing(SqliteWriter(path, segment_rows=400)) as writer:
+        for start in range(0, 1000, 100):
+            writer.write(Batch({struct(TABLE): rows(TABLE, 100, start)}))
+        writer.maintain(budget_s=5)
+    damage(path, f"{TABLE}__2", leaf=-1)
+    with closing(open_reader(str(path))) as reader:
+        assert not reader.damages()
+        relation, params = reader.relation(TABLE)
+        assert len(reader.query(f"SELECT * FROM {relation}", params)) == 600
+        assert reader.query(f"SELECT count(pid) AS n FROM {TABLE}") == [{"n": 600}]
+        assert len(list(reader.tuples(f"SELECT pid, comm FROM {TABLE}"))) == 600
+        assert reader.query("SELECT count(latency_ms) AS n FROM v_recent_slow_syscalls") is not None
+        assert reader.count(TABLE) == 600
+        assert [missing.part for missing in reader.damages()] == [f"{TABLE}__2"]
+        with closing(open_writer(str(path))) as writer:  # rows that come later are seen by it too
+            writer.write(Batch({struct(TABLE): rows(TABLE, 300, 1000)}))
+        assert reader.query(f"SELECT count(pid) AS n FROM {TABLE}") == [{"n": 900}]
+
+
+def test_upkeep_sets_a_damaged_full_segment_aside_and_goes_on_with_the_others(path):
+    with closing(SqliteWriter(path, segment_rows=200)) as writer:
+        for start in range(0, 500, 100):
+            writer.write(Batch({struct(TABLE): rows(TABLE, 100, start)}))
+    damage(path, f"{TABLE}__1", leaf=1)
+    with closing(SqliteWriter(path, segment_rows=200)) as writer:
+        writer.maintain(budget_s=5)
+        [notice] = writer.notices()
+        assert f"{TABLE}__1" in notice
+        assert not writer.unsealed()
+    assert counts(path)[TABLE] == 300
+
+
+def test_looking_finds_damage_that_nobody_has_met(path):
+    with closing(open_writer(str(path))) as writer:
+        writer.write(every_kind(300))
+    damage(path, "cpu_metrics__1" if "cpu_metrics" in tables() else "memory_metrics__1", leaf=-1)
+    with closing(open_reader(str(path))) as reader:
+        assert not reader.damages()
+        assert len(reader.damages(look_s=20)) == 1
