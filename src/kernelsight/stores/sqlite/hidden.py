@@ -64,8 +64,9 @@ class Hidden:
         return len(self.reasons) > before
 
     def _hide(self, segment: Segment) -> None:
-        columns = ", ".join(f"NULL AS {quote(name)}" for name in column_names(self._connection, segment.name))
-        self._make(segment.name, f"SELECT {columns} WHERE 0")
+        nothing = ", ".join(f"NULL AS {quote(name)}" for name in column_names(self._connection, segment.name))
+        self._make(segment.name, f"SELECT {nothing} WHERE 0")
+        self._make(segment.table_name, f"SELECT {nothing} WHERE 0")
         self._shown[segment.table_name] = []
         self.refresh()
 

@@ -100,7 +100,7 @@ class SqliteReader:
         known = ("id", *kind.column_names) if kind else tuple(stored)
         names = _checked(table, known, columns)
         selected = ", ".join(quote(name) if name in stored else f"NULL AS {quote(name)}" for name in names)
-        within = [segment for segment in segments if segment.overlaps(start_ns, end_ns)]
+        within = [segment for segment in self._whole(segments) if segment.overlaps(start_ns, end_ns)]
         if not within:
             return f"(SELECT {selected} FROM {quote(segments[-1].name)} WHERE 0)", ()
         arms: list[str] = []
@@ -121,7 +121,7 @@ class SqliteReader:
         segments = self._load(table)
         if not segments:
             return self._read_bounds(self._existing(table))
-        found = [bounds for segment in segments if segment.rows and (bounds := self._bounds_of(segment))]
+        found = [bounds for segment in self._whole(segments) if segment.rows and (bounds := self._bounds_of(segment))]
         if not found:
             return None
         return min(first for first, _ in found), max(last for _, last in found)
@@ -144,14 +144,16 @@ class SqliteReader:
         """See :class:`kernelsight.stores.base.Reader`."""
         segments = self._load(table)
         if segments:
-            return sum(segment.rows for segment in segments)
+            return sum(segment.rows for segment in self._whole(segments))
         [(rows,)] = self._fetch(f"SELECT count(*) FROM {quote(self._existing(table))}")
         return int(rows)
 
     def _load(self, table: str) -> list[Segment]:
         with translated(self._path):
-            stored = segment_books.load_table(self._connection, table)
-        return [s for s in stored if s.damage is None and s.name not in self._hidden.reasons]
+            return segment_books.load_table(self._connection, table)
+
+    def _whole(self, segments: Iterable[Segment]) -> list[Segment]:
+        return [s for s in segments if s.damage is None and s.name not in self._hidden.reasons]
 
     def damages(self, *, look_s: float = 0.0) -> Sequence[Damage]:
         """See :class:`kernelsight.stores.base.Reader`."""
