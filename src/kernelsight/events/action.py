@@ -53,6 +53,9 @@ class ActionStep(Event, tag="action"):
     seal: Annotated[
         Text | None, Label(), Means("of the user who acts; without it a step is shown, but never acted upon")
     ] = None
+    chain: Annotated[Text | None, Label(), Means("the chain of steps of one user in one database")] = None
+    sequence: Annotated[Int | None, Label(), Means("the place of the step in its chain; the first is 1")] = None
+    previous: Annotated[Text | None, Label(), Means("the seal of the step before it in its chain")] = None
 
 
 @event(

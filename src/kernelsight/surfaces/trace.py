@@ -10,6 +10,7 @@ import msgspec
 
 from kernelsight.agent.acting import changes as change
 from kernelsight.agent.acting.audit import Ledger, by_action
+from kernelsight.agent.acting.proof import Judge
 from kernelsight.agent.commands import command
 from kernelsight.agent.forecast import told as forecast_told
 from kernelsight.diagnosis.model import Diagnosis, Finding, Window
@@ -31,18 +32,24 @@ def events(db_path: str, since: Time, until: Time = "now") -> list[Line]:
         UsageError: a time cannot be read.
     """
     when = time_range(since, until)
-    steps = [step for step in Ledger(db_path).told(when.start_ns) if step.timestamp <= when.end_ns]
-    found = [*_actions(steps), *_diagnoses(db_path, when.start_ns, when.end_ns)]
+    ledger = Ledger(db_path)
+    judge = Judge(ledger)
+    recorded = judge.completed(ledger.told(when.start_ns), ledger.remembered(when.start_ns))
+    steps = [step for step in recorded if step.timestamp <= when.end_ns]
+    found = [*_actions(steps, judge), *_diagnoses(db_path, when.start_ns, when.end_ns)]
     found.sort(key=itemgetter("timestamp"))
     return found
 
 
-def _actions(steps: Iterable[ActionStep]) -> Iterator[Line]:
+def _actions(steps: Iterable[ActionStep], judge: Judge) -> Iterator[Line]:
     for action_id, its in by_action(steps).items():
         first, last = its[0], its[-1]
         verdicts = [step.verdict for step in its if step.verdict]
         state = f"{last.stage} ({verdicts[0]})" if verdicts else last.stage
-        yield _row(first.timestamp, action_id, "action", f"{_known(first.action)} of {_who(first)}", state, last.reason)
+        what = f"{_known(first.action)} of {_who(first)}"
+        marks = dict.fromkeys(mark for step in its if (mark := judge.mark(step)))
+        row = _row(first.timestamp, action_id, "action", what, state, last.reason)
+        yield {**row, "proof": "; ".join(marks) or None}
 
 
 def _diagnoses(db_path: str, start_ns: int, end_ns: int) -> Iterator[Line]:
@@ -73,13 +80,17 @@ def _row(  # noqa: PLR0913, PLR0917 - one argument a column
         "kind": kind,
         "what": what,
         "state": state,
+        "proof": None,
         "why": why,
     }
 
 
 def lines(db_path: str, name: str) -> Iterator[str]:
     """Everything that is recorded under one name; nothing where there is no such name."""
-    yield from _steps(Ledger(db_path).told(0, action_id=name))
+    ledger = Ledger(db_path)
+    judge = Judge(ledger)
+    recorded = judge.completed(ledger.told(0, action_id=name), ledger.decided.steps_of(name))
+    yield from _steps(recorded, judge)
     where = {"diagnosis_id": name}
     found = _rows(db_path, "diagnoses", 0, "now", where)
     if found:
@@ -92,13 +103,13 @@ def lines(db_path: str, name: str) -> Iterator[str]:
             yield line.text
     for row in _rows(db_path, "forecasts", 0, "now", where):
         yield _foreseen(row)
-    for action_id, its in by_action(Ledger(db_path).told(0, **where)).items():
+    for action_id, its in by_action(ledger.told(0, **where)).items():
         yield f"action {action_id}:"
-        for step in _steps(its):
+        for step in _steps(its, judge):
             yield f"  {step}"
 
 
-def _steps(steps: Iterable[ActionStep]) -> Iterator[str]:
+def _steps(steps: Iterable[ActionStep], judge: Judge) -> Iterator[str]:
     """The steps of an action, a line each, and once what is written where."""
     shown = False
     for step in steps:
@@ -107,13 +118,22 @@ def _steps(steps: Iterable[ActionStep]) -> Iterator[str]:
             line += f": {step.action} of {step.target_kind} {_who(step)}, asked by {step.asked_by}"
         if step.verdict:
             line += f", {step.verdict}"
+        if mark := judge.mark(step):
+            line = f"{line} [{mark}]"
         yield f"{line}: {step.reason}" if step.reason else line
         if step.symptom and step.before is not None:
             yield f"    {step.symptom}: {number(step.before)} before, {quantity(step.after)} after"
         if step.changes and not shown:
             shown = True
-            for one in change.decode(step.changes):
-                yield f"    {one.text}"
+            yield from (f"    {text}" for text in _changes(step.changes))
+
+
+def _changes(text: str) -> list[str]:
+    """What is written where; plain SQL may have put anything there."""
+    try:
+        return [one.text for one in change.decode(text)]
+    except (msgspec.MsgspecError, ValueError):
+        return ["what was written where cannot be read"]
 
 
 def _who(step: ActionStep) -> str:

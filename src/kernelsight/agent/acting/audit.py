@@ -6,14 +6,17 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from kernelsight.agent.acting.action import Plan, Request
+from kernelsight.agent.acting.chain import Chain
 from kernelsight.agent.acting.changes import encode
+from kernelsight.agent.acting.decided import Decided
 from kernelsight.agent.acting.seal import Seal
 from kernelsight.agent.acting.subject import ProcessSubject
 from kernelsight.diagnosis.model import Entity
@@ -37,7 +40,9 @@ class Ledger:
 
     def __init__(self, db_path: str, clock: Callable[[], int] = time.time_ns, seal: Seal | None = None) -> None:
         self.db_path = db_path
-        self._seal = seal or Seal()
+        self.seal = seal or Seal()
+        self.chain = Chain(db_path, self.seal)
+        self.decided = Decided(self.chain.folder)
         self.clock = clock
         self._last = 0
 
@@ -48,19 +53,50 @@ class Ledger:
         self._last = now if is_set_back else max(now, self._last + 1)
         return self._last
 
-    def write(self, *events: Event) -> None:
+    def write(self, *events: Event) -> list[ActionStep]:
         """Keep events; when this returns they are on disk.
+
+        Returns:
+            the steps among them, sealed, with their places in the chain.
 
         Raises:
             StoreError: they cannot be kept, and so nothing may be done.
         """
-        sealed = [self._seal.sealed(one) if isinstance(one, ActionStep) else one for one in events]
+        steps = [event for event in events if isinstance(event, ActionStep)]
+        others = [event for event in events if not isinstance(event, ActionStep)]
+        if not steps:
+            self._keep(others)
+            return []
+        sealed = self.chain.append(steps, lambda placed: self._keep([*others, *placed]))
+        for step in sealed:
+            self.decided.follow(step)
+        return sealed
+
+    def decide(self, proposal: ActionStep, step: ActionStep) -> ActionStep:
+        """Keep the step that decides a proposal, first outside the database, where it is kept once.
+
+        Raises:
+            RefusedError: it was decided already, whatever the database says.
+            StoreError: it cannot be kept, and so nothing may be done.
+        """
+
+        def keep(placed: Sequence[ActionStep]) -> None:
+            path = self.decided.decide(proposal, placed[-1])
+            try:
+                self._keep(placed)
+            except StoreError:
+                path.unlink()  # nothing was done
+                raise
+
+        return self.chain.append([step], keep)[-1]
+
+    def _keep(self, events: Sequence[Event]) -> None:
         if "://" not in self.db_path:
-            drop(self.db_path, sealed)
+            drop(self.db_path, events)
             return
         batch = Batch()
-        for one in sealed:
-            batch.events.setdefault(type(one), []).append(msgspec.structs.astuple(one))
+        for event in events:
+            batch.events.setdefault(type(event), []).append(msgspec.structs.astuple(event))
         writer = open_writer(self.db_path)
         try:
             writer.write(batch)
@@ -102,8 +138,18 @@ class Ledger:
             deliver(self.db_path)
 
     def steps(self, since_ns: int | None = None) -> list[ActionStep]:
-        """Our own steps of actions since a moment (a day ago by default), by time: those that may be acted upon."""
-        return self._ours(self.told(since_ns))
+        """Our own steps of actions since a moment (a day ago by default), by time: those that may be acted upon.
+
+        What was decided is among them even where the database has lost it.
+        """
+        since = self._since(since_ns)
+        return _by_time([*self._ours(self.told(since)), *self.remembered(since)])
+
+    def remembered(self, since_ns: int) -> list[ActionStep]:
+        """What is kept outside the database of the steps since a moment: decisions and what followed them."""
+        if not self.seal.exists or (head := self.chain.head()) is None:
+            return []
+        return [step for step in self.decided.steps(since_ns) if step.chain == head.chain]
 
     def told(self, since_ns: int | None = None, **named: str) -> list[ActionStep]:
         """Whatever is recorded of actions, for people; whoever can write to the database may have put it there.
@@ -112,21 +158,24 @@ class Ledger:
             since_ns: the first moment; a day ago by default.
             named: values that columns must have, such as `action_id`.
         """
-        since = self.clock() - HISTORY_NS if since_ns is None else since_ns
-        found = {_key(step): step for step in (*self._stored(since, named), *self._waiting(named))}
-        return sorted((step for step in found.values() if step.timestamp >= since), key=lambda step: step.timestamp)
+        since = self._since(since_ns)
+        found = [*self._waiting(named), *self._stored(since, named)]  # in the order in which the writer moves them
+        return _by_time(step for step in found if step.timestamp >= since)
 
     def steps_of(self, action_id: str) -> list[ActionStep]:
         """Our own steps of one action, however old; none where there is no such action."""
-        return self._ours(self.told(0, action_id=action_id))
+        return _by_time([*self._ours(self.told(0, action_id=action_id)), *self.decided.steps_of(action_id)])
+
+    def _since(self, since_ns: int | None) -> int:
+        return self.clock() - HISTORY_NS if since_ns is None else since_ns
 
     def _ours(self, steps: Iterable[ActionStep]) -> list[ActionStep]:
-        return [step for step in steps if self._seal.holds(step)]
+        return [step for step in steps if self.seal.holds(step)]
 
     def _stored(self, since_ns: int, named: Mapping[str, str]) -> Iterator[ActionStep]:
         with suppress(StoreError):  # there is no database yet
             for row in rows(self.db_path, "actions", since_ns, INT64_MAX, where=named):
-                yield event_of(ActionStep, row)
+                yield _step_of(row)
 
     def _waiting(self, named: Mapping[str, str]) -> Iterator[ActionStep]:
         for path in [] if "://" in self.db_path else waiting(self.db_path):
@@ -135,15 +184,35 @@ class Ledger:
                     yield event
 
 
+def _by_time(steps: Iterable[ActionStep]) -> list[ActionStep]:
+    """The steps by time, those that are there twice once."""
+    distinct = {msgspec.structs.astuple(step): step for step in steps}
+    return sorted(distinct.values(), key=lambda step: (step.timestamp, step.sequence or 0))
+
+
+def _step_of(row: Mapping[str, Any]) -> ActionStep:
+    """The step of a row. Plain SQL can put anything there: what is no step is shown as it stands, and never ours."""
+    try:
+        return event_of(ActionStep, row)
+    except msgspec.ValidationError:
+        numbers = {
+            name: row[name] if isinstance(row[name], int | float) else None
+            for name in ("start_ticks", "before", "after", "sequence")
+        }
+        texts = {
+            name: None if row[name] is None else str(row[name])
+            for name in ActionStep.__struct_fields__
+            if name != "timestamp" and name not in numbers
+        }
+        values: dict[str, Any] = {**texts, **numbers, "seal": None}
+        return ActionStep(row["timestamp"], **values)
+
+
 def _lines(path: Path) -> Iterable[Event]:
     try:
         return decoder().decode_lines(path.read_bytes())
     except (OSError, msgspec.MsgspecError):  # taken meanwhile, or not ours
         return []
-
-
-def _key(step: ActionStep) -> tuple[object, ...]:
-    return step.action_id, step.stage, step.timestamp, step.seal
 
 
 def new_id() -> str:
@@ -187,8 +256,11 @@ def following(step: ActionStep, stage: Stage, now_ns: int, **more: object) -> Ac
         step,
         timestamp=now_ns,
         stage=stage,
-        **{"seal": None, "reason": None, "verdict": None, "symptom": None, "before": None, "after": None, **more},
+        **{**_UNPLACED, "reason": None, "verdict": None, "symptom": None, "before": None, "after": None, **more},
     )
+
+
+_UNPLACED: Mapping[str, object] = {"seal": None, "chain": None, "sequence": None, "previous": None}
 
 
 def target_of(step: ActionStep) -> Entity:

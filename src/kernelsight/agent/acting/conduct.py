@@ -87,8 +87,8 @@ class Actor:
         step = of_plan(plan, action_id, "proposed", self.ledger.stamp())
         step.mode = judgement.mode
         step.reason = "; ".join(text for text in (request.why, judgement.why_not_auto) if text) or None
-        self.ledger.write(step)
-        return Proposed(step, plan, judgement)
+        [sealed] = self.ledger.write(step)
+        return Proposed(sealed, plan, judgement)
 
     def _judge(self, plan: Plan) -> Judgement:
         now = self.clock()
@@ -146,7 +146,8 @@ class Actor:
         except RefusedError as error:
             self._note(step, "refused", reason=str(error))
             raise
-        self._note(step, "begun", mode=proposed.judgement.mode)
+        begun = following(step, "begun", self.ledger.stamp(), mode=proposed.judgement.mode)
+        self.ledger.decide(step, begun)
         done: list[change.Change] = []
         try:
             for one in proposed.plan.changes:
@@ -179,8 +180,13 @@ class Actor:
         return [other for other in self.ledger.steps_of(str(step.action_id)) if other.timestamp >= step.timestamp]
 
     def decline(self, step: ActionStep, why: str) -> None:
-        """A person has said no."""
-        self._note(step, "declined", reason=why)
+        """A person has said no.
+
+        Raises:
+            RefusedError: it was decided already.
+            StoreError: it cannot be written down.
+        """
+        self.ledger.decide(step, following(step, "declined", self.ledger.stamp(), reason=why))
 
     # --- afterwards --------------------------------------------------------------------------------
 
@@ -233,8 +239,7 @@ class Actor:
 
     def _note(self, step: ActionStep, stage: Stage, **more: object) -> ActionStep:
         note = following(step, stage, self.ledger.stamp(), **more)
-        self.ledger.write(note)
-        return note
+        return self.ledger.write(note)[-1]
 
 
 def _as_a_person(plan: Plan) -> Plan:

@@ -36,7 +36,7 @@ class Seal:
 
     def __init__(self, folder: Path | None = None) -> None:
         """Take the key from a folder when it is first needed; one is made where there is none."""
-        self._folder = folder or state_folder()
+        self.folder = folder or state_folder()
 
     def sealed(self, step: ActionStep) -> ActionStep:
         """The step with its seal.
@@ -46,9 +46,21 @@ class Seal:
         """
         return msgspec.structs.replace(step, seal=self._of(step))
 
+    @property
+    def exists(self) -> bool:
+        """Whether this user has a key, so that seals can be judged."""
+        return (self.folder / _NAME).exists()
+
+    @property
+    def name(self) -> str:
+        """Which key it is; it tells nothing of the key itself."""
+        return hashlib.sha256(b"name of " + self._key).hexdigest()[:16]
+
     def holds(self, step: ActionStep) -> bool:
-        """Whether a step is one of ours, as it was written."""
-        return step.seal is not None and hmac.compare_digest(step.seal.encode(), self._of(step).encode())
+        """Whether a step is one of ours, as it was written; never without a key, and none is made for this."""
+        if step.seal is None or not self.exists:
+            return False
+        return hmac.compare_digest(step.seal.encode(), self._of(step).encode())
 
     def _of(self, step: ActionStep) -> str:
         text = msgspec.json.encode(msgspec.structs.replace(step, seal=None))
@@ -56,7 +68,7 @@ class Seal:
 
     @cached_property
     def _key(self) -> bytes:
-        path = self._folder / _NAME
+        path = self.folder / _NAME
         try:
             if not path.exists():
                 self._make(path)
@@ -69,7 +81,7 @@ class Seal:
 
     def _make(self, path: Path) -> None:
         """Make the key; of two who do so at once, one's is kept."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = path.with_name(f"{_NAME}.{os.getpid()}.new")
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

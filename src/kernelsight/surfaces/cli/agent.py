@@ -13,8 +13,16 @@ from __future__ import annotations
 import click
 
 from kernelsight.errors import UsageError
-from kernelsight.surfaces.cli.command import EXIT_STATUS, Group, db_path_option, examples, policy_option, seconds
-from kernelsight.surfaces.cli.output import Format, format_option, show
+from kernelsight.surfaces.cli.command import (
+    EXIT_STATUS,
+    Group,
+    Judgement,
+    db_path_option,
+    examples,
+    policy_option,
+    seconds,
+)
+from kernelsight.surfaces.cli.output import Format, format_option, show, show_json
 
 
 @click.group(cls=Group, help=__doc__, invoke_without_command=True)
@@ -63,7 +71,7 @@ def history(*, db_path: str, since: str, until: str, form: Format) -> None:
     from kernelsight.surfaces.trace import events  # noqa: PLC0415 - with it comes the query API
 
     rows = events(db_path, since, until)
-    columns = ("time", "id", "kind", "what", "state", "why") if form == "table" else ()
+    columns = ("time", "id", "kind", "what", "state", "proof", "why") if form == "table" else ()
     show(rows, form, empty=f"the agent recorded nothing between {since} and {until}", columns=columns)
 
 
@@ -150,3 +158,45 @@ def undo(*, db_path: str, policy_path: str | None, name: str) -> None:
     from kernelsight.surfaces.agent import undo_action  # noqa: PLC0415 - as above
 
     undo_action(db_path, policy_path, name)
+
+
+@agent.group(cls=Group)
+@examples("kernelsight agent audit verify")
+def audit() -> None:
+    """Check the record of actions against what this user keeps outside the database."""
+
+
+@audit.command(cls=Judgement)
+@db_path_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@click.pass_context
+@examples("kernelsight agent audit verify", "kernelsight agent audit verify --json")
+def verify(ctx: click.Context, *, db_path: str, as_json: bool) -> None:
+    """Say whether every recorded step is proven, and none is missing.
+
+    Exit status: 0 all are; 1 steps are changed, missing, or sealed by nobody; 3 not known: steps of another user, no
+    key, or the database cannot be read.
+    """
+    from kernelsight.surfaces.auditing import EXIT_OF_AUDIT, audit_of, lines_of_audit  # noqa: PLC0415 - as above
+
+    found = audit_of(db_path)
+    if as_json:
+        show_json(found)
+    else:
+        for line in lines_of_audit(found):
+            click.echo(line)
+    ctx.exit(EXIT_OF_AUDIT[found.answer])
+
+
+@audit.command()
+@db_path_option
+@click.option("--yes", is_flag=True, help="Do it; without this, it is only said what would no longer be looked for.")
+@examples("kernelsight agent audit restart --yes")
+def restart(*, db_path: str, yes: bool) -> None:
+    """Begin a new chain, after steps or the whole database were removed on purpose.
+
+    What is missing up to now is not looked for any more. Steps that are still there stay proven.
+    """
+    from kernelsight.surfaces.auditing import restart_chain  # noqa: PLC0415 - as above
+
+    click.echo(restart_chain(db_path, yes=yes))
