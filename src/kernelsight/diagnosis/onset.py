@@ -14,6 +14,7 @@ from kernelsight.diagnosis.effects import USES_UP, same_program
 from kernelsight.diagnosis.hypothesis import Candidate, hypotheses
 from kernelsight.diagnosis.model import Finding
 from kernelsight.diagnosis.scene import NS_PER_S, Scene, moment
+from kernelsight.events.wire import kinds
 from kernelsight.query.times import TimeRange
 
 LOOKS_BACK_S = (60, 300)
@@ -72,6 +73,15 @@ def was_there(onset_ns: int, scene: Scene) -> bool:
 
 
 def _known_from_ns(scene: Scene) -> int:
-    """The first moment of a window of which anything is recorded. Use with :meth:`Scene.once`."""
-    rows = [kept[0] for kind in _EVERY_SECOND if (kept := scene.rows(kind))]
-    return max(scene.begin_ns, min((moment(row) for row in rows), default=0))
+    """The first moment of a window of which anything is recorded. Use with :meth:`Scene.once`.
+
+    A store that has no kind of those that tell of every second begins with what it has: somebody else recorded it.
+    """
+    first = _first_ns(scene, _EVERY_SECOND) or _first_ns(scene, scene.read)
+    return max(scene.begin_ns, first)
+
+
+def _first_ns(scene: Scene, names: Iterable[str]) -> int:
+    """The first stamp of several kinds; 0 where they have no row."""
+    sampled = (name for name in names if kinds()[name].interval_s is not None)
+    return min((moment(rows[0]) for name in sampled if (rows := scene.rows(name))), default=0)
