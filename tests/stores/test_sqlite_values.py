@@ -19,7 +19,17 @@ BAD = {
     "TEXT": [b"\xff\x00"],
 }
 GOOD = {
-    "INTEGER": [(7, 7), ("7", 7), (7.0, 7), (-(2**63), -(2**63)), (2**63 - 1, 2**63 - 1), (True, 1), (None, None)],
+    "INTEGER": [
+        (7, 7),
+        ("7", 7),
+        (" 07.0", 7),
+        (7.0, 7),
+        (9.2e18, 9_200_000_000_000_000_000),
+        (-(2**63), -(2**63)),
+        (2**63 - 1, 2**63 - 1),
+        (True, 1),
+        (None, None),
+    ],
     "REAL": [(1.5, 1.5), (2, 2.0), (-1e308, -1e308), (None, None)],
     "TEXT": [("", ""), ("a\x1b[31m\u202e", "a\x1b[31m\u202e"), (5, "5"), (None, None)],
 }
@@ -70,3 +80,10 @@ def test_a_plain_table_that_is_taken_over_keeps_the_rows_that_cannot_be(tmp_path
         left = reader.query("SELECT count(*) AS n FROM load_metrics_before")
     assert [tuple(row.values()) for row in taken] == [(BASE, 0.5, 100), (BASE + 3, 1.0, 7)]
     assert left == [{"n": 5}]
+
+
+def test_the_schema_that_every_program_parses_when_it_opens_the_database_is_short(database):
+    with closing(sqlite3.connect(database)) as connection:
+        [(length,)] = connection.execute("SELECT sum(length(sql)) FROM sqlite_master")
+    columns = sum(len(kind.columns) for kind in kinds().values())
+    assert length < 600 * columns, f"{length / columns:.0f} characters a column"

@@ -10,7 +10,8 @@ from __future__ import annotations
 from kernelsight.events.declare import Column, Kind
 from kernelsight.stores.ddl import quote
 
-_LARGEST_REAL = 1.7976931348623157e308
+_INFINITE = "9e999"
+"""SQLite reads a number beyond the largest real as infinite."""
 
 
 def literal(text: str) -> str:
@@ -19,36 +20,35 @@ def literal(text: str) -> str:
 
 
 def refuse_bad_values(kind: Kind, row: str = "NEW") -> str:
-    """A statement for a trigger that ends it with a message where a value of ``row`` cannot be stored."""
+    """A statement for a trigger that ends it with a message where a value of ``row`` cannot be stored.
+
+    It is short: SQLite parses the triggers of all tables whenever a program opens the database.
+    """
     messages = {column: literal(f"{kind.table}.{column.name} {_rule(column)}") for column in kind.columns}
-    cases = "\n".join(
-        f"    WHEN NOT {acceptable(column, row)} THEN RAISE(ABORT, {message})" for column, message in messages.items()
-    )
+    cases = "\n".join(f"    WHEN {_bad(column, row)} THEN RAISE(ABORT, {told})" for column, told in messages.items())
     return f"  SELECT CASE\n{cases}\n  END;"
 
 
 def all_acceptable(kind: Kind, columns: list[str], row: str) -> str:
-    """A condition: the values of these columns can be stored."""
-    return " AND ".join(acceptable(kind.by_name[name], row) for name in columns)
+    """A condition, never NULL: the values of these columns can be stored."""
+    return " AND ".join(f"({_bad(kind.by_name[name], row)}) IS NOT 1" for name in columns)
 
 
-def acceptable(column: Column, row: str) -> str:
-    """A condition, never NULL: the value of a column can be stored."""
+def _bad(column: Column, row: str) -> str:
+    """A condition: the value of a column cannot be stored; false or NULL where it can be.
+
+    A cast makes the other side of a comparison a number where it reads as one, as storing it does.
+    """
     value = f"{row}.{quote(column.name)}"
     if column.choices:
-        test = f"{value} IN ({', '.join(map(literal, column.choices))})"
+        test = f"{value} NOT IN ({', '.join(map(literal, column.choices))})"
     elif column.type == "TEXT":
-        test = f"typeof({value}) <> 'blob'"
+        test = f"typeof({value}) = 'blob'"
     elif column.type == "REAL":
-        test = f"(typeof({value}) IN ('integer', 'real') AND abs({value} * 1.0) <= {_LARGEST_REAL!r})"
+        test = f"typeof({value}) IN ('text', 'blob') OR {value} IN ({_INFINITE}, -{_INFINITE})"
     else:
-        test = (
-            f"(typeof({value}) = 'integer'"
-            f" OR (typeof({value}) = 'real' AND abs({value}) < 9.2e18 AND {value} = CAST({value} AS INTEGER))"
-            f" OR (typeof({value}) = 'text' AND CAST(CAST({value} AS INTEGER) AS TEXT) = {value}))"
-        )
-    known = f"{value} IS NOT NULL" if column.required else f"{value} IS NULL"
-    return f"({known} {'AND' if column.required else 'OR'} {test})"
+        test = f"CAST({value} AS INTEGER) <> {value}"
+    return f"{value} IS NULL OR {test}" if column.required else test
 
 
 def _rule(column: Column) -> str:
