@@ -81,15 +81,18 @@ def asked(store, *texts):
         ("when did backup write most", ["write bytes was highest at 2026-09-21T14:13:21+00:00: 50 MiB in 1 s"]),
         ("what did backup do?", ["backup (31): rss 10 MiB", "backup (31): write bytes 1.42 GiB"]),
         ("how much memory did cache use", ["cache (30): rss 900 MiB"]),
-        ("how much memory was free", ["at least 768 MiB", "on average", "at most 8 GiB"]),
+        (
+            "how much memory was free",
+            ["15.2 GiB of 16 GiB used and 768 MiB free (5%) at the end; at least 768 MiB was free"],
+        ),
         ("when was free memory lowest?", ["was lowest at 2026-09-21T14:13:49+00:00: 768 MiB"]),
         ("when did memory drop below 4 GB?", ["below 4 GB for the first time at 2026-09-21T14:13:37+00:00"]),
         ("when did the rss of cache exceed 900 MB", ["above 900 MB for the first time at 2026-09-21T14:13:21+00:00"]),
         ("when did it begin?", ["cpu saturation by crunch (70) began before that time"]),
         ("show the top 2 of process_stats.write_bytes", ["backup (31): write bytes", "cache (30): write bytes"]),
         ("how much did process 31 write", ["backup (31): write bytes 1.42 GiB"]),
-        ("list the busiest device", ["backup (31)"]),
-        ("how much was written on vda?", ["vda: io ticks"]),
+        ("list the busiest device", ["vda was busy 10% of the time"]),
+        ("how much was written on vda?", ["vda: write sectors 14.2 MiB"]),
     ],
 )
 def test_questions_and_their_answers(store, question, claims):
@@ -112,10 +115,10 @@ def test_why_somebody_was_slow_is_told_from_the_findings_and_from_what_it_waited
 
 
 def test_a_conversation_goes_on_from_what_was_asked_before(store):
-    assert asked(store, "who used most memory?", "and cpu?").answer[0].claim == "crunch (70): cpu time 27 s"
+    assert asked(store, "who used most memory?", "and cpu?").answer[0].claim.startswith("crunch (70): cpu time 27 s,")
     assert asked(store, "how much memory did cache use", "and web?").answer[0].claim.startswith("web (12): rss")
     narrowed = asked(store, "who used most cpu?", "and between 2026-09-21 14:13:20Z and 2026-09-21 14:13:24Z?")
-    assert narrowed.answer[0].claim == "crunch (70): cpu time 3.6 s"
+    assert narrowed.answer[0].claim.startswith("crunch (70): cpu time 3.6 s,")
 
 
 def test_what_was_not_needed_for_the_first_answer_is_there_for_the_second(store):
@@ -134,7 +137,7 @@ def test_what_changed_is_told_with_what_it_was_before(store):
 @pytest.mark.parametrize(
     ("question", "said"),
     [
-        ("is the moon full of cheese", "without a model this cannot be answered"),
+        ("is the moon full of cheese", "I did not understand “moon” and “cheese”"),
         ("tell me a joke", "without a model"),
         ("why was postgres slow", "nothing called postgres is in the rows of that time"),
         ("who eats most", "most of what?"),
@@ -143,7 +146,7 @@ def test_what_changed_is_told_with_what_it_was_before(store):
         ("when did written bytes of vda exceed 5", "which passes no limit"),
         ("who reads most?", "nobody and nothing had any read bytes"),
         ("tell me about yourself", "no process of that time is named"),
-        ("who dropped packets?", "nothing about dropped packets was recorded"),
+        ("who dropped packets?", "nothing about drop packet was recorded"),
         ("when did memory exceed 100 GB", "it was never so"),
         ("'; DROP TABLE process_stats; --", "without a model"),
     ],

@@ -14,6 +14,11 @@ from kernelsight.query.rows import rows_of
 from kernelsight.query.source import Source, kind_named, opened
 from kernelsight.query.times import TimeRange
 
+
+class TooManyRowsError(UsageError):
+    """More rows than one number may cite."""
+
+
 MOST_ROWS = 2_000
 """Rows that one number may cite: half an hour of one entity, each second."""
 _SLOPE_ROWS = 60
@@ -44,7 +49,7 @@ def proof(  # noqa: PLR0913, PLR0917 - a number has as many parts
     if not rows:
         return None
     if len(rows) > MOST_ROWS:
-        raise UsageError(f"more than {MOST_ROWS} rows of {kind.table}; narrow the time or the conditions")
+        raise TooManyRowsError(f"more than {MOST_ROWS} rows of {kind.table}; narrow the time or the conditions")
     if how in _OF_ONE_SERIES and len({tuple(row[name] for name in kind.entity) for row in rows}) > 1:
         one = " and ".join(kind.entity)
         raise UsageError(f"{how} of several series of {kind.table} together means nothing; pick one by {one}")

@@ -16,6 +16,7 @@ from kernelsight.events.declare import (
     Level32,
     Means,
     Real,
+    Spoken,
     Text,
     event,
 )
@@ -36,19 +37,25 @@ class Block(Event, tag="block"):
     device_name: Annotated[Text | None, Label(), Aka("device", "dev", "name")] = None
     read_ios: Annotated[Count | None, Counter("requests")] = None
     read_merges: Annotated[Count | None, Counter("requests")] = None
-    read_sectors: Annotated[Count | None, Counter("512 B sectors")] = None
+    read_sectors: Annotated[Count | None, Counter("512 B sectors"), Spoken("read", "disk read", "reader")] = None
     read_ticks: Annotated[Count | None, Counter("ms", bits=32), Aka("read_ticks_ms"), Means("summed over requests")] = (
         None
     )
     write_ios: Annotated[Count | None, Counter("requests")] = None
     write_merges: Annotated[Count | None, Counter("requests")] = None
-    write_sectors: Annotated[Count | None, Counter("512 B sectors")] = None
+    write_sectors: Annotated[Count | None, Counter("512 B sectors"), Spoken("write", "disk write", "writer")] = None
     write_ticks: Annotated[
         Count | None, Counter("ms", bits=32), Aka("write_ticks_ms"), Means("summed over requests")
     ] = None
-    in_flight: Annotated[Level32 | None, Gauge("requests", bits=32)] = None
+    in_flight: Annotated[
+        Level32 | None, Gauge("requests", bits=32), Spoken("queue depth", "io in flight", "request in flight")
+    ] = None
     io_ticks: Annotated[
-        Count | None, Counter("ms", bits=32), Aka("io_ticks_ms"), Means("time with at least one request in flight")
+        Count | None,
+        Counter("ms", bits=32),
+        Aka("io_ticks_ms"),
+        Means("time with at least one request in flight"),
+        Spoken("disk", "device", "io", "disk io", "disk time", "utilisation", "utilization", "storage"),
     ] = None
     time_in_queue: Annotated[
         Count | None, Counter("ms", bits=32), Aka("time_in_queue_ms"), Means("summed over requests")
@@ -110,4 +117,4 @@ class IoLatency(Event, tag="io_latency"):
     write_device_p95_us: Annotated[Real | None, Gauge("us"), Means("from issue to completion")] = None
     queue_us: Annotated[Real | None, Delta("us"), Means("sum over requests, from insertion to issue")] = None
     device_us: Annotated[Real | None, Delta("us"), Means("sum over requests, from issue to completion")] = None
-    errors: Annotated[Int | None, Delta("requests")] = None
+    errors: Annotated[Int | None, Delta("requests"), Spoken("io error", "disk error", "storage error")] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Text, Unsigned64, event
+from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Spoken, Text, Unsigned64, event
 
 CPU_JITTER_US = 100_000
 """Use of user and system is estimated from ticks, and use of many CPUs added up while they go on."""
@@ -24,16 +24,18 @@ class Cgroup(Event, tag="cgroup"):
 
     cgroup: Annotated[Text | None, Label(), Means("path below the mount of the hierarchy")] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup v2 id")] = None
-    cpu_usage_us: Annotated[Count | None, Counter("us", jitter=CPU_JITTER_US)] = None
+    cpu_usage_us: Annotated[Count | None, Counter("us", jitter=CPU_JITTER_US), Spoken("cpu", "cpu time")] = None
     cpu_user_us: Annotated[Count | None, Counter("us", jitter=CPU_JITTER_US)] = None
     cpu_system_us: Annotated[Count | None, Counter("us", jitter=CPU_JITTER_US)] = None
     cpu_periods: Annotated[Count | None, Counter("periods")] = None
     cpu_throttled_periods: Annotated[Count | None, Counter("periods")] = None
-    cpu_throttled_us: Annotated[Count | None, Counter("us")] = None
+    cpu_throttled_us: Annotated[
+        Count | None, Counter("us"), Spoken("throttle", "throttled", "throttling", "cpu throttling", "cpu limit")
+    ] = None
     cpu_quota_us: Annotated[Int | None, Gauge("us"), Means("per period; NULL: no limit")] = None
     cpu_period_us: Annotated[Int | None, Gauge("us")] = None
     cpu_weight: Annotated[Int | None, Gauge(), Means("cpu.weight, or cpu.shares on v1")] = None
-    memory_current_bytes: Annotated[Int | None, Gauge("B")] = None
+    memory_current_bytes: Annotated[Int | None, Gauge("B"), Spoken("memory", "ram")] = None
     memory_limit_bytes: Annotated[Int | None, Gauge("B"), Means("memory.max; NULL: no limit")] = None
     memory_high_bytes: Annotated[Int | None, Gauge("B")] = None
     memory_swap_bytes: Annotated[Int | None, Gauge("B")] = None

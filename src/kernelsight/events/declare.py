@@ -131,6 +131,22 @@ class Flagged:
     no: str | bool | None = None
 
 
+@dataclass(frozen=True, slots=True, init=False)
+class Spoken:
+    """What people call this column when they ask about it, in the singular and in small letters."""
+
+    names: tuple[str, ...]
+    scarce: bool
+    """What matters is how little there is of it."""
+    rank: int
+    """Of several columns with the same name, entity and use, that of the lowest rank is meant."""
+
+    def __init__(self, *names: str, scarce: bool = False, rank: int = 1) -> None:
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "scarce", scarce)
+        object.__setattr__(self, "rank", rank)
+
+
 Semantics = Counter | Gauge | Delta | Label
 
 
@@ -166,6 +182,7 @@ class Column:
     unsigned64: bool
     required: bool
     flagged: tuple[Flagged, ...] = ()
+    spoken: Spoken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +331,7 @@ def _column(name: str, hint: Any, *, required: bool) -> Column:
         unsigned64=any(isinstance(note, Unsigned64) for note in notes),
         required=required,
         flagged=tuple(note for note in notes if isinstance(note, Flagged)),
+        spoken=next((note for note in notes if isinstance(note, Spoken)), None),
     )
 
 

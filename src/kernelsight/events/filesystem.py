@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from kernelsight.events.declare import Event, Flag, Gauge, Int, Label, Means, Text, event
+from kernelsight.events.declare import Event, Flag, Gauge, Int, Label, Means, Spoken, Text, event
 
 
 @event(
@@ -25,8 +25,15 @@ class Filesystem(Event, tag="filesystem"):
     fs_type: Annotated[Text | None, Label()] = None
     size_bytes: Annotated[Int | None, Gauge("B")] = None
     free_bytes: Annotated[Int | None, Gauge("B"), Means("including what is reserved for root")] = None
-    avail_bytes: Annotated[Int | None, Gauge("B"), Means("for users")] = None
+    avail_bytes: Annotated[
+        Int | None,
+        Gauge("B"),
+        Means("for users"),
+        Spoken(
+            "space", "disk space", "free space", "space left", "room", "file system", "filesystem", "mount", scarce=True
+        ),
+    ] = None
     inodes_total: Annotated[Int | None, Gauge("inodes")] = None
-    inodes_free: Annotated[Int | None, Gauge("inodes")] = None
+    inodes_free: Annotated[Int | None, Gauge("inodes"), Spoken("inode", "free inode", scarce=True)] = None
     read_only: Annotated[Flag | None, Label()] = None
     device_number: Annotated[Text | None, Label(), Means("major:minor, as in mountinfo")] = None

@@ -17,6 +17,7 @@ from kernelsight.events.declare import (
     Label,
     Means,
     Scaled,
+    Spoken,
     Text,
     Unsigned64,
     event,
@@ -101,15 +102,38 @@ class Memory(Event, tag="memory"):
 
     mem_total_kb: Annotated[Int | None, Gauge("KiB"), Aka("MemTotal")] = None
     mem_free_kb: Annotated[Int | None, Gauge("KiB"), Aka("MemFree")] = None
-    mem_available_kb: Annotated[Int | None, Gauge("KiB"), Aka("MemAvailable")] = None
+    mem_available_kb: Annotated[
+        Int | None,
+        Gauge("KiB"),
+        Aka("MemAvailable"),
+        Spoken(
+            "memory",
+            "ram",
+            "free memory",
+            "available memory",
+            "memory free",
+            "memory available",
+            "memory left",
+            "ram free",
+            "free ram",
+            scarce=True,
+        ),
+    ] = None
     buffers_kb: Annotated[Int | None, Gauge("KiB"), Aka("Buffers")] = None
-    cached_kb: Annotated[Int | None, Gauge("KiB"), Aka("Cached")] = None
+    cached_kb: Annotated[Int | None, Gauge("KiB"), Aka("Cached"), Spoken("page cache", "cached", "file cache")] = None
     swap_total_kb: Annotated[Int | None, Gauge("KiB"), Aka("SwapTotal")] = None
-    swap_free_kb: Annotated[Int | None, Gauge("KiB"), Aka("SwapFree")] = None
+    swap_free_kb: Annotated[
+        Int | None,
+        Gauge("KiB"),
+        Aka("SwapFree"),
+        Spoken("swap", "free swap", "swap free", "swap left", "swap space", scarce=True),
+    ] = None
     active_kb: Annotated[Int | None, Gauge("KiB"), Aka("Active")] = None
     inactive_kb: Annotated[Int | None, Gauge("KiB"), Aka("Inactive")] = None
-    dirty_kb: Annotated[Int | None, Gauge("KiB"), Aka("Dirty")] = None
-    writeback_kb: Annotated[Int | None, Gauge("KiB"), Aka("Writeback")] = None
+    dirty_kb: Annotated[
+        Int | None, Gauge("KiB"), Aka("Dirty"), Spoken("dirty", "dirty page", "dirty memory", "dirty data")
+    ] = None
+    writeback_kb: Annotated[Int | None, Gauge("KiB"), Aka("Writeback"), Spoken("writeback")] = None
     swap_cached_kb: Annotated[Int | None, Gauge("KiB"), Aka("SwapCached")] = None
     active_anon_kb: Annotated[Int | None, Gauge("KiB")] = None
     inactive_anon_kb: Annotated[Int | None, Gauge("KiB")] = None
@@ -120,13 +144,15 @@ class Memory(Event, tag="memory"):
     anon_kb: Annotated[Int | None, Gauge("KiB"), Means("AnonPages: anonymous pages mapped by processes")] = None
     mapped_kb: Annotated[Int | None, Gauge("KiB")] = None
     shmem_kb: Annotated[Int | None, Gauge("KiB"), Aka("Shmem")] = None
-    slab_kb: Annotated[Int | None, Gauge("KiB"), Aka("Slab")] = None
+    slab_kb: Annotated[Int | None, Gauge("KiB"), Aka("Slab"), Spoken("slab", "kernel memory")] = None
     slab_reclaimable_kb: Annotated[Int | None, Gauge("KiB"), Aka("SReclaimable")] = None
     slab_unreclaimable_kb: Annotated[Int | None, Gauge("KiB"), Aka("SUnreclaim")] = None
     kernel_stack_kb: Annotated[Int | None, Gauge("KiB")] = None
     page_tables_kb: Annotated[Int | None, Gauge("KiB")] = None
     commit_limit_kb: Annotated[Int | None, Gauge("KiB")] = None
-    committed_kb: Annotated[Int | None, Gauge("KiB"), Means("Committed_AS")] = None
+    committed_kb: Annotated[
+        Int | None, Gauge("KiB"), Means("Committed_AS"), Spoken("committed memory", "committed")
+    ] = None
     huge_pages_total: Annotated[Int | None, Gauge("pages")] = None
     huge_pages_free: Annotated[Int | None, Gauge("pages")] = None
     huge_page_size_kb: Annotated[Int | None, Gauge("KiB")] = None
@@ -149,12 +175,12 @@ class Memory(Event, tag="memory"):
 class Vmstat(Event, tag="vmstat"):
     """What the virtual memory system has done since boot (mm/vmstat.c)."""
 
-    pgfault: Annotated[Count | None, Counter("faults")] = None
-    pgmajfault: Annotated[Count | None, Counter("faults")] = None
+    pgfault: Annotated[Count | None, Counter("faults"), Spoken("fault", "page fault")] = None
+    pgmajfault: Annotated[Count | None, Counter("faults"), Spoken("major fault", "major page fault")] = None
     pgpgin: Annotated[Count | None, Counter("KiB")] = None
     pgpgout: Annotated[Count | None, Counter("KiB")] = None
-    pswpin: Annotated[Count | None, Counter("pages")] = None
-    pswpout: Annotated[Count | None, Counter("pages")] = None
+    pswpin: Annotated[Count | None, Counter("pages"), Spoken("swapping", "swap in", "swap activity", "paging")] = None
+    pswpout: Annotated[Count | None, Counter("pages"), Spoken("swapping", "swap out", "swap activity", "paging")] = None
     pgscan_kswapd: Annotated[Count | None, Counter("pages")] = None
     pgscan_direct: Annotated[Count | None, Counter("pages")] = None
     pgscan_khugepaged: Annotated[Count | None, Counter("pages")] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from kernelsight.events.declare import Aka, Count, Counter, Delta, Event, Gauge, Int, Label, Means, Text, event
+from kernelsight.events.declare import Aka, Count, Counter, Delta, Event, Gauge, Int, Label, Means, Spoken, Text, event
 
 
 @event(
@@ -20,14 +20,38 @@ class Network(Event, tag="network"):
     """Traffic of one network interface since it came up (Documentation/networking/statistics.rst)."""
 
     interface_name: Annotated[Text | None, Label(), Aka("interface", "iface", "ifname", "name")] = None
-    rx_bytes: Annotated[Count | None, Counter("B", bits=32)] = None
+    rx_bytes: Annotated[
+        Count | None,
+        Counter("B", bits=32),
+        Spoken("traffic", "network", "bandwidth", "received", "download", "incoming", "network traffic", "interface"),
+    ] = None
     rx_packets: Annotated[Count | None, Counter("packets", bits=32)] = None
-    rx_errors: Annotated[Count | None, Counter("packets", bits=32), Aka("rx_errs")] = None
-    rx_drops: Annotated[Count | None, Counter("packets", bits=32), Aka("rx_dropped", "rx_drop")] = None
-    tx_bytes: Annotated[Count | None, Counter("B", bits=32)] = None
+    rx_errors: Annotated[
+        Count | None,
+        Counter("packets", bits=32),
+        Aka("rx_errs"),
+        Spoken("network error", "interface error", "nic error", "receive error", "rx error", "packet error", "error"),
+    ] = None
+    rx_drops: Annotated[
+        Count | None,
+        Counter("packets", bits=32),
+        Aka("rx_dropped", "rx_drop"),
+        Spoken("drop", "dropped packet", "packet drop", "rx drop"),
+    ] = None
+    tx_bytes: Annotated[Count | None, Counter("B", bits=32), Spoken("sent", "upload", "outgoing", "transmitted")] = None
     tx_packets: Annotated[Count | None, Counter("packets", bits=32)] = None
-    tx_errors: Annotated[Count | None, Counter("packets", bits=32), Aka("tx_errs")] = None
-    tx_drops: Annotated[Count | None, Counter("packets", bits=32), Aka("tx_dropped", "tx_drop")] = None
+    tx_errors: Annotated[
+        Count | None,
+        Counter("packets", bits=32),
+        Aka("tx_errs"),
+        Spoken("network error", "interface error", "nic error", "transmit error", "tx error", "packet error"),
+    ] = None
+    tx_drops: Annotated[
+        Count | None,
+        Counter("packets", bits=32),
+        Aka("tx_dropped", "tx_drop"),
+        Spoken("drop", "dropped packet", "packet drop", "tx drop"),
+    ] = None
     rx_fifo: Annotated[Count | None, Counter("packets", bits=32)] = None
     rx_frame: Annotated[Count | None, Counter("packets", bits=32)] = None
     rx_multicast: Annotated[Count | None, Counter("packets", bits=32)] = None
@@ -63,7 +87,7 @@ class Qdisc(Event, tag="qdisc"):
         None
     )
     backlog_bytes: Annotated[Int | None, Gauge("B"), Means("in the queue now")] = None
-    backlog_packets: Annotated[Int | None, Gauge("packets")] = None
+    backlog_packets: Annotated[Int | None, Gauge("packets"), Spoken("queue backlog", "qdisc backlog")] = None
     rate_limit_bytes: Annotated[Int | None, Gauge("B/s"), Means("what tbf shapes to; NULL of others")] = None
 
 
@@ -77,18 +101,25 @@ class Qdisc(Event, tag="qdisc"):
 class Tcp(Event, tag="tcp"):
     """TCP sockets by state (include/net/tcp_states.h), IPv4 and IPv6 together."""
 
-    established: Annotated[Int | None, Gauge("sockets")] = None
-    syn_sent: Annotated[Int | None, Gauge("sockets")] = None
-    syn_recv: Annotated[Int | None, Gauge("sockets")] = None
+    established: Annotated[
+        Int | None, Gauge("sockets"), Spoken("connection", "tcp connection", "socket", "established", "tcp socket")
+    ] = None
+    syn_sent: Annotated[Int | None, Gauge("sockets"), Spoken("syn sent")] = None
+    syn_recv: Annotated[Int | None, Gauge("sockets"), Spoken("syn recv", "half open connection")] = None
     fin_wait1: Annotated[Int | None, Gauge("sockets")] = None
     fin_wait2: Annotated[Int | None, Gauge("sockets")] = None
-    time_wait: Annotated[Int | None, Gauge("sockets")] = None
+    time_wait: Annotated[Int | None, Gauge("sockets"), Spoken("time wait")] = None
     close: Annotated[Int | None, Gauge("sockets")] = None
-    close_wait: Annotated[Int | None, Gauge("sockets")] = None
+    close_wait: Annotated[Int | None, Gauge("sockets"), Spoken("close wait")] = None
     last_ack: Annotated[Int | None, Gauge("sockets")] = None
-    listen: Annotated[Int | None, Gauge("sockets")] = None
+    listen: Annotated[Int | None, Gauge("sockets"), Spoken("listening socket", "listening")] = None
     closing: Annotated[Int | None, Gauge("sockets")] = None
-    orphan: Annotated[Int | None, Gauge("sockets"), Means("closed by their owner, not by the protocol")] = None
+    orphan: Annotated[
+        Int | None,
+        Gauge("sockets"),
+        Means("closed by their owner, not by the protocol"),
+        Spoken("orphan", "orphaned socket"),
+    ] = None
     allocated: Annotated[Int | None, Gauge("sockets")] = None
     memory_pages: Annotated[Int | None, Gauge("pages"), Means("memory of all TCP sockets")] = None
 
@@ -103,16 +134,27 @@ class Tcp(Event, tag="tcp"):
 class TcpRetransmit(Event, tag="tcp_retransmit"):
     """What TCP has sent, sent again and given up since boot (RFC 4022; net/ipv4/proc.c)."""
 
-    retrans_segs: Annotated[Count | None, Counter("segments"), Aka("RetransSegs")] = None
+    retrans_segs: Annotated[
+        Count | None,
+        Counter("segments"),
+        Aka("RetransSegs"),
+        Spoken("retransmit", "retransmission", "packet loss", "lost packet", "tcp retransmit", "tcp retransmission"),
+    ] = None
     out_segs: Annotated[Count | None, Counter("segments"), Aka("OutSegs")] = None
     in_segs: Annotated[Count | None, Counter("segments"), Aka("InSegs")] = None
     in_errs: Annotated[Count | None, Counter("segments")] = None
     out_rsts: Annotated[Count | None, Counter("segments")] = None
     active_opens: Annotated[Count | None, Counter("connections")] = None
     passive_opens: Annotated[Count | None, Counter("connections")] = None
-    attempt_fails: Annotated[Count | None, Counter("connections")] = None
-    estab_resets: Annotated[Count | None, Counter("connections")] = None
-    listen_overflows: Annotated[Count | None, Counter("connections")] = None
+    attempt_fails: Annotated[
+        Count | None, Counter("connections"), Spoken("failed connection", "connection failure", "refused connection")
+    ] = None
+    estab_resets: Annotated[
+        Count | None, Counter("connections"), Spoken("connection reset", "reset connection", "tcp reset")
+    ] = None
+    listen_overflows: Annotated[
+        Count | None, Counter("connections"), Spoken("listen overflow", "accept queue overflow", "backlog overflow")
+    ] = None
     listen_drops: Annotated[Count | None, Counter("connections")] = None
     timeouts: Annotated[Count | None, Counter("timeouts")] = None
     syn_retrans: Annotated[Count | None, Counter("segments")] = None
@@ -169,7 +211,7 @@ class PacketDrop(Event, tag="packet_drop"):
     ] = None
     pid: Annotated[Int | None, Label(), Means("who has the socket that it came from or was for, where known")] = None
     comm: Annotated[Text | None, Label()] = None
-    count: Annotated[Int | None, Delta("packets")] = None
+    count: Annotated[Int | None, Delta("packets"), Spoken("drop", "dropped packet", "packet drop")] = None
     bytes: Annotated[Int | None, Delta("B"), Means("without headers that were taken off before")] = None
 
 
@@ -206,7 +248,12 @@ class UdpSocket(Event, tag="udp_socket"):
     port: Annotated[Int | None, Label()] = None
     receive_queue_bytes: Annotated[Int | None, Gauge("B"), Means("not yet read, with the kernel's overhead")] = None
     receive_buffer_bytes: Annotated[Int | None, Gauge("B"), Means("the queue's limit")] = None
-    drops: Annotated[Count | None, Counter("datagrams", bits=32), Means("arrived and were not kept")] = None
+    drops: Annotated[
+        Count | None,
+        Counter("datagrams", bits=32),
+        Means("arrived and were not kept"),
+        Spoken("udp drop", "dropped datagram"),
+    ] = None
     pid: Annotated[Int | None, Label(), Means("an owner, where it can be known")] = None
     comm: Annotated[Text | None, Label()] = None
     inode: Annotated[Int | None, Label(), Means("of the socket")] = None

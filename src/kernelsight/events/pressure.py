@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from kernelsight.events.declare import Count, Counter, Event, Gauge, Label, Means, Real, Text, event
+from kernelsight.events.declare import Count, Counter, Event, Gauge, Label, Means, Real, Spoken, Text, event
 
 
 @event(
@@ -20,7 +20,9 @@ class Pressure(Event, tag="pressure"):
 
     resource: Annotated[Literal["cpu", "memory", "io", "irq"] | None, Label()] = None
     scope: Annotated[Text | None, Label(), Means("`system`, or the path of a cgroup")] = None
-    some_avg10: Annotated[Real | None, Gauge("%"), Means("time in which some task stalled, over 10 s")] = None
+    some_avg10: Annotated[
+        Real | None, Gauge("%"), Means("time in which some task stalled, over 10 s"), Spoken("pressure", "stall", "psi")
+    ] = None
     some_avg60: Annotated[Real | None, Gauge("%")] = None
     some_avg300: Annotated[Real | None, Gauge("%")] = None
     some_total_us: Annotated[Count | None, Counter("us")] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Text, Unsigned64, event
+from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Spoken, Text, Unsigned64, event
 
 CPU_JITTER_MS = 1_000
 """User and system time are estimated from ticks, and threads that end are added up beside those that go on."""
@@ -27,22 +27,34 @@ class Process(Event, tag="process"):
     uid: Annotated[Int | None, Label(), Means("effective user")] = None
     comm: Annotated[Text | None, Label()] = None
     state: Annotated[Text | None, Label(), Means("of the main thread: R S D Z T t I X")] = None
-    threads: Annotated[Int | None, Gauge("threads")] = None
+    threads: Annotated[Int | None, Gauge("threads"), Spoken("thread")] = None
     nice: Annotated[Int | None, Gauge()] = None
     start_ticks: Annotated[
         Int | None, Label("1/100 s since boot"), Means("with pid, tells one process from the next")
     ] = None
-    utime_ms: Annotated[Count | None, Counter("ms", jitter=CPU_JITTER_MS)] = None
+    utime_ms: Annotated[
+        Count | None, Counter("ms", jitter=CPU_JITTER_MS), Spoken("cpu", "cpu time", "user time", "processor", rank=2)
+    ] = None
     stime_ms: Annotated[Count | None, Counter("ms", jitter=CPU_JITTER_MS)] = None
-    minor_faults: Annotated[Count | None, Counter("faults")] = None
-    major_faults: Annotated[Count | None, Counter("faults")] = None
-    rss_kb: Annotated[Int | None, Gauge("KiB")] = None
+    minor_faults: Annotated[Count | None, Counter("faults"), Spoken("fault", "page fault", "minor fault")] = None
+    major_faults: Annotated[Count | None, Counter("faults"), Spoken("major fault", "major page fault")] = None
+    rss_kb: Annotated[Int | None, Gauge("KiB"), Spoken("memory", "ram", "rss", "resident memory", "resident set")] = (
+        None
+    )
     anon_kb: Annotated[Int | None, Gauge("KiB"), Means("resident anonymous memory")] = None
-    swap_kb: Annotated[Int | None, Gauge("KiB")] = None
+    swap_kb: Annotated[Int | None, Gauge("KiB"), Spoken("swap")] = None
     vsize_kb: Annotated[Int | None, Gauge("KiB")] = None
-    read_bytes: Annotated[Count | None, Counter("B"), Means("from storage, by itself and not by its children")] = None
+    read_bytes: Annotated[
+        Count | None,
+        Counter("B"),
+        Means("from storage, by itself and not by its children"),
+        Spoken("read", "disk read", "reader", "disk", "io", "disk io", "storage", rank=2),
+    ] = None
     write_bytes: Annotated[
-        Count | None, Counter("B"), Means("to storage: pages dirtied, by itself and not by its children")
+        Count | None,
+        Counter("B"),
+        Means("to storage: pages dirtied, by itself and not by its children"),
+        Spoken("write", "disk write", "writer", "disk", "io", "disk io", "storage"),
     ] = None
     cancelled_write_bytes: Annotated[Count | None, Counter("B"), Means("of pages that were thrown away unwritten")] = (
         None
@@ -51,13 +63,28 @@ class Process(Event, tag="process"):
     write_chars: Annotated[Count | None, Counter("B")] = None
     read_syscalls: Annotated[Count | None, Counter("calls")] = None
     write_syscalls: Annotated[Count | None, Counter("calls")] = None
-    voluntary_switches: Annotated[Count | None, Counter("switches")] = None
+    voluntary_switches: Annotated[Count | None, Counter("switches"), Spoken("context switch", "switch", rank=2)] = None
     involuntary_switches: Annotated[Count | None, Counter("switches")] = None
-    fds: Annotated[Int | None, Gauge("descriptors"), Means("open file descriptors")] = None
+    fds: Annotated[
+        Int | None,
+        Gauge("descriptors"),
+        Means("open file descriptors"),
+        Spoken("descriptor", "file descriptor", "fd", "open file", "file handle", "handle"),
+    ] = None
     fd_limit: Annotated[Int | None, Gauge("descriptors"), Means("soft RLIMIT_NOFILE")] = None
     sockets: Annotated[Int | None, Gauge("descriptors"), Means("of these, sockets")] = None
-    cpu_delay_ns: Annotated[Count | None, Counter("ns"), Means("runnable, waiting for a CPU")] = None
-    blkio_delay_ns: Annotated[Count | None, Counter("ns"), Means("waiting for synchronous block I/O")] = None
+    cpu_delay_ns: Annotated[
+        Count | None,
+        Counter("ns"),
+        Means("runnable, waiting for a CPU"),
+        Spoken("run queue", "scheduling delay", "scheduling latency", "cpu wait", rank=2),
+    ] = None
+    blkio_delay_ns: Annotated[
+        Count | None,
+        Counter("ns"),
+        Means("waiting for synchronous block I/O"),
+        Spoken("io wait", "io delay", "disk wait"),
+    ] = None
     swapin_delay_ns: Annotated[Count | None, Counter("ns"), Means("waiting for swapped pages")] = None
     reclaim_delay_ns: Annotated[Count | None, Counter("ns"), Means("in direct reclaim")] = None
     thrashing_delay_ns: Annotated[Count | None, Counter("ns"), Means("waiting for pages just evicted")] = None
@@ -90,8 +117,10 @@ class SocketOwner(Event, tag="socket_owner"):
 
     pid: Annotated[Int | None, Label()] = None
     comm: Annotated[Text | None, Label()] = None
-    established: Annotated[Int | None, Gauge("sockets")] = None
-    close_wait: Annotated[Int | None, Gauge("sockets")] = None
+    established: Annotated[
+        Int | None, Gauge("sockets"), Spoken("connection", "tcp connection", "socket", "established")
+    ] = None
+    close_wait: Annotated[Int | None, Gauge("sockets"), Spoken("close wait")] = None
     syn_sent: Annotated[Int | None, Gauge("sockets")] = None
     listening: Annotated[Int | None, Gauge("sockets")] = None
     other: Annotated[Int | None, Gauge("sockets")] = None

@@ -16,6 +16,7 @@ from kernelsight.events.declare import (
     Means,
     Real,
     Scaled,
+    Spoken,
     Text,
     Unsigned64,
     event,
@@ -72,14 +73,25 @@ class SchedProcess(Event, tag="sched_process"):
 
     pid: Annotated[Int | None, Label()] = None
     comm: Annotated[Text | None, Label()] = None
-    context_switches: Annotated[Int | None, Delta("switches")] = None
+    context_switches: Annotated[Int | None, Delta("switches"), Spoken("context switch", "switch")] = None
     voluntary_switches: Annotated[Int | None, Delta("switches")] = None
     involuntary_switches: Annotated[Int | None, Delta("switches")] = None
     wakeups: Annotated[Int | None, Delta("wakeups")] = None
-    cpu_time_ms: Annotated[Real | None, Delta("ms"), Scaled("cpu_time_ns", 1e-6), Scaled("cpu_time_us", 1e-3)] = None
+    cpu_time_ms: Annotated[
+        Real | None,
+        Delta("ms"),
+        Scaled("cpu_time_ns", 1e-6),
+        Scaled("cpu_time_us", 1e-3),
+        Spoken("cpu", "cpu time", "processor", "core", "compute"),
+    ] = None
     avg_timeslice_us: Annotated[Real | None, Gauge("us"), Scaled("avg_timeslice_ns", 1e-3)] = None
-    runqueue_ms: Annotated[Real | None, Delta("ms"), Means("runnable, waiting for a CPU; summed over threads")] = None
-    forks: Annotated[Int | None, Delta("children")] = None
+    runqueue_ms: Annotated[
+        Real | None,
+        Delta("ms"),
+        Means("runnable, waiting for a CPU; summed over threads"),
+        Spoken("run queue", "scheduling delay", "scheduling latency", "cpu wait"),
+    ] = None
+    forks: Annotated[Int | None, Delta("children"), Spoken("fork", "new process", "child process")] = None
     threads_started: Annotated[Int | None, Delta("threads"), Means("of its own, besides the first")] = None
     execs: Annotated[Int | None, Delta("execs"), Means("by its children and itself")] = None
     exits: Annotated[Int | None, Delta("children"), Means("children that ended")] = None
@@ -157,11 +169,15 @@ class BlockedTask(Event, tag="blocked_task"):
 class Load(Event, tag="load"):
     """Load averages: runnable and uninterruptible tasks, exponentially damped."""
 
-    load_1min: Annotated[Real | None, Gauge("tasks"), Aka("load1", "load_1")] = None
+    load_1min: Annotated[
+        Real | None, Gauge("tasks"), Aka("load1", "load_1"), Spoken("load", "load average", "system load")
+    ] = None
     load_5min: Annotated[Real | None, Gauge("tasks"), Aka("load5", "load_5")] = None
     load_15min: Annotated[Real | None, Gauge("tasks"), Aka("load15", "load_15")] = None
-    running_processes: Annotated[Int | None, Gauge("tasks"), Aka("running")] = None
-    total_processes: Annotated[Int | None, Gauge("tasks"), Aka("total")] = None
+    running_processes: Annotated[
+        Int | None, Gauge("tasks"), Aka("running"), Spoken("running process", "runnable process", "runnable task")
+    ] = None
+    total_processes: Annotated[Int | None, Gauge("tasks"), Aka("total"), Spoken("task", "process", "thread")] = None
     last_pid: Annotated[Int | None, Label()] = None
 
 
@@ -190,8 +206,16 @@ class Cpu(Event, tag="cpu"):
     guest_nice: Annotated[Count | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER), Means("contained in nice")] = (
         None
     )
-    context_switches: Annotated[Count | None, Counter("switches"), Means("of the machine; on the -1 row")] = None
-    forks: Annotated[Count | None, Counter("forks"), Means("of the machine; on the -1 row")] = None
-    interrupts: Annotated[Count | None, Counter("interrupts"), Means("of the machine; on the -1 row")] = None
+    context_switches: Annotated[
+        Count | None, Counter("switches"), Means("of the machine; on the -1 row"), Spoken("context switch", "switch")
+    ] = None
+    forks: Annotated[
+        Count | None, Counter("forks"), Means("of the machine; on the -1 row"), Spoken("fork", "new process")
+    ] = None
+    interrupts: Annotated[
+        Count | None, Counter("interrupts"), Means("of the machine; on the -1 row"), Spoken("interrupt", "irq")
+    ] = None
     procs_running: Annotated[Int | None, Gauge("tasks"), Means("on the -1 row")] = None
-    procs_blocked: Annotated[Int | None, Gauge("tasks"), Means("on the -1 row")] = None
+    procs_blocked: Annotated[
+        Int | None, Gauge("tasks"), Means("on the -1 row"), Spoken("blocked process", "blocked task")
+    ] = None

@@ -14,6 +14,7 @@ from kernelsight.events.declare import (
     Label,
     Means,
     Scaled,
+    Spoken,
     Text,
     Unsigned64,
     event,
@@ -49,6 +50,7 @@ class Syscall(Event, tag="syscall"):
         Scaled("duration_us", 1e3),
         Scaled("duration_ms", 1e6),
         Means("from entry to return"),
+        Spoken("syscall", "system call", "slow syscall"),
     ] = None
     ret_value: Annotated[Int | None, Gauge(), Aka("ret", "retval"), Means("return value; negative errno on error")] = (
         None
@@ -80,7 +82,9 @@ class SyscallError(Event, tag="syscall_error"):
     syscall_name: Annotated[Text | None, Label()] = None
     errno: Annotated[Int | None, Label(), Means("positive errno")] = None
     error: Annotated[Text | None, Label(), Means("its name, such as ENOSPC")] = None
-    count: Annotated[Int | None, Delta("calls")] = None
+    count: Annotated[
+        Int | None, Delta("calls"), Spoken("syscall error", "failed syscall", "failed system call", "system call error")
+    ] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
     device_number: Annotated[
         Text | None,

@@ -3,61 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from kernelsight.agent.evidence import proof
-from kernelsight.agent.plain.topics import Metric, Topic, topic_of
+from kernelsight.agent.plain.names import Name, Names
+from kernelsight.agent.plain.subjects import Metric, Subject
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.model import Diagnosis, Evidence, How, Step
+from kernelsight.diagnosis.scene import Row
+from kernelsight.events.declare import Kind
 from kernelsight.events.wire import kinds
-from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition
 from kernelsight.query.presence import why_no_rows
+from kernelsight.query.rows import rows_of
 from kernelsight.query.source import clipped
 from kernelsight.query.times import TimeRange
-from kernelsight.stores.base import Reader, Value
+from kernelsight.stores.base import Reader
 
-_NAMED_BY = (
-    ("process", "sched_process", "comm"),
-    ("process", "process", "comm"),
-    ("device", "block", "device_name"),
-    ("interface", "network", "interface_name"),
-    ("mount", "filesystem", "mount_point"),
-    ("cgroup", "cgroup", "cgroup"),
-)
-"""What people name in questions: the kind of thing, and where its names stand."""
-_PID = re.compile(r"\b(?:pid|process)\s+(\d{1,10})\b", re.IGNORECASE)
-_WORD = re.compile(r"[\w./:@+-]+")
 _COUNT = re.compile(r"\b(?:top|first|last)?\s*(\d{1,3})\b(?!\s*(?:%|[a-zA-Z]?i?[bB]\b|ms|us|ns))")
-_COMM_LENGTH = 15
-"""Characters that the kernel keeps of a thread's name (TASK_COMM_LEN less its end)."""
-_LEAST_WORD = 3
-"""Shorter words are hardly meant as names unless they stand in quotation marks."""
-_COMMON = frozenset(
-    {"the", "was", "for", "and", "who", "what", "why", "when", "how", "top", "are", "not", "has", "had", "does", "did",
-     "this", "that", "which", "most"}
+_WHO = re.compile(r"\b(?:who|whose|whom|process|by what|what be|which (?:pid|user|one))\b")
+_PARTS = (
+    ("device_name", re.compile(r"\bwhich (?:disk|device)\b|\b(?:busiest|slowest|fullest) (?:disk|device)\b|"
+    r"\beach disk\b|\b(?:per|by) (?:disk|device)\b|\b(?:most|top) (?:\d+ )?(?:disk|device)$")),
+    ("interface_name", re.compile(r"\b(?:which|each|per|by|top|most) interface\b")),
+    ("mount_point", re.compile(r"\b(?:which|each|per|by) (?:mount|filesystem|partition|file system)\b")),
+    ("cgroup", re.compile(r"\b(?:which|what|each|per|by|top|any) (?:cgroup|container|service|group|slice|pod)s?\b")),
 )  # fmt: skip
-"""Words of every question, which some program may be called as well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """Something that a question names."""
-
-    kind: str
-    column: str
-    value: Value
-    said: str
-
-    def condition(self, metric: Metric) -> Condition | None:
-        """Which rows are its; None where the metric's rows do not tell."""
-        return Condition(self.column, "=", self.value) if self.column in metric.kind.by_name else None
+_YES_NO = re.compile(
+    r"^\W*(?:(?:and|so|but|tell me|can you tell(?: me)?|do you know|ok|hey|hi|please)\W+)*"
+    r"(?:is|are|was|were|am|did|does|do|has|have|had|any|anything|anybody|anyone|can|could|will|were there)\b",
+    re.IGNORECASE,
+)
 
 
 Way = Callable[["Asked"], Iterable[Step]]
-"""A function that answers a kind of questions."""
+"""A function that answers the questions of one intent, the answer first and what shows it after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +47,7 @@ class Context:
     """What a question leaves behind for one that goes on from it (`and memory?`)."""
 
     when: TimeRange
-    topic: Topic | None
+    subject: Subject | None
     names: tuple[Name, ...]
     answered_by: Way
 
@@ -76,60 +58,122 @@ class Asked:
 
     reader: Reader
     text: str
+    """As it was asked, without its times."""
+    plain: str
+    """Its words in their plain form, without names and times."""
     when: TimeRange
+    known_names: Names
+    subject: Subject | None = None
+    names: tuple[Name, ...] = ()
     ranges: tuple[TimeRange, ...] = ()
     """All times that it names."""
     before: Context | None = None
     """Of the question before, where this one goes on from it."""
     limits: list[str] = field(default_factory=list)
     """What cannot be told, to be said with the answer."""
+    readings: list[str] = field(default_factory=list)
+    """How misspelled words are read."""
+    assumed: list[Step] = field(default_factory=list)
+    """What the question is taken to mean, where it does not say."""
     explains: bool = False
     """Whether it asks what is wrong, so that the findings are its answer."""
-
-    @cached_property
-    def topic(self) -> Topic | None:
-        """What it is about."""
-        return topic_of(self.text) or (self.before.topic if self.before else None)
-
-    @cached_property
-    def names(self) -> tuple[Name, ...]:
-        """Whom or what it names, of all that there are rows of in that time."""
-        found = tuple(self._named())
-        return found or (self.before.names if self.before else ())
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
         """What is wrong in that time."""
         return diagnose(self.reader, self.when.start_ns, self.when.end_ns)
 
+    @property
+    def is_yes_no(self) -> bool:
+        """Whether the answer begins with yes or no."""
+        return _YES_NO.search(self.text) is not None
+
+    @property
+    def by_process(self) -> bool:
+        """Whether it asks for processes."""
+        return _WHO.search(self.plain) is not None and self.part is None
+
+    @property
+    def part(self) -> str | None:
+        """The column that tells apart what it asks for, such as `device_name` of `which disk`."""
+        return next((column for column, pattern in _PARTS if pattern.search(self.plain)), None)
+
+    def of(self, kind: str) -> list[Name]:
+        """The names of one kind of thing."""
+        return [name for name in self.names if name.kind == kind]
+
     def metric(self, *, whole: bool, unless: str) -> Metric | None:
-        """The metric that the topic means; None, and said why, where there is none.
+        """The metric that the subject means; None, and said why, where there is none.
 
         Args:
             whole: prefer what is known of the machine to what is known of each who uses it.
-            unless: what to say where the question has no topic.
+            unless: what to say where the question has no subject.
         """
-        if self.topic is None:
+        if self.subject is None:
             self.limits.append(unless)
             return None
-        parts = (self.topic.whole, self.topic.metrics) if whole else (self.topic.metrics, self.topic.whole)
-        choice = [metric for part in parts for metric in part]
-        # Of a device that is named not the processes' share is meant, which does not tell devices apart.
-        choice.sort(key=lambda metric: -len(self.conditions(metric)))
-        found = next((one for one in choice if clipped(self.reader, one.table, self.when)), None)
+        choice = self._fitting(self.subject, whole=whole)
+        if not choice:
+            who = ", ".join(name.said for name in self.names)
+            self.limits.append(f"what is recorded of {self.subject.name} does not tell how much of it is of {who}")
+            return None
+        found = next((metric for metric in choice if self.recorded(metric.kind)), None)
         if found is None:
             why = why_no_rows(self.reader, choice[0].table, self.when)
-            self.limits.append(f"nothing about {self.topic.name} was recorded in that time: {why}")
+            self.limits.append(f"nothing about {self.subject.name} was recorded in that time: {why}")
         return found
 
+    def _fitting(self, subject: Subject, *, whole: bool) -> list[Metric]:
+        """The metrics of a subject that tell of what is named, the one that is meant most likely first."""
+        fitting = [metric for metric in subject.metrics if len(self.conditions(metric)) == len(self.kinds_named)]
+        part = self.part
+        if part:
+            own = [metric for metric in fitting if part in metric.kind.by_name and part in metric.by]
+            fitting = own or [metric for metric in fitting if part in metric.kind.by_name]
+        process = not whole or self.by_process or bool(self.of("process"))
+        return sorted(
+            fitting, key=lambda metric: (("comm" in metric.by) != process, bool(metric.by) != process, metric.rank)
+        )
+
+    @property
+    def kinds_named(self) -> set[str]:
+        """The kinds of things that are named."""
+        return {name.kind for name in self.names}
+
     def conditions(self, metric: Metric) -> list[Condition]:
-        """Which rows of a metric are about what the question names."""
-        return [one for name in self.names if (one := name.condition(metric)) is not None]
+        """Which rows of a metric are about what the question names, one condition for each kind of thing."""
+        return self.conditions_of(metric.kind)
+
+    def conditions_of(self, kind: Kind) -> list[Condition]:
+        """Likewise, of a kind of rows."""
+        found: dict[str, Condition] = {}
+        for name in self.names:
+            condition = name.condition_of(kind)
+            if condition is not None:
+                found.setdefault(name.kind, condition)
+        return list(found.values())
+
+    def recorded(self, kind: Kind) -> bool:
+        """Whether there may be rows of a kind in that time."""
+        return self.reader.holds(kind.table) and clipped(self.reader, kind.table, self.when) is not None
+
+    def rows(self, kind: str, where: Sequence[Condition] = (), *, limit: int | None = None) -> list[Row]:
+        """The rows of a kind in that time, about what the question names as far as they tell."""
+        declared = kinds()[kind]
+        if not self.recorded(declared):
+            return []
+        return list(rows_of(self.reader, declared, self.when, where=where, limit=limit))
+
+    def whole_row(self, kind: Kind, row: Row) -> Row:
+        """A row with its id and all its columns, of one that was read with few."""
+        moment = int(row["timestamp"])
+        where = [Condition(name, "=", row[name]) for name in kind.entity if row[name] is not None]
+        return rows_of(self.reader, kind, TimeRange(moment, moment), where=where, limit=1)[0]
 
     @property
     def count(self) -> int:
         """How many things it asks for; five if it does not say."""
-        match = _COUNT.search(self.text)
+        match = _COUNT.search(self.plain)
         return int(match[1]) if match and int(match[1]) > 0 else 5
 
     def shown(
@@ -140,68 +184,48 @@ class Asked:
 
     def context(self, answered_by: Way) -> Context:
         """What the next question may go on from."""
-        return Context(self.when, self.topic, self.names, answered_by)
-
-    def _named(self) -> Iterable[Name]:
-        pid = _PID.search(self.text)
-        if pid:
-            yield Name("process", "pid", int(pid[1]), f"process {pid[1]}")
-            return
-        words = {word.strip(".:") for word in _WORD.findall(self.text)}
-        seen: set[tuple[str, str]] = set()
-        for kind, rows_of, column in _NAMED_BY:
-            for value in self._values(rows_of, column):
-                said = _said(value, words)
-                if said and (kind, value) not in seen:
-                    seen.add((kind, value))
-                    yield Name(kind, column, value, value)
-
-    def _values(self, rows_of: str, column: str) -> list[str]:
-        table = kinds()[rows_of].table
-        relation, params = self.reader.relation(table, self.when.start_ns, self.when.end_ns, [column])
-        sql = Sql(f"SELECT DISTINCT {column} AS name FROM {relation} AS named WHERE {column} IS NOT NULL", params)  # noqa: S608 - our names
-        return [str(row["name"]) for row in run(self.reader, sql)]
-
-
-def _said(name: str, words: Iterable[str]) -> bool:
-    """Whether one of the words of a question is this name."""
-    return any(
-        word.lower()[:_COMM_LENGTH] == name.lower()[:_COMM_LENGTH]
-        and (len(word) >= _LEAST_WORD and word.lower() not in _COMMON)
-        for word in words
-    )
-
-
-# --- the ways to answer ----------------------------------------------------------------------------
+        return Context(self.when, self.subject, self.names, answered_by)
 
 
 @dataclass(frozen=True, slots=True)
-class _Registered:
+class Intent:
+    """A kind of question, and how it is answered."""
+
     order: int
     pattern: re.Pattern[str]
     way: Way
-    example: str
+    examples: tuple[str, ...]
+    needs_subject: bool
 
 
-_REGISTRY: list[_Registered] = []
+_REGISTRY: list[Intent] = []
 
 
-def way(pattern: str, *, order: int, example: str) -> Callable[[Way], Way]:
-    """Register a way to answer the questions that match a pattern; of several the one of the lowest order answers."""
+def intent(pattern: str, *, order: int, examples: Sequence[str], needs_subject: bool = False) -> Callable[[Way], Way]:
+    """Register how questions are answered whose words in their plain form match; the lowest order comes first.
+
+    Args:
+        pattern: regular expression.
+        order: where several match.
+        examples: questions of this kind that can be asked as they stand.
+        needs_subject: it is meant only where the question is about some metric.
+    """
 
     def declare(function: Way) -> Way:
-        _REGISTRY.append(_Registered(order, re.compile(pattern, re.IGNORECASE), function, example))
-        _REGISTRY.sort(key=lambda one: one.order)
+        _REGISTRY.append(Intent(order, re.compile(pattern), function, tuple(examples), needs_subject))
+        _REGISTRY.sort(key=lambda known: known.order)
         return function
 
     return declare
 
 
-def way_of(text: str) -> Way | None:
-    """How to answer a question; None where there is no way."""
-    return next((one.way for one in _REGISTRY if one.pattern.search(text)), None)
+def intent_of(plain: str, *, has_subject: bool) -> Intent | None:
+    """The intent of a question; None where it has none."""
+    return next(
+        (known for known in _REGISTRY if (has_subject or not known.needs_subject) and known.pattern.search(plain)), None
+    )
 
 
-def examples() -> list[str]:
-    """A question of each kind that can be answered."""
-    return [one.example for one in _REGISTRY]
+def intents() -> Sequence[Intent]:
+    """All of them."""
+    return tuple(_REGISTRY)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kernelsight.agent.plain.topics import Metric
+from kernelsight.agent.plain.subjects import Metric
+from kernelsight.diagnosis.scene import Row
 from kernelsight.moments import to_second
-from kernelsight.query.rows import Row
 
 
 def whom(row: Mapping[str, object], by: tuple[str, ...]) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from kernelsight.agent.evidence import evidence_of
-from kernelsight.agent.plain.asked import Asked, way
-from kernelsight.agent.plain.topics import Metric
+from kernelsight.agent.plain.asked import Asked, intent
+from kernelsight.agent.plain.intents.why import concerns
+from kernelsight.agent.plain.subjects import Metric
 from kernelsight.agent.plain.words import at, called
 from kernelsight.diagnosis.model import Evidence, How, Step
 from kernelsight.diagnosis.report import named, plain
@@ -31,12 +32,21 @@ _IN_NS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 _OF_UNIT = {"B": 1.0, "KiB": 1024.0, "512 B sectors": 512.0, "ns": 1.0, "us": 1e3, "ms": 1e6}
 
 
-@way(r"\bwhen\b|\bsince when\b|\bwhat time\b|\bhow long\b", order=20, example="when was free memory lowest today?")
+@intent(
+    r"\bwhen\b|\bwhat time\b|\bhow long\b",
+    order=45,
+    examples=("when was free memory lowest today?", "when did it begin?", "when did memory drop below 1 GB?"),
+)
 def when(asked: Asked) -> Iterable[Step]:
     """Of a metric the moment; without one, when the findings began."""
-    if asked.topic is None:
+    if asked.subject is None:
         asked.explains = True
-        for finding in asked.diagnosis.findings:
+        values = {str(name.value) for name in asked.names}
+        findings = [one for one in asked.diagnosis.findings if not values or concerns(one, values)]
+        if not findings and values:
+            asked.explains = False
+            asked.limits.append(f"no finding of that time is about {', '.join(sorted(values))}")
+        for finding in findings:
             began = "before that time" if finding.began_before else f"at {to_second(finding.onset_ns)}"
             first = finding.path[0].evidence[:1]
             yield Step(f"{plain(finding.fault)} by {named(finding.culprit)} began {began}", first)

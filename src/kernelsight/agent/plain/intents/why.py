@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kernelsight.agent.plain.asked import Asked, Name, way
-from kernelsight.agent.plain.topics import Metric
+from kernelsight.agent.plain.asked import Asked, intent
+from kernelsight.agent.plain.names import Name
+from kernelsight.agent.plain.subjects import Metric
 from kernelsight.agent.plain.words import whom
 from kernelsight.diagnosis.model import Evidence, Finding, Step
 from kernelsight.quantities import quantity
@@ -21,10 +22,11 @@ _TELLING_S = 0.1
 """Shorter waits within a window are what every program does."""
 
 
-@way(
-    r"\b(?:why|what caused|cause|reason|wrong|healthy|problems?|the matter|diagnos\w+|explain)\b",
+@intent(
+    r"\b(?:why|cause|reason|diagnose|explain|culprit|to blame)\b|^(?!.*\b(?:disk|io|device|p\d+|syscall|"
+    r"which|who)\b).*\bslow\b",
     order=10,
-    example="why was postgres slow around 14:05?",
+    examples=("why was postgres slow around 14:05?", "why is my web server slow?"),
 )
 def why(asked: Asked) -> Iterable[Step]:
     """The findings answer; of whom the question names, what they waited for is said too."""
@@ -34,11 +36,12 @@ def why(asked: Asked) -> Iterable[Step]:
     if not asked.names:
         return
     named = {str(name.value) for name in asked.names}
-    if not any(_concerns(finding, named) for finding in asked.diagnosis.findings):
+    if not any(concerns(finding, named) for finding in asked.diagnosis.findings):
         asked.limits.append(f"no finding of that time is about {', '.join(sorted(named))}; what it waited for is above")
 
 
-def _concerns(finding: Finding, named: set[str]) -> bool:
+def concerns(finding: Finding, named: set[str]) -> bool:
+    """Whether a finding is about somebody who is named."""
     entities = (finding.culprit, *finding.victims)
     return any(entity.name in named or entity.id in named for entity in entities)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from kernelsight.agent.evidence import proof
-from kernelsight.agent.plain.asked import Asked, way
+from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.words import whom
 from kernelsight.diagnosis.model import How, Step
 from kernelsight.errors import UsageError
@@ -16,6 +16,7 @@ from kernelsight.events.wire import kinds
 from kernelsight.quantities import quantity
 from kernelsight.query.compare import Change, compare
 from kernelsight.query.filters import Condition
+from kernelsight.query.presence import STEADY, last_row, why_nothing
 from kernelsight.query.source import extent, kind_named
 from kernelsight.query.times import TimeRange
 
@@ -24,10 +25,10 @@ _LOOKED_AT = 40
 """Of some changes no number can be cited, such as of how many rows there were."""
 
 
-@way(
-    r"\bcompar\w+|\bchang\w+|\bdiffer\w*|\bwhat happened\b|\bhappen\w*|\bgoing on\b",
-    order=30,
-    example="what changed between 14:00 and 14:05?",
+@intent(
+    r"\b(?:compare|change|differ)\b|\bother than before\b",
+    order=20,
+    examples=("what changed between 14:00 and 14:05?", "compare 14:00 to 14:05 with 15:00 to 15:05"),
 )
 def changed(asked: Asked) -> Iterable[Step]:
     """The metrics that changed most; two times are compared with each other, one with as long a time before it."""
@@ -35,10 +36,24 @@ def changed(asked: Asked) -> Iterable[Step]:
     found = compare(
         asked.reader, (before.start_ns, before.end_ns), (after.start_ns, after.end_ns), limit=_LOOKED_AT
     )  # fmt: skip
+    found = [change for change in found if _is_asked(asked, change)]
     steps = [step for change in found for step in _step(asked, change, before, after)][:_MOST]
     if not steps:
         asked.limits.append("nothing changed that can be told from the rows of both times")
+        if last_row(asked.reader, STEADY, after) is None:
+            asked.limits.append(why_nothing(asked.reader))
     return steps
+
+
+def _is_asked(asked: Asked, change: Change) -> bool:
+    """Whether a change is about what the question names, and about its subject where it has one."""
+    values = {str(value) for value in change["entity"].values()}
+    if asked.names and not any(str(name.value) in values for name in asked.names):
+        return False
+    subject = asked.subject if asked.before is None or asked.plain else None
+    if subject is None:
+        return True
+    return any(metric.table == change["table"] and metric.column == change["metric"] for metric in subject.metrics)
 
 
 def _before_and_after(asked: Asked) -> tuple[TimeRange, TimeRange]:

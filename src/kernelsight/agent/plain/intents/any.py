@@ -1,0 +1,119 @@
+"""Whether there is any of something: Yes or No first, and how much."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from kernelsight.agent.plain.asked import Asked, intent
+from kernelsight.agent.plain.intents.amount import rate, sum_up
+from kernelsight.agent.plain.intents.totals import Part, parts_of, siblings
+from kernelsight.agent.plain.intents.watching import watched
+from kernelsight.agent.plain.subjects import Metric
+from kernelsight.agent.plain.words import called
+from kernelsight.diagnosis.model import Step
+from kernelsight.quantities import quantity
+from kernelsight.query.presence import why_no_rows
+
+_MOST = 5
+_TOO_MUCH = re.compile(r"\b(?:high|low|too|enough|overloaded|bad|normal|many|much|ok|okay|busy|fine)\b")
+
+
+@intent(
+    r"\bany\b|\banything\b|\bthere\b|^\W*(?:is|are|was|were|be|did|does|do|has|have|had)\b|"
+    r"\b(?:get|be|see|suffer\w*|experience\w*|los(?:e|ing)|los\w+) (?:\w+ )?(?:throttle|drop|retransmit|"
+    r"packet|error)\b",
+    order=65,
+    examples=("any network errors?", "are there retransmits?", "is anything throttled?", "are packets dropped?"),
+    needs_subject=True,
+)
+def any_of(asked: Asked) -> Iterable[Step]:
+    """Yes with the number where something was counted; No only where it was recorded and did not happen."""
+    assert asked.subject is not None
+    if not asked.is_yes_no:
+        metric = asked.metric(whole=not asked.names, unless="")
+        return sum_up(asked, metric) if metric else ()
+    tables = _metrics(asked)
+    if tables is None:
+        return ()
+    counted = [metric for metric in tables if metric.adds_up]
+    if not counted:
+        return _level(asked, tables[0])
+    return _counted(asked, counted)
+
+
+def _metrics(asked: Asked) -> list[Metric] | None:
+    """Those of the subject in all tables that are recorded, of the machine and its parts before those of processes."""
+    first = asked.metric(whole=not asked.of("process"), unless="")
+    if first is None:
+        return _unless_watched(asked)
+    return siblings(asked, first)
+
+
+def _unless_watched(asked: Asked) -> list[Metric] | None:
+    """Of what occurs by itself there are no rows where it did not happen; its collector tells that it was watched."""
+    assert asked.subject is not None
+    for metric in asked.subject.metrics:
+        if watched(asked, metric.kind.name) is not None:
+            asked.limits.clear()
+            return [metric]
+    return None
+
+
+def _counted(asked: Asked, metrics: list[Metric]) -> Iterator[Step]:
+    assert asked.subject is not None
+    limits = len(asked.limits)
+    parts = sorted(
+        (part for metric in metrics for part in _safely(asked, metric)), key=lambda part: -part.evidence.value
+    )
+    total = sum(part.evidence.value for part in parts)
+    of = f" of {', '.join(name.said for name in asked.names)}" if asked.names else ""
+    what = asked.subject.name
+    if total:
+        del asked.limits[limits:]
+        unit = metrics[0].declared.unit
+        some = [part for part in parts if part.evidence.value]
+        shown = tuple(part.evidence for part in some[:_MOST])
+        most = (
+            f", most at {some[0].who}"
+            if some[0].who and not of and len(parts) > 1
+            else f" at {some[0].who}"
+            if some[0].who and not of
+            else ""
+        )
+        yield Step(f"Yes: {what}{of}: {quantity(total, unit)} in that time{rate(some, total, unit)}{most}", shown)
+        for part in some[:_MOST] if len(some) > 1 else ():
+            yield Step(f"{part.what}: {quantity(part.evidence.value, part.metric.declared.unit)}", (part.evidence,))
+        return
+    if parts:
+        yield Step(f"No: {what}{of}: none in that time", tuple(part.evidence for part in parts[:_MOST]))
+        return
+    report = watched(asked, metrics[0].kind.name)
+    if report is not None and metrics[0].declared.semantics.__class__.__name__ == "Delta":
+        yield Step(f"No: {what}{of}: none in that time, and it was watched for", (report,))
+        return
+    asked.limits.append(why_no_rows(asked.reader, metrics[0].table, asked.when))
+
+
+def _safely(asked: Asked, metric: Metric) -> list[Part]:
+    return parts_of(asked, metric) if asked.recorded(metric.kind) else []
+
+
+def _level(asked: Asked, metric: Metric) -> Iterator[Step]:
+    """Of a level, whether there is any; whether it is too much no declaration says."""
+    if _TOO_MUCH.search(asked.plain):
+        for place, step in enumerate(sum_up(asked, metric)):
+            head = "Not known whether that is too much; " if place == 0 else ""
+            yield Step(f"{head}{step.claim}", step.evidence)
+        return
+    parts = parts_of(asked, metric, _MOST)
+    last = [(part, asked.shown(metric, "max", [*asked.conditions(metric)])) for part in parts]
+    some = [(part, evidence) for part, evidence in last if evidence is not None]
+    if not some:
+        asked.limits.append(why_no_rows(asked.reader, metric.table, asked.when))
+        return
+    part, evidence = some[0]
+    unit = metric.declared.unit
+    word = "Yes" if evidence.value else "No"
+    who = f" of {part.who}" if part.who else ""
+    yield Step(f"{word}: {called(metric)}{who} {quantity(evidence.value, unit)} at most", (evidence,))

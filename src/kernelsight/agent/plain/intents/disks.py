@@ -1,0 +1,158 @@
+"""How fast disks and networks are: latency by percentile, requests and bytes a second, and how busy they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from kernelsight.agent.plain.asked import Asked, intent
+from kernelsight.agent.plain.subjects import Metric
+from kernelsight.agent.plain.words import at
+from kernelsight.diagnosis.model import Evidence, Step
+from kernelsight.events.wire import kinds
+from kernelsight.quantities import number, quantity
+from kernelsight.query.filters import Condition
+from kernelsight.query.presence import why_no_rows
+
+_SHARE = re.compile(r"\bp(50|95|99)\b|\b(50|95|99)(?:th)? percentile\b|\b(max|highest|worst|median)\b")
+_OTHER_SHARE = re.compile(r"\bp\d|\bpercentile\b")
+
+
+def _devices(asked: Asked, kind: str, column: str) -> list[str]:
+    """Those that are named, or all of which there are rows."""
+    named = asked.of("device")
+    if named:
+        return [str(name.value) for name in named]
+    rows = asked.rows(kind)
+    return list(dict.fromkeys(str(row[column]) for row in rows if row[column] is not None))
+
+
+@intent(
+    r"^(?=.*\b(?:latency|p\d+(?:\.\d+)?|percentile|response time|slow|slowest|fast)\b)(?!.*\b(?:why|syscall|"
+    r"system call|schedul\w+)\b)"
+    r"(?=.*\b(?:disk|io|storage|device|write|read|latency|p\d+)\b)(?!.*\b(?:load|memory|cpu|swap|rss)\b)",
+    order=50,
+    examples=("what was the p99 latency of vda?",),
+)
+def latency(asked: Asked) -> Iterable[Step]:
+    """Of reads and of writes of each device the percentile that is asked for: its mean and its worst second."""
+    share = _SHARE.search(asked.plain)
+    if share is None and _OTHER_SHARE.search(asked.plain):
+        asked.limits.append(
+            "of disks the percentiles p50, p95 and p99 are recorded, and the longest; ask for one of them"
+        )
+        return
+    if asked.names and not asked.of("device"):
+        asked.limits.append(f"latency is recorded by disk, and not of {asked.names[0].said}")
+        return
+    name = next((part for part in (share[1], share[2]) if part), None) if share else "99"
+    column = (
+        {"max": "max", "highest": "max", "worst": "max", "median": "p50"}.get(share[3] or "", f"p{name}")
+        if share
+        else "p99"
+    )
+    rows = asked.rows("io_latency")
+    if not rows:
+        asked.limits.append(why_no_rows(asked.reader, "io_latency_stats", asked.when))
+        return
+    wanted = [way for way in ("read", "write") if re.search(rf"\b{way}\b", asked.plain)] or ["read", "write"]
+    found = [
+        step
+        for device in _devices(asked, "io_latency", "device")
+        for way in wanted
+        for step in _latency(asked, device, way, column)
+    ]
+    found.sort(key=lambda step: -step.evidence[0].value)
+    if not found:
+        asked.limits.append(f"there is no {' or '.join(wanted)} latency in the rows of that time")
+    yield from found[: asked.count]
+
+
+def _latency(asked: Asked, device: str, way: str, column: str) -> Iterator[Step]:
+    metric = Metric("io_latency_stats", f"{way}_{column}_us")
+    where = [Condition("device", "=", device)]
+    worst, mean = asked.shown(metric, "max", where), asked.shown(metric, "mean", where)
+    if worst is None or mean is None:
+        return
+    said = "longest" if column == "max" else column
+    yield Step(
+        f"{device}: {said} of {way}s at most {quantity(worst.value, 'us')} (in the second at "
+        f"{at({'timestamp': worst.end_ns})}),"
+        f" {quantity(mean.value, 'us')} on average of the seconds",
+        (worst, mean),
+    )  # fmt: skip
+
+
+@intent(
+    r"\biops\b|\bthroughput\b|\brequests? (?:per|a|each) second\b|\bmb(?:ytes)?/s\b",
+    order=51,
+    examples=("how many IOPS did vda do?", "throughput of eth0"),
+)
+def speed(asked: Asked) -> Iterable[Step]:
+    """Requests or bytes a second, each way."""
+    if asked.of("interface") or re.search(r"\b(?:network|interface)\b", asked.plain):
+        yield from _rates(asked, "network", ("rx_bytes", "tx_bytes"), "interface_name", ("received", "sent"))
+        return
+    if asked.names and not asked.of("device"):
+        asked.limits.append(f"that is recorded by disk and by interface, and not of {asked.names[0].said}")
+        return
+    iops = re.search(r"\biops\b|\brequest", asked.plain)
+    columns = ("read_ios", "write_ios") if iops else ("read_sectors", "write_sectors")
+    yield from _rates(asked, "block", columns, "device_name", ("read", "written"))
+
+
+def _rates(asked: Asked, kind: str, columns: tuple[str, str], by: str, words: tuple[str, str]) -> Iterator[Step]:
+    declared = kinds()[kind]
+    if not asked.recorded(declared):
+        asked.limits.append(why_no_rows(asked.reader, declared.table, asked.when))
+        return
+    named = [str(name.value) for name in asked.names if name.kind in {"device", "interface"}]
+    entities = named or list(dict.fromkeys(str(row[by]) for row in asked.rows(kind) if row[by] is not None))
+    steps: list[tuple[float, Step]] = []
+    for entity in entities:
+        shown = [asked.shown(Metric(declared.table, column), where=[Condition(by, "=", entity)]) for column in columns]
+        known = [evidence for evidence in shown if evidence is not None and evidence.end_ns > evidence.start_ns]
+        if not known:
+            continue
+        rates = [_a_second(evidence) for evidence in known]
+        unit = declared.by_name[columns[0]].unit
+        total = sum(rates)
+        each = " and ".join(f"{_said(rate, unit)} {word}" for rate, word in zip(rates, words, strict=False))
+        label = "IOPS" if unit == "requests" else "throughput"
+        steps.append((total, Step(f"{entity}: {label} {_said(total, unit)} on average ({each})", tuple(known))))
+    if not steps:
+        asked.limits.append(f"{declared.table} has too few rows in that time to tell a rate")
+    yield from (step for _, step in sorted(steps, key=lambda pair: -pair[0])[: asked.count])
+
+
+def _a_second(evidence: Evidence) -> float:
+    return evidence.value / ((evidence.end_ns - evidence.start_ns) / 1e9)
+
+
+def _said(rate: float, unit: str) -> str:
+    return f"{number(rate)}/s" if unit == "requests" else quantity(rate, f"{unit}/s")
+
+
+@intent(
+    r"^(?=.*\b(?:disk|io|device|storage|utili[sz]ation)\b)(?=.*\b(?:busy|busiest|utili[sz]\w*|saturated|"
+    r"overloaded|most busy|which (?:disk|device))\b)"
+    r"(?!.*\b(?:why|who|process|full|space|fill|write|read|latency|error)\b)",
+    order=52,
+    examples=("which disk is busiest?", "is vda busy?"),
+)
+def busy(asked: Asked) -> Iterable[Step]:
+    """The share of time in which a disk had a request to do."""
+    if not asked.recorded(kinds()["block"]):
+        asked.limits.append(why_no_rows(asked.reader, "block_stats", asked.when))
+        return
+    shares = []
+    for device in _devices(asked, "block", "device_name"):
+        evidence = asked.shown(Metric("block_stats", "io_ticks"), where=[Condition("device_name", "=", device)])
+        if evidence is not None and evidence.end_ns > evidence.start_ns:
+            shares.append((min(evidence.value / ((evidence.end_ns - evidence.start_ns) / 1e6), 1.0), device, evidence))
+    shares.sort(key=lambda one: -one[0])
+    if not shares:
+        asked.limits.append("block_stats has too few rows in that time to tell how busy a disk was")
+    for place, (share, device, evidence) in enumerate(shares[: asked.count]):
+        first = ("Yes: " if share >= 0.9 else "No: ") if asked.is_yes_no and place == 0 else ""
+        yield Step(f"{first}{device} was busy {share:.0%} of the time", (evidence,))

@@ -1,0 +1,54 @@
+"""Whether anything is wrong at all: what the diagnosis says, with yes or no before it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from kernelsight.agent.plain.asked import Asked, intent
+from kernelsight.agent.plain.intents.course import sampled
+from kernelsight.agent.plain.intents.why import concerns
+from kernelsight.diagnosis.model import Finding, Step
+from kernelsight.diagnosis.report import named, plain
+
+_BAD = re.compile(r"\b(?:wrong|problem|bad|matter|struggl\w+|trouble|suffer\w*|unhealthy)\b")
+
+
+@intent(
+    r"\b(?:wrong|healthy|unhealthy|health|problem|alright|the matter|struggl\w+)\b|^\W*(?:be|is|are) (?:\w+ "
+    r"){0,3}(?:ok|okay|fine|well|good)\b|"
+    r"\beverything (?:ok|okay|fine|good|well)\b",
+    order=12,
+    examples=("is anything wrong?", "is everything ok?"),
+)
+def health(asked: Asked) -> Iterable[Step]:
+    """The findings; of whom the question names only theirs."""
+    values = {str(name.value) for name in asked.names}
+    findings = [one for one in asked.diagnosis.findings if not values or concerns(one, values)]
+    asked.explains = not values
+    asks_bad = _BAD.search(asked.plain) is not None
+    if findings:
+        head = ("Yes: " if asks_bad else "No: ") if asked.is_yes_no else ""
+        return _found(head, findings)
+    return _none(asked, asks_bad=asks_bad)
+
+
+def _found(head: str, findings: Sequence[Finding]) -> Iterator[Step]:
+    for place, finding in enumerate(findings):
+        shown = finding.path[0].evidence if finding.path else ()
+        if shown:
+            claim = f"{plain(finding.fault)} by {named(finding.culprit)}, {finding.confidence:.0%} sure"
+            yield Step(f"{head if place == 0 else ''}{claim}", shown)
+
+
+def _none(asked: Asked, *, asks_bad: bool) -> Iterator[Step]:
+    if asked.diagnosis.verdict == "unknown":
+        asked.limits += asked.diagnosis.unknown
+        return
+    shown = sampled(asked)
+    if shown is None:
+        asked.limits.append("nothing was sampled in that time")
+        return
+    head = ("No: " if asks_bad else "Yes: ") if asked.is_yes_no else ""
+    about = f" about {', '.join(name.said for name in asked.names)}" if asked.names else ""
+    yield Step(f"{head}the diagnosis finds nothing wrong{about} in that time", (shown,))

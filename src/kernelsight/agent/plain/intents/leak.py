@@ -1,0 +1,114 @@
+"""Whether a process leaks: whether its memory, open files or connections grow steadily."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.plain.asked import Asked, intent
+from kernelsight.agent.plain.words import at
+from kernelsight.diagnosis.model import Step
+from kernelsight.diagnosis.scene import Row, grouped
+from kernelsight.diagnosis.trend import Trend, trend
+from kernelsight.events.wire import kinds
+from kernelsight.quantities import quantity
+from kernelsight.query.presence import why_no_rows
+from kernelsight.query.rows import rows_of
+
+_LEAST = {"rss_kb": 8 * 1024.0, "fds": 32.0, "sockets": 32.0}
+"""Growth over the time that is more than what programs do by themselves."""
+_SHARE = 0.1
+"""Of the level at the beginning, that it grew by at least."""
+_SEEN_S = 20.0
+_CALLED = {"rss_kb": "memory", "fds": "open files", "sockets": "sockets"}
+_MOST = 5
+
+
+@intent(
+    r"\bleak\b|\bgrow\b|\bkeep (?:eating|growing|use)\w*\b",
+    order=36,
+    examples=("is anything leaking memory?", "did postgres leak?"),
+)
+def leak(asked: Asked) -> Iterable[Step]:
+    """Those that grow steadily up to the end of the time, the fastest first."""
+    kind = kinds()["process"]
+    if asked.names and not asked.of("process"):
+        asked.limits.append(f"growth is judged by process, and not of {asked.names[0].said}")
+        return
+    if not asked.recorded(kind):
+        asked.limits.append(why_no_rows(asked.reader, kind.table, asked.when))
+        return
+    metrics = _metrics(asked.plain)
+    where = asked.conditions_of(kind)
+    columns = [*kind.entity, "comm", *metrics]
+    rows: list[Row] = list(rows_of(asked.reader, kind, asked.when, where=where, columns=columns))
+    if not rows:
+        asked.limits.append(why_no_rows(asked.reader, kind.table, asked.when))
+        return
+    growing = sorted(_growing(rows, metrics), key=lambda found: -found[2].per_second / _LEAST[found[1]])
+    if not growing:
+        yield from _none(asked, rows, metrics)
+        return
+    for place, (who, metric, going) in enumerate(growing[:_MOST]):
+        unit = kind.by_name[metric].unit
+        head = "Yes, it looks like it: " if place == 0 and asked.is_yes_no else ""
+        grew = f"from {quantity(going.first, unit)} to {quantity(going.last, unit)} since {at(going.rows[0])}"
+        shown = tuple(
+            evidence_of(kind.table, metric, "last", [asked.whole_row(kind, row)])
+            for row in (going.rows[0], going.rows[-1])
+        )
+        yield Step(
+            f"{head}{_CALLED[metric]} of {who} grew steadily {grew}, {quantity(going.per_second, f'{unit}/s')}", shown
+        )
+
+
+def _metrics(plain: str) -> list[str]:
+    if re.search(r"\b(?:fd|descriptor|file|handle)\b", plain):
+        return ["fds"]
+    if re.search(r"\b(?:connection|socket)\b", plain):
+        return ["sockets"]
+    return ["rss_kb"] if re.search(r"\b(?:memory|rss)\b", plain) else ["rss_kb", "fds"]
+
+
+def _growing(rows: list[Row], metrics: list[str]) -> Iterator[tuple[str, str, Trend]]:
+    for own in grouped(rows, *kinds()["process"].entity).values():
+        for metric in metrics:
+            going = trend(own, metric, up=True)
+            if going is None or going.seconds < _SEEN_S or not _is_steady(going, metric):
+                continue
+            grew = going.last - going.first
+            if grew >= _LEAST[metric] and grew >= _SHARE * going.first:
+                yield f"{own[-1]['comm']} ({own[-1]['pid']})", metric, going
+
+
+def _is_steady(going: Trend, metric: str) -> bool:
+    """Whether it grew in the second half as well as in the first: what grows once and stays is no leak."""
+    levels = [float(row[metric]) for row in going.rows if row[metric] is not None]
+    middle = levels[len(levels) // 2]
+    grew = levels[-1] - levels[0]
+    return min(middle - levels[0], levels[-1] - middle) >= 0.2 * grew
+
+
+def _none(asked: Asked, rows: list[Row], metrics: list[str]) -> Iterator[Step]:
+    seconds = (int(rows[-1]["timestamp"]) - int(rows[0]["timestamp"])) / 1e9
+    if seconds < _SEEN_S:
+        asked.limits.append(f"rows of {quantity(seconds, 's')} are too few to tell a leak")
+        return
+    who = ", ".join(name.said for name in asked.names) if asked.names else "no process"
+    what = " or ".join(_CALLED[metric] for metric in metrics)
+    own = [row for row in rows if row[metrics[0]] is not None]
+    if not own:
+        asked.limits.append(f"{what} of {who} was not recorded")
+        return
+    ends = [row for row in own if row["pid"] == own[-1]["pid"]]
+    kind = kinds()["process"]
+    unit = kind.by_name[metrics[0]].unit
+    shown = tuple(
+        evidence_of("process_stats", metrics[0], "last", [asked.whole_row(kind, row)]) for row in (ends[0], ends[-1])
+    )
+    told = ""
+    if asked.names:
+        told = f" ({quantity(shown[0].value, unit)} at first, {quantity(shown[1].value, unit)} at the end)"
+    no = "does not grow" if asked.names else "grew"
+    yield Step(f"No: {who} {no} steadily in {what} over {quantity(seconds, 's')}{told}", shown)

@@ -1,0 +1,192 @@
+"""Whether somebody is deadlocked, stuck or waits for a lock, and who holds it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.plain.asked import Asked, intent
+from kernelsight.agent.plain.intents.watching import watched
+from kernelsight.agent.plain.subjects import Metric
+from kernelsight.agent.plain.words import at, whom
+from kernelsight.diagnosis.model import Evidence, Step
+from kernelsight.diagnosis.scene import Row
+from kernelsight.events.wire import kinds
+from kernelsight.quantities import quantity
+from kernelsight.query.filters import Condition
+from kernelsight.query.presence import why_no_rows
+from kernelsight.query.top import top
+
+_MOST = 3
+_TELLING_NS = 100_000_000
+_KINDS = ("file_lock_wait", "blocked_task", "wait")
+
+
+@intent(
+    r"\bdeadlock\b|\block\b|\bstuck\b|\bhang\b|\bblock\b|\bfreeze\b|\bwait\b(?! (?:for|on) (?:a |the )?cpu)",
+    order=34,
+    examples=("is postgres deadlocked?", "who holds the lock?", "what is postgres waiting for?"),
+)
+def locks(asked: Asked) -> Iterable[Step]:
+    """A cycle of waits is a deadlock; else who waits for whom, and how long."""
+    if asked.names and not asked.of("process"):
+        asked.limits.append(f"waits and locks are recorded of processes, and not of {asked.names[0].said}")
+        return
+    waits = _own(asked, asked.rows("file_lock_wait"), "pid", "comm", "holder_pid", "holder_comm")
+    blocked = _own(asked, asked.rows("blocked_task"), "pid", "comm")
+    cycle = _cycle(asked.rows("file_lock_wait"), asked)
+    if re.search(r"\bdeadlock\b", asked.plain):
+        yield from _deadlock(asked, cycle, waits, blocked)
+        return
+    steps = [*_lock_steps(waits), *_blocked_steps(blocked), *_waits(asked)]
+    if not steps:
+        yield from _nothing(asked, "waited for a lock or was stuck")
+        return
+    if asked.is_yes_no:
+        only_locks = re.search(r"\block\b", asked.plain) is not None
+        stuck = bool(waits) or (bool(blocked) and not only_locks)
+        head = (
+            "Yes: "
+            if stuck or (not only_locks and re.search(r"\bwait\b", asked.plain))
+            else "No: nobody was stuck for long, but "
+        )
+        yield Step(head + steps[0].claim, steps[0].evidence)
+        yield from steps[1:]
+        return
+    yield from steps
+
+
+def _own(asked: Asked, rows: list[Row], *columns: str) -> list[Row]:
+    values = {name.value for name in asked.of("process")}
+    return [row for row in rows if not values or any(row[column] in values for column in columns)]
+
+
+def _cycle(rows: list[Row], asked: Asked) -> list[Row]:
+    """Rows of one moment in which each waits for the next, and the last for the first; empty where there is none."""
+    by_moment: dict[object, list[Row]] = {}
+    for row in rows:
+        if row["pid"] is not None and row["holder_pid"] is not None:
+            by_moment.setdefault(row["timestamp"], []).append(row)
+    values = {name.value for name in asked.of("process")}
+    for moment in sorted(by_moment, key=str, reverse=True):
+        next_of = {row["pid"]: row for row in by_moment[moment]}
+        for start in next_of:
+            path: list[Row] = []
+            pid = start
+            while pid in next_of and next_of[pid] not in path:
+                path.append(next_of[pid])
+                pid = next_of[pid]["holder_pid"]
+            in_it = not values or any(row["comm"] in values or row["pid"] in values for row in path)
+            if path and pid == start and len(path) > 1 and in_it:
+                return path
+    return []
+
+
+def _deadlock(asked: Asked, cycle: list[Row], waits: list[Row], blocked: list[Row]) -> Iterator[Step]:
+    if cycle:
+        chain = ", ".join(f"{_waiter(row)} waits for {_holder(row)}" for row in cycle)
+        yield Step(
+            f"Yes: {chain}, so that none can go on (file locks, at {at(cycle[0])})", (_count("file_lock_waits", cycle),)
+        )
+        return
+    whose = f"{', '.join(name.said for name in asked.names)} is not" if asked.names else "nobody is"
+    seen = [*_lock_steps(waits), *_blocked_steps(blocked)]
+    if seen:
+        yield Step(
+            f"No, as far as file locks tell: {whose} in a circle of waits, but {seen[0].claim}", seen[0].evidence
+        )
+        yield from seen[1:]
+        return
+    yield from _nothing(asked, "waited for a file lock or was blocked for long, so that no deadlock shows")
+
+
+def _lock_steps(rows: list[Row]) -> list[Step]:
+    pairs: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        pairs.setdefault((_waiter(row), _holder(row)), []).append(row)
+    ordered = sorted(pairs.items(), key=lambda pair: -len(pair[1]))[:_MOST]
+    return [
+        Step(
+            f"{waiter} waits for a file lock that {holder} holds, seen {len(own)} times from {at(own[0])} "
+            f"to {at(own[-1])}",
+            (_count("file_lock_waits", own),),
+        )
+        for (waiter, holder), own in ordered
+    ]
+
+
+def _blocked_steps(rows: list[Row]) -> list[Step]:
+    longest: dict[object, Row] = {}
+    for row in rows:
+        known = longest.get(row["tid"])
+        if row["blocked_ms"] is not None and (
+            known is None or float(str(row["blocked_ms"])) > float(str(known["blocked_ms"]))
+        ):
+            longest[row["tid"]] = row
+    ordered = sorted(longest.values(), key=lambda row: -float(str(row["blocked_ms"])))[:_MOST]
+    return [
+        Step(
+            f"{row['comm']} ({row['pid']}) was stuck for {quantity(float(str(row['blocked_ms'])), 'ms')}"
+            + (f" in {row['wchan']}" if row["wchan"] else "") + (f" on {row['device']}" if row["device"] else ""),
+            (evidence_of("blocked_tasks", "blocked_ms", "last", [row]),),
+        )
+        for row in ordered
+    ]  # fmt: skip
+
+
+def _waits(asked: Asked) -> Iterator[Step]:
+    """Whom they waited for, of waits that were long together."""
+    metric = Metric("wait_edges", "wait_ns", ("comm", "pid", "waker_comm", "waker_pid", "waits_in", "state"))
+    if not asked.recorded(metric.kind):
+        return
+    where = [*asked.conditions(metric), Condition("state", "=", "uninterruptible")]
+    found: Sequence[Row] = top(
+        asked.reader,
+        metric.table,
+        metric.column,
+        asked.when.start_ns,
+        asked.when.end_ns,
+        by=metric.by,
+        n=_MOST,
+        where=where,
+    )
+    for row in found:
+        evidence = asked.shown(metric, where=[*where, *(Condition(by, "=", row[by]) for by in metric.by)])
+        if evidence is None or evidence.value < _TELLING_NS:
+            continue
+        waker = whom(row, ("waker_comm", "waker_pid")) if row["waker_pid"] else "an interrupt"
+        place = f" in {row['waits_in']}" if row["waits_in"] else ""
+        yield Step(
+            f"{row['comm']} ({row['pid']}) was blocked{place} for {quantity(evidence.value, 'ns')} until "
+            f"{waker} woke it",
+            (evidence,),
+        )
+
+
+def _nothing(asked: Asked, what: str) -> Iterator[Step]:
+    shown: list[Evidence] = [evidence for kind in _KINDS if (evidence := watched(asked, kind)) is not None]
+    if not shown:
+        metric = Metric("wait_edges", "wait_ns")
+        if asked.recorded(kinds()["wait"]) and asked.rows("wait", limit=1):
+            evidence = asked.shown(metric, "max")
+            shown = [evidence] if evidence else []
+    if not shown:
+        asked.limits.append(why_no_rows(asked.reader, "file_lock_waits", asked.when))
+        return
+    who = ", ".join(name.said for name in asked.names) if asked.names else "nobody"
+    claim = f"No: {who} {what}" if not asked.names else f"No: nothing shows that {who} {what.partition(',')[0]}"
+    yield Step(claim, tuple(shown))
+
+
+def _waiter(row: Row) -> str:
+    return f"{row['comm'] or 'an unknown process'} ({row['pid'] if row['pid'] is not None else 'pid not known'})"
+
+
+def _holder(row: Row) -> str:
+    pid = row["holder_pid"] if row["holder_pid"] is not None else "pid not known"
+    return f"{row['holder_comm'] or 'an unknown process'} ({pid})"
+
+
+def _count(table: str, rows: list[Row]) -> Evidence:
+    return evidence_of(table, "pid", "count", rows)

@@ -1,0 +1,47 @@
+"""What a process that is named did: one claim for each subject of which there is a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kernelsight.agent.plain.asked import Asked, intent
+from kernelsight.agent.plain.intents.top import ranked
+from kernelsight.agent.plain.intents.why import concerns
+from kernelsight.agent.plain.subjects import Metric, metric_of
+from kernelsight.diagnosis.model import Step
+from kernelsight.diagnosis.report import named, plain
+from kernelsight.events.wire import kinds
+
+
+@intent(
+    r"^\W*(?:and )?(?:what|how|whats|hows)(?: (?:be|do|have|it|the|up|to|go|perform\w*|behav\w*))*$|"
+    r"\btell me about\b|\bstate\b|\bstatus\b|\bsummary\b",
+    order=48,
+    examples=("what did postgres do?", "how is postgres doing?"),
+)
+def profile(asked: Asked) -> Iterable[Step]:
+    """Everything that is known of it, a number each."""
+    if not asked.names:
+        asked.limits.append("no process of that time is named in the question, and no disk, mount, interface or group")
+        return ()
+    return _known(asked)
+
+
+def _known(asked: Asked) -> Iterator[Step]:
+    for finding in asked.diagnosis.findings:
+        if concerns(finding, {str(name.value) for name in asked.names}) and finding.path and finding.path[0].evidence:
+            claim = f"{plain(finding.fault)} by {named(finding.culprit)}, {finding.confidence:.0%} sure"
+            yield Step(claim, finding.path[0].evidence)
+    for metric in _metrics():
+        if len(asked.conditions(metric)) == len(asked.kinds_named) and asked.recorded(metric.kind):
+            limits = len(asked.limits)
+            yield from ranked(asked, metric)
+            # That it has none of something is no news here.
+            del asked.limits[limits:]
+
+
+def _metrics() -> Iterator[Metric]:
+    for kind in kinds().values():
+        for column in kind.columns:
+            if column.spoken is not None:
+                yield metric_of(kind, column)

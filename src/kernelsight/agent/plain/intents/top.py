@@ -1,0 +1,49 @@
+"""Who or what has most of something, or least of what runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kernelsight.agent.plain.asked import Asked, intent
+from kernelsight.agent.plain.intents.amount import sum_up
+from kernelsight.agent.plain.intents.totals import parts_of
+from kernelsight.agent.plain.subjects import Metric
+from kernelsight.agent.plain.words import called
+from kernelsight.diagnosis.model import Step
+from kernelsight.quantities import quantity
+
+
+@intent(
+    r"\b(?:who|whose|whom|which|top|most|least|biggest|busiest|worst|hog\w*|hogging|slowest|fullest|list|show|"
+    r"rank\w*|eat\w*|consum\w+|responsible|process use|use up|what (?:process|be (?:use|write|read))|what "
+    r"(?:use|write|read))\b",
+    order=60,
+    examples=("who used most memory in the last 10 minutes?", "top 5 writers", "which disk is busiest?"),
+)
+def most(asked: Asked) -> Iterable[Step]:
+    """The processes, devices or whatever the subject is told apart by, greatest first."""
+    metric = asked.metric(
+        whole=asked.part is not None,
+        unless="most of what? name something such as cpu, memory, disk, network, or table.column",
+    )
+    if metric is None:
+        return ()
+    if not metric.by:
+        asked.limits.append(f"what is recorded of {called(metric)} is of the whole machine, and does not tell by whom")
+        return sum_up(asked, metric)
+    return ranked(asked, metric)
+
+
+def ranked(asked: Asked, metric: Metric) -> Iterator[Step]:
+    """One claim for each, with its number."""
+    parts = [part for part in parts_of(asked, metric, asked.count) if part.evidence.value or metric.least]
+    if not parts:
+        asked.limits.append(f"in that time nobody and nothing had any {called(metric)}")
+        return
+    word = "least" if metric.least else "most"
+    for place, part in enumerate(parts):
+        value = f"{called(metric)} {quantity(part.evidence.value, metric.declared.unit)}"
+        claim = f"{part.who}: {value}"
+        if place == 0 and len(parts) > 1:
+            claim += f", the {word} of all"
+        yield Step(claim, (part.evidence,))
