@@ -17,12 +17,13 @@ from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS, Segment
 
 def public_view(kind: Kind, segments: Sequence[Segment]) -> list[str]:
     """Statements that put the view and its triggers over these segments (oldest first, the hot one last)."""
+    checks = refuse_bad_values(kind)
     return [
         f"DROP VIEW IF EXISTS {quote(kind.table)}",
         _view(kind, segments),
-        _on_insert(kind, segments[-1]),
+        _on_insert(kind, segments[-1], checks),
         _on_delete(kind, segments),
-        _on_update(kind, segments),
+        _on_update(kind, segments, checks),
     ]
 
 
@@ -32,7 +33,7 @@ def _view(kind: Kind, segments: Sequence[Segment]) -> str:
     return f"CREATE VIEW {quote(kind.table)} AS\n{arms}"
 
 
-def _on_insert(kind: Kind, hot: Segment) -> str:
+def _on_insert(kind: Kind, hot: Segment, checks: str) -> str:
     """Insert into the hot segment by the same rule for ids as :func:`kernelsight.stores.sqlite.place.place`.
 
     A row that brings an id, as from another store of ours, keeps it where that is free.
@@ -42,7 +43,7 @@ def _on_insert(kind: Kind, hot: Segment) -> str:
     next_id = f"(SELECT coalesce(last_id, first_id - 1) + 1 FROM segments WHERE {books})"
     values = ", ".join(f"NEW.{quote(name)}" for name in kind.column_names)
     return f"""CREATE TRIGGER {quote(kind.table + "_insert")} INSTEAD OF INSERT ON {quote(kind.table)} BEGIN
-{refuse_bad_values(kind)}
+{checks}
   INSERT INTO {quote(hot.name)} ({quoted(("id", *kind.column_names))})
   VALUES (max({next_id}, min(coalesce(NEW.id, NEW.timestamp), {future})), {values});
   UPDATE segments SET rows = rows + 1, last_id = last_insert_rowid(),
@@ -68,7 +69,7 @@ def _on_delete(kind: Kind, segments: Sequence[Segment]) -> str:
     )
 
 
-def _on_update(kind: Kind, segments: Sequence[Segment]) -> str:
+def _on_update(kind: Kind, segments: Sequence[Segment], checks: str) -> str:
     """Update in place; the id stays. A changed stamp makes the bounds stale and the row late or early."""
     values = ", ".join(f"{quote(name)} = NEW.{quote(name)}" for name in kind.column_names)
     steps = "\n".join(
@@ -80,7 +81,7 @@ def _on_update(kind: Kind, segments: Sequence[Segment]) -> str:
         for segment in segments
         if _has_ids(segment)
     )
-    body = f"{refuse_bad_values(kind)}\n{steps}"
+    body = f"{checks}\n{steps}"
     return f"CREATE TRIGGER {quote(kind.table + '_update')} INSTEAD OF UPDATE ON {quote(kind.table)} BEGIN\n{body}\nEND"
 
 
