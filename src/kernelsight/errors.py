@@ -29,5 +29,9 @@ class StoreBusyError(StoreError):
     """Another process is writing to the store; its pid is in the message."""
 
 
+class StoreLostError(StoreError):
+    """What was committed before is not in the store any more; the next write begins a new one, or says why not."""
+
+
 class StoreVersionError(StoreError):
     """The store was made by a newer version than this one."""

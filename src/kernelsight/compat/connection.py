@@ -72,5 +72,8 @@ class ConnectionReader(SqliteReader):
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
+    def _follow(self) -> None:
+        """The connection stays its owner's."""
+
     def close(self) -> None:
         """Leave the connection to its owner."""

@@ -36,6 +36,8 @@ class Accounts:
     """Events stamped with their time of arrival, because their own was of another boot."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Refusals by reason, without what is particular to one line."""
+    gone: int = 0
+    """Rows that were stored, in a store that has gone; they are among the dropped."""
     never_came: Counter[str] = field(default_factory=Counter)
     """Lines that were printed and that no run has accounted for, by kind; they are among the dropped."""
     ignored_fields: Counter[str] = field(default_factory=Counter)
@@ -107,6 +109,20 @@ class Accounts:
             account.stored -= 1
             account.rejected += 1
             self.reasons["refused by the store"] += 1
+
+    def lost_with_store(self) -> int:
+        """What was stored is gone with its store: it counts as dropped.
+
+        Returns:
+            how many rows.
+        """
+        total = 0
+        for account in self.by_kind.values():
+            account.dropped += account.stored
+            total += account.stored
+            account.stored = 0
+        self.gone += total
+        return total
 
     def total(self) -> Account:
         """All kinds together."""

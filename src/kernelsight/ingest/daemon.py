@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
-from kernelsight.errors import StoreBusyError, StoreError
+from kernelsight.errors import StoreBusyError, StoreError, StoreLostError
 from kernelsight.events.declare import kind_of
 from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.batch import LARGEST_BATCH_BYTES, Waiting
@@ -31,6 +31,7 @@ _TRICKLE_PAUSE_S = 0.002
 
 _STATUS_PERIOD_S = 1.0
 _MAINTAIN_PERIOD_S = 1.0
+_CHECK_PERIOD_S = 1.0
 _MAINTAIN_BUDGET_S = 0.1
 _LONGEST_RETRY_S = 5.0
 _UNFINISHED_LINE_S = 0.2
@@ -120,10 +121,13 @@ class Daemon:
         self._failing = 0
         self._full_since: float | None = None
         self._exit_code = 0
+        self._must_begin = False
+        self._check_at = self._started
         self._told_lost = 0
 
     def run(self) -> int:
         """Ingest until the end; the exit code."""
+        self._tell_notices()
         while not self._interrupts.stops:
             if not self._step():
                 break
@@ -212,6 +216,9 @@ class Daemon:
         began = time.monotonic()
         try:
             refused = self._writer.write(batch)
+        except StoreLostError as error:
+            self._begin_anew(error)
+            return False
         except StoreError as error:
             self._commits.failures += 1
             self._commits.last_error = str(error)
@@ -224,7 +231,7 @@ class Daemon:
         finally:
             self._tell_notices()
         ended = time.monotonic()
-        self._failing, self._retry_at = 0, 0.0
+        self._failing, self._retry_at, self._must_begin = 0, 0.0, False
         self._accounts.stored(dict(batch.accounts), [row.struct for row in refused])
         self._tell_refused(refused)
         rows = sum(map(len, batch.events.values())) - len(refused)
@@ -236,6 +243,25 @@ class Daemon:
             )
         waiting.clear()
         self._inbox.committed()
+        return True
+
+    def _begin_anew(self, error: StoreLostError) -> None:
+        """The store is gone with what this run had stored: say it, and have a new one begun."""
+        rows = self._accounts.lost_with_store()
+        self._exit_code = 1
+        self._must_begin, self._retry_at = True, 0.0
+        self._log.say(f"{error}; {rows:,} rows that this run had stored count as dropped")
+        self._note_losses()
+
+    def _is_still_there(self) -> bool:
+        """Whether what was committed is where readers look for it; False when a new store is to be begun."""
+        try:
+            self._writer.check()
+        except StoreLostError as error:
+            self._begin_anew(error)
+            return False
+        except StoreError as error:
+            self._log.warn(f"the store cannot be looked at: {error}")
         return True
 
     def _note_losses(self) -> None:
@@ -293,12 +319,16 @@ class Daemon:
         self._take_inbox()
         deadline = time.monotonic() + self._settings.patience_s
         stops = max(1, self._interrupts.stops)
-        while self._waiting.count and not self._commit():
+        while (self._waiting.count or self._must_begin or not self._is_still_there()) and not self._committed_all():
             if time.monotonic() >= deadline or self._interrupts.stops > stops:
                 self._give_up_all()
                 return
             self._source.pause(max(0.0, min(self._retry_at, deadline) - time.monotonic()))
             self._interrupts.quiet()
+
+    def _committed_all(self) -> bool:
+        """Commit what waits; whether it is stored, and still there."""
+        return self._commit() and self._is_still_there()
 
     def _give_up_all(self) -> None:
         count = self._waiting.count
@@ -322,6 +352,10 @@ class Daemon:
             self._write_status(done=False)
         if self._maintained_rows < self._commits.rows and now - self._maintain_at >= _MAINTAIN_PERIOD_S:
             self._maintain()
+        if now - self._check_at >= _CHECK_PERIOD_S:
+            self._check_at = now
+            if (self._must_begin or not self._is_still_there()) and now >= self._retry_at:
+                self._commit()
         if now >= self._inbox.due_at:
             self._take_inbox()
         self._log.summarise()
@@ -336,6 +370,8 @@ class Daemon:
             for warning in self._writer.maintain(budget_s=_MAINTAIN_BUDGET_S):
                 self._log.warn(warning)
             self._tell_notices()
+        except StoreLostError as error:
+            self._begin_anew(error)
         except StoreError as error:
             self._log.say(f"upkeep of the store failed and is tried again later: {error}")
         self._maintain_at = time.monotonic()

@@ -64,6 +64,8 @@ def describe(accounts: Accounts, commits: Commits, elapsed_s: float, waiting_lin
         lines.append("refused: " + ", ".join(f"{n:,} x {reason}" for reason, n in accounts.reasons.most_common(8)))
     if accounts.arrivals:
         lines.append(f"{accounts.arrivals:,} stamps of another boot or machine: stored with their time of arrival")
+    if accounts.gone:
+        lines.append(f"lost with a database that is gone or damaged, among the dropped: {accounts.gone:,} rows")
     if accounts.never_came:
         lost = ", ".join(f"{count:,} {kind}" for kind, count in accounts.never_came.most_common(8))
         lines.append(f"lost with a daemon that was killed, among the dropped: {lost}")

@@ -79,8 +79,8 @@ class Damage:
     table: str
     part: str
     """Name of the part in the store."""
-    rows: int
-    """Rows that it held."""
+    rows: int | None
+    """Rows that it held; None: that is not known."""
     first_ns: int | None
     """First and last timestamp that it held; None: it held none, or that is not known."""
     last_ns: int | None
@@ -96,7 +96,8 @@ class Damage:
         held = ""
         if self.first_ns is not None and self.last_ns is not None:
             held = f" from {to_second(self.first_ns)} to {to_next_second(self.last_ns)}"
-        return f"{self.table}: {self.rows:,} rows{held} cannot be read ({self.part} is damaged: {self.reason})"
+        rows = "rows" if self.rows is None else f"{self.rows:,} rows"
+        return f"{self.table}: {rows}{held} cannot be read ({self.part} is damaged: {self.reason})"
 
 
 @runtime_checkable
@@ -112,7 +113,17 @@ class Writer(Protocol):
             the next batch).
 
         Raises:
+            StoreLostError: nor is anything that was written before in the store any more; the next write begins a new
+                one. Accounts that come from then on count as dropped what was stored.
             StoreError: nothing of the batch was stored; it may be written again later.
+        """
+
+    def check(self) -> None:
+        """Make sure that what was committed is where readers look for it.
+
+        Raises:
+            StoreLostError: it is gone; nothing that this writer has written is in the store that the next write begins.
+            StoreError: that cannot be told, or a new store cannot be begun.
         """
 
     def notices(self) -> Sequence[str]:

@@ -85,10 +85,26 @@ def keep_rejected(connection: apsw.Connection, rejected: list[Rejected], kept: i
 class Books:
     """The accounts of all runs: what earlier runs left, plus what this run reports."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, lost: Books | None = None) -> None:
+        """Read what earlier runs left.
+
+        Args:
+            connection: to the database.
+            lost: the books of this run in a file that is gone; this file begins where that one began.
+        """
         self._connection = connection
-        self._before = _load(connection)
+        self._before = load_accounts(connection)
+        self._first = self._before if lost is None else lost.first
         self._saved: dict[str, Account] = {}
+
+    @property
+    def first(self) -> Mapping[str, Account]:
+        """What earlier runs had left in the first file of this run; its counts of lines go on from there."""
+        return self._first
+
+    def forget(self) -> None:
+        """The file is gone: whatever is said from now on, a file that has nothing of this run is told."""
+        self._before, self._saved = {}, {}
 
     @property
     def before(self) -> Mapping[str, Account]:
@@ -135,16 +151,21 @@ class Books:
         counts = [getattr(before, name) + getattr(account, name) for name in _COUNTS]
         first = min(_known((before.first_timestamp, account.first_timestamp)), default=None)
         last = max(_known((before.last_timestamp, account.last_timestamp)), default=None)
-        run = before if account.run is None else account
-        return (kind, *counts, first, last, run.run, run.lines_before_run, now_ns)
+        if account.run is None:
+            run = before.run, before.lines_before_run
+        else:
+            shift = before.lines - self._first.get(kind, Account()).lines
+            run = account.run, None if account.lines_before_run is None else account.lines_before_run + shift
+        return (kind, *counts, first, last, *run, now_ns)
 
 
 def _known(stamps: Iterable[int | None]) -> list[int]:
     return [stamp for stamp in stamps if stamp is not None]
 
 
-def _load(connection: apsw.Connection) -> dict[str, Account]:
-    rows = connection.execute(f"SELECT kind, {', '.join(_FIELDS)} FROM collectors")
+def load_accounts(connection: apsw.Connection) -> dict[str, Account]:
+    """The accounts of all kinds."""
+    rows = list(connection.execute(f"SELECT kind, {', '.join(_FIELDS)} FROM collectors"))
     return {kind: Account(*values) for kind, *values in rows}
 
 
@@ -159,6 +180,15 @@ def book_losses(connection: apsw.Connection, losses: Mapping[str, Loss], now_ns:
                     updated_at = ?3 WHERE kind = ?4 AND lines = ?5""",
                 (loss.rejected, loss.dropped, now_ns, kind, loss.lines_before),
             )
+
+
+def carry_over(connection: apsw.Connection, accounts: Mapping[str, Account], now_ns: int) -> None:
+    """Begin the books of a new file with those of one that was set aside: what was stored there counts as dropped."""
+    for kind, account in accounts.items():
+        gone = account.stored + account.dropped + account.in_memory
+        counts = replace(account, stored=0, dropped=gone, in_memory=0)
+        values = [getattr(counts, name) for name in _FIELDS]
+        connection.execute(_SAVE, (kind, *values, now_ns))
 
 
 def settle_crash(connection: apsw.Connection) -> None:

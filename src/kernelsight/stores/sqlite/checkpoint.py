@@ -49,6 +49,11 @@ class Checkpointer:
         self._thread.join()
         self._connection.close()
 
+    def leave(self) -> None:
+        """End the thread; nothing more is put into the database, whose file is not what it was."""
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self.close()
+
     def _committed(self, writer: apsw.Connection, name: str, pages: int) -> int:
         """After every commit of the writer, with the length of the log."""
         del name

@@ -14,6 +14,7 @@ import apsw
 
 from kernelsight.errors import StoreError
 from kernelsight.stores.base import Value
+from kernelsight.stores.sqlite.unusable import why_unusable
 from kernelsight.trusted_paths import UntrustedPathError, open_directory, open_file, require_ours
 
 GROUP = "kernelsight"
@@ -24,8 +25,13 @@ CACHE = "cache_size = -64000"
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Raise what SQLite raises as a StoreError that names the file."""
+def translated(path: Path, connection: apsw.Connection | None = None) -> Iterator[None]:
+    """Raise what SQLite raises as a StoreError that names the file.
+
+    Args:
+        path: the file.
+        connection: the one that is used, to tell the system call's error.
+    """
     try:
         yield
     except apsw.CorruptError as error:
@@ -36,10 +42,10 @@ def translated(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: is not an SQLite database") from error
     except apsw.BusyError as error:
         raise StoreError(f"{path}: another program holds it locked; end its transaction") from error
-    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
-        raise StoreError(f"{path}: {error}; ask for the right to it, or name another file") from error
-    except (apsw.FullError, apsw.IOError) as error:
-        raise StoreError(f"{path}: cannot be written or read ({error}); is the disk full?") from error
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.FullError, apsw.IOError) as error:
+        raise StoreError(
+            f"{path}: {why_unusable(path, error, connection.system_errno if connection else 0)}"
+        ) from error
     except apsw.Error as error:
         raise StoreError(f"{path}: {error}") from error
 

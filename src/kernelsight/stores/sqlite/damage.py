@@ -1,12 +1,19 @@
-"""Damage of one segment: how it is told, and what is said of it."""
+"""Damage of a segment or of a whole file: how it is told, and what is said of it."""
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Mapping
+from pathlib import Path
+
 import apsw
 
-from kernelsight.stores.base import Damage
+from kernelsight.stores.base import Account, Damage
 from kernelsight.stores.ddl import quote
-from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.books import load_accounts
+from kernelsight.stores.sqlite.segments import CREATE_SEGMENTS, Segment
+
+DAMAGED = (apsw.CorruptError, apsw.NotADBError)
 
 _LONGEST_REASON = 200
 
@@ -28,3 +35,30 @@ def described(segment: Segment, reason: str) -> Damage:
     return Damage(
         segment.table_name, segment.name, segment.rows, segment.first_timestamp, segment.last_timestamp, reason
     )
+
+
+def abandon(connection: apsw.Connection) -> None:
+    """Close a connection without putting anything more into the database."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close(True)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file that SQLite cannot read holds the text that made our books; nobody here may have it open."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(CREATE_SEGMENTS.partition("(")[0].encode()) >= 0
+    except (OSError, ValueError):  # an empty file cannot be mapped
+        return False
+
+
+def readable_accounts(path: Path) -> Mapping[str, Account]:
+    """What the books of a damaged file say, where they can be read."""
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            return load_accounts(connection)
+        finally:
+            connection.close(True)
+    except apsw.Error:
+        return {}

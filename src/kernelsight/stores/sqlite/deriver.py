@@ -19,8 +19,11 @@ from kernelsight.stores.ddl import quote, quoted
 from kernelsight.stores.sqlite import derivations
 from kernelsight.stores.sqlite.checkpoint import finish
 from kernelsight.stores.sqlite.connect import connect_reader, connect_writer, translated
+from kernelsight.stores.sqlite.damage import abandon
+from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, require_ours
 from kernelsight.stores.sqlite.schema import column_names
+from kernelsight.stores.sqlite.whereabouts import identity
 from kernelsight.stores.sqlite.writer import SqliteWriter, database_path
 
 
@@ -33,28 +36,59 @@ class SqliteDeriver:
             if not make:
                 raise StoreError(f"{path}: lacks tables of this version; `kernelsight ingest` makes them")
             SqliteWriter(path).close()
+        self._identity = identity(path)
         self._connection = connect_writer(path)
+
+    def _follow(self) -> None:
+        """Where the path names another file than before, go on with that.
+
+        Raises:
+            StoreError: it is gone, or its writer is still making it.
+        """
+        now = identity(self._path)
+        if now == self._identity:
+            return
+        if now is None or not _is_ready(self._path):
+            raise StoreError(f"{self._path}: has gone, and is not made again yet; `kernelsight ingest` makes it")
+        abandon(self._connection)
+        self._connection, self._identity = connect_writer(self._path), now
 
     def progress(self, name: str) -> str | None:
         """See :class:`kernelsight.stores.base.Deriver`."""
+        self._follow()
         with translated(self._path):
             return derivations.progress(self._connection, name)
 
     def replace(self, name: str, before: str | None, after: str, changes: Iterable[Replacement]) -> bool:
         """See :class:`kernelsight.stores.base.Deriver`."""
+        self._follow()
+        changes = list(changes)
         with translated(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
-                unchanged = derivations.progress(self._connection, name) == before
-                if unchanged:
-                    for change in changes:
-                        self._replace(change)
-                    derivations.keep(self._connection, name, after)
-                self._connection.execute("COMMIT" if unchanged else "ROLLBACK")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+                return self._replace_all(name, before, after, changes)
+            except apsw.CorruptError:
+                if not self._isolate({kind_of(change.struct).table for change in changes}):
+                    raise
+                return self._replace_all(name, before, after, changes)
+
+    def _isolate(self, tables: set[str]) -> bool:
+        """Set the damaged segments of some tables aside."""
+        layout = Layout(self._connection, kinds(), None)
+        return layout.isolate([segment for table in sorted(tables) for segment in layout.of(table)])
+
+    def _replace_all(self, name: str, before: str | None, after: str, changes: list[Replacement]) -> bool:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            unchanged = derivations.progress(self._connection, name) == before
+            if unchanged:
+                for change in changes:
+                    self._replace(change)
+                derivations.keep(self._connection, name, after)
+            self._connection.execute("COMMIT" if unchanged else "ROLLBACK")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
         return unchanged
 
     def _replace(self, change: Replacement) -> None:

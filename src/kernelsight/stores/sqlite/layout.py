@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -96,15 +96,19 @@ class Layout:
         yield
         self._suspects = []  # not after an error
 
-    def isolate(self) -> bool:
+    def isolate(self, among: Iterable[Segment] = ()) -> bool:
         """After an SQLITE_CORRUPT, outside of a transaction: set those of the suspects aside that are damaged.
 
         SQLite lets a transaction that has met damage write nothing more, so it has to be made again then.
 
+        Args:
+            among: suspects besides.
+
         Returns:
             False where none is: the damage is elsewhere.
         """
-        suspects, self._suspects = self._suspects, []
+        suspects = [*self._suspects, *((segment.table_name, segment.number) for segment in among)]
+        self._suspects = []
         every = {(s.table_name, s.number): s for segments in self._segments.values() for s in segments}
         damaged = {
             key: reason for key in suspects if key in every and (reason := damage_of(self.connection, every[key]))

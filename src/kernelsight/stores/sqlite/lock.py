@@ -46,6 +46,15 @@ class WriterLock:
             self.release()
             raise StoreError(f"{self.path}: cannot be written: {error.strerror}") from error
 
+    def is_gone(self) -> bool:
+        """Whether the path does not name the locked file any more, so that somebody else could lock another."""
+        try:
+            named = self.path.stat()
+        except OSError:
+            return True
+        held = os.fstat(self._fd)
+        return (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino)
+
     def release(self) -> None:
         """Give it up; calling it again does nothing. The file stays: removing it would race with the next holder."""
         if self._fd >= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,11 +22,28 @@ from kernelsight.stores.sqlite.hidden import Hidden
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, require_ours
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.whereabouts import identity, set_aside
 from kernelsight.stores.sqlite.writer import SqliteWriter, database_path
 
 T = TypeVar("T")
 _READ_AHEAD = 200_000
 """Rows that are read before the first is given, so that damage among them is left out."""
+
+
+def _opened(path: Path) -> tuple[apsw.Connection, int]:
+    """A connection, and the version of the layout.
+
+    Raises:
+        StoreError: it is not one of our databases, or of a newer version.
+    """
+    connection = connect_reader(path)
+    try:
+        with translated(path):
+            require_ours(connection, path)
+            return connection, check_version(connection, path, MIGRATIONS)
+    except StoreError:
+        connection.close()
+        raise
 
 
 class SqliteReader:
@@ -35,15 +53,20 @@ class SqliteReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection = connect_reader(path)
+        self._identity = identity(path)
+        self._connection, self.version = _opened(path)
         self._hidden = Hidden(self._connection)
-        try:
-            with translated(path):
-                require_ours(self._connection, path)
-                self.version = check_version(self._connection, path, MIGRATIONS)
-        except StoreError:
+
+    def _follow(self) -> None:
+        """Where the path names another file than before, go on with that as soon as it can be read."""
+        now = identity(self._path)
+        if now is None or now == self._identity:
+            return
+        with suppress(StoreError):  # its writer is still making it
+            connection, self.version = _opened(self._path)
             self._connection.close()
-            raise
+            self._connection, self._identity = connection, now
+            self._hidden = Hidden(connection)
 
     def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
         """See :class:`kernelsight.stores.base.Reader`."""
@@ -59,6 +82,7 @@ class SqliteReader:
 
     def _over_damage(self, sql: str, read: Callable[[], T]) -> T:
         """Read; where damage is met that can be hidden, hide it and read the rest."""
+        self._follow()
         with translated(self._path):
             self._hidden.refresh()
             while True:
@@ -149,6 +173,7 @@ class SqliteReader:
         return int(rows)
 
     def _load(self, table: str) -> list[Segment]:
+        self._follow()
         with translated(self._path):
             return segment_books.load_table(self._connection, table)
 
@@ -161,12 +186,13 @@ class SqliteReader:
             if look_s:
                 self._hidden.look(look_s)
             stored = segment_books.load(self._connection)
-        return [
+        parts = [
             described(segment, reason)
             for segments in stored.values()
             for segment in segments
             if (reason := segment.damage or self._hidden.reasons.get(segment.name))
         ]
+        return [*parts, *(_described_file(file) for file in set_aside(self._path))]
 
     def _fetch(self, sql: str) -> list[Any]:
         return self._over_damage(sql, lambda: self._connection.execute(sql).fetchall())
@@ -194,6 +220,10 @@ class SqliteReader:
     def close(self) -> None:
         """See :class:`kernelsight.stores.base.Reader`."""
         self._connection.close()
+
+
+def _described_file(path: Path) -> Damage:
+    return Damage("all tables", path.name, None, None, None, "it was set aside as a whole")
 
 
 def _checked(table: str, known: Iterable[str], columns: Iterable[str] | None) -> list[str]:

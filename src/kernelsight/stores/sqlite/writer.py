@@ -10,16 +10,17 @@ from pathlib import Path
 
 import apsw
 
-from kernelsight.errors import StoreError
+from kernelsight.errors import StoreError, StoreLostError
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event, Kind, kind_of
 from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores.base import Account, Batch, RefusedRow, Rejected, Row
 from kernelsight.stores.losses import Losses
 from kernelsight.stores.sqlite import segments as segment_books
-from kernelsight.stores.sqlite.books import Books, book_losses, keep_rejected, settle_crash
+from kernelsight.stores.sqlite.books import Books, book_losses, carry_over, keep_rejected, settle_crash
 from kernelsight.stores.sqlite.checkpoint import Checkpointer, finish
 from kernelsight.stores.sqlite.connect import connect_writer, integer, make_file, translated
+from kernelsight.stores.sqlite.damage import DAMAGED, abandon, is_ours, readable_accounts
 from kernelsight.stores.sqlite.insert import ROW_ERRORS, insert, reason_of
 from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.lock import WriterLock
@@ -30,6 +31,7 @@ from kernelsight.stores.sqlite.rollups import register_functions
 from kernelsight.stores.sqlite.schema import prepare
 from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS, Segment
 from kernelsight.stores.sqlite.upkeep import Upkeep
+from kernelsight.stores.sqlite.whereabouts import MOVED, Whereabouts
 
 _REPORTS = kind_of(CollectorReport).table
 
@@ -59,26 +61,116 @@ class SqliteWriter:
         self._lock = WriterLock(path)
         self._losses = Losses(path)
         self._kinds = all_kinds() if kinds is None else kinds
+        self._migrations = MIGRATIONS if migrations is None else migrations
+        self._segment_rows, self._mode = segment_rows, mode
+        self._books: Books | None = None
+        self._left: Whereabouts | None = None
+        """The file that was left, until the next is open."""
+        self._carried: Mapping[str, Account] = {}
+        """Accounts that the next file begins with."""
+        self._notices: list[str] = []
         try:
-            make_file(path, mode)
-            self._connection = connect_writer(path)
-            with translated(path):
-                prepare(self._connection, path, self._kinds, MIGRATIONS if migrations is None else migrations)
-                settle_crash(self._connection)
-                book_losses(self._connection, self._losses.take(), time.time_ns())
-                self._books = Books(self._connection)
-                self._reports = Reports(self._connection, self._kinds)
-                register_functions(self._connection)
-                self._layout = Layout(self._connection, self._kinds, segment_rows)
-                self._checkpointer = Checkpointer(path, self._connection)
+            self._open_or_set_aside()
         except BaseException:
             self._lock.release()
             raise
         with suppress(OSError):  # a loss that cannot be noted is said then
             self._losses.write({})
+        self._closed = False
+
+    # --- the file -----------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        make_file(self._path, self._mode)
+        connection = connect_writer(self._path)
+        try:
+            with translated(self._path):
+                prepare(connection, self._path, self._kinds, self._migrations)
+                carry_over(connection, self._carried, time.time_ns())
+                settle_crash(connection)
+                if self._books is None:
+                    book_losses(connection, self._losses.take(), time.time_ns())
+                self._books = Books(connection, self._books)
+                self._reports = Reports(connection, self._kinds)
+                register_functions(connection)
+                self._layout = Layout(connection, self._kinds, self._segment_rows)
+                self._checkpointer = Checkpointer(self._path, connection)
+        except BaseException:
+            abandon(connection)
+            raise
+        self._connection, self._carried = connection, {}
         self._retention = Retention(self._layout)
         self._upkeep = Upkeep(self._layout, self._retention)
-        self._closed = False
+        self._whereabouts = Whereabouts(self._path)
+
+    def _open_or_set_aside(self) -> None:
+        """Open the file; where it is one of ours and damaged as a whole, set it aside and begin a new one."""
+        try:
+            self._open()
+        except StoreError as error:
+            if not isinstance(error.__cause__, DAMAGED) or not is_ours(self._path):
+                raise
+            self._carried = readable_accounts(self._path)
+            aside = self._clear(Whereabouts(self._path))
+            rows = sum(account.stored for account in self._carried.values())
+            lost = f"{rows:,} rows, which count as dropped," if self._carried else "an unknown number of rows"
+            self._notices.append(
+                f"{self._path}: was damaged as a whole ({error.__cause__}), and is set aside as {aside} with {lost} in"
+                f" it; a new database is begun. `kernelsight repair --db-path {self._path}` recovers what can be read"
+            )
+            self._open()
+
+    def _clear(self, left: Whereabouts) -> Path | None:
+        try:
+            return left.clear()
+        except OSError as error:
+            raise StoreError(f"{self._path}: cannot be set aside: {error.strerror}") from error
+
+    def check(self) -> None:
+        """See :class:`kernelsight.stores.base.Writer`."""
+        if self._left is not None:
+            self._begin_anew(self._left)
+        try:
+            with translated(self._path, self._connection):
+                trouble = self._whereabouts.trouble(self._connection)
+        except StoreError as error:
+            if not isinstance(error.__cause__, DAMAGED):
+                raise
+            trouble = f"is damaged as a whole ({error.__cause__})"
+        if trouble is not None:
+            self._leave(trouble)
+
+    def _leave(self, trouble: str) -> None:
+        """Close a file that is not where it was, or not what it was.
+
+        Raises:
+            StoreLostError: always.
+        """
+        assert self._books is not None
+        if trouble.startswith(MOVED):
+            finish(self._connection)  # everything goes with it
+        self._checkpointer.leave()
+        abandon(self._connection)
+        is_here = self._whereabouts.is_here()
+        self._carried = self._books.before if is_here else {}
+        self._books.forget()
+        self._left = self._whereabouts
+        aside = self._clear(self._left)
+        where = f" and is set aside as {aside}; `kernelsight repair` recovers what can be read" if aside else ""
+        raise StoreLostError(f"{self._path}: {trouble}{where}; a new database is begun")
+
+    def _begin_anew(self, left: Whereabouts) -> None:
+        self._clear(left)
+        if self._lock.is_gone():
+            lock = WriterLock(self._path)
+            self._lock.release()
+            self._lock = lock
+            self._losses.close()
+            self._losses = Losses(self._path)
+        self._open_or_set_aside()
+        self._left = None
+
+    # --- writing ------------------------------------------------------------------------------------
 
     def write(self, batch: Batch) -> Sequence[RefusedRow]:
         """See :class:`kernelsight.stores.base.Writer`.
@@ -86,19 +178,29 @@ class SqliteWriter:
         The caller moves refused rows from stored to rejected in its own accounts too: the totals that
         it hands over with the next batch are taken as they are.
         """
-        with translated(self._path):
-            while True:
-                try:
-                    refused = self._commit(batch)
-                    break
-                except apsw.CorruptError:
-                    if not self._layout.isolate():
-                        raise
+        self.check()
+        try:
+            with translated(self._path, self._connection):
+                refused = self._commit_beside_damage(batch)
+        except StoreError as error:
+            if not isinstance(error.__cause__, DAMAGED):
+                raise
+            self._leave(f"is damaged as a whole ({error.__cause__})")
+            raise
         with suppress(apsw.Error):  # the batch is stored, whatever this says; maintain() meets it again and raises it
             self._upkeep.keep_up()
         return refused
 
+    def _commit_beside_damage(self, batch: Batch) -> list[RefusedRow]:
+        while True:
+            try:
+                return self._commit(batch)
+            except apsw.CorruptError:
+                if not self._layout.isolate():
+                    raise
+
     def _commit(self, batch: Batch) -> list[RefusedRow]:
+        assert self._books is not None
         now = time.time_ns()
         with self._layout.transaction():
             with self._layout.suspecting(*self._layout.of(_REPORTS)):
@@ -145,14 +247,17 @@ class SqliteWriter:
 
     def notices(self) -> Sequence[str]:
         """See :class:`kernelsight.stores.base.Writer`."""
-        return self._layout.take_notices()
+        notices, self._notices = [*self._notices, *self._layout.take_notices()], []
+        return notices
 
     def accounts(self) -> Mapping[str, Account]:
         """See :class:`kernelsight.stores.base.Writer`."""
+        assert self._books is not None
         return self._books.before
 
     def note_losses(self, accounts: Mapping[str, Account]) -> None:
         """See :class:`kernelsight.stores.base.Writer`."""
+        assert self._books is not None
         try:
             self._losses.write(self._books.unsaved(accounts))
         except OSError as error:
@@ -160,7 +265,8 @@ class SqliteWriter:
 
     def maintain(self, *, budget_s: float) -> Sequence[str]:
         """See :class:`kernelsight.stores.base.Writer`."""
-        with translated(self._path):
+        self.check()
+        with translated(self._path, self._connection):
             self._upkeep.run(budget_s)
         return self._checkpointer.warnings()
 
@@ -170,7 +276,7 @@ class SqliteWriter:
         Returns:
             how many rows went.
         """
-        with translated(self._path):
+        with translated(self._path, self._connection):
             before = self._rows(table)
             while self._retention.step(table, older_than_ns):
                 pass
@@ -181,7 +287,7 @@ class SqliteWriter:
 
     def keep(self, table: str, keep_ns: int | None) -> None:
         """Let :meth:`maintain` let go of a table's rows when they are older than this; None: never, as by default."""
-        with translated(self._path):
+        with translated(self._path, self._connection):
             self._retention.set_policy(table, keep_ns)
 
     def unsealed(self) -> int:
@@ -194,8 +300,10 @@ class SqliteWriter:
             return
         self._closed = True
         try:
+            if self._left is not None:
+                return
             self._checkpointer.close()
-            with translated(self._path):
+            with translated(self._path, self._connection):
                 finish(self._connection)
                 self._connection.close()
         finally:

@@ -73,7 +73,10 @@ class Watch:
             began_ns = time.time_ns() - round(seconds * _NS_PER_S)  # as the clock is now: it may have been set
             self._collectors = tuple(figures.collectors(self._reader, began_ns - _EARLY_NS))
             self._verdict = latest(self._reader, began_ns)
-        totals = figures.totals(self._reader).since(self._before)
+        now = figures.totals(self._reader)
+        if now.lines < self._before.lines:  # the file has gone, and a new one was begun
+            self._before = Totals()
+        totals = now.since(self._before)
         return Figures(
             seconds,
             totals,
