@@ -77,13 +77,17 @@ def open_directory(path: Path, *, mode: int | None = None) -> int:
     return os.open(path, _DIRECTORY)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, secret: bool = False) -> str:
     """The text of a file that only root and this user can have written, opened once and looked at after opening.
 
     A link to it is followed where only they can have laid that, too.
 
+    Args:
+        path: the file.
+        secret: others must not be able to read it either.
+
     Raises:
-        UntrustedPathError: somebody else could have written or can exchange it.
+        UntrustedPathError: somebody else could have written or can exchange it, or can read what is secret.
         OSError: it cannot be read.
         UnicodeDecodeError: it is not UTF-8.
     """
@@ -97,6 +101,8 @@ def read_text(path: Path) -> str:
     finally:
         os.close(directory)
     with os.fdopen(fd, encoding="utf-8") as file:
+        if secret and os.fstat(fd).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise UntrustedPathError(f"{path}: others can read or change it; type: chmod 600 {path}")
         return file.read()
 
 

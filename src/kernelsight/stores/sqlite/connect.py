@@ -15,12 +15,15 @@ import apsw
 from kernelsight.errors import StoreError
 from kernelsight.stores.base import Value
 from kernelsight.stores.sqlite.unusable import why_unusable
+from kernelsight.time_limit import current_work
 from kernelsight.trusted_paths import UntrustedPathError, open_directory, open_file, require_ours
 
 GROUP = "kernelsight"
 """Its members may read a database, where the machine has such a group."""
 BUSY_TIMEOUT_MS = 5_000
 PAGE_BYTES = 8192
+_STEPS_BETWEEN_LOOKS = 20_000
+"""Of SQLite's machine, between two looks at the clock: less than a millisecond."""
 CACHE = "cache_size = -64000"
 
 
@@ -31,9 +34,20 @@ def translated(path: Path, connection: apsw.Connection | None = None) -> Iterato
     Args:
         path: the file.
         connection: the one that is used, to tell the system call's error.
+
+    Raises:
+        StoreError: what SQLite raised, in our words.
+        OverTimeError: the time for the work of this thread is over.
     """
+    work = current_work()
+    if work is not None:
+        work.require_time()
     try:
         yield
+    except apsw.InterruptError as error:
+        if work is None:
+            raise StoreError(f"{path}: reading was interrupted") from error
+        raise work.error() from error
     except apsw.CorruptError as error:
         raise StoreError(
             f"{path}: is damaged ({error}); end the daemon and run `kernelsight repair --db-path {path}`"
@@ -162,4 +176,6 @@ def _open_for_reading(path: Path, options: str) -> apsw.Connection:
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.execute("PRAGMA query_only = 1").fetchall()
     connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)  # a reader of telemetry reads no other file
+    if (work := current_work()) is not None:
+        connection.set_progress_handler(lambda: work.is_over, _STEPS_BETWEEN_LOOKS)
     return connection

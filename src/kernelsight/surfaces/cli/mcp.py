@@ -10,12 +10,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import secrets
-from typing import TextIO
+from pathlib import Path
 
 import click
 
 from kernelsight.errors import UsageError
-from kernelsight.surfaces.cli.command import Command, db_path_option, examples
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples, seconds
+from kernelsight.trusted_paths import UntrustedPathError, read_text
 
 _TOKEN = "KERNELSIGHT_MCP_TOKEN"  # noqa: S105 - the name of the variable
 _LEAST_TOKEN = 16
@@ -27,27 +28,56 @@ _LEAST_TOKEN = 16
 @click.option("--http", "address", metavar="HOST:PORT", help="Serve HTTP there, at /mcp; 127.0.0.1:8765, for example.")
 @click.option(
     "--token-file",
-    type=click.File(),
+    type=click.Path(path_type=Path),
     metavar="FILE",
-    help=f"Where the token stands; otherwise in {_TOKEN}, or a new one is made and shown.",
+    help=f"Where the token stands, for this user alone; otherwise in {_TOKEN}, or a new one is made and shown.",
+)
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Another name by which it may be called over HTTP; may be given several times.",
+)
+@click.option(
+    "--time-limit",
+    "limit_s",
+    type=float,
+    callback=seconds(),
+    default=20.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For one call; what takes longer is ended, and said to have been.",
 )
 @examples("kernelsight mcp")
-def mcp(*, db_path: str, address: str | None, token_file: TextIO | None) -> None:
+def mcp(*, db_path: str, address: str | None, token_file: Path | None, hosts: tuple[str, ...], limit_s: float) -> None:
     """Serve, until the input ends or Ctrl-C."""
     if importlib.util.find_spec("mcp") is None:
         raise UsageError("the package `mcp` is not installed; `pip install 'kernelsight[mcp]'`")
     from kernelsight.surfaces.mcp.transports import PATH, over_http, over_streams  # noqa: PLC0415 - with it comes mcp
 
     if address is None:
-        over_streams(db_path)
+        over_streams(db_path, limit_s)
         return
     host, port = _place(address)
-    given = token_file.read().strip() if token_file else os.environ.get(_TOKEN, "")
+    given = _secret(token_file) if token_file else os.environ.get(_TOKEN, "")
     if given and len(given) < _LEAST_TOKEN:
         raise UsageError(f"a token of {len(given)} characters can be guessed; give {_LEAST_TOKEN} or more")
     token = given or secrets.token_urlsafe(24)
     click.echo(f"http://{address}{PATH}" + ("" if given else f"  Authorization: Bearer {token}"), err=True)
-    over_http(db_path, host, port, token)
+    over_http(db_path, host, port, token, hosts=hosts, limit_s=limit_s)
+
+
+def _secret(path: Path) -> str:
+    try:
+        token = read_text(path, secret=True).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--token-file {path}: cannot be read: {error}") from error
+    except UntrustedPathError as error:
+        raise UsageError(f"--token-file {error}") from error
+    if not token:
+        raise UsageError(f"--token-file {path}: is empty")
+    return token
 
 
 def _place(address: str) -> tuple[str, int]:

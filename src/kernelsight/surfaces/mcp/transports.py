@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Collection
 
 import anyio
 import uvicorn
 from mcp.server.stdio import stdio_server
+from mcp.server.transport_security import TransportSecuritySettings
 
+from kernelsight.surfaces.mcp.answers import TIME_LIMIT_S
+from kernelsight.surfaces.mcp.connections import settings
+from kernelsight.surfaces.mcp.guard import BODY_BYTES, Guard
 from kernelsight.surfaces.mcp.server import server
 
 PATH = "/mcp"
-
-_Scope = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[_Scope]]
-_Send = Callable[[_Scope], Awaitable[None]]
-_App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
+_SESSIONS = 256
+_SESSION_IDLE_S = 600.0
 
 
-def over_streams(db_path: str) -> None:
+def over_streams(db_path: str, limit_s: float = TIME_LIMIT_S) -> None:
     """Answer on standard output what is asked on standard input, until that ends."""
 
     async def run() -> None:
-        one = server(db_path)
+        one = server(db_path, limit_s)
         async with stdio_server() as (reading, writing):
             await one.run(reading, writing, one.create_initialization_options())
 
     anyio.run(run)
 
 
-def over_http(db_path: str, host: str, port: int, token: str) -> None:
-    """Answer at http://HOST:PORT/mcp who has the token (streamable HTTP), until told to stop."""
-    app = server(db_path).streamable_http_app(streamable_http_path=PATH, host=host)
-    config = uvicorn.Config(guarded(app, token), host=host, port=port, log_level="warning", lifespan="on")
+def over_http(  # noqa: PLR0913 - what the command was given
+    db_path: str, host: str, port: int, token: str, *, hosts: Collection[str] = (), limit_s: float = TIME_LIMIT_S
+) -> None:
+    """Answer at http://HOST:PORT/mcp who has the token (streamable HTTP), until told to stop.
+
+    Args:
+        db_path: the store.
+        host: the address to listen at.
+        port: and its port.
+        token: which every request must carry.
+        hosts: other names by which it may be called.
+        limit_s: how long a call may take.
+    """
+    app = server(db_path, limit_s).streamable_http_app(
+        streamable_http_path=PATH,
+        host=host,
+        max_request_body_size=BODY_BYTES,
+        max_sessions=_SESSIONS,
+        session_idle_timeout=_SESSION_IDLE_S,
+        # The guard has checked the host, whatever the address is.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    guarded = Guard(app, token, hosts)
+    config = uvicorn.Config(guarded, host=host, port=port, log_level="warning", lifespan="on", **settings())
     uvicorn.Server(config).run()
-
-
-def guarded(app: _App, token: str) -> _App:
-    """An application that answers only requests with the token (RFC 6750, in the header); others learn nothing."""
-    expected = f"Bearer {token}".encode()
-
-    async def answer(scope: _Scope, receive: _Receive, send: _Send) -> None:
-        if scope["type"] == "lifespan" or hmac.compare_digest(_authorization(scope), expected):
-            await app(scope, receive, send)
-            return
-        headers = [(b"www-authenticate", b"Bearer"), (b"content-length", b"0")]
-        await send({"type": "http.response.start", "status": 401, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
-
-    return answer
-
-
-def _authorization(scope: _Scope) -> bytes:
-    return next((bytes(value) for name, value in scope.get("headers", ()) if name == b"authorization"), b"")
