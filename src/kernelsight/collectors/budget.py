@@ -43,9 +43,11 @@ class RowBudget:
             events: what a collector yields at once.
             moment: CLOCK_MONOTONIC (ns).
         """
-        by_kind: dict[type[Event], list[Event]] = {}
-        for event in events:
-            by_kind.setdefault(type(event), []).append(event)
+        structs = set(map(type, events))
+        by_kind: dict[type[Event], Sequence[Event]] = {
+            struct: events if len(structs) == 1 else [event for event in events if type(event) is struct]
+            for struct in structs
+        }
         dropped: set[int] = set()
         for struct, rows in by_kind.items():
             budget = self._kinds.get(struct)
@@ -74,6 +76,7 @@ class _KindBudget:
         self._before: dict[Entity, Values] = {}
         self._kept: frozenset[Entity] = frozenset()
         self._are_levels = [not isinstance(kind.by_name[name].semantics, Counter) for name in kind.matters]
+        self._has_counters = not all(self._are_levels)
         self._mattered = [0.0, 0.0]
         self.left_out = 0
 
@@ -86,7 +89,7 @@ class _KindBudget:
             self._saved -= len(rows)
             self._kept = frozenset()
             # More than is earned: soon some may have to stay, and how fast counters grow must be known by then.
-            self._before = self._values(rows) if len(rows) > self._rate else {}
+            self._before = self._values(rows) if self._has_counters and len(rows) > self._rate else {}
             return rows
         kept = self._choose(rows, room)
         self._saved -= len(kept)
@@ -96,7 +99,7 @@ class _KindBudget:
     def _choose(self, rows: Sequence[Event], room: int) -> Sequence[Event]:
         values = [self._value_of(row) for row in rows]
         keys = [self._key_of(row) for row in rows]
-        before, self._before = self._before, dict(zip(keys, values, strict=True))
+        before, self._before = self._before, dict(zip(keys, values, strict=True)) if self._has_counters else {}
         amounts = [self._grown(value, before.get(key)) for key, value in zip(keys, values, strict=True)]
         scales = [1 / (sum(column) or 1.0) for column in zip(*amounts, strict=True)]
         shares = [max(map(mul, row, scales), default=0.0) for row in amounts]

@@ -56,6 +56,7 @@ class _Known:
     account: Account
     own: tuple[int, ...]
     of_children: tuple[int, ...]
+    shares: Shares
 
 
 class OwnIo(Generic[Key]):
@@ -97,9 +98,14 @@ class OwnIo(Generic[Key]):
     def divide(self, key: Key, pid: int, ppid: int | None, account: Account) -> Shares:
         """What is whose in the account of a process that gets a row."""
         last = self._known.get(key)
-        told = self._gone.pop(pid, None)
+        told = self._gone.pop(pid, None) if self._gone else None
         if last is None:
             own, of_children = _divide_first(account)
+        elif account == last.account:
+            last.ppid = ppid
+            return last.shares
+        elif account.children == last.account.children:  # nothing is theirs
+            own, of_children = _own_since(last, account), last.of_children
         else:
             lived = _less(account.live, last.account.live)
             ended = _less(account.ended, last.account.ended)
@@ -108,10 +114,10 @@ class OwnIo(Generic[Key]):
             theirs = _of_children(account, last.account, _grown(_add(ended, fallen)), told)
             own = _add(last.own, _grown(_less(_add(lived, ended), theirs)))
             of_children = _add(last.of_children, _grown(theirs if told is None else _less(theirs, told)))
-        self._known[key] = _Known(pid, ppid, account, own, of_children)
-        io = Io._make(own)
         children = Io._make(of_children)
-        return Shares(io, children.read_bytes or 0, children.write_bytes or 0)
+        shares = Shares(Io._make(own), children.read_bytes or 0, children.write_bytes or 0)
+        self._known[key] = _Known(pid, ppid, account, own, of_children, shares)
+        return shares
 
 
 def _divide_first(account: Account) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -122,12 +128,20 @@ def _divide_first(account: Account) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return account.live, account.ended if account.threads == 0 else nothing
 
 
+def _own_since(last: _Known, account: Account) -> tuple[int, ...]:
+    """What is a process's own when no child was waited for since its last row: all that its account grew by."""
+    before = last.account
+    parts = zip(last.own, account.live, account.ended, before.live, before.ended, strict=True)
+    return tuple([own + max(0, live + ended - lived - was) for own, live, ended, lived, was in parts])
+
+
 def _of_children(
     account: Account, before: Account, ended: tuple[int, ...], told: tuple[int, ...] | None
 ) -> tuple[int, ...]:
-    """How much of what the account of ended threads grew by, beyond what threads brought to it, is the children's."""
-    if account.children == before.children:
-        return (0,) * len(ended)
+    """How much of what the account of ended threads grew by, beyond what threads brought to it, is the children's.
+
+    Some child was waited for since.
+    """
     if account.threads == before.threads or told is None:
         return ended
     return tuple(map(min, ended, told))
