@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -11,7 +12,8 @@ from damaging import damage
 from rows import rows, struct
 
 from kernelsight.events.wire import kinds, tables
-from kernelsight.stores.base import Batch, open_reader, open_writer
+from kernelsight.stores.base import Account, Batch, open_reader, open_writer
+from kernelsight.stores.sqlite.repair import repair
 from kernelsight.stores.sqlite.writer import SqliteWriter
 
 TABLE = "syscall_events"
@@ -95,3 +97,78 @@ def test_looking_finds_damage_that_nobody_has_met(path):
     with closing(open_reader(str(path))) as reader:
         assert not reader.damages()
         assert len(reader.damages(look_s=20)) == 1
+
+
+LEFT = 900
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory):
+    """A database with three segments of system calls, the first two with indexes."""
+    path = tmp_path_factory.mktemp("sealed") / "telemetry.db"
+    with closing(SqliteWriter(path, segment_rows=400)) as writer:
+        for start in range(0, LEFT, 100):
+            batch = every_kind(10, start)
+            batch.events[struct(TABLE)] = rows(TABLE, 100, start)
+            batch.accounts = {kind.name: Account(start // 10 + 10, start // 10 + 10) for kind in kinds().values()}
+            batch.accounts["syscall"] = Account(start + 100, start + 100)
+            writer.write(batch)
+        writer.maintain(budget_s=20)
+        assert not writer.unsealed()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "page", "lost"),
+    [
+        (f"{TABLE}__1", 0, 0),  # the root only says where the leaves are
+        (f"{TABLE}__2", 2, 1),
+        (f"{TABLE}__2_timestamp", 0, 0),
+        (f"{TABLE}__3", -1, 1),
+    ],
+)
+def test_repair_recovers_every_row_whose_page_is_whole(sealed, tmp_path, name, page, lost):
+    path = tmp_path / "telemetry.db"
+    shutil.copy(sealed, path)
+    before = contents(path)
+    damage(path, name, leaf=page)
+    done = repair(path)
+    after = contents(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        [account] = connection.execute(
+            "SELECT lines, stored, rejected, dropped, in_memory FROM collectors WHERE kind = 'syscall'"
+        ).fetchall()
+    part = f"{TABLE}__{name.removeprefix(TABLE + '__')[0]}"
+    [recovered] = done.parts
+    missing = LEFT - len(after[TABLE])
+    assert (recovered.part, recovered.lost) == (part, missing)
+    assert (missing > 0) == bool(lost)
+    assert missing < 100
+    assert set(after[TABLE]) <= set(before[TABLE])
+    assert {table: found for table, found in after.items() if table != TABLE} == {
+        table: found for table, found in before.items() if table != TABLE
+    }
+    assert account == (LEFT, len(after[TABLE]), 0, missing, 0)
+    assert (done.kept is not None) == bool(lost)
+    assert done.kept is None or done.kept.stat().st_size
+    with closing(open_reader(str(path))) as reader:
+        assert not reader.damages()
+        assert reader.count(TABLE) == len(after[TABLE])
+    with closing(open_writer(str(path))) as writer:
+        assert not writer.unsealed()
+        writer.write(Batch({struct(TABLE): rows(TABLE, 10, LEFT)}))
+        assert not writer.notices()
+
+
+def contents(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in tables()}
+
+
+def test_nothing_is_done_to_a_database_that_is_whole(sealed, tmp_path):
+    path = tmp_path / "telemetry.db"
+    shutil.copy(sealed, path)
+    inode = path.stat().st_ino
+    assert repair(path).parts == ()
+    assert path.stat().st_ino == inode

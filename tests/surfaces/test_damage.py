@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -65,3 +66,18 @@ def test_a_diagnosis_does_not_call_a_window_healthy_of_which_rows_are_missing(pa
     done = run("diagnose", "--since", "4m", "--db-path", copy, "--json")
     assert "memory_metrics: 300 rows from " in " ".join(json.loads(done.stdout)["unknown"])
     assert done.returncode != 0
+
+
+def test_repair_says_what_is_recovered_and_status_ends_with_0_again(path, tmp_path):
+    copy = tmp_path / "k.db"
+    shutil.copy(path, copy)
+    done = run("repair", "--db-path", copy)
+    assert done.returncode == 1
+    recovered, lost = map(int, re.search(r"__1: (\d+) rows recovered, (\d+) rows are lost", done.stdout).groups())
+    assert recovered + lost == 300
+    assert lost < 100
+    assert [file.name in done.stdout for file in tmp_path.glob("k.db.before-repair-*")] == [True]
+    status = run("status", "--db-path", copy)
+    assert status.returncode == 0
+    assert "DAMAGED" not in status.stdout
+    assert "no part of it is damaged" in run("repair", "--db-path", copy).stdout

@@ -290,6 +290,11 @@ class SqliteWriter:
         with translated(self._path, self._connection):
             self._retention.set_policy(table, keep_ns)
 
+    def set_damaged_aside(self) -> None:
+        """Look at all segments, and set those aside that are damaged."""
+        with translated(self._path, self._connection):
+            self._layout.isolate([segment for table in self._layout.kinds for segment in self._layout.of(table)])
+
     def unsealed(self) -> int:
         """Indexes of full segments that are not built yet."""
         return len(self._layout.pending())

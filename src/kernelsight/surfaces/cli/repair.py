@@ -1,0 +1,44 @@
+"""Recover what can be read of a database with damaged parts.
+
+What is whole is copied into a new file, and rows of damaged parts are taken from their pages. Rows that are lost count
+as dropped in the books. The new file takes the place of the damaged one, which is kept beside it as
+FILE.before-repair-TIME unless every row was recovered. It needs as much free space as the file has. End the
+daemon first.
+
+Exit status: 0 where nothing is lost, 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import click
+
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples
+
+
+@click.command(cls=Command, help=__doc__)
+@db_path_option
+@examples("kernelsight repair")
+def repair(*, db_path: str) -> None:
+    """Repair a database."""
+    from kernelsight.stores.sqlite.repair import repair as repaired  # noqa: PLC0415 - seldom needed
+    from kernelsight.stores.sqlite.whereabouts import set_aside  # noqa: PLC0415
+    from kernelsight.stores.sqlite.writer import database_path  # noqa: PLC0415
+    from kernelsight.surfaces.unprivileged import serve_as_owner  # noqa: PLC0415
+
+    path = database_path(db_path)
+    serve_as_owner(db_path, [])
+    before = set(set_aside(path))
+    done = repaired(path)
+    if not done.parts:
+        click.echo(f"{path}: no part of it is damaged")
+    for part in done.parts:
+        lost = "what is lost is not known" if part.lost is None else f"{part.lost:,} rows are lost"
+        click.echo(f"{part.part}: {part.rows:,} rows recovered, {lost}")
+    if done.kept:
+        click.echo(f"The damaged file is kept as {done.kept}; remove it when you do not need it.")
+    for file in sorted(before):
+        click.echo(
+            f"{file}: was set aside as a whole, and is not repaired here; `sqlite3 {file} .recover` may read it."
+        )
+    if before or done.kept:
+        raise click.exceptions.Exit(1)
