@@ -183,3 +183,23 @@ def test_a_failure_on_a_file_system_with_room_is_not_that_of_the_full_one(tmp_pa
     [own] = [one for one in findings if one.culprit.name == "db"]
     assert "on /data" in own.path[0].claim
     assert all("db" not in {v.name for v in one.victims} for one in findings if one is not own)
+
+
+def test_a_file_system_that_no_longer_loses_space_does_not_fill_up_and_one_that_loses_it_in_steps_does(tmp_path):
+    written = moved(70, "copy", written=40 * MB)
+    stops = mount(lambda second: 900 * MB - 40 * MB * min(second, 15))
+    assert not diagnosis(stored(tmp_path / "stops", [*stops, *written])).findings
+    steps = mount(lambda second: 900 * MB - 150 * MB * (second // 6))
+    [finding] = diagnosis(stored(tmp_path / "steps", [*steps, *moved(70, "copy", written=25 * MB)])).findings
+    assert (finding.fault, finding.culprit.name) == ("disk_full", "copy")
+
+
+def test_what_a_driver_has_no_space_for_is_none_of_a_file_system(tmp_path):
+    room = mount(lambda _: 800 * MB, number="8:1")
+    display = failed(70, "display", errno.ENOSPC, call="ioctl", number="0:5")
+    assert not diagnosis(stored(tmp_path / "driver", [*room, *display])).findings
+    full = mount(lambda _: 0, number="8:1")
+    [finding] = diagnosis(
+        stored(tmp_path / "file", [*full, *failed(70, "clone", errno.ENOSPC, call="ioctl", number="8:1")])
+    ).findings
+    assert [victim.name for victim in finding.victims] == ["clone"]

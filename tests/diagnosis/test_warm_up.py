@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from scenes import END, FROM, LENGTH, SECOND, START, stored
 
@@ -81,3 +83,31 @@ def leaks(path):
 )  # fmt: skip
 def test_what_is_filled_ends_with_its_size_and_what_is_mapped_anew_does_not(tmp_path, rows, how_many):
     assert len(leaks(stored(tmp_path / "db", rows))) == how_many
+
+
+def mib_of_process(level):
+    for second in range(LENGTH):
+        mib = level(second)
+        yield Memory(
+            START + second * SECOND + 1, mem_total_kb=24 << 20, mem_available_kb=(12_000 - mib) * MIB_KB,
+            swap_free_kb=0, shmem_kb=9000,
+        )  # fmt: skip
+        size = (20 + mib) * MIB_KB
+        yield Process(
+            START + second * SECOND + 3, pid=70, ppid=1, comm="server", start_ticks=70, threads=4, rss_kb=size,
+            anon_kb=size, swap_kb=0, vsize_kb=size + 9000, read_chars=0, write_chars=0,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("level", "how_many"),
+    [
+        (lambda second: min(20, second) * 100, 0),
+        (lambda second: int(3000 * (1 - math.exp(-second / 8))), 0),
+        (lambda second: second // 6 * 600, 1),
+        (lambda second: min(4, second) * 400 + second * 60, 1),
+    ],
+    ids=["stops", "levels off", "grows in steps", "goes on after it has started"],
+)
+def test_memory_that_no_longer_grows_is_not_leaked(tmp_path, level, how_many):
+    assert len(leaks(stored(tmp_path / "db", mib_of_process(level)))) == how_many

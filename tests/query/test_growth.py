@@ -100,6 +100,13 @@ def rates(reader, table, metric):
             "network", "rx_bytes", [5000, 6000, 800, 1700, 2800, 3700], [None, 1000, None, 900, 1100, 900], id="plugged"
         ),
         pytest.param(
+            "network",
+            "rx_bytes",
+            [1000, 2000, 3000, 0, 0, 6000, 7000],
+            [None, 1000, 1000, None, None, 1000, 1000],
+            id="zeros-of-a-busy-young-one",
+        ),
+        pytest.param(
             "network", "rx_bytes", [100, 200, 300, 5, 105, 205, 305], [None, 100, 100, None, 100, 100, 100], id="young"
         ),
         pytest.param("network", "rx_bytes", [900, 0, 0, 0, 0, 0, 0, 5], [*6 * [None], 0, 5], id="stays-at-zero"),

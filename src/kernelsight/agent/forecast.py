@@ -84,7 +84,7 @@ def _of(watched: _Watched) -> Forecast | None:
     """The forecast of one resource; None while it is in no steady trend, or the end is far."""
     going = trend(watched.rows, watched.metric, up=watched.up) if watched.rows else None
     seconds = going.seconds_to(watched.limit) if going else None
-    if going is None or seconds is None or seconds > min(HORIZON_S, FORESIGHT * going.seconds):
+    if going is None or going.has_stopped or seconds is None or seconds > min(HORIZON_S, FORESIGHT * going.seconds):
         return None
     speed = slope([(row["timestamp"], float(row[watched.metric])) for row in going.rows])
     if speed is None:

@@ -21,6 +21,8 @@ _WRITES = frozenset({
     "symlinkat", "ioctl", "io_uring_enter", "io_submit",
 })  # fmt: skip
 """Calls that need space; others say ENOSPC when their own limits are met, such as `inotify_add_watch` and `shmget`."""
+_OF_ANYTHING = ("ioctl",)
+"""Calls that need space where their file is on a file system; drivers say ENOSPC for memory of their own."""
 
 
 def mounts(scene: Scene) -> Sequence[Sequence[Row]]:
@@ -52,7 +54,9 @@ def full_mounts(scene: Scene) -> Sequence[Sequence[Row]]:
 
 def no_space(scene: Scene) -> Sequence[Failures]:
     """The calls that failed for want of space, of each process and file system apart. Use with :meth:`Scene.once`."""
-    return failures(scene, NO_SPACE, _WRITES, by_file_system=True)
+    numbers = {rows[-1]["device_number"] for rows in scene.once(mounts)} - {None}
+    found = failures(scene, NO_SPACE, _WRITES, by_file_system=True)
+    return [one for one in found if one.calls != _OF_ANYTHING or one.device_number in numbers]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class Trend:
     per_second: float
     first: float
     last: float
+    metric: str
 
     @property
     def seconds(self) -> float:
@@ -33,6 +34,11 @@ class Trend:
     def onset_ns(self) -> int:
         """When it began."""
         return int(self.rows[0]["timestamp"])
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether the level rests at the end for longer than it ever did on its way, between steps."""
+        return _has_stopped([(int(row["timestamp"]), float(row[self.metric])) for row in self.rows])
 
     def seconds_to(self, limit: float) -> float | None:
         """When it meets a limit, if it goes on like this; None if it never does."""
@@ -59,7 +65,7 @@ def trend(rows: Sequence[Row], metric: str, *, up: bool) -> Trend | None:
         return None
     part = known[start:]
     points = [(row["timestamp"], float(row[metric])) for row in part]
-    return Trend(part, slope(points), points[0][1], points[-1][1])
+    return Trend(part, slope(points), points[0][1], points[-1][1], metric)
 
 
 _STRAIGHT = 0.25
@@ -87,8 +93,10 @@ def straight(rows: Sequence[Row], metric: str, *, least_s: float) -> Trend | Non
         if len(points) < _LEAST_POINTS or points[-1][0] - points[0][0] < least_s * NS_PER_S:
             return None
         if _is_straight(points):
+            if _levels_off([float(row[metric]) for row in known[:start]], points):
+                return None
             return _from_its_beginning(known[max(0, start - step) :], metric, least_s) or Trend(
-                part, slope(points), points[0][1], points[-1][1]
+                part, slope(points), points[0][1], points[-1][1], metric
             )
     return None
 
@@ -100,7 +108,7 @@ def _from_its_beginning(rows: Sequence[Row], metric: str, least_s: float) -> Tre
     part = points[begin:]
     if len(part) < _LEAST_POINTS or part[-1][0] - part[0][0] < least_s * NS_PER_S or not _is_straight(part):
         return None
-    return Trend(rows[begin:], slope(part), part[0][1], part[-1][1])
+    return Trend(rows[begin:], slope(part), part[0][1], part[-1][1], metric)
 
 
 def bend(points: Sequence[tuple[int, float]]) -> int:
@@ -141,4 +149,34 @@ def _is_straight(points: Sequence[tuple[int, float]]) -> bool:
     ):
         return False
     recent = [(at, value) for at, value in points if ended - at <= (ended - began) / 3]
-    return last - recent[0][1] >= per_ns * (ended - recent[0][0]) / 2
+    return last - recent[0][1] >= per_ns * (ended - recent[0][0]) / 2 and not _has_stopped(points)
+
+
+_SLOWS = 0.5
+"""Of what it grew in the first half of a stretch, what a level grows in the second half, at most, that levels off."""
+
+
+def _levels_off(before: Sequence[float], points: Sequence[tuple[int, float]]) -> bool:
+    """Whether a stretch is the end of a curve: it grew more before it, and ever less within it, as what warms up."""
+    (began, first), (ended, last) = points[0], points[-1]
+    half = next(value for at, value in points if 2 * at >= began + ended)
+    return bool(before) and first - min(before) >= last - first and last - half <= _SLOWS * (half - first)
+
+
+_REST = 0.02
+"""Of the whole way, what a level may still move while it rests."""
+_LONG_REST = 2
+"""Times as long as the longest rest on its way, from which on a level at rest has stopped."""
+_LEAST_REST_NS = 4 * NS_PER_S
+
+
+def _has_stopped(points: Sequence[tuple[int, float]]) -> bool:
+    """Whether the last rest of a level is much longer than those between its steps."""
+    way = _REST * abs(points[-1][1] - points[0][1])
+    rests = [0]
+    begun, level = points[0]
+    for at, value in points[1:]:
+        if abs(value - level) > way:
+            rests.append(at - begun)
+            begun, level = at, value
+    return points[-1][0] - begun > max(_LONG_REST * max(rests), _LEAST_REST_NS)

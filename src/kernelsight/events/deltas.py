@@ -10,7 +10,7 @@ samples change nothing, so that a reader that follows the telemetry and one that
   what follows is measured from the highest value, so that nothing is counted twice.
 * **wrap**: a counter of 32 bits passed its end and begins again at 0. It grew by the difference modulo 2^32.
 * **fall**: it is below for another reason. How much it grew is not known. What comes next decides:
-* **glitch**: it leaps back to its course. It grew by the difference to the value before the fall, in the time since
+* **glitch**: it leaps back to its course, at or a little above the value before the fall. It grew by the difference to the value before the fall, in the time since
   then; the samples between are no measurement.
 * **reset**: it goes on from where it fell to, in steps that are plausible. It grew by each step. A value that stays
   where it fell to may be either, and is not known until the fall is out of reach.
@@ -34,6 +34,8 @@ SHORT_STEP = 10
 """A step of less than this part of the way back to the course is no return to it."""
 BEYOND = 4
 """A return that lands beyond the value before the fall by more than this part of the fall may be a fast restart."""
+ON_COURSE = 4 * REACH
+"""Unless it lands no farther beyond than so many of the steps before the fall: a busy counter that is young."""
 WRAP = 2**32
 LAST_OF_WRAP = 16
 """A counter wraps where it grew by less than this part of its range; otherwise it fell."""
@@ -79,7 +81,8 @@ def growth(value: Number, known: Sequence[Number], counter: Counter) -> Growth |
         return Growth(value - peak, 1)
     if _goes_on(value, reach, peak):
         return Growth(value - last, 1)
-    if last * 2 >= peak or (value - peak) * BEYOND <= peak - last:
+    beyond = value - peak
+    if last * 2 >= peak or beyond * BEYOND <= peak - last or beyond <= ON_COURSE * _pace(reach, peak):
         return Growth(value - peak, reach.index(peak) + 1)
     return None
 

@@ -15,6 +15,7 @@ from kernelsight.events.deltas import (
     LAST_OF_WRAP,
     LEAST_PACE,
     LIVELIER,
+    ON_COURSE,
     REACH,
     SHORT_STEP,
     WRAP,
@@ -171,16 +172,14 @@ def _judged(name: str, counter: object) -> str:
     goes_on = f"({before} < {peak} AND {last} > {before} AND {step} <= {LIVELIER} * ({last} - {before}))"
     pace = f"COALESCE({peak} - {prior}, 0)"
     short = f"({step} * {SHORT_STEP} <= {peak} - {last} OR {step} <= {LIVELIER} * {pace})"
+    beyond = f"({value} - {peak})"
+    comes_back = f"({last} * 2 >= {peak} OR {beyond} * {BEYOND} <= {peak} - {last} OR {beyond} <= {ON_COURSE} * {pace})"
     cases = [
         (f"{value} IS NULL OR {last} IS NULL", "NULL", "NULL"),
         # at or above the highest of the reach
         (f"{value} >= {peak} AND {peak} - {last} <= {counter.jitter}", f"{value} - {peak}", f"{name}__at1"),
         (f"{value} >= {peak} AND {goes_on}", step, f"{name}__at1"),
-        (
-            f"{value} >= {peak} AND ({last} * 2 >= {peak} OR ({value} - {peak}) * {BEYOND} <= {peak} - {last})",
-            f"{value} - {peak}",
-            f"{name}__peak_at",
-        ),
+        (f"{value} >= {peak} AND {comes_back}", f"{value} - {peak}", f"{name}__peak_at"),
         (f"{value} >= {peak}", "NULL", "NULL"),
         # below it
         (f"{peak} - {value} <= {counter.jitter}", "0", f"{name}__at1"),

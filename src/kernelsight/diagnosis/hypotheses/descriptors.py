@@ -39,7 +39,12 @@ def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
         going = trend(rows, "fds", up=True)
         limit = last["fd_limit"]
         until = going.seconds_to(float(limit)) if going and limit else None
-        reaches = going is not None and until is not None and until <= min(HORIZON_S, FORESIGHT * going.seconds)
+        reaches = (
+            going is not None
+            and until is not None
+            and until <= min(HORIZON_S, FORESIGHT * going.seconds)
+            and not going.has_stopped
+        )
         fails = failed.get(str(last["pid"]))
         if fails is not None and not _is_refused_descriptors(scene, last["pid"], fails):
             fails = None  # another limit is met (`kernel_limit`)

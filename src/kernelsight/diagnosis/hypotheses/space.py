@@ -86,7 +86,12 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     going = trend(rows, metric, up=False)
     until = going.seconds_to(0.0) if going else None
     full = left <= FULL_SHARE * whole
-    soon = going is not None and until is not None and until <= min(FORESIGHT * going.seconds, _FILLS_S)
+    soon = (
+        going is not None
+        and until is not None
+        and until <= min(FORESIGHT * going.seconds, _FILLS_S)
+        and not going.has_stopped
+    )
     failures_seen = failing(scene, rows)
     failed = failures_seen.here
     nothing = left <= 0

@@ -212,7 +212,7 @@ def _of_limit(scene: Scene, name: str, use: LimitUse, failed: Sequence[Row], own
 
 def _growth(rows: Sequence[Row], metric: str, maximum: int | None) -> Trend | None:
     going = trend(rows, metric, up=True) if maximum else None
-    if going is None or maximum is None or going.last - going.first < LEAST_GROWTH:
+    if going is None or maximum is None or going.last - going.first < LEAST_GROWTH or going.has_stopped:
         return None
     until = going.seconds_to(float(maximum))
     return going if until is not None and until <= min(HORIZON_S, FORESIGHT * going.seconds) else None
