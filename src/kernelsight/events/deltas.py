@@ -10,8 +10,8 @@ samples change nothing, so that a reader that follows the telemetry and one that
   what follows is measured from the highest value, so that nothing is counted twice.
 * **wrap**: a counter of 32 bits passed its end and begins again at 0. It grew by the difference modulo 2^32.
 * **fall**: it is below for another reason. How much it grew is not known. What comes next decides:
-* **glitch**: it leaps back to its course, at or a little above the value before the fall. It grew by the difference to the value before the fall, in the time since
-  then; the samples between are no measurement.
+* **glitch**: it leaps back to its course, at or a little above the value before the fall. It grew by the difference to
+  that value, in the time since then; the samples between are no measurement.
 * **reset**: it goes on from where it fell to, in steps that are plausible. It grew by each step. A value that stays
   where it fell to may be either, and is not known until the fall is out of reach.
 
