@@ -287,3 +287,22 @@ def test_what_arrived_and_came_too_late_is_not_what_cuts_connections_off(tmp_pat
     tries = [event for second in (12, 16, 24) for event in again("lo", 1, seconds=[second])]
     late = [event for second in (12, 16, 24) for event in dropped("TCP_OLD_DATA", "lo", 1, seconds=[second])]
     assert findings(tmp_path, carries("lo", 50), tries, late) == []
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_requests_that_a_full_listener_does_not_answer_are_no_loss_of_an_interface(tmp_path, traced):
+    since = {second: max(0, second - FROM) for second in SECONDS}
+    counted = [
+        TcpRetransmit(
+            at(second), retrans_segs=30 * n, out_segs=180 * second, syn_retrans=27 * n, listen_overflows=40 * n,
+            listen_drops=40 * n,
+        )
+        for second, n in since.items()
+    ]  # fmt: skip
+    queue = [
+        TcpListener(at(second), address="0.0.0.0", port=8000, accept_queue=17 if n else 0, backlog=16, pid=50, comm="w")
+        for second, n in since.items()
+    ]
+    tries = again("lo", 5, state="syn_sent") if traced else ()
+    found = findings(tmp_path, carries("eth0", 90), carries("lo", 90), counted, queue, tries)
+    assert found == [("listen_overflow", "process", "50")]

@@ -38,6 +38,7 @@ at most, so that others before have been in vain as well."""
 _LEAST_TRIES = 3
 _FULL_LISTENER = "TCP_LISTEN_OVERFLOW"
 """What such a listener drops is its own fault (`listen_overflow`), however often it is tried."""
+_NOT_FOR_LISTENERS = "they were not for a listener whose queue is full"
 _ALIKE = 0.05
 """How much the mean sizes of packets that belong together may differ."""
 _ETHERNET_HEADER_BYTES = 14
@@ -285,7 +286,7 @@ def _sent_again(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
             )
             _explain_unseen(candidate, interface)
             yield candidate
-    if not by_interface:
+    if not scene.rows("tcp_retransmit_event"):
         yield from _counted_by_tcp(scene, explained=explained)
 
 
@@ -295,18 +296,25 @@ def _counted_by_tcp(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
     counts = {scene.second(change.after): change.of("retrans_segs") - change.of("syn_retrans") for change in changes}
     for run in runs(counts, lambda count: count > 0, least=LASTS_S, gap=2):
         part = scene.during(changes, run)
-        again, sent = (sum(change.of(metric) for change in part) for metric in ("retrans_segs", "out_segs"))
+        again, requests, sent = (
+            sum(change.of(metric) for change in part) for metric in ("retrans_segs", "syn_retrans", "out_segs")
+        )
+        data = again - requests
         interface = _busiest(scene, run)
         if interface is None:
             continue
         candidate = Candidate("packet_loss", interface_of(interface), scene.at(run.first))
-        much = again >= max(_LEAST_LOST, 2 * LOST_SHARE * sent)
+        much = data >= max(_LEAST_LOST, 2 * LOST_SHARE * sent)
         candidate.check("a good part of what is sent is sent again", much, 2.5, 4.0)
         _check_other_causes(scene, candidate, run, None, explained=explained)
+        refused = sum(max(change.of("listen_overflows"), change.of("listen_drops")) for change in part)
+        candidate.check(_NOT_FOR_LISTENERS, refused < data / 2, 0.0, 4.0)
         _check_wire(scene, candidate, interface, run)
         candidate.step(
-            f"{again:.0f} of {sent:.0f} segments had to be sent again in {run.seconds} s",
+            f"{again:.0f} of {sent:.0f} segments had to be sent again in {run.seconds} s, {requests:.0f} of them to ask "
+            "for connections",
             scene.evidence("tcp_retransmit", samples_of(part), "retrans_segs", "increase"),
+            scene.evidence("tcp_retransmit", samples_of(part), "syn_retrans", "increase"),
             scene.evidence("tcp_retransmit", samples_of(part), "out_segs", "increase"),
         )
         part = carried(scene, interface, run)
@@ -344,7 +352,7 @@ def _check_listeners(scene: Scene, candidate: Candidate, run: Run, segments: flo
     """Whether a full listener is why: it drops the end of a handshake, and what follows that is sent for nothing."""
     rows = [row for row in scene.rows("packet_drop") if row["reason"] == _FULL_LISTENER]
     dropped = sum(row["count"] or 0 for row in scene.within(rows, run))
-    candidate.check("they were not for a listener whose queue is full", dropped < segments / 2, 0.0, 4.0)
+    candidate.check(_NOT_FOR_LISTENERS, dropped < segments / 2, 0.0, 4.0)
 
 
 def _check_wire(scene: Scene, candidate: Candidate, interface: str, run: Run) -> None:
