@@ -311,8 +311,8 @@ def _counted_by_tcp(scene: Scene, *, explained: bool) -> Iterator[Candidate]:
         candidate.check(_NOT_FOR_LISTENERS, refused < data / 2, 0.0, 4.0)
         _check_wire(scene, candidate, interface, run)
         candidate.step(
-            f"{again:.0f} of {sent:.0f} segments had to be sent again in {run.seconds} s, {requests:.0f} of them to ask "
-            "for connections",
+            f"{again:.0f} of {sent:.0f} segments had to be sent again in {run.seconds} s, {requests:.0f} of "
+            "them to ask for connections",
             scene.evidence("tcp_retransmit", samples_of(part), "retrans_segs", "increase"),
             scene.evidence("tcp_retransmit", samples_of(part), "syn_retrans", "increase"),
             scene.evidence("tcp_retransmit", samples_of(part), "out_segs", "increase"),
