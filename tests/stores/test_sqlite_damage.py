@@ -11,8 +11,9 @@ from contract import read
 from damaging import damage
 from rows import rows, struct
 
+from kernelsight.errors import StoreError
 from kernelsight.events.wire import kinds, tables
-from kernelsight.stores.base import Account, Batch, open_reader, open_writer
+from kernelsight.stores.base import Account, Batch, Rejected, Replacement, open_deriver, open_reader, open_writer
 from kernelsight.stores.sqlite.repair import repair
 from kernelsight.stores.sqlite.writer import SqliteWriter
 
@@ -172,3 +173,59 @@ def test_nothing_is_done_to_a_database_that_is_whole(sealed, tmp_path):
     inode = path.stat().st_ino
     assert repair(path).parts == ()
     assert path.stat().st_ino == inode
+
+
+@pytest.mark.parametrize("page", [0, -1])
+def test_refused_lines_that_are_kept_begin_anew_where_they_are_damaged(path, page):
+    refusals = [Rejected(number, "syscall", "no JSON", b"x" * 100, 100) for number in range(300)]
+    with closing(open_writer(str(path))) as writer:
+        writer.write(Batch(rejected=refusals))
+    damage(path, "rejected_events", leaf=page)
+    with closing(open_writer(str(path))) as writer:
+        writer.write(Batch({struct(TABLE): rows(TABLE, 10)}, refusals[:7]))
+        assert "rejected_events is damaged" in " ".join(writer.notices())
+    with closing(open_reader(str(path))) as reader:
+        assert reader.count("rejected_events") == 7
+        assert reader.count(TABLE) == 10
+
+
+def test_a_damaged_rollup_begins_anew_and_upkeep_goes_on(sealed, tmp_path):
+    path = tmp_path / "telemetry.db"
+    shutil.copy(sealed, path)
+    damage(path, f"{TABLE}_1m")
+    with closing(SqliteWriter(path, segment_rows=400)) as writer:
+        writer.write(Batch({struct(TABLE): rows(TABLE, 400, LEFT)}))
+        writer.maintain(budget_s=20)
+        assert f"{TABLE}_1m is damaged" in " ".join(writer.notices())
+        assert not writer.unsealed()
+    with closing(open_reader(str(path))) as reader:
+        assert reader.query(f"SELECT sum(rows) AS n FROM {TABLE}_1m")[0]["n"]
+
+
+def test_readers_and_those_who_derive_follow_the_path_to_a_new_file(path):
+    with closing(open_writer(str(path))) as writer:
+        writer.write(Batch({struct(TABLE): rows(TABLE, 10)}))
+    with closing(open_reader(str(path))) as reader, closing(open_deriver(str(path))) as deriver:
+        assert reader.count(TABLE) == 10
+        assert deriver.replace("test", None, "far", [])
+        path.unlink()
+        with pytest.raises(StoreError, match="has gone"):
+            deriver.progress("test")
+        with closing(open_writer(str(path))) as writer:
+            writer.write(Batch({struct(TABLE): rows(TABLE, 3)}))
+            assert reader.count(TABLE) == 3
+            assert len(reader.query(f"SELECT * FROM {TABLE}")) == 3
+            assert deriver.progress("test") is None
+            assert deriver.replace("test", None, "near", [])
+            assert deriver.progress("test") == "near"
+
+
+def test_who_derives_sets_a_damaged_segment_aside(path):
+    with closing(open_writer(str(path))) as writer:
+        writer.write(Batch({struct("signals"): rows("signals", 300)}))
+    damage(path, "signals__1")
+    with closing(open_deriver(str(path))) as deriver:
+        assert deriver.replace("test", None, "far", [Replacement(struct("signals"), rows("signals", 5), 0, 1)])
+    with closing(open_reader(str(path))) as reader:
+        assert reader.count("signals") == 5
+        assert [missing.part for missing in reader.damages()] == ["signals__1"]

@@ -12,9 +12,11 @@ import apsw
 from kernelsight.events.declare import Kind
 from kernelsight.stores import ddl
 from kernelsight.stores.sqlite import segments as segment_books
+from kernelsight.stores.sqlite.books import CREATE_REJECTED
 from kernelsight.stores.sqlite.connect import integer
-from kernelsight.stores.sqlite.damage import damage_of
+from kernelsight.stores.sqlite.damage import damage_of, damage_of_table, rename_damaged
 from kernelsight.stores.sqlite.place import Placed
+from kernelsight.stores.sqlite.rollups import rollups_in
 from kernelsight.stores.sqlite.schema import add_segment, rebuild_view
 from kernelsight.stores.sqlite.segments import Segment
 
@@ -119,6 +121,20 @@ class Layout:
                     for segment in list(segments):
                         if reason := damaged.get((segment.table_name, segment.number)):
                             self._set_aside(segment, reason)
+            return True
+        return self._isolate_beside()
+
+    def _isolate_beside(self) -> bool:
+        """Set aside what is no segment and can be begun anew: the refused lines that are kept, and rollups."""
+        tables = ["rejected_events", *rollups_in(self.connection, self.kinds)]
+        damaged = {table: reason for table in tables if (reason := damage_of_table(self.connection, table))}
+        for table, reason in damaged.items():
+            with self.transaction():
+                aside = rename_damaged(self.connection, table)
+                if table == "rejected_events":
+                    for statement in CREATE_REJECTED:
+                        self.connection.execute(statement)
+            self._notices.append(f"{table} is damaged ({reason}) and kept as {aside}; it begins anew")
         return bool(damaged)
 
     def _set_aside(self, segment: Segment, reason: str) -> None:

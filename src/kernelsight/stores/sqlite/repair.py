@@ -91,7 +91,7 @@ def repair(path: Path) -> Repaired:
         writer.set_damaged_aside()
     with translated(path):
         wanted, foreign = _damaged_segments(path)
-        if not wanted:
+        if not wanted and _is_whole(path):
             return Repaired(())
         _collect(path, wanted, foreign)
     lock = WriterLock(path)
@@ -111,6 +111,15 @@ def repair(path: Path) -> Repaired:
         aside.unlink()
         return Repaired(parts)
     return Repaired(parts, aside)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether nothing beside the segments is damaged."""
+    with _connected(path) as connection:
+        try:
+            return connection.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)]
+        except DAMAGED:
+            return False
 
 
 def _damaged_segments(path: Path) -> tuple[list[_Wanted], set[int]]:

@@ -60,6 +60,12 @@ def rollup_name(table: str, suffix: str) -> str:
     return f"{table}_{suffix}"
 
 
+def rollups_in(connection: apsw.Connection, tables: Iterable[str]) -> list[str]:
+    """The rollups of some tables that there are."""
+    names = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return [name for table in tables for suffix in STEPS if (name := rollup_name(table, suffix)) in names]
+
+
 def _columns(kind: Kind) -> dict[str, str]:
     """The columns of a rollup table, with their types."""
     columns = {"timestamp": "INTEGER NOT NULL", "segment": "INTEGER NOT NULL"}
