@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Kill the daemon in the middle of a load, again and again; prints one JSON object.
 
-    python benchmarks/kill.py [--kills 50] [--seconds 3600] [--lines 2000000] [--reuse 5] [--seed 1]
+    python benchmarks/kill.py [--kills 50] [--seconds 3600] [--lines 2000000] [--reuse 5] [--longest-s 4] [--seed 1]
 
-Each kill is a SIGKILL at a random moment of loading the input of `ingest.py`. After it the database must
+Each kill is a SIGKILL up to ``--longest-s`` after the first commit of a load of the input of `ingest.py`.
+After it the database must
 pass ``PRAGMA integrity_check``, hold every batch that was reported committed, and account for its rows;
 the next load goes on in the same file, which is made anew after ``--reuse`` kills. The last load ends.
 After ``--seconds`` no further kill begins. Ends with status 0 when no row that was reported stored is missing.
@@ -38,6 +39,8 @@ def load(source: Path, database: Path, kill_after_s: float | None) -> int:
         if kill_after_s is None:
             assert process.wait() == 0
         else:
+            while process.poll() is None and not STORED.search(log.read_bytes()):
+                time.sleep(0.01)
             time.sleep(kill_after_s)
             assert process.poll() is None, "the load had ended: more --lines are needed"
             process.kill()
@@ -78,7 +81,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         if kill % options.reuse == 0:
             clear(scratch)
             before = 0
-        reported = load(source, database, chance.uniform(0.3, options.longest_s))
+        reported = load(source, database, chance.uniform(0.0, options.longest_s))
         rows = check(database) if database.exists() else 0
         sound += 1
         missing += max(0, before + reported - rows)
