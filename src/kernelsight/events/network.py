@@ -36,7 +36,7 @@ class Network(Event, tag="network"):
         Count | None,
         Counter("packets", bits=32),
         Aka("rx_dropped", "rx_drop"),
-        Spoken("drop", "dropped packet", "packet drop", "rx drop"),
+        Spoken("drop", "dropped packet", "packet drop", "rx drop", "lose"),
     ] = None
     tx_bytes: Annotated[Count | None, Counter("B", bits=32), Spoken("sent", "upload", "outgoing", "transmitted")] = None
     tx_packets: Annotated[Count | None, Counter("packets", bits=32)] = None
@@ -50,7 +50,7 @@ class Network(Event, tag="network"):
         Count | None,
         Counter("packets", bits=32),
         Aka("tx_dropped", "tx_drop"),
-        Spoken("drop", "dropped packet", "packet drop", "tx drop"),
+        Spoken("drop", "dropped packet", "packet drop", "tx drop", "lose"),
     ] = None
     rx_fifo: Annotated[Count | None, Counter("packets", bits=32)] = None
     rx_frame: Annotated[Count | None, Counter("packets", bits=32)] = None

@@ -24,6 +24,7 @@ from kernelsight.stores.base import Reader
 
 _COUNT = re.compile(r"\b(?:top|first|last)?\s*(\d{1,3})\b(?!\s*(?:%|[a-zA-Z]?i?[bB]\b|ms|us|ns))")
 _WHO = re.compile(r"\b(?:who|whose|whom|process|by what|what be|which (?:pid|user|one))\b")
+_COUNTED = re.compile(r"\bhow (?:many|much) process\b")
 _PARTS = (
     ("device_name", re.compile(r"\bwhich (?:disk|device)\b|\b(?:busiest|slowest|fullest) (?:disk|device)\b|"
     r"\beach disk\b|\b(?:per|by) (?:disk|device)\b|\b(?:most|top) (?:\d+ )?(?:disk|device)$")),
@@ -64,6 +65,8 @@ class Asked:
     when: TimeRange
     known_names: Names
     subject: Subject | None = None
+    subjects: tuple[Subject, ...] = ()
+    """All that it is about, where it joins several by `and` or `or`."""
     names: tuple[Name, ...] = ()
     ranges: tuple[TimeRange, ...] = ()
     """All times that it names."""
@@ -91,7 +94,7 @@ class Asked:
     @property
     def by_process(self) -> bool:
         """Whether it asks for processes."""
-        return _WHO.search(self.plain) is not None and self.part is None
+        return _WHO.search(_COUNTED.sub(" ", self.plain)) is not None and self.part is None
 
     @property
     def part(self) -> str | None:
@@ -196,12 +199,16 @@ class Intent:
     way: Way
     examples: tuple[str, ...]
     needs_subject: bool
+    each_subject: bool
+    """Whether a question about several subjects is answered about each."""
 
 
 _REGISTRY: list[Intent] = []
 
 
-def intent(pattern: str, *, order: int, examples: Sequence[str], needs_subject: bool = False) -> Callable[[Way], Way]:
+def intent(
+    pattern: str, *, order: int, examples: Sequence[str], needs_subject: bool = False, each_subject: bool = False
+) -> Callable[[Way], Way]:
     """Register how questions are answered whose words in their plain form match; the lowest order comes first.
 
     Args:
@@ -209,10 +216,11 @@ def intent(pattern: str, *, order: int, examples: Sequence[str], needs_subject: 
         order: where several match.
         examples: questions of this kind that can be asked as they stand.
         needs_subject: it is meant only where the question is about some metric.
+        each_subject: a question about several subjects (`errors or retransmits`) is answered about each.
     """
 
     def declare(function: Way) -> Way:
-        _REGISTRY.append(Intent(order, re.compile(pattern), function, tuple(examples), needs_subject))
+        _REGISTRY.append(Intent(order, re.compile(pattern), function, tuple(examples), needs_subject, each_subject))
         _REGISTRY.sort(key=lambda known: known.order)
         return function
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kernelsight.agent.plain.asked import Asked, Context
 from kernelsight.agent.plain.names import Name, Names
-from kernelsight.agent.plain.subjects import by_full_name, phrases, subjects_in
+from kernelsight.agent.plain.subjects import by_full_name, is_particular, phrases, subjects_in
 from kernelsight.agent.plain.times import Spoken
 from kernelsight.agent.plain.vocabulary import COMMON, WORD, is_known, misspelled, plain_word
 from kernelsight.query.times import TimeRange
@@ -16,6 +16,7 @@ from kernelsight.stores.base import Reader
 _POSSESSIVE = re.compile(r"['’](?:s|re|ve|ll|d|m)?\b", re.IGNORECASE)  # noqa: RUF001 - as people type it
 _NUMBER = re.compile(r"^[-+]?\d+(?:[.,]\d+)?(?:%|[a-z]{0,3})$", re.IGNORECASE)
 _PERCENTILE = re.compile(r"^p\d{1,2}(?:\.\d+)?$", re.IGNORECASE)
+_AS_WORD = {"device": "disk", "interface": "interface", "mount": "mount"}
 _FALLS = re.compile(r"\bdrop\w*(?=\s+(?:below|under|to|from|by)\b)", re.IGNORECASE)
 """What falls is not what is dropped."""
 _FULL_NAME = re.compile(r"^[a-z_]+\.[a-z0-9_]+$")
@@ -34,7 +35,7 @@ def taken_apart(reader: Reader, said: Spoken, when: TimeRange, before: Context |
     text, corrections = _corrected(said.rest, names)
     named = _without_words(names.said_in(text), text)
     left = [word for word in _words(_FALLS.sub(" ", text)) if not _is_name(word, named)]
-    plain = [part for word in left for part in _parts(word)]
+    plain = [part for word in _words(_FALLS.sub(" ", text)) for part in _meant(word, named)]
     subjects = subjects_in(plain)
     full = by_full_name(text)
     asked = Asked(
@@ -44,12 +45,14 @@ def taken_apart(reader: Reader, said: Spoken, when: TimeRange, before: Context |
         when,
         names,
         full or next(iter(subjects), None) or (before.subject if before else None),
-        tuple(named) or (before.names if before else ()),
-        said.ranges,
-        before,
+        names=tuple(named) or (before.names if before else ()),
+        ranges=said.ranges,
+        before=before,
     )
     unknown = [word for word in left if not _is_accounted_for(word)]
     asked.readings = corrections
+    if full is None and re.search(r"\b(?:and|or)\b|,", asked.text, re.IGNORECASE):
+        asked.subjects = tuple(dict.fromkeys(subject for subject in subjects if is_particular(subject)))
     return asked, unknown
 
 
@@ -70,6 +73,14 @@ def _corrected(text: str, names: Names) -> tuple[str, list[str]]:
 def _words(text: str) -> list[str]:
     text = _POSSESSIVE.sub("", text.replace("?", " ").replace("!", " "))
     return [word for raw in WORD.findall(text) if (word := raw.strip(".:,-+") or (raw if raw == "/" else ""))]
+
+
+def _meant(word: str, named: Sequence[Name]) -> list[str]:
+    """What a word says in its plain form; of the name of a disk, an interface or a mount, that it is one."""
+    name = next((name for name in named if _is_name(word, [name])), None)
+    if name is None:
+        return _parts(word)
+    return [_AS_WORD[name.kind]] if name.kind in _AS_WORD else []
 
 
 def _parts(word: str) -> list[str]:

@@ -20,7 +20,7 @@ _MORE_BY: Mapping[str, tuple[str, ...]] = {
 """What else tells apart what is compared, of kinds whose entity says it by number or not at all."""
 _VAGUE = {
     "disk": 2, "io": 2, "device": 2, "storage": 2, "network": 2, "interface": 2, "process": 2, "task": 2, "mount": 2,
-    "filesystem": 2, "thread": 1, "cpu": 1, "memory": 1, "connection": 1, "socket": 1, "error": 1, "processor": 1,
+    "filesystem": 2, "thread": 1, "cpu": 1, "memory": 1, "connection": 1, "socket": 1, "error": 1, "packet": 1, "processor": 1,
     "core": 1, "run queue": 0,
 }  # fmt: skip
 """Subjects that often only say where another one is looked at (`writes to disk`, `memory pressure`)."""
@@ -115,6 +115,11 @@ def subjects_in(words: Sequence[str]) -> list[Subject]:
         else:
             place += 1
     return sorted(found, key=lambda subject: _VAGUE.get(subject.name, 0))
+
+
+def is_particular(subject: Subject) -> bool:
+    """Whether it is a subject by itself, rather than where another one is looked at."""
+    return _VAGUE.get(subject.name, 0) < 2
 
 
 def by_full_name(text: str) -> Subject | None:

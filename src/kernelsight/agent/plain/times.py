@@ -108,12 +108,15 @@ def _around(match: re.Match[str], now_ns: int) -> TimeRange:
     """A minute that was named, with one to either side; half a minute to either side of a second."""
     moment = _at(match[1], now_ns)
     if match[1].count(":") >= 2 or match[1] == "now":
-        return TimeRange(moment - 30 * _SECOND, min(moment + 30 * _SECOND, now_ns))
+        start = moment - 30 * _SECOND
+        # Of what is still to come nothing is cut off, so that it can be told.
+        return TimeRange(start, max(start, min(moment + 30 * _SECOND, now_ns)))
     return TimeRange(moment - _MINUTE, max(moment, min(moment + 2 * _MINUTE - 1, now_ns)))
 
 
 def _since(match: re.Match[str], now_ns: int) -> TimeRange:
-    return TimeRange(_at(match[1], now_ns), now_ns)
+    start = _at(match[1], now_ns)
+    return TimeRange(start, max(start, now_ns))
 
 
 def _last(match: re.Match[str], now_ns: int) -> TimeRange:

@@ -78,6 +78,7 @@ percentile: percentiles
 problem: problems issue issues trouble troubles
 process: processes proc procs program programs application applications
 queue: queues queued queueing
+receive: received receives receiving incoming
 read: reads reading reader readers
 restart: restarted restarts restarting respawned rebooted
 retransmit: retransmits retransmitted retransmission retransmissions retransmitting retrans resent
@@ -110,6 +111,8 @@ zombie: zombies defunct
 """
 
 _FILLER = """
+fullest emptiest widest
+segment segments frame frames byte-wise somewhere roughly port ports listening listen
 % a abnormal about above accept accepting actually affected after again against ago ahead alive all allocate
 allocated allocating almost alright also always am amount amounts an and annual anomalies anomalous anomaly any
 anybody anymore anyone anything api app are aren't around as at available average away b back backend bad badly be
@@ -168,7 +171,7 @@ def plain_word(word: str) -> str:
     if word in known:
         return known[word]
     single = word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
-    return known.get(single, word if word in FILLER else single)
+    return known.get(single, single)
 
 
 def plain_phrase(text: str) -> tuple[str, ...]:
@@ -205,6 +208,8 @@ def misspelled(word: str, names: Iterable[str]) -> str | None:
             distance = edits(lower, candidate.lower(), most)
             if distance <= most:
                 near[candidate] = distance
+    if not near:
+        near = {known: 1 for known in FILLER if len(known) == len(word) and sorted(known) == sorted(lower)}
     best = {plain_word(name) if name in forms() else name for name, far in near.items() if far == min(near.values())}
     return best.pop() if len(best) == 1 else None
 

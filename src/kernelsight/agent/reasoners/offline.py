@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -82,7 +82,7 @@ class Offline:
     def _way(self, asked: Asked) -> Way | None:
         found = intent_of(asked.plain, has_subject=asked.subject is not None)
         if found is not None and not (found.needs_subject and asked.before and asked.plain in {"", "and"}):
-            return found.way
+            return _of_each_subject(found.way) if found.each_subject and len(asked.subjects) > 1 else found.way
         if asked.before:
             return asked.before.answered_by
         if asked.ranges and not asked.names and asked.subject is None:
@@ -100,6 +100,17 @@ class Offline:
         if steps and asked.readings:
             steps[0] = msgspec.structs.replace(steps[0], claim=f"{steps[0].claim} ({'; '.join(asked.readings)})")
         return tuple([*steps, *asked.assumed] if steps or asked.explains else ())
+
+
+def _of_each_subject(way: Way) -> Way:
+    """The same way for each of the subjects of a question."""
+
+    def answer(asked: Asked) -> Iterator[Step]:
+        for subject in asked.subjects:
+            asked.subject = subject
+            yield from way(asked)
+
+    return answer
 
 
 def _times(reader: Reader, question: Question, now_ns: int) -> tuple[Spoken | None, TimeRange]:

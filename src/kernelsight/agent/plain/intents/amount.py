@@ -18,6 +18,7 @@ from kernelsight.query.filters import Condition
 from kernelsight.query.rows import rows_of
 
 _PERCENTILE = re.compile(r"\bp(\d{1,2}(?:\.\d+)?)\b|\b(\d{1,2})(?:th|\.)? percentile\b|\b(median)\b")
+_ASKS_HOW_MUCH = re.compile(r"\b(?:how|what|whats|total|number|count|rate|average|highest|lowest)\b")
 _MOST_DETAILS = 5
 _WORDS: tuple[tuple[How, str], ...] = (("mean", "on average"), ("min", "at least"), ("max", "at most"))
 
@@ -28,6 +29,7 @@ _WORDS: tuple[tuple[How, str], ...] = (("mean", "on average"), ("min", "at least
     order=80,
     examples=("how much memory did postgres use?", "how many TCP connections?", "average load", "p99 on vda"),
     needs_subject=True,
+    each_subject=True,
 )
 def amounts(asked: Asked) -> Iterable[Step]:
     """Of a level the last, the mean and the extremes; of what is counted the sum."""
@@ -35,7 +37,13 @@ def amounts(asked: Asked) -> Iterable[Step]:
         whole=not asked.of("process") and not asked.by_process,
         unless="how much of what? name something such as cpu, memory, disk, network, or table.column",
     )
-    return sum_up(asked, metric) if metric is not None else ()
+    if metric is None:
+        return ()
+    if metric.adds_up and asked.text.rstrip().endswith("?") and not _ASKS_HOW_MUCH.search(asked.plain):
+        from kernelsight.agent.plain.intents.any import counted_any  # noqa: PLC0415 - that asks for amounts as well
+
+        return counted_any(asked, siblings(asked, metric))
+    return sum_up(asked, metric)
 
 
 @intent(r"^\W*(?:and )?how (?:much|many)\b", order=95, examples=())
@@ -117,7 +125,7 @@ def _level(asked: Asked, metric: Metric, where: list[Condition], what: str) -> I
 
 
 def _asked_for(asked: Asked) -> How | None:
-    plain = asked.plain
+    plain = asked.plain.replace("load average", "load", 1)
     if re.search(r"\baverage\b", plain):
         return "mean"
     if re.search(r"\b(?:highest|most|worst)\b", plain):

@@ -16,7 +16,10 @@ from kernelsight.quantities import quantity
 from kernelsight.query.presence import why_no_rows
 
 _MOST = 5
-_TOO_MUCH = re.compile(r"\b(?:high|low|too|enough|overloaded|bad|normal|many|much|ok|okay|busy|fine)\b")
+_TOO_MUCH = re.compile(
+    r"\b(?:saturated|congested|limit|close|near|slow|fast|unusual|go up|increase|high|"
+    r"low|too|enough|overloaded|bad|normal|many|much|ok|okay|busy|fine)\b"
+)
 
 
 @intent(
@@ -26,6 +29,7 @@ _TOO_MUCH = re.compile(r"\b(?:high|low|too|enough|overloaded|bad|normal|many|muc
     order=65,
     examples=("any network errors?", "are there retransmits?", "is anything throttled?", "are packets dropped?"),
     needs_subject=True,
+    each_subject=True,
 )
 def any_of(asked: Asked) -> Iterable[Step]:
     """Yes with the number where something was counted; No only where it was recorded and did not happen."""
@@ -36,10 +40,12 @@ def any_of(asked: Asked) -> Iterable[Step]:
     tables = _metrics(asked)
     if tables is None:
         return ()
+    if _TOO_MUCH.search(asked.plain):
+        return _not_judged(asked, tables[0])
     counted = [metric for metric in tables if metric.adds_up]
     if not counted:
         return _level(asked, tables[0])
-    return _counted(asked, counted)
+    return counted_any(asked, counted)
 
 
 def _metrics(asked: Asked) -> list[Metric] | None:
@@ -60,7 +66,8 @@ def _unless_watched(asked: Asked) -> list[Metric] | None:
     return None
 
 
-def _counted(asked: Asked, metrics: list[Metric]) -> Iterator[Step]:
+def counted_any(asked: Asked, metrics: list[Metric]) -> Iterator[Step]:
+    """Yes and how many, or No."""
     assert asked.subject is not None
     limits = len(asked.limits)
     parts = sorted(
@@ -99,13 +106,15 @@ def _safely(asked: Asked, metric: Metric) -> list[Part]:
     return parts_of(asked, metric) if asked.recorded(metric.kind) else []
 
 
+def _not_judged(asked: Asked, metric: Metric) -> Iterator[Step]:
+    """What it amounts to, where the question is whether that is much."""
+    for place, step in enumerate(sum_up(asked, metric)):
+        head = "Not known whether that is too much, as no limit of it is recorded; " if place == 0 else ""
+        yield Step(f"{head}{step.claim}", step.evidence)
+
+
 def _level(asked: Asked, metric: Metric) -> Iterator[Step]:
     """Of a level, whether there is any; whether it is too much no declaration says."""
-    if _TOO_MUCH.search(asked.plain):
-        for place, step in enumerate(sum_up(asked, metric)):
-            head = "Not known whether that is too much; " if place == 0 else ""
-            yield Step(f"{head}{step.claim}", step.evidence)
-        return
     parts = parts_of(asked, metric, _MOST)
     last = [(part, asked.shown(metric, "max", [*asked.conditions(metric)])) for part in parts]
     some = [(part, evidence) for part, evidence in last if evidence is not None]

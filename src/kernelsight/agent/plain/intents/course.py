@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
 
 from kernelsight.agent.evidence import evidence_of
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.intents.changed import changed
+from kernelsight.agent.plain.intents.incidents import incidents, stamp
 from kernelsight.diagnosis.model import Evidence, Step
-from kernelsight.diagnosis.report import named, plain
-from kernelsight.diagnosis.scene import Row
 from kernelsight.events.wire import kinds
 from kernelsight.moments import to_second
 from kernelsight.query.filters import Condition
@@ -23,96 +20,11 @@ _MOST = 8
 _RECORDED_NS = 5_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """Something that happened at a moment."""
-
-    at_ns: int
-    claim: str
-    evidence: tuple[Evidence, ...]
-    is_failure: bool = True
-
-
-def incidents(asked: Asked) -> list[Incident]:
-    """What is known to have happened in that time, in its order."""
-    found = [*_kills(asked), *_findings(asked), *_signals(asked), *_restarts(asked)]
-    if asked.names:
-        found = [one for one in found if any(str(name.value) in one.claim for name in asked.names)]
-    return sorted(found, key=lambda one: one.at_ns)
-
-
-def _kills(asked: Asked) -> Iterator[Incident]:
-    for row in asked.rows("oom_kill"):
-        metric = next((name for name in ("anon_rss_kb", "total_vm_kb") if row[name] is not None), "pid")
-        demand = f" when {row['trigger_comm']} asked for memory" if row["trigger_comm"] else ""
-        claim = f"the kernel's OOM killer killed {row['comm']} ({row['pid']}){demand}"
-        yield Incident(
-            _stamp(row), claim, (evidence_of("oom_events", metric, "last" if metric != "pid" else "count", [row]),)
-        )
-
-
-def _findings(asked: Asked) -> Iterator[Incident]:
-    for finding in asked.diagnosis.findings:
-        shown = finding.path[0].evidence if finding.path else ()
-        before = " (it was there before that time)" if finding.began_before else ""
-        if shown:
-            claim = f"{plain(finding.fault)} by {named(finding.culprit)} began{before}, {finding.confidence:.0%} sure"
-            yield Incident(finding.onset_ns, claim, shown)
-
-
-def _signals(asked: Asked) -> Iterator[Incident]:
-    for row in asked.rows("signal"):
-        if row["value"] is not None:
-            yield Incident(
-                _stamp(row),
-                f"signal {row['rule']}: {row['summary']}",
-                (evidence_of("signals", "value", "last", [row]),),
-            )
-
-
-def _restarts(asked: Asked) -> Iterator[Incident]:
-    """A program whose process ended and of which another began later."""
-    kind = kinds()["process"]
-    if not asked.recorded(kind):
-        return
-    rows = rows_of(asked.reader, kind, asked.when, columns=["pid", "start_ticks", "comm", "rss_kb", "ppid"])
-    if not rows:
-        return
-    begin, end = _stamp(rows[0]), _stamp(rows[-1])
-    lives: dict[str, dict[object, list[Row]]] = {}
-    for row in rows:
-        lives.setdefault(str(row["comm"]), {}).setdefault((row["pid"], row["start_ticks"]), []).append(row)
-    for comm, processes in lives.items():
-        spans = sorted(((_stamp(own[0]), _stamp(own[-1]), own) for own in processes.values()), key=lambda span: span[0])
-        for (_, last, old), (first, _, new) in pairwise(spans):
-            if (
-                first > last
-                and first > begin
-                and last < end
-                and len(spans) <= _MOST
-                and first - last <= 60 * 1_000_000_000
-            ):
-                shown = tuple(
-                    evidence_of(kind.table, "rss_kb" if row["rss_kb"] is not None else "pid", "count", [row])
-                    for row in (asked.whole_row(kind, old[-1]), asked.whole_row(kind, new[0]))
-                )
-                yield Incident(
-                    first,
-                    f"{comm} was started again: process {new[0]['pid']} took the place of {old[0]['pid']}",
-                    shown,
-                    is_failure=False,
-                )
-
-
-def _stamp(row: Row) -> int:
-    return int(str(row["timestamp"]))
-
-
 @intent(
     r"\bfirst\b.*\b(?:fail|break|wrong|error|crash|problem|die)\b|\b(?:fail|break|go|crash|die)\b.*\bfirst\b|"
     r"\bfirst (?:thing|failure|sign|symptom)\b|\b(?:what|who|anything|something) fail\b|\bwhat break\b|"
     r"\bwhat start it\b|\bwhat crash\b",
-    order=22,
+    order=9,
     examples=("what failed first?",),
 )
 def first(asked: Asked) -> Iterable[Step]:
@@ -192,6 +104,11 @@ def restarts(asked: Asked) -> Iterable[Step]:
         return
     found = [one for one in incidents(asked) if "started again" in one.claim or "OOM killer" in one.claim]
     yes = "Yes: " if asked.is_yes_no else ""
+    if re.search(r"\b(?:crash|die)\b", asked.plain):
+        # That a program was started again does not tell that it crashed; that it was killed does.
+        found.sort(key=lambda one: not one.is_failure)
+        if found and not found[0].is_failure and yes:
+            yes = "Not known whether it crashed, but "
     for place, one in enumerate(found[:_MOST]):
         yield Step(f"{yes if place == 0 else ''}at {to_second(one.at_ns)} {one.claim}", one.evidence)
     if found:
@@ -206,17 +123,17 @@ def _ended(asked: Asked) -> Iterator[Step]:
         asked.limits.append("no row of that time is about it")
         return
     who = ", ".join(name.said for name in asked.names) if asked.names else "no program"
-    last, end = rows[-1], _stamp(whole[-1])
+    last, end = rows[-1], stamp(whole[-1])
     metric = "rss_kb" if last["rss_kb"] is not None else "pid"
     shown = (
         evidence_of("process_stats", metric, "count", [rows[0]]),
         evidence_of("process_stats", metric, "count", [last]),
     )
-    if asked.names and end - _stamp(last) > _RECORDED_NS:
+    if asked.names and end - stamp(last) > _RECORDED_NS:
         asked_restart = re.search(r"\brestart\b", asked.plain)
         head = "No, but " if asked_restart and asked.is_yes_no else "Yes: " if asked.is_yes_no else ""
         yield Step(
-            f"{head}{who} was seen last at {to_second(_stamp(last))}, and not again until {to_second(end)}", shown
+            f"{head}{who} was seen last at {to_second(stamp(last))}, and not again until {to_second(end)}", shown
         )
         return
     verb = "was not started again and did not end" if asked.names else "was started again"
@@ -224,7 +141,7 @@ def _ended(asked: Asked) -> Iterator[Step]:
 
 
 @intent(
-    r"^(?=.*\b(?:run|alive|up|exist|active)\b)(?!.*\b(?:queue|out|why|use up|what|who|how)\b)",
+    r"^(?=.*\b(?:run|alive|up|exist|active|down)\b)(?!.*\b(?:queue|out|why|use up|what|who|how)\b)",
     order=70,
     examples=("is nginx running?",),
 )
@@ -242,9 +159,10 @@ def running(asked: Asked) -> Iterable[Step]:
     bounds = asked.reader.bounds(kind.table)
     end = min(asked.when.end_ns, bounds[1] if bounds else asked.when.end_ns)
     last = rows[-1]
-    is_up = end - _stamp(last) <= _RECORDED_NS
-    moment = to_second(_stamp(last))
+    is_up = end - stamp(last) <= _RECORDED_NS
+    moment = to_second(stamp(last))
     shown = evidence_of(kind.table, "rss_kb" if last["rss_kb"] is not None else "pid", "count", [last])
-    word = "Yes: " if is_up else "No: "
+    asks_down = re.search(r"\b(?:down|not)\b", asked.plain) is not None
+    word = "Yes: " if is_up != asks_down else "No: "
     tail = "" if is_up else f", and not again until {to_second(end)}"
     yield Step(f"{word}{processes[0].said} was seen last at {moment} as process {last['pid']}{tail}", (shown,))

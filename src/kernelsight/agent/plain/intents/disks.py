@@ -63,6 +63,9 @@ def latency(asked: Asked) -> Iterable[Step]:
         for step in _latency(asked, device, way, column)
     ]
     found.sort(key=lambda step: -step.evidence[0].value)
+    if found and asked.is_yes_no:
+        head = "Not known whether that is too much, as no limit of it is recorded; "
+        found[0] = Step(f"{head}{found[0].claim}", found[0].evidence)
     if not found:
         asked.limits.append(f"there is no {' or '.join(wanted)} latency in the rows of that time")
     yield from found[: asked.count]
@@ -136,7 +139,7 @@ def _said(rate: float, unit: str) -> str:
 @intent(
     r"^(?=.*\b(?:disk|io|device|storage|utili[sz]ation)\b)(?=.*\b(?:busy|busiest|utili[sz]\w*|saturated|"
     r"overloaded|most busy|which (?:disk|device))\b)"
-    r"(?!.*\b(?:why|who|process|full|space|fill|write|read|latency|error)\b)",
+    r"(?!.*\b(?:cpu|memory|network|why|who|process|full|space|fill|write|read|latency|error)\b)",
     order=52,
     examples=("which disk is busiest?", "is vda busy?"),
 )

@@ -20,8 +20,8 @@ _MOST = 10
 
 
 @intent(
-    r"\boom\b|\bout of memory\b|\bkill\b|\bout memory\b",
-    order=15,
+    r"^(?!.*\bhappen\b.*\b(?:before|after)\b).*(?:\boom\b|\bout of memory\b|\bkill\b|\bout memory\b)",
+    order=8,
     examples=("any OOM kills?", "who killed postgres?", "what did the OOM killer do today?"),
 )
 def kills(asked: Asked) -> Iterable[Step]:

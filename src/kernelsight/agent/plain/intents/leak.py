@@ -26,7 +26,8 @@ _MOST = 5
 
 
 @intent(
-    r"\bleak\b|\bgrow\b|\bkeep (?:eating|growing|use)\w*\b",
+    r"\bleak\b|\bgrow\b|^(?=.*\b(?:memory|rss|fd|descriptor|file)\b).*\b(?:go up|increase|ris\w+|rose|"
+    r"climb\w*)\b|\bkeep (?:eating|growing|use)\w*\b",
     order=36,
     examples=("is anything leaking memory?", "did postgres leak?"),
 )

@@ -24,7 +24,8 @@ _KINDS = ("file_lock_wait", "blocked_task", "wait")
 
 
 @intent(
-    r"\bdeadlock\b|\block\b|\bstuck\b|\bhang\b|\bblock\b|\bfreeze\b|\bwait\b(?! (?:for|on) (?:a |the )?cpu)",
+    r"\bdeadlock\b|\block\b|\bstuck\b|\bhang\b|\bblock\b|\bfreeze\b|(?<!close )(?<!time )(?<!io )(?<!cpu "
+    r")\bwait\b(?! (?:for|on) (?:a |the )?cpu)",
     order=34,
     examples=("is postgres deadlocked?", "who holds the lock?", "what is postgres waiting for?"),
 )

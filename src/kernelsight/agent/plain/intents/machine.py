@@ -21,7 +21,8 @@ _WHOLE_CPU = [Condition("cpu", "=", -1)]
 
 
 @intent(
-    r"^(?!.*\b(?:who|whose|process|which|when|why|top|throttle|queue|delay|pressure|list|most|load|forks?|eat\w*|hog\w*|fault|switch|interrupt)\b)"
+    r"^(?!.*\b(?:what (?:be )?(?:use|take|burn\w*|consume)|who|whose|process|which|when|why|top|throttle|"
+    r"queue|delay|pressure|list|most|load|forks?|eat\w*|hog\w*|fault|switch|interrupt)\b)"
     r"(?=.*\b(?:cpu|iowait|io wait|steal|softirq|idle)\b)",
     order=55,
     examples=("how busy is the cpu?", "was the cpu overloaded?"),
@@ -65,7 +66,8 @@ def _by_process(asked: Asked) -> Iterator[Step]:
 
 
 @intent(
-    r"^(?!.*\b(?:who|whose|process|which|when|why|top|page|dirty|leak|grow|pressure|list|most|lowest|average|p\d+|cached|slab|fault)\b)"
+    r"^(?!.*\b(?:what (?:be )?(?:use|take|burn\w*|consume)|eat\w*|hog\w*|who|whose|process|which|when|why|"
+    r"top|page|dirty|leak|grow|pressure|list|most|lowest|average|p\d+|cached|slab|fault)\b)"
     r"(?=.*\b(?:memory|swap|swapping)\b)(?=.*\b(?:use|usage|low|left|free|available|full|enough|much|swapping|short|any|be)\b)",
     order=56,
     examples=("how much swap is used?", "is memory low?", "is the machine swapping?"),

@@ -51,7 +51,7 @@ class _Mount:
 
 
 @intent(
-    r"\bfull\b|\bfill\b|\bout of (?:disk )?(?:space|inode)\b|\b(?:space|inode) (?:low|run out|left|free)\b|"
+    r"\bfull\b|\bfullest\b|\bfill\b|\bout of (?:disk )?(?:space|inode)\b|\b(?:space|inode) (?:low|run out|left|free)\b|"
     r"\benough space\b|"
     r"\b(?:run out of|out of|low on) (?:disk )?(?:space|inode)\b|\bfree space\b|\bhow much (?:disk "
     r")?space\b|\bspace\b.*\b(?:left|free)\b|"
@@ -239,6 +239,8 @@ def _ahead(asked: Asked, mounts: list[_Mount], *, inodes: bool) -> Iterator[Step
     points = {mount.point for mount in mounts}
     resource = "inodes" if inodes else "space"
     found = [one for one in forecasts(asked.reader, asked.when) if one.resource == resource and one.owner in points]
+    full = {mount.point for mount in mounts if mount.is_full(mount.rows[-1], inodes=inodes)}
+    found = [forecast for forecast in found if forecast.owner not in full]
     for forecast in found:
         shown = asked.shown(
             Metric("filesystem_stats", "inodes_free" if inodes else "avail_bytes"),

@@ -14,7 +14,8 @@ from kernelsight.events.wire import kinds
 
 
 @intent(
-    r"^\W*(?:and )?(?:what|how|whats|hows)(?: (?:be|do|have|it|the|up|to|go|perform\w*|behav\w*))*$|"
+    r"^\W*(?:and )?(?:what|how|whats|hows)(?: (?:be|do|disk|interface|mount|have|it|the|up|to|go|perform\w*|"
+    r"behav\w*))*$|"
     r"\btell me about\b|\bstate\b|\bstatus\b|\bsummary\b",
     order=48,
     examples=("what did postgres do?", "how is postgres doing?"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from kernelsight.agent.plain.asked import Asked, intent
@@ -12,6 +13,8 @@ from kernelsight.agent.plain.words import called
 from kernelsight.diagnosis.model import Step
 from kernelsight.quantities import quantity
 
+_WHOSE = re.compile(r"\b(?:who|whose|whom|which|process|top|list)\b")
+
 
 @intent(
     r"\b(?:who|whose|whom|which|top|most|least|biggest|busiest|worst|hog\w*|hogging|slowest|fullest|list|show|"
@@ -19,6 +22,7 @@ from kernelsight.quantities import quantity
     r"(?:use|write|read))\b",
     order=60,
     examples=("who used most memory in the last 10 minutes?", "top 5 writers", "which disk is busiest?"),
+    each_subject=True,
 )
 def most(asked: Asked) -> Iterable[Step]:
     """The processes, devices or whatever the subject is told apart by, greatest first."""
@@ -28,10 +32,26 @@ def most(asked: Asked) -> Iterable[Step]:
     )
     if metric is None:
         return ()
+    if asked.by_process and "comm" not in metric.by and asked.names:
+        return _of_all_parts(asked, metric)
     if not metric.by:
-        asked.limits.append(f"what is recorded of {called(metric)} is of the whole machine, and does not tell by whom")
+        if _WHOSE.search(asked.plain):
+            asked.limits.append(
+                f"what is recorded of {called(metric)} is of the whole machine, and does not tell whose"
+            )
+            return ()
         return sum_up(asked, metric)
     return ranked(asked, metric)
+
+
+def _of_all_parts(asked: Asked, metric: Metric) -> Iterator[Step]:
+    """The processes, where what is recorded of them does not tell the disk or interface that is named."""
+    where = ", ".join(name.said for name in asked.names)
+    asked.limits.append(f"who has how much of {called(metric)} at {where} is not recorded; what is, is of all together")
+    asked.names = ()
+    whole = asked.metric(whole=False, unless="")
+    if whole is not None and "comm" in whole.by:
+        yield from ranked(asked, whole)
 
 
 def ranked(asked: Asked, metric: Metric) -> Iterator[Step]:

@@ -33,7 +33,7 @@ _OF_UNIT = {"B": 1.0, "KiB": 1024.0, "512 B sectors": 512.0, "ns": 1.0, "us": 1e
 
 
 @intent(
-    r"\bwhen\b|\bwhat time\b|\bhow long\b",
+    r"\bwhen\b|\bwhat time\b|\bhow long ago\b",
     order=45,
     examples=("when was free memory lowest today?", "when did it begin?", "when did memory drop below 1 GB?"),
 )
@@ -63,6 +63,9 @@ def when(asked: Asked) -> Iterable[Step]:
 
 def _extreme(asked: Asked, metric: Metric) -> Iterator[Step]:
     low = bool(_LOWEST.search(asked.text)) or (metric.least and "highest" not in asked.text)
+    if metric.how == "increase" and re.search(r"\b(?:start|first)\b", asked.plain):
+        yield from _first_growth(asked, metric)
+        return
     evidence = _steepest(asked, metric, low=low) if metric.how == "increase" else _highest(asked, metric, low=low)
     if evidence is None:
         asked.limits.append(f"{called(metric)} has no value in that time")
@@ -72,6 +75,30 @@ def _extreme(asked: Asked, metric: Metric) -> Iterator[Step]:
     seconds = f" in {quantity(evidence.end_ns - evidence.start_ns, 'ns')}" if metric.how == "increase" else ""
     claim = f"{called(metric)} was {word} at {moment}: {quantity(evidence.value, metric.declared.unit)}{seconds}"
     yield Step(claim, (evidence,))
+
+
+def _first_growth(asked: Asked, metric: Metric) -> Iterator[Step]:
+    """Of a counter, the first two samples between which it grew."""
+    when, where = asked.when, asked.conditions(metric)
+    every = series(asked.reader, metric.table, metric.column, when.start_ns, when.end_ns, where=where)
+    grown = [
+        (after.timestamp, before.timestamp, one.entity)
+        for one in every
+        for before, after in pairwise(one.points)
+        if after.value
+    ]
+    if not grown:
+        asked.limits.append(f"{called(metric)} did not grow in that time")
+        return
+    end, start, entity = min(grown, key=lambda step: step[0])
+    own = [Condition(name, "=", value) for name, value in entity.items()]
+    evidence = asked.shown(metric, where=own, when=TimeRange(start, end))
+    if evidence is not None:
+        amount = quantity(evidence.value, metric.declared.unit)
+        yield Step(
+            f"{called(metric)} grew for the first time in that window at {at({'timestamp': end})}: {amount}",
+            (evidence,),
+        )
 
 
 def _highest(asked: Asked, metric: Metric, *, low: bool) -> Evidence | None:

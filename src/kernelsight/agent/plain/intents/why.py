@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kernelsight.agent.plain.asked import Asked, intent
+from kernelsight.agent.plain.intents.incidents import incidents
+from kernelsight.agent.plain.intents.kills import kills
 from kernelsight.agent.plain.names import Name
 from kernelsight.agent.plain.subjects import Metric
 from kernelsight.agent.plain.words import whom
@@ -31,6 +33,8 @@ _TELLING_S = 0.1
 def why(asked: Asked) -> Iterable[Step]:
     """The findings answer; of whom the question names, what they waited for is said too."""
     asked.explains = True
+    if any(one.is_failure and "OOM killer" in one.claim for one in incidents(asked)) and asked.names:
+        yield from kills(asked)
     for name in asked.names:
         yield from _about(asked, name)
     if not asked.names:

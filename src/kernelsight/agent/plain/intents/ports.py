@@ -1,0 +1,48 @@
+"""Who listens on a port."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.plain.asked import Asked, intent
+from kernelsight.diagnosis.model import Step
+from kernelsight.diagnosis.scene import Row
+from kernelsight.query.presence import why_no_rows
+
+_PORT = re.compile(r"\bport (\d{1,5})\b")
+_MOST = 10
+
+
+@intent(
+    r"\bport \d|\b(?:who|what|which \w+|which) (?:be )?listen|\bopen ports?\b|\blistening ports?\b",
+    order=33,
+    examples=("who is listening on port 80?",),
+)
+def listeners(asked: Asked) -> Iterable[Step]:
+    """The TCP listeners of that time, of one port or of all."""
+    rows = asked.rows("tcp_listener")
+    if not rows:
+        asked.limits.append(why_no_rows(asked.reader, "tcp_listeners", asked.when))
+        return
+    port = _PORT.search(asked.plain)
+    names = {name.value for name in asked.of("process")}
+    last: dict[object, Row] = {(row["address"], row["port"]): row for row in rows}
+    found = [
+        row
+        for row in last.values()
+        if (not port or row["port"] == int(port[1])) and (not names or row["comm"] in names)
+    ]
+    if not found:
+        seen = evidence_of("tcp_listeners", "port", "count", [*last.values()][:500])
+        where = f" on port {port[1]}" if port else ""
+        yield Step(
+            f"{'No: ' if asked.is_yes_no else ''}nobody listened on TCP{where}, among {len(last)} listeners", (seen,)
+        )
+        return
+    for place, row in enumerate(found[:_MOST]):
+        who = f"{row['comm']} ({row['pid']})" if row["comm"] else "a process that is not known"
+        head = "Yes: " if asked.is_yes_no and place == 0 else ""
+        shown = evidence_of("tcp_listeners", "port", "last", [row])
+        yield Step(f"{head}{who} listens on {row['address']} port {row['port']}", (shown,))
