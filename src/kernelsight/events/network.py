@@ -25,7 +25,7 @@ class Network(Event, tag="network"):
         Counter("B", bits=32),
         Spoken("traffic", "network", "bandwidth", "received", "download", "incoming", "network traffic", "interface"),
     ] = None
-    rx_packets: Annotated[Count | None, Counter("packets", bits=32)] = None
+    rx_packets: Annotated[Count | None, Counter("packets", bits=32), Spoken("packet", "received packet")] = None
     rx_errors: Annotated[
         Count | None,
         Counter("packets", bits=32),
@@ -39,7 +39,7 @@ class Network(Event, tag="network"):
         Spoken("drop", "dropped packet", "packet drop", "rx drop", "lose"),
     ] = None
     tx_bytes: Annotated[Count | None, Counter("B", bits=32), Spoken("sent", "upload", "outgoing", "transmitted")] = None
-    tx_packets: Annotated[Count | None, Counter("packets", bits=32)] = None
+    tx_packets: Annotated[Count | None, Counter("packets", bits=32), Spoken("packet", "sent packet")] = None
     tx_errors: Annotated[
         Count | None,
         Counter("packets", bits=32),

@@ -20,8 +20,8 @@ _MORE_BY: Mapping[str, tuple[str, ...]] = {
 """What else tells apart what is compared, of kinds whose entity says it by number or not at all."""
 _VAGUE = {
     "disk": 2, "io": 2, "device": 2, "storage": 2, "network": 2, "interface": 2, "process": 2, "task": 2, "mount": 2,
-    "filesystem": 2, "thread": 1, "cpu": 1, "memory": 1, "connection": 1, "socket": 1, "error": 1, "packet": 1, "processor": 1,
-    "core": 1, "run queue": 0,
+    "filesystem": 2, "thread": 1, "cpu": 1, "memory": 1, "connection": 1, "socket": 1, "error": 1, "processor": 1,
+    "core": 1, "packet": 1,
 }  # fmt: skip
 """Subjects that often only say where another one is looked at (`writes to disk`, `memory pressure`)."""
 _LONGEST = 4
