@@ -60,9 +60,12 @@ class Use:
     def add(self, second: int, ran: float, queued: float, slept: float, displaced: float) -> None:
         """Add what it did in a second."""
         self.ran.add(second, ran)
-        for values, more in ((self.queued, queued), (self.slept, slept), (self.displaced, displaced)):
-            if more:
-                values.add(second, more)
+        if queued:
+            self.queued.add(second, queued)
+        if slept:
+            self.slept.add(second, slept)
+        if displaced:
+            self.displaced.add(second, displaced)
 
     def ran_in(self, run: Run) -> float:
         """Seconds of CPU within a stretch."""

@@ -42,7 +42,7 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         findings, muted = split(findings, holding(mutes(reader), when.end_ns))
         unseen = scene.unseen
         known = scene.once(coverage)
-        notes = clock_notes(reader, when)
+        notes = clock_notes(reader, when, scene.clock_steps)
         missing = [str(damage) for damage in reader.damages() if damage.overlaps(when.start_ns, when.end_ns)]
         unknown, not_excluded = (*known.unknown, *failures, *missing), known.not_excluded
     return Diagnosis(

@@ -29,20 +29,22 @@ def own_pids(reports: Iterable[Row], samples: Sequence[Row], waits: Iterable[Row
         waits: rows of the kind `wait`: who reads what the collectors write is woken by them.
     """
     reports = list(reports)
+    known = {(row["pid"], row["ppid"], row["comm"]) for row in samples}
     collecting = {row["pid"] for row in reports} - {None}
     supervisors = {row["supervisor_pid"] for row in reports} - {None}
-    parents = {row["ppid"] for row in samples if row["pid"] in collecting} - {None, 0, 1}
+    parents = {parent for pid, parent, _ in known if pid in collecting} - {None, 0, 1}
     reading = {row["pid"] for row in waits if row["waker_pid"] in collecting and row["waits_in"] == "read"}
     # A daemon that another program feeds has our name and the same parent.
-    beside = {row["pid"] for row in samples if row["comm"] == _PROGRAM and row["ppid"] in parents}
+    beside = {pid for pid, parent, comm in known if comm == _PROGRAM and parent in parents}
     own = collecting | supervisors | reading | beside
-    return frozenset(own | _descendants(samples, collecting | supervisors))
+    return frozenset(own | _descendants(((pid, parent) for pid, parent, _ in known), collecting | supervisors))
 
 
-def _descendants(samples: Iterable[Row], roots: set[int]) -> set[int]:
+def _descendants(known: Iterable[tuple[int, int]], roots: set[int]) -> set[int]:
+    """Who descends from some processes, by pairs of a pid and its parent's."""
     children: dict[int, set[int]] = {}
-    for row in samples:
-        children.setdefault(row["ppid"], set()).add(row["pid"])
+    for pid, parent in known:
+        children.setdefault(parent, set()).add(pid)
     found: set[int] = set()
     to_visit = [*roots]
     while to_visit:

@@ -25,7 +25,8 @@ class Seconds(Mapping[int, float]):
     def add(self, second: int, amount: float) -> None:
         """Add to a second."""
         self._amounts[second] = self._amounts.get(second, 0.0) + amount
-        self._sums.clear()
+        if self._sums:
+            self._sums.clear()
 
     def add_all(self, amounts: Mapping[int, float]) -> None:
         """Add to several seconds."""
@@ -36,15 +37,22 @@ class Seconds(Mapping[int, float]):
         """The sum over a stretch."""
         if not self._amounts:
             return 0.0
-        if not self._sums:
-            self._first, last = min(self._amounts), max(self._amounts)
-            amounts = (self._amounts.get(second, 0.0) for second in range(self._first, last + 1))
-            self._sums = list(accumulate(amounts, initial=0.0))
-        top = len(self._sums) - 1
-        begin = min(max(run.first - self._first, 0), top)
-        end = min(max(run.last + 1 - self._first, 0), top)
-        amount = self._sums[end] - self._sums[begin] if end > begin else 0.0
+        sums = self._sums or self._summed()
+        # Asked for tens of thousands of times an answer: comparisons take a third of the time of min() and max().
+        begin, end = run.first - self._first, run.last + 1 - self._first
+        if begin < 0:  # noqa: PLR1730 - as above
+            begin = 0
+        if end >= len(sums):
+            end = len(sums) - 1
+        amount = sums[end] - sums[begin] if end > begin else 0.0
         return amount if amount > _ROUNDING else 0.0
+
+    def _summed(self) -> list[float]:
+        """The sum of all seconds before each one from the first on."""
+        self._first, last = min(self._amounts), max(self._amounts)
+        amounts = (self._amounts.get(second, 0.0) for second in range(self._first, last + 1))
+        self._sums = list(accumulate(amounts, initial=0.0))
+        return self._sums
 
     def of(self, second: int) -> float:
         """The amount of one second."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from kernelsight.events.collector import CollectorReport
@@ -29,9 +31,16 @@ class Note(msgspec.Struct, frozen=True):
     """A sentence without its full stop; the moment is not in it."""
 
 
-def clock_notes(reader: Reader, when: TimeRange) -> tuple[Note, ...]:
-    """That the clock was set, that the machine was suspended, and that the clock had never been set, in a range."""
-    return (*_never_set(reader, when), *(_note(step) for step in clock_steps(reader, when)))
+def clock_notes(reader: Reader, when: TimeRange, steps: Iterable[Step] | None = None) -> tuple[Note, ...]:
+    """That the clock was set, that the machine was suspended, and that the clock had never been set, in a range.
+
+    Args:
+        reader: the store.
+        when: the range.
+        steps: those of the range, where they are known already.
+    """
+    steps = clock_steps(reader, when) if steps is None else steps
+    return (*_never_set(reader, when), *map(_note, steps))
 
 
 def _never_set(reader: Reader, when: TimeRange) -> list[Note]:

@@ -104,10 +104,14 @@ def rows_for_computing(reader: Reader, kind: Kind, when: TimeRange) -> list[Row]
     relation, params = reader.relation(kind.table, when.start_ns, when.end_ns, names)
     text = f"SELECT {', '.join(names)} FROM {relation} ORDER BY timestamp"
     found = [dict(zip(names, row, strict=True)) for row in reader.tuples(text, params)]
-    for column in kind.columns:
-        if column.type == "BOOLEAN" or column.unsigned64:
-            for row in found:
-                row[column.name] = _meant(column, row[column.name])
+    for name in [column.name for column in kind.columns if column.type == "BOOLEAN"]:
+        for row in found:
+            if isinstance(value := row[name], int):
+                row[name] = bool(value)
+    for name in [column.name for column in kind.columns if column.unsigned64]:
+        for row in found:
+            if isinstance(value := row[name], int) and value < 0:
+                row[name] = value + 2**64
     return found
 
 

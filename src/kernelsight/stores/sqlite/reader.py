@@ -16,7 +16,7 @@ from kernelsight.events.wire import tables
 from kernelsight.stores.base import Damage, Row, Value
 from kernelsight.stores.ddl import quote
 from kernelsight.stores.sqlite import segments as segment_books
-from kernelsight.stores.sqlite.connect import connect_reader, translated
+from kernelsight.stores.sqlite.connect import connect_reader, integer, translated
 from kernelsight.stores.sqlite.damage import described
 from kernelsight.stores.sqlite.hidden import Hidden
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, require_ours
@@ -53,6 +53,9 @@ class SqliteReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._data_version: int | None = None
+        self._segments: dict[str, list[Segment]] = {}
+        self._names: dict[str, list[str]] = {}
         self._identity = identity(path)
         self._connection, self.version = _opened(path)
         self._hidden = Hidden(self._connection)
@@ -66,6 +69,9 @@ class SqliteReader:
             connection, self.version = _opened(self._path)
             self._connection.close()
             self._connection, self._identity = connection, now
+            self._data_version = None
+            self._segments.clear()
+            self._names.clear()
             self._hidden = Hidden(connection)
 
     def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
@@ -173,9 +179,21 @@ class SqliteReader:
         return int(rows)
 
     def _load(self, table: str) -> list[Segment]:
+        self._refresh()
+        if table not in self._segments:
+            with translated(self._path):
+                self._segments[table] = segment_books.load_table(self._connection, table)
+        return self._segments[table]
+
+    def _refresh(self) -> None:
+        """Forget what the books said and which columns there are, where somebody has written since."""
         self._follow()
         with translated(self._path):
-            return segment_books.load_table(self._connection, table)
+            version = integer(self._connection, "PRAGMA data_version")
+        if version != self._data_version:
+            self._data_version = version
+            self._segments.clear()
+            self._names.clear()
 
     def _whole(self, segments: Iterable[Segment]) -> list[Segment]:
         return [s for s in segments if s.damage is None and s.name not in self._hidden.reasons]
@@ -198,8 +216,11 @@ class SqliteReader:
         return self._over_damage(sql, lambda: self._connection.execute(sql).fetchall())
 
     def _columns(self, table: str) -> list[str]:
-        with translated(self._path):
-            return column_names(self._connection, table)
+        """The columns of a table whose books were just asked for, which is when they are refreshed."""
+        if table not in self._names:
+            with translated(self._path):
+                self._names[table] = column_names(self._connection, table)
+        return self._names[table]
 
     def _existing(self, table: str) -> str:
         if not self._columns(table):
