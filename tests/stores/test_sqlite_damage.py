@@ -14,7 +14,9 @@ from rows import rows, struct
 from kernelsight.errors import StoreError
 from kernelsight.events.wire import kinds, tables
 from kernelsight.stores.base import Account, Batch, Rejected, Replacement, open_deriver, open_reader, open_writer
+from kernelsight.stores.sqlite.adoption import adopt
 from kernelsight.stores.sqlite.repair import repair
+from kernelsight.stores.sqlite.whereabouts import set_aside
 from kernelsight.stores.sqlite.writer import SqliteWriter
 
 TABLE = "syscall_events"
@@ -229,3 +231,22 @@ def test_who_derives_sets_a_damaged_segment_aside(path):
     with closing(open_reader(str(path))) as reader:
         assert reader.count("signals") == 5
         assert [missing.part for missing in reader.damages()] == ["signals__1"]
+
+
+def test_rows_of_a_file_that_was_set_aside_as_a_whole_are_stored_again(sealed, tmp_path):
+    path = tmp_path / "telemetry.db"
+    shutil.copy(sealed, path)
+    damage(path, "segments")
+    with closing(open_writer(str(path))) as writer:
+        writer.write(Batch({struct(TABLE): rows(TABLE, 5, LEFT)}))
+    [aside] = set_aside(path)
+    done = adopt(path, aside)
+    assert sum(part.rows for part in done.parts if part.part.startswith(f"{TABLE}__")) == LEFT
+    assert done.kept.exists()
+    assert not set_aside(path)
+    with closing(open_reader(str(path))) as reader:
+        assert reader.count(TABLE) == LEFT + 5
+        start, end = rows(TABLE, 1, 100)[0][0], rows(TABLE, 1, 199)[0][0]
+        assert len(read(reader, TABLE, start, end)) == 100
+        [account] = reader.query("SELECT lines, stored, dropped FROM collectors WHERE kind = 'syscall'")
+        assert account == {"lines": LEFT, "stored": LEFT, "dropped": 0}

@@ -191,6 +191,17 @@ def carry_over(connection: apsw.Connection, accounts: Mapping[str, Account], now
         connection.execute(_SAVE, (kind, *values, now_ns))
 
 
+def count_recovered(connection: apsw.Connection, rows: Mapping[str, int]) -> None:
+    """Move recovered rows from dropped to stored; where fewer were dropped, the others are lines of their own."""
+    for kind, count in rows.items():
+        connection.execute("INSERT INTO collectors (kind) VALUES (?) ON CONFLICT DO NOTHING", (kind,))
+        connection.execute(
+            """UPDATE collectors SET stored = stored + ?1, lines = lines + max(0, ?1 - dropped),
+                dropped = max(0, dropped - ?1) WHERE kind = ?2""",
+            (count, kind),
+        )
+
+
 def settle_crash(connection: apsw.Connection) -> None:
     """Lines that were in memory when the last writer died are gone: book them as dropped."""
     connection.execute("UPDATE collectors SET dropped = dropped + in_memory, in_memory = 0 WHERE in_memory > 0")

@@ -17,7 +17,7 @@ from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores.base import Account, Batch, RefusedRow, Rejected, Row
 from kernelsight.stores.losses import Losses
 from kernelsight.stores.sqlite import segments as segment_books
-from kernelsight.stores.sqlite.books import Books, book_losses, carry_over, keep_rejected, settle_crash
+from kernelsight.stores.sqlite.books import Books, book_losses, carry_over, count_recovered, keep_rejected, settle_crash
 from kernelsight.stores.sqlite.checkpoint import Checkpointer, finish
 from kernelsight.stores.sqlite.connect import connect_writer, integer, make_file, translated
 from kernelsight.stores.sqlite.damage import DAMAGED, abandon, is_ours, readable_accounts
@@ -294,6 +294,11 @@ class SqliteWriter:
         """Look at all segments, and set those aside that are damaged."""
         with translated(self._path, self._connection):
             self._layout.isolate([segment for table in self._layout.kinds for segment in self._layout.of(table)])
+
+    def count_recovered(self, rows: Mapping[str, int]) -> None:
+        """Rows of lines that counted as dropped, per kind, are stored after all; those of no account are new lines."""
+        with translated(self._path, self._connection), self._layout.transaction():
+            count_recovered(self._connection, rows)
 
     def unsealed(self) -> int:
         """Indexes of full segments that are not built yet."""

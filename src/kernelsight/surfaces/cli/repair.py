@@ -10,9 +10,14 @@ Exit status: 0 where nothing is lost, 1 otherwise.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from kernelsight.surfaces.cli.command import Command, db_path_option, examples
+
+if TYPE_CHECKING:
+    from kernelsight.stores.sqlite.repair import Repaired
 
 
 @click.command(cls=Command, help=__doc__)
@@ -20,25 +25,35 @@ from kernelsight.surfaces.cli.command import Command, db_path_option, examples
 @examples("kernelsight repair")
 def repair(*, db_path: str) -> None:
     """Repair a database."""
-    from kernelsight.stores.sqlite.repair import repair as repaired  # noqa: PLC0415 - seldom needed
+    from kernelsight.stores.sqlite.adoption import adopt  # noqa: PLC0415 - seldom needed
+    from kernelsight.stores.sqlite.repair import repair as repaired  # noqa: PLC0415
     from kernelsight.stores.sqlite.whereabouts import set_aside  # noqa: PLC0415
     from kernelsight.stores.sqlite.writer import database_path  # noqa: PLC0415
     from kernelsight.surfaces.unprivileged import serve_as_owner  # noqa: PLC0415
 
     path = database_path(db_path)
     serve_as_owner(db_path, [])
-    before = set(set_aside(path))
+    before = set_aside(path)
     done = repaired(path)
     if not done.parts:
         click.echo(f"{path}: no part of it is damaged")
+    lost = _tell(done)
+    for file in before:
+        adopted = adopt(path, file)
+        if adopted is None:
+            click.echo(f"{file}: its schema cannot be read; `sqlite3 {file} .recover` may read its rows.")
+            lost = True
+        else:
+            lost = _tell(adopted) or lost
+    if lost:
+        raise click.exceptions.Exit(1)
+
+
+def _tell(done: Repaired) -> bool:
+    """Say what became of the parts; whether any rows are lost."""
     for part in done.parts:
         lost = "what is lost is not known" if part.lost is None else f"{part.lost:,} rows are lost"
         click.echo(f"{part.part}: {part.rows:,} rows recovered, {lost}")
     if done.kept:
         click.echo(f"The damaged file is kept as {done.kept}; remove it when you do not need it.")
-    for file in sorted(before):
-        click.echo(
-            f"{file}: was set aside as a whole, and is not repaired here; `sqlite3 {file} .recover` may read it."
-        )
-    if before or done.kept:
-        raise click.exceptions.Exit(1)
+    return any(part.lost is None or part.lost for part in done.parts)

@@ -1,0 +1,82 @@
+"""Rows of a file that was set aside as a whole, put into the database that was begun in its place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing, suppress
+from itertools import islice
+from pathlib import Path
+
+import apsw
+
+from kernelsight.events.declare import Kind
+from kernelsight.events.wire import tables
+from kernelsight.stores.base import Batch
+from kernelsight.stores.ddl import quote
+from kernelsight.stores.sqlite.connect import translated
+from kernelsight.stores.sqlite.damage import DAMAGED
+from kernelsight.stores.sqlite.repair import Recovered, Repaired
+from kernelsight.stores.sqlite.schema import column_names
+from kernelsight.stores.sqlite.writer import SqliteWriter
+
+_ROWS = 10_000
+
+
+def adopt(path: Path, aside: Path) -> Repaired | None:
+    """Store the rows of a file that was set aside; None where its schema cannot be read, and nothing was done.
+
+    They get new ids, as rows that come late. The file is renamed, and kept.
+
+    Raises:
+        StoreBusyError: somebody writes to the database.
+        StoreError: it cannot be written; the file that was set aside is as it was.
+    """
+    with closing(SqliteWriter(path)) as writer:
+        with translated(aside):
+            try:
+                segments = _segments(aside)
+            except DAMAGED:
+                return None
+            kept = _renamed(aside)
+            with closing(apsw.Connection(str(kept))) as old:
+                parts = [_adopt(writer, old, kind, name) for kind, name in segments]
+        stored: Counter[str] = Counter()
+        for (kind, _), part in zip(segments, parts, strict=True):
+            stored[kind.name] += part.rows
+        writer.count_recovered(stored)
+    return Repaired(tuple(part for part in parts if part.rows or part.lost is None), kept)
+
+
+def _segments(file: Path) -> list[tuple[Kind, str]]:
+    """The tables of rows in a file, in order."""
+    with closing(apsw.Connection(str(file))) as connection:
+        names = [str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    numbered = [
+        (table, int(number), name)
+        for name in names
+        for table, _, number in [name.rpartition("__")]
+        if number.isdecimal()
+    ]
+    return [(tables()[table], name) for table, _, name in sorted(numbered) if table in tables()]
+
+
+def _renamed(aside: Path) -> Path:
+    kept = aside.with_name(aside.name.replace(".damaged-", ".before-repair-"))
+    for suffix in ("-wal", "-shm", ""):
+        with suppress(FileNotFoundError):
+            aside.with_name(aside.name + suffix).rename(kept.with_name(kept.name + suffix))
+    return kept
+
+
+def _adopt(writer: SqliteWriter, old: apsw.Connection, kind: Kind, name: str) -> Recovered:
+    """Store the rows of one table, as far as they can be read."""
+    has = column_names(old, name)
+    columns = ", ".join(quote(column) if column in has else "NULL" for column in kind.column_names)
+    count = 0
+    try:
+        rows = iter(old.execute(f"SELECT {columns} FROM {quote(name)} ORDER BY id"))
+        while chunk := list(islice(rows, _ROWS)):
+            count += len(chunk) - len(writer.write(Batch({kind.struct: chunk})))
+    except DAMAGED:
+        return Recovered(name, count, None)
+    return Recovered(name, count, 0)
