@@ -17,6 +17,7 @@ from kernelsight.trusted_paths import (
     open_directory,
     open_file,
     read_text,
+    replace_text,
     require_trusted_directory,
 )
 
@@ -157,3 +158,62 @@ def test_a_file_that_is_exchanged_all_the_time_is_never_believed(place):
         stop.set()
         thread.join()
     assert believed == {"ours"}
+
+
+@root
+@only_root
+def test_of_two_threads_none_is_root_in_the_directory_of_another_user(place):
+    os.chown(place, OTHER, OTHER)
+    groups, seen, start = os.getgroups(), set(), threading.Barrier(4)
+
+    def work():
+        start.wait()
+        for _ in range(200):
+            with as_owner_of(place):
+                seen.add((os.geteuid(), os.getegid(), *os.getgroups()))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == {(OTHER, OTHER, OTHER)}
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == (0, 0, groups)
+
+
+@root
+@only_root
+def test_a_directory_of_root_below_another_users_is_not_roots_own(place):
+    """Its name can lead to another directory of root's by now."""
+    theirs = place / "theirs"
+    (theirs / "ours").mkdir(parents=True)
+    os.chown(theirs, OTHER, OTHER)
+    (place / "link").symlink_to(theirs / "way")
+    (theirs / "way").symlink_to(place)
+    os.chown(theirs / "way", OTHER, OTHER, follow_symlinks=False)
+    for path in (theirs / "ours", place / "link"):
+        with as_owner_of(path):
+            assert os.geteuid() == OTHER
+        with pytest.raises(UntrustedPathError, match="user"):
+            require_trusted_directory(path)
+
+
+def test_links_that_lead_round_end(place):
+    (place / "a").symlink_to("b")
+    (place / "b").symlink_to("a")
+    with pytest.raises(OSError, match="Too many levels"):
+        require_trusted_directory(place / "a")
+
+
+def test_a_file_is_replaced_whole_and_a_link_neither_followed_nor_replaced(place):
+    file, target = place / "page.html", place / "target"
+    for text in ("one", "two"):
+        replace_text(file, text)
+        assert file.read_text() == text
+    target.write_text("as it was")
+    file.unlink()
+    file.symlink_to(target)
+    with pytest.raises(UntrustedPathError, match="is a link"):
+        replace_text(file, "three")
+    assert target.read_text() == "as it was"
+    assert {path.name for path in place.iterdir()} == {"page.html", "target"}

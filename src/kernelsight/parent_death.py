@@ -32,14 +32,21 @@ def follow(parent: int, number: int) -> None:
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """Around a change of the user: the signal and the right to one's own /proc are as they were afterwards."""
+def kept(*, for_good: bool = False) -> Iterator[None]:
+    """Around a change of the user: the signal is as it was afterwards.
+
+    Args:
+        for_good: the process stays the other user. That user's programs may then not trace it, nor read its
+            environment and memory, which have what root had in them (API keys, a terminal): the process does not
+            become dumpable again (PR_SET_DUMPABLE in prctl(2)). Otherwise it is again, for its own /proc.
+    """
     number, parent = ctypes.c_int(0), os.getppid()
     _prctl(_PR_GET_PDEATHSIG, ctypes.byref(number))
     try:
         yield
     finally:
-        _prctl(_PR_SET_DUMPABLE, 1)
+        if not for_good:
+            _prctl(_PR_SET_DUMPABLE, 1)
         if number.value:
             follow(parent, number.value)
 

@@ -11,9 +11,11 @@ import errno
 import grp
 import os
 import pwd
+import secrets
 import stat
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from kernelsight import parent_death
@@ -21,32 +23,78 @@ from kernelsight.errors import KernelSightError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_MOST_LINKS = 40
+"""As in path_resolution(7)."""
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-@contextmanager
-def as_owner_of(directory: Path) -> Iterator[None]:
-    """While entered, root works with files as the user whose directory this is; other users as themselves.
+_CHANGING_USER = threading.RLock()
+"""The user belongs to the whole process: of two threads one changes it, and the other does not meet half of that."""
 
-    The effective user of the whole process changes, and is root again afterwards. So root never follows, makes or
-    gives away by path anything that its owner could not.
+
+def as_owner_of(directory: Path) -> AbstractContextManager[None]:
+    """While entered, root works with files as the user whose directory this is; other users as themselves.
 
     Raises:
         OSError: there is no such directory.
     """
-    owner = directory.stat()
-    if os.geteuid() != 0 or owner.st_uid == 0:
+    return as_user(*owner_of(directory))
+
+
+def reader_of(file: Path) -> tuple[int, int]:
+    """The user and group as whom root reads a file: the owner of its directory, or its own where that is root.
+
+    Raises:
+        UntrustedPathError: both are root, and others may exchange the file.
+        OSError: there is no such directory.
+    """
+    owner = owner_of(file.parent)
+    if owner[0] == 0:
+        with suppress(FileNotFoundError):
+            status = file.lstat()
+            owner = status.st_uid, status.st_gid
+    if owner[0] == 0 and os.geteuid() == 0:
+        require_trusted_directory(file.parent)
+    return owner
+
+
+def owner_of(directory: Path) -> tuple[int, int]:
+    """User and group of a directory; of a directory or link on the way to it where only that is not root's.
+
+    Who owns a directory on the way can exchange all below it, so nothing below it is root's own.
+
+    Raises:
+        OSError: there is no such directory.
+    """
+    owners = [(status.st_uid, status.st_gid) for _, status in _hops(directory)]
+    return owners[-1] if owners[-1][0] else next((owner for owner in reversed(owners) if owner[0]), owners[-1])
+
+
+@contextmanager
+def as_user(uid: int, gid: int) -> Iterator[None]:
+    """While entered, root works with files as another user, in that user's group alone; other users as themselves.
+
+    The effective user of the whole process changes, and is root again afterwards. So root never follows, makes or
+    gives away by path anything that the user could not.
+    """
+    if uid == 0 or os.getuid() != 0:
         yield
         return
-    group = os.getegid()
-    with parent_death.kept():
-        os.setegid(owner.st_gid)
-        os.seteuid(owner.st_uid)
-        try:
+    with _CHANGING_USER:
+        if os.geteuid() != 0:
             yield
-        finally:
-            os.seteuid(0)
-            os.setegid(group)
+            return
+        group, groups = os.getegid(), os.getgroups()
+        with parent_death.kept():
+            try:
+                os.setgroups([gid])
+                os.setegid(gid)
+                os.seteuid(uid)
+                yield
+            finally:
+                os.seteuid(0)
+                os.setegid(group)
+                os.setgroups(groups)
 
 
 class UntrustedPathError(KernelSightError):
@@ -106,6 +154,31 @@ def read_text(path: Path, *, secret: bool = False) -> str:
         return file.read()
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Put a file with a text where there was none or another file; root does it as the directory's owner.
+
+    Raises:
+        UntrustedPathError: there is a link or something else than a file, which is neither followed nor replaced.
+        OSError: it cannot be written.
+    """
+    with as_owner_of(path.parent):
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        new = f".{path.name[:200]}.{secrets.token_hex(8)}.new"
+        try:
+            with suppress(FileNotFoundError):
+                status = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
+                if not stat.S_ISREG(status.st_mode):
+                    raise UntrustedPathError(f"{path}: is a link or no ordinary file; remove it, or name another")
+            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=directory)
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(new, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(new, dir_fd=directory)
+            os.close(directory)
+
+
 def require_trusted_directory(path: Path, *, itself: bool = False) -> None:
     """Check a directory and all above it.
 
@@ -119,15 +192,39 @@ def require_trusted_directory(path: Path, *, itself: bool = False) -> None:
     """
     if itself and path.is_symlink():
         raise UntrustedPathError(f"{path}: is a link, laid by {_owner(path.lstat().st_uid)}; remove it")
-    absolute = path.absolute()
-    for part in (absolute, *absolute.parents):
-        if part.is_symlink() and part.lstat().st_uid not in {0, os.geteuid()}:
-            raise UntrustedPathError(
-                f"{part}: is a link, laid by {_owner(part.lstat().st_uid)}; name where it leads to"
-            )
-    real = path.resolve(strict=True)
-    for folder in (real, *real.parents):
-        _require_ours(folder, folder.stat())
+    for hop, status in _hops(path):
+        if not stat.S_ISLNK(status.st_mode):
+            _require_ours(hop, status)
+        elif status.st_uid not in {0, os.geteuid()}:
+            raise UntrustedPathError(f"{hop}: is a link, laid by {_owner(status.st_uid)}; name where it leads to")
+
+
+def _hops(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Every directory and link on the way to a directory, from the root down, with what lstat(2) says of it.
+
+    Each is looked at once, after those that it lies in: where they are trusted, nobody can exchange it afterwards.
+
+    Raises:
+        OSError: one does not exist; there are too many links.
+    """
+    here = Path("/")
+    yield here, here.lstat()
+    names = list(reversed(path.absolute().parts[1:]))
+    links = 0
+    while names:
+        name = names.pop()
+        hop = here.parent if name == ".." else here / name
+        status = hop.lstat()
+        yield hop, status
+        if not stat.S_ISLNK(status.st_mode):
+            here = hop
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        target = hop.readlink()
+        names += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+        here = Path("/") if target.is_absolute() else here
 
 
 def require_ours(status: os.stat_result, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -78,6 +79,27 @@ def test_a_daemon_that_root_starts_makes_what_belongs_to_the_owner(folder, place
     done = kernelsight("ingest", "--init-only", "--db-path", folder / place)
     assert done.returncode == 0, done.stderr
     assert {path.stat().st_uid for path in folder.rglob("*")} == {OWNER}
+
+
+@root
+@only_root
+def test_the_owner_can_neither_trace_nor_read_what_root_started(folder):
+    """In its memory is what root had there: keys, and an open terminal into which it could type."""
+    tracing = (
+        "import ctypes, sys; libc = ctypes.CDLL(None, use_errno=True);"
+        "print(libc.ptrace(16, int(sys.argv[1]), 0, 0), ctypes.get_errno())"  # PTRACE_ATTACH
+    )
+    database, become = folder / "k.db", {"user": OWNER, "group": OWNER, "extra_groups": []}
+    with running("ingest", "--db-path", database, stdin=subprocess.PIPE) as process:
+        until(lambda: database.exists() and is_lowered(process.pid), "a daemon that runs as the owner")
+        for name in ("environ", "mem", "maps"):
+            tried = subprocess.run(
+                ["/bin/cat", f"/proc/{process.pid}/{name}"], capture_output=True, check=False, **become
+            )
+            assert b"Permission denied" in tried.stderr, name
+        tracer = [shutil.which("python3", path="/usr/bin:/bin") or sys.executable, "-c", tracing, str(process.pid)]
+        tried = subprocess.run(tracer, capture_output=True, text=True, check=True, cwd="/", **become)
+        assert tried.stdout.split() == ["-1", str(errno.EPERM)]
 
 
 @root

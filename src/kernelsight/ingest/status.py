@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -88,10 +89,20 @@ def _line(kind: str, account: Account) -> str:
 
 
 def write_status(path: Path, status: dict[str, object]) -> None:
-    """Replace the status file whole, so that a reader never sees half of it."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    new.write_bytes(msgspec.json.encode(status))
-    new.replace(path)
+    """Replace the status file whole, so that a reader never sees half of it; what others lay there is not written to.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        new = f"{path.name}.{secrets.token_hex(8)}.new"
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=directory)
+        with os.fdopen(fd, "wb") as file:
+            file.write(msgspec.json.encode(status))
+        os.replace(new, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+    finally:
+        os.close(directory)
 
 
 def as_json(  # noqa: PLR0913 - each is a part of the status

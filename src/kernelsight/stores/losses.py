@@ -6,6 +6,7 @@ ended. The file has its size from the beginning, so that a full disk does not ke
 
 from __future__ import annotations
 
+import errno
 import os
 import zlib
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+
+from kernelsight.trusted_paths import UntrustedPathError, open_directory, open_file
 
 _BYTES = 16 << 10
 _SLOTS = 2
@@ -47,8 +50,9 @@ class Losses:
     def take(self) -> Mapping[str, Loss]:
         """What an earlier writer left; none where the file is missing or damaged."""
         try:
-            data = self.path.read_bytes()
-        except OSError:
+            with os.fdopen(self._opened(os.O_RDONLY), "rb") as file:
+                data = file.read(_BYTES)
+        except (OSError, UntrustedPathError):
             return {}
         size = _BYTES // _SLOTS
         records = filter(None, (_decoded(data[start : start + size]) for start in range(0, _BYTES, size)))
@@ -62,8 +66,18 @@ class Losses:
         """Have a file of full size."""
         if self._fd >= 0:
             return
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            self._fd = self._opened(os.O_RDWR | os.O_CREAT)
+        except UntrustedPathError as error:
+            raise OSError(errno.EPERM, str(error)) from error
         os.posix_fallocate(self._fd, 0, _BYTES)
+
+    def _opened(self, flags: int) -> int:
+        directory = open_directory(self.path.parent)
+        try:
+            return open_file(directory, self.path.name, self.path, flags)
+        finally:
+            os.close(directory)
 
     def write(self, losses: Mapping[str, Loss]) -> None:
         """Replace what the file says; it survives a crash of the machine when this returns.

@@ -21,6 +21,7 @@ from kernelsight import parent_death
 from kernelsight.collectors.privileges import keep_only
 from kernelsight.errors import KernelSightError, UsageError
 from kernelsight.surfaces import landlock
+from kernelsight.trusted_paths import owner_of
 
 _SEPARATOR = "://"
 _OPTIONAL = ("kernelsight.agent.gemini", "kernelsight.agent.reasoners.gemini")
@@ -41,10 +42,11 @@ def serve_as_owner(db_path: str, rooms: Sequence[str], user: str | None = None, 
     """
     directory = None if _SEPARATOR in db_path else Path(db_path).expanduser().resolve().parent
     owner = _owner(directory, user)
-    with parent_death.kept():
+    becomes_another = owner is not None and owner != os.geteuid()
+    with parent_death.kept(for_good=becomes_another):
         if directory is not None:
             _make(directory, owner)
-        if owner is not None and owner != os.geteuid():
+        if owner is not None and becomes_another:
             _become(owner, rooms)
     keep_only(())
     if directory is not None and fenced:
@@ -65,7 +67,7 @@ def _owner(directory: Path | None, user: str | None) -> int | None:
     if os.geteuid() != 0 or directory is None:
         return None
     existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
-    return existing.stat().st_uid
+    return owner_of(existing)[0]
 
 
 def _make(directory: Path, owner: int | None) -> None:

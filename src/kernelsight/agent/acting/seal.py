@@ -12,6 +12,7 @@ import hmac
 import os
 import secrets
 import stat
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import msgspec
 
 from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep
+from kernelsight.trusted_paths import UntrustedPathError, open_directory, open_file
 
 _KEY_BYTES = 32
 _NAME = "actions.key"
@@ -70,27 +72,39 @@ class Seal:
     def _key(self) -> bytes:
         path = self.folder / _NAME
         try:
-            if not path.exists():
-                self._make(path)
-            state, key = path.stat(), path.read_bytes()
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory = open_directory(self.folder)
+            try:
+                return self._read_or_made(directory, path)
+            finally:
+                os.close(directory)
         except OSError as error:
             raise StoreError(f"{path}: the key of this user's actions cannot be used: {error.strerror}") from error
+        except UntrustedPathError as error:
+            raise StoreError(f"the key of this user's actions cannot be used: {error}") from error
+
+    def _read_or_made(self, directory: int, path: Path) -> bytes:
+        try:
+            fd = open_file(directory, _NAME, path, os.O_RDONLY)
+        except FileNotFoundError:
+            self._make(directory, path)
+            fd = open_file(directory, _NAME, path, os.O_RDONLY)
+        with os.fdopen(fd, "rb") as file:
+            state, key = os.fstat(fd), file.read(_KEY_BYTES + 1)
         if state.st_uid != os.geteuid() or state.st_mode & (stat.S_IRWXG | stat.S_IRWXO) or len(key) != _KEY_BYTES:
             raise StoreError(f"{path}: others can read this key, or it is none; remove it, a new one will be made")
         return key
 
-    def _make(self, path: Path) -> None:
+    @staticmethod
+    def _make(directory: int, path: Path) -> None:
         """Make the key; of two who do so at once, one's is kept."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = path.with_name(f"{_NAME}.{os.getpid()}.new")
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        new = f"{_NAME}.{secrets.token_hex(8)}.new"
+        fd = open_file(directory, new, path.with_name(new), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             os.write(fd, secrets.token_bytes(_KEY_BYTES))
             os.fsync(fd)
-            if not path.exists():
-                os.link(new, path)
-        except FileExistsError:
-            return
+            with suppress(FileExistsError):
+                os.link(new, _NAME, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
         finally:
             os.close(fd)
-            new.unlink()
+            os.unlink(new, dir_fd=directory)

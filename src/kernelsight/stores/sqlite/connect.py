@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from kernelsight.errors import StoreError
 from kernelsight.stores.base import Value
 from kernelsight.stores.sqlite.unusable import why_unusable
 from kernelsight.time_limit import current_work
-from kernelsight.trusted_paths import UntrustedPathError, open_directory, open_file, require_ours
+from kernelsight.trusted_paths import UntrustedPathError, as_user, open_directory, open_file, reader_of, require_ours
 
 GROUP = "kernelsight"
 """Its members may read a database, where the machine has such a group."""
@@ -24,6 +25,8 @@ BUSY_TIMEOUT_MS = 5_000
 PAGE_BYTES = 8192
 _STEPS_BETWEEN_LOOKS = 20_000
 """Of SQLite's machine, between two looks at the clock: less than a millisecond."""
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+_OTHERS_ADD = stat.S_IWGRP | stat.S_IWOTH
 CACHE = "cache_size = -64000"
 
 
@@ -89,6 +92,7 @@ def make_file(path: Path, mode: int | None = None) -> None:
             _make_in(directory, path, mode)
         finally:
             os.close(directory)
+        settle_side_files(path)
     except UntrustedPathError as error:
         raise StoreError(str(error)) from error
     except OSError as error:
@@ -116,6 +120,43 @@ def _share(fd: int, mode: int | None) -> None:
             os.fchown(fd, -1, grp.getgrnam(GROUP).gr_gid)
             mode = 0o640
     os.fchmod(fd, mode)
+
+
+def settle_side_files(path: Path) -> None:
+    """In a directory where others may add files, as /tmp: have the files that SQLite keeps beside a database be ours.
+
+    SQLite takes what it finds under their names for its own; so what is missing is made before others can lay it.
+
+    Raises:
+        StoreError: others have laid one.
+    """
+    with suppress(FileNotFoundError):
+        if not path.parent.stat().st_mode & _OTHERS_ADD:
+            return
+        database = path.lstat()
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for suffix in _SIDE_FILES:
+                _settle(directory, path.with_name(f"{path.name}{suffix}"), database)
+        finally:
+            os.close(directory)
+
+
+def _settle(directory: int, file: Path, database: os.stat_result) -> None:
+    if os.geteuid() == database.st_uid:
+        with suppress(FileExistsError):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            fd = os.open(file.name, flags, stat.S_IMODE(database.st_mode), dir_fd=directory)
+            os.close(fd)
+            return
+    # Only looked at: closing a descriptor of it would release the locks that SQLite has on it in this process.
+    try:
+        status = os.stat(file.name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    is_ours = status.st_uid in {0, database.st_uid, os.geteuid()}
+    if not is_ours or not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        raise StoreError(f"{file}: somebody else has laid it, for SQLite to take it for its own; remove it")
 
 
 def connect_writer(path: Path) -> apsw.Connection:
@@ -149,15 +190,33 @@ def sorting(connection: apsw.Connection) -> Iterator[None]:
         connection.execute(f"PRAGMA {CACHE}").fetchall()
 
 
-def connect_reader(path: Path) -> apsw.Connection:
-    """Open the file for reading only.
+def reading_user(path: Path) -> tuple[int, int]:
+    """User and group as whom root reads a database, for :func:`kernelsight.trusted_paths.as_user`.
 
     Raises:
-        StoreError: it does not exist, or is not a database.
+        StoreError: others may exchange the file.
     """
+    try:
+        return reader_of(path)
+    except FileNotFoundError:
+        raise StoreError(_missing(path)) from None
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}; ask for the right to it, or name another file") from error
+    except UntrustedPathError as error:
+        raise StoreError(str(error)) from error
+
+
+def connect_reader(path: Path) -> apsw.Connection:
+    """Open the file for reading only; root opens it as its owner.
+
+    Raises:
+        StoreError: it does not exist, is not a database, or others may exchange it.
+    """
+    user = reading_user(path)
     if not path.is_file():
-        raise StoreError(f"{path}: no such database; `kernelsight ingest --db-path {path}` makes it")
-    with translated(path):
+        raise StoreError(_missing(path))
+    with as_user(*user), translated(path):
+        settle_side_files(path)
         connection = _open_for_reading(path, "mode=ro")
         try:
             integer(connection, "PRAGMA schema_version")
@@ -170,10 +229,16 @@ def connect_reader(path: Path) -> apsw.Connection:
         return connection
 
 
+def _missing(path: Path) -> str:
+    return f"{path}: no such database; `kernelsight ingest --db-path {path}` makes it"
+
+
 def _open_for_reading(path: Path, options: str) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     connection = apsw.Connection(f"file:{url_quote(str(path.absolute()))}?{options}", flags=flags)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)  # somebody else may have written its views
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     connection.execute("PRAGMA query_only = 1").fetchall()
     connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)  # a reader of telemetry reads no other file
     if (work := current_work()) is not None:

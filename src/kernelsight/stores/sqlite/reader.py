@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from kernelsight.events.wire import tables
 from kernelsight.stores.base import Damage, Row, Value
 from kernelsight.stores.ddl import quote
 from kernelsight.stores.sqlite import segments as segment_books
-from kernelsight.stores.sqlite.connect import connect_reader, integer, translated
+from kernelsight.stores.sqlite.connect import connect_reader, integer, reading_user, translated
 from kernelsight.stores.sqlite.damage import described
 from kernelsight.stores.sqlite.hidden import Hidden
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, require_ours
@@ -24,6 +24,7 @@ from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
 from kernelsight.stores.sqlite.whereabouts import identity, set_aside
 from kernelsight.stores.sqlite.writer import SqliteWriter, database_path
+from kernelsight.trusted_paths import as_owner_of, as_user
 
 T = TypeVar("T")
 _READ_AHEAD = 200_000
@@ -38,7 +39,7 @@ def _opened(path: Path) -> tuple[apsw.Connection, int]:
     """
     connection = connect_reader(path)
     try:
-        with translated(path):
+        with as_user(*reading_user(path)), translated(path):
             require_ours(connection, path)
             return connection, check_version(connection, path, MIGRATIONS)
     except StoreError:
@@ -57,6 +58,7 @@ class SqliteReader:
         self._segments: dict[str, list[Segment]] = {}
         self._names: dict[str, list[str]] = {}
         self._identity = identity(path)
+        self._user = reading_user(path)
         self._connection, self.version = _opened(path)
         self._hidden = Hidden(self._connection)
 
@@ -66,13 +68,21 @@ class SqliteReader:
         if now is None or now == self._identity:
             return
         with suppress(StoreError):  # its writer is still making it
+            user = reading_user(self._path)
             connection, self.version = _opened(self._path)
-            self._connection.close()
+            self.close()
+            self._user = user
             self._connection, self._identity = connection, now
             self._data_version = None
             self._segments.clear()
             self._names.clear()
             self._hidden = Hidden(connection)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Around every statement: SQLite opens and makes files beside the database with the first that needs them."""
+        with as_user(*self._user), translated(self._path):
+            yield
 
     def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
         """See :class:`kernelsight.stores.base.Reader`."""
@@ -89,7 +99,7 @@ class SqliteReader:
     def _over_damage(self, sql: str, read: Callable[[], T]) -> T:
         """Read; where damage is met that can be hidden, hide it and read the rest."""
         self._follow()
-        with translated(self._path):
+        with self._reading():
             self._hidden.refresh()
             while True:
                 try:
@@ -181,14 +191,14 @@ class SqliteReader:
     def _load(self, table: str) -> list[Segment]:
         self._refresh()
         if table not in self._segments:
-            with translated(self._path):
+            with self._reading():
                 self._segments[table] = segment_books.load_table(self._connection, table)
         return self._segments[table]
 
     def _refresh(self) -> None:
         """Forget what the books said and which columns there are, where somebody has written since."""
         self._follow()
-        with translated(self._path):
+        with self._reading():
             version = integer(self._connection, "PRAGMA data_version")
         if version != self._data_version:
             self._data_version = version
@@ -200,7 +210,7 @@ class SqliteReader:
 
     def damages(self, *, look_s: float = 0.0) -> Sequence[Damage]:
         """See :class:`kernelsight.stores.base.Reader`."""
-        with translated(self._path):
+        with self._reading():
             if look_s:
                 self._hidden.look(look_s)
             stored = segment_books.load(self._connection)
@@ -218,7 +228,7 @@ class SqliteReader:
     def _columns(self, table: str) -> list[str]:
         """The columns of a table whose books were just asked for, which is when they are refreshed."""
         if table not in self._names:
-            with translated(self._path):
+            with self._reading():
                 self._names[table] = column_names(self._connection, table)
         return self._names[table]
 
@@ -240,7 +250,8 @@ class SqliteReader:
 
     def close(self) -> None:
         """See :class:`kernelsight.stores.base.Reader`."""
-        self._connection.close()
+        with self._reading():
+            self._connection.close()
 
 
 def _described_file(path: Path) -> Damage:
@@ -275,6 +286,7 @@ def open_reader(url: str) -> SqliteReader:
     reader = SqliteReader(path)
     if reader.version < len(MIGRATIONS):
         reader.close()
-        SqliteWriter(path).close()
+        with as_owner_of(path.parent):
+            SqliteWriter(path).close()
         reader = SqliteReader(path)
     return reader

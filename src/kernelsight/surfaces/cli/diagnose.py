@@ -15,7 +15,7 @@ Exit status:
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TextIO
+from pathlib import Path
 
 import click
 
@@ -24,14 +24,32 @@ from kernelsight.diagnosis import diagnose as diagnosed
 from kernelsight.diagnosis.course import courses
 from kernelsight.diagnosis.page import page
 from kernelsight.diagnosis.report import report
-from kernelsight.errors import UsageError
+from kernelsight.errors import KernelSightError, UsageError
 from kernelsight.query.times import Time, parse_time
 from kernelsight.surfaces.cli.command import EXIT_STATUS, Judgement, db_path_option, examples
 from kernelsight.surfaces.cli.completing import TIME
 from kernelsight.surfaces.cli.output import print_lines, show_json
 from kernelsight.surfaces.live import collected, recorded_time
+from kernelsight.trusted_paths import replace_text
 
 _AROUND_NS = 30 * 1_000_000_000
+
+
+def _in_a_directory(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """What cannot be written is said before anything is looked at."""
+    if value is not None and not value.parent.is_dir():
+        raise click.BadParameter(f"{value}: there is no such directory", ctx, param)
+    return value
+
+
+def _write(file: Path, text: str) -> None:
+    if str(file) == "-":
+        click.echo(text)
+        return
+    try:
+        replace_text(file, text)
+    except OSError as error:
+        raise KernelSightError(f"{file}: cannot be written: {error.strerror}") from error
 
 
 @click.command(cls=Judgement, help=__doc__)
@@ -52,8 +70,9 @@ _AROUND_NS = 30 * 1_000_000_000
 @click.option(
     "--html",
     metavar="FILE",
-    type=click.File("w", encoding="utf-8", lazy=False, atomic=True),
-    help="Write a page with plots, too.",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_in_a_directory,
+    help="Write a page with plots, too; - is standard output.",
 )
 @examples(
     "kernelsight diagnose --since 5m",
@@ -68,7 +87,7 @@ def diagnose(  # noqa: PLR0913 - one argument an option
     at: str | None,
     live: float | None,
     as_json: bool,
-    html: TextIO | None,
+    html: Path | None,
 ) -> None:
     """Diagnose a window."""
     if (at is not None) + (live is not None) + (since is not None or until is not None) > 1:
@@ -86,7 +105,7 @@ def diagnose(  # noqa: PLR0913 - one argument an option
         found = diagnosed(db_path, start, end)
         drawn = {} if as_json and html is None else courses(db_path, found)
     if html is not None:
-        html.write(page(found, drawn, command))
+        _write(html, page(found, drawn, command))
     if as_json:
         show_json(found)
     else:
