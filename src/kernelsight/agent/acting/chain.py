@@ -19,6 +19,7 @@ import msgspec
 from kernelsight.agent.acting.seal import Seal
 from kernelsight.errors import KernelSightError, StoreError
 from kernelsight.events.action import ActionStep
+from kernelsight.trusted_paths import UntrustedPathError, require_trusted_directory
 
 _FOLDER = "audit"
 _SUFFIX = ".head"
@@ -155,6 +156,10 @@ def private_folder(folder: Path) -> None:
         raise StoreError(f"{folder}: cannot be made: {error.strerror}") from error
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise StoreError(f"{folder}: others can enter this folder of the audit; type: chmod 700 {folder}")
+    try:
+        require_trusted_directory(folder)
+    except UntrustedPathError as error:
+        raise StoreError(f"{folder}: cannot be the folder of the audit: {error}") from error
 
 
 def read_private(path: Path) -> bytes:
