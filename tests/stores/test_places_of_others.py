@@ -80,6 +80,7 @@ def test_root_gives_no_file_away_that_is_put_beside_the_database_while_it_reads(
     set_mode("wal")  # so that the next statement opens the log and its index
     theirs.parent.rename(place / "other")
     theirs.parent.symlink_to(ours)
+    os.chown(theirs.parent, OTHER, OTHER, follow_symlinks=False)
     with suppress(StoreError):
         reader.query("SELECT count(*) FROM memory_metrics")
     with suppress(StoreError):

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from processes import PATIENCE_S, alive, children, environment, kernelsight, rows, running, until
+from processes import COMMAND, PATIENCE_S, alive, children, environment, kernelsight, rows, running, until
 
 from kernelsight.surfaces import landlock
 
@@ -116,6 +116,15 @@ def test_permissions_can_be_named_and_must_be_some(tmp_path):
     assert (tmp_path / "k.db").stat().st_mode & 0o777 == 0o644
     for wrong in ("rw", "0888", "1777", "-1"):
         assert kernelsight("ingest", "--init-only", "--mode", wrong, "--db-path", tmp_path / "l.db").returncode == 2
+
+
+@pytest.mark.parametrize("files", [8, 10, 11])
+def test_a_limit_of_open_files_that_is_too_low_is_said(tmp_path, files):
+    limited = ["/bin/sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *COMMAND, "ingest", "--db-path", tmp_path / "db"]
+    done = subprocess.run(limited, input="", capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode in {0, 1}  # how many it needs depends on the machine
+    assert done.returncode == 0 or done.stderr.startswith("kernelsight ingest: ")
+    assert "Traceback" not in done.stderr
 
 
 FENCED = """

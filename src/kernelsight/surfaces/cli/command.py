@@ -91,6 +91,9 @@ def _failing_in_a_line(ctx: click.Context, failed: int | None) -> Iterator[None]
         click.echo(f"{ctx.command_path}: {error}", err=True)
         ctx.exit(failed if failed is not None and error.exit_code == KernelSightError.exit_code else error.exit_code)
     except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            click.echo(f"{ctx.command_path}: {error.strerror}; `ulimit -n 256` lets it open what it needs", err=True)
+            ctx.exit(1)
         if error.errno != errno.ENOSPC:
             raise
         # What is still in the buffer would fail once more at exit.
