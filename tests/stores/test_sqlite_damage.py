@@ -250,3 +250,15 @@ def test_rows_of_a_file_that_was_set_aside_as_a_whole_are_stored_again(sealed, t
         assert len(read(reader, TABLE, start, end)) == 100
         [account] = reader.query("SELECT lines, stored, dropped FROM collectors WHERE kind = 'syscall'")
         assert account == {"lines": LEFT, "stored": LEFT, "dropped": 0}
+
+
+def test_rows_around_a_damaged_page_of_such_a_file_are_stored_again(sealed, tmp_path):
+    path = tmp_path / "telemetry.db"
+    shutil.copy(sealed, path)
+    damage(path, f"{TABLE}__2", leaf=3)
+    damage(path, "segments")
+    open_writer(str(path)).close()
+    done = adopt(path, *set_aside(path))
+    [part] = [part for part in done.parts if part.part == f"{TABLE}__2"]
+    assert part.lost is None
+    assert 300 < part.rows < 400

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing, suppress
-from itertools import islice
 from pathlib import Path
 
 import apsw
 
 from kernelsight.events.declare import Kind
 from kernelsight.events.wire import tables
-from kernelsight.stores.base import Batch
+from kernelsight.stores.base import Batch, Row
 from kernelsight.stores.ddl import quote
 from kernelsight.stores.sqlite.connect import translated
 from kernelsight.stores.sqlite.damage import DAMAGED
@@ -69,14 +68,25 @@ def _renamed(aside: Path) -> Path:
 
 
 def _adopt(writer: SqliteWriter, old: apsw.Connection, kind: Kind, name: str) -> Recovered:
-    """Store the rows of one table, as far as they can be read."""
+    """Store the rows of one table, as far as they can be read from either end."""
     has = column_names(old, name)
     columns = ", ".join(quote(column) if column in has else "NULL" for column in kind.column_names)
     count = 0
-    try:
-        rows = iter(old.execute(f"SELECT {columns} FROM {quote(name)} ORDER BY id"))
-        while chunk := list(islice(rows, _ROWS)):
-            count += len(chunk) - len(writer.write(Batch({kind.struct: chunk})))
-    except DAMAGED:
-        return Recovered(name, count, None)
-    return Recovered(name, count, 0)
+    for order in ("ASC", "DESC"):  # what lies between two damaged pages is not read
+        chunk: list[Row] = []
+        try:
+            for row in old.execute(f"SELECT {columns} FROM {quote(name)} ORDER BY id {order}"):
+                chunk.append(row)
+                if len(chunk) == _ROWS:
+                    count += _stored(writer, kind, chunk)
+                    chunk = []
+        except DAMAGED:
+            count += _stored(writer, kind, chunk)
+        else:
+            return Recovered(name, count + _stored(writer, kind, chunk), 0)
+    return Recovered(name, count, None)
+
+
+def _stored(writer: SqliteWriter, kind: Kind, rows: list[Row]) -> int:
+    """Store rows; how many were taken."""
+    return len(rows) - len(writer.write(Batch({kind.struct: rows}))) if rows else 0
