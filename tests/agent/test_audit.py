@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from own_processes import actor, asked, finding, root, sleeper, stages
 
 from kernelsight.agent.acting.audit import Ledger
@@ -19,6 +21,8 @@ from kernelsight.agent.acting.seal import Seal
 from kernelsight.agent.acting.subject import RefusedError
 from kernelsight.errors import StoreError
 from kernelsight.stores.inbox import drop, waiting
+from kernelsight.surfaces.cli.agent import agent
+from kernelsight.surfaces.mcp.resources import read
 
 pytestmark = [pytest.mark.root, root]
 
@@ -286,3 +290,69 @@ def test_each_mark_says_what_is_known(untouched):
         ("begun", "CHANGED: not as this user sealed it"),
         ("done", "unproven: not sealed by this user"),
     ]
+
+
+@pytest.fixture
+def typed(untouched, finished, monkeypatch):
+    """The same record as commands see it, whose key stands in the folder of the user's state."""
+    folder, _ = finished
+    link = folder / "kernelsight"
+    if not link.is_symlink():
+        link.symlink_to(folder / "state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    one, name = untouched
+
+    def run(*words):
+        return CliRunner().invoke(agent, [*words[:-1], "--db-path", one.ledger.db_path, *words[-1:]])
+
+    return one, name, run
+
+
+def test_the_command_says_what_is_proven_and_ends_with_the_verdict(typed, tmp_path, monkeypatch):
+    one, name, run = typed
+    said = run("audit", "verify", "--json")
+    assert (said.exit_code, json.loads(said.stdout)["answer"]) == (0, "ok")
+    sql(one, "UPDATE {table} SET reason = 'it was ordered' WHERE stage = 'begun'")
+    sql(one, "DELETE FROM {table} WHERE stage = 'approved'")
+    said = CliRunner().invoke(agent, ["audit", "verify", "--db-path", one.ledger.db_path])
+    assert said.exit_code == 1
+    assert said.stdout.startswith("BROKEN")
+    assert f"begun of renice sleep ({name}): CHANGED" in said.stdout
+    assert "step 2 is missing" in said.stdout
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    said = run("audit", "verify", "--json")
+    found = json.loads(said.stdout)
+    assert (said.exit_code, found["answer"], {flaw["what"] for flaw in found["flaws"]}) == (3, "unknown", {"no_key"})
+    Path(one.ledger.db_path).write_bytes(b"no database " * 100)
+    assert run("audit", "verify", "--json").exit_code == 3
+
+
+def test_history_show_and_the_resources_mark_what_is_not_proven(typed):
+    one, name, run = typed
+    unmarked = [run("show", name).stdout, *(text for _, text in resources(one, name))]
+    assert not any(mark in text for text in unmarked for mark in ("CHANGED", "proven", "PROVEN", "MISSING"))
+    sql(one, "UPDATE {table} SET reason = 'it was ordered' WHERE stage = 'approved'")
+    sql(one, "DELETE FROM {table} WHERE stage = 'done'")
+    sql(
+        one,
+        "INSERT INTO {table} (timestamp, action_id, stage, action, changes, before)"
+        " SELECT timestamp + 1, 'cafe', 'no stage', 'kill', 'junk', 'many' FROM {table} WHERE stage = 'begun'",
+    )
+    rows = {row["id"]: row for row in map(json.loads, run("history", "--format=json").stdout.splitlines())}
+    assert rows[name]["proof"] == "CHANGED: not as this user sealed it; MISSING from the database"
+    assert rows["cafe"]["proof"] == "UNPROVEN: sealed by nobody"
+    shown = run("show", name).stdout
+    assert "approved [CHANGED: not as this user sealed it]: it was ordered" in shown
+    assert "done [MISSING from the database]" in shown
+    forged = run("show", "cafe")
+    assert forged.exit_code == 0
+    assert "no stage [UNPROVEN: sealed by nobody]" in forged.stdout
+    recent, record = (text for _, text in resources(one, name))
+    assert "UNPROVEN: sealed by nobody" in recent
+    assert record == shown.rstrip("\n")
+
+
+def resources(one, name):
+    """What an assistant can read of it."""
+    uris = ("kernelsight://diagnoses/recent", f"kernelsight://records/{name}")
+    return [read(one.ledger.db_path, uri) for uri in uris]

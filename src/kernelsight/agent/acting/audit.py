@@ -205,7 +205,7 @@ def _step_of(row: Mapping[str, Any]) -> ActionStep:
             if name != "timestamp" and name not in numbers
         }
         values: dict[str, Any] = {**texts, **numbers, "seal": None}
-        return ActionStep(row["timestamp"], **values)
+        return ActionStep(int(row["timestamp"]), **values)
 
 
 def _lines(path: Path) -> Iterable[Event]:

@@ -35,13 +35,17 @@ class Judge:
         self._seal = ledger.seal
         self.has_key = ledger.seal.exists
         self.heads = {head.chain: head for head in ledger.chain.heads()} if self.has_key else {}
+        current = ledger.chain.head() if self.has_key else None
+        self._current = current.chain if current else ""
         self._lost: set[str | None] = set()
 
     def completed(self, told: Iterable[ActionStep], remembered: Iterable[ActionStep]) -> list[ActionStep]:
         """What the database tells, by time, with what it has lost of the decisions that are kept outside it."""
         steps = list(told)
-        seals = {step.seal for step in steps if self.standing(step) == "proven"}
-        lost = [step for step in remembered if step.seal not in seals]
+        proven = [step for step in steps if self.standing(step) == "proven"]
+        seals = {step.seal for step in proven}
+        chains = {self._current, *(step.chain for step in proven)}  # what was written to a copy is not lost here
+        lost = [step for step in remembered if step.chain in chains and step.seal not in seals]
         self._lost.update(step.seal for step in lost)
         return sorted([*steps, *lost], key=lambda step: step.timestamp)
 
