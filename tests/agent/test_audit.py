@@ -272,7 +272,7 @@ def test_a_head_that_is_gone_or_set_back_is_no_proof(done, tmp_path):
 def test_what_others_can_enter_or_read_is_no_state(done, tmp_path):
     one, name, _ = done
     folder = tmp_path / "state" / "audit"
-    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in (folder.parent, folder, folder / "decided")} == {0o700}
     assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {0o600}
     folder.chmod(0o755)
     with pytest.raises(StoreError, match="others can enter"):

@@ -150,7 +150,8 @@ def private_folder(folder: Path) -> None:
         StoreError: it cannot be made, or others can enter it.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
     except OSError as error:
         raise StoreError(f"{folder}: cannot be made: {error.strerror}") from error
