@@ -111,6 +111,7 @@ zombie: zombies defunct
 """
 
 _FILLER = """
+choose chose chosen pick picked
 fullest emptiest widest
 segment segments frame frames byte-wise somewhere roughly port ports listening listen
 % a abnormal about above accept accepting actually affected after again against ago ahead alive all allocate

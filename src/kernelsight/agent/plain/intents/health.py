@@ -13,6 +13,22 @@ from kernelsight.diagnosis.report import named, plain
 
 _BAD = re.compile(r"\b(?:wrong|problem|bad|matter|struggl\w+|trouble|suffer\w*|unhealthy)\b")
 
+_NETWORK = "connection_leak port_exhaustion listen_overflow packet_loss bandwidth_saturation softirq_load"
+_DISK = "disk_saturation disk_latency fsync_stall disk_full inode_exhaustion blocked_io"
+_MEMORY = "memory_pressure memory_leak oom_kill page_fault_storm dentry_or_slab_growth"
+_CPU = "cpu_saturation runqueue_contention cpu_throttling context_switch_storm fork_storm softirq_load cpu_steal"
+_PARTS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
+    (re.compile(rf"\b(?:{words})\b"), frozenset(faults.split()))
+    for words, faults in (
+        ("tcp|network|connection|socket|interface|packet", _NETWORK),
+        ("disk|io|storage|filesystem|mount|space", _DISK),
+        ("memory|swap|oom", _MEMORY),
+        (r"cpu|load|schedul\w+", _CPU),
+        ("lock|deadlock", "lock_contention"),
+    )
+)
+"""What a question may narrow itself to, and the faults that are of it."""
+
 
 @intent(
     r"\b(?:wrong|healthy|unhealthy|health|problem|alright|the matter|struggl\w+)\b|^\W*(?:be|is|are) (?:\w+ "
@@ -25,11 +41,22 @@ def health(asked: Asked) -> Iterable[Step]:
     """The findings; of whom the question names only theirs."""
     values = {str(name.value) for name in asked.names}
     findings = [one for one in asked.diagnosis.findings if not values or concerns(one, values)]
-    asked.explains = not values
+    part = next((faults for words, faults in _PARTS if words.search(asked.plain)), None)
+    if part is not None:
+        findings = [one for one in findings if one.fault in part]
+    asked.explains = not values and part is None
     asks_bad = _BAD.search(asked.plain) is not None
     if findings:
         head = ("Yes: " if asks_bad else "No: ") if asked.is_yes_no else ""
         return _found(head, findings)
+    open_faults = [one for one in asked.diagnosis.not_excluded if part is not None and one.fault in part]
+    if open_faults:
+        faults = ", ".join(plain(one.fault) for one in open_faults)
+        asked.limits.append(
+            f"the diagnosis finds nothing of that, but cannot exclude {faults}, as what shows it was not recorded;"
+            " ask for what was, such as “any network errors?” or “are there retransmits?”"
+        )
+        return ()
     return _none(asked, asks_bad=asks_bad)
 
 
@@ -51,4 +78,6 @@ def _none(asked: Asked, *, asks_bad: bool) -> Iterator[Step]:
         return
     head = ("No: " if asks_bad else "Yes: ") if asked.is_yes_no else ""
     about = f" about {', '.join(name.said for name in asked.names)}" if asked.names else ""
+    if asked.diagnosis.findings and not about:
+        about = " with what was asked about, though something else is"
     yield Step(f"{head}the diagnosis finds nothing wrong{about} in that time", (shown,))
