@@ -24,7 +24,7 @@ from decimal import Decimal
 
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import EARLIEST_EPOCH_NS, EARLIEST_UNSET_NS, INT64_MAX
-from kernelsight.moments import format_time, is_utc, shown_clock
+from kernelsight.moments import format_time, is_utc, shown_clock, to_next_second, to_second
 
 Time = datetime | int | str
 Duration = timedelta | int | str
@@ -70,6 +70,10 @@ class TimeRange:
     def length_ns(self) -> int:
         """How long it is; a range of one moment has the length 1."""
         return self.end_ns - self.start_ns + 1
+
+    def __str__(self) -> str:
+        """From when to when, as times are shown, so that both can be pasted."""
+        return f"from {to_second(self.start_ns)} to {to_next_second(self.end_ns)}"
 
 
 EVERYTHING = TimeRange(0, INT64_MAX)

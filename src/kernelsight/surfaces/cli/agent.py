@@ -68,11 +68,13 @@ def agent(  # noqa: PLR0913 - one argument an option
 @format_option
 def history(*, db_path: str, since: str, until: str, form: Format) -> None:
     """List what the agent found, foresaw and did."""
+    from kernelsight.query import time_range  # noqa: PLC0415 - as below
     from kernelsight.surfaces.trace import events  # noqa: PLC0415 - with it comes the query API
 
+    when = time_range(since, until)
     rows = events(db_path, since, until)
     columns = ("time", "id", "kind", "what", "state", "proof", "why") if form == "table" else ()
-    show(rows, form, empty=f"the agent recorded nothing between {since} and {until}", columns=columns)
+    show(rows, form, empty=f"the agent recorded nothing {when}", columns=columns)
 
 
 @agent.command("show")

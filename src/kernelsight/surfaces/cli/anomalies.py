@@ -66,7 +66,7 @@ def list_(*, db_path: str, since: str, until: str, each: bool, form: Format) -> 
 
     when = time_range(since, until)
     found = stored(db_path, when.start_ns, when.end_ns)
-    _print(db_path, when, found, form, each=each, empty=f"no anomalies stored between {since} and {until}")
+    _print(db_path, when, found, form, each=each, empty=f"no anomalies stored {when}")
 
 
 @anomalies.command()
@@ -123,7 +123,7 @@ def detect(  # noqa: PLR0913 - one argument an option
         lines = encode_lines(found)
         sys.stdout.buffer.write(json_escaped(lines) if sys.stdout.isatty() else lines)
         return
-    _print(db_path, when, found, form, each=each, empty=f"nothing unusual between {since} and {until}")
+    _print(db_path, when, found, form, each=each, empty=f"nothing unusual {when}")
 
 
 @anomalies.command()

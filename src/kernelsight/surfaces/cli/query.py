@@ -381,8 +381,9 @@ def _with_all_columns(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
 
 def _nothing(db_path: str, table: str, since: str, until: str) -> str:
     """Why there is no answer; `kernelsight status` shows what there is."""
-    why = why_no_rows(db_path, table, ask.time_range(since, until))
-    return f"no rows of {table} between {since} and {until}: {why}; `kernelsight status` shows what there is"
+    when = ask.time_range(since, until)
+    why = why_no_rows(db_path, table, when)
+    return f"no rows of {table} {when}: {why}; `kernelsight status` shows what there is"
 
 
 def _nothing_of_two(db_path: str, metrics: Sequence[str], since: str, until: str) -> str:
@@ -397,7 +398,7 @@ def _not_recorded(db_path: str, tables: Sequence[str], windows: Sequence[tuple[s
     for start, end in windows:
         when = ask.time_range(start, end)
         if last_row(db_path, STEADY, when) is None and last_row(db_path, STEADY, EVERYTHING) is not None:
-            said.append(f"nothing was recorded between {start} and {end}; `kernelsight status` shows what there is")
+            said.append(f"nothing was recorded {when}; `kernelsight status` shows what there is")
             continue
         missing = [table for table in tables if last_row(db_path, (kind_named(table).name,), when) is None]
         said += [_nothing(db_path, table, start, end) for table in missing]

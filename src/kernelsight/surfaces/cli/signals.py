@@ -91,7 +91,7 @@ def signals(  # noqa: PLR0913 - one argument an option
     if last_ns is None and not rows:
         click.echo(f"not known: {why_nothing(db_path)}", err=True)
         context.exit(NOT_KNOWN)
-    show(rows, "json" if as_json else form, empty=f"no signals between {since} and {until}", shape=_SHAPE)
+    show(rows, "json" if as_json else form, empty=f"no signals {when}", shape=_SHAPE)
     if last_ns is not None and is_silent_after(last_ns, when):
         click.echo(f"nothing was recorded after {to_second(last_ns)}: what began later is not known", err=True)
 
