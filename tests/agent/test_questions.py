@@ -74,7 +74,6 @@ def score(store, cases):
 
 
 EVERYDAY = [(_said(case["ask"][-1]), case) for case in QUESTIONS if not case.get("unknown")]
-EVERYDAY += [(_said(case["ask"][0]), case) for case in QUESTIONS[:40] if not case.get("unknown")]
 UNKNOWN = [(_said(ask), case) for case in QUESTIONS if case.get("unknown") for ask in case["ask"]]
 
 
