@@ -286,3 +286,16 @@ def test_a_group_that_is_full_of_slab_is_ill_where_its_tasks_wait_for_memory(tmp
     ]
     faults = [fault for fault, _ in findings(stored(tmp_path / "db", rows))]
     assert ("dentry_or_slab_growth" in faults) == stalled
+
+
+@pytest.mark.parametrize(("in_cache", "expected"), [(False, 1), (True, 0)])
+def test_slab_of_a_cache_that_gives_it_back_is_no_fault(tmp_path, in_cache, expected):
+    rows = [
+        Memory(
+            at(second), mem_total_kb=8 << 20, mem_available_kb=(4 << 20) - 120_000 * second,
+            slab_kb=200_000 + 100_000 * second, slab_unreclaimable_kb=100_000 + 100_000 * second,
+            zfs_arc_kb=120_000 * second if in_cache else None,
+        )
+        for second in range(LENGTH)
+    ]  # fmt: skip
+    assert len(findings(stored(tmp_path / "db", rows))) == expected

@@ -23,6 +23,12 @@ _OF_MACHINE = ("workingset_refault_anon", "workingset_refault_file")
 _DELAYS = ("blkio_delay_ns", "swapin_delay_ns", "reclaim_delay_ns", "thrashing_delay_ns")
 
 
+def available_kb(row: Row) -> float | None:
+    """What can be had of the machine's memory, by a row of the kind `memory`: also what ZFS's cache gives back."""
+    available = row["mem_available_kb"]
+    return None if available is None else float(available + (row["zfs_arc_kb"] or 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """One process, by its samples."""
@@ -164,8 +170,8 @@ class Domain:
             return 0.0
         if self.is_group:
             return float(row["memory_current_bytes"] or 0) / KIB / limit
-        available = row["mem_available_kb"]
-        return 0.0 if available is None else 1 - float(available + (row["zfs_arc_kb"] or 0)) / limit
+        available = available_kb(row)
+        return 0.0 if available is None else 1 - available / limit
 
 
 def group_limit(row: Row) -> float | None:

@@ -13,6 +13,7 @@ from kernelsight.diagnosis.memory_use import (
     Domain,
     Holder,
     around,
+    available_kb,
     holders,
     killed_in,
     limited_groups,
@@ -165,7 +166,7 @@ def _left_kb(domain: Domain) -> float:
     """What can still be had: files that are cached are given up for it."""
     last = domain.rows[-1]
     if not domain.is_group:
-        return float((last["mem_available_kb"] or 0) + (last["swap_free_kb"] or 0))
+        return (available_kb(last) or 0.0) + float(last["swap_free_kb"] or 0)
     own = last["memory_anon_bytes"]
     used = last["memory_current_bytes"] if own is None else own + (last["memory_shmem_bytes"] or 0)
     return domain.limit_kb - float(used or 0) / KIB

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
-from kernelsight.diagnosis.memory_use import group_limit
+from kernelsight.diagnosis.memory_use import available_kb, group_limit
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.processes import is_within, named
 from kernelsight.diagnosis.scene import Row, Scene, samples_of
@@ -84,11 +84,9 @@ def machine_growth(scene: Scene) -> SlabGrowth | None:
     for metric in _OF_MACHINE:
         going = straight(rows, metric, least_s=LEAST_S)
         if going is not None and going.last - going.first >= LEAST_SHARE * total:
-            first, last = (going.rows[at]["mem_available_kb"] for at in (0, -1))
-            known = first is not None and last is not None
-            return SlabGrowth(
-                metric, going, total, float(last) if known else None, float(first - last) if known else None
-            )
+            first, last = (available_kb(going.rows[at]) for at in (0, -1))
+            lost = None if first is None or last is None else first - last
+            return SlabGrowth(metric, going, total, None if lost is None else last, lost)
     return None
 
 
@@ -114,6 +112,7 @@ def _of_machine(scene: Scene, grown: SlabGrowth) -> Candidate:
         f"{(grown.available_kb or 0) / KIB:,.0f} MiB are available, and were "
         f"{((grown.available_kb or 0) + (grown.lost_kb or 0)) / KIB:,.0f} when it began",
         scene.evidence("memory", going.rows, "mem_available_kb", "last"),
+        scene.evidence("memory", going.rows, "zfs_arc_kb", "last") if going.rows[-1]["zfs_arc_kb"] else None,
     )
     if maker:
         candidate.step(f"{culprit.name} makes them: {maker[1]}", maker[2])
