@@ -77,6 +77,11 @@ def utc_seconds(timestamp_ns: int) -> str:
     return moment.replace(tzinfo=None).isoformat(" ")
 
 
+def file_stamp(timestamp_ns: int) -> str:
+    """A time in UTC for the name of a file, such as `20261123T140503`."""
+    return datetime.fromtimestamp(timestamp_ns // 1_000_000_000, tz=UTC).strftime("%Y%m%dT%H%M%S")
+
+
 def wall_clock(timestamp_ns: int) -> datetime:
     """What clocks on the wall here show, to the second, also where moments are shown in UTC."""
     return datetime.fromtimestamp(timestamp_ns // _SECOND, tz=UTC).astimezone()

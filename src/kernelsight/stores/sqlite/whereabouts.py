@@ -13,6 +13,7 @@ from pathlib import Path
 
 import apsw
 
+from kernelsight.moments import file_stamp
 from kernelsight.stores.sqlite.connect import integer
 
 MOVED = "was moved to"
@@ -108,8 +109,7 @@ class Whereabouts:
         Raises:
             OSError: it cannot be renamed.
         """
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        aside = _free(self.path.with_name(f"{self.path.name}.damaged-{stamp}"))
+        aside = _free(self.path.with_name(f"{self.path.name}.damaged-{file_stamp(time.time_ns())}"))
         is_here = self.is_here()
         if is_here:
             self.path.rename(aside)
