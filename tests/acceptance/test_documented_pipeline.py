@@ -119,14 +119,18 @@ def db(run: Run) -> Iterator[sqlite3.Connection]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY_SECOND)
-def test_every_source_has_a_row_on_every_second_of_the_grid(name: str, run: Run, db: sqlite3.Connection):
-    if f"{name}: " in _unavailable(run):
-        pytest.skip(_unavailable(run))
+def test_every_source_has_a_row_on_every_second_of_the_grid(
+    name: str, run: Run, db: sqlite3.Connection, unavailable: str
+):
+    if f"{name}: " in unavailable:
+        pytest.skip(unavailable)
     (points,) = db.execute(f"SELECT COUNT(DISTINCT timestamp / {SECOND_NS}) FROM {EVERY_SECOND[name]}").fetchone()
     assert points >= GRID_POINTS_WANTED, run.output
 
 
-def _unavailable(run: Run) -> str:
+@pytest.fixture(scope="module")
+def unavailable() -> str:
+    """The sources that this machine lacks, one a line, with the reason."""
     listing = subprocess.run(
         [sys.executable, "-m", "kernelsight", "collect", "--list"], check=True, capture_output=True, text=True
     ).stdout

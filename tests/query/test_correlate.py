@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 import pytest
-from filled import SECOND, START, reader_of
+from filled import SECOND, START, Stretches, reader_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,13 +42,12 @@ def brute_force(left, right, tolerance, direction):
     direction=st.sampled_from(["nearest", "before", "after"]),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_join_is_what_brute_force_finds(tmp_path_factory, left, right, tolerance, direction):
+def test_a_join_is_what_brute_force_finds(stretches, left, right, tolerance, direction):
     left, right = sorted(left), sorted(right)
-    events = [Syscall(START + at, pid=1, latency_ns=at) for at in left]
-    events += [Memory(START + at, mem_available_kb=at) for at in right]
-    reader = reader_of(tmp_path_factory.mktemp("join") / "db", events)
-    found = asof_join(reader, A, B, START, END, tolerance=tolerance, direction=direction)
-    reader.close()
+    start, end = stretches.next()
+    stretches.add(Syscall(start + at, pid=1, latency_ns=at) for at in left)
+    stretches.add(Memory(start + at, mem_available_kb=at) for at in right)
+    found = asof_join(stretches.reader, A, B, start, end, tolerance=tolerance, direction=direction)
     assert [row["a"] for row in found] == left
     assert [row["b"] for row in found] == brute_force(left, right, tolerance, direction)
 

@@ -87,11 +87,10 @@ def test_raw_counters_and_levels_are_as_stored(asked):
 
 @given(levels=st.lists(st.integers(0, 10**9), min_size=1, max_size=200), points=st.integers(2, 40))
 @settings(max_examples=25, deadline=None)
-def test_a_series_of_few_points_loses_no_peak(tmp_path_factory, levels, points):
-    path = tmp_path_factory.mktemp("peaks") / "db"
-    reader = reader_of(path, [Memory(START + i * SECOND, mem_free_kb=level) for i, level in enumerate(levels)])
-    [one] = series(reader, "memory", "mem_free_kb", START, START + len(levels) * SECOND, points=points)
-    reader.close()
+def test_a_series_of_few_points_loses_no_peak(stretches, levels, points):
+    start, _ = stretches.next()
+    stretches.add(Memory(start + i * SECOND, mem_free_kb=level) for i, level in enumerate(levels))
+    [one] = series(stretches.reader, "memory", "mem_free_kb", start, start + len(levels) * SECOND, points=points)
     assert len(one.points) <= points
     assert max(values(one)) == max(levels)
     assert min(values(one)) == min(levels)
@@ -157,13 +156,12 @@ def test_an_aggregate_that_makes_no_sense_is_refused(asked, metric, functions, i
 
 @given(st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=120), st.sampled_from([0, 1, 50, 90, 95, 99.9, 100]))
 @settings(max_examples=40, deadline=None)
-def test_percentiles_are_exact(tmp_path_factory, numbers, p):
-    path = tmp_path_factory.mktemp("percentiles") / "db"
-    reader = reader_of(path, [Memory(START + i, mem_free_kb=n) for i, n in enumerate(numbers)])
+def test_percentiles_are_exact(stretches, numbers, p):
+    start, end = stretches.next()
+    stretches.add(Memory(start + i, mem_free_kb=n) for i, n in enumerate(numbers))
     name, ordered = f"p{p:g}", sorted(numbers)
-    [nearest] = percentiles(reader, "memory", "mem_free_kb", START, END, ps=[p])
-    [linear] = percentiles(reader, "memory", "mem_free_kb", START, END, ps=[p], method="linear")
-    reader.close()
+    [nearest] = percentiles(stretches.reader, "memory", "mem_free_kb", start, end, ps=[p])
+    [linear] = percentiles(stretches.reader, "memory", "mem_free_kb", start, end, ps=[p], method="linear")
     rank = max(1, math.ceil(round(p * len(numbers) / 100, 9)))
     assert nearest == {"count": len(numbers), name: ordered[rank - 1]}
     at = (len(ordered) - 1) * p / 100
