@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 import pytest
-from filled import SECOND, START, Stretches, reader_of
+from filled import SECOND, START, reader_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from kernelsight.errors import StoreError
 from kernelsight.events.declare import Event
 from kernelsight.events.wire import encode_lines
+from kernelsight.stores.database_path import database_path
 from kernelsight.trusted_paths import UntrustedPathError, as_owner_of, open_directory, open_file
 
 _SUFFIX = ".ndjson"
@@ -35,8 +36,12 @@ class UnfitFileError(ValueError):
 
 
 def inbox(db_path: str | os.PathLike[str]) -> Path:
-    """The folder that belongs to a database file."""
-    path = Path(db_path).expanduser().resolve()
+    """The folder that belongs to a database file.
+
+    Raises:
+        StoreError: what is named cannot be a database file.
+    """
+    path = database_path(db_path)
     return path.with_name(f"{path.name}.inbox")
 
 

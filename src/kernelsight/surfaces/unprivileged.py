@@ -20,6 +20,7 @@ import kernelsight
 from kernelsight import parent_death
 from kernelsight.collectors.privileges import keep_only
 from kernelsight.errors import KernelSightError, UsageError
+from kernelsight.stores.database_path import database_path
 from kernelsight.surfaces import landlock
 from kernelsight.trusted_paths import owner_of
 
@@ -38,9 +39,10 @@ def serve_as_owner(db_path: str, rooms: Sequence[str], user: str | None = None, 
 
     Raises:
         UsageError: there is no such user, or this one cannot become it.
+        StoreError: what is named cannot be a database file.
         KernelSightError: the kernel refuses to give up the power that there is.
     """
-    directory = None if _SEPARATOR in db_path else Path(db_path).expanduser().resolve().parent
+    directory = None if _SEPARATOR in db_path else database_path(db_path).parent
     owner = _owner(directory, user)
     becomes_another = owner is not None and owner != os.geteuid()
     with parent_death.kept(for_good=becomes_another):

@@ -15,6 +15,7 @@ from kernelsight.errors import StoreError
 from kernelsight.events.declare import kind_of
 from kernelsight.events.wire import kinds
 from kernelsight.stores.base import Replacement, Row
+from kernelsight.stores.database_path import database_path
 from kernelsight.stores.ddl import quote, quoted
 from kernelsight.stores.sqlite import derivations
 from kernelsight.stores.sqlite.checkpoint import finish
@@ -24,7 +25,7 @@ from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, require_ours
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.whereabouts import identity
-from kernelsight.stores.sqlite.writer import SqliteWriter, database_path
+from kernelsight.stores.sqlite.writer import SqliteWriter
 
 
 class SqliteDeriver:

@@ -14,6 +14,7 @@ from kernelsight.errors import StoreError
 from kernelsight.events.declare import INT64_MAX, INT64_MIN
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import Damage, Row, Value
+from kernelsight.stores.database_path import database_path
 from kernelsight.stores.ddl import quote
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import connect_reader, integer, reading_user, translated
@@ -23,7 +24,7 @@ from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, requ
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
 from kernelsight.stores.sqlite.whereabouts import identity, set_aside
-from kernelsight.stores.sqlite.writer import SqliteWriter, database_path
+from kernelsight.stores.sqlite.writer import SqliteWriter
 from kernelsight.trusted_paths import as_owner_of, as_user
 
 T = TypeVar("T")

@@ -15,6 +15,7 @@ from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event, Kind, kind_of
 from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores.base import Account, Batch, RefusedRow, Rejected, Row
+from kernelsight.stores.database_path import database_path
 from kernelsight.stores.losses import Losses
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, book_losses, carry_over, count_recovered, keep_rejected, settle_crash
@@ -342,27 +343,3 @@ def open_writer(url: str, *, mode: int | None = None) -> SqliteWriter:
     except OSError as error:
         raise StoreError(f"{path.parent}: cannot be made: {error.strerror}") from error
     return SqliteWriter(path, mode=mode)
-
-
-def database_path(url: str) -> Path:
-    """The file that ``--db-path`` names, links followed, so that one file has one lock.
-
-    Raises:
-        StoreError: it names something that cannot be one.
-    """
-    if not url or url == ":memory:":
-        raise StoreError(f"--db-path {url!r}: name a file; telemetry in memory would be seen by one process only")
-    try:
-        url.encode()
-    except UnicodeEncodeError as error:
-        raise StoreError(f"--db-path {url!r}: SQLite opens only files whose names are UTF-8") from error
-    try:
-        path = Path(url).expanduser().resolve()
-        is_folder, is_other = url.endswith("/") or path.is_dir(), path.exists() and not path.is_file()
-    except (OSError, ValueError, RuntimeError) as error:  # a name too long, with a NUL, of an unknown ~user
-        raise StoreError(f"--db-path {url!r}: {getattr(error, 'strerror', None) or error}; name a file") from error
-    if is_folder:
-        raise StoreError(f"{path}: is a directory; name a file in it")
-    if is_other:
-        raise StoreError(f"{path}: is not an ordinary file; name one")
-    return path

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 @examples("kernelsight repair")
 def repair(*, db_path: str) -> None:
     """Repair a database."""
+    from kernelsight.stores.database_path import database_path  # noqa: PLC0415
     from kernelsight.stores.sqlite.adoption import adopt  # noqa: PLC0415 - seldom needed
     from kernelsight.stores.sqlite.repair import repair as repaired  # noqa: PLC0415
     from kernelsight.stores.sqlite.whereabouts import set_aside  # noqa: PLC0415
-    from kernelsight.stores.sqlite.writer import database_path  # noqa: PLC0415
     from kernelsight.surfaces.unprivileged import serve_as_owner  # noqa: PLC0415
 
     path = database_path(db_path)
