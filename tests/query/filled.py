@@ -40,7 +40,7 @@ def reader_of(path: Path, events: Iterable[Event]) -> Reader:
 class Stretches:
     """One store for many examples, each in a stretch of time of its own: to make a store takes the longest."""
 
-    LENGTH = 2000 * SECOND
+    LENGTH = 1000 * SECOND
 
     def __init__(self, path: Path) -> None:
         self._writer = open_writer(str(path))

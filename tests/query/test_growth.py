@@ -6,7 +6,7 @@ from itertools import chain
 from operator import itemgetter
 
 import pytest
-from filled import SECOND, START, Stretches, reader_of
+from filled import SECOND, START, reader_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,9 +38,9 @@ _values = _runs.map(lambda runs: list(chain.from_iterable(runs))[:30])
 _steps = st.lists(st.one_of(st.just(1), st.sampled_from([0, 2, -3, -1, 30])), min_size=30, max_size=30)
 
 
-def sql_increases(reader, struct, metric, start, end):
+def sql_increases(reader, struct, metric):
     kind = kind_of(struct)
-    points = points_sql(reader, Selection(kind, (metric,), TimeRange(start, end)), gap_ns=10**18)
+    points = points_sql(reader, Selection(kind, (metric,), TimeRange(0, END)), gap_ns=10**18)
     chosen = f"{kind.entity[0]} AS who, timestamp, {metric}__increase AS grown, {metric}__ns AS ns"
     text = f"SELECT {chosen} FROM ({points.text})"
     found = reader.query(text, points.params)
@@ -66,20 +66,19 @@ def rule_increases(events, struct, metric, counter):
 )
 @given(data=st.data())
 @settings(max_examples=12, deadline=None)
-def test_the_sql_says_what_the_rule_says(stretches, struct, who, metric, data):
+def test_the_sql_says_what_the_rule_says(tmp_path_factory, struct, who, metric, data):
     events = []
-    start, end = stretches.next()
     for number in range(ENTITIES):
         name = f"eth{number}" if struct is Network else number
-        at = start + Stretches.LENGTH // 10
+        at = START
         for value, step in zip(data.draw(_values), data.draw(_steps), strict=False):
             at += step * SECOND
             events.append(struct(at, **{who: name, metric: value}))
-    stretches.add(events)
+    reader = reader_of(tmp_path_factory.mktemp("growth") / "db", events)
     counter = kind_of(struct).by_name[metric].semantics
     assert isinstance(counter, Counter)
-    found = sql_increases(stretches.reader, struct, metric, start, end)
-    assert found == rule_increases(events, struct, metric, counter)
+    assert sql_increases(reader, struct, metric) == rule_increases(events, struct, metric, counter)
+    reader.close()
 
 
 def rates(reader, table, metric):
