@@ -8,12 +8,24 @@ import sys
 
 from processes import PATIENCE_S, children, environment, until
 
+
+def heeding():
+    """In the child: SIGINT as a terminal gives it, also where the tests run in the background and ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 PROGRAM = [sys.executable, "-m", "kernelsight"]
 
 
 def test_while_the_program_is_loaded():
     command = [sys.executable, "-X", "importtime", "-m", "kernelsight", "ingest", "--db-path", "never-made.db"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeding,  # noqa: PLW1509 - no threads here
+    ) as process:
         said = []
         while "click." not in (said or [""])[-1]:
             said.append(process.stderr.readline())
@@ -27,7 +39,12 @@ def test_while_the_program_is_loaded():
 def test_while_a_command_runs_which_takes_its_children_along(tmp_path):
     command = [*PROGRAM, "diagnose", "--live", "60"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(TMPDIR=str(tmp_path))
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(TMPDIR=str(tmp_path)),
+        preexec_fn=heeding,  # noqa: PLW1509 - no threads here
     ) as process:
         until(lambda: len(children(process.pid)) == 2, "collectors and daemon")
         process.send_signal(signal.SIGINT)

@@ -12,7 +12,6 @@ import importlib
 import os
 import pkgutil
 import pwd
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,7 +51,7 @@ def serve_as_owner(db_path: str, rooms: Sequence[str], user: str | None = None, 
             _become(owner, rooms)
     keep_only(())
     if directory is not None and fenced:
-        places = (directory, Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/dev"))  # noqa: S108 - SQLite sorts there
+        places = (directory, *map(Path, (os.environ.get("TMPDIR", "/tmp"), "/var/tmp", "/tmp", "/dev")))  # noqa: S108 - SQLite sorts there
         landlock.restrict([place for place in places if place.is_dir()])
 
 
