@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 import re
 import sqlite3
+import subprocess
+import sys
 import time
 from collections import defaultdict
 from contextlib import closing
@@ -23,7 +25,6 @@ from kernelsight.events.syscalls import Syscall
 from kernelsight.stores.base import Batch, Row, open_reader
 from kernelsight.stores.sqlite import initialise
 from kernelsight.stores.sqlite.writer import SqliteWriter
-from kernelsight.surfaces.cli.main import main
 
 HERE = Path(__file__).parent
 COPIES = HERE / "fixtures" / "documented_sql"
@@ -236,7 +237,7 @@ def test_a_fresh_archive_says_in_its_error_how_to_make_its_tables(filled: Filled
         assert len(manager.query("SELECT id FROM syscall_events")) == len(filled.syscalls)
     command = re.search(r"kernelsight (ingest --init-only --db-path \S+archive\.db)`", str(refused.value))
     assert command
-    main(command[1].split(), standalone_mode=False)
+    subprocess.run([sys.executable, "-m", "kernelsight", *command[1].split()], check=True, capture_output=True)
     with closing(DatabaseManager(filled.path)) as manager:
         manager.conn.execute(attach)
         manager.conn.execute(insert)

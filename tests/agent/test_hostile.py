@@ -87,6 +87,7 @@ def test_on_the_wire_to_a_model_a_name_is_a_value_in_a_result_of_a_tool(scripted
             "could_not_be_looked_at",
             "not_excluded",
             "muted",
+            "clock",
         }
         assert output["healthy"] is False
         assert output["findings"][0]["culprit"]["name"] == (as_data(name) or "?")

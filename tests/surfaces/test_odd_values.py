@@ -10,6 +10,7 @@ from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
+from processes import kernelsight
 
 from kernelsight.events.wire import kinds
 from kernelsight.stores.sqlite import initialise
@@ -31,7 +32,6 @@ COMMANDS = [
     "signals --since 10m --json",
     "reclassify --since 10m",
     "anomalies list --since 1h",
-    "anomalies detect --since 10m",
     "ask why is it slow",
     "ask is any disk full",
     "agent --once",
@@ -75,13 +75,15 @@ def value(chance, column, entity):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_answers(database, command):
-    arguments = [*command.split(), "--db-path", str(database)]
-    if command.startswith("agent"):
-        arguments = ["agent", "--db-path", str(database), *command.split()[1:]]
-    done = CliRunner().invoke(main, arguments)
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code in {0, 1, 2, 3}
+    """As a process of its own: some give up for good what this process may do."""
+    words = command.split()
+    if words[0] == "agent":
+        words.insert(1, f"--db-path={database}")
+    else:
+        words.append(f"--db-path={database}")
+    done = kernelsight(*words)
+    assert "Traceback" not in done.stderr
+    assert done.returncode in {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("kind", kinds())
