@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import select
 import shutil
 import sys
 import textwrap
@@ -31,6 +34,8 @@ class PlainView:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._next = time.monotonic() + _LINE_EVERY_S
+        self._listener = select.poll()
+        self._listener.register(sys.stdout.fileno(), 0)  # errors and hang-ups are told without being asked for
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +48,13 @@ class PlainView:
         click.echo(f"{part}: {printable(text)}", err=True)
 
     def tick(self) -> None:
-        """Print a status line when one is due."""
+        """Print a status line when one is due.
+
+        Raises:
+            BrokenPipeError: nobody reads standard output any more, which is not left to the next line to find out.
+        """
+        if self._listener.poll(0):
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         now = time.monotonic()
         if now < self._next:
             return
