@@ -15,6 +15,7 @@ from kernelsight.errors import StoreError
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import Value
 from kernelsight.stores.sqlite import SqliteReader
+from kernelsight.stores.sqlite.connect import reading_user
 from kernelsight.stores.sqlite.hidden import Hidden
 
 _MISSING = re.compile(r"no such table: (?:(?P<schema>\w+)\.)?(?P<table>\w+)$", re.ASCII)
@@ -62,6 +63,9 @@ class ConnectionReader(SqliteReader):
         self._path = path
         self._connection = cast("apsw.Connection", connection)
         self._stock = connection
+        self._segments, self._names = {}, {}
+        self._user = reading_user(path)
+        self._hidden = Hidden(self._connection)
         self._hidden = Hidden(self._connection)
         if not self._columns("segments"):
             raise StoreError(f"{path}: has no tables of ours; init_schema() makes them")
@@ -74,6 +78,11 @@ class ConnectionReader(SqliteReader):
 
     def _follow(self) -> None:
         """The connection stays its owner's."""
+
+    def _refresh(self) -> None:
+        """Forget the books each time: what this connection itself has written changes no `data_version`."""
+        self._segments.clear()
+        self._names.clear()
 
     def close(self) -> None:
         """Leave the connection to its owner."""
