@@ -9,12 +9,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import sqlite3
-import tempfile
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import field_machines
@@ -22,6 +18,7 @@ import pytest
 import zstandard
 from field_machines import PAIRS, Machine
 
+from empty_store import empty_store
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check
 from kernelsight.diagnosis.model import Diagnosis
@@ -60,7 +57,7 @@ def asked(folder: Path, lines: bytes) -> Answer:
     """Store what the lines say, and ask about all of their time."""
     source, store = folder / "lines", str(folder / "k.db")
     source.write_bytes(lines)
-    Path(store).write_bytes(_empty_store())
+    Path(store).write_bytes(empty_store())
     descriptor = os.open(source, os.O_RDONLY)
     try:
         assert daemon.run(descriptor, store, daemon.Settings(), io.StringIO()) == 0
@@ -75,17 +72,6 @@ def asked(folder: Path, lines: bytes) -> Answer:
         return Answer(diagnosis, list(classify(reader, rules(), start, end)))
     finally:
         reader.close()
-
-
-@cache
-def _empty_store() -> bytes:
-    """A store with nothing in it, to copy: making its tables takes longer than what is asked of them."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "empty.db")
-        daemon.init(str(path))
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return path.read_bytes()
 
 
 def recorded(name: str) -> bytes:

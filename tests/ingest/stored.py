@@ -9,9 +9,9 @@ import tempfile
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
+from empty_store import empty_store
 from kernelsight.events import wire
 from kernelsight.ingest import daemon
 
@@ -35,22 +35,11 @@ class Result:
         return {name: sum(account[name] for account in self.books.values()) for name in COUNTS}
 
 
-@cache
-def _empty_store() -> bytes:
-    """A store with nothing in it, to copy: making its tables takes longer than most tests."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "empty.db")
-        daemon.init(str(path))
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return path.read_bytes()
-
-
 def ingest(data: bytes, settings: daemon.Settings | None = None) -> Result:
     """Store what these bytes hold."""
     with tempfile.TemporaryDirectory() as folder:
         path, source = Path(folder, "t.db"), Path(folder, "input")
-        path.write_bytes(_empty_store())
+        path.write_bytes(empty_store())
         source.write_bytes(data)
         log = io.StringIO()
         fd = os.open(source, os.O_RDONLY)
