@@ -137,6 +137,8 @@ def as_ours(text: bytes, line: object, clocks: Clocks) -> Event | None:
     try:
         stamp = read_stamp(timestamp, clocks)
         fields = {**msgspec.json.decode(text), "timestamp": EARLIEST_EPOCH_NS}
+        if fields.keys() <= {"type", "timestamp"}:
+            return None  # nothing but a stamp, which may as well be half of one
         event: Event = msgspec.convert(fields, wire.any_event())
     except (UnreadableTimeError, msgspec.ValidationError):
         return None
