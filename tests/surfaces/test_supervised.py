@@ -10,7 +10,7 @@ from kernelsight.surfaces.supervisor.part import child
 
 
 def test_a_part_reports_the_pid_of_its_supervisor():
-    command = child(["collect", "--duration", "1", "cpu"], on_death=signal.SIGTERM, privileged=False)
+    command = child(["collect", "--duration", "1", "cpu"], on_death=signal.SIGTERM)
     told = subprocess.run(command, capture_output=True, check=True, timeout=30)
     reports = [line for line in map(json.loads, told.stdout.splitlines()) if line["type"] == "collector"]
     assert {report["supervisor_pid"] for report in reports} == {os.getpid()}

@@ -58,7 +58,7 @@ def observe(collectors, *command, check=True, **options):
         events += take(opened)
         lost = sum(getattr(collector, "lost", 0) for collector in opened)
     if check:
-        assert program.returncode == 0, output
+        assert program.returncode == 0, (program.returncode, output)
     said = [SimpleNamespace(**json.loads(line)) for line in output.splitlines()]
     return Observed(program.pid, said, events, lost, began, time.time_ns(), program.returncode)
 

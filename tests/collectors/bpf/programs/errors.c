@@ -1,4 +1,4 @@
-/* Fails for want of known things a known number of times. */
+/* Fails for want of known things a known number of times; its status is the line that failed in another way. */
 #include "measured.h"
 #include <sys/resource.h>
 
@@ -9,18 +9,18 @@ int main(void)
 
 	for (int i = 0; i < 7; i++)
 		if (write(full, "x", 1) != -1 || errno != ENOSPC)
-			return 1;
+			return __LINE__;
 	for (int i = 0; i < 9; i++)
 		if (open("/nonexistent", O_RDONLY) != -1 || errno != ENOENT)
-			return 1;
+			return __LINE__;
 	setrlimit(RLIMIT_NOFILE, &few);
 	while (failed < 5)
 		failed += open("/dev/null", O_RDONLY) == -1 && errno == EMFILE;
 	if (setgid(65534) || setuid(65534) || setrlimit(RLIMIT_NPROC, &none))
-		return 1;
+		return __LINE__;
 	for (int i = 0; i < 3; i++)
 		if (fork() != -1 || errno != EAGAIN)
-			return 1;
+			return __LINE__;
 	said("failed", 0);
 	return 0;
 }
