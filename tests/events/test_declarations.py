@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernelsight.events import declare
-from kernelsight.events.declare import Counter, Event, Gauge, Int, Label, event, registry
+from kernelsight.events.declare import Counter, Event, Gauge, Int, Label, event
 from kernelsight.events.unsigned import unwrap_u64, wrap_u64
 from kernelsight.events.wire import decoder, encode_lines, kinds, tables
+from kernelsight.registry import Registry
 
 KINDS = sorted(kinds().values(), key=lambda kind: kind.name)
 STAMP = 1_790_000_000_000_000_000
@@ -85,7 +86,10 @@ def test_what_does_not_fit_64_bits_is_refused(value):
 @pytest.fixture
 def unregistered(monkeypatch):
     """Declarations made in a test are forgotten after it."""
-    monkeypatch.setattr(declare, "_REGISTRY", dict(registry()))
+    kinds = Registry("kind", "kernelsight.events")
+    for name, kind in declare.KINDS.declared.items():
+        kinds.add(name, kind)
+    monkeypatch.setattr(declare, "KINDS", kinds)
 
 
 @pytest.mark.usefixtures("unregistered")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +12,7 @@ from kernelsight.agent.model import Report
 from kernelsight.errors import UsageError
 from kernelsight.query.source import Source
 from kernelsight.query.times import TimeRange
+from kernelsight.registry import Plugins
 
 AUTO = "auto"
 """Choose by what there is."""
@@ -51,6 +49,11 @@ class Reasoner(Protocol):
         """
 
 
+_REASONERS: Plugins[Callable[[Source, Budget, str | None], Reasoner]] = Plugins(
+    "kernelsight.agent.reasoners", lambda module: module.begin
+)
+
+
 def reasoner(name: str, source: Source, budget: Budget = Budget(), model: str | None = None) -> Reasoner:  # noqa: B008 - immutable
     """Begin a conversation with the reasoner of a name: that of a module in :mod:`kernelsight.agent.reasoners`.
 
@@ -65,14 +68,12 @@ def reasoner(name: str, source: Source, budget: Budget = Budget(), model: str | 
     """
     if name == AUTO:
         name = "gemini" if has_key() and has_package() else "offline"
-    module = f"kernelsight.agent.reasoners.{name}"
-    if not name.isidentifier() or importlib.util.find_spec(module) is None:
+    begin = _REASONERS.get(name)
+    if begin is None:
         raise UsageError(f"no reasoner is called {name!r}; there are {', '.join([AUTO, *names()])}")
-    begin: Callable[[Source, Budget, str | None], Reasoner] = importlib.import_module(module).begin
     return begin(source, budget, model)
 
 
 def names() -> list[str]:
     """The reasoners that there are."""
-    package = importlib.import_module("kernelsight.agent.reasoners")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return _REASONERS.names()

@@ -16,7 +16,6 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
@@ -25,10 +24,10 @@ from kernelsight.agent.boundary import Data, bounded
 from kernelsight.agent.evidence import Ledger
 from kernelsight.agent.schema import Schema, schema_of
 from kernelsight.errors import UsageError
-from kernelsight.modules import modules_of
 from kernelsight.query.presence import why_no_rows
 from kernelsight.query.source import Source
 from kernelsight.query.times import TimeRange, time_range
+from kernelsight.registry import Registry
 
 _ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?|\d{1,2}:\d\d(:\d\d)?")
@@ -76,7 +75,7 @@ def with_reason(told: Data, desk: Desk, table: str, when: TimeRange) -> Data:
     return {**told, "no_rows_because": why_no_rows(desk.source, table, when)}
 
 
-_REGISTRY: dict[str, Tool] = {}
+_TOOLS: Registry[str, Tool] = Registry("tool", "kernelsight.agent.tools")
 
 
 def tool(function: Callable[..., Data]) -> Callable[..., Data]:
@@ -91,15 +90,13 @@ def tool(function: Callable[..., Data]) -> Callable[..., Data]:
         fields.append((argument, hint) if parameter.default is parameter.empty else (argument, hint, parameter.default))
     name = function.__name__.removesuffix("_")
     arguments = msgspec.defstruct(f"{name}_arguments", fields, kw_only=True, forbid_unknown_fields=True)
-    _REGISTRY[name] = Tool(name, text.partition("\nArgs:")[0].strip(), arguments, function)
+    _TOOLS.add(name, Tool(name, text.partition("\nArgs:")[0].strip(), arguments, function))
     return function
 
 
-@cache
 def tools() -> Mapping[str, Tool]:
     """All tools by name. A new module is found by itself."""
-    modules_of("kernelsight.agent.tools")
-    return dict(sorted(_REGISTRY.items()))
+    return _TOOLS.all()
 
 
 def call(desk: Desk, name: str, arguments: Mapping[str, Any]) -> Data:

@@ -14,20 +14,19 @@ highest rank that can run here is used, and the others stand in for it.
 
 from __future__ import annotations
 
-import importlib
 import os
-import pkgutil
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 from kernelsight.collectors.privileges import BPF, Capability
 from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event
+from kernelsight.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,12 @@ def by_reason(reasons: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 F = TypeVar("F", bound=CollectorFactory)
-_REGISTRY: dict[tuple[str, str], Registered] = {}
+_SOURCES: Registry[tuple[str, str], Registered] = Registry(
+    "collector and source",
+    "kernelsight.collectors",
+    nested=True,
+    order=lambda declared: (declared[1].name, -declared[1].rank, declared[1].source),
+)
 _ON_BPF = "kernelsight.collectors.bpf."
 
 
@@ -150,31 +154,18 @@ def collector(  # noqa: PLR0913 - all that there is to say about one
     """
 
     def declare(factory: F) -> F:
-        if (name, source) in _REGISTRY:
-            raise TypeError(f"collector {name!r} has a source {source!r} already")
         summary = (factory.__doc__ or "").strip().split("\n", 1)[0]
         used = frozenset(needs).union(BPF if factory.__module__.startswith(_ON_BPF) else ())
-        _REGISTRY[name, source] = Registered(name, source, factory, emits, rank, summary, default, used)
+        _SOURCES.add((name, source), Registered(name, source, factory, emits, rank, summary, default, used))
         return factory
 
     return declare
 
 
-@cache
-def _load_all() -> None:
-    package = importlib.import_module("kernelsight.collectors")
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
-
-
 def registered() -> Mapping[str, tuple[Registered, ...]]:
     """All collectors by name, each with its sources, best first."""
-    _load_all()
-    names = sorted({name for name, _ in _REGISTRY})
-    return {
-        name: tuple(sorted((r for r in _REGISTRY.values() if r.name == name), key=lambda r: (-r.rank, r.source)))
-        for name in names
-    }
+    sources = _SOURCES.all().values()
+    return {name: tuple(of_name) for name, of_name in groupby(sources, key=lambda source: source.name)}
 
 
 def probe(entry: Registered, host: Host) -> Availability:

@@ -23,6 +23,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
+from kernelsight.registry import Registry
+
 # Stamps before 2001-09-09 in nanoseconds are not stamps on the Unix epoch in nanoseconds: they are
 # seconds, milliseconds, microseconds or time since boot, which ingestion converts by rule.
 EARLIEST_EPOCH_NS = 1_000_000_000_000_000_000
@@ -226,7 +228,8 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=F
 
 
 E = TypeVar("E", bound=Event)
-_REGISTRY: dict[str, Kind] = {}
+KINDS: Registry[str, Kind] = Registry("kind", "kernelsight.events", skip={"declare", "unsigned", "wire"})
+"""Use :func:`kernelsight.events.wire.kinds` for all of them."""
 
 
 def event(  # noqa: PLR0913 - a declaration says everything there is to say, by keyword
@@ -265,9 +268,9 @@ def event(  # noqa: PLR0913 - a declaration says everything there is to say, by 
         for used in (*entity, *matters, *(c for group in (*recognised_by, *indexes) for c in group)):
             if used not in by_name:
                 raise TypeError(f"{struct.__name__}: no column {used!r}")
-        if name in _REGISTRY or any(kind.table == table for kind in _REGISTRY.values()):
-            raise TypeError(f"{struct.__name__}: kind {name!r} or table {table!r} is declared twice")
-        _REGISTRY[name] = Kind(
+        if any(kind.table == table for kind in KINDS.declared.values()):
+            raise TypeError(f"{struct.__name__}: table {table!r} is declared twice")
+        kind = Kind(
             name=name,
             table=table,
             struct=struct,
@@ -283,19 +286,15 @@ def event(  # noqa: PLR0913 - a declaration says everything there is to say, by 
             matters=matters,
             by_name=types.MappingProxyType(by_name),
         )
+        KINDS.add(name, kind)
         return struct
 
     return declare
 
 
-def registry() -> Mapping[str, Kind]:
-    """What has been declared so far; use :func:`kernelsight.events.wire.kinds` for all of it."""
-    return types.MappingProxyType(_REGISTRY)
-
-
 def kind_of(struct: type[Event]) -> Kind:
     """The kind that a struct declares."""
-    return _REGISTRY[str(struct.__struct_config__.tag)]
+    return KINDS.declared[str(struct.__struct_config__.tag)]
 
 
 _STORAGE: Mapping[type, StorageType] = {int: "INTEGER", float: "REAL", str: "TEXT", bool: "BOOLEAN"}

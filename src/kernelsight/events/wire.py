@@ -9,17 +9,12 @@ from typing import Any
 
 import msgspec
 
-from kernelsight.events.declare import Event, Kind, registry
-from kernelsight.modules import modules_of
-
-_NOT_SUBJECTS = {"declare", "unsigned", "wire"}
+from kernelsight.events.declare import KINDS, Event, Kind
 
 
-@cache
 def kinds() -> Mapping[str, Kind]:
     """All kinds by name. A new module in this package is found by itself."""
-    modules_of("kernelsight.events", but=_NOT_SUBJECTS)
-    return dict(sorted(registry().items()))
+    return KINDS.all()
 
 
 @cache

@@ -1,30 +1,35 @@
-"""All rules, from the modules of :mod:`kernelsight.signals.rules`: each has a tuple ``RULES``."""
+"""All rules: the modules of :mod:`kernelsight.signals.rules` declare them."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 
-from kernelsight.modules import modules_of
+from kernelsight.registry import Registry
 from kernelsight.signals.model import Rule
 
+_RULES: Registry[str, Rule] = Registry("rule", "kernelsight.signals.rules")
 
-@cache
-def rules() -> Mapping[str, Rule]:
-    """All rules by name. A new module is found by itself.
+
+def declare(module: str, *rules: Rule) -> None:
+    """Register the rules of a module.
+
+    Args:
+        module: its full name; the last part of it is their subject.
+        rules: what it declares.
 
     Raises:
-        TypeError: two have one name.
+        TypeError: a rule of such a name is registered already.
     """
-    found: dict[str, Rule] = {}
-    for subject, module in modules_of("kernelsight.signals.rules").items():
-        for rule in module.RULES:
-            if rule.name in found:
-                raise TypeError(f"{subject}: there is a rule {rule.name!r} already")
-            found[rule.name] = replace(rule, subject=subject)
-    return dict(sorted(found.items()))
+    subject = module.rpartition(".")[2]
+    for rule in rules:
+        _RULES.add(rule.name, replace(rule, subject=subject))
+
+
+def rules() -> Mapping[str, Rule]:
+    """All rules by name. A new module is found by itself."""
+    return _RULES.all()
 
 
 def edition(found: Mapping[str, Rule]) -> str:

@@ -8,9 +8,7 @@ files, start no program and make no TCP connection. What another user than root 
 
 from __future__ import annotations
 
-import importlib
 import os
-import pkgutil
 import pwd
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +17,14 @@ import kernelsight
 from kernelsight import parent_death
 from kernelsight.collectors.privileges import keep_only
 from kernelsight.errors import KernelSightError, UsageError
+from kernelsight.registry import load_modules
 from kernelsight.stores.database_path import database_path
 from kernelsight.surfaces import landlock
 from kernelsight.trusted_paths import owner_of
 
 _SEPARATOR = "://"
-_OPTIONAL = ("kernelsight.agent.gemini", "kernelsight.agent.reasoners.gemini")
+_OPTIONAL = {"gemini"}
+"""Modules that need a package which may not be installed."""
 
 
 def serve_as_owner(db_path: str, rooms: Sequence[str], user: str | None = None, *, fenced: bool = True) -> None:
@@ -117,7 +117,4 @@ def _can_read_this_program(uid: int) -> bool:
 def _load(rooms: Sequence[str]) -> None:
     """Load now what cannot be loaded later, as where the interpreter is in root's home."""
     for room in ("stores", *rooms):
-        package = importlib.import_module(f"kernelsight.{room}")
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not module.name.startswith(_OPTIONAL):
-                importlib.import_module(module.name)
+        load_modules(f"kernelsight.{room}", skip=_OPTIONAL, nested=True)

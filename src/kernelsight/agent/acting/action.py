@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Literal
 
 import msgspec
@@ -31,7 +30,7 @@ from kernelsight.agent.acting.changes import Change
 from kernelsight.agent.acting.subject import RefusedError, Subject
 from kernelsight.collectors.base import Host
 from kernelsight.diagnosis.model import Entity, Finding, Proposal
-from kernelsight.modules import modules_of
+from kernelsight.registry import Registry
 
 TargetKind = Literal["process", "cgroup", "machine"]
 AskedBy = Literal["loop", "model", "person"]
@@ -106,7 +105,7 @@ def no_answer(finding: Finding, proposal: Proposal) -> None:
     del finding, proposal
 
 
-_REGISTRY: dict[str, Registered] = {}
+_ACTIONS: Registry[str, Registered] = Registry("action", "kernelsight.agent.actions")
 
 
 def action(
@@ -120,19 +119,18 @@ def action(
     """Register an action by its plan."""
 
     def declare(plan: Planner) -> Planner:
-        if name in _REGISTRY or not plan.__doc__:
-            raise TypeError(f"action {name} is registered twice, or does not say what it does")
-        _REGISTRY[name] = Registered(name, " ".join(plan.__doc__.split()), targets, asked, limits, plan, answers)
+        if not plan.__doc__:
+            raise TypeError(f"action {name} does not say what it does")
+        summary = " ".join(plan.__doc__.split())
+        _ACTIONS.add(name, Registered(name, summary, targets, asked, limits, plan, answers))
         return plan
 
     return declare
 
 
-@cache
 def actions() -> Mapping[str, Registered]:
     """All actions by name. A new module is found by itself."""
-    modules_of("kernelsight.agent.actions")
-    return dict(sorted(_REGISTRY.items()))
+    return _ACTIONS.all()
 
 
 def answers(finding: Finding) -> list[tuple[Registered, Proposal, msgspec.Struct]]:

@@ -20,6 +20,7 @@ from kernelsight.query.presence import why_no_rows
 from kernelsight.query.rows import rows_of
 from kernelsight.query.source import clipped
 from kernelsight.query.times import TimeRange
+from kernelsight.registry import Registry
 from kernelsight.stores.base import Reader
 
 _COUNT = re.compile(r"\b(?:top|first|last)?\s*(\d{1,3})\b(?!\s*(?:%|[a-zA-Z]?i?[bB]\b|ms|us|ns))")
@@ -203,7 +204,9 @@ class Intent:
     """Whether a question about several subjects is answered about each."""
 
 
-_REGISTRY: list[Intent] = []
+_INTENTS: Registry[str, Intent] = Registry(
+    "intent", "kernelsight.agent.plain.intents", order=lambda declared: declared[1].order
+)
 
 
 def intent(
@@ -220,8 +223,8 @@ def intent(
     """
 
     def declare(function: Way) -> Way:
-        _REGISTRY.append(Intent(order, re.compile(pattern), function, tuple(examples), needs_subject, each_subject))
-        _REGISTRY.sort(key=lambda known: known.order)
+        name = f"{function.__module__}.{function.__qualname__}, {pattern}"
+        _INTENTS.add(name, Intent(order, re.compile(pattern), function, tuple(examples), needs_subject, each_subject))
         return function
 
     return declare
@@ -230,10 +233,10 @@ def intent(
 def intent_of(plain: str, *, has_subject: bool) -> Intent | None:
     """The intent of a question; None where it has none."""
     return next(
-        (known for known in _REGISTRY if (has_subject or not known.needs_subject) and known.pattern.search(plain)), None
+        (known for known in intents() if (has_subject or not known.needs_subject) and known.pattern.search(plain)), None
     )
 
 
 def intents() -> Sequence[Intent]:
     """All of them."""
-    return tuple(_REGISTRY)
+    return tuple(_INTENTS.all().values())

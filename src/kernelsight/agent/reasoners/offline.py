@@ -20,7 +20,6 @@ from kernelsight.agent.plain.times import Spoken, is_future, spoken
 from kernelsight.agent.reasoner import Question, Reasoner, Tell, silent
 from kernelsight.diagnosis.model import Step
 from kernelsight.events.wire import kinds
-from kernelsight.modules import modules_of
 from kernelsight.query.presence import why_nothing
 from kernelsight.query.source import Source, extent, opened
 from kernelsight.query.times import TimeRange
@@ -38,7 +37,6 @@ class Offline:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._last: Context | None = None
-        modules_of("kernelsight.agent.plain.intents")
 
     def ask(self, question: Question, tell: Tell = silent) -> Report:
         """Take the question apart, and answer it the way that fits; an empty one is about what is wrong."""

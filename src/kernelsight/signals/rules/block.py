@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from kernelsight.events.block import Block, IoLatency
 from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.registry import declare
 
-RULES = (
+declare(
+    __name__,
     rule(
         "device_slow",
         Block,

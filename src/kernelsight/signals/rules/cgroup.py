@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.signals.model import MOVED, Measure, rule
+from kernelsight.signals.registry import declare
 
-RULES = (
+declare(
+    __name__,
     rule(
         "cgroup_throttled",
         Cgroup,

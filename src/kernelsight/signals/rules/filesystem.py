@@ -5,10 +5,12 @@ from __future__ import annotations
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.registry import declare
 
 _WRITABLE = (Condition("read_only", "=", 0),)  # an image is full by design
 
-RULES = (
+declare(
+    __name__,
     rule(
         "space_low",
         Filesystem,

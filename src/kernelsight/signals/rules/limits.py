@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from kernelsight.events.limit import Limit
 from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.registry import declare
 
-RULES = (
+declare(
+    __name__,
     rule(
         "kernel_limit_near",
         Limit,

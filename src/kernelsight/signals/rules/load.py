@@ -8,12 +8,14 @@ from __future__ import annotations
 from kernelsight.events.scheduler import Cpu
 from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.registry import declare
 
 _ALL = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 _MACHINE = (Condition("cpu", "=", -1),)
 _USER_HZ = 100
 
-RULES = (
+declare(
+    __name__,
     rule(
         "run_queue_long",
         Cpu,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from kernelsight.events.memory import Memory, OomKill, Vmstat
 from kernelsight.signals.model import COUNT, MOVED, Measure, rule
+from kernelsight.signals.registry import declare
 
 _HUGE = "huge_pages_total*huge_page_size_kb"
 """Memory that was set apart as huge pages when it was reserved, used or not."""
 
-RULES = (
+declare(
+    __name__,
     rule(
         "memory_available_low",
         Memory,

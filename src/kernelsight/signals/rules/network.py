@@ -5,6 +5,7 @@ from __future__ import annotations
 from kernelsight.events.network import Network, PacketDrop, UdpSocket
 from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.registry import declare
 
 # Drops for want of room or by a rule. Others (NO_SOCKET, UNHANDLED_PROTO ...) are the answer to what came in.
 _LOSSES = (
@@ -15,7 +16,8 @@ _MATHIS = (
     "TCP's rate falls with the root of the loss (Mathis et al., 1997): at 1 % to 12 segments a round trip, at 5 % to 5"
 )
 
-RULES = (
+declare(
+    __name__,
     rule(
         "interface_drops",
         Network,

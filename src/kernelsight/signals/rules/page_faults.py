@@ -5,8 +5,10 @@ from __future__ import annotations
 from kernelsight.events.memory import PageFault, PageFaultStats
 from kernelsight.events.process import Process
 from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.registry import declare
 
-RULES = (
+declare(
+    __name__,
     rule(
         "slow_page_fault",
         PageFault,

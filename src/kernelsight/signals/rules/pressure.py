@@ -11,6 +11,7 @@ from kernelsight.events.pressure import Pressure
 from kernelsight.events.signal import Severity
 from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, Rule, rule
+from kernelsight.signals.registry import declare
 
 
 class _Stall(NamedTuple):
@@ -68,4 +69,4 @@ def _rule(stall: _Stall, *, of_group: bool) -> Rule:
     )
 
 
-RULES = tuple(_rule(stall, of_group=of_group) for of_group in (False, True) for stall in _STALLS)
+declare(__name__, *(_rule(stall, of_group=of_group) for of_group in (False, True) for stall in _STALLS))

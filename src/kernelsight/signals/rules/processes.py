@@ -5,10 +5,12 @@ from __future__ import annotations
 from kernelsight.events.process import Process
 from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.registry import declare
 
 _DELAYS = "delay accounting (Documentation/accounting/delay-accounting.rst)"
 
-RULES = (
+declare(
+    __name__,
     rule(
         "descriptors_near_limit",
         Process,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from kernelsight.events.scheduler import BlockedTask, Sched, SchedProcess, Wait
 from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.registry import declare
 
 _STARTS_OTHERS = ("vfork", "clone", "clone3", "fork")
 
-RULES = (
+declare(
+    __name__,
     rule(
         "waits_for_cpu",
         SchedProcess,

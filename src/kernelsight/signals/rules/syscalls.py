@@ -12,11 +12,13 @@ from kernelsight.events.signal import Severity
 from kernelsight.events.syscalls import Syscall, SyscallError
 from kernelsight.query.filters import Condition
 from kernelsight.signals.model import COUNT, Measure, rule
+from kernelsight.signals.registry import declare
 
 _ATTENTION_MS: Mapping[Severity, float] = {"warning": 100.0, "critical": 1000.0}
 _ATTENTION = "0.1 s is where a delay is noticed, 1 s where it interrupts (Nielsen 1993)"
 
-RULES = (
+declare(
+    __name__,
     rule(
         "syscall_blocked",
         Syscall,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from kernelsight.events.network import Tcp, TcpListener, TcpRetransmit
 from kernelsight.events.process import SocketOwner
 from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.registry import declare
 
 _PORTS = 28_232
 """Of one address to another by default: 32768 to 60999 (ip_local_port_range, networking/ip-sysctl.rst)."""
 
-RULES = (
+declare(
+    __name__,
     rule(
         "retransmissions",
         TcpRetransmit,

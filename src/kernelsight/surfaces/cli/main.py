@@ -8,18 +8,21 @@ what is shown is taken by every option for a time; `--utc` does both in UTC, bef
 from __future__ import annotations
 
 import ast
-import importlib
 import importlib.util
-import pkgutil
 from pathlib import Path
 
 import click
 
 import kernelsight
+from kernelsight.registry import Plugins
 from kernelsight.surfaces import cli as package
 from kernelsight.surfaces.cli.command import UTC_OPTION, Group
 
-_NOT_COMMANDS = {"command", "completing", "main", "output", "sources"}
+_COMMANDS: Plugins[click.Command] = Plugins(
+    package.__name__,
+    lambda module: getattr(module, module.__name__.rpartition(".")[2]),
+    skip={"command", "completing", "main", "output", "sources"},
+)
 _HIDDEN = {"docs"}
 
 
@@ -29,15 +32,14 @@ class Commands(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in alphabetical order."""
         del ctx
-        return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in _NOT_COMMANDS)
+        return _COMMANDS.names()
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name, or None."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        module = importlib.import_module(f"{package.__name__}.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
-        command.hidden = cmd_name in _HIDDEN
+        del ctx
+        command = _COMMANDS.get(cmd_name)
+        if command is not None:
+            command.hidden = cmd_name in _HIDDEN
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
