@@ -134,6 +134,11 @@ class Database(unittest.TestCase):
         self.db.close()
         shutil.rmtree(self.folder)
 
+    def test_a_path_that_can_be_no_database_is_refused_in_a_line(self) -> None:
+        for path in ("~nobody there/k.db", self.folder, ""):
+            with self.subTest(path), self.assertRaisesRegex(Exception, "name a file"):  # noqa: PT027 - as below
+                DatabaseManager(path)
+
     def insert_all(self) -> None:
         inserts = {
             EventType.SYSCALL: self.db.insert_syscall_event,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pwd
+import subprocess
+import sys
 import time
 
 import pytest
@@ -91,6 +94,19 @@ def test_a_key_that_others_can_read_is_refused(tmp_path):
     path.chmod(0o640)
     with pytest.raises(StoreError, match="others can read"):
         Seal(tmp_path).sealed(ActionStep(time.time_ns()))
+
+
+@pytest.mark.root
+@root
+def test_a_user_without_a_home_directory_is_told_what_to_set():
+    uid = max(user.pw_uid for user in pwd.getpwall()) // 2
+    while uid in {user.pw_uid for user in pwd.getpwall()}:
+        uid += 1
+    program = f"import os; from kernelsight.agent.acting.seal import Seal; os.setuid({uid}); Seal()"
+    done = subprocess.run([sys.executable, "-c", program], env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "StoreError: uid" in done.stderr
+    assert "set HOME or XDG_STATE_HOME" in done.stderr
 
 
 def test_a_key_is_made_once_and_found_again(tmp_path):

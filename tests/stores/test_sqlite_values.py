@@ -13,7 +13,7 @@ from kernelsight.stores.base import open_reader
 from kernelsight.stores.sqlite import initialise
 
 BAD = {
-    "INTEGER": ["twelve", 1.5, b"\x01", "12 apples", "1e3", 1e300, float("inf")],
+    "INTEGER": ["twelve", 1.5, b"\x01", "12 apples", "1e3", 1e300, float("inf"), -(2.0**63), f"{-(2**63)}.0"],
     "BOOLEAN": ["yes", 0.5, b"\x01"],
     "REAL": ["much", b"\x01", float("inf"), "-inf"],
     "TEXT": [b"\xff\x00"],
@@ -26,6 +26,7 @@ GOOD = {
         (7.0, 7),
         (9.2e18, 9_200_000_000_000_000_000),
         (-(2**63), -(2**63)),
+        (str(-(2**63)), -(2**63)),
         (2**63 - 1, 2**63 - 1),
         (True, 1),
         (None, None),

@@ -141,6 +141,8 @@ def test_rows_into_a_closed_pipe_are_quiet(filled):
         (["ingest", "--db-path", "x" * 300], 1, "File name too long; name a file"),
         (["ingest", "--db-path", "d\udcffb.db"], 1, "names are UTF-8"),
         (["ingest", "--db-path", "~nobody there/x.db"], 1, "name a file"),
+        (["agent", "audit", "verify", "--db-path", "~nobody there/x.db"], 3, "name a file"),
+        (["agent", "--db-path", "~nobody there/x.db", "audit", "verify"], 3, "name a file"),
         (["nonsense"], 2, "nonsense"),
     ],
 )

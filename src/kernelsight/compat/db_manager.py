@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +20,7 @@ from kernelsight.compat.event_parsers import translated
 from kernelsight.errors import StoreBusyError, StoreError
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import DEFAULT_DB_PATH, open_reader
+from kernelsight.stores.database_path import database_path
 from kernelsight.stores.sqlite import initialise
 from kernelsight.stores.sqlite.connect import make_file
 
@@ -38,11 +38,11 @@ class DatabaseManager:
     once and by others after :meth:`commit`; as a context manager it commits where no exception passes, and closes.
 
     Raises:
-        StoreError: the folder cannot be made.
+        StoreError: the path names nothing that can be a database, or its folder cannot be made.
     """
 
     def __init__(self, db_path: str | os.PathLike[str] = DEFAULT_DB_PATH) -> None:
-        self.db_path = Path(db_path).expanduser()
+        self.db_path = database_path(db_path)
         self._connection: sqlite3.Connection | None = None
         try:
             self.db_path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ class DatabaseManager:
     def conn(self) -> sqlite3.Connection:
         """The connection, opened when first used; its rows can be read by index and by name."""
         if self._connection is None:
-            make_file(self.db_path.resolve())
+            make_file(self.db_path)
             self._connection = sqlite3.connect(self.db_path, timeout=_BUSY_S, factory=StockConnection)
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA synchronous = NORMAL")

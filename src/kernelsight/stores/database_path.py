@@ -25,7 +25,8 @@ def database_path(db_path: str | os.PathLike[str]) -> Path:
         path = Path(url).expanduser().resolve()
         is_folder, is_other = url.endswith("/") or path.is_dir(), path.exists() and not path.is_file()
     except (OSError, ValueError, RuntimeError) as error:  # a name too long, with a NUL, of an unknown ~user
-        raise StoreError(f"--db-path {url!r}: {getattr(error, 'strerror', None) or error}; name a file") from error
+        why = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise StoreError(f"--db-path {url!r}: {why}; name a file") from error
     if is_folder:
         raise StoreError(f"{path}: is a directory; name a file in it")
     if is_other:

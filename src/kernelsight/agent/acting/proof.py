@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -14,6 +13,7 @@ from kernelsight.agent.acting.audit import Ledger
 from kernelsight.agent.acting.chain import Head
 from kernelsight.events.action import ActionStep
 from kernelsight.query.source import opened
+from kernelsight.stores.database_path import database_path
 
 Standing = Literal["proven", "changed", "unsealed", "not_ours", "no_key"]
 
@@ -149,7 +149,7 @@ def _audit(ledger: Ledger) -> Audit:
 
 def _recorded(ledger: Ledger) -> list[ActionStep]:
     """All steps; a database that cannot be read is an error, one that does not exist has none."""
-    if "://" in ledger.db_path or Path(ledger.db_path).expanduser().exists():
+    if "://" in ledger.db_path or database_path(ledger.db_path).exists():
         with opened(ledger.db_path) as reader:
             reader.holds("actions")
     return ledger.told(0)

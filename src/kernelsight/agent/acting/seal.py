@@ -27,10 +27,21 @@ _NAME = "actions.key"
 
 
 def state_folder() -> Path:
-    """Where this user's programs keep what must outlive them (XDG Base Directory; for root, FHS 3.0, 5.8)."""
+    """Where this user's programs keep what must outlive them (XDG Base Directory; for root, FHS 3.0, 5.8).
+
+    Raises:
+        StoreError: this user has no home directory.
+    """
     if base := os.environ.get("XDG_STATE_HOME"):
         return Path(base) / "kernelsight"
-    return Path("/var/lib/kernelsight") if os.geteuid() == 0 else Path.home() / ".local/state/kernelsight"
+    if os.geteuid() == 0:
+        return Path("/var/lib/kernelsight")
+    try:
+        return Path.home() / ".local/state/kernelsight"
+    except RuntimeError as error:  # neither HOME nor an entry in the passwd database
+        raise StoreError(
+            f"uid {os.geteuid()} has no home directory to keep the key of its actions in; set HOME or XDG_STATE_HOME"
+        ) from error
 
 
 class Seal:

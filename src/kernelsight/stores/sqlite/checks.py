@@ -12,6 +12,8 @@ from kernelsight.stores.ddl import quote
 
 _INFINITE = "9e999"
 """SQLite reads a number beyond the largest real as infinite."""
+_LEAST = "1<<63"
+"""-2^63, the one real that equals an integer and that SQLite still keeps as a real in a column of integers."""
 
 
 def literal(text: str) -> str:
@@ -47,7 +49,7 @@ def _bad(column: Column, row: str) -> str:
     elif column.type == "REAL":
         test = f"typeof({value}) IN ('text', 'blob') OR {value} IN ({_INFINITE}, -{_INFINITE})"
     else:
-        test = f"CAST({value} AS INTEGER) <> {value}"
+        test = f"CAST({value} AS INT) <> {value} OR {value}+0 = {_LEAST} AND typeof({value}+0) = 'real'"
     return f"{value} IS NULL OR {test}" if column.required else test
 
 

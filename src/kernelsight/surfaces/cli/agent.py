@@ -21,6 +21,8 @@ from kernelsight.surfaces.cli.command import (
     examples,
     policy_option,
     seconds,
+    since_option,
+    until_option,
 )
 from kernelsight.surfaces.cli.output import Format, format_option, show, show_json
 
@@ -63,8 +65,8 @@ def agent(  # noqa: PLR0913 - one argument an option
 
 @agent.command()
 @db_path_option
-@click.option("--since", default="24h", show_default=True, metavar="TIME", help="Where the range begins.")
-@click.option("--until", default="now", show_default=True, metavar="TIME", help="Where it ends.")
+@since_option("24h")
+@until_option
 @format_option
 def history(*, db_path: str, since: str, until: str, form: Format) -> None:
     """List what the agent found, foresaw and did."""

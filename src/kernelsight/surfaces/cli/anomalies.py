@@ -18,8 +18,7 @@ from kernelsight.anomalies.settings import LEARN_MINUTES, MOST_SERIES, THRESHOLD
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.moments import format_time, to_second
 from kernelsight.printable import json_escaped
-from kernelsight.surfaces.cli.command import NOT_KNOWN, Group, db_path_option, examples
-from kernelsight.surfaces.cli.completing import TIME
+from kernelsight.surfaces.cli.command import NOT_KNOWN, Group, db_path_option, examples, since_option, until_option
 from kernelsight.surfaces.cli.output import Format, format_option, show
 from kernelsight.surfaces.looking import every_option, keep_looking
 from kernelsight.surfaces.stopping import stop_on_signals
@@ -33,14 +32,6 @@ if TYPE_CHECKING:
 _SHAPE = Shape(
     by_row=("value", "low", "high"), first=("time", "series", "entity", "metric", "kind", "value", "high", "score")
 )
-_SINCE = click.option(
-    "--since",
-    default="1h",
-    show_default=True,
-    type=TIME,
-    help="Where the range begins.",
-)
-_UNTIL = click.option("--until", default="now", show_default=True, type=TIME, help="Where it ends.")
 _ALL = click.option("--all", "each", is_flag=True, help="One row an anomaly, not one an incident.")
 
 
@@ -55,8 +46,8 @@ def anomalies() -> None:
 
 @anomalies.command("list")
 @db_path_option
-@_SINCE
-@_UNTIL
+@since_option("1h")
+@until_option
 @_ALL
 @format_option
 def list_(*, db_path: str, since: str, until: str, each: bool, form: Format) -> None:
@@ -71,8 +62,8 @@ def list_(*, db_path: str, since: str, until: str, each: bool, form: Format) -> 
 
 @anomalies.command()
 @db_path_option
-@_SINCE
-@_UNTIL
+@since_option("1h")
+@until_option
 @_ALL
 @click.option(
     "--learn", default=f"{LEARN_MINUTES}m", show_default=True, metavar="DURATION", help="Learn from so long before it."

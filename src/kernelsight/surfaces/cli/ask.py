@@ -26,8 +26,15 @@ from kernelsight.agent.budget import Budget
 from kernelsight.agent.gemini.settings import has_key, has_package
 from kernelsight.agent.reasoner import AUTO, Question, Reasoner, reasoner
 from kernelsight.errors import KernelSightError
-from kernelsight.surfaces.cli.command import NOT_KNOWN, Command, db_path_option, examples, seconds
-from kernelsight.surfaces.cli.completing import TIME
+from kernelsight.surfaces.cli.command import (
+    NOT_KNOWN,
+    Command,
+    db_path_option,
+    examples,
+    seconds,
+    since_option,
+    until_option,
+)
 
 _BUDGET = Budget()
 _LEAVE = frozenset({"exit", "quit", "bye", ":q"})
@@ -36,14 +43,8 @@ _LEAVE = frozenset({"exit", "quit", "bye", ":q"})
 @click.command(cls=Command, help=__doc__)
 @click.argument("question", nargs=-1, metavar="[QUESTION]...")
 @db_path_option
-@click.option(
-    "--since",
-    default="10m",
-    show_default=True,
-    type=TIME,
-    help="Where the time begins.",
-)
-@click.option("--until", default="now", show_default=True, type=TIME, help="Where it ends.")
+@since_option("10m", "Where the time begins.")
+@until_option
 @click.option("--chat", is_flag=True, help="Go on asking, one question a line, until the end of input.")
 @click.option("--offline", is_flag=True, help="Ask no model, even if there is a key.")
 @click.option("--model", envvar="KERNELSIGHT_MODEL", show_envvar=True, metavar="NAME", help="Which Gemini model.")

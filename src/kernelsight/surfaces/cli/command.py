@@ -19,6 +19,7 @@ from kernelsight.errors import KernelSightError
 from kernelsight.moments import in_utc
 from kernelsight.stores.base import DEFAULT_DB_PATH
 from kernelsight.stores.missing import telling
+from kernelsight.surfaces.cli.completing import TIME
 
 if TYPE_CHECKING:
     from kernelsight.events.action import Answer
@@ -178,10 +179,12 @@ def seconds(*, or_nothing: bool = False) -> Callable[[click.Context, click.Param
 
 
 def _of_the_group(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """What was given before the command's name, where nothing was given after it."""
-    name, group = str(param.name), ctx.parent
-    given = ParameterSource.COMMANDLINE
-    if group is None or group.get_parameter_source(name) is not given or ctx.get_parameter_source(name) is given:
+    """What was given before the command's name, to the nearest of its groups, where nothing was given after it."""
+    name, given = str(param.name), ParameterSource.COMMANDLINE
+    group = None if ctx.get_parameter_source(name) is given else ctx.parent
+    while group is not None and group.get_parameter_source(name) is not given:
+        group = group.parent
+    if group is None:
         return value
     before: str | None = group.params[name]
     return before
@@ -223,3 +226,11 @@ policy_option = click.option(
     callback=_of_the_group,
     help="What the agent may do (TOML); `kernelsight policy example` prints one.  [default: observe only]",
 )
+
+
+def since_option(default: str | None, meaning: str = "Where the range begins.") -> Callable[[F], F]:
+    """Where a range of time begins; without a default, the command says in ``meaning`` what it takes."""
+    return click.option("--since", default=default, show_default=default is not None, type=TIME, help=meaning)
+
+
+until_option = click.option("--until", default="now", show_default=True, type=TIME, help="Where it ends.")

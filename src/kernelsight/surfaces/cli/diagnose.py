@@ -26,7 +26,7 @@ from kernelsight.diagnosis.page import page
 from kernelsight.diagnosis.report import report
 from kernelsight.errors import KernelSightError, UsageError
 from kernelsight.query.times import Time, parse_time
-from kernelsight.surfaces.cli.command import EXIT_STATUS, Judgement, db_path_option, examples
+from kernelsight.surfaces.cli.command import EXIT_STATUS, Judgement, db_path_option, examples, since_option
 from kernelsight.surfaces.cli.completing import TIME
 from kernelsight.surfaces.cli.output import print_lines, show_json
 from kernelsight.surfaces.live import collected, recorded_time
@@ -54,11 +54,7 @@ def _write(file: Path, text: str) -> None:
 
 @click.command(cls=Judgement, help=__doc__)
 @db_path_option
-@click.option(
-    "--since",
-    type=TIME,
-    help="Where the window begins, such as 60s or 14:05.  [default: 60s]",
-)
+@since_option(None, "Where the window begins, such as 60s or 14:05.  [default: 60s]")
 @click.option("--until", type=TIME, help="Where it ends.  [default: now]")
 @click.option(
     "--at",

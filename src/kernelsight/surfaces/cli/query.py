@@ -20,7 +20,7 @@ from kernelsight.query.presence import STEADY, last_row, why_no_rows
 from kernelsight.query.source import kind_named
 from kernelsight.query.times import EVERYTHING
 from kernelsight.query.top import default_function
-from kernelsight.surfaces.cli.command import Group, db_path_option, examples
+from kernelsight.surfaces.cli.command import Group, db_path_option, examples, since_option, until_option
 from kernelsight.surfaces.cli.completing import TIME, complete_column, complete_metric, complete_table
 from kernelsight.surfaces.cli.output import Format, chosen_columns, format_option, show, show_json, wide_option
 from kernelsight.surfaces.tables import Shape, shape_of
@@ -30,14 +30,6 @@ _OF_CHANGES = Shape(
 )
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SINCE = click.option(
-    "--since",
-    default="15m",
-    show_default=True,
-    type=TIME,
-    help="Where the range begins.",
-)
-_UNTIL = click.option("--until", default="now", show_default=True, type=TIME, help="Where it ends.")
 _WHERE = click.option("--where", multiple=True, metavar="CONDITION", help="Only such rows; may be given several times.")
 _BY = click.option(
     "--by",
@@ -50,7 +42,7 @@ _BY = click.option(
 
 def _about_a_range(command: F) -> F:
     """The options of a question about the rows of a time range."""
-    for option in (format_option, db_path_option, _WHERE, _UNTIL, _SINCE):
+    for option in (format_option, db_path_option, _WHERE, until_option, since_option("15m")):
         command = option(command)
     return command
 
@@ -309,8 +301,8 @@ def compare(  # noqa: PLR0913
 @click.argument("a", metavar="TABLE.METRIC")
 @click.argument("b", metavar="TABLE.METRIC")
 @db_path_option
-@_SINCE
-@_UNTIL
+@since_option("15m")
+@until_option
 @click.option(
     "--tolerance", default="1s", show_default=True, metavar="DURATION", help="How far apart two points may be."
 )

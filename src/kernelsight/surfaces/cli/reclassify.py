@@ -9,19 +9,12 @@ from __future__ import annotations
 
 import click
 
-from kernelsight.surfaces.cli.command import Command, db_path_option, examples
-from kernelsight.surfaces.cli.completing import TIME
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples, since_option
 
 
 @click.command(cls=Command, help=__doc__)
 @db_path_option
-@click.option(
-    "--since",
-    default="1h",
-    show_default=True,
-    type=TIME,
-    help="Where to begin; it ends now.",
-)
+@since_option("1h", "Where to begin; it ends now.")
 @examples("kernelsight reclassify --since 1d")
 def reclassify(*, db_path: str, since: str) -> None:
     """Find signals again."""

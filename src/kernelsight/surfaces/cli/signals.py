@@ -20,8 +20,8 @@ import msgspec
 
 from kernelsight.events.signal import Severity, Signal
 from kernelsight.printable import printable
-from kernelsight.surfaces.cli.command import NOT_KNOWN, Group, db_path_option, examples
-from kernelsight.surfaces.cli.completing import TIME, complete_rule
+from kernelsight.surfaces.cli.command import NOT_KNOWN, Group, db_path_option, examples, since_option, until_option
+from kernelsight.surfaces.cli.completing import complete_rule
 from kernelsight.surfaces.cli.output import Format, format_option, show
 from kernelsight.surfaces.looking import every_option, keep_looking
 from kernelsight.surfaces.stopping import stop_on_signals
@@ -37,14 +37,8 @@ _SEVERITIES: tuple[str, ...] = get_args(Severity)
 
 @click.group(cls=Group, help=__doc__, invoke_without_command=True)
 @db_path_option
-@click.option(
-    "--since",
-    default="1h",
-    show_default=True,
-    type=TIME,
-    help="Where the range begins.",
-)
-@click.option("--until", default="now", show_default=True, type=TIME, help="Where it ends.")
+@since_option("1h")
+@until_option
 @click.option("--rule", metavar="NAME", shell_complete=complete_rule, help="Only those of this rule.")
 @click.option(
     "--severity", type=click.Choice(_SEVERITIES), default=_SEVERITIES[0], show_default=True, help="So severe or more."
