@@ -51,6 +51,7 @@ struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct___process
 
 struct io { u64 read_chars, write_chars, read_syscalls, write_syscalls, read_bytes, write_bytes, cancelled_write_bytes; };
 
+/* A member with the name of a column of `Process` is that column. */
 struct record {
 	u64 start_boottime;
 	u32 pid, seen, complete; /* seen: threads so far */
@@ -58,14 +59,17 @@ struct record {
 	s32 nice;
 	u32 threads, delays_known, unused;
 	char comm[16];
-	u64 utime, stime, runtime, minor_faults, major_faults, voluntary, involuntary;
+	u64 utime, stime, runtime, minor_faults, major_faults, voluntary_switches, involuntary_switches;
 	struct io io; /* of the threads that live */
-	u64 cpu_delay, blkio_delay, swapin_delay, reclaim_delay, thrashing_delay;
-	s64 pages[4]; /* file, anonymous, swapped, shared */
+	u64 cpu_delay_ns, blkio_delay_ns, swapin_delay_ns, reclaim_delay_ns, thrashing_delay_ns;
+	union {
+		s64 pages[4];
+		struct { s64 file_pages, anon_pages, swap_pages, shared_pages; };
+	};
 	u64 vsize_pages, fds, fd_limit, cgroup_id;
 	struct io ended_io; /* of threads that have ended, and of children that were waited for */
 	u64 ended_runtime, children_switches; /* of the ones, and of the others */
-	u64 sockets;
+	u64 sockets; /* not counted in every pass: what stands from here on does not say that a process moved */
 };
 
 struct {
@@ -114,17 +118,17 @@ static __always_inline void add_thread(struct record *r, struct task_struct___pr
 	r->runtime += task->se.sum_exec_runtime;
 	r->minor_faults += task->min_flt;
 	r->major_faults += task->maj_flt;
-	r->voluntary += task->nvcsw;
-	r->involuntary += task->nivcsw;
-	r->cpu_delay += task->sched_info.run_delay;
+	r->voluntary_switches += task->nvcsw;
+	r->involuntary_switches += task->nivcsw;
+	r->cpu_delay_ns += task->sched_info.run_delay;
 	add_io(&r->io, &task->ioac);
 	if (!delays)
 		return;
 	r->delays_known = 1;
-	r->blkio_delay += delays->blkio_delay;
-	r->swapin_delay += delays->swapin_delay;
-	r->reclaim_delay += delays->freepages_delay;
-	r->thrashing_delay += delays->thrashing_delay;
+	r->blkio_delay_ns += delays->blkio_delay;
+	r->swapin_delay_ns += delays->swapin_delay;
+	r->reclaim_delay_ns += delays->freepages_delay;
+	r->thrashing_delay_ns += delays->thrashing_delay;
 }
 
 /* What threads that have ended left behind; the I/O of children that were waited for is with theirs. */
@@ -137,18 +141,18 @@ static __always_inline void add_ended(struct record *r, struct signal_struct *si
 	r->runtime += signal->sum_sched_runtime;
 	r->minor_faults += signal->min_flt;
 	r->major_faults += signal->maj_flt;
-	r->voluntary += signal->nvcsw;
-	r->involuntary += signal->nivcsw;
+	r->voluntary_switches += signal->nvcsw;
+	r->involuntary_switches += signal->nivcsw;
 	add_io(&r->ended_io, &signal->ioac);
 	r->ended_runtime = signal->sum_sched_runtime;
 	r->children_switches = signal->cnvcsw + signal->cnivcsw;
 	if (!stats)
 		return;
-	r->cpu_delay += stats->cpu_delay_total;
-	r->blkio_delay += stats->blkio_delay_total;
-	r->swapin_delay += stats->swapin_delay_total;
-	r->reclaim_delay += stats->freepages_delay_total;
-	r->thrashing_delay += stats->thrashing_delay_total;
+	r->cpu_delay_ns += stats->cpu_delay_total;
+	r->blkio_delay_ns += stats->blkio_delay_total;
+	r->swapin_delay_ns += stats->swapin_delay_total;
+	r->reclaim_delay_ns += stats->freepages_delay_total;
+	r->thrashing_delay_ns += stats->thrashing_delay_total;
 }
 
 static __always_inline void find_copies(void)

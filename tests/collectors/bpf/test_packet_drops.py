@@ -11,7 +11,7 @@ from own_network import in_own_network
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.abi import kernel_knows
-from kernelsight.collectors.bpf.enums import kernel_enums
+from kernelsight.collectors.bpf.btf import of_kernel
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.bpf.packet_drops import PacketDrops, Reasons, function
@@ -43,7 +43,9 @@ def dropped(how, loopback):
     ],
 )
 def test_packets_dropped_for_a_reason_are_counted_exactly(how, reason, loopback):
-    if reason not in {name.removeprefix("SKB_DROP_REASON_") for name in kernel_enums("skb_drop_reason")[0].values()}:
+    with of_kernel() as types:
+        known = types.enumeration("skb_drop_reason").values()
+    if f"SKB_DROP_REASON_{reason}" not in known:
         pytest.skip(f"this kernel does not know the reason {reason}")
     if how == "again" and not kernel_knows("rx_sk"):
         pytest.skip("this kernel does not say for which socket a packet was")

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from kernelsight.collectors.bpf import abi
-from kernelsight.collectors.bpf.maps import Map, Shared, variables
+from kernelsight.collectors.bpf.btf import Btf
+from kernelsight.collectors.bpf.maps import Map, Shared
 
 Setting = int | bool | bytes
 
@@ -55,6 +56,8 @@ class Object:
         self._object: int | None = self._lib.bpf_object__open_mem(image, len(image), options)
         if not self._object:
             raise abi.refusal(f"cannot open the BPF object {name}", c.get_errno())
+        self.types = Btf(self._lib.bpf_object__btf(self._object), name)
+        """The types of its maps and records; to be read while it is open."""
         try:
             self._programs = dict(self._each_program())
             self._choose(programs)
@@ -62,7 +65,7 @@ class Object:
             for map_name, size in (max_entries or {}).items():
                 self._lib.bpf_map__set_max_entries(self._map_pointer(map_name), size)
             # Read now: libbpf may drop what it knows of the layout once it has loaded.
-            self._sections = {section: self._variables(section) for section in (".data", ".bss")}
+            self._sections = {section: self.types.variables(section) for section in (".data", ".bss")}
             self._load()
         except BaseException:
             self.close()
@@ -212,7 +215,7 @@ class Object:
     def _settle(self, settings: Mapping[str, Setting]) -> None:
         if not settings:
             return
-        places = self._variables(".rodata")
+        places = self.types.variables(".rodata")
         start = self._lib.bpf_map__initial_value(self._map_pointer(".rodata"), c.byref(c.c_size_t()))
         for name, value in settings.items():
             if name not in places:
@@ -222,9 +225,6 @@ class Object:
             if len(raw) != size:
                 raise ValueError(f"setting {name}: {len(raw)} bytes for {size}")
             c.memmove(start + offset, raw, size)
-
-    def _variables(self, section: str) -> dict[str, tuple[int, int]]:
-        return variables(self._lib.bpf_object__btf(self._object), section)
 
     def _map_pointer(self, name: str) -> int:
         pointer: int | None = self._lib.bpf_object__find_map_by_name(self._object, name.encode())

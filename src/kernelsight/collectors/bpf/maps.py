@@ -7,14 +7,11 @@ import errno
 import mmap
 import os
 from collections.abc import Iterator
-from struct import Struct
 
 from kernelsight.collectors.bpf import abi
 
 PERCPU_TYPES = {5, 6, 10}  # BPF_MAP_TYPE_PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH
 BATCH = 1024
-_SECINFO = Struct("<III")  # struct btf_var_secinfo: type, offset, size
-_MEMBER = Struct("<III")  # struct btf_member: name, type, offset
 
 
 class Map:
@@ -110,51 +107,6 @@ class Map:
     def _failure(self, what: str) -> OSError:
         code = c.get_errno()
         return OSError(code, f"map {self.name}: {what}: {os.strerror(code)}")
-
-
-def variables(btf: int | None, section: str) -> dict[str, tuple[int, int]]:
-    """Offset and size of the variables of a section, by name, as a BTF describes it; none if it does not."""
-    lib = abi.library()
-    section_id = lib.btf__find_by_name_kind(btf, section.encode(), 15) if btf else -1  # BTF_KIND_DATASEC
-    if section_id < 0:
-        return {}
-    places = {}
-    address = lib.btf__type_by_id(btf, section_id)
-    count = c.c_uint32.from_address(address + 4).value & 0xFFFF
-    for variable, offset, size in _SECINFO.iter_unpack(c.string_at(address + 12, count * _SECINFO.size)):
-        name_offset = c.c_uint32.from_address(lib.btf__type_by_id(btf, variable)).value
-        places[lib.btf__name_by_offset(btf, name_offset).decode()] = (offset, size)
-    return places
-
-
-def kernel_percpu_variables() -> dict[str, tuple[int, int]]:
-    """Offset and size of the kernel's own per-CPU variables, by name."""
-    lib = abi.library()
-    btf = lib.btf__load_vmlinux_btf()
-    if not btf:
-        return {}
-    try:
-        return variables(btf, ".data..percpu")
-    finally:
-        lib.btf__free(btf)
-
-
-def kernel_members(structure: str) -> frozenset[str]:
-    """The names of the direct members of one of the kernel's structures; none if there is no such structure."""
-    lib = abi.library()
-    btf = lib.btf__load_vmlinux_btf()
-    if not btf:
-        return frozenset()
-    try:
-        found = lib.btf__find_by_name_kind(btf, structure.encode(), 4)  # BTF_KIND_STRUCT
-        if found < 0:
-            return frozenset()
-        address = lib.btf__type_by_id(btf, found)
-        count = c.c_uint32.from_address(address + 4).value & 0xFFFF
-        members = _MEMBER.iter_unpack(c.string_at(address + 12, count * _MEMBER.size))
-        return frozenset(lib.btf__name_by_offset(btf, name).decode() for name, _, _ in members)
-    finally:
-        lib.btf__free(btf)
 
 
 class Shared:

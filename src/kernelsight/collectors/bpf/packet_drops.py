@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from struct import Struct
-from typing import Literal
+from typing import Literal, Self
 
 from kernelsight.collectors.base import Host, collector
-from kernelsight.collectors.bpf.enums import kernel_enums
+from kernelsight.collectors.bpf.btf import of_kernel
 from kernelsight.collectors.bpf.holders import SocketHolders
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
@@ -30,6 +30,12 @@ class Reasons:
 
     core: Mapping[int, str]
     subsystems: Mapping[int, str]
+
+    @classmethod
+    def of_kernel(cls) -> Self:
+        """Those of the running kernel."""
+        with of_kernel() as types:
+            return cls(types.enumeration("skb_drop_reason"), types.enumeration("skb_drop_reason_subsys"))
 
     def name(self, number: int) -> str | None:
         """Such as `NO_SOCKET`; of a subsystem's own reasons, which its module names, `OPENVSWITCH_3`."""
@@ -87,7 +93,7 @@ class PacketDrops:
             raise
         self._drops = self._object.map("drops")
         self._lost = self._object.variable("drops_lost")
-        self._reasons = Reasons(*kernel_enums("skb_drop_reason", "skb_drop_reason_subsys"))
+        self._reasons = Reasons.of_kernel()
         self._known: dict[bytes, _Counted] = {}
 
     def collect(self, now: int) -> Iterable[Event]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
-from struct import Struct
-from typing import NamedTuple
+
+import msgspec
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf import objects
+from kernelsight.collectors.bpf.btf import Btf
+from kernelsight.collectors.bpf.columns import Columns, made
+from kernelsight.collectors.bpf.layout import Records
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.delay_accounting import DelayAccounting
@@ -19,21 +22,14 @@ from kernelsight.collectors.privileges import OTHERS_PROCESSES
 from kernelsight.collectors.procfs.cgroup_paths import find_mounts
 from kernelsight.collectors.procfs.process_text import Groups, parse_cgroup
 from kernelsight.collectors.selection import Selection
-from kernelsight.collectors.text import fixed_name
 from kernelsight.collectors.time_namespace import offsets
+from kernelsight.events.declare import INT64_MAX
 from kernelsight.events.process import Process
-from kernelsight.events.unsigned import wrap_u64
 
-# struct record of tasks.bpf.c
-_RECORD = Struct("=QIIIIIIIIiIII16s19Q4q14Q")
-_KEY_SIZE = 12  # start time and pid
-_FILE_AT, _ANON_AT, _SHARED_AT = 28, 29, 31  # words of the record: what is resident of `pages`
-_MOVES = slice(0, -8)  # all but `sockets`, which are not counted in every pass
 _SOCKETS_EVERY_NS = 10 * NS_PER_S
 _GROUP_EVERY_NS = 5 * NS_PER_S
 _MOST_GROUPS = 10_000
 
-_UNKNOWN = 2**64 - 1
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h
 _MOST_CPUS = 64  # EXACT_CPUS of tasks.bpf.c
 _NS_PER_MS = 1_000_000
@@ -41,73 +37,18 @@ _NS_PER_TICK = 10_000_000  # USER_HZ is 100 on every architecture we run on
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-class Record(NamedTuple):
-    """One process as the kernel's program wrote it; times in ns, memory in pages."""
+class _Task(msgspec.Struct, gc=False):
+    """What of a process's record (struct record of tasks.bpf.c) says more than one column; times in ns."""
 
     start_boottime: int
     pid: int
-    seen: int
-    complete: int
     ppid: int
-    uid: int
-    state: int
-    exit_state: int
-    flags: int
-    nice: int
-    threads: int
-    delays_known: int
-    unused: int
-    comm: bytes
     utime: int
     stime: int
     runtime: int
-    minor_faults: int
-    major_faults: int
-    voluntary: int
-    involuntary: int
-    read_chars: int
-    write_chars: int
-    read_syscalls: int
-    write_syscalls: int
-    read_bytes: int
-    write_bytes: int
-    cancelled_write_bytes: int
-    cpu_delay: int
-    blkio_delay: int
-    swapin_delay: int
-    reclaim_delay: int
-    thrashing_delay: int
-    file_pages: int
-    anon_pages: int
-    swap_pages: int
-    shared_pages: int
-    vsize_pages: int
-    fds: int
-    fd_limit: int
     cgroup_id: int
-    ended_read_chars: int
-    ended_write_chars: int
-    ended_read_syscalls: int
-    ended_write_syscalls: int
-    ended_read_bytes: int
-    ended_write_bytes: int
-    ended_cancelled_write_bytes: int
     ended_runtime: int
     children_switches: int
-    sockets: int
-
-    @property
-    def io(self) -> Account:
-        """Its I/O; a thread that ends has run, and a child that is waited for has switched at its end."""
-        live = (
-            self.read_chars, self.write_chars, self.read_syscalls, self.write_syscalls,
-            self.read_bytes, self.write_bytes, self.cancelled_write_bytes,
-        )  # fmt: skip
-        ended = (
-            self.ended_read_chars, self.ended_write_chars, self.ended_read_syscalls, self.ended_write_syscalls,
-            self.ended_read_bytes, self.ended_write_bytes, self.ended_cancelled_write_bytes,
-        )  # fmt: skip
-        return Account(live, ended, self.ended_runtime, self.children_switches)
 
 
 def state_letter(state: int, exit_state: int) -> str:
@@ -176,7 +117,7 @@ class ProcessGroups:
         self._in_v1 = any(mount.controllers for mount in find_mounts(host))
         self._known: dict[tuple[int, int], tuple[float, Groups]] = {}
 
-    def of(self, record: Record) -> Groups:
+    def of(self, record: _Task) -> Groups:
         """The groups of a process; None for each when it has ended."""
         key = (record.start_boottime, record.pid) if self._in_v1 else (0, record.cgroup_id)
         moment = self._monotonic_ns()
@@ -190,6 +131,70 @@ class ProcessGroups:
                 self._known.clear()
             self._known[key] = (moment + _GROUP_EVERY_NS if self._in_v1 else math.inf, groups)
         return groups
+
+
+def _kb(flags: int, *pages: int) -> int | None:
+    """Memory of a process; kernel threads have none rather than nothing of it."""
+    return None if flags & _KERNEL_THREAD else sum(pages) * _PAGE_KB
+
+
+def _delay(known: int, delay: int) -> int | None:
+    return delay if known else None
+
+
+def _descriptors(count: int) -> int | None:
+    return None if count > INT64_MAX else count  # not known, or without a limit
+
+
+_EVENTS = Columns(
+    Process,
+    "record",
+    apart=("seen", "complete", "utime", "stime", "runtime", "io", "ended_io", "ended_runtime", "children_switches"),
+    state=made(state_letter, "state", "exit_state"),
+    start_ticks=made(lambda start: (start + offsets().boot_ns) // _NS_PER_TICK, "start_boottime"),
+    rss_kb=made(_kb, "flags", "file_pages", "anon_pages", "shared_pages"),
+    anon_kb=made(_kb, "flags", "anon_pages"),
+    swap_kb=made(_kb, "flags", "swap_pages"),
+    vsize_kb=made(_kb, "flags", "vsize_pages"),
+    fds=made(_descriptors, "fds"),
+    sockets=made(_descriptors, "sockets"),
+    fd_limit=made(_descriptors, "fd_limit"),
+    blkio_delay_ns=made(_delay, "delays_known", "blkio_delay_ns"),
+    swapin_delay_ns=made(_delay, "delays_known", "swapin_delay_ns"),
+    reclaim_delay_ns=made(_delay, "delays_known", "reclaim_delay_ns"),
+    thrashing_delay_ns=made(_delay, "delays_known", "thrashing_delay_ns"),
+)
+
+
+class _Reader:
+    """What is read of the records, as bpf/tasks.bpf.c lays them out."""
+
+    def __init__(self, types: Btf) -> None:
+        layout = types.layout("record")
+        self.size = layout.size
+        self.events = _EVENTS.of(types)
+        self.tasks = Records(layout, _Task)
+        self.pid = slice(layout["pid"].offset, layout["pid"].end)
+        self.key = slice(0, layout["pid"].end)  # start time and pid
+        self.moves = slice(0, layout["sockets"].offset)
+        self._resident = [layout[name].offset // 8 for name in ("file_pages", "anon_pages", "shared_pages")]
+        self._live, self._live_at = layout.nested("io")
+        self._ended, self._ended_at = layout.nested("ended_io")
+
+    def split(self, written: bytes) -> dict[bytes, bytes]:
+        """The records, by what tells each process from all others."""
+        key, size = self.key.stop, self.size
+        return {written[at : at + key]: written[at : at + size] for at in range(0, len(written), size)}
+
+    def resident_pages(self, written: bytes) -> list[int]:
+        """How many pages of each process are in memory."""
+        words, step = memoryview(written).cast("q"), self.size // 8
+        return list(map(sum, zip(*(words[at::step] for at in self._resident), strict=True)))
+
+    def account(self, record: bytes, task: _Task) -> Account:
+        """Its I/O; a thread that ends has run, and a child that is waited for has switched at its end."""
+        live, ended = self._live.unpack_from(record, self._live_at), self._ended.unpack_from(record, self._ended_at)
+        return Account(live, ended, task.ended_runtime, task.children_switches)
 
 
 @collector("process", source="bpf", emits=(Process,), rank=10, needs=OTHERS_PROCESSES)
@@ -210,6 +215,7 @@ class TasksCollector:
         except BaseException:
             self._object.close()
             raise
+        self._reader = _Reader(self._object.types)
         self._unfinished = self._object.map("unfinished")
         self._pending = self._object.variable("pending")
         self._lost = self._object.variable("lost")
@@ -239,15 +245,19 @@ class TasksCollector:
         if moment >= self._sockets_due:
             self._sockets_due = moment + _SOCKETS_EVERY_NS
         written = self._read()
-        size, words = _RECORD.size, memoryview(written).cast("q")
-        records = {written[at : at + _KEY_SIZE]: written[at : at + size] for at in range(0, len(written), size)}
-        pages = zip(*(words[at :: size // 8] for at in (_FILE_AT, _ANON_AT, _SHARED_AT)), strict=True)
-        moves = {
-            key: (record[_MOVES], sum(resident)) for (key, record), resident in zip(records.items(), pages, strict=True)
-        }
-        chosen = self._selection.choose(moment, moves)
+        records = self._reader.split(written)
+        resident = self._reader.resident_pages(written)
+        moves = self._reader.moves
+        chosen = self._selection.choose(
+            moment,
+            {key: (record[moves], pages) for (key, record), pages in zip(records.items(), resident, strict=True)},
+        )
         self._own_io.look(records.keys())
-        return [self._event(key, Record._make(_RECORD.unpack(records[key])), now) for key in chosen]
+        lines = [records[key] for key in chosen]
+        events = self._reader.events(now, lines)
+        for key, record, task, event in zip(chosen, lines, self._reader.tasks.listed(lines), events, strict=True):
+            self._complete(event, task, key, self._reader.account(record, task))
+        return events
 
     def close(self) -> None:
         """Remove the program from the kernel, and put `kernel.task_delayacct` back."""
@@ -261,55 +271,20 @@ class TasksCollector:
         # Threads that began or ended during the pass; a rest without its main thread describes nobody.
         _, rest = self._unfinished.drain()
         self._pending.value = 0
-        size = _RECORD.size
-        described = (at for at in range(0, len(rest), size) if any(rest[at + 8 : at + 12]))
-        return written + b"".join(rest[at : at + size] for at in described)
+        size, pid = self._reader.size, self._reader.pid
+        rests = (rest[at : at + size] for at in range(0, len(rest), size))
+        return written + b"".join(record for record in rests if any(record[pid]))
 
-    def _event(self, key: bytes, r: Record, now: int) -> Process:
-        utime, stime = self._times.split((r.start_boottime, r.pid), (r.utime, r.stime), r.runtime)
-        kernel = bool(r.flags & _KERNEL_THREAD)
-        delays = bool(r.delays_known)
-        io, children_read_bytes, children_write_bytes = self._own_io.divide(key, r.pid, r.ppid, r.io)
-        groups = self._groups.of(r)
-        return Process(
-            now,
-            pid=r.pid,
-            ppid=r.ppid,
-            uid=r.uid,
-            comm=fixed_name(r.comm),
-            state=state_letter(r.state, r.exit_state),
-            threads=r.threads,
-            nice=r.nice,
-            start_ticks=(r.start_boottime + offsets().boot_ns) // _NS_PER_TICK,
-            utime_ms=utime // _NS_PER_MS,
-            stime_ms=stime // _NS_PER_MS,
-            minor_faults=r.minor_faults,
-            major_faults=r.major_faults,
-            rss_kb=None if kernel else (r.file_pages + r.anon_pages + r.shared_pages) * _PAGE_KB,
-            anon_kb=None if kernel else r.anon_pages * _PAGE_KB,
-            swap_kb=None if kernel else r.swap_pages * _PAGE_KB,
-            vsize_kb=None if kernel else r.vsize_pages * _PAGE_KB,
-            read_bytes=io.read_bytes,
-            write_bytes=io.write_bytes,
-            cancelled_write_bytes=io.cancelled_write_bytes,
-            read_chars=io.read_chars,
-            write_chars=io.write_chars,
-            read_syscalls=io.read_syscalls,
-            write_syscalls=io.write_syscalls,
-            children_read_bytes=children_read_bytes,
-            children_write_bytes=children_write_bytes,
-            voluntary_switches=r.voluntary,
-            involuntary_switches=r.involuntary,
-            fds=None if r.fds == _UNKNOWN else r.fds,
-            sockets=None if r.sockets == _UNKNOWN else r.sockets,
-            fd_limit=None if r.fd_limit > 2**63 - 1 else r.fd_limit,
-            cpu_delay_ns=r.cpu_delay,
-            blkio_delay_ns=r.blkio_delay if delays else None,
-            swapin_delay_ns=r.swapin_delay if delays else None,
-            reclaim_delay_ns=r.reclaim_delay if delays else None,
-            thrashing_delay_ns=r.thrashing_delay if delays else None,
-            cgroup=groups.path,
-            cgroup_id=wrap_u64(r.cgroup_id),
-            memory_cgroup=groups.memory_path,
-            io_cgroup=groups.io_path,
+    def _complete(self, event: Process, task: _Task, key: bytes, account: Account) -> None:
+        """Fill in what the record alone does not say."""
+        utime, stime = self._times.split((task.start_boottime, task.pid), (task.utime, task.stime), task.runtime)
+        event.utime_ms, event.stime_ms = utime // _NS_PER_MS, stime // _NS_PER_MS
+        io, event.children_read_bytes, event.children_write_bytes = self._own_io.divide(
+            key, task.pid, task.ppid, account
         )
+        event.read_bytes, event.write_bytes = io.read_bytes, io.write_bytes
+        event.cancelled_write_bytes = io.cancelled_write_bytes
+        event.read_chars, event.write_chars = io.read_chars, io.write_chars
+        event.read_syscalls, event.write_syscalls = io.read_syscalls, io.write_syscalls
+        groups = self._groups.of(task)
+        event.cgroup, event.memory_cgroup, event.io_cgroup = groups.path, groups.memory_path, groups.io_path

@@ -14,9 +14,9 @@ from enum import IntFlag
 from functools import cache
 
 from kernelsight.collectors.base import Host
+from kernelsight.collectors.bpf.btf import of_kernel
 from kernelsight.collectors.bpf.file_calls import ON_A_DESCRIPTOR, ON_A_PATH, ON_A_PATH_AT, places
 from kernelsight.collectors.bpf.libbpf import Object, Setting
-from kernelsight.collectors.bpf.maps import kernel_members, kernel_percpu_variables
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.bpf.syscall_names import COMPAT, numbers_of
 from kernelsight.collectors.time_namespace import kernel_monotonic_ns
@@ -104,7 +104,8 @@ def _of_machine() -> dict[str, Setting]:
     """Where x86 keeps the count of nested contexts: its distance from the run queue of the same CPU; 0 if unknown."""
     if platform.machine() != "x86_64":
         return {}
-    places = kernel_percpu_variables()
+    with of_kernel() as types:
+        places = types.variables(".data..percpu")
     nested = places.get("__preempt_count") or places.get("pcpu_hot")
     queue = places.get("runqueues")
     return {"nested_from_runqueue": nested[0] - queue[0] if nested and queue else 0}
@@ -134,7 +135,8 @@ def _hooks(feature: Feature) -> tuple[str, ...]:
 
 def _kernel_keeps_delays() -> bool:
     """As KERNEL_KEEPS_DELAYS in bpf/threads.h; without it, the time of every waking must be seen."""
-    return "last_queued" in kernel_members("sched_info") and "cfs_rq" in kernel_members("sched_entity")
+    with of_kernel() as types:
+        return "last_queued" in types.members("sched_info") and "cfs_rq" in types.members("sched_entity")
 
 
 @dataclass(slots=True)
