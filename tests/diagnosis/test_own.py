@@ -23,10 +23,13 @@ def parts():
 
 
 def test_parts_are_known_by_their_pids_and_not_by_their_names():
-    reports = [{"pid": COLLECTING, "supervisor_pid": SUPERVISING}]
-    samples = [{"pid": WATCHING, "ppid": SUPERVISING, "comm": "a"}, {"pid": 7, "ppid": WATCHING, "comm": "b"}]
-    waits = [{"pid": READING, "waker_pid": COLLECTING, "waits_in": "read"}]
-    stranger = {"pid": 8, "ppid": 1, "comm": "kernelsight"}
+    reports = [CollectorReport(START, name="block", status="running", pid=COLLECTING, supervisor_pid=SUPERVISING)]
+    samples = [
+        Process(START, pid=WATCHING, ppid=SUPERVISING, comm="a"),
+        Process(START, pid=7, ppid=WATCHING, comm="b"),
+    ]
+    waits = [Wait(START, pid=READING, waker_pid=COLLECTING, waits_in="read")]
+    stranger = Process(START, pid=8, ppid=1, comm="kernelsight")
     assert own_pids(reports, [*samples, stranger], waits) == {COLLECTING, SUPERVISING, WATCHING, READING, 7}
 
 

@@ -18,10 +18,11 @@ from kernelsight.diagnosis.model import NotExcluded
 from kernelsight.diagnosis.remedy import how_to_get
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.spans import Span, common, holes, length, rest, union
+from kernelsight.events.collector import CollectorReport
 from kernelsight.events.wire import kinds
 from kernelsight.moments import to_second
-from kernelsight.query.rows import rows_for_computing
 from kernelsight.query.source import extent
+from kernelsight.query.stored import stored_rows
 from kernelsight.query.times import TimeRange
 
 HOLE_S = 5.0
@@ -143,10 +144,10 @@ class Coverage:
         start, end = self._window
         around = TimeRange(max(start - _REPORTS_NS, 0), end + _REPORTS_NS)
         by_kind: dict[str, list[Span]] = {}
-        for row in rows_for_computing(self._scene.reader, kinds()["collector"], around):
-            if row["status"] == "running" and isinstance(row["timestamp"], int):
-                span = row["timestamp"] - _REPORTS_NS // 2, row["timestamp"] + _REPORTS_NS // 2
-                for kind in str(row["kinds"] or row["name"]).split(","):
+        for row in stored_rows(self._scene.reader, CollectorReport, around):
+            if row.status == "running":
+                span = row.timestamp - _REPORTS_NS // 2, row.timestamp + _REPORTS_NS // 2
+                for kind in str(row.kinds or row.name).split(","):
                     by_kind.setdefault(kind, []).append(span)
         return {kind: union(spans) for kind, spans in by_kind.items()}
 

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from operator import itemgetter, sub
-from typing import Any
+from operator import attrgetter, itemgetter, sub
+from typing import Any, Generic, TypeVar
 
-from kernelsight.events.declare import Counter, Kind
+from kernelsight.events.declare import Counter, Event, Kind
 from kernelsight.events.deltas import Growth, growths, in_order, only_grows
+from kernelsight.events.fields import Metric, name_of
 from kernelsight.query.clock_steps import Step, elapsed_ns
+from kernelsight.query.stored import moment, row_id
 
 NS_PER_S = 1_000_000_000
-Row = Mapping[str, Any]
-_ARRIVAL: Callable[[Row], int] = itemgetter("id")
-_STAMP: Callable[[Row], int] = itemgetter("timestamp")
+Row = Any
+"""A row in code that does not name columns by their declaration yet."""
+E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 
 
-class Samples:
+class Samples(Generic[E]):
     """The rows of one entity in their order."""
 
     __slots__ = ("_glitches", "_grown", "_kind", "_steps", "first", "rows")
 
-    def __init__(self, kind: Kind, rows: Sequence[Row], first: int = 0, steps: Sequence[Step] = ()) -> None:
+    def __init__(self, kind: Kind, rows: Sequence[E], first: int = 0, steps: Sequence[Step] = ()) -> None:
         """Take rows in their order.
 
         Args:
@@ -54,15 +57,15 @@ class Samples:
             self._judge(metric)
         return self._glitches[metric]
 
-    def changes(self) -> list[Change]:
+    def deltas(self) -> list[CounterDelta[E]]:
         """Consecutive samples, where it is known that time passed between them, and how much."""
-        rows, stamps = self.rows, list(map(_STAMP, self.rows))
+        rows, stamps = self.rows, list(map(moment, self.rows))
         if self._steps:
             times = [self._ns(before, after) for before, after in pairwise(stamps)]
         else:
             times = list(map(sub, stamps[1:], stamps))
         return [
-            Change(rows[place - 1], rows[place], ns, self, place)
+            CounterDelta(rows[place - 1], rows[place], ns, self, place)
             for place, ns in enumerate(times[self.first :], self.first + 1)
             if ns > 0
         ]
@@ -71,7 +74,7 @@ class Samples:
         return elapsed_ns(before_ns, after_ns, self._steps) if self._steps else after_ns - before_ns
 
     def _judge(self, metric: str) -> None:
-        values = [row[metric] for row in self.rows]
+        values = list(map(attrgetter(metric), self.rows))
         if only_grows(values):
             grown = [0.0, *(float(b - a) for a, b in pairwise(values))]
             self._grown[metric], self._glitches[metric] = grown, frozenset()
@@ -83,11 +86,11 @@ class Samples:
         for number, one in enumerate(found):
             if one is not None:
                 self._share(one, known[number - one.back], known[number], grown)
-                glitches.update(self.rows[place]["id"] for place in known[number - one.back + 1 : number])
+                glitches.update(row_id(self.rows[place]) for place in known[number - one.back + 1 : number])
         self._grown[metric], self._glitches[metric] = grown, frozenset(glitches)
 
     def _share(self, one: Growth, start: int, end: int, grown: list[float]) -> None:
-        stamps = [_STAMP(row) for row in self.rows[start : end + 1]]
+        stamps = list(map(moment, self.rows[start : end + 1]))
         times = [max(0, self._ns(before, after)) for before, after in pairwise(stamps)]
         whole = sum(times)
         if not whole:
@@ -98,14 +101,14 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CounterDelta(Generic[E]):
     """What the counters of an entity did between two samples."""
 
-    before: Row
-    after: Row
+    before: E
+    after: E
     ns: int
     """Time between the two, whatever the clock was set to meanwhile."""
-    samples: Samples
+    samples: Samples[E]
     place: int
     """Of the second of the two among the samples."""
 
@@ -114,9 +117,13 @@ class Change:
         """Time between the two."""
         return self.ns / NS_PER_S
 
-    def of(self, metric: str) -> float:
+    def of(self, metric: Metric[E] | str) -> float:
         """How much a counter grew; 0 where it is not known."""
-        return self.samples.grown(metric)[self.place]
+        return self.samples.grown(metric if isinstance(metric, str) else name_of(metric))[self.place]
+
+
+Change = CounterDelta[Any]
+"""A delta in code that does not name columns by their declaration yet."""
 
 
 def counter_of(kind: Kind, metric: str) -> Counter:
@@ -131,8 +138,12 @@ def counter_of(kind: Kind, metric: str) -> Counter:
     return semantics
 
 
-def ordered(kind: Kind, series: Iterable[Sequence[Row]], *metrics: str) -> list[list[Row]]:
+def ordered(kind: Kind, series: Iterable[Sequence[T]], *metrics: str) -> list[list[T]]:
     """The rows of each entity in the order in which they were taken (:func:`kernelsight.events.deltas.in_order`)."""
     names = metrics or [column.name for column in kind.columns if isinstance(column.semantics, Counter)]
-    arrived = [sorted(rows, key=_ARRIVAL) for rows in series]
-    return in_order(arrived, _STAMP, [itemgetter(name) for name in names])
+    arrived = [sorted(rows, key=_item("id")) for rows in series]
+    return in_order(arrived, _item("timestamp"), [_item(name) for name in names])
+
+
+def _item(name: str) -> Callable[[Any], Any]:
+    return itemgetter(name)

@@ -6,23 +6,35 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import Any, TypeVar, overload
 
 from kernelsight.diagnosis.measure import measured, needed
 from kernelsight.diagnosis.model import Evidence, How
 from kernelsight.diagnosis.own import REPORTS_BACK_NS, of_others, own_pids
-from kernelsight.diagnosis.samples import NS_PER_S, Change, Row, Samples, ordered
-from kernelsight.events.declare import Kind
+from kernelsight.diagnosis.samples import NS_PER_S, Change, CounterDelta, Row, Samples, ordered
+from kernelsight.events.collector import CollectorReport
+from kernelsight.events.declare import Event, Kind, kind_of
 from kernelsight.events.deltas import REACH
+from kernelsight.events.fields import Metric, name_of
+from kernelsight.events.process import Process
+from kernelsight.events.scheduler import Cpu, Wait
 from kernelsight.events.wire import kinds
 from kernelsight.query.clock_steps import Step, clock_steps
-from kernelsight.query.rows import rows_for_computing
+from kernelsight.query.stored import moment, row_id, stored_rows
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
 
-__all__ = ["NS_PER_S", "Change", "Row", "Run", "Scene", "grouped", "moment", "runs", "samples_of"]
+__all__ = [
+    "NS_PER_S", "Change", "CounterDelta", "Row", "Run", "Scene", "grouped", "grouped_by", "moment", "runs",
+    "samples_of",
+]  # fmt: skip
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+K = TypeVar("K")
+Key = tuple[Any, ...]
+"""Values of the columns that tell one entity of a kind from another."""
 
 _MOST_CITED = 120
 """Rows cited for a number that some of them show as well as all: the first, the last, and some between."""
@@ -66,11 +78,11 @@ class Scene:
 
     reader: Reader
     when: TimeRange
-    _all: dict[str, list[Row]] = field(default_factory=dict)
-    _rows: dict[str, list[Row]] = field(default_factory=dict)
-    _series: dict[str, dict[tuple[Any, ...], list[Row]]] = field(default_factory=dict)
-    _samples: dict[str, dict[tuple[Any, ...], Samples]] = field(default_factory=dict)
-    _changes: dict[str, dict[tuple[Any, ...], list[Change]]] = field(default_factory=dict)
+    _all: dict[str, list[Any]] = field(default_factory=dict)
+    _rows: dict[str, list[Any]] = field(default_factory=dict)
+    _series: dict[str, dict[Key, list[Any]]] = field(default_factory=dict)
+    _samples: dict[str, dict[Key, Samples[Any]]] = field(default_factory=dict)
+    _deltas: dict[str, dict[Key, list[CounterDelta[Any]]]] = field(default_factory=dict)
     _derived: dict[Callable[[Scene], Any], Any] = field(default_factory=dict)
 
     def once(self, derive: Callable[[Scene], T]) -> T:
@@ -85,70 +97,89 @@ class Scene:
         """The kinds that somebody has asked for."""
         return frozenset(self._rows)
 
-    def rows(self, kind: str) -> Sequence[Row]:
-        """All rows of a kind within the window, by time, but for those that are about our own processes."""
-        if kind not in self._rows:
-            self._rows[kind] = of_others(kind, self._recorded(kind), self.own)
-        return self._rows[kind]
+    @overload
+    def rows(self, kind: type[E]) -> Sequence[E]: ...
+    @overload
+    def rows(self, kind: str) -> Sequence[Row]: ...
+    def rows(self, kind: type[Event] | str) -> Sequence[Any]:
+        """All rows of a kind within the window, by time, but for those that are about our own processes.
 
-    def _recorded(self, kind: str) -> list[Row]:
+        They are not validated: a value that some other program has stored may be of another type than is declared.
+        """
+        declared = _declared(kind)
+        if declared.name not in self._rows:
+            self._rows[declared.name] = of_others(declared, self._recorded(declared.struct), self.own)
+        return self._rows[declared.name]
+
+    def _recorded(self, kind: type[E]) -> list[E]:
         """All rows of a kind within the window, by time."""
-        if kind not in self._all:
-            self._all[kind] = [*rows_for_computing(self.reader, kinds()[kind], self.when)]
-        return self._all[kind]
+        name = kind_of(kind).name
+        if name not in self._all:
+            self._all[name] = stored_rows(self.reader, kind, self.when)
+        return self._all[name]
 
     @cached_property
     def own(self) -> frozenset[int]:
         """Pids of our own processes."""
         lately = TimeRange(max(0, self.when.start_ns - REPORTS_BACK_NS), self.when.end_ns)
-        reports = rows_for_computing(self.reader, kinds()["collector"], lately)
-        return own_pids(reports, self._recorded("process"), self._recorded("wait")) if reports else frozenset()
+        reports = stored_rows(self.reader, CollectorReport, lately)
+        return own_pids(reports, self._recorded(Process), self._recorded(Wait)) if reports else frozenset()
 
-    def series(self, kind: str) -> Mapping[tuple[Any, ...], Sequence[Row]]:
+    @overload
+    def series(self, kind: type[E]) -> Mapping[Key, Sequence[E]]: ...
+    @overload
+    def series(self, kind: str) -> Mapping[Key, Sequence[Row]]: ...
+    def series(self, kind: type[Event] | str) -> Mapping[Key, Sequence[Any]]:
         """The rows of each entity of a kind, by time."""
-        if kind not in self._series:
-            self._series[kind] = grouped(self.rows(kind), *kinds()[kind].entity)
-        return self._series[kind]
+        declared = _declared(kind)
+        if declared.name not in self._series:
+            self._series[declared.name] = grouped(self.rows(declared.struct), *declared.entity)
+        return self._series[declared.name]
 
-    def samples(self, kind: str) -> Mapping[tuple[Any, ...], Samples]:
+    def samples(self, kind: type[E]) -> Mapping[Key, Samples[E]]:
         """The samples of each entity of a kind, in the order in which they were taken."""
-        if kind not in self._samples:
-            declared = kinds()[kind]
+        declared = kind_of(kind)
+        if declared.name not in self._samples:
             series = self.series(kind)
             before = grouped(self._just_before(declared), *declared.entity)
             rows = ordered(declared, ([*before.get(key, ()), *found] for key, found in series.items()))
-            self._samples[kind] = {
+            self._samples[declared.name] = {
                 key: Samples(declared, found, min(len(before.get(key, ())), len(found)), self.clock_steps)
                 for key, found in zip(series, rows, strict=True)
             }
-        return self._samples[kind]
+        return self._samples[declared.name]
 
     @cached_property
     def clock_steps(self) -> list[Step]:
         """When the clock was set within the window."""
         return clock_steps(self.reader, self.when)
 
-    def _just_before(self, kind: Kind) -> list[Row]:
+    def _just_before(self, kind: Kind) -> list[Event]:
         """The rows before the window that tell what the first ones within it are."""
         reach_ns = int(REACH * (kind.interval_s or 1.0) * NS_PER_S)
         start_ns = self.when.start_ns
-        return [*rows_for_computing(self.reader, kind, TimeRange(max(0, start_ns - reach_ns), max(0, start_ns - 1)))]
+        return stored_rows(self.reader, kind.struct, TimeRange(max(0, start_ns - reach_ns), max(0, start_ns - 1)))
 
-    def changes(self, kind: str) -> Mapping[tuple[Any, ...], Sequence[Change]]:
-        """Consecutive samples of each entity of a kind, in the order in which they were taken.
+    def deltas(self, kind: type[E]) -> Mapping[Key, Sequence[CounterDelta[E]]]:
+        """What the counters of each entity of a kind did between its samples, in the order in which they were taken.
 
         Where nothing at all was recorded between two samples for :data:`_UNKNOWN_S`, how long that was is not known:
-        the clock may have been set. There is no change over such a time.
+        the clock may have been set. There is no delta over such a time.
         """
-        if kind not in self._changes:
+        name = kind_of(kind).name
+        if name not in self._deltas:
             gaps = self._gaps
-            self._changes[kind] = {
-                key: [change for change in samples.changes() if not (gaps and _spans(change, gaps))]
+            self._deltas[name] = {
+                key: [delta for delta in samples.deltas() if not (gaps and _spans(delta, gaps))]
                 for key, samples in self.samples(kind).items()
             }
-        return self._changes[kind]
+        return self._deltas[name]
 
-    @property
+    def changes(self, kind: str) -> Mapping[Key, Sequence[Change]]:
+        """As :meth:`deltas`, for code that does not name columns by their declaration yet."""
+        return self.deltas(kinds()[kind].struct)
+
+    @cached_property
     def begin_ns(self) -> int:
         """The whole second in which the window begins: its seconds are those of the clock, wherever it lies."""
         return self.when.start_ns // NS_PER_S * NS_PER_S
@@ -159,45 +190,62 @@ class Scene:
         stamps = sorted({moment(row) for kind in _MACHINE for row in self.rows(kind)})
         return [(a, b) for a, b in pairwise(stamps) if b - a > _UNKNOWN_S * NS_PER_S]
 
-    def second(self, row: Row) -> int:
+    def second(self, row: Event) -> int:
         """In which second of the window a row lies."""
-        return int((row["timestamp"] - self.begin_ns) // NS_PER_S)
+        return self.second_at(row.timestamp)
+
+    def second_at(self, at_ns: int) -> int:
+        """In which second of the window a moment lies (ns since the epoch)."""
+        return int((at_ns - self.begin_ns) // NS_PER_S)
 
     def at(self, second: int) -> int:
         """The beginning of a second (ns since the epoch)."""
         return self.begin_ns + second * NS_PER_S
 
-    def per_second(self, rows: Iterable[Row], value: str | Callable[[Row], float]) -> dict[int, float]:
-        """Sum of a column (or a function of the row) by second; a NULL is nothing."""
+    def per_second(self, rows: Iterable[E], value: Metric[E] | Callable[[E], float | None] | str) -> dict[int, float]:
+        """Sum of a column (or of a function of the row) by second; a NULL is nothing."""
+        value_of: Callable[[E], float | None]
+        if isinstance(value, str):
+            value_of = attrgetter(value)
+        else:
+            value_of = value if callable(value) else attrgetter(name_of(value))
         found: dict[int, float] = {}
         for row in rows:
-            amount = row[value] if isinstance(value, str) else value(row)
+            amount = value_of(row)
             if amount is not None:
                 second = self.second(row)
                 found[second] = found.get(second, 0.0) + amount
         return found
 
-    def within(self, rows: Iterable[Row], run: Run) -> list[Row]:
+    def within(self, rows: Iterable[E], run: Run) -> list[E]:
         """The rows of a stretch of seconds."""
         return [row for row in rows if self.second(row) in run]
 
-    def during(self, changes: Iterable[Change], run: Run) -> list[Change]:
-        """The changes that end within a stretch of seconds."""
-        return [change for change in changes if self.second(change.after) in run]
+    def during(self, deltas: Iterable[CounterDelta[E]], run: Run) -> list[CounterDelta[E]]:
+        """The deltas that end within a stretch of seconds."""
+        return [delta for delta in deltas if self.second(delta.after) in run]
 
-    def evidence(self, kind: str, rows: Sequence[Row], metric: str, how: How) -> Evidence | None:
+    @overload
+    def evidence(self, rows: Sequence[E], metric: Metric[E], how: How, /) -> Evidence | None: ...
+    @overload
+    def evidence(self, kind: str, rows: Sequence[Row], metric: str, how: How, /) -> Evidence | None: ...
+    def evidence(self, *arguments: Any) -> Evidence | None:
         """A number out of rows, citing them; None where there is no value in them.
 
         Args:
-            kind: what the rows are.
-            rows: those that the claim is about; of very many, enough to show it.
-            metric: the column.
-            how: what becomes of its values.
+            arguments: the rows of one kind that the claim is about (of very many, enough to show it are cited), the
+                column, such as `Process.rss_kb`, and what becomes of its values.
         """
+        if isinstance(arguments[0], str):
+            return self._evidence(*arguments)
+        rows, metric, how = arguments
+        return self._evidence(kind_of(type(rows[0])).name, rows, name_of(metric), how) if rows else None
+
+    def _evidence(self, kind: str, rows: Sequence[Any], metric: str, how: How) -> Evidence | None:
         declared = kinds()[kind]
         if how == "increase":
-            samples = self.samples(kind)
-            rows = [row for row in rows if row["id"] not in _glitches(samples, declared, row, metric)]
+            samples = self.samples(declared.struct)
+            rows = [row for row in rows if row_id(row) not in _glitches(samples, declared, row, metric)]
         known = _enough(declared, rows, metric, how)
         if not known:
             return None
@@ -208,36 +256,48 @@ class Scene:
             metric=metric,
             how=how,
             value=measured(how, declared, metric, known),
-            row_ids=tuple(row["id"] for row in known),
+            row_ids=tuple(map(row_id, known)),
         )
 
     @cached_property
     def cpus(self) -> int:
         """CPUs of the machine, by the rows that they have; at least one."""
-        return max(len({row["cpu"] for row in self.rows("cpu") if (row["cpu"] or 0) >= 0} - {None, -1}), 1)
+        return max(len({row.cpu for row in self.rows(Cpu) if (row.cpu or 0) >= 0} - {None, -1}), 1)
 
     @cached_property
     def unseen(self) -> tuple[str, ...]:
         """Collectors that do not run, or leave columns empty, and why, from their own reports."""
-        last = {row["name"]: row for row in self.rows("collector")}
+        last = {row.name: row for row in self.rows(CollectorReport)}
         silent = [
-            f"{name}{', in part' if row['status'] == 'running' else ''}: {row['reason'] or row['status']}"
+            f"{name}{', in part' if row.status == 'running' else ''}: {row.reason or row.status}"
             for name, row in sorted(last.items(), key=lambda item: str(item[0]))
-            if row["status"] != "running" or row["reason"]
+            if row.status != "running" or row.reason
         ]
         return tuple(silent)
 
 
-def samples_of(changes: Sequence[Change]) -> list[Row]:
-    """The rows that consecutive changes lie between, from which an increase can be computed."""
-    return [changes[0].before, *(change.after for change in changes)] if changes else []
+def samples_of(deltas: Sequence[CounterDelta[E]]) -> list[E]:
+    """The rows that consecutive deltas lie between, from which an increase can be computed."""
+    return [deltas[0].before, *(delta.after for delta in deltas)] if deltas else []
 
 
-def grouped(rows: Iterable[Row], *columns: str) -> dict[tuple[Any, ...], list[Row]]:
+def grouped(rows: Iterable[E], *columns: str) -> dict[Key, list[E]]:
     """Rows by the values of columns, in their order."""
-    found: dict[tuple[Any, ...], list[Row]] = {}
+    if len(columns) == 1:
+        return {(value,): found for value, found in grouped_by(rows, attrgetter(*columns)).items()}
+    key: Callable[[E], Key] = attrgetter(*columns) if columns else lambda _: ()
+    return grouped_by(rows, key)
+
+
+def grouped_by(rows: Iterable[E], key: Callable[[E], K]) -> dict[K, list[E]]:
+    """Rows by what a function says of each, in their order."""
+    found: dict[K, list[E]] = {}
     for row in rows:
-        found.setdefault(tuple(row[column] for column in columns), []).append(row)
+        its = key(row)
+        if its in found:
+            found[its].append(row)
+        else:
+            found[its] = [row]
     return found
 
 
@@ -253,9 +313,14 @@ def runs(values: Mapping[int, float], holds: Callable[[float], bool], *, least: 
     return [run for run in found if run.seconds >= least]
 
 
-def _enough(kind: Kind, rows: Iterable[Row], metric: str, how: How) -> list[Row]:
+def _declared(kind: type[Event] | str) -> Kind:
+    return kinds()[kind] if isinstance(kind, str) else kind_of(kind)
+
+
+def _enough(kind: Kind, rows: Iterable[E], metric: str, how: How) -> list[E]:
     """The rows that have a value, by time, thinned where that changes nothing: a counter's increase is in its ends."""
-    known = sorted((row for row in rows if row[metric] is not None), key=moment)
+    value_of = attrgetter(metric)
+    known = sorted((row for row in rows if value_of(row) is not None), key=moment)
     if how in {"sum", "count", "mean"}:
         return known[-_MOST_SUMMED:]
     if len(known) <= _MOST_CITED:
@@ -263,22 +328,17 @@ def _enough(kind: Kind, rows: Iterable[Row], metric: str, how: How) -> list[Row]
     chosen = {round(i * (len(known) - 1) / (_MOST_CITED - 1)) for i in range(_MOST_CITED)}
     if how in {"max", "min"}:
         choose = max if how == "max" else min
-        chosen.add(choose(range(len(known)), key=lambda i: float(known[i][metric])))
+        chosen.add(choose(range(len(known)), key=lambda i: float(value_of(known[i]))))
     if how == "increase":
         return needed(kind, known, metric, chosen)
     return [known[i] for i in sorted(chosen)]
 
 
-def _glitches(samples: Mapping[tuple[Any, ...], Samples], kind: Kind, row: Row, metric: str) -> frozenset[int]:
-    found = samples.get(tuple(row[column] for column in kind.entity))
+def _glitches(samples: Mapping[Key, Samples[Any]], kind: Kind, row: Event, metric: str) -> frozenset[int]:
+    found = samples.get(tuple(getattr(row, column) for column in kind.entity))
     return found.glitches(metric) if found is not None else frozenset()
 
 
-def _spans(change: Change, gaps: Sequence[tuple[int, int]]) -> bool:
-    start, end = moment(change.before), moment(change.after)
-    return change.seconds > _UNKNOWN_S and any(start <= a and b <= end for a, b in gaps)
-
-
-def moment(row: Row) -> int:
-    """When a row is of (ns since the epoch)."""
-    return int(row["timestamp"])
+def _spans(delta: CounterDelta[Any], gaps: Sequence[tuple[int, int]]) -> bool:
+    start, end = moment(delta.before), moment(delta.after)
+    return delta.seconds > _UNKNOWN_S and any(start <= a and b <= end for a, b in gaps)

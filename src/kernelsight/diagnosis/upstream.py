@@ -27,8 +27,8 @@ MOST = 3
 
 def from_afar(scene: Scene, candidate: Candidate) -> tuple[Step, ...]:
     """A claim for each process that has to wait longer for a victim than before, the farthest first."""
-    onset = scene.second({"timestamp": candidate.onset_ns})
-    last = scene.second({"timestamp": scene.when.end_ns})
+    onset = scene.second_at(candidate.onset_ns)
+    last = scene.second_at(scene.when.end_ns)
     usual, run = Run(0, onset - 1), Run(onset, last)
     near = [int(victim.id) for victim in candidate.victims if victim.kind == "process"]
     seen = {*near}

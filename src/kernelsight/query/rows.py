@@ -93,28 +93,6 @@ def rows_of(  # noqa: PLR0913 - as above
     return [decoded(kind, row) for row in run(reader, Sql(text, params))]
 
 
-def rows_for_computing(reader: Reader, kind: Kind, when: TimeRange) -> list[Row]:
-    """All rows of a range, by time, as :func:`rows_of` gives them but without ``time``: in a third of the time.
-
-    There are none where the store is of a version that did not know the kind.
-    """
-    if not reader.holds(kind.table):
-        return []
-    names = ("id", *kind.column_names)
-    relation, params = reader.relation(kind.table, when.start_ns, when.end_ns, names)
-    text = f"SELECT {', '.join(names)} FROM {relation} ORDER BY timestamp"
-    found = [dict(zip(names, row, strict=True)) for row in reader.tuples(text, params)]
-    for name in [column.name for column in kind.columns if column.type == "BOOLEAN"]:
-        for row in found:
-            if isinstance(value := row[name], int):
-                row[name] = bool(value)
-    for name in [column.name for column in kind.columns if column.unsigned64]:
-        for row in found:
-            if isinstance(value := row[name], int) and value < 0:
-                row[name] = value + 2**64
-    return found
-
-
 def rows_with_ids(reader: Reader, kind: Kind, when: TimeRange, ids: Iterable[int]) -> list[Row]:
     """The rows of a range that have one of these ids, by time; as :func:`rows` gives them."""
     relation, params = reader.relation(kind.table, when.start_ns, when.end_ns)

@@ -149,7 +149,7 @@ def _gets_nothing_done(scene: Scene, device: Device | None, rows: Sequence[Row],
 
     Not before so many seconds have begun: what was under way is done first, and who freezes writes all that is dirty.
     """
-    inside = Run(scene.second({"timestamp": min(map(_began, rows))}) + after, scene.second(rows[-1]))
+    inside = Run(scene.second_at(min(map(_began, rows))) + after, scene.second(rows[-1]))
     if device is not None:
         return device.load(inside).requests == 0
     loads = [other.load(inside) for other in scene.once(devices).values()]

@@ -1,0 +1,73 @@
+"""Stored rows as the structs of their kind: for whoever computes with them, in half the time of :mod:`.rows`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from itertools import starmap
+from operator import attrgetter
+from typing import Any, TypeVar
+
+import msgspec
+
+from kernelsight.events.declare import Event, kind_of
+from kernelsight.query.times import TimeRange
+from kernelsight.stores.base import Reader
+
+E = TypeVar("E", bound=Event)
+
+row_id: Callable[[Event], int] = attrgetter("id")
+"""The id of a row that was read here: what evidence cites."""
+moment: Callable[[Event], int] = attrgetter("timestamp")
+"""When a row is of (ns since the epoch)."""
+
+
+def stored_rows(reader: Reader, struct: type[E], when: TimeRange) -> list[E]:
+    """All rows of a kind within a range, both ends included, by time.
+
+    Each is an instance of the struct, with the row's id besides (:func:`row_id`). Flags are bool, unsigned 64-bit
+    columns not negative; other values are as they are stored, and not validated: any SQLite client may have written
+    them.
+
+    There are none where the store is of a version that did not know the kind.
+    """
+    kind = kind_of(struct)
+    if not reader.holds(kind.table):
+        return []
+    names = (*kind.column_names, "id")
+    relation, params = reader.relation(kind.table, when.start_ns, when.end_ns, names)
+    text = f"SELECT {', '.join(names)} FROM {relation} ORDER BY timestamp"
+    found = list(starmap(_stored(struct), reader.tuples(text, params)))
+    for column in kind.columns:
+        if column.type == "BOOLEAN":
+            _flags(found, column.name)
+        elif column.unsigned64:
+            _unsigned(found, column.name)
+    return found
+
+
+@cache
+def _stored(struct: type[E]) -> type[E]:
+    """The struct with one more field, the row's id.
+
+    ``row["column"]`` is for code that does not name columns by their declaration yet.
+    """
+    item: Any = object.__getattribute__
+    made: Any = msgspec.defstruct(
+        f"Stored{struct.__name__}", [("id", int, 0)], bases=(struct,), module=__name__, namespace={"__getitem__": item}
+    )
+    return made  # type: ignore[no-any-return] # a subclass, as it was asked for
+
+
+def _flags(rows: Iterable[Event], name: str) -> None:
+    value_of = attrgetter(name)
+    for row in rows:
+        if isinstance(value := value_of(row), int):
+            setattr(row, name, bool(value))
+
+
+def _unsigned(rows: Iterable[Event], name: str) -> None:
+    value_of = attrgetter(name)
+    for row in rows:
+        if isinstance(value := value_of(row), int) and value < 0:
+            setattr(row, name, value + 2**64)

@@ -1,0 +1,59 @@
+"""A column is named by its declaration: what mypy refuses, and what it is at run time."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kernelsight.events.fields import getter, name_of, row_getter
+from kernelsight.events.process import Process
+
+ROOT = Path(__file__).parents[2]
+HEAD = """
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.process import Process
+
+def asked(scene: Scene, row: Process) -> None:
+"""
+RIGHT = (
+    "scene.rows(Process)[0].rss_kb",
+    "scene.evidence(scene.rows(Process), Process.rss_kb, 'last')",
+    "scene.per_second(scene.rows(Process), Process.fds)",
+    "[delta.of(Process.utime_ms) for deltas in scene.deltas(Process).values() for delta in deltas]",
+    "max(scene.rows(Process), key=lambda row: row.timestamp)",
+)
+WRONG = (
+    "scene.rows(Process)[0].rss",
+    "scene.rows(Process)[0].rss_kb + 1",  # it may be NULL
+    "scene.evidence(scene.rows(Process), Process.rss, 'last')",
+    "scene.evidence(scene.rows(Process), Process.comm, 'last')",
+    "scene.evidence(scene.rows(Process), Cgroup.memory_current_bytes, 'last')",
+    "scene.evidence(scene.rows(Process), row.rss_kb, 'last')",
+    "[delta.of(Process.utime) for deltas in scene.deltas(Process).values() for delta in deltas]",
+    "[delta.of(Cgroup.cpu_periods) for deltas in scene.deltas(Process).values() for delta in deltas]",
+    "[delta.after.utime for deltas in scene.deltas(Process).values() for delta in deltas]",
+)
+
+
+@pytest.mark.slow
+def test_mypy_refuses_a_column_that_is_misspelt_or_of_another_kind_or_no_number(tmp_path):
+    lines = [*RIGHT, *WRONG]
+    program = tmp_path / "asks.py"
+    program.write_text(HEAD + "".join(f"    {line}\n" for line in lines))
+    first = HEAD.count("\n") + 1
+    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), str(program)]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    refused = {int(number) for number in re.findall(r"asks\.py:(\d+): error: ", told)}
+    assert {lines[number - first] for number in refused} == {*WRONG}, told
+
+
+def test_a_column_takes_its_value_out_of_a_row():
+    row = Process(2 * 10**18, pid=7, comm="cat", rss_kb=12)
+    assert name_of(Process.rss_kb) == "rss_kb"
+    assert getter(Process.rss_kb)(row) == 12
+    assert getter(Process.timestamp)(row) == 2 * 10**18
+    assert row_getter(Process.comm, Process.rss_kb)(row) == ("cat", 12)
+    assert row_getter(Process.comm)(row) == ("cat",)
