@@ -29,8 +29,9 @@ from benchmarks.faultbench import recording
 from benchmarks.faultbench.run import LOOKS_BACK_S, NS, replayed
 from benchmarks.faultbench.scenario import Truth
 
-from kernelsight.diagnosis.hypothesis import Candidate, hypotheses
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.ranking import SHARPNESS, log_odds, weigh
+from kernelsight.diagnosis.registry import finders
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.query.source import opened
 from kernelsight.query.times import TimeRange
@@ -91,7 +92,9 @@ def of_case(case: Path) -> Iterator[Answer]:
         with replayed(case, tracers=tracers) as database, opened(database) as reader:
             for moment in (onset - NS, (onset + offset) // 2, offset - NS):
                 scene = Scene(reader, TimeRange(moment - LOOKS_BACK_S * NS, moment))
-                weighed = weigh((one for test in hypotheses().values() for one in test(scene)), scene)
+                weighed = weigh(
+                    (one for several in finders().values() for test in several for one in test(scene)), scene
+                )
                 for one in (*weighed.causes, *weighed.unlikely):
                     right = moment > onset and is_right(one, truth)
                     yield Answer(about["scenario"], f"{one.fault} by {one.culprit.name}", log_odds(one), right)

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from scenes import LENGTH, SECOND, START, stored
 
-from kernelsight.diagnosis.hypothesis import Candidate
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.model import Diagnosis, Entity, Step, Window
 from kernelsight.diagnosis.ranking import rank
 from kernelsight.diagnosis.report import report

@@ -6,7 +6,7 @@ import pytest
 from scenes import END, LENGTH, SECOND, START, cpus, stored, used
 
 from kernelsight.diagnosis import diagnose
-from kernelsight.diagnosis.hypothesis import hypotheses, needs
+from kernelsight.diagnosis.registry import fault_classes
 from kernelsight.diagnosis.spans import common, holes, rest, union
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.memory import Memory, Vmstat
@@ -134,11 +134,11 @@ def test_what_no_hypothesis_reads_proves_nothing(tmp_path):
     assert diagnose(path, START, END).verdict == "unknown"
 
 
-def test_every_hypothesis_declares_kinds_that_there_are():
-    for fault in hypotheses():
-        assert needs()[fault], f"{fault} does not say in which kinds of event it shows"
-        for term in needs()[fault]:
-            assert {*term.split("|")} <= set(kinds()), fault
+def test_every_class_of_faults_shows_in_kinds_that_there_are():
+    for fault in fault_classes().values():
+        assert fault.needs, f"{fault.name} does not say in which kinds of event it shows"
+        for term in fault.needs:
+            assert {*term.split("|")} <= set(kinds()), fault.name
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 from scenes import LENGTH, SECOND, START, stored, used
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.effects import explains, is_again, kin, split
-from kernelsight.diagnosis.hypothesis import Candidate
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.ranking import rank
 from kernelsight.diagnosis.scene import Scene

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.effects import USES_UP, WANTS_CPU, belongs, same_program
-from kernelsight.diagnosis.hypothesis import Candidate
 from kernelsight.diagnosis.model import Fault
 from kernelsight.diagnosis.scene import Scene
 

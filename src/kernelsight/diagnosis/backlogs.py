@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kernelsight.diagnosis.hypothesis import Candidate
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import LASTS_S, owners, sent_again
 from kernelsight.diagnosis.processes import named, processes

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.cpu_time import Use, cpu_use, queued
+from kernelsight.diagnosis.duration import BURST_S, GOES_ON_S, duration_of
 from kernelsight.diagnosis.processes import processes
-from kernelsight.diagnosis.scene import NS_PER_S, Change, Run, Scene, runs
+from kernelsight.diagnosis.scene import Change, Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
+from kernelsight.diagnosis.threshold import Threshold
 
 WAITS_PER_S = 0.25
 """Seconds a second that processes together wait for a CPU before anybody can be said to suffer."""
@@ -18,17 +20,18 @@ SLOWED_SHARE = 0.3
 """Of the time that a process wanted to run, the share that it waited, from which on it suffers."""
 NOTICED_SHARE = 0.02
 """Of a stretch, the time that a process waits before it is worth a word."""
-BURST_S = 6
-"""Seconds up to which waiting that is over was a burst, and nothing that anybody would look for."""
-GOES_ON_S = 3
-"""What was there so many seconds ago may still be: samples are a second apart and take their time to the store."""
 STARVED_SHARE = 0.25
 """Of an equal share of the CPUs, what a task gets at least that is not starved.
 
 Groups and sessions share first, and their members among themselves: a good deal less than an equal share is usual.
 """
-HELD_SHARE = 0.05
-"""Of the time, the share in which a quota holds a group back before it matters."""
+HELD_SHARE = Threshold(
+    0.05,
+    "share of the time",
+    because="judged: what a quota holds back for less than a twentieth of the time is no "
+    "slower than from one run to the next",
+)
+"""From which on a quota that holds a group back matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ def _with_latest(stretches: Iterable[Run]) -> Iterator[tuple[Run, Run]]:
     for run in stretches:
         yield run, run
         if run.seconds > 2 * BURST_S:
-            yield Run(run.last - BURST_S + 1, run.last), run
+            yield Run(run.last - int(BURST_S) + 1, run.last), run
 
 
 def _is_loop(use: Use, run: Run, equal: float) -> bool:
@@ -158,8 +161,8 @@ CPU_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "stea
 
 def is_burst(scene: Scene, run: Run) -> bool:
     """Whether a stretch was short and is over, as when a few jobs are started by the clock."""
-    last = int((scene.when.end_ns - scene.begin_ns) // NS_PER_S)
-    return run.seconds < BURST_S and run.last < last - GOES_ON_S
+    duration = duration_of(scene, run)
+    return duration.seconds < BURST_S and duration.over_for_s > GOES_ON_S
 
 
 def interrupted(scene: Scene, run: Run) -> float:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from kernelsight.diagnosis.hypothesis import needs
 from kernelsight.diagnosis.model import NotExcluded
+from kernelsight.diagnosis.registry import fault_classes
 from kernelsight.diagnosis.remedy import how_to_get
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.spans import Span, common, holes, length, rest, union
@@ -98,13 +98,13 @@ class Coverage:
         if not known:
             return ()
         found = []
-        for fault, terms in needs().items():
-            lacking = [term for term in terms if not self._is_watched(term, known)]
+        for fault in fault_classes().values():
+            lacking = [term for term in fault.needs if not self._is_watched(term, known)]
             if lacking:
                 from kernelsight.collectors.yielding import yielding  # noqa: PLC0415 - loads all, and is seldom needed
 
                 collectors = tuple(dict.fromkeys(name for term in lacking for name in yielding(term.split("|"))))
-                found.append(NotExcluded(fault, collectors))
+                found.append(NotExcluded(fault.name, collectors))
         return tuple(found)
 
     def _is_watched(self, term: str, known: Sequence[Span]) -> bool:
@@ -120,7 +120,7 @@ class Coverage:
     @cached_property
     def _all(self) -> Recorded:
         essential = {kind for several in ESSENTIAL.values() for kind in several}
-        needed = {kind for terms in needs().values() for term in terms for kind in term.split("|")}
+        needed = {kind for fault in fault_classes().values() for term in fault.needs for kind in term.split("|")}
         return self._recorded(sorted((self._scene.read | essential | needed) - {"collector"}))
 
     def _recorded(self, names: Iterable[str]) -> Recorded:

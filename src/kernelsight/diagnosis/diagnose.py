@@ -1,4 +1,4 @@
-"""The whole way: open the store, test every hypothesis on the window, weigh them."""
+"""The whole way: open the store, test every mechanism on the window, weigh them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.coverage import coverage
-from kernelsight.diagnosis.hypothesis import Candidate, hypotheses
 from kernelsight.diagnosis.model import Diagnosis, Window
 from kernelsight.diagnosis.muting import holding, mutes, split
 from kernelsight.diagnosis.ranking import rank
+from kernelsight.diagnosis.registry import finders
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.query.clock_notes import clock_notes
 from kernelsight.query.source import Source, opened
@@ -59,14 +60,14 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
 
 
 def _tested(scene: Scene) -> tuple[list[Candidate], list[str]]:
-    """What every hypothesis says of the scene, and which of them cannot judge it.
+    """What every mechanism says of the scene, and which of them cannot judge it.
 
-    Any SQLite client may write rows, with values that no kernel gives. Those end one hypothesis, which is said: the
+    Any SQLite client may write rows, with values that no kernel gives. Those end one test, which is said: the
     fault is then not known to be absent.
     """
     candidates: list[Candidate] = []
     failures: list[str] = []
-    for fault, test in hypotheses().items():
+    for fault, test in ((fault, test) for fault, several in finders().items() for test in several):
         try:
             candidates += test(scene)
         except _ODD_VALUES as error:

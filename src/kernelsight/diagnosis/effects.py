@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kernelsight.diagnosis.hypothesis import Candidate
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.model import Entity, Fault
 from kernelsight.diagnosis.processes import ancestors, is_within, processes
 from kernelsight.diagnosis.scene import NS_PER_S, Scene

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.devices import devices
-from kernelsight.diagnosis.hypothesis import Candidate
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.processes import is_within, members
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs, samples_of

@@ -1,7 +1,7 @@
 """When a fault began: a property of the fault, and not of the window in which it was asked for.
 
 What was there when a window began may have begun before it. Then the store is asked for the time before, a minute and
-if need be five, with the same hypothesis. What was there already then, or when the records begin, is said to be so.
+if need be five, with the same tests. What was there already then, or when the records begin, is said to be so.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.effects import USES_UP, same_program
-from kernelsight.diagnosis.hypothesis import Candidate, hypotheses
 from kernelsight.diagnosis.model import Finding
+from kernelsight.diagnosis.registry import finders
 from kernelsight.diagnosis.scene import NS_PER_S, Scene, moment
 from kernelsight.events.wire import kinds
 from kernelsight.query.times import TimeRange
@@ -49,7 +50,8 @@ def _dated(found: Finding, scene: Scene, earlier: dict[int, Scene], likely: Call
             before = earlier[back_s] = Scene(scene.reader, TimeRange(max(0, begin_ns), scene.when.end_ns))
         onsets = [
             one.onset_ns
-            for one in hypotheses()[found.fault](before)
+            for test in finders()[found.fault]
+            for one in test(before)
             if one.onset_ns <= found.onset_ns and _is_same(one, found, before) and one.path and likely(one)
         ]
         if not onsets:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.alternatives import Explanation, explanations
 from kernelsight.diagnosis.before import with_before
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.effects import WANTS_CPU, is_again, split
-from kernelsight.diagnosis.hypothesis import Candidate
 from kernelsight.diagnosis.model import Alternative, Finding, RuledOut
 from kernelsight.diagnosis.onset import was_there, with_onsets
 from kernelsight.diagnosis.scene import Scene
@@ -39,8 +39,8 @@ class Weighed:
 
 
 def log_odds(candidate: Candidate) -> float:
-    """For a candidate, by its checks as if they were independent; 0: as likely as not."""
-    return PRIOR + sum(check.odds for check in candidate.checks)
+    """For a candidate, by its prior and its checks as if they were independent; 0: as likely as not."""
+    return PRIOR + candidate.prior + sum(check.odds for check in candidate.checks)
 
 
 def confidence(candidate: Candidate) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kernelsight.diagnosis.hypothesis import Candidate
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.model import Step
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene

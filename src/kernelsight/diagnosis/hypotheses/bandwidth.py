@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable
 
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.candidate import Candidate
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import FullQueue, full_queues, interface_of, owners, sent_again
 from kernelsight.diagnosis.scene import Row, Scene, samples_of
@@ -18,7 +19,7 @@ _PLATEAU = 0.25
 """Standard deviation over mean of what a saturated interface carries from second to second, at most."""
 
 
-@hypothesis("bandwidth_saturation", needs=("qdisc|packet_drop",))
+@hypothesis("bandwidth_saturation")
 def an_interface_is_full(scene: Scene) -> Iterable[Candidate]:
     """An interface carries all that it can or may, while packets wait or are dropped in the queue in front of it."""
     for queue in scene.once(full_queues):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.devices import Device, devices, shown
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene, grouped, runs
@@ -30,7 +31,7 @@ _SERVED = re.compile(r"request_wait_answer|fuse_|rpc_|nfs\d?_|cifs_|smb\d?_|v?9p
 """Where tasks wait for a file system that a program or another machine serves: no device here has a part in it."""
 
 
-@hypothesis("blocked_io", needs=("block|blocked_task",))
+@hypothesis("blocked_io")
 def storage_does_not_answer(scene: Scene) -> Iterable[Candidate]:
     """Tasks sleep uninterruptibly for seconds, and the device or mount that they wait for gets nothing done."""
     hanging = _hanging(scene)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.contention import Contention, contention, interrupted, is_burst, taken_away
 from kernelsight.diagnosis.cpu_time import Program, Use, shown, work
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.scene import Scene
@@ -42,7 +43,7 @@ class _Takers:
         return [use for use in self.uses if use.program == self.program]
 
 
-@hypothesis("cpu_saturation", needs=("sched_process|process",))
+@hypothesis("cpu_saturation")
 def few_take_all(scene: Scene) -> Iterable[Candidate]:
     """A few tasks that hardly ever sleep use most of the CPUs, and others (or they themselves) wait for one."""
     for stretch in scene.once(contention):
@@ -137,7 +138,7 @@ def _accuse(scene: Scene, candidate: Candidate, stretch: Contention, fellows: Se
     candidate.outlook = "the others go on being slow while it runs"
 
 
-@hypothesis("runqueue_contention", needs=("sched_process|process",))
+@hypothesis("runqueue_contention")
 def very_many_want_a_cpu(scene: Scene) -> Iterable[Candidate]:
     """Far more threads are runnable than there are CPUs, and each gets little."""
     for stretch in scene.once(contention):

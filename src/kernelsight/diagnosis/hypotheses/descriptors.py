@@ -6,8 +6,9 @@ import errno
 from collections.abc import Iterable, Iterator, Sequence
 
 from kernelsight.diagnosis.backlogs import callers, half_open, refused, waits_to_connect
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.errors import Failures, failures
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.limit_use import near_own_limit
 from kernelsight.diagnosis.limits import DESCRIPTOR_CALLS, OTHER_DESCRIPTOR_CALLS
 from kernelsight.diagnosis.model import Entity, Proposal
@@ -29,7 +30,7 @@ _LEAST_STUCK = 10
 """Connections that wait to be closed before their owner can be said to leak them."""
 
 
-@hypothesis("fd_leak", needs=("process|syscall_error",))
+@hypothesis("fd_leak")
 def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
     """The descriptors of one process grow steadily towards its limit, or there are none left."""
     failed = {one.entity.id: one for one in failures(scene, {errno.EMFILE}, DESCRIPTOR_CALLS | OTHER_DESCRIPTOR_CALLS)}
@@ -88,7 +89,7 @@ def _is_refused_descriptors(scene: Scene, pid: int, fails: Failures) -> bool:
     return bool(DESCRIPTOR_CALLS & {*fails.calls}) or near_own_limit(scene, pid) is True
 
 
-@hypothesis("connection_leak", needs=("socket_owner",))
+@hypothesis("connection_leak")
 def connections_not_closed(scene: Scene) -> Iterable[Candidate]:
     """Connections that the other side has closed pile up with an owner that does not close them."""
     machine = trend(scene.rows("tcp"), "close_wait", up=True)
@@ -120,7 +121,7 @@ def connections_not_closed(scene: Scene) -> Iterable[Candidate]:
         yield candidate
 
 
-@hypothesis("port_exhaustion", needs=("syscall_error",))
+@hypothesis("port_exhaustion")
 def no_port_left(scene: Scene) -> Iterable[Candidate]:
     """Connections cannot be made because every local port to that destination is taken, most by ones in TIME_WAIT."""
     waiting = scene.rows("tcp")
@@ -148,7 +149,7 @@ def no_port_left(scene: Scene) -> Iterable[Candidate]:
         yield candidate
 
 
-@hypothesis("listen_overflow", needs=("tcp_retransmit|packet_drop",))
+@hypothesis("listen_overflow")
 def not_accepted(scene: Scene) -> Iterable[Candidate]:
     """Connections find the queue of a listener full, because it accepts more slowly than they come."""
     yield from _full_queues(scene)

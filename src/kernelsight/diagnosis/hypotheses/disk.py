@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from kernelsight.diagnosis import devices as of_devices
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.commits import Stall, lying_dirty, stalls
 from kernelsight.diagnosis.devices import Device, Load, devices
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.io_limits import held_back
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.scene import Run, Scene, runs
@@ -46,7 +47,7 @@ STALLED_SHARE = 0.3
 """PSI's share of time in which tasks stall on I/O, that is suffering even if nobody can be named."""
 
 
-@hypothesis("disk_saturation", needs=("block", "process|wait"))
+@hypothesis("disk_saturation")
 def asked_for_too_much(scene: Scene) -> Iterable[Candidate]:
     """A device is busy all the time, requests queue, and others wait for what one program reads or writes."""
     for device in scene.once(devices).values():
@@ -90,7 +91,7 @@ def asked_for_too_much(scene: Scene) -> Iterable[Candidate]:
             yield candidate
 
 
-@hypothesis("disk_latency", needs=("block", "process|wait|pressure"))
+@hypothesis("disk_latency")
 def takes_long_at_low_load(scene: Scene) -> Iterable[Candidate]:
     """A device takes long for each request though little is asked of it, or a control group is at its limit for I/O."""
     slow = [(device, run) for device in scene.once(devices).values() for run in scene.once(_slow)[device.name]]
@@ -125,7 +126,7 @@ def takes_long_at_low_load(scene: Scene) -> Iterable[Candidate]:
     yield from held_back(scene)
 
 
-@hypothesis("fsync_stall", needs=("wait",))
+@hypothesis("fsync_stall")
 def commits_wait_for_others_data(scene: Scene) -> Iterable[Candidate]:
     """Commits (fsync and its like) take long because of dirty pages that another program writes in bulk."""
     best: dict[tuple[str, int | str | None], Stall] = {}

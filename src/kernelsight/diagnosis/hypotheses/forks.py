@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.contention import is_burst
 from kernelsight.diagnosis.families import Family, families, most_children
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.scene import Row, Run, Scene, grouped, runs
@@ -37,7 +38,7 @@ MET = 0.2
 _FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
 
 
-@hypothesis("fork_storm", needs=("sched_process|cpu", "sched_process|process"))
+@hypothesis("fork_storm")
 def they_only_start_others(scene: Scene) -> Iterable[Candidate]:
     """One program starts processes or threads all the time, and they end as soon as they have begun."""
     if not scene.rows("sched_process"):

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.candidate import Candidate
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.memory_use import (
     FULL_SHARE,
     KIB,
@@ -63,7 +64,7 @@ class Growth:
     """From the last sample on."""
 
 
-@hypothesis("memory_leak", needs=("process", "memory|cgroup"))
+@hypothesis("memory_leak")
 def memory_not_given_back(scene: Scene) -> Iterable[Candidate]:
     """The anonymous memory of one process grows at a steady rate and will meet a limit within two hours."""
     found = growths(scene)

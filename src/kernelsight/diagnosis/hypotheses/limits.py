@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.connection_table import FullTable, full_table
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.limit_use import Holding, LimitUse, largest_holder, near_own_limit, uid_of, use_of
 from kernelsight.diagnosis.limits import CONNECTION_TABLE, NOT_CALLED, SYSCTLS, TCP_MEMORY, KernelLimit, limits_of
 from kernelsight.diagnosis.memory_use import machine
@@ -48,7 +49,7 @@ class Refused:
         return tuple(sorted(counts, key=lambda caller: (-counts[caller], caller.id)))
 
 
-@hypothesis("kernel_limit", needs=("syscall_error|packet_drop",))
+@hypothesis("kernel_limit")
 def refused_at_a_limit(scene: Scene) -> Iterable[Candidate]:
     """Calls fail, or packets are dropped, because as many objects of one kind exist as the kernel allows."""
     for refused in _refused(scene):

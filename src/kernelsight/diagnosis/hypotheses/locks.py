@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.contention import is_burst
 from kernelsight.diagnosis.cpu_time import cpu_use
 from kernelsight.diagnosis.cpu_time import shown as used
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.lines import Stretch, lines, stretches
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.peers import Peers, peers
@@ -50,7 +51,7 @@ accuracy of where waits begin. Without a client that waits, they may have nothin
 NO_QUEUE = "they have more to do than to wait for their turn, as jobs in a queue do"
 
 
-@hypothesis("lock_contention", needs=("wait",))
+@hypothesis("lock_contention")
 def many_want_one_lock(scene: Scene) -> Iterable[Candidate]:
     """Threads or servers stand in line for a lock that their own kind hands on, or processes for a locked file."""
     for line in scene.once(lines):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.candidate import Candidate
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.memory_use import (
     FULL_SHARE,
     KIB,
@@ -37,7 +38,7 @@ REREAD_SHARE = 0.3
 """Of what is read from storage, what must have been in memory before: a large file read once has none of it."""
 
 
-@hypothesis("memory_pressure", needs=("memory|cgroup", "vmstat|cgroup"))
+@hypothesis("memory_pressure")
 def needed_pages_are_gone(scene: Scene) -> Iterable[Candidate]:
     """Pages that were in memory must be read or swapped in again, and somebody waits for them."""
     for domain in _domains(scene):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.connection_table import DROPPED_BY_A_HOOK, full_table
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import (
     ARRIVED,
@@ -47,7 +48,7 @@ _LEAST_ERRORS_PER_S = 10.0
 """Drops a second that an interface counts: what nobody wanted (unknown protocols) is counted too, and is less."""
 
 
-@hypothesis("packet_loss", needs=("packet_drop|tcp_retransmit",))
+@hypothesis("packet_loss")
 def packets_do_not_arrive(scene: Scene) -> Iterable[Candidate]:
     """Packets are dropped by a rule, a slow reader or a faulty link, or many segments have to be sent again."""
     by_rule = [*_dropped_on_the_way(scene), *_nothing_gets_through(scene)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.candidate import Candidate
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.memory_use import (
     KIB,
     Domain,
@@ -46,7 +47,7 @@ class Kills:
         return [int(row["timestamp"]) for row in rows][-_MOST_KILLS:]
 
 
-@hypothesis("oom_kill", needs=("oom_kill|vmstat|cgroup",))
+@hypothesis("oom_kill")
 def killed_for_want_of_memory(scene: Scene) -> Iterable[Candidate]:
     """The kernel killed a process because the memory of its control group, or of the machine, had run out."""
     for kills in _traced(scene) if scene.rows("oom_kill") else _counted(scene):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.contention import of_all_cpus, spent_by_cpus
 from kernelsight.diagnosis.families import Family, families, most_children
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.memory_use import KIB, PAGE_KB, machine
 from kernelsight.diagnosis.model import Entity, How, Proposal
 from kernelsight.diagnosis.processes import named, processes
@@ -46,7 +47,7 @@ class Faulting:
     by_second: dict[int, float] = field(default_factory=dict)
 
 
-@hypothesis("page_fault_storm", needs=("page_fault_stats|process",))
+@hypothesis("page_fault_storm")
 def faults_for_the_same_memory(scene: Scene) -> Iterable[Candidate]:
     """One process faults for pages at a high rate without growing, and spends its time in the kernel for it."""
     for one in _faulting(scene):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.candidate import Candidate
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.memory_use import available_kb, group_limit
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.processes import is_within, named
@@ -66,7 +67,7 @@ _OF_MACHINE = ("slab_unreclaimable_kb", "slab_kb")
 """What cannot be reclaimed first: where that stays, dentries and inodes may still grow faster than they are dropped."""
 
 
-@hypothesis("dentry_or_slab_growth", needs=("memory|cgroup",))
+@hypothesis("dentry_or_slab_growth")
 def kernel_objects_pile_up(scene: Scene) -> Iterable[Candidate]:
     """The kernel's own objects (slab, such as dentries) grow until no memory is left on the machine or in a group."""
     grown = machine_growth(scene)

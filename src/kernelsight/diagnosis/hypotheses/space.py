@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.errors import Failures
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.mounts import FULL_SHARE, QUOTA, failing, full_mounts, mount_of, mounts, no_space
 from kernelsight.diagnosis.processes import named, processes
@@ -27,7 +28,7 @@ MOST = 0.5
 _GIVEN_BACK = 0.5
 
 
-@hypothesis("disk_full", needs=("filesystem|syscall_error",))
+@hypothesis("disk_full")
 def no_space_left(scene: Scene) -> Iterable[Candidate]:
     """A file system has no space left, or will not have soon, or a quota is used up."""
     short = [*scene.once(full_mounts)]
@@ -67,7 +68,7 @@ def _of_nowhere(scene: Scene, failed: Failures) -> Candidate:
     return candidate
 
 
-@hypothesis("inode_exhaustion", needs=("filesystem",))
+@hypothesis("inode_exhaustion")
 def no_inodes_left(scene: Scene) -> Iterable[Candidate]:
     """A file system has no inodes left, or will not have soon, while there is space."""
     for rows in scene.once(mounts):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.contention import is_burst
 from kernelsight.diagnosis.cpu_time import SHORT_SLICE_S, SWITCH_S, Use, cpu_use
 from kernelsight.diagnosis.cpu_time import shown as shown_use
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.lines import USER_LOCKS
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.scene import Run, Scene, runs
@@ -59,7 +60,7 @@ def _given_away(scene: Scene, pid: int) -> dict[int, float]:
     return found
 
 
-@hypothesis("context_switch_storm", needs=("sched_process|process",))
+@hypothesis("context_switch_storm")
 def they_only_take_turns(scene: Scene) -> Iterable[Candidate]:
     """A few processes wake each other, or give their CPU away, so often that switching is much of what they do."""
     found = scene.once(switchers)

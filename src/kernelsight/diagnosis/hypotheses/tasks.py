@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.families import families
-from kernelsight.diagnosis.hypothesis import Candidate, hypothesis
+from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.limit_use import MET_SHARE, LimitUse, uid_of, use_of
 from kernelsight.diagnosis.limits import FORKS
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
@@ -88,7 +89,7 @@ class TaskUse:
         return min(first)
 
 
-@hypothesis("task_limit", needs=("cgroup|syscall_error",))
+@hypothesis("task_limit")
 def no_more_tasks(scene: Scene) -> Iterable[Candidate]:
     """Programs cannot start processes or threads: a control group, a user or the machine has as many as it may have."""
     explained: set[int] = set()

@@ -1,0 +1,60 @@
+"""A fault that may be there, with the outcome of each check, and everything that would be said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kernelsight.diagnosis.model import Entity, Evidence, Fault, Proposal, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A check that was made: what it says, whether that holds, and how much it counts.
+
+    A check that holds supports its candidate, one that fails refutes it. The two need not count alike: what belongs
+    to a fault by definition says little when it is there, and all when it is not. Both are in nats of log-odds:
+    1 makes a candidate 2.7 times as likely (or unlikely), 3 twenty times.
+    """
+
+    says: str
+    holds: bool
+    supports: float = 1.0
+    refutes: float = 1.0
+    check_id: str = ""
+    """The check of its mechanism; empty where a hypothesis made it up on the way."""
+
+    @property
+    def odds(self) -> float:
+        """What it adds to the log-odds of its candidate."""
+        return self.supports if self.holds else -self.refutes
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A fault that may be there, with everything that can be said of it."""
+
+    fault: Fault
+    culprit: Entity
+    onset_ns: int
+    victims: tuple[Entity, ...] = ()
+    checks: list[Outcome] = field(default_factory=list)
+    path: list[Step] = field(default_factory=list)
+    refuted_by: str = ""
+    actions: tuple[Proposal, ...] = ()
+    outlook: str = ""
+    suffering_s: float = 0.0
+    """Seconds of waiting that it explains, within the window."""
+    mechanism: str = ""
+    """Which one it is of; empty: of a hypothesis."""
+    prior: float = 0.0
+    """What its mechanism is more likely than others before any check, in nats of log-odds."""
+
+    def check(self, says: str, holds: bool, speaks_for: float, speaks_against: float) -> None:  # noqa: FBT001 - it is about the outcome
+        """Note the outcome of a test."""
+        self.checks.append(Outcome(says, holds, speaks_for, speaks_against))
+
+    def step(self, claim: str, *evidence: Evidence | None) -> None:
+        """Add a claim to the path; one without any evidence is not made."""
+        shown = tuple(one for one in evidence if one is not None)
+        if shown:
+            self.path.append(Step(claim, shown))

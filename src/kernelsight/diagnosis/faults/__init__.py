@@ -1,0 +1,1 @@
+"""The classes of faults: one module a class, which declares it under its own name in capitals."""

@@ -1,0 +1,9 @@
+"""The class `connection_leak`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+CONNECTION_LEAK = FaultClass(
+    "connection_leak",
+    meaning="Connections that the other side has closed pile up with an owner that does not close them.",
+    needs=("socket_owner",),
+)

@@ -1,0 +1,9 @@
+"""The class `context_switch_storm`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+CONTEXT_SWITCH_STORM = FaultClass(
+    "context_switch_storm",
+    meaning="A few processes wake each other, or give their CPU away, so often that switching is much of what they do.",
+    needs=("sched_process|process",),
+)

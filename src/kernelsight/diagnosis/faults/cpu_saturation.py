@@ -1,0 +1,9 @@
+"""The class `cpu_saturation`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+CPU_SATURATION = FaultClass(
+    "cpu_saturation",
+    meaning="A few tasks that hardly ever sleep use most of the CPUs, and others (or they themselves) wait for one.",
+    needs=("sched_process|process",),
+)

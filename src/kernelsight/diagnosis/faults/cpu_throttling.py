@@ -1,0 +1,9 @@
+"""The class `cpu_throttling`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+CPU_THROTTLING = FaultClass(
+    "cpu_throttling",
+    meaning="A control group uses up its quota and waits for the next period, again and again.",
+    needs=("cgroup",),
+)

@@ -1,0 +1,9 @@
+"""The class `disk_full`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+DISK_FULL = FaultClass(
+    "disk_full",
+    meaning="A file system has no space left, or will not have soon, or a quota is used up.",
+    needs=("filesystem|syscall_error",),
+)

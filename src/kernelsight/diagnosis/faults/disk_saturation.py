@@ -1,0 +1,9 @@
+"""The class `disk_saturation`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+DISK_SATURATION = FaultClass(
+    "disk_saturation",
+    meaning="A device is busy all the time, requests queue, and others wait for what one program reads or writes.",
+    needs=("block", "process|wait"),
+)

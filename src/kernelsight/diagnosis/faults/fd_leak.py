@@ -1,0 +1,9 @@
+"""The class `fd_leak`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+FD_LEAK = FaultClass(
+    "fd_leak",
+    meaning="The descriptors of one process grow steadily towards its limit, or there are none left.",
+    needs=("process|syscall_error",),
+)

@@ -1,0 +1,9 @@
+"""The class `fork_storm`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+FORK_STORM = FaultClass(
+    "fork_storm",
+    meaning="One program starts processes or threads all the time, and they end as soon as they have begun.",
+    needs=("sched_process|cpu", "sched_process|process"),
+)

@@ -1,0 +1,9 @@
+"""The class `inode_exhaustion`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+INODE_EXHAUSTION = FaultClass(
+    "inode_exhaustion",
+    meaning="A file system has no inodes left, or will not have soon, while there is space.",
+    needs=("filesystem",),
+)

@@ -1,0 +1,9 @@
+"""The class `kernel_limit`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+KERNEL_LIMIT = FaultClass(
+    "kernel_limit",
+    meaning="Calls fail, or packets are dropped, because as many objects of one kind exist as the kernel allows.",
+    needs=("syscall_error|packet_drop",),
+)

@@ -1,0 +1,9 @@
+"""The class `memory_pressure`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+MEMORY_PRESSURE = FaultClass(
+    "memory_pressure",
+    meaning="Pages that were in memory must be read or swapped in again, and somebody waits for them.",
+    needs=("memory|cgroup", "vmstat|cgroup"),
+)

@@ -1,0 +1,9 @@
+"""The class `runqueue_contention`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+RUNQUEUE_CONTENTION = FaultClass(
+    "runqueue_contention",
+    meaning="Far more threads are runnable than there are CPUs, and each gets little.",
+    needs=("sched_process|process",),
+)

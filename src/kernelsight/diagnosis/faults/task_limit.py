@@ -1,0 +1,10 @@
+"""The class `task_limit`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+TASK_LIMIT = FaultClass(
+    "task_limit",
+    meaning="Programs cannot start processes or threads: a control group, a user or the machine has as many as it may "
+    "have.",
+    needs=("cgroup|syscall_error",),
+)

@@ -1,0 +1,213 @@
+"""What a mechanism is: a way in which a fault comes about, told in three parts that nothing else adds to.
+
+1. *measure* reads a window and yields a measurement for each suspect: a frozen dataclass of numbers and facts.
+2. *checks* judge a measurement. They are data: what each says, how much it counts, why, and from which threshold on.
+3. *explain* says what follows if it is so: culprit, onset, victims, path, remedies. It decides nothing.
+
+One module a mechanism in :mod:`kernelsight.diagnosis.mechanisms`, found by itself; a class of faults may have many::
+
+    MECHANISM = Mechanism[Throttled](
+        fault=CPU_THROTTLING,
+        summary="A control group uses up its quota and waits for the next period, again and again.",
+        measure=measure,
+        checks=(
+            Check(
+                id="hit_often",
+                says="it was throttled in a good part of its periods",
+                holds=lambda group: group.hit_share >= HIT_SHARE,
+                supports=3.0,
+                refutes=3.0,
+                because="...",
+            ),
+        ),
+        explain=explain,
+    )
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from string import Formatter
+from types import CodeType
+from typing import Any, Generic, TypeVar
+
+from kernelsight.diagnosis.candidate import Candidate, Outcome
+from kernelsight.diagnosis.fault import FaultClass
+from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.threshold import Threshold
+
+M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check(Generic[M_contra]):
+    """One test of a measurement.
+
+    Raises:
+        TypeError: it has no reason, counts against its own sense, or compares with a number that has no name.
+    """
+
+    id: str
+    """Its name within the mechanism."""
+    says: str
+    """What holds if it holds, in one line; ``{name}`` and ``{name:.0f}`` stand for attributes of the measurement."""
+    holds: Callable[[M_contra], bool | None]
+    """Whether it does; None: it does not apply to this measurement, and counts for nothing."""
+    supports: float
+    """What it adds to the log-odds when it holds, in nats."""
+    refutes: float
+    """What it takes from the log-odds when it fails, in nats."""
+    because: str
+    """Why it tells the fault from others and why it counts so much, with the source."""
+
+    def __post_init__(self) -> None:
+        if not self.because.strip():
+            raise TypeError(f"{self.id}: a check needs a reason")
+        if self.supports < 0 or self.refutes < 0 or not self.supports + self.refutes:
+            raise TypeError(f"{self.id}: a check supports when it holds and refutes when it fails, and one at least")
+        if unnamed := sorted({*_numbers(self.holds.__code__)} - {0, 1}):
+            raise TypeError(f"{self.id}: {unnamed[0]:g} is a threshold; give it a name, a unit and a reason")
+
+    def outcome(self, measurement: M_contra) -> Outcome | None:
+        """What it says of a measurement; None where it does not apply."""
+        holds = self.holds(measurement)
+        if holds is None:
+            return None
+        says = self.says.format_map(_Attributes(measurement))
+        return Outcome(says, bool(holds), self.supports, self.refutes, self.id)
+
+    @property
+    def thresholds(self) -> Mapping[str, Threshold]:
+        """The thresholds that it compares with, by their names."""
+        known = self.holds.__globals__
+        return {name: known[name] for name in _names(self.holds.__code__) if isinstance(known.get(name), Threshold)}
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """How much likelier a mechanism is than another whose symptom is there, before any check, and why."""
+
+    odds: float = 0.0
+    """Nats of log-odds."""
+    because: str = ""
+
+    def __post_init__(self) -> None:
+        if self.odds and not self.because.strip():
+            raise TypeError("a prior needs a reason")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What follows if a measurement is what its mechanism says."""
+
+    culprit: Entity
+    onset_ns: int
+    victims: tuple[Entity, ...] = ()
+    suffering_s: float
+    """Seconds of waiting that it explains, within the window."""
+    path: tuple[Step, ...]
+    """From who suffers to the culprit; without any, it is never a finding."""
+    refuted_by: str
+    """What would show that this is wrong."""
+    outlook: str
+    """What happens if nothing is done."""
+    actions: tuple[Proposal, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mechanism(Generic[M]):
+    """A way in which a fault comes about: measured, checked, explained.
+
+    Raises:
+        TypeError: two checks have one id.
+    """
+
+    fault: FaultClass
+    summary: str
+    """What happens, in a sentence."""
+    measure: Callable[[Scene], Iterable[M]]
+    """A measurement for each suspect of a window: all that the checks and the explanation need to know of it."""
+    checks: tuple[Check[M], ...]
+    explain: Callable[[Scene, M], Explanation]
+    prior: Prior = field(default_factory=Prior)
+    name: str = ""
+    """Of the module that declares it; the registry says it."""
+
+    def __post_init__(self) -> None:
+        ids = [check.id for check in self.checks]
+        if len({*ids}) != len(ids):
+            raise TypeError(f"{self.fault.name}: two checks of a mechanism have one id")
+
+    def candidates(self, scene: Scene) -> Iterator[Candidate]:
+        """What it finds in a window: a candidate for each suspect, likely or not."""
+        for measurement in self.measure(scene):
+            yield self.candidate(scene, measurement)
+
+    def candidate(self, scene: Scene, measurement: M) -> Candidate:
+        """What is to be said of one suspect."""
+        explanation = self.explain(scene, measurement)
+        outcomes = (check.outcome(measurement) for check in self.checks)
+        return Candidate(
+            self.fault.name,
+            explanation.culprit,
+            explanation.onset_ns,
+            explanation.victims,
+            [outcome for outcome in outcomes if outcome is not None],
+            [*explanation.path],
+            explanation.refuted_by,
+            explanation.actions,
+            explanation.outlook,
+            explanation.suffering_s,
+            self.name,
+            self.prior.odds,
+        )
+
+
+def claim(text: str, *evidence: Evidence | None) -> Step | None:
+    """A step of a path; None where no row shows it."""
+    shown = tuple(one for one in evidence if one is not None)
+    return Step(text, shown) if shown else None
+
+
+def path(*steps: Step | None) -> tuple[Step, ...]:
+    """The steps that some row shows, in their order."""
+    return tuple(step for step in steps if step is not None)
+
+
+class _Attributes(Mapping[str, Any]):
+    """The attributes of a measurement, as a text may name them."""
+
+    def __init__(self, measurement: object) -> None:
+        self._measurement = measurement
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self._measurement, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dir(self._measurement))
+
+    def __len__(self) -> int:
+        return len(dir(self._measurement))
+
+
+def fields_of(text: str) -> list[str]:
+    """The attributes that a text names."""
+    return [name for _, name, _, _ in Formatter().parse(text) if name]
+
+
+def _numbers(code: CodeType) -> Iterator[float]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _numbers(constant)
+        elif isinstance(constant, int | float):
+            yield constant
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)

@@ -1,0 +1,1 @@
+"""The mechanisms by which faults come about: one module a mechanism, which declares it as ``MECHANISM``."""

@@ -1,0 +1,223 @@
+"""CPUs that only carry packets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.contention import CPU_TIMES
+from kernelsight.diagnosis.faults.softirq_load import SOFTIRQ_LOAD
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
+from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.packets import carried, packets
+from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs, samples_of
+from kernelsight.diagnosis.threshold import Threshold
+
+SOFTIRQ_SHARE = Threshold(
+    0.25,
+    "share of a CPU's time",
+    because="judged: a program that shares this CPU gets three quarters of it at most, and takes a third longer",
+)
+MOST_OF_A_CPU_SHARE = Threshold(
+    0.4,
+    "share of a CPU's time",
+    because="judged: so much is a fault by itself; below it, packets must be seen to go to waste",
+)
+WASTED_SHARE = Threshold(
+    0.1, "share of the packets", because="judged: one packet in ten that nobody reads is work for nothing"
+)
+LEAST_PACKETS_PER_S = Threshold(
+    20_000,
+    "packets/s",
+    because="judged: a packet costs 1 to 3 µs of softirq, so fewer cannot be what a quarter of a CPU goes to",
+)
+SMALL_BYTES = Threshold(
+    300,
+    "bytes a packet",
+    because="judged: a fifth of an Ethernet frame (1500 bytes); below it the packets are the load, and not the data",
+)
+SENDER_SHARE = Threshold(
+    0.2, "share of a CPU in system calls", because="judged: less cannot send or read so many packets"
+)
+_WASTED = frozenset({"NO_SOCKET", "SOCKET_RCVBUFF", "CPU_BACKLOG", "PROTO_MEM", "FULL_RING", "QDISC_DROP"})
+"""Reasons (include/net/dropreason-core.h) to drop what nobody wanted or what found no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A process with sockets that works in system calls."""
+
+    entity: Entity
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Carrying:
+    """A CPU in a stretch of seconds in which it handled packets for much of its time."""
+
+    cpu: int
+    run: Run
+    softirq_share: float
+    """Of the CPU's time, what went to interrupts, on average."""
+    interface: str
+    """The one that carried most packets."""
+    packets: float
+    """What it carried; 0 where they came by an interface of another network namespace."""
+    lost: int
+    """Packets that nobody wanted, or that found no room."""
+    bytes_a_packet: float | None
+    """Their mean size; None where they are not seen."""
+    senders: Sequence[Sender]
+    """Who may have sent them, the most likely first."""
+    changes: Sequence[Change]
+    """Of the CPU."""
+    traffic: Sequence[Change]
+    """Of the interface."""
+    wasted: Sequence[Row]
+    """The drops of the packets that are :attr:`lost`."""
+
+    @property
+    def packets_per_s(self) -> float:
+        """Packets a second that were carried, or at least dropped."""
+        return max(self.packets, self.lost) / self.run.seconds
+
+
+def measure(scene: Scene) -> Iterable[Carrying]:
+    """Each CPU and stretch in which a good part of its time went to interrupts."""
+    for (cpu,), changes in scene.changes("cpu").items():
+        shares = {scene.second(change.after): _share(change) for change in changes} if (cpu or 0) >= 0 else {}
+        for run in runs(shares, lambda share: share >= SOFTIRQ_SHARE):
+            yield _carrying(scene, cpu, run, scene.during(changes, run))
+
+
+def _carrying(scene: Scene, cpu: int, run: Run, within: Sequence[Change]) -> Carrying:
+    wasted = [row for row in scene.within(scene.rows("packet_drop"), run) if row["reason"] in _WASTED]
+    lost = sum(row["count"] or 0 for row in wasted)
+    interface, traffic = _busiest(scene, run)
+    count = packets(traffic, "rx") + packets(traffic, "tx")
+    if lost > count:  # they came by an interface of another network namespace
+        interface, traffic, count = str(wasted[-1]["interface_name"]), (), 0
+    size = sum(change.of("rx_bytes") + change.of("tx_bytes") for change in traffic)
+    return Carrying(
+        cpu=cpu,
+        run=run,
+        softirq_share=sum(map(_share, within)) / len(within),
+        interface=interface,
+        packets=count,
+        lost=lost,
+        bytes_a_packet=size / count if count else None,
+        senders=_senders(scene, run),
+        changes=within,
+        traffic=traffic,
+        wasted=wasted,
+    )
+
+
+def _share(change: Change) -> float:
+    """Of the CPU's time, what went to interrupts."""
+    everything = sum(change.of(ticks) for ticks in CPU_TIMES)
+    return (change.of("softirq") + change.of("irq")) / everything if everything else 0.0
+
+
+def _busiest(scene: Scene, run: Run) -> tuple[str, Sequence[Change]]:
+    """The interface that carried most packets, and what it did; a name that says so where none is known."""
+    known = {str(name): carried(scene, str(name), run) for (name,) in scene.changes("network")}
+    most = max(known, key=lambda name: packets(known[name], "rx") + packets(known[name], "tx"), default="")
+    return (most, known[most]) if most else ("an interface that is not seen", ())
+
+
+def _senders(scene: Scene, run: Run) -> list[Sender]:
+    """Processes with sockets that spend much of a CPU in system calls, the most first.
+
+    On loopback and between namespaces, the software interrupts for a packet run in the system call that
+    sends it, and count to the sender.
+    """
+    found: list[tuple[float, Sender]] = []
+    for (pid, _), changes in scene.changes("process").items():
+        within = scene.during(changes, run)
+        if not within or within[-1].after["sockets"] == 0:
+            continue
+        spent = sum(change.of("stime_ms") for change in within) / 1e3
+        if spent >= SENDER_SHARE * run.seconds:
+            entity = Entity("process", str(pid), str(within[-1].after["comm"]))
+            found.append((spent, Sender(entity, samples_of(within))))
+    return [sender for _, sender in sorted(found, key=lambda item: (-item[0], item[1].entity.id))]
+
+
+def explain(scene: Scene, found: Carrying) -> Explanation:
+    """Who sends the packets, and what is left of the CPU for others."""
+    cpu, run = found.cpu, found.run
+    sender = found.senders[0] if found.senders else None
+    culprit = sender.entity if sender else Entity("interface", found.interface, found.interface)
+    traffic = samples_of(found.traffic)
+    return Explanation(
+        culprit=culprit,
+        onset_ns=scene.at(run.first),
+        suffering_s=found.softirq_share * run.seconds,
+        path=path(
+            claim(
+                f"CPU {cpu} spent {100 * found.softirq_share:.0f} % of its time in software interrupts",
+                scene.evidence("cpu", samples_of(found.changes), "softirq", "increase"),
+            ),
+            claim(
+                f"{found.interface} carried {found.packets / run.seconds:.0f} packets a second",
+                scene.evidence("network", traffic, "rx_packets", "increase"),
+                scene.evidence("network", traffic, "rx_bytes", "increase"),
+            ),
+            claim(
+                f"{found.lost:,} packets were not wanted, or did not fit where they should have been read",
+                scene.evidence("packet_drop", found.wasted, "count", "sum") if found.lost else None,
+            ),
+            claim(
+                f"meanwhile {culprit.name} ({culprit.id}), which has sockets, worked in system calls",
+                scene.evidence("process", sender.rows, "stime_ms", "increase") if sender else None,
+            ),
+        ),
+        refuted_by=f"software interrupts take as much of CPU {cpu} when {culprit.name} is stopped",
+        outlook=f"what runs on CPU {cpu} gets the rest of it, and packets of others are dropped",
+        actions=(Proposal("limit_cpu", culprit, f"slow {culprit.name} down, or let it send fewer and larger packets"),),
+    )
+
+
+MECHANISM = Mechanism[Carrying](
+    fault=SOFTIRQ_LOAD,
+    summary="A CPU handles so many small packets in interrupts that programs get little of it.",
+    measure=measure,
+    prior=Prior(
+        3.0,
+        because="judged: only a CPU that spends a quarter of its time on interrupts is a suspect, which is seldom so "
+        "on a healthy machine (measured: on none of the recorded ones)",
+    ),
+    checks=(
+        Check(
+            id="very_many_packets",
+            says="very many packets are handled",
+            holds=lambda found: found.packets_per_s >= LEAST_PACKETS_PER_S,
+            supports=1.0,
+            refutes=6.0,
+            because="judged: without them the interrupts are not for packets, whatever else holds (recorded: those of "
+            "a disk, in `random_reads_beside_a_reader`)",
+        ),
+        Check(
+            id="small",
+            says="they are small",
+            holds=lambda found: None if found.bytes_a_packet is None else found.bytes_a_packet < SMALL_BYTES,
+            supports=1.0,
+            refutes=5.0,
+            because="judged: large packets carry data that somebody asked for; then the wire or the reader is the "
+            "limit (`bandwidth_saturation`), and the softirq time is its price",
+        ),
+        Check(
+            id="heavy_or_wasted",
+            says="it is most that the CPU does, or the packets go to waste",
+            holds=lambda found: (
+                found.softirq_share >= MOST_OF_A_CPU_SHARE or found.lost >= WASTED_SHARE * found.packets
+            ),
+            supports=1.0,
+            refutes=5.0,
+            because="judged: a busy server may spend a quarter of a CPU on packets that it reads and answers, and is "
+            "healthy",
+        ),
+    ),
+    explain=explain,
+)

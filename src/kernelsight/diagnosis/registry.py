@@ -1,0 +1,62 @@
+"""All classes of faults and all mechanisms, from the modules of their packages: a new module is found by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from kernelsight.diagnosis.candidate import Candidate
+from kernelsight.diagnosis.fault import FaultClass
+from kernelsight.diagnosis.hypothesis import hypotheses
+from kernelsight.diagnosis.mechanism import Mechanism
+from kernelsight.diagnosis.model import Fault
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.modules import modules_of
+
+Finder = Callable[[Scene], Iterable[Candidate]]
+"""What yields the candidates of a window for one class of faults."""
+
+
+@cache
+def fault_classes() -> Mapping[Fault, FaultClass]:
+    """All classes by name.
+
+    Raises:
+        TypeError: a module does not declare the class that it is called after.
+    """
+    found: dict[Fault, FaultClass] = {}
+    for name, module in modules_of("kernelsight.diagnosis.faults").items():
+        declared = getattr(module, name.upper(), None)
+        if not isinstance(declared, FaultClass) or declared.name != name:
+            raise TypeError(f"diagnosis/faults/{name}.py: {name.upper()} is to be the class {name!r}")
+        found[declared.name] = declared
+    return dict(sorted(found.items()))
+
+
+@cache
+def mechanisms() -> Mapping[str, Mechanism[Any]]:
+    """All mechanisms by name.
+
+    Raises:
+        TypeError: a module declares none.
+    """
+    found: dict[str, Mechanism[Any]] = {}
+    for name, module in modules_of("kernelsight.diagnosis.mechanisms").items():
+        declared = getattr(module, "MECHANISM", None)
+        if not isinstance(declared, Mechanism):
+            raise TypeError(f"diagnosis/mechanisms/{name}.py: MECHANISM is to be a mechanism")
+        found[name] = replace(declared, name=name)
+    return dict(sorted(found.items()))
+
+
+@cache
+def finders() -> Mapping[Fault, Sequence[Finder]]:
+    """What tests a window for each class: its mechanisms, and its hypothesis where it still has one."""
+    found: dict[Fault, list[Finder]] = {fault: [] for fault in fault_classes()}
+    for fault, test in hypotheses().items():
+        found[fault].append(test)
+    for mechanism in mechanisms().values():
+        found[mechanism.fault.name].append(mechanism.candidates)
+    return found

@@ -1,0 +1,23 @@
+"""What the checks of the mechanism judge: a measurement for which all hold, and what makes each of them fail."""
+
+from kernelsight.diagnosis.duration import Duration
+from kernelsight.diagnosis.mechanisms.hypervisor_takes_cpu import Stolen
+from kernelsight.diagnosis.scene import Run
+
+HOLDS = Stolen(
+    run=Run(3, 12),
+    duration=Duration(seconds=10, over_for_s=20),
+    stolen_share=0.15,
+    lost_share=0.15,
+    waited_per_s=0.1,
+    suffering_s=3.0,
+    waiting=(),
+    changes=(),
+)
+FAILS = {
+    "takes_much": {"stolen_share": 0.14},
+    "slows_what_wants_a_cpu": {"lost_share": 0.14},
+    "programs_wait": {"waited_per_s": 0.09},
+    "lasts": {"duration": Duration(seconds=5, over_for_s=4)},
+}
+DOES_NOT_APPLY = {"programs_wait": {"waited_per_s": None}}
