@@ -45,8 +45,8 @@ from kernelsight.ingest.daemon import Daemon, Settings
 from kernelsight.ingest.decode import LineDecoder
 from kernelsight.ingest.interrupts import Interrupts
 from kernelsight.ingest.source import READ_BYTES, Source
-from kernelsight.stores import ddl
 from kernelsight.stores.base import Row
+from kernelsight.stores.sqlite import ddl
 from kernelsight.stores.sqlite.checkpoint import Checkpointer
 from kernelsight.stores.sqlite.connect import connect_writer
 from kernelsight.stores.sqlite.writer import SqliteWriter

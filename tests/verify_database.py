@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pipeline_path  # noqa: F401 - finds the project's Python
 from kernelsight.events.wire import tables
-from kernelsight.stores.ddl import index_columns, index_name, segment_name
+from kernelsight.stores.sqlite.ddl import index_columns, index_name, segment_name
 
 # The documented columns, typed from the document and not taken from the declarations that they are checked against.
 COLUMNS = {

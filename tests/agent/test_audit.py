@@ -20,7 +20,7 @@ from kernelsight.agent.acting.proof import Judge, audit
 from kernelsight.agent.acting.seal import Seal
 from kernelsight.agent.acting.subject import RefusedError
 from kernelsight.errors import StoreError
-from kernelsight.stores.inbox import drop, waiting
+from kernelsight.stores.base import store
 from kernelsight.surfaces.cli.agent import agent
 from kernelsight.surfaces.mcp.resources import read
 
@@ -86,7 +86,7 @@ def flaws(one):
 def test_an_untouched_record_is_proven_also_when_the_inbox_stored_it_twice(untouched):
     one, name = untouched
     assert flaws(one) == ("ok", [])
-    drop(one.ledger.db_path, one.ledger.steps_of(name))
+    store(one.ledger.db_path).inbox.leave(one.ledger.steps_of(name))
     assert flaws(one) == ("ok", [])
     one.ledger.deliver()
     assert flaws(one) == ("ok", [])
@@ -179,7 +179,7 @@ def test_four_who_approve_while_rows_vanish_act_once(tmp_path):
 
         def approve():
             other = actor(tmp_path)
-            for path in waiting(other.ledger.db_path):
+            for path in store(other.ledger.db_path).inbox.waiting():
                 path.unlink(missing_ok=True)
             try:
                 outcomes.append(other._act(proposed, approved=True).stage)

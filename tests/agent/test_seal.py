@@ -18,7 +18,7 @@ from kernelsight.agent.acting.subject import RefusedError
 from kernelsight.agent.tending import Tending
 from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep
-from kernelsight.stores.inbox import drop
+from kernelsight.stores.base import store
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def forged(target, stage, seal=None):
 def test_a_forged_step_is_shown_and_never_acted_upon(tmp_path, target, seal):
     one = actor(tmp_path)
     steps = [forged(target, stage, seal) for stage in ("begun", "done", "proposed", "verified")]
-    drop(one.ledger.db_path, steps)
+    store(one.ledger.db_path).inbox.leave(steps)
     one.ledger.deliver()
     tending = Tending(one, lambda _: None)
     tending.tend()
@@ -71,7 +71,7 @@ def test_a_step_that_was_changed_on_its_way_is_not_ours_any_more(tmp_path, targe
         assert recorded(ours, one).plan.changes
         ours.changes = forged(target, "begun").changes
         ours.timestamp += 1
-        drop(one.ledger.db_path, [ours])
+        store(one.ledger.db_path).inbox.leave([ours])
         assert [known.changes for known in one.ledger.steps()] == [step.changes]
 
 

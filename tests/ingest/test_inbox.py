@@ -17,13 +17,16 @@ from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep
 from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.decode import LineDecoder
-from kernelsight.ingest.inbox import Inbox, deliver
+from kernelsight.ingest.deliveries import Deliveries, deliver
 from kernelsight.query import rows
-from kernelsight.stores.base import open_writer
-from kernelsight.stores.inbox import drop, inbox, waiting
+from kernelsight.stores.base import open_writer, store
 
 COMMAND = [sys.executable, "-c", "from kernelsight.surfaces.cli.main import main; main(prog_name='kernelsight')"]
 PATIENCE_S = 20
+
+
+def inbox(path):
+    return store(os.fspath(path)).inbox
 
 
 def step(stage, action_id="a1"):
@@ -45,18 +48,18 @@ def until(condition, what):
 
 def test_without_a_daemon_it_is_stored_at_once(tmp_path):
     path = tmp_path / "db"
-    drop(path, [step("proposed"), step("begun")])
+    inbox(path).leave([step("proposed"), step("begun")])
     assert deliver(str(path))
     assert stages(path) == ["proposed", "begun"]
-    assert waiting(path) == []
+    assert inbox(path).waiting() == []
 
 
 def test_while_another_process_writes_it_waits(tmp_path):
     path = tmp_path / "db"
     writer = open_writer(str(path))
-    drop(path, [step("begun")])
+    inbox(path).leave([step("begun")])
     assert not deliver(str(path))
-    assert len(waiting(path)) == 1
+    assert len(inbox(path).waiting()) == 1
     writer.close()
     assert deliver(str(path))
     assert stages(path) == ["begun"]
@@ -69,15 +72,15 @@ def test_a_running_daemon_takes_it_and_counts_it(tmp_path):
     )
     try:
         until(path.exists, "the database")
-        drop(path, [step("begun"), step("done")])
-        until(lambda: not waiting(path), "the inbox is emptied with nothing on the pipe")
+        inbox(path).leave([step("begun"), step("done")])
+        until(lambda: not inbox(path).waiting(), "the inbox is emptied with nothing on the pipe")
         assert stages(path) == ["begun", "done"]
         # Half a line on the pipe is not glued to what comes through the inbox.
         assert daemon.stdin is not None
         daemon.stdin.write('{"type":"load","timestamp":')
         daemon.stdin.flush()
-        drop(path, [step("verified")])
-        until(lambda: not waiting(path), "the inbox is emptied")
+        inbox(path).leave([step("verified")])
+        until(lambda: not inbox(path).waiting(), "the inbox is emptied")
         daemon.stdin.write(f'{time.time_ns()},"load_1min":1.0}}\n')
     finally:
         _, said = daemon.communicate(timeout=PATIENCE_S)
@@ -88,19 +91,19 @@ def test_a_running_daemon_takes_it_and_counts_it(tmp_path):
 
 def test_what_is_left_while_the_daemon_ends_is_stored(tmp_path):
     path = tmp_path / "db"
-    drop(path, [step("done")])
+    inbox(path).leave([step("done")])
     ended = subprocess.run(
         [*COMMAND, "ingest", "--db-path", str(path)], input=b"", capture_output=True, check=False, timeout=PATIENCE_S
     )
     assert ended.returncode == 0
     assert stages(path) == ["done"]
-    assert waiting(path) == []
+    assert inbox(path).waiting() == []
 
 
 def test_half_a_file_is_not_taken(tmp_path):
     path = tmp_path / "db"
-    drop(path, [step("done")])
-    (inbox(path) / "00000000000000000001-1-1.new").write_bytes(b'{"type":"act')
+    inbox(path).leave([step("done")])
+    (inbox(path).folder / "00000000000000000001-1-1.new").write_bytes(b'{"type":"act')
     assert deliver(str(path))
     assert stages(path) == ["done"]
 
@@ -116,7 +119,7 @@ def ingest_nothing(path):
 
 
 def aside(path):
-    return sorted(file.name for file in (inbox(path) / "rejected").iterdir())
+    return sorted(file.name for file in (inbox(path).folder / "rejected").iterdir())
 
 
 def refusals(path):
@@ -125,30 +128,30 @@ def refusals(path):
 
 
 def leave(path, name, data):
-    inbox(path).mkdir(exist_ok=True)
-    (inbox(path) / f"{name}.ndjson").write_bytes(data)
+    inbox(path).folder.mkdir(exist_ok=True)
+    (inbox(path).folder / f"{name}.ndjson").write_bytes(data)
 
 
 def test_a_number_of_309_digits_in_the_inbox_is_one_refused_line(tmp_path):
     path = tmp_path / "db"
     leave(path, "1", b'{"ts":1795000000,"type":"syscall","latency_ms":%s}\n' % (b"9" * 309))
-    drop(path, [step("done")])
+    inbox(path).leave([step("done")])
     ended = ingest_nothing(path)
     assert ended.returncode == 0, ended.stderr
-    assert waiting(path) == []
+    assert inbox(path).waiting() == []
     assert stages(path) == ["done"]
     assert [reason for reason, _ in refusals(path)] == ["wrong value: latency_ns: not an integer of 64 bits"]
 
 
 def test_what_is_no_file_that_can_be_taken_is_set_aside_and_the_others_are_stored(tmp_path):
     path = tmp_path / "db"
-    inbox(path).mkdir()
-    (inbox(path) / "0.ndjson").mkdir()
-    with (inbox(path) / "1.ndjson").open("wb") as large:
+    inbox(path).folder.mkdir()
+    (inbox(path).folder / "0.ndjson").mkdir()
+    with (inbox(path).folder / "1.ndjson").open("wb") as large:
         large.truncate(17 << 20)
-    drop(path, [step("done")])
+    inbox(path).leave([step("done")])
     said = ingest_nothing(path).stderr.decode()
-    assert waiting(path) == []
+    assert inbox(path).waiting() == []
     assert stages(path) == ["done"]
     assert aside(path) == ["0.ndjson", "0.ndjson.reason", "1.ndjson", "1.ndjson.reason"]
     assert [raw for _, raw in refusals(path)] == ["0.ndjson", "1.ndjson"]
@@ -167,26 +170,26 @@ def test_a_file_at_which_the_decoder_breaks_is_set_aside_with_the_place(tmp_path
 
     path = str(tmp_path / "db")
     leave(path, "1", b'{"type":"break"}\n')
-    drop(path, [step("done")])
+    inbox(path).leave([step("done")])
     accounts = Accounts()
-    box = Inbox(path, accounts, Breaks)
+    box = Deliveries(inbox(path), accounts, Breaks)
     decoded = list(box.take())
     assert sum(len(rows) for part in decoded for rows in part.events.values()) == 1
     assert aside(path) == ["1.ndjson", "1.ndjson.reason"]
-    reason = (inbox(path) / "rejected" / "1.ndjson.reason").read_text()
+    reason = (inbox(path).folder / "rejected" / "1.ndjson.reason").read_text()
     assert "OverflowError in test_inbox.py:" in reason
     assert list(box.take()) == []
 
 
 def test_a_file_at_which_three_writers_were_killed_is_set_aside(tmp_path):
     path = tmp_path / "db"
-    drop(path, [step("begun")])
+    inbox(path).leave([step("begun")])
     for _ in range(3):
-        assert [part.count for part in Inbox(str(path), Accounts()).take()] == [1, 0]  # killed before it commits
+        assert [part.count for part in Deliveries(inbox(path), Accounts()).take()] == [1, 0]  # killed before it commits
     ended = ingest_nothing(path)
     assert b"inbox file set aside: 3 writers ended while they took it" in ended.stderr
     assert len(aside(path)) == 2
-    drop(path, [step("done")])
+    inbox(path).leave([step("done")])
     ingest_nothing(path)
     assert stages(path) == ["done"]
 
@@ -194,14 +197,14 @@ def test_a_file_at_which_three_writers_were_killed_is_set_aside(tmp_path):
 def test_a_file_that_cannot_be_moved_is_refused_once_and_not_removed(tmp_path):
     path = str(tmp_path / "db")
     leave(path, "1", b"x")
-    (inbox(path) / "1.ndjson").unlink()
-    (inbox(path) / "1.ndjson").mkdir()
-    (inbox(path) / "rejected").write_bytes(b"no folder")
-    box = Inbox(path, Accounts())
+    (inbox(path).folder / "1.ndjson").unlink()
+    (inbox(path).folder / "1.ndjson").mkdir()
+    (inbox(path).folder / "rejected").write_bytes(b"no folder")
+    box = Deliveries(inbox(path), Accounts())
     assert [part.count for part in box.take()] == [1]
     box.committed()
     assert list(box.take()) == []
-    assert waiting(path) == [inbox(path) / "1.ndjson"]
+    assert inbox(path).waiting() == [inbox(path).folder / "1.ndjson"]
 
 
 @pytest.mark.root
@@ -209,7 +212,7 @@ def test_a_file_that_cannot_be_moved_is_refused_once_and_not_removed(tmp_path):
 def test_what_root_leaves_belongs_to_who_has_the_database():
     with tempfile.TemporaryDirectory(prefix="kernelsight-owner-") as folder:
         os.chown(folder, 65534, 65534)
-        path = drop(Path(folder) / "db", [step("begun")])
+        path = inbox(Path(folder) / "db").leave([step("begun")])
         assert path.stat().st_uid == path.parent.stat().st_uid == 65534
 
 
@@ -226,27 +229,27 @@ def test_what_root_leaves_belongs_to_who_has_the_database():
 def test_what_somebody_laid_into_the_inbox_is_neither_read_nor_waited_for(tmp_path, lay, says):
     path, secret = tmp_path / "db", tmp_path / "secret"
     secret.write_text('{"type":"load","timestamp":1,"comm":"hunter2"}\n')
-    drop(path, [step("proposed")])
-    lay(inbox(path) / "00000-laid.ndjson", secret)
+    inbox(path).leave([step("proposed")])
+    lay(inbox(path).folder / "00000-laid.ndjson", secret)
     ingest_nothing(path)
     assert stages(path) == ["proposed"]
     refused = refusals(path)
     assert any(says in str(row) for row in refused)
     assert "hunter2" not in str(refused)
     assert secret.exists()
-    assert waiting(path) == []
+    assert inbox(path).waiting() == []
 
 
 def test_an_inbox_that_is_a_link_is_neither_read_nor_emptied(tmp_path):
     path, elsewhere = tmp_path / "db", tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "1.ndjson").write_text("not ours\n")
-    inbox(path).symlink_to(elsewhere)
+    inbox(path).folder.symlink_to(elsewhere)
     ingest_nothing(path)
     assert (elsewhere / "1.ndjson").read_text() == "not ours\n"
     assert any("is a link" in str(row) for row in refusals(path))
     with pytest.raises(StoreError, match="is a link"):
-        drop(path, [step("proposed")])
+        inbox(path).leave([step("proposed")])
 
 
 @pytest.mark.parametrize("name", ["db", "db.lock"])

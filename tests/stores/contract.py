@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from threading import Thread
+
 import pytest
 from rows import BASE, SECOND, as_dict, row, rows, struct
 
 from kernelsight.errors import StoreBusyError, StoreError
 from kernelsight.events.collector import CollectorReport
-from kernelsight.events.wire import kinds, tables
-from kernelsight.stores.base import Account, Batch, Reader, Rejected, Writer, open_reader, open_writer
+from kernelsight.events.wire import encode_lines, kinds, tables
+from kernelsight.stores.base import (
+    Account,
+    Batch,
+    Book,
+    Reader,
+    Refusal,
+    Rejected,
+    Store,
+    Writer,
+    open_reader,
+    open_writer,
+    store,
+)
 
 SYSCALLS = "syscall_events"
 BOOKS = "lines, stored, rejected, dropped, in_memory"
@@ -42,6 +56,43 @@ class StoreContract:
         reader = open_reader(url)
         yield reader
         reader.close()
+
+    def test_it_says_where_it_is_and_what_it_takes_before_it_is_made(self, url: str):
+        made = store(url)
+        assert isinstance(made, Store)
+        assert not made.exists()
+        assert not made.size_bytes()
+        assert made.identity == store(url).identity
+        open_writer(url).close()
+        assert made.exists()
+        assert made.size_bytes() is None or made.size_bytes() > 0
+
+    def test_what_is_left_in_its_inbox_waits_for_the_writer(self, url: str):
+        inbox = store(url).inbox
+        if inbox is None:
+            pytest.skip("several may write to it, so nothing has to wait")
+        open_writer(url).close()
+        left = inbox.leave([CollectorReport(BASE, name="one")])
+        assert store(url).inbox.waiting() == [left]
+        assert inbox.read(left, 1 << 20) == encode_lines([CollectorReport(BASE, name="one")])
+        inbox.remove(left)
+        assert inbox.waiting() == []
+
+    def test_one_at_a_time_is_alone(self, url: str):
+        open_writer(url).close()
+        order = []
+
+        def second():
+            with store(url).alone():
+                order.append("second")
+
+        with store(url).alone():
+            thread = Thread(target=second)
+            thread.start()
+            thread.join(0.1)
+            order.append("first")
+        thread.join(20)
+        assert order == ["first", "second"]
 
     def test_both_ends_keep_the_contract(self, writer: Writer, reader: Reader):
         assert isinstance(writer, Writer)
@@ -129,6 +180,14 @@ class StoreContract:
         assert reader.query("SELECT kind, count(*) AS n FROM rejected_events GROUP BY kind") == [
             {"kind": "syscall", "n": 4}
         ]
+
+    def test_books_and_reasons_are_told_by_kind(self, writer: Writer, reader: Reader):
+        refused = [Rejected(BASE + n, "memory", reason, b"x", 1) for n, reason in enumerate(("no JSON", "odd", "odd"))]
+        accounts = {"memory": Account(lines=7, stored=3, rejected=3, dropped=1), "cpu": Account()}
+        writer.write(Batch({struct("memory_metrics"): rows("memory_metrics", 3)}, refused, accounts))
+        assert reader.books() == [Book("memory", lines=7, stored=3, rejected=3, dropped=1, in_memory=0, lost=0)]
+        assert reader.refusals(10) == [Refusal("memory", "odd", 2, BASE + 2), Refusal("memory", "no JSON", 1, BASE)]
+        assert reader.refusals(1) == [Refusal("memory", "odd", 2, BASE + 2)]
 
     def test_rejected_lines_are_kept_as_they_came(self, writer: Writer, reader: Reader):
         raws = [b'{"type":"x"', b"\xff\xfe", b"nul\0inside", "é'; --".encode()]

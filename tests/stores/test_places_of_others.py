@@ -18,7 +18,7 @@ from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep
 from kernelsight.ingest.status import write_status
 from kernelsight.stores.base import open_reader, open_writer
-from kernelsight.stores.losses import Losses
+from kernelsight.stores.sqlite.losses import Losses
 from kernelsight.trusted_paths import as_owner_of
 
 OTHER = 65534

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernelsight.stores.losses import Loss, Losses
+from kernelsight.stores.sqlite.losses import Loss, Losses
 
 LOST = {"load": Loss(1, 2, 3)}
 

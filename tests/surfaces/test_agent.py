@@ -22,9 +22,9 @@ from hostile import HOSTILE, harmless, storable
 from kernelsight.agent.records import rows_of
 from kernelsight.diagnosis.model import Diagnosis, Entity, Finding, Window
 from kernelsight.events.action import ActionStep
-from kernelsight.ingest.inbox import deliver
+from kernelsight.ingest.deliveries import deliver
 from kernelsight.printable import printable
-from kernelsight.stores.inbox import drop
+from kernelsight.stores.base import store
 from kernelsight.surfaces.trace import lines
 
 POLICY = 'mode = "approve"\n'
@@ -189,7 +189,7 @@ def test_hostile_names_change_nothing_but_their_own_display(tmp_path):
         named = {"action": name, "target": "70", "target_name": name, "reason": name}
         records.append(ActionStep(at + 1, action_id=f"a{number}", stage="refused", **named))
     database = tmp_path / "db"
-    drop(database, records)
+    store(str(database)).inbox.leave(records)
     assert deliver(str(database))
     listed = agent(database, "history", "--since", START)
     assert listed.returncode == 0, listed.stderr

@@ -7,7 +7,6 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from kernelsight.errors import KernelSightError
 from kernelsight.events.wire import tables
@@ -31,7 +30,7 @@ from kernelsight.query.documented import (
 from kernelsight.query.rows import Row
 from kernelsight.query.source import opened
 from kernelsight.query.times import TimeRange
-from kernelsight.stores.base import DEFAULT_DB_PATH, Reader
+from kernelsight.stores.base import DEFAULT_DB_PATH, Reader, store
 
 __all__ = [
     "get_timestamp_ns",
@@ -158,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given.demo:
         options.print_help()
         return 0
-    if "://" not in given.db_path and not Path(given.db_path).exists():
+    if not store(given.db_path).exists():
         print(f"{given.db_path}: no data yet; ./start_kernelsight.sh collects some")
         return 0
     if isinstance(sys.stdout, io.TextIOWrapper):  # names that its encoding cannot say get backslashes

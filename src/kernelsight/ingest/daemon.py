@@ -13,12 +13,12 @@ from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.batch import LARGEST_BATCH_BYTES, Waiting
 from kernelsight.ingest.complaints import Log
 from kernelsight.ingest.decode import Decoded, LineDecoder
-from kernelsight.ingest.inbox import Inbox
+from kernelsight.ingest.deliveries import Deliveries
 from kernelsight.ingest.interrupts import Interrupts
 from kernelsight.ingest.settings import Settings
 from kernelsight.ingest.source import READ_BYTES, Source
-from kernelsight.ingest.status import Commits, Rate, as_json, database_bytes, describe, write_status
-from kernelsight.stores.base import RefusedRow, Writer, open_writer
+from kernelsight.ingest.status import Commits, Rate, as_json, describe, write_status
+from kernelsight.stores.base import RefusedRow, Writer, open_writer, store
 
 __all__ = ["Settings", "init", "run"]
 
@@ -110,7 +110,8 @@ class Daemon:
         self._log = Log(log, verbose=settings.verbose)
         self._accounts = Accounts(before=writer.accounts(), complete_since_ns=settings.complete_since_ns)
         self._decoder = LineDecoder(self._accounts)
-        self._inbox = Inbox(db_path, self._accounts)
+        inbox = store(db_path).inbox
+        self._deliveries = Deliveries(inbox, self._accounts) if inbox else None
         self._waiting = Waiting(settings, self._accounts)
         self._commits = Commits()
         self._events_rate, self._rows_rate = Rate(), Rate()
@@ -158,7 +159,9 @@ class Daemon:
 
     def _seconds_to_wait(self) -> float:
         """Until something is due."""
-        due = [self._inbox.due_at]
+        due = [self._check_at + _CHECK_PERIOD_S]
+        if self._deliveries:
+            due.append(self._deliveries.due_at)
         if self._settings.status_path:
             due.append(self._status_at + _STATUS_PERIOD_S)
         if self._waiting.due_at is not None:
@@ -242,7 +245,8 @@ class Daemon:
                 f" after the first of them arrived; {self._commits.rows} stored"
             )
         waiting.clear()
-        self._inbox.committed()
+        if self._deliveries:
+            self._deliveries.committed()
         return True
 
     def _begin_anew(self, error: StoreLostError) -> None:
@@ -316,7 +320,7 @@ class Daemon:
     def _flush(self) -> None:
         """Commit everything; give up what the store will not take in the time that patience allows."""
         self._take(self._decoder.finish())
-        self._take_inbox()
+        self._take_deliveries()
         deadline = time.monotonic() + self._settings.patience_s
         stops = max(1, self._interrupts.stops)
         while (self._waiting.count or self._must_begin or not self._is_still_there()) and not self._committed_all():
@@ -336,7 +340,8 @@ class Daemon:
             self._accounts.dropped(struct, len(rows))
         self._waiting.clear()
         self._note_losses()
-        self._inbox.given_up()
+        if self._deliveries:
+            self._deliveries.given_up()
         self._exit_code = 1
         self._log.say(f"dropped {count:,} events that the store could not take: {self._commits.last_error}")
 
@@ -356,12 +361,12 @@ class Daemon:
             self._check_at = now
             if (self._must_begin or not self._is_still_there()) and now >= self._retry_at:
                 self._commit()
-        if now >= self._inbox.due_at:
-            self._take_inbox()
+        if self._deliveries and now >= self._deliveries.due_at:
+            self._take_deliveries()
         self._log.summarise()
 
-    def _take_inbox(self) -> None:
-        for decoded in self._inbox.take():
+    def _take_deliveries(self) -> None:
+        for decoded in self._deliveries.take() if self._deliveries else ():
             self._take(decoded)
 
     def _maintain(self) -> None:
@@ -390,7 +395,7 @@ class Daemon:
             started_ns=self._started_ns,
             events_per_s=self._events_rate.since_last(self._accounts.total().lines),
             rows_per_s=self._rows_rate.since_last(self._commits.rows),
-            db_bytes=database_bytes(self._db_path),
+            db_bytes=store(self._db_path).size_bytes() or 0,
             last_refusals=list(self._log.last_reasons),
             waiting_lines=self._decoder.waiting_lines,
             done=done,

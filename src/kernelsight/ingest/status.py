@@ -140,10 +140,3 @@ def as_json(  # noqa: PLR0913 - each is a part of the status
         "last_refusals": last_refusals,
         "commits": asdict(commits),
     }
-
-
-def database_bytes(db_path: str) -> int:
-    """Bytes of a database file with its write-ahead log; 0 for a store elsewhere."""
-    if "://" in db_path:
-        return 0
-    return sum(os.stat(path).st_size for path in (db_path, f"{db_path}-wal") if os.path.exists(path))  # noqa: PTH110, PTH116

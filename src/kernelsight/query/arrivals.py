@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kernelsight.query.dialect import Sql, run
-from kernelsight.stores.base import Damage, Reader, Row, Value
+from kernelsight.stores.base import Book, Damage, Reader, Refusal, Row, Value
 
 _CLOSEST_NS = 600 * 10**9
 
@@ -68,6 +68,14 @@ class LaterRows:
         relation, params = self.relation(table, columns=["timestamp"])
         [row] = run(self._reader, Sql(f"SELECT count(*) AS rows FROM {relation} AS later", params))
         return int(row["rows"] or 0)
+
+    def books(self) -> Sequence[Book]:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        return self._reader.books()
+
+    def refusals(self, limit: int) -> Sequence[Refusal]:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        return self._reader.refusals(limit)
 
     def damages(self, *, look_s: float = 0.0) -> Sequence[Damage]:
         """See :class:`kernelsight.stores.base.Reader`."""

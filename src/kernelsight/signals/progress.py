@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kernelsight.query.arrivals import LaterRows
+from kernelsight.query.arrivals import LaterRows, last_ids
 from kernelsight.query.dialect import Sql, run
 from kernelsight.stores.base import Reader
 
@@ -50,18 +50,18 @@ class News(msgspec.Struct, frozen=True):
 
 def news(reader: Reader, tables: list[str], seen: dict[str, int], since_ns: int) -> News:
     """The rows of some tables that have come since; those stamped before a moment are seen, and of no interest."""
-    now_seen = dict(seen)
+    now_seen = {**seen, **last_ids(reader, tables)}
     first: list[int] = []
     for table in tables:
         if table not in seen:
-            [row] = run(reader, Sql(f"SELECT max(id) AS last FROM {table}"))  # noqa: S608 - declared names, here and below
-            row["first"] = (reader.bounds(table) or [None])[0]
+            earliest = (reader.bounds(table) or [None])[0]
         else:
-            earliest = "min(CASE WHEN timestamp >= ? THEN timestamp END)"
-            text = f"SELECT max(id) AS last, {earliest} AS first FROM {table} WHERE id > ?"  # noqa: S608
-            [row] = run(reader, Sql(text, (since_ns, seen[table])))
-        if isinstance(row["last"], int):
-            now_seen[table] = row["last"]
-        if isinstance(row["first"], int):
-            first.append(max(row["first"], since_ns))
+            relation, params = reader.relation(table, columns=["id", "timestamp"])
+            # A condition on the stamp alone would look at every row.
+            text = "SELECT min(CASE WHEN timestamp >= ? THEN timestamp END) AS first"
+            text += f" FROM {relation} AS news WHERE id > ?"
+            [row] = run(reader, Sql(text, (since_ns, *params, seen[table])))
+            earliest = row["first"] if isinstance(row["first"], int) else None
+        if earliest is not None:
+            first.append(max(earliest, since_ns))
     return News(min(first, default=None), now_seen)

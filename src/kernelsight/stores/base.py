@@ -1,19 +1,24 @@
 """The contract of a store: what ingestion writes through, and what every reader reads through.
 
-A backend is a package that offers both classes and registers its URL scheme in :func:`register`;
+A backend is a package in :mod:`kernelsight.stores`, named as the scheme of its URLs (`sqlite` for files), with a class
+``STORE`` that keeps the contract of :class:`Store`. It is found by its name, and no other room knows it;
 ``tests/stores/contract.py`` is the suite that each must pass.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from kernelsight.errors import StoreError
 from kernelsight.events.declare import Event
 from kernelsight.moments import to_next_second, to_second
+from kernelsight.registry import Plugins
+from kernelsight.stores.inbox import Inbox
 
 Value = int | float | str | bytes | None
 Row = tuple[Value, ...]
@@ -37,6 +42,32 @@ class Account:
     """The run of the collectors that printed the last of them (:mod:`kernelsight.ingest.printed`)."""
     lines_before_run: int | None = None
     """Lines of the kind in all accounts when that run began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The account of one kind over all that the store has seen."""
+
+    kind: str
+    lines: int
+    stored: int
+    rejected: int
+    dropped: int
+    in_memory: int
+    lost: int
+    """Lines that collectors printed and nobody read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A reason for which lines of a kind were refused."""
+
+    kind: str
+    reason: str
+    lines: int
+    """Among the refused lines that are kept."""
+    last_timestamp: int | None
+    """When the last of them was refused (ns since the epoch)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +189,11 @@ class Writer(Protocol):
 
 @runtime_checkable
 class Reader(Protocol):
-    """A read-only view of a store. Several may exist; none blocks the writer."""
+    """A read-only view of a store. Several may exist; none blocks the writer.
+
+    Every table has a column ``id``: an integer that tells a row from all others of its table, for good, and is greater
+    than those of the rows that arrived before it. A row is cited by its table and its id.
+    """
 
     dialect: str
     """`sqlite` or `clickhouse`: the SQL that :meth:`query` understands."""
@@ -190,6 +225,12 @@ class Reader(Protocol):
 
     def count(self, table: str) -> int:
         """Rows of a table that can be read."""
+
+    def books(self) -> Sequence[Book]:
+        """The account of each kind of which there were lines, by kind."""
+
+    def refusals(self, limit: int) -> Sequence[Refusal]:
+        """Why lines were refused, the most frequent reasons first."""
 
     def damages(self, *, look_s: float = 0.0) -> Sequence[Damage]:
         """What is missing from answers: parts that were set aside, and those that this reader has met.
@@ -241,18 +282,74 @@ class Deriver(Protocol):
         """Release it; calling it again does nothing."""
 
 
-_SCHEMES: dict[str, str] = {"": "kernelsight.stores.sqlite"}
-"""URL scheme → package with ``open_writer(url)``, ``open_reader``, ``open_deriver`` and ``initialise``."""
+@runtime_checkable
+class Store(Protocol):
+    """One store, by what ``--db-path`` says of it. Nothing is opened or made before it is asked for.
+
+    Raises:
+        StoreError: in every method, where what was said cannot name a store.
+    """
+
+    def __init__(self, url: str) -> None: ...
+
+    @property
+    def identity(self) -> str:
+        """What tells it from all other stores: a file with links followed, or a URL."""
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory of its files, to whose owner the store belongs; None where none of it is on this machine."""
+
+    @property
+    def inbox(self) -> Inbox | None:
+        """Where those who are not its writer leave events; None where several may write at a time."""
+
+    def exists(self) -> bool:
+        """Whether it has been made."""
+
+    def size_bytes(self) -> int | None:
+        """Bytes on disk, the write-ahead log included; None where that is not known."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep out other processes that ask for the same: of two who approve an action, the second finds it done.
+
+        Raises:
+            StoreError: the lock cannot be made.
+        """
+
+    def writer(self, *, mode: int | None = None) -> Writer:
+        """See :func:`open_writer`."""
+
+    def reader(self) -> Reader:
+        """See :func:`open_reader`."""
+
+    def deriver(self, *, make: bool = False) -> Deriver:
+        """See :func:`open_deriver`."""
 
 
-def _backend(url: str) -> object:
-    scheme = url.split("://", 1)[0] if "://" in url else ""
-    if scheme not in _SCHEMES:
-        known = ", ".join(f"{name}://" for name in _SCHEMES if name)
+_OF_FILES = "sqlite"
+_BACKENDS: Plugins[type[Store]] = Plugins("kernelsight.stores", lambda package: package.STORE, packages=True)
+
+
+@cache
+def _backend(scheme: str) -> type[Store] | None:
+    return _BACKENDS.get(scheme)
+
+
+def store(url: str) -> Store:
+    """The store that a path or a URL names.
+
+    Raises:
+        StoreError: no backend has the URL's scheme.
+    """
+    scheme, separator, _ = url.partition("://")
+    backend = _backend(scheme if separator else _OF_FILES)
+    if backend is None:
+        known = ", ".join(f"{name}://" for name in _BACKENDS.names() if name != _OF_FILES)
         raise StoreError(
             f"--db-path {url}: no store speaks {scheme}://; use a file" + (f" or {known}" if known else "")
         )
-    return importlib.import_module(_SCHEMES[scheme])
+    return backend(url)
 
 
 def open_writer(url: str, *, mode: int | None = None) -> Writer:
@@ -267,8 +364,7 @@ def open_writer(url: str, *, mode: int | None = None) -> Writer:
         StoreVersionError: it was made by a newer version.
         StoreError: it cannot be opened.
     """
-    writer: Writer = _backend(url).open_writer(url, mode=mode)  # type: ignore[attr-defined]
-    return writer
+    return store(url).writer(mode=mode)
 
 
 def open_reader(url: str) -> Reader:
@@ -278,8 +374,7 @@ def open_reader(url: str) -> Reader:
         StoreVersionError: it was made by a newer version.
         StoreError: it does not exist or cannot be opened.
     """
-    reader: Reader = _backend(url).open_reader(url)  # type: ignore[attr-defined]
-    return reader
+    return store(url).reader()
 
 
 def open_deriver(url: str, *, make: bool = False) -> Deriver:
@@ -294,5 +389,4 @@ def open_deriver(url: str, *, make: bool = False) -> Deriver:
         StoreBusyError: it lacks a table, and somebody writes to it.
         StoreError: it cannot be opened, does not exist, or lacks a table.
     """
-    deriver: Deriver = _backend(url).open_deriver(url, make=make)  # type: ignore[attr-defined]
-    return deriver
+    return store(url).deriver(make=make)

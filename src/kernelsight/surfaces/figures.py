@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kernelsight.events.collector import CollectorReport
@@ -32,24 +31,10 @@ class Totals:
         return Totals(**{**counts, "in_memory": self.in_memory})
 
 
-def books(reader: Reader) -> list[dict[str, Any]]:
-    """The account of every kind of which there were lines."""
-    return reader.query(f"SELECT kind, {', '.join(_BOOKED)} FROM collectors WHERE lines > 0 ORDER BY kind")  # noqa: S608 - our names
-
-
 def totals(reader: Reader) -> Totals:
     """All accounts together."""
-    accounts = books(reader)
-    return Totals(**{name: sum(int(account[name] or 0) for account in accounts) for name in _BOOKED})
-
-
-def refusals(reader: Reader, limit: int = 10) -> list[dict[str, Any]]:
-    """Why lines were refused, the most frequent reasons first, among the refused lines that are kept."""
-    return reader.query(
-        "SELECT kind, reason, count(*) AS lines, max(timestamp) AS last_timestamp FROM rejected_events"
-        " GROUP BY kind, reason ORDER BY lines DESC, kind, reason LIMIT ?",
-        (limit,),
-    )
+    books = reader.books()
+    return Totals(**{name: sum(getattr(book, name) for book in books) for name in _BOOKED})
 
 
 def collectors(reader: Reader, since_ns: int) -> list[dict[str, Any]]:
@@ -79,14 +64,6 @@ def rows_by_table(reader: Reader) -> list[dict[str, Any]]:
             first, last = bounds
             found.append({"table": table, "rows": reader.count(table), "first_ns": first, "last_ns": last})
     return found
-
-
-def size_bytes(url: str) -> int | None:
-    """Bytes on disk, what is not yet checkpointed included; None where the store is not a file here."""
-    if "://" in url:
-        return None
-    files = [Path(url), Path(f"{url}-wal")]
-    return sum(path.stat().st_size for path in files if path.exists())
 
 
 def human_bytes(size: int | None) -> str:

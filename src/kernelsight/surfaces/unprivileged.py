@@ -18,11 +18,10 @@ from kernelsight import parent_death
 from kernelsight.collectors.privileges import keep_only
 from kernelsight.errors import KernelSightError, UsageError
 from kernelsight.registry import load_modules
-from kernelsight.stores.database_path import database_path
+from kernelsight.stores.base import store
 from kernelsight.surfaces import landlock
 from kernelsight.trusted_paths import owner_of
 
-_SEPARATOR = "://"
 _OPTIONAL = {"gemini"}
 """Modules that need a package which may not be installed."""
 
@@ -41,7 +40,7 @@ def serve_as_owner(db_path: str, rooms: Sequence[str], user: str | None = None, 
         StoreError: what is named cannot be a database file.
         KernelSightError: the kernel refuses to give up the power that there is.
     """
-    directory = None if _SEPARATOR in db_path else database_path(db_path).parent
+    directory = store(db_path).directory
     owner = _owner(directory, user)
     becomes_another = owner is not None and owner != os.geteuid()
     with parent_death.kept(for_good=becomes_another):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,12 +22,10 @@ from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep, Stage
 from kernelsight.events.declare import INT64_MAX, Event
 from kernelsight.events.wire import decoder
-from kernelsight.ingest.inbox import deliver
+from kernelsight.ingest.deliveries import deliver
 from kernelsight.query.rows import event_of, rows
 from kernelsight.query.source import AHEAD_NS
-from kernelsight.stores.base import Batch, open_writer
-from kernelsight.stores.inbox import drop, inbox, waiting
-from kernelsight.trusted_paths import UntrustedPathError, as_owner_of, open_directory, open_file
+from kernelsight.stores.base import Batch, open_writer, store
 
 HISTORY_NS = 24 * 3600 * 1_000_000_000
 """How far back actions are looked at that may still be open."""
@@ -40,6 +36,7 @@ class Ledger:
 
     def __init__(self, db_path: str, clock: Callable[[], int] = time.time_ns, seal: Seal | None = None) -> None:
         self.db_path = db_path
+        self._store = store(db_path)
         self.seal = seal or Seal()
         self.chain = Chain(db_path, self.seal)
         self.decided = Decided(self.chain.folder)
@@ -91,8 +88,8 @@ class Ledger:
         return self.chain.append([step], keep)[-1]
 
     def _keep(self, events: Sequence[Event]) -> None:
-        if "://" not in self.db_path:
-            drop(self.db_path, events)
+        if self._store.inbox is not None:
+            self._store.inbox.leave(events)
             return
         batch = Batch()
         for event in events:
@@ -110,31 +107,12 @@ class Ledger:
         Raises:
             StoreError: the lock cannot be made.
         """
-        if "://" in self.db_path:
+        with self._store.alone():
             yield
-            return
-        folder = inbox(self.db_path)
-        path = folder.with_name(f"{folder.name}.lock")
-        try:
-            with as_owner_of(path.parent):
-                directory = open_directory(path.parent)
-                try:
-                    fd = open_file(directory, path.name, path, os.O_RDWR | os.O_CREAT)
-                finally:
-                    os.close(directory)
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be made: {error.strerror}") from error
-        except UntrustedPathError as error:
-            raise StoreError(str(error)) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(fd)
 
     def deliver(self) -> None:
         """Bring what was written into the tables, unless a daemon does that anyway."""
-        if "://" not in self.db_path:
+        if self._store.inbox is not None:
             deliver(self.db_path)
 
     def steps(self, since_ns: int | None = None) -> list[ActionStep]:
@@ -178,7 +156,7 @@ class Ledger:
                 yield _step_of(row)
 
     def _waiting(self, named: Mapping[str, str]) -> Iterator[ActionStep]:
-        for path in [] if "://" in self.db_path else waiting(self.db_path):
+        for path in self._store.inbox.waiting() if self._store.inbox else ():
             for event in _lines(path):
                 if isinstance(event, ActionStep) and all(getattr(event, key) == name for key, name in named.items()):
                     yield event

@@ -19,7 +19,7 @@ import msgspec
 from kernelsight.agent.acting.seal import Seal
 from kernelsight.errors import KernelSightError, StoreError
 from kernelsight.events.action import ActionStep
-from kernelsight.stores.database_path import database_path
+from kernelsight.stores.base import store
 from kernelsight.trusted_paths import UntrustedPathError, require_trusted_directory
 
 _FOLDER = "audit"
@@ -47,7 +47,7 @@ class Chain:
     """The chain of one database, and what is kept beside it."""
 
     def __init__(self, db_path: str, seal: Seal) -> None:
-        self._database = db_path if "://" in db_path else str(database_path(db_path))
+        self._database = store(db_path).identity
         self._seal = seal
         self.folder = seal.folder / _FOLDER
 

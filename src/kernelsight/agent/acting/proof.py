@@ -13,7 +13,7 @@ from kernelsight.agent.acting.audit import Ledger
 from kernelsight.agent.acting.chain import Head
 from kernelsight.events.action import ActionStep
 from kernelsight.query.source import opened
-from kernelsight.stores.database_path import database_path
+from kernelsight.stores.base import store
 
 Standing = Literal["proven", "changed", "unsealed", "not_ours", "no_key"]
 
@@ -149,7 +149,7 @@ def _audit(ledger: Ledger) -> Audit:
 
 def _recorded(ledger: Ledger) -> list[ActionStep]:
     """All steps; a database that cannot be read is an error, one that does not exist has none."""
-    if "://" in ledger.db_path or database_path(ledger.db_path).exists():
+    if store(ledger.db_path).exists():
         with opened(ledger.db_path) as reader:
             reader.holds("actions")
     return ledger.told(0)

@@ -11,9 +11,9 @@ import apsw
 from kernelsight.events.declare import Kind
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import Batch, Row
-from kernelsight.stores.ddl import quote
 from kernelsight.stores.sqlite.connect import translated
 from kernelsight.stores.sqlite.damage import DAMAGED
+from kernelsight.stores.sqlite.ddl import quote
 from kernelsight.stores.sqlite.repair import Recovered, Repaired
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.writer import SqliteWriter

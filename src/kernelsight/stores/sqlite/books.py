@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import apsw
 
 from kernelsight.stores.base import Account, Rejected, Value
-from kernelsight.stores.losses import Loss
+from kernelsight.stores.sqlite.losses import Loss
 
 KEPT_REJECTED = 10_000
 """Refused lines that are kept, the newest; the books count all."""

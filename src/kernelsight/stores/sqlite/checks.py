@@ -8,7 +8,7 @@ SQLite's own conversions are allowed: `'5'` and `5.0` are integers, and any numb
 from __future__ import annotations
 
 from kernelsight.events.declare import Column, Kind
-from kernelsight.stores.ddl import quote
+from kernelsight.stores.sqlite.ddl import quote
 
 _INFINITE = "9e999"
 """SQLite reads a number beyond the largest real as infinite."""

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 
 import apsw
 
-from kernelsight.stores.ddl import quote
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.damage import damage_of
+from kernelsight.stores.sqlite.ddl import quote
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
 

@@ -9,7 +9,7 @@ import apsw
 
 from kernelsight.events.declare import INT64_MAX, INT64_MIN, Kind
 from kernelsight.stores.base import Row, Value
-from kernelsight.stores.ddl import insert_rows
+from kernelsight.stores.sqlite.ddl import insert_rows
 from kernelsight.stores.sqlite.place import Placed, place
 from kernelsight.stores.sqlite.segments import Segment
 

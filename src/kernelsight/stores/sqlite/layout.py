@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import apsw
 
 from kernelsight.events.declare import Kind
-from kernelsight.stores import ddl
+from kernelsight.stores.sqlite import ddl
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import CREATE_REJECTED
 from kernelsight.stores.sqlite.connect import integer

@@ -15,9 +15,9 @@ from pathlib import Path
 import apsw
 
 from kernelsight.errors import StoreError, StoreVersionError
-from kernelsight.stores.ddl import quote, segment_name
 from kernelsight.stores.sqlite.books import CREATE_COLLECTORS, CREATE_REJECTED, CREATE_RETENTION
 from kernelsight.stores.sqlite.connect import integer
+from kernelsight.stores.sqlite.ddl import quote, segment_name
 from kernelsight.stores.sqlite.derivations import CREATE_DERIVATIONS
 from kernelsight.stores.sqlite.segments import CREATE_SEGMENTS
 

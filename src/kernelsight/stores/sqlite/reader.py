@@ -13,12 +13,12 @@ import apsw
 from kernelsight.errors import StoreError
 from kernelsight.events.declare import INT64_MAX, INT64_MIN
 from kernelsight.events.wire import tables
-from kernelsight.stores.base import Damage, Row, Value
+from kernelsight.stores.base import Book, Damage, Refusal, Row, Value
 from kernelsight.stores.database_path import database_path
-from kernelsight.stores.ddl import quote
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import connect_reader, integer, reading_user, translated
 from kernelsight.stores.sqlite.damage import described
+from kernelsight.stores.sqlite.ddl import quote
 from kernelsight.stores.sqlite.hidden import Hidden
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, require_ours
 from kernelsight.stores.sqlite.schema import column_names
@@ -28,6 +28,7 @@ from kernelsight.stores.sqlite.writer import SqliteWriter
 from kernelsight.trusted_paths import as_owner_of, as_user
 
 T = TypeVar("T")
+_BOOKED = ("lines", "stored", "rejected", "dropped", "in_memory", "lost")
 _READ_AHEAD = 200_000
 """Rows that are read before the first is given, so that damage among them is left out."""
 
@@ -209,6 +210,23 @@ class SqliteReader:
     def _whole(self, segments: Iterable[Segment]) -> list[Segment]:
         return [s for s in segments if s.damage is None and s.name not in self._hidden.reasons]
 
+    def books(self) -> Sequence[Book]:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        accounts = self.query(f"SELECT kind, {', '.join(_BOOKED)} FROM collectors WHERE lines > 0 ORDER BY kind")
+        return [Book(str(row["kind"]), *(int(row[name] or 0) for name in _BOOKED)) for row in accounts]
+
+    def refusals(self, limit: int) -> Sequence[Refusal]:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        found = self.query(
+            "SELECT kind, reason, count(*) AS lines, max(timestamp) AS last_timestamp FROM rejected_events"
+            " GROUP BY kind, reason ORDER BY lines DESC, kind, reason LIMIT ?",
+            (limit,),
+        )
+        return [
+            Refusal(str(row["kind"]), str(row["reason"]), int(row["lines"] or 0), _stamp(row["last_timestamp"]))
+            for row in found
+        ]
+
     def damages(self, *, look_s: float = 0.0) -> Sequence[Damage]:
         """See :class:`kernelsight.stores.base.Reader`."""
         with self._reading():
@@ -253,6 +271,10 @@ class SqliteReader:
         """See :class:`kernelsight.stores.base.Reader`."""
         with self._reading():
             self._connection.close()
+
+
+def _stamp(value: Value) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _described_file(path: Path) -> Damage:

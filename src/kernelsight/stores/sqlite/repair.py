@@ -19,10 +19,10 @@ import apsw
 from kernelsight.errors import StoreError
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import Row
-from kernelsight.stores.ddl import quote
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import PAGE_BYTES, integer, make_file, translated
 from kernelsight.stores.sqlite.damage import DAMAGED
+from kernelsight.stores.sqlite.ddl import quote
 from kernelsight.stores.sqlite.leaves import Cells, DamagedPageError, Pages
 from kernelsight.stores.sqlite.lock import WriterLock
 from kernelsight.stores.sqlite.segments import Segment

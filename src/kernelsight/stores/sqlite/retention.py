@@ -13,8 +13,8 @@ from math import inf
 import apsw
 
 from kernelsight.errors import StoreError, UsageError
-from kernelsight.stores.ddl import quote
 from kernelsight.stores.sqlite import segments as segment_books
+from kernelsight.stores.sqlite.ddl import quote
 from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.rollups import parting_ids, summarise, summarise_parting
 from kernelsight.stores.sqlite.segments import Segment

@@ -29,7 +29,7 @@ from itertools import accumulate
 import apsw
 
 from kernelsight.events.declare import Column, Gauge, Kind, Label
-from kernelsight.stores.ddl import quote, quoted
+from kernelsight.stores.sqlite.ddl import quote, quoted
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
 

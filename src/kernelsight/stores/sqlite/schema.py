@@ -10,7 +10,7 @@ import apsw
 
 from kernelsight.errors import StoreError
 from kernelsight.events.declare import Kind
-from kernelsight.stores import ddl
+from kernelsight.stores.sqlite import ddl
 from kernelsight.stores.sqlite import segments as books
 from kernelsight.stores.sqlite.checks import all_acceptable
 from kernelsight.stores.sqlite.migrations import Migration, migrate, table_names

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 import apsw
 
-from kernelsight.stores.ddl import segment_name
+from kernelsight.stores.sqlite.ddl import segment_name
 from kernelsight.stores.sqlite.place import Placed
 
 FUTURE_TOLERANCE_NS = 10 * 10**9

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import apsw
 
-from kernelsight.stores import ddl
 from kernelsight.stores.settled_clock import SettledClock
+from kernelsight.stores.sqlite import ddl
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import integer, sorting
 from kernelsight.stores.sqlite.layout import Layout

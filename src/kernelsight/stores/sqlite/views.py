@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kernelsight.events.declare import Kind
-from kernelsight.stores.ddl import quote, quoted
 from kernelsight.stores.sqlite.checks import literal, refuse_bad_values
+from kernelsight.stores.sqlite.ddl import quote, quoted
 from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS, Segment
 
 

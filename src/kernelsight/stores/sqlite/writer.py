@@ -16,7 +16,6 @@ from kernelsight.events.declare import Event, Kind, kind_of
 from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores.base import Account, Batch, RefusedRow, Rejected, Row
 from kernelsight.stores.database_path import database_path
-from kernelsight.stores.losses import Losses
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, book_losses, carry_over, count_recovered, keep_rejected, settle_crash
 from kernelsight.stores.sqlite.checkpoint import Checkpointer, finish
@@ -25,6 +24,7 @@ from kernelsight.stores.sqlite.damage import DAMAGED, abandon, is_ours, readable
 from kernelsight.stores.sqlite.insert import ROW_ERRORS, insert, reason_of
 from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.lock import WriterLock
+from kernelsight.stores.sqlite.losses import Losses
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, Migration
 from kernelsight.stores.sqlite.reports import Reports
 from kernelsight.stores.sqlite.retention import Retention

@@ -12,7 +12,7 @@ from kernelsight.events.declare import EARLIEST_EPOCH_NS
 from kernelsight.moments import to_next_second, to_second
 from kernelsight.query.clock_notes import Note, clock_notes
 from kernelsight.query.times import TimeRange
-from kernelsight.stores.base import Damage, Reader, open_reader
+from kernelsight.stores.base import Damage, Reader, open_reader, store
 from kernelsight.surfaces import figures
 from kernelsight.surfaces.cli.command import Command, db_path_option, examples
 from kernelsight.surfaces.cli.output import show, show_json
@@ -20,6 +20,8 @@ from kernelsight.surfaces.cli.output import show, show_json
 _RECENT_NS = 3600 * 1_000_000_000
 _LOOK_S = 2.0
 """How long segments are read for damage that nobody has met yet: some 2 GB."""
+
+_MOST_REFUSALS = 10
 
 
 @click.command(cls=Command, help=__doc__)
@@ -54,11 +56,11 @@ def _state(reader: Reader, db_path: str) -> dict[str, Any]:
     )  # where nobody reported, that the clock was never set is said all the same
     return {
         "database": db_path,
-        "size_bytes": figures.size_bytes(db_path),
+        "size_bytes": store(db_path).size_bytes(),
         "rows": sum(table["rows"] for table in tables),
         "tables": tables,
-        "accounts": figures.books(reader),
-        "rejected": figures.refusals(reader),
+        "accounts": [asdict(book) for book in reader.books()],
+        "rejected": [asdict(refusal) for refusal in reader.refusals(_MOST_REFUSALS)],
         "collectors": figures.collectors(reader, lately.start_ns) if lately else [],
         "clock": clock_notes(reader, lately or before_2001),
         "damaged": [asdict(damage) for damage in reader.damages(look_s=_LOOK_S)],  # last: reading meets damage

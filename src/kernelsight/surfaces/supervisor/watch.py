@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kernelsight.errors import StoreError
-from kernelsight.stores.base import Reader, open_reader
+from kernelsight.stores.base import Reader, open_reader, store
 from kernelsight.surfaces import figures
 from kernelsight.surfaces.figures import Totals
 from kernelsight.surfaces.verdict import Verdict, latest
@@ -81,7 +81,7 @@ class Watch:
             seconds,
             totals,
             self._rate(seconds, totals.lines),
-            size_bytes=figures.size_bytes(self.db_path),
+            size_bytes=store(self.db_path).size_bytes(),
             collectors=self._collectors,
             verdict=self._verdict,
         )

@@ -1,4 +1,4 @@
-"""Takes what other processes left in the inbox of the database (:mod:`kernelsight.stores.inbox`)."""
+"""Takes the events that other processes left in the inbox of the store (:mod:`kernelsight.stores.inbox`)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from kernelsight.errors import StoreBusyError
 from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.decode import Decoded, LineDecoder, defect_in
 from kernelsight.ingest.identify import UNKNOWN
-from kernelsight.stores.base import Batch, Rejected, Writer, open_writer
-from kernelsight.stores.inbox import UnfitFileError, inbox, read, remove, set_aside, waiting
+from kernelsight.stores.base import Batch, Rejected, Writer, open_writer, store
+from kernelsight.stores.inbox import Inbox, UnfitFileError
 from kernelsight.trusted_paths import UntrustedPathError, as_owner_of
 
 _PERIOD_S = 1.0
@@ -26,20 +26,20 @@ _MOST_TRIES = 3
 _TRIES = "tries"
 
 
-class Inbox:
-    """The inbox of one database, as its writer sees it."""
+class Deliveries:
+    """What is left in one inbox, as the writer of its store takes it."""
 
     def __init__(
-        self, db_path: str, accounts: Accounts, decoder: Callable[[Accounts], LineDecoder] = LineDecoder
+        self, inbox: Inbox, accounts: Accounts, decoder: Callable[[Accounts], LineDecoder] = LineDecoder
     ) -> None:
-        self._db_path = db_path
+        self._inbox = inbox
         self._accounts = accounts
         # Its lines must not be glued to half a line of the pipe.
         self._decoder = decoder
         self._taken: set[Path] = set()
         self._stuck: set[Path] = set()
         self._refused: set[str] = set()
-        self._tries = _Tries(inbox(db_path) / _TRIES)
+        self._tries = _Tries(inbox.folder / _TRIES)
         self.due_at = 0.0
         """When to look again (monotonic seconds)."""
 
@@ -47,7 +47,7 @@ class Inbox:
         """What is new in it; the files stay until :meth:`committed`, but for those that are set aside."""
         self.due_at = time.monotonic() + _PERIOD_S
         try:
-            paths = waiting(self._db_path)
+            paths = self._inbox.waiting()
         except UntrustedPathError as error:
             if str(error) not in self._refused:
                 self._refused.add(str(error))
@@ -61,7 +61,7 @@ class Inbox:
     def _take(self, path: Path) -> list[Decoded]:
         self._taken.add(path)
         try:
-            data = read(path, _LARGEST_FILE)
+            data = self._inbox.read(path, _LARGEST_FILE)
             self._tries.begin(path.name)
             decoder = self._decoder(self._accounts)
             return [decoder.feed(data), decoder.finish()]
@@ -74,7 +74,7 @@ class Inbox:
     def _set_aside(self, path: Path, error: Exception) -> Decoded:
         reason = str(error) if isinstance(error, UnfitFileError) else defect_in(error)
         try:
-            set_aside(path, reason)
+            self._inbox.set_aside(path, reason)
         except (OSError, UntrustedPathError) as failure:
             reason = f"{reason}; it stays there: {getattr(failure, 'strerror', failure)}"
             self._stuck.add(path)
@@ -89,7 +89,7 @@ class Inbox:
         """What was taken is stored: remove it."""
         for path in self._taken:
             with suppress(OSError, UntrustedPathError):
-                remove(path)
+                self._inbox.remove(path)
         self._taken = {path for path in self._taken if os.path.lexists(path)}
         self._tries.forget()
 
@@ -145,26 +145,29 @@ def deliver(db_path: str) -> bool:
     Raises:
         StoreError: the store cannot be written.
     """
-    with as_owner_of(inbox(db_path).parent):
-        if not waiting(db_path):
+    inbox = store(db_path).inbox
+    if inbox is None:
+        return True
+    with as_owner_of(inbox.folder.parent):
+        if not inbox.waiting():
             return True
         try:
             writer = open_writer(db_path)
         except StoreBusyError:
             return False
         try:
-            _store_all(db_path, writer)
+            _store_all(inbox, writer)
         finally:
             writer.close()
     return True
 
 
-def _store_all(db_path: str, writer: Writer) -> None:
+def _store_all(inbox: Inbox, writer: Writer) -> None:
     accounts = Accounts()
-    box = Inbox(db_path, accounts)
-    for decoded in box.take():
+    deliveries = Deliveries(inbox, accounts)
+    for decoded in deliveries.take():
         if decoded.count:
             batch = Batch(decoded.events, decoded.rejected, accounts.once_stored(decoded.events))
             refused = writer.write(batch)
             accounts.stored(dict(batch.accounts), [row.struct for row in refused])
-    box.committed()
+    deliveries.committed()
