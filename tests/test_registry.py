@@ -66,6 +66,7 @@ def test_a_plugin_is_loaded_when_it_is_asked_for(package):
     assert f"{package}.cats" not in sys.modules
     assert legs.get("cats") == 4
     assert legs.get("dogs") is None
+    assert dict(legs.all()) == {"birds": 2, "cats": 4}
 
 
 @pytest.mark.parametrize(("packages", "names"), [(True, ["birds"]), (False, ["animals", "cats"])])

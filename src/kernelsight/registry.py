@@ -4,8 +4,8 @@ There are two ways to have many of a thing, and no third:
 
 - :class:`Registry`: modules declare what they have as they are imported, by a decorator or a call; whoever asks for
   one of them gets all of them loaded. Kinds of event, collectors, rules, hypotheses, actions, tools, intents.
-- :class:`Plugins`: a module *is* the thing, of the module's name, and is imported when that one is used, since it is
-  slow to load or needs what may not be installed. Commands, reasoners, stores.
+- :class:`Plugins`: a module *is* the thing, of the module's name. It may be imported alone when that one is used, as
+  where it is slow to load or needs what may not be installed. Commands, reasoners, stores; faults, mechanisms.
 """
 
 from __future__ import annotations
@@ -112,6 +112,7 @@ class Plugins(Generic[T]):
         self._item = item
         self._skip = skip
         self._packages = packages
+        self._all: Mapping[str, T] | None = None
 
     def names(self) -> list[str]:
         """The names that there are, in alphabetical order, without importing any module but the package."""
@@ -127,3 +128,11 @@ class Plugins(Generic[T]):
         if name not in self.names():
             return None
         return self._item(importlib.import_module(f"{self._package}.{name}"))
+
+    def all(self) -> Mapping[str, T]:
+        """All of them by name; imports every module when first asked."""
+        if self._all is None:
+            self._all = MappingProxyType(
+                {name: self._item(importlib.import_module(f"{self._package}.{name}")) for name in self.names()}
+            )
+        return self._all

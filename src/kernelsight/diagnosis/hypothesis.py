@@ -16,31 +16,26 @@ all candidates on the same window.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.model import Fault
 from kernelsight.diagnosis.scene import Scene
-from kernelsight.modules import modules_of
+from kernelsight.registry import Registry
 
 Test = Callable[[Scene], Iterable[Candidate]]
-_REGISTRY: dict[Fault, Test] = {}
+_HYPOTHESES: Registry[Fault, Test] = Registry("hypothesis", "kernelsight.diagnosis.hypotheses")
 
 
 def hypothesis(fault: Fault) -> Callable[[Test], Test]:
     """Register the test of a fault class."""
 
     def declare(test: Test) -> Test:
-        if fault in _REGISTRY:
-            raise TypeError(f"{fault} has a hypothesis already")
-        _REGISTRY[fault] = test
+        _HYPOTHESES.add(fault, test)
         return test
 
     return declare
 
 
-@cache
 def hypotheses() -> Mapping[Fault, Test]:
     """All tests by their fault class. A new module is found by itself."""
-    modules_of("kernelsight.diagnosis.hypotheses")
-    return dict(sorted(_REGISTRY.items()))
+    return _HYPOTHESES.all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 from kernelsight.diagnosis.candidate import Candidate
@@ -13,42 +14,48 @@ from kernelsight.diagnosis.hypothesis import hypotheses
 from kernelsight.diagnosis.mechanism import Mechanism
 from kernelsight.diagnosis.model import Fault
 from kernelsight.diagnosis.scene import Scene
-from kernelsight.modules import modules_of
+from kernelsight.registry import Plugins
 
 Finder = Callable[[Scene], Iterable[Candidate]]
 """What yields the candidates of a window for one class of faults."""
 
 
-@cache
+def _declared_fault(module: ModuleType) -> FaultClass:
+    name = module.__name__.rpartition(".")[2]
+    declared = getattr(module, name.upper(), None)
+    if not isinstance(declared, FaultClass) or declared.name != name:
+        raise TypeError(f"diagnosis/faults/{name}.py: {name.upper()} is to be the class {name!r}")
+    return declared
+
+
+def _declared_mechanism(module: ModuleType) -> Mechanism[Any]:
+    name = module.__name__.rpartition(".")[2]
+    declared = getattr(module, "MECHANISM", None)
+    if not isinstance(declared, Mechanism):
+        raise TypeError(f"diagnosis/mechanisms/{name}.py: MECHANISM is to be a mechanism")
+    return replace(declared, name=name)
+
+
+_FAULTS = Plugins("kernelsight.diagnosis.faults", _declared_fault)
+_MECHANISMS = Plugins("kernelsight.diagnosis.mechanisms", _declared_mechanism)
+
+
 def fault_classes() -> Mapping[Fault, FaultClass]:
     """All classes by name.
 
     Raises:
         TypeError: a module does not declare the class that it is called after.
     """
-    found: dict[Fault, FaultClass] = {}
-    for name, module in modules_of("kernelsight.diagnosis.faults").items():
-        declared = getattr(module, name.upper(), None)
-        if not isinstance(declared, FaultClass) or declared.name != name:
-            raise TypeError(f"diagnosis/faults/{name}.py: {name.upper()} is to be the class {name!r}")
-        found[declared.name] = declared
-    return dict(sorted(found.items()))
+    return {declared.name: declared for declared in _FAULTS.all().values()}
 
 
-@cache
 def mechanisms() -> Mapping[str, Mechanism[Any]]:
     """All mechanisms by name.
 
     Raises:
         TypeError: a module declares none.
     """
-    found: dict[str, Mechanism[Any]] = {}
-    for name, module in modules_of("kernelsight.diagnosis.mechanisms").items():
-        declared = getattr(module, "MECHANISM", None)
-        if not isinstance(declared, Mechanism):
-            raise TypeError(f"diagnosis/mechanisms/{name}.py: MECHANISM is to be a mechanism")
-        found[name] = replace(declared, name=name)
-    return dict(sorted(found.items()))
+    return _MECHANISMS.all()
 
 
 @cache
