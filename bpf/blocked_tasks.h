@@ -19,13 +19,14 @@ const volatile u64 blocked_threshold_ns = 1000000000;
 
 /* Followed by one line for every frame, innermost first. */
 struct blocked {
-	u64 now, off_at, switches, start_time, arg0, cgroup;
+	u64 now, off_at, switches, start_time, arg0, cgroup_id;
 	u32 pid, tid;
 	int call;
 	u32 frames;
 	u32 state, unused;
 	char comm[COMM_LEN];
 };
+RECORD(blocked);
 
 static __always_inline bool waits_for_server(const u64 *frames, u32 count)
 {
@@ -72,7 +73,7 @@ int scan_blocked(struct task_iterator *ctx)
 		return 0;
 	record.switches = task->nvcsw + task->nivcsw;
 	record.start_time = task->start_time;
-	record.cgroup = cgroup_of(task);
+	record.cgroup_id = cgroup_of(task);
 	record.pid = task->tgid;
 	record.tid = task->pid;
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);

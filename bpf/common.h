@@ -32,6 +32,12 @@ typedef __s64 s64;
 
 #define VIEW __attribute__((preserve_access_index))
 
+/*
+ * Describes a structure in the object, where its reader finds the members by name. Those of maps are
+ * described anyway; those that only a ring buffer or an iterator carries are named so.
+ */
+#define RECORD(name) struct name *record_##name
+
 #define add(target, amount) __sync_fetch_and_add(&(target), (amount))
 
 #include "kernel.h"

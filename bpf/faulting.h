@@ -44,6 +44,7 @@ struct fault {
 	char comm[COMM_LEN];
 	u32 padding;
 };
+RECORD(fault);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -48,6 +48,7 @@ struct kill {
 	char comm[COMM_LEN], trigger_comm[COMM_LEN];
 	char path[MAX_DEPTH][MAX_NAME]; /* of the group that its memory is charged to; innermost name first */
 };
+RECORD(kill);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -18,11 +18,12 @@ u64 queue_waits_lost, families_lost;
 u64 scanned_at; /* start of the scan before; threads that began later are new */
 
 struct queue_wait {
-	u64 ran_at, latency_ns, cgroup;
+	u64 ran_at, latency_ns, cgroup_id;
 	u32 pid, tid, cpu, prev_state, prev_tid;
 	char comm[COMM_LEN], prev_comm[COMM_LEN];
 	u32 padding;
 };
+RECORD(queue_wait);
 
 #define QUEUE_WAITS_SIZE (1 << 18)
 
@@ -33,13 +34,13 @@ struct {
 
 /* What threads did since they were looked at last. */
 struct usage {
-	u64 cpu_ns, delay_ns, voluntary, involuntary, wakeups;
+	u64 cpu_ns, delay_ns, voluntary_switches, involuntary_switches, wakeups;
 };
 
 /* One process: its children, and its threads that ended. */
 struct family {
 	struct usage ended;
-	u64 forks, threads, execs, exits, lifetime_ns, cgroup;
+	u64 forks, threads_started, execs, exits, lifetime_ns, cgroup_id;
 	char comm[COMM_LEN];
 };
 
@@ -52,10 +53,11 @@ struct {
 
 struct scanned {
 	struct usage usage;
-	u64 cgroup;
+	u64 cgroup_id;
 	u32 pid, tid;
 	char comm[COMM_LEN];
 };
+RECORD(scanned);
 
 static __noinline int add_queue_wait(struct task_struct *next, struct task_struct *prev, u64 now, u64 queued)
 {
@@ -67,7 +69,7 @@ static __noinline int add_queue_wait(struct task_struct *next, struct task_struc
 	}
 	wait->ran_at = now;
 	wait->latency_ns = queued;
-	wait->cgroup = cgroup_of(next);
+	wait->cgroup_id = cgroup_of(next);
 	wait->pid = next->tgid;
 	wait->tid = next->pid;
 	wait->cpu = bpf_get_smp_processor_id();
@@ -94,8 +96,8 @@ static __always_inline bool take_usage(struct task_struct *task, struct thread *
 		cpu_ns += now - on_at;
 	usage->cpu_ns = cpu_ns > thread->seen_cpu_ns ? cpu_ns - thread->seen_cpu_ns : 0;
 	usage->delay_ns = delay_ns - thread->seen_delay_ns;
-	usage->voluntary = voluntary - thread->seen_voluntary;
-	usage->involuntary = involuntary - thread->seen_involuntary;
+	usage->voluntary_switches = voluntary - thread->seen_voluntary;
+	usage->involuntary_switches = involuntary - thread->seen_involuntary;
 	usage->wakeups = wakeups - thread->seen_wakeups;
 	thread->seen_cpu_ns += usage->cpu_ns;
 	thread->seen_delay_ns = delay_ns;
@@ -103,7 +105,7 @@ static __always_inline bool take_usage(struct task_struct *task, struct thread *
 	thread->seen_involuntary = involuntary;
 	thread->seen_wakeups = wakeups;
 	thread->known = 1;
-	return known && (usage->cpu_ns || usage->delay_ns || usage->voluntary || usage->involuntary);
+	return known && (usage->cpu_ns || usage->delay_ns || usage->voluntary_switches || usage->involuntary_switches);
 }
 
 static __always_inline struct family *family_of(struct task_struct *process)
@@ -112,7 +114,7 @@ static __always_inline struct family *family_of(struct task_struct *process)
 	struct family *family = bpf_map_lookup_elem(&families, &pid);
 
 	if (!family) {
-		struct family first = {.cgroup = cgroup_of(process)};
+		struct family first = {.cgroup_id = cgroup_of(process)};
 
 		__builtin_memcpy(first.comm, process->group_leader->comm, COMM_LEN);
 		bpf_map_update_elem(&families, &pid, &first, BPF_NOEXIST);
@@ -133,8 +135,8 @@ static __noinline int add_last_usage(struct task_struct *task, struct thread *th
 		return 0;
 	add(family->ended.cpu_ns, usage.cpu_ns);
 	add(family->ended.delay_ns, usage.delay_ns);
-	add(family->ended.voluntary, usage.voluntary);
-	add(family->ended.involuntary, usage.involuntary);
+	add(family->ended.voluntary_switches, usage.voluntary_switches);
+	add(family->ended.involuntary_switches, usage.involuntary_switches);
 	add(family->ended.wakeups, usage.wakeups);
 	return 0;
 }
@@ -150,7 +152,7 @@ int on_fork(u64 *ctx)
 	if (family && child->pid == child->tgid)
 		add(family->forks, 1);
 	else if (family)
-		add(family->threads, 1);
+		add(family->threads_started, 1);
 	return 0;
 }
 
@@ -186,8 +188,8 @@ static __always_inline void give_back(struct thread *thread, struct usage *usage
 {
 	thread->seen_cpu_ns -= usage->cpu_ns;
 	thread->seen_delay_ns -= usage->delay_ns;
-	thread->seen_voluntary -= usage->voluntary;
-	thread->seen_involuntary -= usage->involuntary;
+	thread->seen_voluntary -= usage->voluntary_switches;
+	thread->seen_involuntary -= usage->involuntary_switches;
 	thread->seen_wakeups -= usage->wakeups;
 }
 
@@ -203,7 +205,7 @@ int scan_threads(struct task_iterator *ctx)
 	thread = thread_of(task, CREATE);
 	if (!thread || !take_usage(task, thread, bpf_ktime_get_ns(), &record.usage))
 		return 0;
-	record.cgroup = cgroup_of(task);
+	record.cgroup_id = cgroup_of(task);
 	record.pid = task->tgid;
 	record.tid = task->pid;
 	BPF_CORE_READ_INTO(&record.comm, task, group_leader, comm);

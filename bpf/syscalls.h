@@ -19,13 +19,14 @@ const volatile u8 watched_errors[256]; /* 1: count it; 2: only of calls that may
 u64 calls_lost, errors_lost;
 
 struct slow_call {
-	u64 returned_at, latency_ns, runqueue_ns, blocked_ns, sleep_ns, arg0, cgroup;
-	s64 result;
+	u64 returned_at, latency_ns, runqueue_ns, blocked_ns, sleep_ns, arg0, cgroup_id;
+	s64 ret_value;
 	u32 pid, tid, uid, cpu;
 	int call;
 	char comm[COMM_LEN];
 	u32 padding;
 };
+RECORD(slow_call);
 
 #define SLOW_CALLS_SIZE (1 << 19)
 
@@ -37,12 +38,12 @@ struct {
 struct error_key {
 	u32 pid;
 	int call;
-	u32 error;
+	u32 errno;
 	u32 device; /* of the file; UNKNOWN_DEVICE where the call does not tell it */
 };
 
 struct error_count {
-	u64 count, cgroup;
+	u64 count, cgroup_id;
 	char comm[COMM_LEN];
 };
 
@@ -83,8 +84,8 @@ static __noinline int call_returned(struct pt_regs *regs, long result)
 	slow->blocked_ns = thread->blocked_ns;
 	slow->sleep_ns = thread->sleep_ns;
 	slow->arg0 = ARG0(regs);
-	slow->cgroup = bpf_get_current_cgroup_id();
-	slow->result = result;
+	slow->cgroup_id = bpf_get_current_cgroup_id();
+	slow->ret_value = result;
 	slow->pid = task->tgid;
 	slow->tid = task->pid;
 	slow->uid = bpf_get_current_uid_gid();
@@ -99,7 +100,7 @@ static __noinline int call_returned(struct pt_regs *regs, long result)
 static __noinline int call_failed(struct pt_regs *regs, u32 error)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct error_key key = {.pid = task->tgid, .call = CALL_NUMBER(regs), .error = error, .device = UNKNOWN_DEVICE};
+	struct error_key key = {.pid = task->tgid, .call = CALL_NUMBER(regs), .errno = error, .device = UNKNOWN_DEVICE};
 	struct error_count *found, first = {.count = 1};
 	u8 watched = watched_errors[error & 255];
 
@@ -114,7 +115,7 @@ static __noinline int call_failed(struct pt_regs *regs, u32 error)
 		add(found->count, 1);
 		return 0;
 	}
-	first.cgroup = bpf_get_current_cgroup_id();
+	first.cgroup_id = bpf_get_current_cgroup_id();
 	bpf_get_current_comm(first.comm, COMM_LEN);
 	if (bpf_map_update_elem(&call_errors, &key, &first, BPF_ANY))
 		add(errors_lost, 1);

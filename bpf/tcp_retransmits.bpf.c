@@ -37,6 +37,7 @@ struct retransmit {
 	u16 family, local_port, remote_port, padding;
 	char interface[NAME_LEN]; /* by the socket's route; empty where it has none */
 };
+RECORD(retransmit);
 
 /* As large as the most that one second may bring: 2,900 records; the rest is counted. */
 struct {

@@ -11,6 +11,7 @@ struct record {
 	struct place at;
 	u32 receive_queue, receive_buffer, drops;
 };
+RECORD(record);
 
 u32 everything; /* write down the others too */
 

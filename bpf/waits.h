@@ -17,7 +17,7 @@ struct edge_key {
 };
 
 struct edge {
-	u64 count, wait_ns, runqueue_ns, max_wait_ns, passed_on, cgroup;
+	u64 count, wait_ns, runqueue_ns, max_wait_ns, passed_on, cgroup_id;
 	char comm[COMM_LEN], waker_comm[COMM_LEN];
 };
 
@@ -141,7 +141,7 @@ static __noinline int add_edge(struct task_struct *task, struct thread *thread, 
 		key.waker = thread->waker;
 	edge = bpf_map_lookup_elem(&edges, &key);
 	if (!edge) {
-		first.cgroup = cgroup_of(task);
+		first.cgroup_id = cgroup_of(task);
 		__builtin_memcpy(first.comm, task->group_leader->comm, COMM_LEN);
 		if (key.waker)
 			__builtin_memcpy(first.waker_comm, thread->waker_comm, COMM_LEN);

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from kernelsight.collectors.damage import note
 from kernelsight.events.declare import INT64_MAX, INT64_MIN
@@ -130,6 +131,7 @@ def name(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
+@lru_cache(maxsize=4096)  # the same names come again and again
 def fixed_name(raw: bytes) -> str:
     """The name in a field of fixed length, in which a NUL ends it; as :func:`name`."""
     return name(raw.split(b"\0", 1)[0])

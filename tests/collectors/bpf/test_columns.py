@@ -76,3 +76,17 @@ def test_what_does_not_go_together_is_refused_before_anything_is_read(declared, 
     names = ["key", "value"] if layouts[0] is KEY else [layout.name for layout in layouts]
     with pytest.raises(TypeError, match=complaint):
         Filler(Columns(Sched, *names, **declared), layouts)
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 257, 600])
+def test_all_records_become_events_however_many_there_are(count):
+    fill = Filler(Columns(Sched, "key", "value", **DECLARED), [KEY, VALUE])
+    keys, values = rows(*range(1, count + 1))
+    assert [event.pid for event in fill(NOW, keys, b"".join(values))] == list(range(1, count + 1))
+
+
+def test_structures_of_which_there_are_not_as_many_are_a_defect():
+    fill = Filler(Columns(Sched, "key", "value", **DECLARED), [KEY, VALUE])
+    keys, values = rows(1, 2)
+    with pytest.raises(ValueError, match=r"Sched of struct key and value: \[2, 1\] records"):
+        fill(NOW, keys, values[:1])

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from described import filler
 from observed import observe, within
 
 from kernelsight.collectors.bpf.scheduler import Scheduler
-from kernelsight.collectors.bpf.syscall_errors import SyscallErrors
+from kernelsight.collectors.bpf.syscall_errors import ERRORS, SyscallErrors
 from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of, names, numbers_of
-from kernelsight.collectors.bpf.syscalls import Syscalls, parse_slow_calls
+from kernelsight.collectors.bpf.syscalls import SLOW_CALLS, Syscalls
 from kernelsight.events.syscalls import Syscall, SyscallError
 
 MS = 1_000_000
@@ -180,18 +181,37 @@ def test_a_lock_that_is_refused_is_counted(tmp_path):
 
 
 def test_a_record_of_the_ring_buffer_is_read_field_by_field():
-    record = b"".join(
-        number.to_bytes(8, "little", signed=number < 0)
-        for number in (1_000, 20 * MS, 3 * MS, 4 * MS, 5 * MS, -1, 7, -110)
-    )
-    record += b"".join(number.to_bytes(4, "little") for number in (10, 11, 12, 3, COMPAT + 511))
-    record += b"a\xff\0garbage after".ljust(16, b"\0") + b"\0" * 4
-    (call,) = parse_slow_calls([record], lambda stamp: stamp + 1_700_000_000_000_000_000)
+    fill = filler(SLOW_CALLS, "threads")
+    record = fill.layouts[0].pack(
+        returned_at=1_000, latency_ns=20 * MS, runqueue_ns=3 * MS, blocked_ns=4 * MS, sleep_ns=5 * MS,
+        arg0=2**64 - 1, cgroup_id=7, ret_value=-110, pid=10, tid=11, uid=12, cpu=3, call=COMPAT + 511,
+        comm=b"a\xff\0garbage after",
+    )  # fmt: skip
+    (call,) = fill(lambda stamp: stamp + 1_700_000_000_000_000_000, [record])
     assert call == Syscall(
         timestamp=1_700_000_000_000_001_000, pid=10, tid=11, cpu=3, uid=12, syscall_nr=511, syscall_name=None,
         latency_ns=20 * MS, ret_value=-110, is_error=True, arg0=-1, comm="a\\xff",
         on_cpu_ns=8 * MS, runqueue_ns=3 * MS, blocked_ns=4 * MS, sleep_ns=5 * MS, cgroup_id=7,
     )  # fmt: skip
+
+
+def test_parts_that_are_longer_than_the_whole_are_the_whole():
+    fill = filler(SLOW_CALLS, "threads")
+    record = fill.layouts[0].pack(latency_ns=10, runqueue_ns=3, blocked_ns=4, sleep_ns=5)
+    (call,) = fill(lambda _: 10**18, [record])
+    assert (call.latency_ns, call.on_cpu_ns, call.is_error) == (12, 0, False)
+
+
+def test_errors_have_names_and_the_device_of_their_file_where_it_is_known():
+    fill = filler(ERRORS, "threads")
+    key, value = fill.layouts
+    keys = key.pack(pid=1, call=COMPAT + 4, errno=28, device=8 << 20 | 1) + key.pack(
+        pid=2, call=1, errno=250, device=-1 & 0xFFFFFFFF
+    )
+    first, second = fill(10**18, keys, value.pack(count=3, comm=b"full", cgroup_id=2**64 - 1) + value.pack(count=1))
+    assert (first.syscall_nr, first.error, first.count, first.device_number) == (4, "ENOSPC", 3, "8:1")
+    assert (first.comm, first.cgroup_id) == ("full", -1)
+    assert (second.syscall_name, second.errno, second.error, second.device_number) == (name_of(1), 250, None, None)
 
 
 def test_names_are_those_of_the_architecture():

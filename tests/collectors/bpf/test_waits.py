@@ -8,12 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from described import filler
 from observed import observe, within
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.blocked_tasks import BlockedTasks
 from kernelsight.collectors.bpf.scheduler import Scheduler
-from kernelsight.collectors.bpf.waits import EDGE_NS, LARGEST_SHARE, Waits, parse_edges, place, thin_mask
+from kernelsight.collectors.bpf.waits import EDGE_NS, LARGEST_SHARE, WAITS, Waits, parse_edges, place, thin_mask
 from kernelsight.events.scheduler import SchedProcess, Wait
 
 MS = 1_000_000
@@ -155,21 +156,22 @@ def test_what_threads_did_while_nobody_looked_is_not_counted():
             sleeper.kill()
 
 
-def edge(pid, waker, waits_in, state, context, count=1):
-    key = b"".join(n.to_bytes(4, "little", signed=n < 0) for n in (pid, waker, waits_in)) + bytes(
-        (state, context, 0, 0)
-    )
-    value = (
-        b"".join(n.to_bytes(8, "little") for n in (count, 5, 6, 7, 9, 8))
-        + b"me".ljust(16, b"\0")
-        + b"it".ljust(16, b"\0")
-    )
-    return key, value
-
-
 def test_an_edge_without_a_waker_has_none():
-    pairs = [edge(1, 2, -2, 2, 0), edge(3, 0, -1, 0, 4), edge(4, 0, -1, 1, 2), edge(9, 9, 0, 1, 0, count=0)]
-    first, second, third = parse_edges(b"".join(k for k, _ in pairs), b"".join(v for _, v in pairs), now=10**18)
+    fill = filler(WAITS, "threads")
+    key, value = fill.layouts
+    edges = [(1, 2, -2, 2, 0, 1), (3, 0, -1, 0, 4, 1), (4, 0, -1, 1, 2, 1), (9, 9, 0, 1, 0, 0)]
+    keys = b"".join(
+        key.pack(pid=pid, waker=waker, waits_in=waits_in, state=state, waker_context=context)
+        for pid, waker, waits_in, state, context, _ in edges
+    )
+    values = b"".join(
+        value.pack(
+            count=count, wait_ns=5, runqueue_ns=6, max_wait_ns=7, passed_on=9, cgroup_id=8, comm=b"me", waker_comm=b"it"
+        )
+        for *_, count in edges
+    )
+    first, second, third = parse_edges(fill, keys, values, now=10**18)
+    assert (first.pid, first.comm, first.state) == (1, "me", "uninterruptible")
     assert (first.waker_pid, first.waker_comm, first.waker_context, first.waits_in) == (2, "it", "task", "page_fault")
     assert (first.wait_ns, first.runqueue_ns, first.max_wait_ns, first.passed_on, first.cgroup_id) == (5, 6, 7, 9, 8)
     assert (second.waker_pid, second.waker_comm, second.waker_context, second.state) == (None, None, None, "runnable")

@@ -10,13 +10,10 @@ All records are read at once and filled in column by column, which takes less ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from itertools import repeat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, repeat
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
-
-import msgspec
 
 from kernelsight.collectors.bpf.btf import Btf
 from kernelsight.collectors.bpf.layout import Layout, Member
@@ -25,10 +22,9 @@ from kernelsight.events.declare import Column, Event, kind_of
 
 E = TypeVar("E", bound=Event)
 Stamp: TypeAlias = int | Callable[[int], int]
-_Values: TypeAlias = Iterable[Any]
-_Fill: TypeAlias = Callable[[Sequence[Sequence[Any]]], _Values]
 
-_name = lru_cache(maxsize=4096)(fixed_name)  # the same processes come again and again
+_AT_ONCE = 256  # records; fewer than make the garbage collector look at what is only passing through
+_NOTHING, _STAMPS = -2, -1  # among the columns
 
 
 class Made(NamedTuple):
@@ -91,9 +87,8 @@ class Filler(Generic[E]):
         self._check(kind.column_names)
         signed = {column.name for column in kind.columns if column.unsigned64}
         self._readers = [layout.struct(signed=signed) for layout in layouts]
-        defaults = {field.name: field.default for field in msgspec.structs.fields(declared.event)}
-        self._fills = [self._fill(column, defaults[column.name]) for column in kind.columns[1:]]
-        self._stamped = None if declared.stamp is None else self._position[declared.stamp]
+        self._made: list[tuple[Callable[..., Any], tuple[int, ...]]] = []
+        self._order = itemgetter(*(self._place(column) for column in kind.columns))
 
     def __call__(self, stamp: Stamp, *records: bytes | Sequence[bytes]) -> list[E]:
         """The events.
@@ -102,19 +97,39 @@ class Filler(Generic[E]):
             stamp: the grid point, or what makes a stamp of the kernel's monotonic time.
             records: for each structure an array of it, or, as a ring buffer has them, one by one.
         """
-        values: list[Sequence[Any]] = []
-        for reader, part in zip(self._readers, records, strict=True):
-            rows = reader.iter_unpack(part) if isinstance(part, bytes) else map(reader.unpack, part)
-            values += zip(*rows, strict=True)
-        if not values:
-            return []
-        stamps: _Values
+        counts = [
+            len(part) // layout.size if isinstance(part, bytes) else len(part)
+            for layout, part in zip(self.layouts, records, strict=True)
+        ]
+        if len({*counts}) > 1:
+            raise ValueError(f"{self._where}: {counts} records")
+        rows = [
+            reader.iter_unpack(part) if isinstance(part, bytes) else map(reader.unpack, part)
+            for reader, part in zip(self._readers, records, strict=True)
+        ]
+        events: list[E] = []
+        for _ in range(0, counts[0], _AT_ONCE):
+            # The members of so many records, those of all structures side by side.
+            members = [column for part in rows for column in zip(*islice(part, _AT_ONCE), strict=True)]
+            events += self._events(stamp, members)
+        return events
+
+    def rows(self, stamp: int, rows: Iterable[tuple[Any, ...]]) -> list[E]:
+        """The events of rows that a collector put together itself, with a value for every member."""
+        members = list(zip(*rows, strict=True))
+        return list(self._events(stamp, members)) if members else []
+
+    def _events(self, stamp: Stamp, members: list[tuple[Any, ...]]) -> Iterator[E]:
+        columns: list[Iterable[Any]] = [*members]
+        for function, positions in self._made:
+            columns.append(map(function, *[members[at] for at in positions]))
+        columns.append(repeat(None))
         if isinstance(stamp, int):
-            stamps = repeat(stamp, len(values[0]))
+            columns.append(repeat(stamp, len(members[0])))
         else:
-            assert self._stamped is not None, f"{self._where}: no member is declared to be the stamp"
-            stamps = map(stamp, values[self._stamped])
-        return list(map(self._event, stamps, *(fill(values) for fill in self._fills)))
+            assert self._declared.stamp is not None, f"{self._where}: no member is declared to be the stamp"
+            columns.append(map(stamp, members[self._position[self._declared.stamp]]))
+        return map(self._event, *self._order(columns))
 
     def _check(self, columns: tuple[str, ...]) -> None:
         declared = self._declared
@@ -135,21 +150,24 @@ class Filler(Generic[E]):
         if idle := self._position.keys() - used - ({*columns} - declared.columns.keys()):
             raise TypeError(f"{self._where}: nobody uses {', '.join(sorted(idle))}; no column has such a name")
 
-    def _fill(self, column: Column, default: Any) -> _Fill:
+    def _place(self, column: Column) -> int:
+        """Where a column is among the members, those that are made, what has no value, and the stamps."""
         name = column.name
-        if name in self._declared.columns:
-            function, members = self._declared.columns[name]
-            at = [self._position[member] for member in members]
-            return lambda values: map(function, *(values[i] for i in at))
-        if name not in self._position:
-            return lambda _: repeat(default)
-        position = self._position[name]
-        member = self._members[position]
-        if not _fits(column, member):
-            raise TypeError(f"{self._where}: column {name} is {column.type}, its member is not; say how it is made")
-        if member.is_text:
-            return lambda values: map(_name, values[position])
-        return itemgetter(position)
+        if name == "timestamp":
+            return _STAMPS
+        how = self._declared.columns.get(name)
+        if how is None and name not in self._position:
+            return _NOTHING
+        if how is None:
+            position = self._position[name]
+            member = self._members[position]
+            if not _fits(column, member):
+                raise TypeError(f"{self._where}: column {name} is {column.type}, its member is not; say how it is made")
+            if not member.is_text:
+                return position
+            how = made(fixed_name, name)
+        self._made.append((how.function, tuple(self._position[member] for member in how.members)))
+        return len(self._members) + len(self._made) - 1
 
 
 def _fits(column: Column, member: Member) -> bool:

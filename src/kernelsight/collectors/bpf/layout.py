@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import starmap
 from operator import itemgetter
@@ -75,6 +75,12 @@ class Layout:
         self.demand(() if inside else (name,), "a collector")
         members = tuple(replace(member, offset=member.offset - inside[0].offset) for member in inside)
         return Layout(name, inside[-1].end - inside[0].offset, members).struct(), inside[0].offset
+
+    def column(self, name: str, data: bytes) -> Sequence[int]:
+        """One integer of every record of an array; nothing else of them is looked at."""
+        member = self[name]
+        words: memoryview[int] = memoryview(data).cast(member.code)  # type: ignore[call-overload]
+        return words[member.offset // member.size :: self.size // member.size]
 
     def struct(self, names: Collection[str] | None = None, *, signed: Collection[str] = ()) -> Struct:
         """Reads members, in the order of memory, and passes over the others.

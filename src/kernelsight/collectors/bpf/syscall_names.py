@@ -168,6 +168,11 @@ def name_of(number: int) -> str | None:
     return names().get(number)
 
 
+def on_its_abi(number: int) -> int:
+    """The number of a system call as those know it who call it, 32-bit programs included."""
+    return number % COMPAT
+
+
 def numbers_of(*wanted: str) -> frozenset[int]:
     """The numbers of those of these system calls that this machine has, for 32-bit programs too."""
     return frozenset(number for number, name in names().items() if name in wanted)

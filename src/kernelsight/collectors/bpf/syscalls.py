@@ -2,53 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from struct import Struct
+from collections.abc import Callable, Iterable
 
 from kernelsight.collectors.base import Host, collector
-from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of
+from kernelsight.collectors.bpf.columns import Columns, made
+from kernelsight.collectors.bpf.syscall_names import name_of, on_its_abi
 from kernelsight.collectors.bpf.threads import Feature, join
-from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.syscalls import Syscall
 
-_SLOW_CALL = Struct("<5Q3q4Ii16s4x")  # struct slow_call
+_PARTS = ("latency_ns", "runqueue_ns", "blocked_ns", "sleep_ns")
 
 
-def parse_slow_calls(records: Iterable[bytes], to_epoch: Callable[[int], int]) -> Iterator[Syscall]:
-    """Records of the ring buffer as events.
+def _whole(latency: int, *off_cpu: int) -> int:
+    """The latency. The scheduler's clock may make its parts microseconds longer than it: then they are the whole."""
+    return max(latency, sum(off_cpu))
 
-    What is left of the latency after the three ways of not running is the time on the CPU. The
-    start of a call is where it first left the CPU; one that was found running by the timer tick
-    has a start known to half a tick. The parts are measured by the scheduler's clock, which may
-    make them microseconds longer than the whole: then they are the whole.
-    """
-    for record in records:
-        (
-            returned_at, latency, runqueue, blocked, sleep, arg0, cgroup, result,
-            pid, tid, uid, cpu, call, comm,
-        ) = _SLOW_CALL.unpack(record)  # fmt: skip
-        off_cpu = runqueue + blocked + sleep
-        latency = max(latency, off_cpu)
-        yield Syscall(
-            timestamp=to_epoch(returned_at),
-            pid=pid,
-            tid=tid,
-            cpu=cpu,
-            uid=uid,
-            syscall_nr=call % COMPAT,
-            syscall_name=name_of(call),
-            latency_ns=latency,
-            ret_value=result,
-            is_error=-4096 < result < 0,
-            arg0=arg0,
-            comm=fixed_name(comm),
-            on_cpu_ns=latency - off_cpu,
-            runqueue_ns=runqueue,
-            blocked_ns=blocked,
-            sleep_ns=sleep,
-            cgroup_id=cgroup,
-        )
+
+def _on_cpu(latency: int, *off_cpu: int) -> int:
+    """What is left of the latency after the three ways of not running."""
+    return max(latency - sum(off_cpu), 0)
+
+
+def _is_error(value: int) -> bool:
+    return -4096 < value < 0
+
+
+# The start of a call is where it first left the CPU; one that was found running by the timer tick has a start known
+# to half a tick.
+SLOW_CALLS = Columns(
+    Syscall,
+    "slow_call",
+    stamp="returned_at",
+    syscall_nr=made(on_its_abi, "call"),
+    syscall_name=made(name_of, "call"),
+    latency_ns=made(_whole, *_PARTS),
+    on_cpu_ns=made(_on_cpu, *_PARTS),
+    is_error=made(_is_error, "ret_value"),
+)
 
 
 @collector("syscalls", source="bpf", emits=(Syscall,))
@@ -57,6 +48,7 @@ class Syscalls:
 
     def __init__(self, host: Host) -> None:
         self._threads = join(Feature.SLOW_CALLS, host)
+        self._fill = SLOW_CALLS.of(self._threads.object.types)
         self._ring = self._threads.object.ring("slow_calls")
         self._losses = [self._threads.object.variable(name) for name in ("calls_lost", "threads_missed")]
         self._lost_at_start = self._lost()
@@ -67,7 +59,7 @@ class Syscalls:
 
     def drain(self, to_epoch: Callable[[int], int]) -> Iterable[Event]:
         """The calls that returned since the last time."""
-        return parse_slow_calls(self._ring.consume(), to_epoch)
+        return self._fill(to_epoch, self._ring.consume())
 
     def collect(self, now: int) -> Iterable[Event]:  # noqa: ARG002
         """Nothing: calls come by themselves."""

@@ -170,14 +170,13 @@ class _Reader:
     """What is read of the records, as bpf/tasks.bpf.c lays them out."""
 
     def __init__(self, types: Btf) -> None:
-        layout = types.layout("record")
+        self._layout = layout = types.layout("record")
         self.size = layout.size
         self.events = _EVENTS.of(types)
         self.tasks = Records(layout, _Task)
         self.pid = slice(layout["pid"].offset, layout["pid"].end)
         self.key = slice(0, layout["pid"].end)  # start time and pid
         self.moves = slice(0, layout["sockets"].offset)
-        self._resident = [layout[name].offset // 8 for name in ("file_pages", "anon_pages", "shared_pages")]
         self._live, self._live_at = layout.nested("io")
         self._ended, self._ended_at = layout.nested("ended_io")
 
@@ -188,8 +187,8 @@ class _Reader:
 
     def resident_pages(self, written: bytes) -> list[int]:
         """How many pages of each process are in memory."""
-        words, step = memoryview(written).cast("q"), self.size // 8
-        return list(map(sum, zip(*(words[at::step] for at in self._resident), strict=True)))
+        parts = (self._layout.column(name, written) for name in ("file_pages", "anon_pages", "shared_pages"))
+        return list(map(sum, zip(*parts, strict=True)))
 
     def account(self, record: bytes, task: _Task) -> Account:
         """Its I/O; a thread that ends has run, and a child that is waited for has switched at its end."""

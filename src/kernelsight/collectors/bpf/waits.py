@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from struct import Struct
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Literal
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf.columns import Columns, Filler, made
 from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of
 from kernelsight.collectors.bpf.threads import Feature, join
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.scheduler import Wait
-
-_KEY = Struct("<IIiBBxx")  # struct edge_key
-_EDGE = Struct("<5Qq16s16s")  # struct edge
-_SLOT_SIZE = 64  # struct slot
-_SWITCHES_AT = 16
 
 _STATES: tuple[Literal["runnable", "interruptible", "uninterruptible"], ...] = (
     "runnable", "interruptible", "uninterruptible",
@@ -35,38 +31,37 @@ LARGEST_SHARE = 0.03
 _LARGEST_MASK = (1 << 12) - 1
 
 
-def parse_edges(keys: bytes, values: bytes, now: int) -> Iterator[Wait]:
-    """The drained map as events."""
-    for (pid, waker, waits_in, state, context), edge in zip(
-        _KEY.iter_unpack(keys), _EDGE.iter_unpack(values), strict=True
-    ):
-        count, wait, queued, longest, passed_on, cgroup, comm, waker_comm = edge
-        if not count:  # made, but not yet added to
-            continue
-        seen = _CONTEXTS.get(context)
-        yield Wait(
-            timestamp=now,
-            pid=pid,
-            comm=fixed_name(comm),
-            waker_pid=waker if seen else None,
-            waker_comm=fixed_name(waker_comm) if waker else None,
-            waker_context=seen,
-            waits_in=place(waits_in),
-            state=_STATES[state],
-            count=count,
-            wait_ns=wait,
-            runqueue_ns=queued,
-            max_wait_ns=longest,
-            passed_on=passed_on,
-            cgroup_id=cgroup,
-        )
-
-
+@lru_cache(maxsize=1024)
 def place(waits_in: int) -> str | None:
     """What a thread waited in: the name of a system call (or its number, where it has none), a page fault, or None."""
     if waits_in >= 0:
         return name_of(waits_in) or f"{'compat_' if waits_in >= COMPAT else 'syscall_'}{waits_in % COMPAT}"
     return "page_fault" if waits_in == _PAGE_FAULT else None
+
+
+def _if_seen(context: int, waker: int) -> int | None:
+    return waker if context in _CONTEXTS else None
+
+
+def _named(waker: int, comm: bytes) -> str | None:
+    return fixed_name(comm) if waker else None
+
+
+WAITS = Columns(
+    Wait,
+    "edge_key",
+    "edge",
+    waker_pid=made(_if_seen, "waker_context", "waker"),
+    waker_comm=made(_named, "waker", "waker_comm"),
+    waker_context=made(_CONTEXTS.get, "waker_context"),
+    waits_in=made(place, "waits_in"),
+    state=made(_STATES.__getitem__, "state"),
+)
+
+
+def parse_edges(fill: Filler[Wait], keys: bytes, values: bytes, now: int) -> list[Wait]:
+    """The drained map as events, without edges that are made, but not yet added to."""
+    return [wait for wait in fill(now, keys, values) if wait.count]
 
 
 def thin_mask(switches_per_s: float) -> int:
@@ -86,7 +81,9 @@ class Waits:
         self._threads = join(Feature.WAIT_EDGES, host)
         loaded = self._threads.object
         self._edges = loaded.map("edges")
+        self._fill = WAITS.of(loaded.types)
         self._slots = loaded.variable("slots")
+        self._slot = loaded.types.layout("slot")
         self._mask = loaded.variable("thin_mask")
         self._losses = [loaded.variable(name) for name in ("edges_lost", "threads_missed")]
         self._lost_at_start = self._lost()
@@ -96,7 +93,7 @@ class Waits:
     def collect(self, now: int) -> Iterable[Event]:
         """The edges since the last time."""
         self._thin()
-        return parse_edges(*self._edges.drain(), now)
+        return parse_edges(self._fill, *self._edges.drain(), now)
 
     @property
     def lost(self) -> int:
@@ -112,11 +109,7 @@ class Waits:
 
     def _switches(self) -> int:
         cpus = os.sysconf("SC_NPROCESSORS_CONF")
-        raw = self._slots.raw
-        return sum(
-            int.from_bytes(raw[at : at + 8], "little")
-            for at in range(_SWITCHES_AT, min(cpus * _SLOT_SIZE, len(raw)), _SLOT_SIZE)
-        )
+        return sum(self._slot.column("switches", self._slots.raw)[:cpus])
 
     def _thin(self) -> None:
         counted, at = self._switches(), time.monotonic()
