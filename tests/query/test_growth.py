@@ -10,6 +10,7 @@ from filled import SECOND, START, reader_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernelsight.events.block import Block
 from kernelsight.events.declare import Counter, kind_of
 from kernelsight.events.deltas import deltas, in_order
 from kernelsight.events.network import Network
@@ -78,6 +79,21 @@ def test_the_sql_says_what_the_rule_says(tmp_path_factory, struct, who, metric, 
     counter = kind_of(struct).by_name[metric].semantics
     assert isinstance(counter, Counter)
     assert sql_increases(reader, struct, metric) == rule_increases(events, struct, metric, counter)
+    reader.close()
+
+
+def test_the_statement_does_not_grow_with_every_step_of_the_rule(tmp_path):
+    """SQLite compiled 12 million instructions for the counters of a device that all fall, and 33 thousand now."""
+    kind = kind_of(Block)
+    counters = tuple(column.name for column in kind.columns if isinstance(column.semantics, Counter))
+    events = [
+        Block(START + i * SECOND, device_name="vda", **dict.fromkeys(counters, 10**6 - 10**5 * i)) for i in range(5)
+    ]
+    reader = reader_of(tmp_path / "db", events)
+    points = points_sql(reader, Selection(kind, counters, TimeRange(0, END)))
+    assert len(reader.query(points.text, points.params)) == len(events)
+    instructions = sum(1 for _ in reader.tuples(f"EXPLAIN {points.text}", points.params))
+    assert instructions < 4000 * len(counters)
     reader.close()
 
 

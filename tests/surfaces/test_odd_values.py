@@ -32,6 +32,7 @@ COMMANDS = [
     "signals --since 10m --json",
     "reclassify --since 10m",
     "anomalies list --since 1h",
+    "anomalies detect --since 1h",
     "ask why is it slow",
     "ask is any disk full",
     "agent --once",

@@ -43,6 +43,15 @@ class Dialect:
         """The greatest of several values; NULL where one is NULL."""
         return f"{'MAX' if self.name == 'sqlite' else 'greatest'}({', '.join(values)})"
 
+    def apart(self, select: str) -> str:
+        """A SELECT whose columns are computed once, however often the statement around it names them.
+
+        SQLite writes a subquery's expressions into the statement around it; where each step names the columns of the
+        one below several times, the statement grows by that factor with every step. It leaves a subquery with a
+        LIMIT alone where the statement around it has one too, or a WHERE (sqlite.org/optoverview.html, 11).
+        """
+        return f"{select} LIMIT -1" if self.name == "sqlite" else select
+
     def extreme(self, function: Literal["min", "max"], column: str) -> str:
         """The columns ``value`` and ``timestamp`` of the row that has the least or greatest value of a group."""
         if self.name == "sqlite":  # a bare column beside min() or max() comes from that row

@@ -108,9 +108,9 @@ def with_growth(  # noqa: PLR0913, PLR0917 - the parts of one statement
     text = f"SELECT {kept}, {', '.join(looks)} FROM ({samples.text}) AS samples"
     if falling:
         peaks = ", ".join(f"{_peak(dialect, name)} AS {name}__peak" for name in falling)
-        text = f"SELECT looks.*, {peaks} FROM ({text}) AS looks"
+        text = dialect.apart(f"SELECT looks.*, {peaks} FROM ({text}) AS looks")
         places = ", ".join(_places(name) for name in falling)
-        text = f"SELECT peaks.*, {places} FROM ({text}) AS peaks"
+        text = dialect.apart(f"SELECT peaks.*, {places} FROM ({text}) AS peaks")
     away_ns = int((kind.interval_s or 1.0) * _PER_SECOND) * REACH
     leaps = (
         [step for step in clock_steps(reader, when) if step.left_ns < step.at_ns] if order.longest_ns > away_ns else []
@@ -120,9 +120,10 @@ def with_growth(  # noqa: PLR0913, PLR0917 - the parts of one statement
     )
     text = f"SELECT {kept}, {grown} FROM ({text}) AS judged"
     if leaps:
+        text = dialect.apart(text) if falling else text
         parts = ", ".join(_without_leaps(name, leaps) for name in counters)
         text = f"SELECT {kept}, {parts} FROM ({text}) AS measured"
-    return Sql(text, samples.params)
+    return Sql(dialect.apart(text) if falling else text, samples.params)
 
 
 def _without_leaps(name: str, leaps: Iterable[Step]) -> str:
