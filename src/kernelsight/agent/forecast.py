@@ -11,16 +11,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from kernelsight.diagnosis.measure import slopes, some_of
-from kernelsight.diagnosis.scene import NS_PER_S, Row, grouped
+from kernelsight.diagnosis.scene import NS_PER_S, grouped_by
 from kernelsight.diagnosis.trend import trend
 from kernelsight.events.action import Forecast, Resource
-from kernelsight.events.wire import kinds
-from kernelsight.query.filters import Condition, Where
-from kernelsight.query.rows import rows_of
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.declare import Event, kind_of
+from kernelsight.events.fields import Field, Metric, getter, name_of, row_getter
+from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.memory import Memory
+from kernelsight.events.process import Process
+from kernelsight.query.filters import Condition
+from kernelsight.query.stored import moment, stored_rows
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
+
+E = TypeVar("E", bound=Event)
 
 HORIZON_S = 6 * 3600.0
 """What lies further ahead will be seen in time."""
@@ -63,8 +71,8 @@ class _Watched:
 
     resource: Resource
     owner: str | None
-    rows: Sequence[Row]
-    metric: str
+    rows: Sequence[Event]
+    metric: Metric[Any]
     limit: float
     up: bool
 
@@ -77,7 +85,7 @@ def forecasts(reader: Reader, when: TimeRange) -> list[Forecast]:
 
 def _goes_on(watched: _Watched, when: TimeRange) -> bool:
     """Whether it is still seen: of what is not recorded any more, nothing can be foreseen."""
-    return bool(watched.rows) and when.end_ns - int(watched.rows[-1]["timestamp"]) <= _STALE_S * NS_PER_S
+    return bool(watched.rows) and when.end_ns - moment(watched.rows[-1]) <= _STALE_S * NS_PER_S
 
 
 def _of(watched: _Watched) -> Forecast | None:
@@ -86,12 +94,12 @@ def _of(watched: _Watched) -> Forecast | None:
     seconds = going.seconds_to(watched.limit) if going else None
     if going is None or going.has_stopped or seconds is None or seconds > min(HORIZON_S, FORESIGHT * going.seconds):
         return None
-    speed = slope([(row["timestamp"], float(row[watched.metric])) for row in going.rows])
+    speed = slope(going.points)
     if speed is None:
         return None
     fast, slow = (speed.high, speed.low) if watched.up else (speed.low, speed.high)
     return Forecast(
-        int(going.rows[-1]["timestamp"]),
+        going.rows[-1].timestamp,
         resource=watched.resource,
         owner=watched.owner,
         level=going.last,
@@ -105,39 +113,48 @@ def _of(watched: _Watched) -> Forecast | None:
 
 
 def _limited(reader: Reader, when: TimeRange) -> Iterator[_Watched]:
-    yield _Watched("memory", None, _read(reader, when, "memory", "mem_available_kb"), "mem_available_kb", 0.0, up=False)
-    mounts = _read(reader, when, "filesystem", "avail_bytes", "inodes_free", "mount_point", where={"read_only": 0})
-    for (mount,), rows in grouped(mounts, "mount_point").items():
-        yield _Watched("space", str(mount), rows, "avail_bytes", 0.0, up=False)
-        yield _Watched("inodes", str(mount), rows, "inodes_free", 0.0, up=False)
-    yield from _up_to(reader, when, "group_memory", ("cgroup", "memory_current_bytes", "memory_limit_bytes"))
-    yield from _up_to(reader, when, "tasks", ("cgroup", "pids_current", "pids_limit"))
+    available = Memory.mem_available_kb
+    machine = stored_rows(reader, Memory, when, columns=[available])
+    yield _Watched("memory", None, machine, available, 0.0, up=False)
+    space, inodes, mount = Filesystem.avail_bytes, Filesystem.inodes_free, Filesystem.mount_point
+    writable = stored_rows(reader, Filesystem, when, where={"read_only": 0}, columns=[space, inodes, mount])
+    for name, rows in grouped_by(writable, getter(mount)).items():
+        yield _Watched("space", str(name), rows, space, 0.0, up=False)
+        yield _Watched("inodes", str(name), rows, inodes, 0.0, up=False)
+    path = (Cgroup.cgroup,)
+    yield from _up_to(reader, when, "group_memory", (Cgroup.memory_current_bytes, Cgroup.memory_limit_bytes), path)
+    yield from _up_to(reader, when, "tasks", (Cgroup.pids_current, Cgroup.pids_limit), path)
     many = [Condition("fds", ">=", _LEAST_FILES)]
-    yield from _up_to(reader, when, "descriptors", ("process", "fds", "fd_limit"), ("comm",), many)
+    names = (Process.comm, Process.pid)
+    yield from _up_to(reader, when, "descriptors", (Process.fds, Process.fd_limit), names, many)
 
 
 def _up_to(  # noqa: PLR0913, PLR0917 - a limit has as many parts
     reader: Reader,
     when: TimeRange,
     resource: Resource,
-    what: tuple[str, str, str],
-    names: tuple[str, ...] = (),
+    what: tuple[Metric[E], Metric[E]],
+    names: tuple[Field[E, Any], ...],
     where: Sequence[Condition] = (),
 ) -> Iterator[_Watched]:
-    """Entities of a kind, each with a level and its limit, as far as there is one."""
-    kind, metric, limit = what
-    entity = kinds()[kind].entity
-    limited = [*where, Condition(limit, ">", 0)]
-    rows = _read(reader, when, kind, metric, limit, *entity, *names, where=limited)
-    for its in grouped(rows, *entity).values():
-        last = its[-1]
-        owner = " ".join(str(last[name]) for name in (*names, entity[0]))
-        yield _Watched(resource, owner, its, metric, float(last[limit]), up=True)
+    """Entities of a kind, each with a level and its limit, as far as there is one.
 
-
-def _read(reader: Reader, when: TimeRange, kind: str, *columns: str, where: Where = ()) -> list[Row]:
-    """Only what is needed: ten minutes of processes have many columns."""
-    return list(rows_of(reader, kinds()[kind], when, columns=columns, where=where))
+    Args:
+        reader: of the store.
+        when: the time to be read.
+        resource: what is limited.
+        what: the columns of the level and of its limit.
+        names: the columns that tell a person which entity it is.
+        where: which of them.
+    """
+    metric, limit = what
+    limited = [*where, Condition(name_of(limit), ">", 0)]
+    struct: type[E] = metric.__objclass__
+    entity = [getattr(struct, name) for name in kind_of(struct).entity]
+    rows = stored_rows(reader, struct, when, where=limited, columns=[metric, limit, *entity, *names])
+    for its in grouped_by(rows, row_getter(*entity)).values():
+        owner = " ".join(map(str, row_getter(*names)(its[-1])))
+        yield _Watched(resource, owner, its, metric, float(getter(limit)(its[-1]) or 0), up=True)
 
 
 def told(one: Forecast) -> str:

@@ -8,8 +8,10 @@ from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import LASTS_S, owners, sent_again
 from kernelsight.diagnosis.processes import named, processes
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, samples_of
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, grouped_by, samples_of
 from kernelsight.diagnosis.waiting import LEAST_SHARE, Edge, shown, waiting
+from kernelsight.events.network import TcpListener, TcpRetransmit, TcpRetransmitEvent
+from kernelsight.events.scheduler import Wait
 
 _MANY = 10
 """Half-open connections of different peers: fewer may be ones whose answers were lost."""
@@ -21,31 +23,32 @@ def half_open(scene: Scene) -> Iterator[Candidate]:
     Each such is answered again and again (net.ipv4.tcp_synack_retries). With net.ipv4.tcp_syncookies nobody else is
     refused for it, and nothing is wrong.
     """
-    answered = [row for row in scene.rows("tcp_retransmit_event") if row["state"] == "syn_recv" and row["pid"]]
-    for (pid, port), rows in grouped(answered, "pid", "sport").items():
-        peers = {(row["daddr"], row["dport"]) for row in rows}
+    answered = [row for row in scene.rows(TcpRetransmitEvent) if row.state == "syn_recv" and row.pid]
+    for (pid, port), rows in grouped_by(answered, lambda row: (row.pid, row.sport)).items():
+        peers = {(row.daddr, row.dport) for row in rows}
         if len(peers) < _MANY:
             continue
-        culprit = Entity("process", str(pid), str(rows[-1]["comm"]))
+        culprit = Entity("process", str(pid), str(rows[-1].comm))
         asked = asked_again(scene, port)
-        here = {str(row["pid"]) for row in scene.rows("tcp_listener")}
-        counted = samples_of([one for one in refused(scene) if one.of("listen_drops")]) if culprit.id in here else []
-        data = [row for row in scene.once(sent_again) if port in (row["sport"], row["dport"])]
-        candidate = Candidate("listen_overflow", culprit, int(rows[0]["timestamp"]), callers(scene, port))
+        here = {str(row.pid) for row in scene.rows(TcpListener)}
+        dropped = [delta for delta in refused(scene) if delta.of(TcpRetransmit.listen_drops)]
+        counted = samples_of(dropped) if culprit.id in here else []
+        data = [row for row in scene.once(sent_again) if port in (row.sport, row.dport)]
+        candidate = Candidate("listen_overflow", culprit, int(rows[0].timestamp), callers(scene, port))
         candidate.check("many ask for connections and complete none", holds=True, speaks_for=1.5, speaks_against=0.0)
         candidate.check("others ask in vain", bool(asked or counted), 2.0, 4.0)
         candidate.check("what is sent over its connections arrives", len(data) < len(rows), 0.5, 2.0)
         candidate.step(
             f"{sum(row['segments'] or 1 for row in asked)} requests for a connection to port {port} had no answer",
-            scene.evidence("tcp_retransmit_event", asked, "segments", "sum"),
+            scene.evidence(asked, TcpRetransmitEvent.segments, "sum"),
         )
         candidate.step(
             "requests for connections were dropped",
-            scene.evidence("tcp_retransmit", counted, "listen_drops", "increase"),
+            scene.evidence(counted, TcpRetransmit.listen_drops, "increase"),
         )
         candidate.step(
             f"{culprit.name} answers {len(peers)} that do not go on with it, again and again",
-            scene.evidence("tcp_retransmit_event", rows, "segments", "sum"),
+            scene.evidence(rows, TcpRetransmitEvent.segments, "sum"),
         )
         candidate.refuted_by = "connections are made as slowly with net.ipv4.tcp_syncookies set"
         candidate.outlook = f"hardly anybody gets a connection to {culprit.name} while they go on asking"
@@ -92,7 +95,7 @@ def waits_to_connect(scene: Scene) -> Iterator[Candidate]:
         )
         candidate.step(
             f"it was {culprit.name} that let them go on, {sum(edge.count_in(run) for edge in slowed):.0f} times",
-            shown(scene, slowed, run, "count"),
+            shown(scene, slowed, run, Wait.count),
         )
         candidate.refuted_by = f"they wait as long with a longer backlog of {culprit.name}"
         candidate.outlook = "who connects waits, or is told to come again (EAGAIN)"
@@ -102,18 +105,25 @@ def waits_to_connect(scene: Scene) -> Iterator[Candidate]:
         yield candidate
 
 
-def refused(scene: Scene) -> list[Change]:
+def refused(scene: Scene) -> list[CounterDelta[TcpRetransmit]]:
     """The samples of TCP in this network namespace before which connections were refused."""
-    changes = [change for all_changes in scene.changes("tcp_retransmit").values() for change in all_changes]
-    return [change for change in changes if change.of("listen_overflows") or change.of("listen_drops")]
+    changes = [change for all_changes in scene.deltas(TcpRetransmit).values() for change in all_changes]
+    return [
+        change
+        for change in changes
+        if change.of(TcpRetransmit.listen_overflows) or change.of(TcpRetransmit.listen_drops)
+    ]
 
 
 def callers(scene: Scene, port: int | None) -> tuple[Entity, ...]:
     """Who has to ask again for a connection."""
-    return tuple(Entity("process", str(pid), comm) for pid, comm, _ in owners(asked_again(scene, port), "segments"))[:5]
+    return tuple(
+        Entity("process", str(pid), comm)
+        for pid, comm, _ in owners(asked_again(scene, port), TcpRetransmitEvent.segments)
+    )[:5]
 
 
-def asked_again(scene: Scene, port: int | None) -> list[Row]:
+def asked_again(scene: Scene, port: int | None) -> list[TcpRetransmitEvent]:
     """The requests for a connection, to a port or to any, that were sent again."""
-    rows = scene.rows("tcp_retransmit_event")
-    return [row for row in rows if row["state"] == "syn_sent" and port in (None, row["dport"])]
+    rows = scene.rows(TcpRetransmitEvent)
+    return [row for row in rows if row.state == "syn_sent" and port in (None, row.dport)]

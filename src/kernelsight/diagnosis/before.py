@@ -43,18 +43,18 @@ def before(scene: Scene, evidence: Evidence, onset_ns: int) -> float | None:
     kind = tables()[evidence.table]
     known = scene.rows(kind.name)
     begins = min(onset_ns, evidence.start_ns)
-    known_s = float(begins - known[0]["timestamp"]) / NS_PER_S if known else 0.0
+    known_s = float(begins - known[0].timestamp) / NS_PER_S if known else 0.0
     if known_s < LEAST_S:
         return None
     cited, first = set(evidence.row_ids), bisect_left(known, evidence.start_ns, key=moment)
     within = known[first : bisect_right(known, evidence.end_ns, lo=first, key=moment)]
-    entities = {tuple(row[column] for column in kind.entity) for row in within if row["id"] in cited}
+    entities = {tuple(row[column] for column in kind.entity) for row in within if row.id in cited}
     rows = sorted(
         (
             row
             for entity in entities
             for row in scene.series(kind.name)[entity]
-            if row["timestamp"] < begins and row[evidence.metric] is not None
+            if row.timestamp < begins and row[evidence.metric] is not None
         ),
         key=moment,
     )

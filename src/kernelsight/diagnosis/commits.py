@@ -14,6 +14,7 @@ from kernelsight.diagnosis.model import Evidence
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.storage import SLOWED, User, Waiter, is_of, users, waiters, waiters_by_program
+from kernelsight.events.memory import Memory
 
 COMMIT_S = 0.0042
 """What one of the waits of a commit (for its data, the journal, the flush) must take to hurt: half a turn of a disk."""
@@ -107,8 +108,8 @@ def _shares_journal(scene: Scene, user: User, waiter: Waiter) -> bool:
 
 def lying_dirty(scene: Scene, by: User, run: Run) -> Evidence | None:
     """The rows that show how much lay in the page cache to be written, if it was a good part of what one wrote."""
-    rows = scene.within(scene.rows("memory"), run)
-    shown = [scene.evidence("memory", rows, metric, "max") for metric in ("dirty_kb", "writeback_kb")]
+    rows = scene.within(scene.rows(Memory), run)
+    shown = [scene.evidence(rows, metric, "max") for metric in (Memory.dirty_kb, Memory.writeback_kb)]
     largest = max((one for one in shown if one), key=lambda one: one.value, default=None)
     least = DIRTY_SHARE * by.written_in(run) / run.seconds
     return largest if largest is not None and 1024 * largest.value >= least else None

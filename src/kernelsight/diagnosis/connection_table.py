@@ -9,7 +9,9 @@ from kernelsight.diagnosis.limit_use import LimitUse, use_of
 from kernelsight.diagnosis.limits import CONNECTION_TABLE
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import LASTS_S, carried, packets
-from kernelsight.diagnosis.scene import Change, Row, Scene, runs
+from kernelsight.diagnosis.scene import CounterDelta, Scene, runs
+from kernelsight.events.limit import Limit
+from kernelsight.events.network import Network, PacketDrop, TcpRetransmit, TcpRetransmitEvent
 
 DROPPED_BY_A_HOOK = "nf_hook_slow"
 """Function in which netfilter drops what one of its hooks refuses: connection tracking, or a rule of iptables.
@@ -37,44 +39,43 @@ CheckRow = tuple[str, bool, float, float]
 class FullTable:
     """Packets that a hook of netfilter dropped for three seconds or more, and what speaks for a full table."""
 
-    drops: Sequence[Row]
-    """Of the kind `packet_drop`."""
+    drops: Sequence[PacketDrop]
     seconds: int
     use: LimitUse
     """Of the collector's network namespace, if the interfaces are its; else nothing is known."""
-    asked_again: Sequence[Change]
-    """Of the kind `tcp_retransmit`, while packets were dropped."""
-    requests: Sequence[Row]
-    """Of the kind `tcp_retransmit_event`: requests for connections that were sent again meanwhile, of any namespace."""
+    asked_again: Sequence[CounterDelta[TcpRetransmit]]
+    """While packets were dropped."""
+    requests: Sequence[TcpRetransmitEvent]
+    """Requests for connections that were sent again meanwhile, of any namespace."""
     carried: float
     """Packets that the interfaces carried meanwhile; 0 where that is not known."""
 
     @property
     def onset_ns(self) -> int:
         """When the first packet was dropped."""
-        return int(self.drops[0]["timestamp"])
+        return int(self.drops[0].timestamp)
 
     @property
     def lost(self) -> int:
         """Packets that were dropped."""
-        return sum(row["count"] or 0 for row in self.drops)
+        return sum(row.count or 0 for row in self.drops)
 
     @property
     def tries(self) -> float:
         """Times that a connection was asked for again."""
-        return max(sum(change.of("syn_retrans") for change in self.asked_again), float(len(self.requests)))
+        return max(sum(change.of(TcpRetransmit.syn_retrans) for change in self.asked_again), float(len(self.requests)))
 
     @property
     def interfaces(self) -> tuple[str, ...]:
         """By which they came in, or were to leave."""
-        return tuple(sorted({str(row["interface_name"] or "?") for row in self.drops}))
+        return tuple(sorted({str(row.interface_name or "?") for row in self.drops}))
 
     @property
     def victims(self) -> tuple[Entity, ...]:
         """Whose packets they were, where that is known."""
-        rows = (*self.requests, *self.drops)
+        rows: list[TcpRetransmitEvent | PacketDrop] = [*self.requests, *self.drops]
         return tuple(dict.fromkeys(
-            Entity("process", str(row["pid"]), str(row["comm"] or "?")) for row in rows if row["pid"]
+            Entity("process", str(row.pid), str(row.comm or "?")) for row in rows if row.pid
         ))[:5]  # fmt: skip
 
     def checks(self) -> Iterator[CheckRow]:
@@ -108,26 +109,26 @@ def full_table(scene: Scene) -> FullTable | None:
     """The packets that a full table may have dropped; None where no hook drops any. Use with :meth:`Scene.once`."""
     dropped = [
         row
-        for row in scene.rows("packet_drop")
-        if row["reason"] in _REASONS and row["location"] == DROPPED_BY_A_HOOK and row["count"]
+        for row in scene.rows(PacketDrop)
+        if row.reason in _REASONS and row.location == DROPPED_BY_A_HOOK and row.count
     ]
-    stretches = runs(scene.per_second(dropped, "count"), lambda count: count > 0, least=LASTS_S, gap=2)
+    stretches = runs(scene.per_second(dropped, PacketDrop.count), lambda count: count > 0, least=LASTS_S, gap=2)
     if not stretches:
         return None
     run = stretches[-1]
     within = scene.within(dropped, run)
-    names = {row["interface_name"] for row in within} - {None}
-    here = [str(name) for name in names if (name,) in scene.series("network")]
-    use = use_of(scene, CONNECTION_TABLE) if here or not scene.rows("network") else LimitUse(())
-    if here and use.share is None and scene.rows("limit"):
+    names = {row.interface_name for row in within} - {None}
+    here = [str(name) for name in names if (name,) in scene.series(Network)]
+    use = use_of(scene, CONNECTION_TABLE) if here or not scene.rows(Network) else LimitUse(())
+    if here and use.share is None and scene.rows(Limit):
         return None  # connections are not tracked here, or their limit would have been read with the others
     meanwhile = [change for name in here for change in carried(scene, name, run)]
-    asked = scene.during((change for of in scene.changes("tcp_retransmit").values() for change in of), run)
+    asked = scene.during((change for of in scene.deltas(TcpRetransmit).values() for change in of), run)
     return FullTable(
         drops=within,
         seconds=run.seconds,
         use=use,
         asked_again=asked,
-        requests=[row for row in scene.within(scene.rows("tcp_retransmit_event"), run) if row["state"] == _REQUEST],
+        requests=[row for row in scene.within(scene.rows(TcpRetransmitEvent), run) if row.state == _REQUEST],
         carried=packets(meanwhile, "rx") + packets(meanwhile, "tx"),
     )

@@ -58,7 +58,7 @@ def _course(scene: Scene, evidence: Evidence) -> Course:
     kind = tables()[evidence.table]
     column = kind.by_name[evidence.metric]
     ids = set(evidence.row_ids)
-    entities = {_entity(kind, row) for row in scene.rows(kind.name) if row["id"] in ids}
+    entities = {_entity(kind, row) for row in scene.rows(kind.name) if row.id in ids}
     together = isinstance(column.semantics, Counter | Delta)
     if isinstance(column.semantics, Counter):
         changes = [change for entity in entities for change in scene.changes(kind.name).get(entity, ())]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from kernelsight.diagnosis.model import Entity, Evidence, How
+from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.processes import is_within, processes
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene
 from kernelsight.diagnosis.seconds import Seconds
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.fields import Metric
+from kernelsight.events.process import Process
+from kernelsight.events.scheduler import SchedProcess
 
 _WORKERS = ("kworker", "ksoftirqd", "migration", "rcu_", "swapper")
 _LONGEST_SPREAD_S = 3600
@@ -47,15 +52,14 @@ class Use:
     comm: str
     group: int | str | None
     """Its control group: the path, or the id where that is all that is known."""
-    kind: str
-    """The kind of event that says so."""
     ran: Seconds = field(default_factory=Seconds)
     queued: Seconds = field(default_factory=Seconds)
     slept: Seconds = field(default_factory=Seconds)
     """Times that its threads went to sleep."""
     displaced: Seconds = field(default_factory=Seconds)
     """Times that its threads were taken off a CPU that they wanted to keep."""
-    rows: list[Row] = field(default_factory=list)
+    rows: list[SchedProcess | Process] = field(default_factory=list)
+    """What says so, of one of the two kinds."""
 
     def add(self, second: int, ran: float, queued: float, slept: float, displaced: float) -> None:
         """Add what it did in a second."""
@@ -98,11 +102,11 @@ class Use:
         keeps = slept <= self.ran_in(run) / SLICE_S or slept <= self.displaced.within(run)
         return wants >= NEVER_SLEEPS and keeps
 
-    def is_in(self, group: Row) -> bool:
+    def is_in(self, group: Cgroup) -> bool:
         """Whether it belongs to a control group (a row of the kind `cgroup`) or to one below it."""
         if isinstance(self.group, str):
-            return is_within(self.group, str(group["cgroup"]))
-        return self.group is not None and self.group == group["cgroup_id"]
+            return is_within(self.group, str(group.cgroup))
+        return self.group is not None and self.group == group.cgroup_id
 
     def lasts_in(self, run: Run) -> bool:
         """Whether it was there for most of a stretch, unlike the jobs of a compiler."""
@@ -127,44 +131,67 @@ class Use:
 def cpu_use(scene: Scene) -> list[Use]:
     """Every process that ran or waited: from the scheduler's own account, else from samples of processes."""
     found: dict[int, Use] = {}
-    if scene.rows("sched_process"):
-        for row in scene.rows("sched_process"):
-            use = _use(scene, found, row, "sched_process")
-            use.add(
-                scene.second(row),
-                (row["cpu_time_ms"] or 0) / 1e3,
-                _waited_s(row),
-                row["voluntary_switches"] or 0,
-                row["involuntary_switches"] or 0,
-            )
-        return list(found.values())
-    for changes in scene.changes("process").values():
-        for change in changes:
-            use = _use(scene, found, change.after, "process")
-            ran = (change.of("utime_ms") + change.of("stime_ms")) / 1e3
-            _spread(scene, use, change, ran)
-    return list(found.values())
+    known = scene.once(processes)
+    for row in scene.rows(SchedProcess):
+        if row.pid is None:
+            continue
+        use = found.get(row.pid)
+        if use is None:
+            one = known.get(row.pid)
+            group = (one.group if one else None) or row.cgroup_id
+            use = found[row.pid] = Use(row.pid, row.comm or "?", group)
+        use.rows.append(row)
+        use.add(
+            scene.second(row),
+            (row.cpu_time_ms or 0) / 1e3,
+            _waited_s(row),
+            row.voluntary_switches or 0,
+            row.involuntary_switches or 0,
+        )
+    return list((found or _sampled(scene)).values())
 
 
-def _waited_s(row: Row) -> float:
-    """What the threads of a process waited for a CPU by a row of the kind `sched_process`, as far as it can be."""
-    told = float(row["runqueue_ms"] or 0) / 1e3
-    threads = row["active_threads"]
+def _sampled(scene: Scene) -> dict[int, Use]:
+    """The processes by their samples, which everybody may take."""
+    found: dict[int, Use] = {}
+    for (pid, _), deltas in scene.deltas(Process).items():
+        for delta in deltas if pid is not None else ():
+            row = delta.after
+            use = found.get(pid)
+            if use is None:
+                use = found[pid] = Use(pid, row.comm or "?", row.cgroup)
+            use.rows.append(row)
+            _spread(scene, use, delta, (delta.of(Process.utime_ms) + delta.of(Process.stime_ms)) / 1e3)
+    return found
+
+
+def _waited_s(row: SchedProcess) -> float:
+    """What the threads of a process waited for a CPU, as far as it can be."""
+    told = float(row.runqueue_ms or 0) / 1e3
+    threads = row.active_threads
     return told if threads is None else min(told, LONGEST_S * max(threads, 1))
 
 
-def shown(scene: Scene, use: Use, run: Run, what: str) -> Evidence | None:
+What = Literal["ran", "queued", "switched"]
+_SCHEDULED: Mapping[What, Metric[SchedProcess]] = {
+    "ran": SchedProcess.cpu_time_ms,
+    "queued": SchedProcess.runqueue_ms,
+    "switched": SchedProcess.context_switches,
+}
+_SAMPLED: Mapping[What, Metric[Process]] = {
+    "ran": Process.utime_ms,
+    "queued": Process.cpu_delay_ns,
+    "switched": Process.voluntary_switches,
+}
+
+
+def shown(scene: Scene, use: Use, run: Run, what: What) -> Evidence | None:
     """The rows that show how much a process `ran`, `queued` or `switched` within a stretch."""
-    metrics: dict[tuple[str, str], tuple[str, How]] = {
-        ("sched_process", "ran"): ("cpu_time_ms", "sum"),
-        ("sched_process", "queued"): ("runqueue_ms", "sum"),
-        ("sched_process", "switched"): ("context_switches", "sum"),
-        ("process", "ran"): ("utime_ms", "increase"),
-        ("process", "queued"): ("cpu_delay_ns", "increase"),
-        ("process", "switched"): ("voluntary_switches", "increase"),
-    }
-    metric, how = metrics[use.kind, what]
-    return scene.evidence(use.kind, scene.within(use.rows, run), metric, how)
+    rows = scene.within(use.rows, run)
+    scheduled = [row for row in rows if isinstance(row, SchedProcess)]
+    if scheduled:
+        return scene.evidence(scheduled, _SCHEDULED[what], "sum")
+    return scene.evidence([row for row in rows if isinstance(row, Process)], _SAMPLED[what], "increase")
 
 
 def queued(uses: Iterable[Use]) -> dict[int, float]:
@@ -176,34 +203,19 @@ def queued(uses: Iterable[Use]) -> dict[int, float]:
     return found
 
 
-def _group(scene: Scene, row: Row) -> int | str | None:
-    """The path of a process's control group, or its id where no sample tells."""
-    known = scene.once(processes).get(row["pid"])
-    return (known.group if known else None) or row["cgroup_id"]
-
-
 def work(uses: Iterable[Use], run: Run) -> bool:
     """Whether processes do more between two switches than to switch."""
     uses = list(uses)
     return sum(use.ran_in(run) for use in uses) > SHORT_SLICE_S * sum(use.switches_in(run) for use in uses)
 
 
-def _use(scene: Scene, found: dict[int, Use], row: Row, kind: str) -> Use:
-    use = found.get(row["pid"])
-    if use is None:
-        group = row["cgroup"] if kind == "process" else _group(scene, row)
-        use = found[row["pid"]] = Use(row["pid"], row["comm"] or "?", group, kind)
-    use.rows.append(row)
-    return use
-
-
-def _spread(scene: Scene, use: Use, change: Change, ran: float) -> None:
+def _spread(scene: Scene, use: Use, delta: CounterDelta[Process], ran: float) -> None:
     """Samples of quiet processes may lie a minute apart: what they did is spread evenly over that time."""
-    last, first = scene.second(change.after), scene.second(change.before)
+    last, first = scene.second(delta.after), scene.second(delta.before)
     seconds = range(first + 1, last + 1) if last > first else range(last, last + 1)
     if len(seconds) > _LONGEST_SPREAD_S:
         return
-    queued = change.of("cpu_delay_ns") / 1e9
-    amounts = (ran, queued, change.of("voluntary_switches"), change.of("involuntary_switches"))
+    queued = delta.of(Process.cpu_delay_ns) / 1e9
+    amounts = (ran, queued, delta.of(Process.voluntary_switches), delta.of(Process.involuntary_switches))
     for second in seconds:
         use.add(second, *(amount / len(seconds) for amount in amounts))

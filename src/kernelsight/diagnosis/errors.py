@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.model import Entity, Evidence
-from kernelsight.diagnosis.scene import Scene, grouped
+from kernelsight.diagnosis.scene import Scene, grouped_by
+from kernelsight.events.syscalls import SyscallError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +36,21 @@ def failures(
         calls: names of the system calls; all where none are named.
         by_file_system: those on each file system apart.
     """
-    columns = ("pid", "error", "device_number") if by_file_system else ("pid", "error")
     wanted = [
-        row
-        for row in scene.rows("syscall_error")
-        if row["errno"] in errors and (calls is None or row["syscall_name"] in calls)
+        row for row in scene.rows(SyscallError) if row.errno in errors and (calls is None or row.syscall_name in calls)
     ]
     found = [
         Failures(
-            entity=Entity("process", str(pid), str(rows[-1]["comm"])),
+            entity=Entity("process", str(pid), str(rows[-1].comm)),
             error=str(error),
-            calls=tuple(sorted({str(row["syscall_name"]) for row in rows})),
-            count=sum(row["count"] or 0 for row in rows),
-            first_ns=rows[0]["timestamp"],
-            evidence=scene.evidence("syscall_error", rows, "count", "sum"),
-            device_number=rows[-1]["device_number"] if by_file_system else None,
+            calls=tuple(sorted({str(row.syscall_name) for row in rows})),
+            count=sum(row.count or 0 for row in rows),
+            first_ns=rows[0].timestamp,
+            evidence=scene.evidence(rows, SyscallError.count, "sum"),
+            device_number=device,
         )
-        for (pid, error, *_), rows in grouped(wanted, *columns).items()
+        for (pid, error, device), rows in grouped_by(
+            wanted, lambda row: (row.pid, row.error, row.device_number if by_file_system else None)
+        ).items()
     ]
     return sorted(found, key=lambda one: -one.count)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.scene import Row, Scene, grouped
+from kernelsight.diagnosis.scene import Scene, grouped_by
+from kernelsight.events.scheduler import SchedProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,18 +15,23 @@ class Family:
 
     comm: str
     group: int | None
-    rows: Sequence[Row]
+    rows: Sequence[SchedProcess]
 
 
 def families(scene: Scene) -> list[Family]:
     """Who has children, by program. Use with :meth:`Scene.once`."""
-    rows = [row for row in scene.rows("sched_process") if row["forks"]]
-    return [Family(str(comm), group, of) for (comm, group), of in grouped(rows, "comm", "cgroup_id").items()]
+    rows = [row for row in scene.rows(SchedProcess) if row.forks]
+    return [Family(str(comm), group, of) for (comm, group), of in grouped_by(rows, _program).items()]
 
 
-def most_children(rows: Iterable[Row]) -> tuple[int, int]:
+def _program(row: SchedProcess) -> tuple[str | None, int | None]:
+    return row.comm, row.cgroup_id
+
+
+def most_children(rows: Iterable[SchedProcess]) -> tuple[int, int]:
     """The process that has most children by these rows, and how many."""
     forks: dict[int, int] = {}
     for row in rows:
-        forks[row["pid"]] = forks.get(row["pid"], 0) + row["forks"]
+        if row.pid is not None:
+            forks[row.pid] = forks.get(row.pid, 0) + (row.forks or 0)
     return max(forks.items(), key=lambda one: (one[1], -one[0]))

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.limits import OPEN_FILES, KernelLimit
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.processes import processes
-from kernelsight.diagnosis.scene import Row, Scene
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.events.limit import Limit, LimitHolder
+from kernelsight.events.process import Process
 
 MET_SHARE = 0.98
 """Of a limit, the use from which on it is met: it is sampled every few seconds, while objects come and go."""
@@ -24,14 +26,13 @@ NEAR_SHARE = 0.8
 class LimitUse:
     """The samples of one limit, for one user or for all together."""
 
-    rows: Sequence[Row]
-    """Of the kind `limit`; empty where nobody recorded it."""
+    rows: Sequence[Limit]
+    """Empty where nobody recorded it."""
 
     @property
     def share(self) -> float | None:
         """The largest share of the limit that was in use; None where that is not known."""
-        known = [row for row in self.rows if row["used"] is not None and row["maximum"]]
-        return max((row["used"] / row["maximum"] for row in known), default=None)
+        return max((row.used / row.maximum for row in self.rows if row.used is not None and row.maximum), default=None)
 
     @property
     def is_met(self) -> bool | None:
@@ -39,13 +40,13 @@ class LimitUse:
         return None if self.share is None else self.share >= MET_SHARE
 
     @property
-    def fullest(self) -> Row:
+    def fullest(self) -> Limit:
         """The sample with the most in use; only where there is one."""
-        return max(self.rows, key=lambda row: (row["used"] or 0, row["timestamp"]))
+        return max(self.rows, key=lambda row: (row.used or 0, row.timestamp))
 
     def shown(self, scene: Scene) -> tuple[Evidence | None, ...]:
         """The numbers that show it."""
-        return scene.evidence("limit", self.rows, "used", "max"), scene.evidence("limit", self.rows, "maximum", "last")
+        return scene.evidence(self.rows, Limit.used, "max"), scene.evidence(self.rows, Limit.maximum, "last")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Holding:
 
 def use_of(scene: Scene, name: str, uid: int | None = None) -> LimitUse:
     """The use of a limit: of this user if it has samples of its own, else of all together."""
-    series = scene.series("limit")
+    series = scene.series(Limit)
     return LimitUse(series.get((name, uid)) or series.get((name, None), ()))
 
 
@@ -70,33 +71,38 @@ def largest_holder(scene: Scene, limit: KernelLimit, uid: int | None, use: Limit
     Samples show a part of the holders. All that is in use is at least what they hold together, and more where the
     use of the limit is known; without it, open files are taken for a lot from :data:`MANY_FILES` on.
     """
-    kind, metric = ("process", "fds") if limit.name == OPEN_FILES else ("limit_holder", "held")
-    last: dict[int, Row] = {}
-    for row in scene.rows(kind):
-        named = kind == "process" or row["limit_name"] == limit.name
-        if named and row[metric] and (uid is None or row["uid"] in {None, uid}):
-            last[row["pid"]] = row
+    rows: Sequence[Process | LimitHolder]
+    if limit.name == OPEN_FILES:
+        rows = scene.rows(Process)
+    else:
+        rows = [row for row in scene.rows(LimitHolder) if row.limit_name == limit.name]
+    last = {row.pid: row for row in rows if _held(row) and (uid is None or row.uid in {None, uid})}
     if not last:
         return None
-    row = max(last.values(), key=lambda row: (row[metric], -row["pid"]))
-    in_use = max(sum(row[metric] for row in last.values()), (use.fullest["used"] or 0) if use.rows else 0)
-    share = row[metric] / in_use
-    if share < HOLDS_MUCH or (limit.name == OPEN_FILES and not use.rows and row[metric] < MANY_FILES):
+    row = max(last.values(), key=lambda row: (_held(row), -(row.pid or 0)))
+    held = _held(row)
+    in_use = max(sum(map(_held, last.values())), (use.fullest.used or 0) if use.rows else 0)
+    share = held / in_use
+    if share < HOLDS_MUCH or (limit.name == OPEN_FILES and not use.rows and held < MANY_FILES):
         return None
-    entity = Entity("process", str(row["pid"]), str(row["comm"] or "?"))
-    return Holding(entity, row[metric], share, scene.evidence(kind, [row], metric, "last"))
+    entity = Entity("process", str(row.pid), str(row.comm or "?"))
+    shown = scene.evidence([row], "fds" if isinstance(row, Process) else "held", "last")
+    return Holding(entity, held, share, shown)
+
+
+def _held(row: Process | LimitHolder) -> int:
+    return (row.fds if isinstance(row, Process) else row.held) or 0
 
 
 def uid_of(scene: Scene, pid: int) -> int | None:
     """The user of a process; None where no sample tells."""
     known = scene.once(processes).get(pid)
-    return known.samples[-1]["uid"] if known and known.samples else None
+    return known.samples[-1].uid if known and known.samples else None
 
 
 def near_own_limit(scene: Scene, pid: int) -> bool | None:
     """Whether a process had nearly all the descriptors open that it may have; None where that is not known."""
-    known = scene.once(processes).get(pid)
-    rows = [row for row in known.samples if row["fds"] is not None and row["fd_limit"]] if known else []
-    if not rows:
-        return None
-    return any(row["fds"] >= NEAR_SHARE * row["fd_limit"] for row in rows)
+    process = scene.once(processes).get(pid)
+    samples = [(row.fds, row.fd_limit) for row in process.samples] if process else []
+    known = [(fds, limit) for fds, limit in samples if fds is not None and limit]
+    return any(fds >= NEAR_SHARE * limit for fds, limit in known) if known else None

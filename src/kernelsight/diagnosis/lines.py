@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.cpu_time import Use, cpu_use
-from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene, grouped, runs
+from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.waiting import Edge, waiting
+from kernelsight.events.scheduler import SchedProcess, Wait
 
 USER_LOCKS = frozenset({"futex", "futex_wait", "futex_waitv", "futex_time64", "semop", "semtimedop"})
 """System calls in which one waits for a lock that lives in a program."""
@@ -48,7 +49,7 @@ class Line:
         return frozenset(edge.pid for edge in self.handed_on)
 
 
-def waited(edges: Iterable[Edge], second: Callable[[Row], int]) -> dict[int, float]:
+def waited(edges: Iterable[Edge], second: Callable[[Wait], int]) -> dict[int, float]:
     """Seconds that were waited, by second, each wait in the seconds in which it lasted.
 
     A row has the waits that ended within a second, some of which may have begun long before. Whose turn it is
@@ -58,8 +59,8 @@ def waited(edges: Iterable[Edge], second: Callable[[Row], int]) -> dict[int, flo
     for edge in edges:
         for row in edge.rows:
             last = second(row)
-            seconds = max(1, math.ceil((row["max_wait_ns"] or 0) / NS_PER_S))
-            share = ((row["wait_ns"] or 0) + (row["runqueue_ns"] or 0)) / NS_PER_S / seconds
+            seconds = max(1, math.ceil((row.max_wait_ns or 0) / NS_PER_S))
+            share = ((row.wait_ns or 0) + (row.runqueue_ns or 0)) / NS_PER_S / seconds
             for at in range(max(0, last - seconds + 1), last + 1):
                 found[at] = found.get(at, 0.0) + share
     return found
@@ -68,7 +69,7 @@ def waited(edges: Iterable[Edge], second: Callable[[Row], int]) -> dict[int, flo
 def lines(scene: Scene) -> list[Line]:
     """The lines of a window; none where nobody records who wakes whom. Use with :meth:`Scene.once`."""
     edges = [edge for edge in scene.once(waiting).edges if edge.state != "runnable"]
-    program = {edge.pid: (edge.comm, edge.rows[-1]["cgroup_id"]) for edge in edges}
+    program = {edge.pid: (edge.comm, edge.rows[-1].cgroup_id) for edge in edges}
     together: dict[tuple[tuple[str, int | None], bool], Line] = {}
     for edge in edges:
         in_kernel = edge.state == "uninterruptible"
@@ -169,29 +170,25 @@ def _stretch(scene: Scene, line: Line, run: Run, by_second: Mapping[int, float])
 
 def _passed_on(scene: Scene, line: Line, run: Run) -> float | None:
     rows = [row for edge in line.handed_on for row in scene.within(edge.rows, run)]
-    known = [row for row in rows if row["passed_on"] is not None and row["waits_in"] in USER_LOCKS]
+    known = [row for row in rows if row.passed_on is not None and row.waits_in in USER_LOCKS]
     if not known:
         return None
-    return float(sum(row["passed_on"] for row in known) / max(sum(row["count"] for row in known), 1))
+    return float(sum(row.passed_on or 0 for row in known) / max(sum(row.count or 0 for row in known), 1))
 
 
 def _busiest(scene: Scene, uses: Sequence[Use], run: Run) -> float | None:
     """How unequal the threads of a process are (or the processes of a program): in how often they sleep, and in CPU."""
-    rows = [row for use in uses for row in scene.within(use.rows, run) if use.kind == "sched_process"]
-    processes = list(grouped(rows, "pid").values())
+    rows = [row for use in uses for row in scene.within(use.rows, run) if isinstance(row, SchedProcess)]
+    processes = list(grouped_by(rows, lambda row: row.pid).values())
     if len(processes) > 1:
-        slept = [float(sum(row["voluntary_switches"] or 0 for row in of)) for of in processes]
+        slept = [float(sum(row.voluntary_switches or 0 for row in of)) for of in processes]
         return max(slept) / max(sum(slept), 1.0)
-    shares = [_share(rows, *of) for of in _OF_ONE_AND_OF_ALL]
-    return max((share for share in shares if share is not None), default=None)
+    sleeps = [(row.most_voluntary_switches, row.voluntary_switches) for row in rows]
+    times = [(row.most_cpu_time_ms, row.cpu_time_ms) for row in rows]
+    return max((share for share in (_share(sleeps), _share(times)) if share is not None), default=None)
 
 
-_OF_ONE_AND_OF_ALL = (
-    ("most_voluntary_switches", "voluntary_switches"),
-    ("most_cpu_time_ms", "cpu_time_ms"),
-)
-
-
-def _share(rows: Iterable[Row], of_one: str, of_all: str) -> float | None:
-    known = [row for row in rows if row[of_one] is not None and row[of_all]]
-    return float(sum(row[of_one] for row in known) / sum(row[of_all] for row in known)) if known else None
+def _share(amounts: Iterable[tuple[float | None, float | None]]) -> float | None:
+    """Of what all threads did, the share of the one that did most, by pairs of both; None where it is not known."""
+    known = [(most, whole) for most, whole in amounts if most is not None and whole]
+    return float(sum(most for most, _ in known) / sum(whole for _, whole in known)) if known else None

@@ -9,6 +9,11 @@ from kernelsight.diagnosis.model import Entity, Evidence, How
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
 from kernelsight.diagnosis.storage import COMMIT_CALLS
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.memory import Memory, Vmstat
+from kernelsight.events.pressure import Pressure
+from kernelsight.events.process import Process
+from kernelsight.events.scheduler import Wait
 
 KIB = 1024
 PAGE_KB = 4
@@ -25,8 +30,8 @@ _DELAYS = ("blkio_delay_ns", "swapin_delay_ns", "reclaim_delay_ns", "thrashing_d
 
 def available_kb(row: Row) -> float | None:
     """What can be had of the machine's memory, by a row of the kind `memory`: also what ZFS's cache gives back."""
-    available = row["mem_available_kb"]
-    return None if available is None else float(available + (row["zfs_arc_kb"] or 0))
+    available = row.mem_available_kb
+    return None if available is None else float(available + (row.zfs_arc_kb or 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +43,12 @@ class Holder:
     @property
     def pid(self) -> int:
         """Its pid."""
-        return int(self.samples[-1]["pid"])
+        return int(self.samples[-1].pid)
 
     @property
     def comm(self) -> str:
         """The name of its program."""
-        return str(self.samples[-1]["comm"] or "?")
+        return str(self.samples[-1].comm or "?")
 
     @property
     def entity(self) -> Entity:
@@ -63,35 +68,35 @@ class Holder:
     @property
     def metric(self) -> str:
         """The column that tells how much it has."""
-        return "anon_kb" if self.samples[-1]["anon_kb"] is not None else "rss_kb"
+        return "anon_kb" if self.samples[-1].anon_kb is not None else "rss_kb"
 
     @property
     def mapped_kb(self) -> float:
         """The most that it had in memory of files, tmpfs and shared memory."""
-        return max(float((row["rss_kb"] or 0) - (row["anon_kb"] or 0)) for row in self.samples)
+        return max(float((row.rss_kb or 0) - (row.anon_kb or 0)) for row in self.samples)
 
     def changes(self, scene: Scene) -> Sequence[Change]:
         """What it did from sample to sample."""
         last = self.samples[-1]
-        return scene.changes("process").get((last["pid"], last["start_ticks"]), ())
+        return scene.deltas(Process).get((last.pid, last.start_ticks), ())
 
     @property
     def group(self) -> str | None:
         """Path of the control group that its memory counts to."""
         last = self.samples[-1]
-        path: str | None = last["memory_cgroup"] or last["cgroup"]
+        path: str | None = last.memory_cgroup or last.cgroup
         return path
 
 
 def demand_kb(row: Row) -> float:
     """What a process needs memory for that cannot be read again from its file, in memory or swapped out."""
-    resident = row["anon_kb"] if row["anon_kb"] is not None else row["rss_kb"]
-    return float((resident or 0) + (row["swap_kb"] or 0))
+    resident = row.anon_kb if row.anon_kb is not None else row.rss_kb
+    return float((resident or 0) + (row.swap_kb or 0))
 
 
 def holders(scene: Scene) -> list[Holder]:
     """All processes of a window that have memory of their own; use with :meth:`Scene.once`."""
-    samples = scene.series("process").values()
+    samples = scene.series(Process).values()
     return [Holder(rows) for rows in samples if any(demand_kb(row) for row in rows)]
 
 
@@ -112,7 +117,7 @@ class Domain:
         """What there may be of it; of the machine's, without what is set apart as huge pages."""
         last = self.rows[-1]
         if self.kind == "memory":
-            return float(last["mem_total_kb"] or 0) - (last["huge_pages_total"] or 0) * (last["huge_page_size_kb"] or 0)
+            return float(last.mem_total_kb or 0) - (last.huge_pages_total or 0) * (last.huge_page_size_kb or 0)
         return (group_limit(last) or 0.0) / KIB
 
     @property
@@ -169,7 +174,7 @@ class Domain:
         if not limit:
             return 0.0
         if self.is_group:
-            return float(row["memory_current_bytes"] or 0) / KIB / limit
+            return float(row.memory_current_bytes or 0) / KIB / limit
         available = available_kb(row)
         return 0.0 if available is None else 1 - available / limit
 
@@ -181,10 +186,10 @@ def group_limit(row: Row) -> float | None:
 
 def machine(scene: Scene) -> Domain | None:
     """The memory of the machine; None where nothing tells it. Use with :meth:`Scene.once`."""
-    rows = scene.rows("memory")
-    if not rows or not rows[-1]["mem_total_kb"]:
+    rows = scene.rows(Memory)
+    if not rows or not rows[-1].mem_total_kb:
         return None
-    changes = [change for all_changes in scene.changes("vmstat").values() for change in all_changes]
+    changes = [change for all_changes in scene.deltas(Vmstat).values() for change in all_changes]
     return Domain(Entity("machine", "memory", "memory"), "memory", rows, changes, scene.once(holders))
 
 
@@ -193,17 +198,17 @@ def limited_groups(scene: Scene) -> list[Domain]:
 
     Use with :meth:`Scene.once`.
     """
-    whole = max((row["mem_total_kb"] or 0 for row in scene.rows("memory")), default=0) * KIB
+    whole = max((row.mem_total_kb or 0 for row in scene.rows(Memory)), default=0) * KIB
     members: dict[str, list[Holder]] = {}
     for one in scene.once(holders):
         for path in around(one.group):
             members.setdefault(path, []).append(one)
     found = []
-    for (path,), rows in scene.series("cgroup").items():
+    for (path,), rows in scene.series(Cgroup).items():
         limit = group_limit(rows[-1])
         if limit and (not whole or limit < whole):
             entity = Entity("cgroup", str(path), str(path))
-            changes = scene.changes("cgroup").get((path,), ())
+            changes = scene.deltas(Cgroup).get((path,), ())
             found.append(Domain(entity, "cgroup", rows, changes, members.get(str(path), ())))
     return found
 
@@ -218,8 +223,10 @@ def around(group: str | None) -> list[str]:
 
 def short(scene: Scene, domain: Domain) -> list[Run]:
     """The stretches in which pages that had been pushed out were needed again, or tasks stalled for want of memory."""
-    stalls = scene.changes("pressure").get(("memory", domain.scope), ())
-    tight = {scene.second(one.after): one.of("some_total_us") / 1e6 / one.seconds / STALLED_SHARE for one in stalls}
+    stalls = scene.deltas(Pressure).get(("memory", domain.scope), ())
+    tight = {
+        scene.second(one.after): one.of(Pressure.some_total_us) / 1e6 / one.seconds / STALLED_SHARE for one in stalls
+    }
     for change in domain.changes:
         second = scene.second(change.after)
         tight[second] = max(tight.get(second, 0.0), domain.came_back(change) / change.seconds / REFAULTS_PER_S)
@@ -234,7 +241,7 @@ def killed_in(scene: Scene, domain: Domain, run: Run) -> bool:
 
 def stalled(scene: Scene, holder: Holder, run: Run) -> float:
     """Seconds that the threads of a process waited within a stretch for pages or for what they read."""
-    if scene.rows("wait"):
+    if scene.rows(Wait):
         return sum(edge.waited_in(run) for edge in _page_waits(scene, holder.pid))
     changes = scene.during(holder.changes(scene), run)
     return sum(change.of(metric) for change in changes for metric in _DELAYS) / 1e9
@@ -242,14 +249,14 @@ def stalled(scene: Scene, holder: Holder, run: Run) -> float:
 
 def stalled_shown(scene: Scene, holder: Holder, run: Run) -> Evidence | None:
     """The rows that show it."""
-    if scene.rows("wait"):
+    if scene.rows(Wait):
         return shown(scene, _page_waits(scene, holder.pid), run)
-    return scene.evidence("process", scene.within(holder.samples, run), "blkio_delay_ns", "increase")
+    return scene.evidence(scene.within(holder.samples, run), Process.blkio_delay_ns, "increase")
 
 
 def stalls(scene: Scene, domain: Domain, run: Run) -> Sequence[Change]:
     """How long tasks stalled for want of memory within a stretch; nothing where the kernel does not tell it."""
-    return scene.during(scene.changes("pressure").get(("memory", domain.scope), ()), run)
+    return scene.during(scene.deltas(Pressure).get(("memory", domain.scope), ()), run)
 
 
 def _page_waits(scene: Scene, pid: int) -> list[Edge]:

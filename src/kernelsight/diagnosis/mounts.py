@@ -7,13 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.errors import Failures, failures
-from kernelsight.diagnosis.scene import Row, Scene
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.events.fields import Field, name_of
+from kernelsight.events.filesystem import Filesystem
 
 FULL_SHARE = 0.01
 """Of a file system, what may be left when it is called full."""
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 QUOTA = errno.errorcode[errno.EDQUOT]
-_RESOURCES = (("avail_bytes", "size_bytes"), ("inodes_free", "inodes_total"))
+Amount = Field[Filesystem, int | None]
+_RESOURCES = (
+    (Filesystem.avail_bytes, Filesystem.size_bytes),
+    (Filesystem.inodes_free, Filesystem.inodes_total),
+)
 _WRITES = frozenset({
     "write", "pwrite64", "writev", "pwritev", "pwritev2", "fallocate", "ftruncate", "truncate", "copy_file_range",
     "sendfile", "splice", "fsync", "fdatasync", "syncfs", "msync", "close", "open", "openat", "openat2", "creat",
@@ -25,36 +31,36 @@ _OF_ANYTHING = ("ioctl",)
 """Calls that need space where their file is on a file system; drivers say ENOSPC for memory of their own."""
 
 
-def mounts(scene: Scene) -> Sequence[Sequence[Row]]:
+def mounts(scene: Scene) -> Sequence[Sequence[Filesystem]]:
     """The samples of each file system that can be written to; of one that is mounted twice, only the first.
 
     Use with :meth:`Scene.once`.
     """
-    found: list[Sequence[Row]] = []
-    seen: set[tuple[object, ...]] = set()
-    for rows in scene.series("filesystem").values():
+    found: list[Sequence[Filesystem]] = []
+    seen: set[object] = set()
+    for rows in scene.series(Filesystem).values():
         last = rows[-1]
-        same = (last["device"], last["fs_type"], last["size_bytes"], last["avail_bytes"], last["inodes_free"])
-        if not last["read_only"] and (last["device_number"] or same) not in seen:
-            seen.add(last["device_number"] or same)
+        same = (last.device, last.fs_type, last.size_bytes, last.avail_bytes, last.inodes_free)
+        if not last.read_only and (last.device_number or same) not in seen:
+            seen.add(last.device_number or same)
             found.append(rows)
     return found
 
 
-def is_full(rows: Sequence[Row], metric: str, whole: str) -> bool:
+def is_full(rows: Sequence[Filesystem], metric: Amount | str, whole: Amount | str) -> bool:
     """Whether next to nothing of a resource of a file system is left."""
-    last = rows[-1]
-    return last[metric] is not None and bool(last[whole]) and last[metric] <= FULL_SHARE * last[whole]
+    left, size = (getattr(rows[-1], name_of(one)) for one in (metric, whole))
+    return left is not None and bool(size) and left <= FULL_SHARE * size
 
 
-def full_mounts(scene: Scene) -> Sequence[Sequence[Row]]:
+def full_mounts(scene: Scene) -> Sequence[Sequence[Filesystem]]:
     """The file systems that are full, of space or of inodes. Use with :meth:`Scene.once`."""
     return [rows for rows in scene.once(mounts) if any(is_full(rows, *resource) for resource in _RESOURCES)]
 
 
 def no_space(scene: Scene) -> Sequence[Failures]:
     """The calls that failed for want of space, of each process and file system apart. Use with :meth:`Scene.once`."""
-    numbers = {rows[-1]["device_number"] for rows in scene.once(mounts)} - {None}
+    numbers = {rows[-1].device_number for rows in scene.once(mounts)} - {None}
     found = failures(scene, NO_SPACE, _WRITES, by_file_system=True)
     return [one for one in found if one.calls != _OF_ANYTHING or one.device_number in numbers]
 
@@ -69,13 +75,13 @@ class Failing:
     """Of which it is not known on which of several full file systems they fail."""
 
 
-def failing(scene: Scene, rows: Sequence[Row]) -> Failing:
+def failing(scene: Scene, rows: Sequence[Filesystem]) -> Failing:
     """Whose calls fail for want of space on a file system, by its samples."""
-    number = rows[-1]["device_number"]
+    number = rows[-1].device_number
     failed = [one for one in scene.once(no_space) if one.error != QUOTA]
     here = [one for one in failed if number is not None and one.device_number == number]
     unknown = [one for one in failed if one.device_number is None or number is None]
-    others = [other for other in scene.once(full_mounts) if other[-1]["mount_point"] != rows[-1]["mount_point"]]
+    others = [other for other in scene.once(full_mounts) if other[-1].mount_point != rows[-1].mount_point]
     return Failing(here, unknown) if others else Failing([*here, *unknown], [])
 
 
@@ -83,5 +89,5 @@ def mount_of(scene: Scene, failed: Failures) -> str | None:
     """Where the file system is mounted on which calls fail; None where that is not known, or it is not seen."""
     if failed.device_number is None:
         return None
-    points = (rows[-1] for rows in scene.once(mounts) if rows[-1]["device_number"] == failed.device_number)
-    return next((str(row["mount_point"]) for row in points), None)
+    points = (rows[-1] for rows in scene.once(mounts) if rows[-1].device_number == failed.device_number)
+    return next((str(row.mount_point) for row in points), None)

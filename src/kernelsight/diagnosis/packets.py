@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from operator import attrgetter
+from typing import Literal, TypeVar
 
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
+from kernelsight.events.declare import Event
+from kernelsight.events.fields import Metric, name_of
+from kernelsight.events.network import Network, PacketDrop, Qdisc, TcpRetransmitEvent
+from kernelsight.events.process import SocketOwner
 
+E = TypeVar("E", bound=Event)
+Owned = TypeVar("Owned", PacketDrop, TcpRetransmitEvent, SocketOwner)
 Cause = Literal["rule", "damage", "queue", "reader"]
 
 _CAUSES: Mapping[str, Cause] = {
@@ -43,56 +50,57 @@ LASTS_S = 3
 """Seconds from which on something is no burst."""
 
 
-def cause_of(row: Row) -> Cause | None:
-    """Why a packet (a row of the kind `packet_drop`) was lost; None where that is no loss."""
-    if row["reason"] is None:
-        return _CAUSES_BY_PLACE.get(row["location"])
-    return _CAUSES.get(row["reason"])
+def cause_of(row: PacketDrop) -> Cause | None:
+    """Why a packet was lost; None where that is no loss."""
+    if row.reason is None:
+        return _CAUSES_BY_PLACE.get(row.location or "")
+    return _CAUSES.get(row.reason)
 
 
-def drops(scene: Scene) -> Mapping[tuple[Cause, str], Sequence[Row]]:
+def drops(scene: Scene) -> Mapping[tuple[Cause, str], Sequence[PacketDrop]]:
     """The packets that were lost, by cause and interface; use with :meth:`Scene.once`."""
-    found: dict[tuple[Cause, str], list[Row]] = {}
-    for row in scene.rows("packet_drop"):
+    found: dict[tuple[Cause, str], list[PacketDrop]] = {}
+    for row in scene.rows(PacketDrop):
         cause = cause_of(row)
-        if cause and row["interface_name"]:
-            found.setdefault((cause, row["interface_name"]), []).append(row)
+        if cause and row.interface_name:
+            found.setdefault((cause, row.interface_name), []).append(row)
     return found
 
 
-def sent_again(scene: Scene) -> Sequence[Row]:
+def sent_again(scene: Scene) -> Sequence[TcpRetransmitEvent]:
     """The segments with data that were sent again; use with :meth:`Scene.once`."""
-    return [row for row in scene.rows("tcp_retransmit_event") if row["state"] in _WITH_DATA]
+    return [row for row in scene.rows(TcpRetransmitEvent) if row.state in _WITH_DATA]
 
 
-def owners(rows: Iterable[Row], what: str) -> list[tuple[int, str, float]]:
+def owners(rows: Iterable[Owned], what: Metric[Owned] | str) -> list[tuple[int, str, float]]:
     """Pid, name and sum of a column of those whose rows these are, the largest first."""
+    amount_of: Callable[[Owned], int | None] = attrgetter(name_of(what))
     sums: Counter[tuple[int, str]] = Counter()
     for row in rows:
-        if row["pid"]:
-            sums[row["pid"], row["comm"] or "?"] += row[what] or 0
+        if row.pid:
+            sums[row.pid, row.comm or "?"] += amount_of(row) or 0
     return [(pid, comm, float(amount)) for (pid, comm), amount in sums.most_common()]
 
 
-def stretches(scene: Scene, rows: Iterable[Row], value: str) -> list[Run]:
+def stretches(scene: Scene, rows: Iterable[E], value: Metric[E] | str) -> list[Run]:
     """The stretches in which a column is not zero: a burst, or an end after a pause, is none."""
     return runs(scene.per_second(rows, value), lambda amount: amount > 0, least=LASTS_S, gap=2)
 
 
-def carried(scene: Scene, interface: str, run: Run) -> list[Change]:
+def carried(scene: Scene, interface: str, run: Run) -> list[CounterDelta[Network]]:
     """What an interface of this network namespace did within a stretch; nothing is known of others."""
-    changes = scene.changes("network").get((interface,), ())
+    changes = scene.deltas(Network).get((interface,), ())
     return scene.during(changes, run)
 
 
-def packets(changes: Sequence[Change], way: Literal["rx", "tx"]) -> float:
+def packets(changes: Sequence[CounterDelta[Network]], way: Literal["rx", "tx"]) -> float:
     """Packets that an interface carried one way."""
-    return sum(change.of(f"{way}_packets") for change in changes)
+    return sum(change.of(Network.rx_packets if way == "rx" else Network.tx_packets) for change in changes)
 
 
-def segments_sent(changes: Sequence[Change], interface: str) -> float:
+def segments_sent(changes: Sequence[CounterDelta[Network]], interface: str) -> float:
     """About how many segments left by an interface: a packet that is cut later counts for what becomes of it."""
-    frames = 0.0 if interface == "lo" else sum(change.of("tx_bytes") for change in changes) / _FRAME_DATA_BYTES
+    frames = 0.0 if interface == "lo" else sum(change.of(Network.tx_bytes) for change in changes) / _FRAME_DATA_BYTES
     return max(packets(changes, "tx"), frames)
 
 
@@ -102,38 +110,38 @@ class FullQueue:
 
     interface: str
     run: Run
-    changes: Sequence[Change]
+    changes: Sequence[CounterDelta[Qdisc]]
     """Of the queue's statistics; none of an interface in another network namespace."""
-    drops: Sequence[Row]
+    drops: Sequence[PacketDrop]
     """The packets that the kernel says were dropped there."""
 
     @property
     def waits(self) -> float:
         """Share of the samples in which something was in the queue."""
-        return sum(bool(change.after["backlog_bytes"]) for change in self.changes) / max(len(self.changes), 1)
+        return sum(bool(change.after.backlog_bytes) for change in self.changes) / max(len(self.changes), 1)
 
     @property
     def dropped(self) -> float:
         """Packets that did not fit."""
-        counted = sum(change.of("drops") for change in self.changes)
-        return max(counted, float(sum(row["count"] or 0 for row in self.drops)))
+        counted = sum(change.of(Qdisc.drops) for change in self.changes)
+        return max(counted, float(sum(row.count or 0 for row in self.drops)))
 
     @property
     def rates(self) -> list[float]:
         """Bytes a second that it let through, by second."""
-        return [change.of("sent_bytes") / change.seconds for change in self.changes]
+        return [change.of(Qdisc.sent_bytes) / change.seconds for change in self.changes]
 
     @property
     def limit(self) -> float | None:
         """What it is shaped to (B/s), where that is known."""
-        return self.changes[-1].after["rate_limit_bytes"] if self.changes else None
+        return self.changes[-1].after.rate_limit_bytes if self.changes else None
 
 
 def full_queues(scene: Scene) -> list[FullQueue]:
     """The queues that were full or never empty for a while; use with :meth:`Scene.once`."""
     found: list[FullQueue] = []
     dropped = {interface: rows for (cause, interface), rows in scene.once(drops).items() if cause == "queue"}
-    for (interface, parent), changes in scene.changes("qdisc").items():
+    for (interface, parent), changes in scene.deltas(Qdisc).items():
         if parent != "root":
             continue
         held = {scene.second(change.after): _held(change) for change in changes}
@@ -146,16 +154,16 @@ def full_queues(scene: Scene) -> list[FullQueue]:
             )
             for run in runs(held, lambda amount: amount > 0, least=LASTS_S, gap=2)
         ]
-    for interface in dropped.keys() - {name for name, _ in scene.changes("qdisc")}:
-        for run in stretches(scene, dropped[interface], "count"):
+    for interface in dropped.keys() - {name for name, _ in scene.deltas(Qdisc)}:
+        for run in stretches(scene, dropped[interface], PacketDrop.count):
             found.append(FullQueue(interface, run, (), scene.within(dropped[interface], run)))
     return found
 
 
-def _held(change: Change) -> float:
+def _held(change: CounterDelta[Qdisc]) -> float:
     """How often packets had to wait for the interface, or did not fit; 0 where the queue was empty after that."""
-    waited = change.of("overlimits") + change.of("requeues")
-    return change.of("drops") + (waited if change.after["backlog_bytes"] else 0.0)
+    waited = change.of(Qdisc.overlimits) + change.of(Qdisc.requeues)
+    return change.of(Qdisc.drops) + (waited if change.after.backlog_bytes else 0.0)
 
 
 def interface_of(name: str) -> Entity:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Row, Scene
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.process import Process as ProcessSample
+from kernelsight.events.scheduler import BlockedTask, SchedProcess, Wait
 
-_NAMED_BY = (
-    ("blocked_task", "pid", "comm"), ("wait", "waker_pid", "waker_comm"), ("wait", "pid", "comm"),
-    ("sched_process", "pid", "comm"),
-)  # fmt: skip
-"""Kinds that name processes too short-lived for a sample, least trusted first."""
 _KTHREADD = 2
 """Parent of all kernel threads."""
 
@@ -23,7 +21,7 @@ class Process:
 
     pid: int
     comm: str
-    samples: list[Row] = field(default_factory=list)
+    samples: list[ProcessSample] = field(default_factory=list)
     """Its rows of the kind `process`, by time; none where it came and went between two samples."""
     group_id: int | None = None
     """Id of its control group (v2)."""
@@ -36,17 +34,17 @@ class Process:
     @property
     def parent(self) -> int | None:
         """Pid of its parent; None where that is not known."""
-        return self.samples[-1]["ppid"] if self.samples else None
+        return self.samples[-1].ppid if self.samples else None
 
     @property
     def group(self) -> str | None:
         """Path of its control group; None where that is not known."""
-        return self.samples[-1]["cgroup"] if self.samples else None
+        return self.samples[-1].cgroup if self.samples else None
 
     @property
     def nice(self) -> int:
         """Its nice value; 0 where that is not known."""
-        return (self.samples[-1]["nice"] or 0) if self.samples else 0
+        return (self.samples[-1].nice or 0) if self.samples else 0
 
     @property
     def is_kernel_thread(self) -> bool:
@@ -60,24 +58,33 @@ def processes(scene: Scene) -> Mapping[int, Process]:
     A pid that was used twice is the last process that had it.
     """
     found: dict[int, Process] = {}
-    for kind, pid, comm in _NAMED_BY:
-        latest = {row[pid]: row for row in scene.rows(kind) if row[comm]}
-        for row in latest.values():
-            if row[pid]:
-                one = found.setdefault(row[pid], Process(row[pid], row[comm]))
-                one.comm = row[comm]
-                if pid == "pid":
-                    one.group_id = row["cgroup_id"]
-    for row in scene.rows("process"):
-        if row["pid"] not in found:
-            found[row["pid"]] = Process(row["pid"], row["comm"] or "?")
-        one = found[row["pid"]]
-        if one.samples and one.samples[-1]["start_ticks"] != row["start_ticks"]:
+    # Kinds that name processes too short-lived for a sample, least trusted first.
+    _name(found, scene.rows(BlockedTask))
+    for wait in {wait.waker_pid: wait for wait in scene.rows(Wait) if wait.waker_comm}.values():
+        if wait.waker_pid:
+            found.setdefault(wait.waker_pid, Process(wait.waker_pid, "?")).comm = str(wait.waker_comm)
+    _name(found, scene.rows(Wait))
+    _name(found, scene.rows(SchedProcess))
+    for row in scene.rows(ProcessSample):
+        if row.pid is None:
+            continue
+        one = found.get(row.pid)
+        if one is None:
+            one = found[row.pid] = Process(row.pid, row.comm or "?")
+        if one.samples and one.samples[-1].start_ticks != row.start_ticks:
             one.samples.clear()
         one.samples.append(row)
-        one.comm = row["comm"] or one.comm
-        one.group_id = row["cgroup_id"] if row["cgroup_id"] is not None else one.group_id
+        one.comm = row.comm or one.comm
+        one.group_id = row.cgroup_id if row.cgroup_id is not None else one.group_id
     return found
+
+
+def _name(found: dict[int, Process], rows: Sequence[BlockedTask | Wait | SchedProcess]) -> None:
+    """Take the latest name and control group of each process from rows that have them."""
+    for row in {row.pid: row for row in rows if row.comm}.values():
+        if row.pid:
+            one = found.setdefault(row.pid, Process(row.pid, "?"))
+            one.comm, one.group_id = str(row.comm), row.cgroup_id
 
 
 def named(scene: Scene, pid: int) -> Entity:
@@ -103,12 +110,12 @@ def is_within(group: str | None, path: str) -> bool:
     return group is not None and (group == path or group.startswith(f"{path.rstrip('/')}/"))
 
 
-def members(scene: Scene, group: Row) -> list[Process]:
+def members(scene: Scene, group: Cgroup) -> list[Process]:
     """The processes of a control group (a row of the kind `cgroup`) and of the groups below it."""
-    path = str(group["cgroup"])
+    path = str(group.cgroup)
     return [
         one
         for one in scene.once(processes).values()
         if is_within(one.group, path)
-        or (one.group is None and one.group_id is not None and one.group_id == group["cgroup_id"])
+        or (one.group is None and one.group_id is not None and one.group_id == group.cgroup_id)
     ]

@@ -12,8 +12,12 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 
 from kernelsight.diagnosis.processes import Process, processes
-from kernelsight.diagnosis.scene import Row, Run, Scene
+from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.waiting import waiting
+from kernelsight.events.lock import FileLockWait
+from kernelsight.events.process import Process as ProcessSample
+from kernelsight.events.process import SocketOwner
+from kernelsight.events.syscalls import SyscallError
 
 STARTED_MS = 60.0
 """CPU time (ms) that it takes to start a program, an interpreter too: who has used more has done some work."""
@@ -33,7 +37,7 @@ KEPT_WAITING = 0.1
 """Of a stretch, what somebody must wait for a process to need it."""
 
 
-def in_line_for_a_job(scene: Scene, rows: Collection[Row], run: Run) -> frozenset[int]:
+def in_line_for_a_job(scene: Scene, rows: Collection[FileLockWait], run: Run) -> frozenset[int]:
     """Of the processes that wait for one file to be unlocked, those that only wait for their turn.
 
     Args:
@@ -43,11 +47,11 @@ def in_line_for_a_job(scene: Scene, rows: Collection[Row], run: Run) -> frozense
     """
     known = scene.once(processes)
     has_child = scene.once(parents)
-    holders = {row["holder_pid"] for row in rows} - {None}
+    holders = {row.holder_pid for row in rows if row.holder_pid is not None}
     handed_on = all(pid in known and _hands_on(known[pid], rows, has_child) for pid in holders)
     most_ms = STARTED_MS if handed_on else NOTHING_MS
-    waited = {row["pid"]: row["timestamp"] for row in rows}  # for the last time
-    waiters = waited.keys() - _came_back(rows) - _sent_again(rows, known) - {None}
+    waited = {row.pid: row.timestamp for row in rows if row.pid is not None}  # for the last time
+    waiters = waited.keys() - _came_back(rows) - _sent_again(rows, known)
     return frozenset(
         pid
         for pid in waiters
@@ -58,24 +62,24 @@ def in_line_for_a_job(scene: Scene, rows: Collection[Row], run: Run) -> frozense
     )
 
 
-def _came_back(rows: Iterable[Row]) -> set[int]:
+def _came_back(rows: Iterable[FileLockWait]) -> set[int]:
     """Who waits for a file that it had before, as a job does not: it has its turn once."""
-    had: set[int] = set()
+    had: set[int | None] = set()
     found: set[int] = set()
     for row in rows:
-        had.add(row["holder_pid"])
-        if row["pid"] in had:
-            found.add(row["pid"])
+        had.add(row.holder_pid)
+        if row.pid is not None and row.pid in had:
+            found.add(row.pid)
     return found
 
 
-def _sent_again(rows: Iterable[Row], known: Mapping[int, Process]) -> set[int]:
+def _sent_again(rows: Iterable[FileLockWait], known: Mapping[int, Process]) -> set[int]:
     """Whose parent comes back for the file by one child after the other, as a loop does; a queue has them at once."""
     families: dict[int, dict[int, list[int]]] = {}
     for row in rows:
-        one = known.get(row["pid"])
+        one = known.get(row.pid or 0)
         if one is not None and one.parent is not None and one.parent > 1:
-            families.setdefault(one.parent, {}).setdefault(one.pid, []).append(row["timestamp"])
+            families.setdefault(one.parent, {}).setdefault(one.pid, []).append(row.timestamp)
     found: set[int] = set()
     for children in families.values():
         turns = sorted((times[0], times[-1]) for times in children.values())
@@ -84,7 +88,7 @@ def _sent_again(rows: Iterable[Row], known: Mapping[int, Process]) -> set[int]:
     return found
 
 
-def asks_for_its_turn(scene: Scene, pid: int, refused: Iterable[Row], run: Run) -> bool:
+def asks_for_its_turn(scene: Scene, pid: int, refused: Iterable[SyscallError], run: Run) -> bool:
     """Whether a process does nothing in a stretch but ask for a lock, politely, without ever getting it.
 
     Args:
@@ -96,10 +100,10 @@ def asks_for_its_turn(scene: Scene, pid: int, refused: Iterable[Row], run: Run) 
     one = scene.once(processes).get(pid)
     if one is None or not one.samples or pid in scene.once(parents):
         return False
-    changes = scene.during(scene.changes("process").get((pid, one.samples[-1]["start_ticks"]), ()), run)
-    used_ms = sum(change.of("utime_ms") + change.of("stime_ms") for change in changes)
-    moved = sum(change.of("read_chars") + change.of("write_chars") for change in changes)
-    tries = sum(row["count"] or 0 for row in refused)
+    changes = scene.during(scene.deltas(ProcessSample).get((pid, one.samples[-1].start_ticks), ()), run)
+    used_ms = sum(change.of(ProcessSample.utime_ms) + change.of(ProcessSample.stime_ms) for change in changes)
+    moved = sum(change.of(ProcessSample.read_chars) + change.of(ProcessSample.write_chars) for change in changes)
+    tries = sum(row.count or 0 for row in refused)
     return (
         _is_alone(one.samples[-1])
         and tries <= POLITE_PER_S * run.seconds
@@ -119,20 +123,20 @@ def is_needed(scene: Scene, one: Process, run: Run) -> bool:
 def parents(scene: Scene) -> Mapping[int, int]:
     """Who has a child, and when the first one was seen (ns since the epoch). Use with :meth:`Scene.once`."""
     found: dict[int, int] = {}
-    for row in scene.rows("process"):
-        if row["ppid"] is not None:
-            found.setdefault(row["ppid"], row["timestamp"])
+    for row in scene.rows(ProcessSample):
+        if row.ppid is not None:
+            found.setdefault(row.ppid, row.timestamp)
     return found
 
 
 def _connected(scene: Scene) -> frozenset[int]:
     """Who has connections. Use with :meth:`Scene.once`."""
-    return frozenset(row["pid"] for row in scene.rows("socket_owner") if row["established"])
+    return frozenset(row.pid for row in scene.rows(SocketOwner) if row.established and row.pid is not None)
 
 
-def _hands_on(holder: Process, rows: Collection[Row], has_child: Collection[int]) -> bool:
+def _hands_on(holder: Process, rows: Collection[FileLockWait], has_child: Collection[int]) -> bool:
     """Whether who has the lock only keeps it for a job: a child, or what it became after it had waited."""
-    waited_as = {row["comm"] for row in rows if row["pid"] == holder.pid} - {None}
+    waited_as = {row.comm for row in rows if row.pid == holder.pid} - {None}
     if waited_as and holder.comm not in waited_as:
         return True
     return holder.pid in has_child and _has_done_nothing(holder, STARTED_MS)
@@ -143,15 +147,17 @@ def _has_done_nothing(one: Process, most_ms: float, *, strict: bool = False) -> 
     if not one.samples:
         return False
     last = one.samples[-1]
-    used_ms = (last["utime_ms"] or 0) + (last["stime_ms"] or 0)
+    used_ms = (last.utime_ms or 0) + (last.stime_ms or 0)
     if not _is_alone(last) or used_ms > most_ms:
         return False
-    slept, read, written = (last[column] for column in ("voluntary_switches", "read_chars", "write_chars"))
+    slept = last.voluntary_switches
     return not strict or (
-        (slept is not None and slept <= FEW_SLEEPS) and (read or 0) <= NOTHING_READ_BYTES and not written
+        (slept is not None and slept <= FEW_SLEEPS)
+        and (last.read_chars or 0) <= NOTHING_READ_BYTES
+        and not last.write_chars
     )
 
 
-def _is_alone(last: Row) -> bool:
+def _is_alone(last: ProcessSample) -> bool:
     """Whether a process has one thread and no sockets."""
-    return last["threads"] == 1 and not last["sockets"]
+    return last.threads == 1 and not last.sockets

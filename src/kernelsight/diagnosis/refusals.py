@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.lines import FOR_TIME, SOMEBODY
-from kernelsight.diagnosis.scene import Row, Run, Scene, grouped, runs
+from kernelsight.diagnosis.scene import Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.waiting import Edge, waiting
+from kernelsight.events.syscalls import SyscallError
 
 _ASKS_FOR_A_LOCK = frozenset({"fcntl", "fcntl64", "flock"})
 _SLEEPS_IN = FOR_TIME | {"poll", "ppoll", "select", "pselect6"}
@@ -24,20 +25,19 @@ class Refusals:
     """A time in which processes of one program were refused locks of files, and slept until they tried again."""
 
     run: Run
-    rows: Sequence[Row]
-    """Of the kind `syscall_error`."""
+    rows: Sequence[SyscallError]
     sleeps: Sequence[Edge]
     """What they slept for a time."""
 
     @property
     def pids(self) -> frozenset[int]:
         """Who was refused one."""
-        return frozenset(row["pid"] for row in self.rows)
+        return frozenset(row.pid for row in self.rows if row.pid is not None)
 
     @property
     def counted(self) -> int:
         """How often."""
-        return sum(row["count"] or 0 for row in self.rows)
+        return sum(row.count or 0 for row in self.rows)
 
     @property
     def waiting(self) -> float:
@@ -54,16 +54,12 @@ class Refusals:
 
 def refusals(scene: Scene) -> Iterator[Refusals]:
     """By program, when several of its processes are kept out; who is alone is kept out by somebody that is not seen."""
-    asked = [
-        row
-        for row in scene.rows("syscall_error")
-        if row["error"] == "EAGAIN" and row["syscall_name"] in _ASKS_FOR_A_LOCK
-    ]
+    asked = [row for row in scene.rows(SyscallError) if row.error == "EAGAIN" and row.syscall_name in _ASKS_FOR_A_LOCK]
     graph = scene.once(waiting)
-    for rows in grouped(asked, "comm", "cgroup_id").values():
-        for run in runs(scene.per_second(rows, "count"), lambda times: times >= 1, gap=_GAP_S):
+    for rows in grouped_by(asked, lambda row: (row.comm, row.cgroup_id)).values():
+        for run in runs(scene.per_second(rows, SyscallError.count), lambda times: times >= 1, gap=_GAP_S):
             within = scene.within(rows, run)
-            pids = {row["pid"] for row in within}
+            pids = {row.pid for row in within if row.pid is not None}
             sleeps = [
                 edge
                 for pid in pids

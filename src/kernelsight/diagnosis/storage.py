@@ -15,10 +15,12 @@ from kernelsight.diagnosis.cpu_time import Program
 from kernelsight.diagnosis.devices import Device
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.processes import named, processes
-from kernelsight.diagnosis.scene import Change, Run, Scene, samples_of
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, samples_of
 from kernelsight.diagnosis.seconds import Seconds
 from kernelsight.diagnosis.waiting import Edge, waiting
 from kernelsight.diagnosis.waiting import shown as shown_edges
+from kernelsight.events.process import Process
+from kernelsight.events.scheduler import BlockedTask, Wait
 
 COMMIT_CALLS = frozenset({"fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "msync"})
 FILE_CALLS = COMMIT_CALLS | {
@@ -46,6 +48,11 @@ _SHORTEST_SHARE = 0.3
 """Of a device's latency, the share that a wait for it takes at least: less, and it is for another one."""
 
 
+_READ = (Process.read_bytes, Process.children_read_bytes)
+_WRITTEN = (Process.write_bytes, Process.children_write_bytes)
+"""By a process itself, and by children that ended before a row told of it."""
+
+
 @dataclass(slots=True)
 class Waiter:
     """One process that waited for storage: seconds asleep, and waits, by second; of all its threads together."""
@@ -61,7 +68,7 @@ class Waiter:
     commits_counted: Seconds = field(default_factory=Seconds)
     journals: set[str] = field(default_factory=set)
     """The devices whose journal it waited for."""
-    changes: list[Change] = field(default_factory=list)
+    changes: list[CounterDelta[Process]] = field(default_factory=list)
     """Its samples, where they say how long it waited and the wait-for graph does not."""
 
     @property
@@ -100,7 +107,7 @@ class User:
     """The processes of one program, and what they read and wrote (dirtied, if through the page cache)."""
 
     program: Program
-    members: list[Sequence[Change]]
+    members: list[Sequence[CounterDelta[Process]]]
     """The samples of each process."""
     read: Seconds = field(default_factory=Seconds)
     written: Seconds = field(default_factory=Seconds)
@@ -121,17 +128,17 @@ class User:
     def largest(self, scene: Scene, run: Run) -> Entity:
         """Its process that read and wrote most within a stretch."""
         best = max(self.members, key=lambda changes: sum(map(_moved, scene.during(changes, run))))
-        return named(scene, best[-1].after["pid"])
+        return named(scene, best[-1].after.pid or 0)
 
     def shown(self, scene: Scene, run: Run, metric: str) -> list[Evidence | None]:
         """The rows that show what its processes read (`read_bytes`) or wrote, of those that did most."""
         moved = [scene.during(changes, run) for changes in self.members]
         most = sorted(filter(None, moved), key=lambda within: -sum(map(_moved, within)))[:3]
         return [
-            scene.evidence("process", samples_of(within), column, "increase")
+            scene.evidence(samples_of(within), column, "increase")
             for within in most
-            for column in (metric, f"children_{metric}")
-            if column == metric or any(change.of(column) for change in within)
+            for number, column in enumerate(_READ if metric == "read_bytes" else _WRITTEN)
+            if number == 0 or any(change.of(column) for change in within)
         ]
 
 
@@ -139,7 +146,7 @@ def waiters(scene: Scene) -> Mapping[int, Waiter]:
     """The processes that waited for storage, by pid; use with :meth:`Scene.once`. Threads of the kernel are none."""
     found: dict[int, Waiter] = {}
     known = scene.once(processes)
-    if not scene.rows("wait"):
+    if not scene.rows(Wait):
         return _by_delays(scene)
     for edge in scene.once(waiting).edges:
         one = known.get(edge.pid)
@@ -172,17 +179,17 @@ def users(scene: Scene) -> Sequence[User]:
     """
     found: dict[Program, User] = {}
     known = scene.once(processes)
-    for (pid, _), changes in scene.changes("process").items():
-        if not changes or (pid in known and known[pid].is_kernel_thread):
+    for (pid, _), changes in scene.deltas(Process).items():
+        if pid is None or not changes or (pid in known and known[pid].is_kernel_thread):
             continue
-        program = _program(scene, pid, str(changes[-1].after["comm"]))
+        program = _program(scene, pid, str(changes[-1].after.comm))
         user = found.setdefault(program, User(program, []))
         user.members.append(changes)
         for change in changes:
             second = scene.second(change.after)
-            written = max(0.0, change.of("write_bytes") - change.of("cancelled_write_bytes"))
-            user.read.add(second, change.of("read_bytes") + change.of("children_read_bytes"))
-            user.written.add(second, written + change.of("children_write_bytes"))
+            written = max(0.0, change.of(Process.write_bytes) - change.of(Process.cancelled_write_bytes))
+            user.read.add(second, change.of(Process.read_bytes) + change.of(Process.children_read_bytes))
+            user.written.add(second, written + change.of(Process.children_write_bytes))
     return list(found.values())
 
 
@@ -195,8 +202,8 @@ def slowed(scene: Scene, run: Run) -> list[Waiter]:
 def waiting_for(scene: Scene, device: Device, run: Run) -> list[Waiter]:
     """Who is slowed by waits that may be for a device, longest first."""
     least = _SHORTEST_SHARE * device.load(run).latency_s
-    blocked = [row for row in scene.rows("blocked_task") if row["device"]]
-    elsewhere = {row["pid"] for row in blocked if not is_of(row["device"], device.name)}
+    blocked = scene.rows(BlockedTask)
+    elsewhere = {row.pid for row in blocked if row.device and not is_of(row.device, device.name)}
     return [
         one
         for one in slowed(scene, run)
@@ -211,7 +218,7 @@ def shown_waits(scene: Scene, waiter: Waiter, run: Run, *, commits: bool = False
     if waiter.changes:
         within = scene.during(waiter.changes, run)
         rows = samples_of(within)
-        return scene.evidence("process", rows, "blkio_delay_ns", "increase")
+        return scene.evidence(rows, Process.blkio_delay_ns, "increase")
     edges = [edge for edge in waiter.edges if not commits or edge.waits_in in COMMIT_CALLS]
     return shown_edges(scene, edges, run)
 
@@ -232,11 +239,11 @@ def _is_for_storage(edge: Edge) -> bool:
 def _by_delays(scene: Scene) -> Mapping[int, Waiter]:
     """From the delays that the kernel counts for each process, where it does."""
     found: dict[int, Waiter] = {}
-    for (pid, _), changes in scene.changes("process").items():
-        comm = str(changes[-1].after["comm"]) if changes else "?"
+    for (pid, _), changes in scene.deltas(Process).items():
+        comm = str(changes[-1].after.comm) if changes else "?"
         waiter = Waiter(pid, comm, _program(scene, pid, comm), changes=list(changes))
         for change in changes:
-            waiter.waited.add(scene.second(change.after), change.of("blkio_delay_ns") / 1e9)
+            waiter.waited.add(scene.second(change.after), change.of(Process.blkio_delay_ns) / 1e9)
         found[pid] = waiter
     return found
 
@@ -252,8 +259,8 @@ def is_of(device: str, whole: str) -> bool:
     return not rest or bool(_PARTITION.fullmatch(rest) and device.removeprefix("/dev/").startswith(whole))
 
 
-def _moved(change: Change) -> float:
-    return sum(change.of(f"{whose}{way}_bytes") for whose in ("", "children_") for way in ("read", "write"))
+def _moved(change: CounterDelta[Process]) -> float:
+    return sum(change.of(metric) for both in (_READ, _WRITTEN) for metric in both)
 
 
 def _mean(waited: Seconds, counted: Seconds, run: Run) -> float:

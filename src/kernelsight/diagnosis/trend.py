@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from kernelsight.diagnosis.measure import slope
-from kernelsight.diagnosis.scene import NS_PER_S, Row
+from kernelsight.diagnosis.scene import NS_PER_S
+from kernelsight.events.declare import Event
+from kernelsight.events.fields import Metric, name_of
+from kernelsight.query.stored import moment
+
+E = TypeVar("E", bound=Event)
 
 _LEAST_POINTS = 4
 _MOST_BACK = 0.2
@@ -18,27 +25,32 @@ _MOST_BACK = 0.2
 class Trend:
     """A level over the rows in which it went one way, up to the last one."""
 
-    rows: Sequence[Row]
+    rows: Sequence[Any]
     """From where it began to move to the end."""
     per_second: float
     first: float
     last: float
-    metric: str
+    metric: Metric[Any] | str
 
     @property
     def seconds(self) -> float:
         """How long it has been going on."""
-        return float(self.rows[-1]["timestamp"] - self.rows[0]["timestamp"]) / NS_PER_S
+        return float(moment(self.rows[-1]) - moment(self.rows[0])) / NS_PER_S
 
     @property
     def onset_ns(self) -> int:
         """When it began."""
-        return int(self.rows[0]["timestamp"])
+        return moment(self.rows[0])
+
+    @property
+    def points(self) -> list[tuple[int, float]]:
+        """The level, by time (ns since the epoch)."""
+        return _points(self.rows, self.metric)
 
     @property
     def has_stopped(self) -> bool:
         """Whether the level rests at the end for longer than it ever did on its way, between steps."""
-        return _has_stopped([(int(row["timestamp"]), float(row[self.metric])) for row in self.rows])
+        return _has_stopped(self.points)
 
     def seconds_to(self, limit: float) -> float | None:
         """When it meets a limit, if it goes on like this; None if it never does."""
@@ -47,24 +59,33 @@ class Trend:
         return (limit - self.last) / self.per_second
 
 
-def trend(rows: Sequence[Row], metric: str, *, up: bool) -> Trend | None:
+def _known(rows: Sequence[E], metric: Metric[E] | str) -> list[E]:
+    value_of = attrgetter(name_of(metric))
+    return [row for row in rows if value_of(row) is not None]
+
+
+def _points(rows: Iterable[Event], metric: Metric[Any] | str) -> list[tuple[int, float]]:
+    return [(at, float(value)) for at, value in map(attrgetter("timestamp", name_of(metric)), rows)]
+
+
+def trend(rows: Sequence[E], metric: Metric[E] | str, *, up: bool) -> Trend | None:
     """The steady growth (or decline) that a level is in at the end of its rows; None where it is in none.
 
     It begins where the level was lowest (or highest) for the last time, and on the way from there it
     went back by no more than a fifth of it.
     """
-    known = [row for row in rows if row[metric] is not None]
+    known = _known(rows, metric)
     if len(known) < _LEAST_POINTS:
         return None
     sign = 1.0 if up else -1.0
-    levels = [sign * float(row[metric]) for row in known]
+    levels = [sign * value for _, value in _points(known, metric)]
     start = len(levels) - 1 - levels[::-1].index(min(levels))
     moved = levels[-1] - levels[start]
     back = sum(max(0.0, before - after) for before, after in pairwise(levels[start:]))
     if len(levels) - start < _LEAST_POINTS or moved <= 0 or back > _MOST_BACK * moved:
         return None
     part = known[start:]
-    points = [(row["timestamp"], float(row[metric])) for row in part]
+    points = _points(part, metric)
     return Trend(part, slope(points), points[0][1], points[-1][1], metric)
 
 
@@ -74,7 +95,7 @@ _STARTS = 24
 """So many beginnings are tried."""
 
 
-def straight(rows: Sequence[Row], metric: str, *, least_s: float) -> Trend | None:
+def straight(rows: Sequence[E], metric: Metric[E] | str, *, least_s: float) -> Trend | None:
     """The longest stretch up to the last row in which a level grew at one rate; None where there is none.
 
     What was there before, such as the memory that a program takes when it starts, is not part of it,
@@ -85,15 +106,15 @@ def straight(rows: Sequence[Row], metric: str, *, least_s: float) -> Trend | Non
         metric: the level.
         least_s: how long the stretch must be.
     """
-    known = [row for row in rows if row[metric] is not None]
+    known = _known(rows, metric)
+    all_points = _points(known, metric)
     step = max(1, len(known) // _STARTS)
     for start in range(0, len(known), step):
-        part = known[start:]
-        points = [(int(row["timestamp"]), float(row[metric])) for row in part]
+        part, points = known[start:], all_points[start:]
         if len(points) < _LEAST_POINTS or points[-1][0] - points[0][0] < least_s * NS_PER_S:
             return None
         if _is_straight(points):
-            if _levels_off([float(row[metric]) for row in known[:start]], points):
+            if _levels_off([value for _, value in all_points[:start]], points):
                 return None
             return _from_its_beginning(known[max(0, start - step) :], metric, least_s) or Trend(
                 part, slope(points), points[0][1], points[-1][1], metric
@@ -101,9 +122,9 @@ def straight(rows: Sequence[Row], metric: str, *, least_s: float) -> Trend | Non
     return None
 
 
-def _from_its_beginning(rows: Sequence[Row], metric: str, least_s: float) -> Trend | None:
+def _from_its_beginning(rows: Sequence[E], metric: Metric[E] | str, least_s: float) -> Trend | None:
     """The growth of a level that may have rested at first, from where it began; None where that is shorter."""
-    points = [(int(row["timestamp"]), float(row[metric])) for row in rows]
+    points = _points(rows, metric)
     begin = bend(points)
     part = points[begin:]
     if len(part) < _LEAST_POINTS or part[-1][0] - part[0][0] < least_s * NS_PER_S or not _is_straight(part):

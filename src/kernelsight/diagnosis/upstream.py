@@ -13,6 +13,7 @@ from kernelsight.diagnosis.model import Step
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.waiting import LEAST_SHARE, Edge, shown, waiting
+from kernelsight.events.scheduler import Wait
 from kernelsight.quantities import quantity
 
 LONGER = 2.0
@@ -55,7 +56,7 @@ def _longer(scene: Scene, pid: int, usual: Run, run: Run) -> Iterator[Edge]:
 
 
 def _said(scene: Scene, edge: Edge, usual: Run, run: Run) -> Step | None:
-    waited, times = (shown(scene, (edge,), run, metric) for metric in ("wait_ns", "count"))
+    waited, times = (shown(scene, (edge,), run, metric) for metric in (Wait.wait_ns, Wait.count))
     if waited is None or times is None:
         return None
     now_ms, before_ms = 1e3 * waited.value / NS_PER_S / times.value, 1e3 * edge.mean_in(usual)

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.model import Evidence
-from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene
+from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.seconds import Seconds
+from kernelsight.events.fields import Metric
+from kernelsight.events.scheduler import Wait
 
 IDLE_CALLS = frozenset({
     "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4",
@@ -33,9 +35,9 @@ class Edge:
     waker_comm: str | None
     waits_in: str | None
     """System call, `page_fault`, or None."""
-    state: str
+    state: str | None
     """`runnable` (taken off the CPU), `interruptible` or `uninterruptible`."""
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Wait] = field(default_factory=list)
     waited: Seconds = field(default_factory=Seconds)
     """Seconds asleep, by second of the window. Of a long sleep, all of it in the second in which it ended."""
     counted: Seconds = field(default_factory=Seconds)
@@ -85,16 +87,18 @@ LEAST_SHARE = 0.1
 
 def waiting(scene: Scene) -> WaitGraph:
     """The wait-for graph of a window; empty where nothing records it. Use with :meth:`Scene.once`."""
-    found: dict[tuple[int, int | None, str | None, str], Edge] = {}
-    for row in scene.rows("wait"):
-        key = (row["pid"], row["waker_pid"], row["waits_in"], row["state"])
+    found: dict[tuple[int, int | None, str | None, str | None], Edge] = {}
+    for row in scene.rows(Wait):
+        if row.pid is None:
+            continue
+        key = (row.pid, row.waker_pid, row.waits_in, row.state)
         edge = found.get(key)
         if edge is None:
-            edge = found[key] = Edge(row["pid"], row["comm"] or "?", row["waker_pid"], row["waker_comm"], *key[2:])
+            edge = found[key] = Edge(row.pid, row.comm or "?", row.waker_pid, row.waker_comm, *key[2:])
         second = scene.second(row)
         edge.rows.append(row)
-        edge.waited.add(second, (row["wait_ns"] or 0) / NS_PER_S)
-        edge.counted.add(second, row["count"] or 0)
+        edge.waited.add(second, (row.wait_ns or 0) / NS_PER_S)
+        edge.counted.add(second, row.count or 0)
     by_waiter: dict[int, list[Edge]] = {}
     by_waker: dict[int, list[Edge]] = {}
     for edge in found.values():
@@ -104,7 +108,7 @@ def waiting(scene: Scene) -> WaitGraph:
     return WaitGraph(list(found.values()), by_waiter, by_waker)
 
 
-def shown(scene: Scene, edges: Iterable[Edge], run: Run, metric: str = "wait_ns") -> Evidence | None:
-    """The rows of edges that show how long (or, with `count`, how often) it was waited within a stretch."""
+def shown(scene: Scene, edges: Iterable[Edge], run: Run, metric: Metric[Wait] | str = Wait.wait_ns) -> Evidence | None:
+    """The rows of edges that show how long (or, with `Wait.count`, how often) it was waited within a stretch."""
     rows = [row for edge in edges for row in edge.rows]
-    return scene.evidence("wait", scene.within(rows, run), metric, "sum")
+    return scene.evidence(scene.within(rows, run), metric, "sum")

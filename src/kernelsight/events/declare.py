@@ -19,7 +19,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -225,6 +225,10 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=F
     """
 
     timestamp: EpochNs
+
+    if TYPE_CHECKING:  # of rows that were read, in code that does not name columns by their declaration yet
+
+        def __getitem__(self, name: str) -> Any: ...
 
 
 E = TypeVar("E", bound=Event)

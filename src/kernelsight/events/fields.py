@@ -29,20 +29,22 @@ class Field(Generic[E_contra, V_co]):
     """A column of the events ``E_contra`` with values of type ``V_co``. For annotations only: it has no instances."""
 
     __name__: str
+    __objclass__: type[Any]
+    """The event that declares it."""
 
 
 Metric = Field[E, float | None]
 """A column of numbers."""
 
 
-def name_of(field: Field[Any, Any]) -> str:
-    """The name of a column."""
-    return field.__name__
+def name_of(field: Field[Any, Any] | str) -> str:
+    """The name of a column; in code that does not name columns by their declaration yet, it is given."""
+    return field if isinstance(field, str) else field.__name__
 
 
 def getter(field: Field[E, V]) -> Callable[[E], V]:
     """A function that takes the column's value out of a row, in C."""
-    return attrgetter(field.__name__)
+    return attrgetter(name_of(field))
 
 
 def row_getter(*fields: Field[E, Any]) -> Callable[[E], tuple[Any, ...]]:

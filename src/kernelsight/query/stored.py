@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from kernelsight.events.declare import Event, kind_of
+from kernelsight.events.fields import Field, name_of
+from kernelsight.query.filters import Where, conditions, where_sql
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
 
@@ -22,22 +24,39 @@ moment: Callable[[Event], int] = attrgetter("timestamp")
 """When a row is of (ns since the epoch)."""
 
 
-def stored_rows(reader: Reader, struct: type[E], when: TimeRange) -> list[E]:
-    """All rows of a kind within a range, both ends included, by time.
+def stored_rows(
+    reader: Reader,
+    struct: type[E],
+    when: TimeRange,
+    *,
+    where: Where = (),
+    columns: Iterable[Field[E, Any]] | None = None,
+) -> list[E]:
+    """The rows of a kind within a range, both ends included, by time.
 
     Each is an instance of the struct, with the row's id besides (:func:`row_id`). Flags are bool, unsigned 64-bit
     columns not negative; other values are as they are stored, and not validated: any SQLite client may have written
     them.
 
     There are none where the store is of a version that did not know the kind.
+
+    Args:
+        reader: of the store.
+        struct: the kind.
+        when: the range.
+        where: conditions that all must hold.
+        columns: those that are read besides ``timestamp`` and the id, which takes less time; the others are None.
     """
     kind = kind_of(struct)
     if not reader.holds(kind.table):
         return []
     names = (*kind.column_names, "id")
+    wanted = {*names} if columns is None else {"timestamp", "id", *map(name_of, columns)}
+    condition = where_sql(kind, conditions(where))
     relation, params = reader.relation(kind.table, when.start_ns, when.end_ns, names)
-    text = f"SELECT {', '.join(names)} FROM {relation} ORDER BY timestamp"
-    found = list(starmap(_stored(struct), reader.tuples(text, params)))
+    selected = ", ".join(name if name in wanted else "NULL" for name in names)
+    text = f"SELECT {selected} FROM {relation} WHERE {condition.text} ORDER BY timestamp"
+    found = list(starmap(_stored(struct), reader.tuples(text, (*params, *condition.params))))
     for column in kind.columns:
         if column.type == "BOOLEAN":
             _flags(found, column.name)

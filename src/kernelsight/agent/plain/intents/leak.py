@@ -9,12 +9,13 @@ from kernelsight.agent.evidence import evidence_of
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.words import at
 from kernelsight.diagnosis.model import Step
-from kernelsight.diagnosis.scene import Row, grouped
+from kernelsight.diagnosis.scene import grouped_by
 from kernelsight.diagnosis.trend import Trend, trend
+from kernelsight.events.process import Process
 from kernelsight.events.wire import kinds
 from kernelsight.quantities import quantity
 from kernelsight.query.presence import why_no_rows
-from kernelsight.query.rows import rows_of
+from kernelsight.query.stored import stored_rows
 
 _LEAST = {"rss_kb": 8 * 1024.0, "fds": 32.0, "sockets": 32.0}
 """Growth over the time that is more than what programs do by themselves."""
@@ -42,8 +43,8 @@ def leak(asked: Asked) -> Iterable[Step]:
         return
     metrics = _metrics(asked.plain)
     where = asked.conditions_of(kind)
-    columns = [*kind.entity, "comm", *metrics]
-    rows: list[Row] = list(rows_of(asked.reader, kind, asked.when, where=where, columns=columns))
+    columns = [Process.pid, Process.start_ticks, Process.comm, Process.rss_kb, Process.fds, Process.sockets]
+    rows = stored_rows(asked.reader, Process, asked.when, where=where, columns=columns)
     if not rows:
         asked.limits.append(why_no_rows(asked.reader, kind.table, asked.when))
         return
@@ -72,15 +73,15 @@ def _metrics(plain: str) -> list[str]:
     return ["rss_kb"] if re.search(r"\b(?:memory|rss)\b", plain) else ["rss_kb", "fds"]
 
 
-def _growing(rows: list[Row], metrics: list[str]) -> Iterator[tuple[str, str, Trend]]:
-    for own in grouped(rows, *kinds()["process"].entity).values():
+def _growing(rows: list[Process], metrics: list[str]) -> Iterator[tuple[str, str, Trend]]:
+    for own in grouped_by(rows, lambda row: (row.pid, row.start_ticks)).values():
         for metric in metrics:
             going = trend(own, metric, up=True)
             if going is None or going.seconds < _SEEN_S or not _is_steady(going, metric):
                 continue
             grew = going.last - going.first
             if grew >= _LEAST[metric] and grew >= _SHARE * going.first:
-                yield f"{own[-1]['comm']} ({own[-1]['pid']})", metric, going
+                yield f"{own[-1].comm} ({own[-1].pid})", metric, going
 
 
 def _is_steady(going: Trend, metric: str) -> bool:
@@ -91,8 +92,8 @@ def _is_steady(going: Trend, metric: str) -> bool:
     return min(middle - levels[0], levels[-1] - middle) >= 0.2 * grew
 
 
-def _none(asked: Asked, rows: list[Row], metrics: list[str]) -> Iterator[Step]:
-    seconds = (int(rows[-1]["timestamp"]) - int(rows[0]["timestamp"])) / 1e9
+def _none(asked: Asked, rows: list[Process], metrics: list[str]) -> Iterator[Step]:
+    seconds = (rows[-1].timestamp - rows[0].timestamp) / 1e9
     if seconds < _SEEN_S:
         asked.limits.append(f"rows of {quantity(seconds, 's')} are too few to tell a leak")
         return
@@ -102,7 +103,7 @@ def _none(asked: Asked, rows: list[Row], metrics: list[str]) -> Iterator[Step]:
     if not own:
         asked.limits.append(f"{what} of {who} was not recorded")
         return
-    ends = [row for row in own if row["pid"] == own[-1]["pid"]]
+    ends = [row for row in own if row.pid == own[-1].pid]
     kind = kinds()["process"]
     unit = kind.by_name[metrics[0]].unit
     shown = tuple(
