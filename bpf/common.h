@@ -44,4 +44,10 @@ typedef __s64 s64;
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/* The reader comes once a second anyway; it is woken for a ring that fills up before. */
+static __always_inline u64 wakeup_if_filling(void *ring, u64 size)
+{
+	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > size / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
 #endif

@@ -46,9 +46,11 @@ struct fault {
 };
 RECORD(fault);
 
+#define FAULTS_SIZE (1 << 18)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 18);
+	__uint(max_entries, FAULTS_SIZE);
 } faults SEC(".maps");
 
 static __always_inline int begin(u64 address, u32 flags)
@@ -102,7 +104,7 @@ static __noinline int report(struct thread *thread, u64 now, u64 latency_ns, boo
 	fault->major = major;
 	fault->padding = 0;
 	bpf_get_current_comm(fault->comm, COMM_LEN);
-	bpf_ringbuf_submit(fault, 0);
+	bpf_ringbuf_submit(fault, wakeup_if_filling(&faults, FAULTS_SIZE));
 	return 0;
 }
 

@@ -91,12 +91,6 @@ static __always_inline struct thread *thread_of(struct task_struct *task, u64 fl
 	return bpf_task_storage_get(&threads, task, 0, flags);
 }
 
-/* The reader comes once a second anyway; it is woken for a ring that fills up before. */
-static __always_inline u64 wakeup_if_filling(void *ring, u64 size)
-{
-	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > size / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-}
-
 /* From one moment to another; 0 if they come in the wrong order, as the clocks of two CPUs may differ a little. */
 static __always_inline u64 since(u64 then, u64 now)
 {

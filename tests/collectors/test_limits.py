@@ -12,7 +12,7 @@ import pytest
 from recordings import NOW
 
 from kernelsight.collectors.base import Host, open_best
-from kernelsight.collectors.procfs.limit_holders import INSTANCES, WATCHES, real_user
+from kernelsight.collectors.procfs.limit_holders import INSTANCES, WATCHES, LimitHoldersCollector, real_user
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.limit import Limit, LimitHolder
 
@@ -115,3 +115,17 @@ def test_who_really_holds_instances_and_watches_is_found(tmp_path):
     of_me = users[INSTANCES, os.getuid()]
     assert of_me.used >= 3
     assert of_me.maximum == int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
+
+
+def test_an_instance_that_is_made_between_two_looks_at_everything_is_found_and_stays_found():
+    collector = LimitHoldersCollector(Host())
+    collector._look(NOW)  # of everything
+    before = [held.instances for held in collector._look(NOW) if held.pid == os.getpid()]
+    mine = ctypes.CDLL(None, use_errno=True).inotify_init1(0)
+    try:
+        assert mine >= 0
+        counted = [[held.instances for held in collector._look(NOW) if held.pid == os.getpid()] for _ in range(2)]
+    finally:
+        os.close(mine)
+        collector.close()
+    assert counted == [[sum(before) + 1]] * 2

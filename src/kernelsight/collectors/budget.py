@@ -43,6 +43,8 @@ class RowBudget:
             events: what a collector yields at once.
             moment: CLOCK_MONOTONIC (ns).
         """
+        if not events:
+            return events
         structs = set(map(type, events))
         by_kind: dict[type[Event], Sequence[Event]] = {
             struct: events if len(structs) == 1 else [event for event in events if type(event) is struct]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import TypeVar
 
 from kernelsight.errors import SourceUnavailableError
@@ -82,31 +81,63 @@ def note(problem: str, text: bytes, place: str | None = None) -> None:
     _LEDGER.get().note(problem, text, place)
 
 
-@contextmanager
-def noted_in(damage: Damage) -> Iterator[Damage]:
-    """Note in this ledger what is left out meanwhile."""
-    token = _LEDGER.set(damage)
-    try:
-        yield damage
-    finally:
-        _LEDGER.reset(token)
+# As classes: these are entered for every file of every collector, and a generator costs thrice as much.
 
 
-@contextmanager
-def parsing(source: str, text: bytes) -> Iterator[None]:
+class noted_in:  # noqa: N801 - a context manager, used like a function
+    """Note in this ledger what is left out meanwhile.
+
+    Args:
+        damage: the ledger.
+    """
+
+    __slots__ = ("_damage", "_token")
+
+    def __init__(self, damage: Damage) -> None:
+        self._damage = damage
+        self._token: Token[Damage] | None = None
+
+    def __enter__(self) -> Damage:
+        """Open the ledger."""
+        self._token = _LEDGER.set(self._damage)
+        return self._damage
+
+    def __exit__(self, *_: object) -> None:
+        """Go on with the ledger before."""
+        if self._token is not None:
+            _LEDGER.reset(self._token)
+
+
+class parsing:  # noqa: N801 - as above
     """Parse one file: what is noted is of it, and what cannot be read at all is refused.
+
+    Args:
+        source: the file.
+        text: what it says.
 
     Raises:
         SourceUnavailableError: instead of the ValueError, IndexError, KeyError or struct.error of the parser.
     """
-    damage = _LEDGER.get()
-    outer, damage.place = damage.place, source
-    try:
-        yield
-    except UNREADABLE as error:
-        raise SourceUnavailableError(f"{source} says {text[:_SHOWN]!r}, which cannot be read: {error}") from error
-    finally:
-        damage.place = outer
+
+    __slots__ = ("_damage", "_outer", "_source", "_text")
+
+    def __init__(self, source: str, text: bytes) -> None:
+        self._source = source
+        self._text = text
+        self._damage = _LEDGER.get()
+        self._outer = ""
+
+    def __enter__(self) -> None:
+        """Begin with the file."""
+        damage = self._damage
+        self._outer, damage.place = damage.place, self._source
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Go on with the file before."""
+        self._damage.place = self._outer
+        if isinstance(error, UNREADABLE):
+            said = f"{self._source} says {self._text[:_SHOWN]!r}, which cannot be read: {error}"
+            raise SourceUnavailableError(said) from error
 
 
 def rows(parse: Callable[[S], T], parts: Iterable[S], shown: Callable[[S], bytes] = bytes) -> Iterator[T]:  # type: ignore[assignment]

@@ -123,13 +123,18 @@ class KernelFile:
         self.close()
 
 
-def read_once(path: Path) -> bytes | None:
+def read_once(path: Path | str) -> bytes | None:
     """Read a small file that may not be there or may have nothing to say; None when so."""
     try:
-        with path.open("rb", buffering=0) as file:
-            return file.read()
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        return _rest(fd, os.pread(fd, _PAGE, 0), _PAGE)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
 def comm_of(proc: Path, pid: int) -> str | None:

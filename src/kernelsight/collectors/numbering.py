@@ -19,15 +19,16 @@ class Numbering:
     def __init__(self) -> None:
         self.run = time.time_ns()
         """When the run began (ns since the epoch), which tells it from others."""
-        self._printed: Counter[str] = Counter()
+        self._printed: Counter[type[Event]] = Counter()
         self._reported: set[str] = set()
 
     def encode(self, events: Iterable[Event]) -> bytes:
         """Encode events that are printed next, and count them."""
-        batch = list(events)
+        batch = events if isinstance(events, list) else list(events)
+        if not batch:
+            return b""
         lines = encode_lines(batch)
-        for struct, count in Counter(map(type, batch)).items():
-            self._printed[kind_of(struct).name] += count
+        self._printed.update(map(type, batch))
         return lines
 
     def printed(self, kinds: str) -> str:
@@ -38,5 +39,6 @@ class Numbering:
         """
         names = kinds.split(",")
         self._reported.update(names)
-        ours = sorted(self._printed.keys() - self._reported)
-        return ",".join(f"{name}={self._printed[name]}" for name in (*names, *ours))
+        printed = {kind_of(struct).name: count for struct, count in self._printed.items()}
+        ours = sorted(printed.keys() - self._reported)
+        return ",".join(f"{name}={printed.get(name, 0)}" for name in (*names, *ours))

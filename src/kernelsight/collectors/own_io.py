@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from operator import add, sub
 from typing import Generic, NamedTuple, TypeVar
 
 from kernelsight.collectors.procfs.process_text import Io
@@ -105,7 +106,9 @@ class OwnIo(Generic[Key]):
             last.ppid = ppid
             return last.shares
         elif account.children == last.account.children:  # nothing is theirs
-            own, of_children = _own_since(last, account), last.of_children
+            last.ppid, last.own, shares = ppid, _own_since(last, account), last.shares
+            last.account, last.shares = account, Shares(Io._make(last.own), *shares[1:])
+            return last.shares
         else:
             lived = _less(account.live, last.account.live)
             ended = _less(account.ended, last.account.ended)
@@ -131,6 +134,10 @@ def _divide_first(account: Account) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def _own_since(last: _Known, account: Account) -> tuple[int, ...]:
     """What is a process's own when no child was waited for since its last row: all that its account grew by."""
     before = last.account
+    if account.ended == before.ended:  # no thread ended: all of it is of the threads that live
+        grown = tuple(map(sub, account.live, before.live))
+        if min(grown) >= 0:
+            return tuple(map(add, last.own, grown))
     parts = zip(last.own, account.live, account.ended, before.live, before.ended, strict=True)
     return tuple([own + max(0, live + ended - lived - was) for own, live, ended, lived, was in parts])
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from kernelsight.collectors.damage import note, parsing
-from kernelsight.collectors.text import number, pairs, without_cut
+from kernelsight.collectors.text import number, numbers, pairs, without_cut
 from kernelsight.events.cgroup import Cgroup
 
 V2_ACTIVITY = ("cpu.stat", "memory.current")
@@ -43,6 +43,8 @@ V1_LIMITS = {
 _BY_DEVICE = ("io.", "blkio.")
 _DEVICE = re.compile(rb"[0-9]+:[0-9]+")
 _OPERATIONS = (b"Read", b"Write", b"Sync", b"Async", b"Discard", b"Total")
+_BY_OPERATION = re.compile(rb"(?:[0-9]+:[0-9]+ (?:%s) [0-9]+\n)*(?:Total [0-9]+\n)?" % b"|".join(_OPERATIONS))
+_OF_AN_OPERATION = (b" Read ", b" Write ")
 _NO_NUMBER = (b"", b"max", b"-1")
 _UNLIMITED = 1 << 62
 """Version 1 has no word for no limit: it is the largest number of whole pages, 9223372036854771712 with 4 kB."""
@@ -150,8 +152,10 @@ def memory_use(texts: Mapping[str, bytes]) -> int:
     return limit(texts.get("memory.current", texts.get("memory.usage_in_bytes"))) or 0
 
 
-def whole(texts: Mapping[str, bytes]) -> dict[str, bytes]:
+def whole(texts: Mapping[str, bytes]) -> Mapping[str, bytes]:
     """The texts as far as they are whole; one of which sums are made over its lines is left out when it is cut."""
+    if all(text.endswith(b"\n") or not text for text in texts.values()):
+        return texts
     kept = {}
     for file, text in texts.items():
         with parsing(f"{file} of control groups", text):
@@ -169,7 +173,7 @@ def limit(text: bytes | None) -> int | None:
     if stripped in _NO_NUMBER:
         return None
     value = number(stripped)
-    return value if value is not None and 0 <= value < _UNLIMITED else None
+    return value if value is not None and value < _UNLIMITED else None
 
 
 def _thousandth(text: bytes | None) -> int | None:
@@ -179,7 +183,8 @@ def _thousandth(text: bytes | None) -> int | None:
 
 def _pairs(text: bytes) -> dict[bytes, int]:
     """Lines of a key and a number; others are noted and left out."""
-    found = {key: number(value) for key, value in pairs(text.splitlines(), b" ").items()}
+    words = pairs(text.splitlines(), b" ")
+    found = dict(zip(words, numbers(list(words.values())), strict=True))
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -205,15 +210,19 @@ def _refaults(memory: bytes, prefix: bytes) -> int | None:
 def _least(text: bytes, label: bytes) -> int | None:
     """The least of the numbers behind a label, over devices; None where there is no limit, or one cannot be read."""
     words = _of_devices(text, label)
-    numbers = [number(word) for word in words or () if word != b"max"]
-    return min((value for value in numbers if value is not None), default=None) if None not in numbers else None
+    if not words:
+        return None
+    values = [number(word) for word in words if word != b"max"]
+    return min((value for value in values if value is not None), default=None) if None not in values else None
 
 
 def _sum(text: bytes, label: bytes) -> int | None:
     """The sum over devices of the number behind a label; None where one of them cannot be read."""
     words = _of_devices(text, label)
-    numbers = [None] if words is None else [number(word) for word in words]
-    return None if None in numbers else sum(value for value in numbers if value is not None)
+    if not words:
+        return None if words is None else 0
+    values = [number(word) for word in words]
+    return None if None in values else sum(value for value in values if value is not None)
 
 
 def _of_devices(text: bytes, label: bytes) -> list[bytes] | None:
@@ -221,6 +230,13 @@ def _of_devices(text: bytes, label: bytes) -> list[bytes] | None:
 
     Lines are ``8:0 rbytes=1 wbytes=2`` (a device may have none), ``8:0 Read 1`` or ``8:0 1``; a last one is the total.
     """
+    if label in _OF_AN_OPERATION and _BY_OPERATION.fullmatch(text):
+        return [part.partition(b"\n")[0] for part in text.split(label)[1:]]
+    return _of_each_device(text, label)
+
+
+def _of_each_device(text: bytes, label: bytes) -> list[bytes] | None:
+    """As :func:`_of_devices`, line by line."""
     words = []
     for line in text.splitlines():
         device, _, rest = line.partition(b" ")

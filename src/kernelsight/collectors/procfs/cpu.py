@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.damage import parsing, rows
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.text import CutLine, integer, lines, number
+from kernelsight.collectors.text import CutLine, integer, lines, number, numbers
 from kernelsight.events.scheduler import Cpu
 
 ALL_TOGETHER = -1
@@ -60,9 +61,7 @@ def parse_stat(text: bytes, now: int) -> list[Cpu]:
                 times.append(line)
             elif (column := _OF_THE_MACHINE.get(label)) is not None:
                 machine.setdefault(column, number(next(iter(rest.split(None, 1)), None)))
-        widths = Counter(len(line.split()) for line in times if not isinstance(line, CutLine))
-        width = _WIDTH if _WIDTH in widths or not widths else widths.most_common(1)[0][0]
-        cpus = list(rows(partial(_cpu, now, width), times))
+        cpus = list(rows(partial(_cpu, now, _width(times)), times))
         if not cpus and not machine:
             raise ValueError("it has no line of a CPU")
         if machine and (not cpus or cpus[0].cpu != ALL_TOGETHER):
@@ -72,6 +71,18 @@ def parse_stat(text: bytes, now: int) -> list[Cpu]:
         return cpus
 
 
+def _width(times: Sequence[bytes]) -> int:
+    """How many words a line of a CPU has: the most there may be if any has them, else as many as most have."""
+    widths: Counter[int] = Counter()
+    for line in times:
+        if not isinstance(line, CutLine):
+            width = len(line.split())
+            if width == _WIDTH:
+                return width
+            widths[width] += 1
+    return widths.most_common(1)[0][0] if widths else _WIDTH
+
+
 def _cpu(now: int, width: int, line: bytes) -> Cpu:
     label, *times = line.split()
     if not isinstance(line, CutLine) and (len(times) + 1 != width or len(times) < _LEAST_TIMES):
@@ -79,4 +90,4 @@ def _cpu(now: int, width: int, line: bytes) -> Cpu:
     if label != b"cpu" and not label[3:].isdigit():
         raise ValueError("it has no number of a CPU")
     which = ALL_TOGETHER if label == b"cpu" else integer(label[3:])
-    return Cpu(now, which, **dict(zip(_TIMES, map(number, times), strict=False)))
+    return Cpu(now, which, **dict(zip(_TIMES, numbers(times), strict=False)))

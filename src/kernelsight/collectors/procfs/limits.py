@@ -70,6 +70,7 @@ _SOURCES = (
     ),
     _Source("net.ipv4.tcp_mem", "net/sockstat", _tcp_pages, "sys/net/ipv4/tcp_mem", _THIRD),
 )  # fmt: skip
+_PATHS = tuple(dict.fromkeys(path for source in _SOURCES for path in (source.used_in, source.maximum_in)))
 _KEYS = "key-users"
 
 
@@ -93,12 +94,13 @@ class LimitsCollector:
         if moment < self._due:
             return
         self._due = moment + _EVERY_NS
+        texts = {path: read_once(f"{self._proc}/{path}") for path in _PATHS}
         for source in _SOURCES:
-            with bounded(str(self._proc / source.used_in)):
-                used, maximum = (read_once(self._proc / path) for path in (source.used_in, source.maximum_in))
+            with bounded(f"{self._proc}/{source.used_in}"):
+                used, maximum = texts[source.used_in], texts[source.maximum_in]
                 if used and maximum:
                     yield Limit(now, source.name, None, source.used(used), source.maximum(maximum))
-        said = read_once(self._proc / _KEYS)
+        said = read_once(f"{self._proc}/{_KEYS}")
         if said:
             yield from parse_key_users(said, now)
 

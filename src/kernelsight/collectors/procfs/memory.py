@@ -99,4 +99,4 @@ def parse_arcstats(text: bytes) -> int | None:
 
 
 def _amount(value: bytes | None) -> int | None:
-    return None if value is None else number(value.removesuffix(b" kB"))
+    return None if value is None else number(value.removesuffix(b" kB").strip())

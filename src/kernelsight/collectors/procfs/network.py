@@ -7,7 +7,7 @@ from functools import partial
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.damage import parsing, rows
 from kernelsight.collectors.files import KernelFile, read_once
-from kernelsight.collectors.text import CutLine, lines, name, number
+from kernelsight.collectors.text import CutLine, lines, name, number, numbers
 from kernelsight.events.network import Network
 
 _COLUMNS = 16
@@ -68,7 +68,9 @@ def _interface(now: int, line: bytes) -> Network:
         raise ValueError(f"{len(tokens)} columns")
     if len(tokens) > _COLUMNS and not all(map(bytes.isdigit, tokens)):
         raise ValueError("a word too many")
-    values = [number(token) for token in tokens] + [None] * _COLUMNS
+    values = numbers(tokens)
+    if len(values) < _COLUMNS:
+        values += [None] * _COLUMNS
     return Network(
         now,
         name(interface.strip()),

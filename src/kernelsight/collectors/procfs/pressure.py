@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ SYSTEM = "system"
 _ABSENT = "this kernel has no pressure stall information (CONFIG_PSI); boot with psi=1 if it is off by default"
 _RESCAN_NS = 10_000_000_000
 _GROUPS = 64
+_REAL = rb"([0-9]{1,18}\.[0-9]{1,18})"
+_STALLS = re.compile(rb"avg10=%b avg60=%b avg300=%b total=([0-9]{1,18})" % (_REAL, _REAL, _REAL))
 _OF_A_GROUP: tuple[Resource, ...] = ("cpu", "memory", "io")
 
 
@@ -171,6 +174,9 @@ def parse_pressure(resource: Resource, scope: str, text: bytes, now: int) -> Pre
 
 
 def _stalls(rest: bytes) -> tuple[float | None, float | None, float | None, int | None]:
+    told = _STALLS.fullmatch(rest)
+    if told:
+        return float(told[1]), float(told[2]), float(told[3]), int(told[4])
     found = pairs(rest.split(), b"=")
     return (
         real(found.get(b"avg10")),

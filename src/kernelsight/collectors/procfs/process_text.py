@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from kernelsight.collectors.damage import note
@@ -62,6 +63,7 @@ class Io(NamedTuple):
 
 _IO = (b"rchar", b"wchar", b"syscr", b"syscw", b"read_bytes", b"write_bytes", b"cancelled_write_bytes")
 """The kernel's names of the columns, in their order."""
+_WHOLE_IO = re.compile(b"".join(rb"%b: ([0-9]{1,18})\n" % label for label in _IO))
 
 
 def parse_stat(text: bytes) -> Stat:
@@ -150,6 +152,9 @@ def parse_io(text: bytes) -> Io:
     Raises:
         ValueError: it is not that.
     """
+    told = _WHOLE_IO.fullmatch(text)
+    if told:
+        return Io._make(map(int, told.groups()))
     found = pairs(lines(text), b":")
     if found.keys().isdisjoint(_IO):
         raise ValueError("it has none of the lines of /proc/PID/io")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.damage import parsing
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.text import lines, number, pairs
+from kernelsight.collectors.text import lines, numbers, pairs
 from kernelsight.events.declare import kind_of
 from kernelsight.events.memory import Vmstat
 
@@ -39,4 +39,7 @@ def parse_vmstat(text: bytes, now: int) -> Vmstat:
         found = pairs(lines(text), b" ")
         if not found.keys() & _COLUMNS.keys():
             raise KeyError("no pgfault")
-        return Vmstat(now, **{column: number(found.get(key)) for key, column in _COLUMNS.items()})
+        values = numbers([found[key] for key in _COLUMNS if key in found])
+        return Vmstat(
+            now, **dict(zip([column for key, column in _COLUMNS.items() if key in found], values, strict=True))
+        )

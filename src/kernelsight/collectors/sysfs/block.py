@@ -7,7 +7,7 @@ import os
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.damage import bounded, parsing
 from kernelsight.collectors.files import KernelFile, unavailable
-from kernelsight.collectors.text import CutLine, lines, number
+from kernelsight.collectors.text import CutLine, lines, numbers
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.block import Block
 
@@ -72,7 +72,7 @@ def parse_block_stat(device: str, text: bytes, now: int) -> Block:
     """
     with parsing(f"/sys/block/{device}/stat", text):
         line = lines(text)[0]
-        values = [number(token) for token in line.split()]
+        values = numbers(line.split())
         if not isinstance(line, CutLine) and len(values) < _COLUMNS and len(values) not in _OLDER_COLUMNS:
             raise ValueError(f"{len(values)} columns")
         if len(values) > _COLUMNS and None in values:
