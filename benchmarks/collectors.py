@@ -145,8 +145,10 @@ def collect(how: str) -> int:
     """Run as the subject: `kernelsight collect` with the files alone, with the best source of each, or as it is."""
     names = runner.default_names() if how == "everything" else plain_names()
     if how == "files":
-        for key in [key for key in base._REGISTRY if key[1] not in PLAIN_SOURCES]:  # noqa: SLF001
-            del base._REGISTRY[key]  # noqa: SLF001
+        base.registered()
+        sources = base._SOURCES  # noqa: SLF001
+        sources._declared = {key: entry for key, entry in sources.declared.items() if key[1] in PLAIN_SOURCES}  # noqa: SLF001
+        sources._all = None  # noqa: SLF001
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     return runner.run(names, base.Host(), interval_s=1, duration_s=None, out=1, stop=stop, log=sys.stderr)

@@ -25,7 +25,8 @@ from kernelsight.events.scheduler import Load
 def register(monkeypatch):
     """Register collectors of the test's own, without leaving them to the next."""
     base.registered()
-    monkeypatch.setattr(base, "_REGISTRY", {})
+    monkeypatch.setattr(base._SOURCES, "_declared", {})
+    monkeypatch.setattr(base._SOURCES, "_all", None)
 
     def add(name, factory, **more):
         factory.__doc__ = factory.__doc__ or "For a test."
