@@ -325,7 +325,8 @@ def test_what_somebody_acknowledged_is_neither_acted_upon_nor_written_down(machi
     _, loop = machine.agent(tmp_path)
     assert not loop.step(), "nothing is to be looked at again soon"
     assert (loop.verdict, nice(machine)) == ("healthy", 0)
-    assert [row["fault"] for row in table(machine, "diagnoses")] == [None]
+    [row] = table(machine, "diagnoses")
+    assert (row["fault"], row["muted"]) == (None, f"cpu saturation by sleep ({machine.hog}): ours")
     put(machine, Mute(machine.now, mute_id="m", stage="unmuted", fault="cpu_saturation"))
     assert loop.step()
     assert (loop.verdict, nice(machine)) == ("findings", 10)

@@ -185,7 +185,7 @@ def test_hostile_names_change_nothing_but_their_own_display(tmp_path):
         at = START + number * SECOND
         hogs = Finding("cpu_saturation", Entity("process", "70", name), (), at, 0.9, (), name, ())
         found = Diagnosis(Window(START, at), False, (hogs,))
-        records += rows_of(found, f"d{number}", found.findings)
+        records += rows_of(found, f"d{number}")
         named = {"action": name, "target": "70", "target_name": name, "reason": name}
         records.append(ActionStep(at + 1, action_id=f"a{number}", stage="refused", **named))
     database = tmp_path / "db"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,8 @@ from kernelsight.events.memory import Memory
 from kernelsight.events.mute import Mute
 from kernelsight.events.scheduler import Cpu, SchedProcess
 from kernelsight.query.times import TimeRange
+from kernelsight.stores.base import open_reader
+from kernelsight.surfaces.verdict import latest
 
 LENGTH = 58
 
@@ -71,8 +74,26 @@ def test_a_muted_finding_is_shown_but_is_none_until_it_is_unmuted(database):
     told = call(Desk(database, TimeRange(now - 60 * SECOND, now)), "diagnose", {})
     assert (told["findings"], told["muted"][0]["reason"]) == ([], "nightly [bold]build")
 
+    muted = "but for what is muted: cpu saturation by crunch"
     once = run(database, "agent", "--once")
     assert (once.returncode, "cpu_saturation" in once.stderr) == (0, False)
+    assert f"healthy, {muted}" in once.stderr
+    [whole] = [line for line in shown.stdout.splitlines() if line.startswith("Healthy")]
+    assert "Healthy, but for what is muted:" in whole
+    [kept] = [json.loads(line) for line in run(database, "agent", "history", "--format", "json").stdout.splitlines()
+              if '"diagnosis"' in line]  # fmt: skip
+    assert (kept["what"], muted in kept["state"]) == ("healthy", True)
+    assert muted in run(database, "agent", "show", kept["id"]).stdout.lower()
+    with closing(open_reader(str(database))) as reader:
+        panel = latest(reader, 0)
+    assert (panel.answer, muted in panel.text) == ("healthy", True)
+    for question in ("is anything wrong?", "which process used most cpu?"):
+        answer = run(database, "ask", "--offline", "--since", "1m", question).stdout
+        assert "cpu saturation by crunch" in answer, question
+    assert (
+        "finds nothing wrong in that time, but for what is muted"
+        in run(database, "ask", "--offline", "--since", "1m", "is anything wrong?").stdout
+    )
     [row] = map(json.loads, run(database, "mute", "--list", "--format", "json").stdout.splitlines())
     assert (row["id"], row["culprit"], bool(row["by"])) == (mute_id, "crunch", True)
 

@@ -143,7 +143,7 @@ class Loop:
             self._say(f"{diagnosis_id}: {in_short(row)}")
         for one in ahead:
             self._say(f"{diagnosis_id}: {told(one)}")
-        if self._reasoner and any(row.fault for row in new):
+        if self._reasoner and self._news.begun:
             consult(self._actor, self._reasoner, diagnosis, self._say)
 
     def _ahead(self, diagnosis_id: str) -> list[Forecast]:

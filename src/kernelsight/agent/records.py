@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
 from kernelsight.diagnosis.model import Diagnosis, Finding
-from kernelsight.events.action import Answer, DiagnosisRow
+from kernelsight.diagnosis.report import acknowledged
+from kernelsight.events.action import DiagnosisRow
 from kernelsight.events.declare import LONGEST_TEXT
 
 _KEPT_ROWS = 8
 """Row ids that are kept of each number where all of them would be too long for a column."""
 
 
-def rows_of(diagnosis: Diagnosis, diagnosis_id: str, findings: Iterable[Finding]) -> Iterator[DiagnosisRow]:
-    """The rows of a diagnosis: its new findings, or that it is healthy or not known."""
+def rows_of(diagnosis: Diagnosis, diagnosis_id: str) -> Iterator[DiagnosisRow]:
+    """The rows of a diagnosis: its findings, or that it is healthy or not known."""
     window = diagnosis.window
     whole = DiagnosisRow(
         window.end_ns,
@@ -24,10 +25,11 @@ def rows_of(diagnosis: Diagnosis, diagnosis_id: str, findings: Iterable[Finding]
         healthy=diagnosis.healthy,
         verdict=diagnosis.verdict,
         unknown="; ".join(diagnosis.unknown)[:LONGEST_TEXT] or None,
+        muted="; ".join(map(acknowledged, diagnosis.muted))[:LONGEST_TEXT] or None,
     )
     if not diagnosis.findings:
         yield whole
-    for rank, finding in enumerate(findings, 1):
+    for rank, finding in enumerate(diagnosis.findings, 1):
         yield msgspec.structs.replace(
             whole,
             rank=rank,
@@ -47,7 +49,9 @@ def in_short(row: DiagnosisRow) -> str:
     """What a row says, in a line."""
     if row.fault:
         return f"{row.fault} by {row.culprit_kind} {row.culprit_name} ({row.culprit})"
-    return "healthy" if row.verdict == "healthy" else f"not known: {row.unknown}"
+    if row.verdict != "healthy":
+        return f"not known: {row.unknown}"
+    return f"healthy, but for what is muted: {row.muted}" if row.muted else "healthy"
 
 
 def _encoded(finding: Finding) -> str:
@@ -65,22 +69,24 @@ def _encoded(finding: Finding) -> str:
 
 
 class News:
-    """Knows what was written down already, and under which name: a finding that goes on is not written every time."""
+    """Knows what was written down last, and each finding's name: what goes on as it was is not written every time."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[object, ...], str] = {}
-        self._verdict: Answer | None = None
+        self._last: tuple[object, ...] = ()
+        self.begun: tuple[Finding, ...] = ()
+        """The findings of the last look that were not there at the one before."""
 
     def of(self, diagnosis: Diagnosis, diagnosis_id: str) -> list[DiagnosisRow]:
-        """The rows that a diagnosis adds: of findings that were not there at the last look, or of another verdict."""
-        new = [finding for finding in diagnosis.findings if _key(finding) not in self._names]
-        changed = self._verdict != diagnosis.verdict
+        """The rows of a diagnosis; none where it says what the one before said."""
+        self.begun = tuple(one for one in diagnosis.findings if _key(one) not in self._names)
         self._names = {_key(one): self._names.get(_key(one), diagnosis_id) for one in diagnosis.findings}
-        self._verdict = diagnosis.verdict
-        return list(rows_of(diagnosis, diagnosis_id, new)) if new or changed else []
+        before = self._last
+        self._last = diagnosis.verdict, frozenset(self._names), frozenset(_key(one.finding) for one in diagnosis.muted)
+        return list(rows_of(diagnosis, diagnosis_id)) if self._last != before else []
 
     def name_of(self, finding: Finding) -> str:
-        """Under which name a finding of the last look is written down."""
+        """Under which name a finding of the last look was written down first."""
         return self._names[_key(finding)]
 
 

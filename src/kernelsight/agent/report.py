@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kernelsight.agent.commands import command
 from kernelsight.agent.model import Report, Usage
 from kernelsight.diagnosis.model import Evidence
-from kernelsight.diagnosis.report import Line, cited, named, plain, since
+from kernelsight.diagnosis.report import Line, cited, muted, named, plain, since
 from kernelsight.diagnosis.report import report as diagnosis_lines
 from kernelsight.moments import to_second
 
@@ -50,6 +50,7 @@ def _in_short(report: Report) -> Iterator[Line]:
     """What is wrong in that time, which somebody who asked something else wants to know of; or that it is not known."""
     for note in report.diagnosis.notes:
         yield Line(f"In that time: {note.text}, at {to_second(note.timestamp)}")
+    yield from (Line(f"In that time: {sentence}") for sentence in muted(report.diagnosis))
     if report.diagnosis.verdict == "unknown":
         yield from (Line(f"Not known: {sentence}") for sentence in report.diagnosis.unknown)
     for finding in report.diagnosis.findings:

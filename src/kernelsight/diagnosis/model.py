@@ -150,6 +150,16 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """Findings that somebody acknowledged, and that have not changed since; they are none of :attr:`findings`."""
 
     @property
+    def present(self) -> tuple[Finding, ...]:
+        """All that is there: the findings, and those that are muted."""
+        return (*self.findings, *(one.finding for one in self.muted))
+
+    @property
+    def but_for(self) -> str:
+        """What a sentence that calls this healthy must add: that there is something, and that it is muted."""
+        return ", but for what is muted" if self.muted else ""
+
+    @property
     def verdict(self) -> Answer:
         """Which of the three answers it is."""
         return "findings" if self.findings else "unknown" if self.healthy is None else "healthy"

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from kernelsight.diagnosis.commands import Commands, shell_command
 from kernelsight.diagnosis.course import Course
-from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Finding, RuledOut
+from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Finding, Muted, RuledOut
 from kernelsight.events.declare import Label
 from kernelsight.events.wire import tables
 from kernelsight.moments import format_time, to_next_second, to_second
@@ -44,8 +44,7 @@ def report(
     yield Line(f"From {to_second(window.start_ns)} to {to_next_second(window.end_ns)}", "quiet")
     if diagnosis.healthy:
         yield Line("")
-        but = ", but for what is muted" if diagnosis.muted else ""
-        yield Line(f"Healthy{but}: nobody suffers, nothing fails, nothing is about to run out.", "good")
+        yield Line(f"Healthy{diagnosis.but_for}: nobody suffers, nothing fails, nothing is about to run out.", "good")
     yield from (Line(sentence, "quiet") for sentence in muted(diagnosis))
     if diagnosis.unknown:
         yield Line("")
@@ -71,9 +70,13 @@ def report(
 def muted(diagnosis: Diagnosis) -> Iterator[str]:
     """What somebody acknowledged, a line each."""
     for one in diagnosis.muted:
-        who = f"{plain(one.finding.fault)} by {named(one.finding.culprit)}"
         by = f" by {one.muted_by}" if one.muted_by else ""
-        yield f"Muted{by} until {to_second(one.until_ns)} ({one.mute_id}): {who}: {one.reason}"
+        yield f"Muted{by} until {to_second(one.until_ns)} ({one.mute_id}): {acknowledged(one)}"
+
+
+def acknowledged(muted: Muted) -> str:
+    """A finding that somebody acknowledged, and why."""
+    return f"{plain(muted.finding.fault)} by {named(muted.finding.culprit)}: {muted.reason}"
 
 
 def noted(diagnosis: Diagnosis) -> Iterator[Line]:

@@ -68,8 +68,7 @@ class ActionStep(Event, tag="action"):
 class DiagnosisRow(Event, tag="diagnosis"):
     """One finding of one diagnosis, stamped with the end of its window; a window without findings has one row.
 
-    The agent writes what is new: a verdict that is not that of the look before, and findings that were not there
-    before.
+    The agent writes down a window whose verdict, findings or muted findings are not those of the look before.
     """
 
     diagnosis_id: Annotated[Text | None, Label(), Means("the same for all findings of one window")] = None
@@ -77,6 +76,9 @@ class DiagnosisRow(Event, tag="diagnosis"):
     healthy: Annotated[Flag | None, Label(), Means("NULL: it is not known")] = None
     verdict: Annotated[Answer | None, Label(), Means("which of the three answers the window got")] = None
     unknown: Annotated[Text | None, Label(), Means("what was not recorded, so that nothing is known of it")] = None
+    muted: Annotated[
+        Text | None, Label(), Means("findings that somebody acknowledged, which are none of the verdict's")
+    ] = None
     rank: Annotated[Int | None, Label(), Means("1: the most certain")] = None
     fault: Annotated[Text | None, Label()] = None
     culprit_kind: Annotated[Text | None, Label()] = None

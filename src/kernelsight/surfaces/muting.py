@@ -37,8 +37,7 @@ def mute(db_path: str, fault: str, culprit: str | None, reason: str, until_ns: i
     """
     now = time.time_ns()
     found = diagnose(db_path, now - _WINDOW_S * 1_000_000_000, now)
-    there = (*found.findings, *(one.finding for one in found.muted))
-    present = [one for one in there if one.fault == fault and is_named(one.culprit, culprit)]
+    present = [one for one in found.present if one.fault == fault and is_named(one.culprit, culprit)]
     if not present and culprit is None:
         raise UsageError(
             f"nothing is found of {fault} in the last {_WINDOW_S} s; --culprit NAME mutes what is expected of a culprit"

@@ -56,7 +56,7 @@ def _diagnoses(db_path: str, start_ns: int, end_ns: int) -> Iterator[Line]:
     for row in _rows(db_path, "diagnoses", start_ns, end_ns):
         if not row["fault"]:
             what = "healthy" if row["healthy"] else "not known"
-            yield _row(row["timestamp"], row["diagnosis_id"], "diagnosis", what, None, row["unknown"])
+            yield _row(row["timestamp"], row["diagnosis_id"], "diagnosis", what, _muted(row), row["unknown"])
             continue
         what = f"{row['fault']} by {_known(row['culprit_name'])} ({_known(row['culprit'])})"
         sure = None if row["confidence"] is None else f"{row['confidence']:.0%} sure"
@@ -68,6 +68,10 @@ def _diagnoses(db_path: str, start_ns: int, end_ns: int) -> Iterator[Line]:
     for row in _rows(db_path, "forecasts", start_ns, end_ns):
         what = f"{_known(row['resource'])}" + (f" of {row['owner']}" if row["owner"] else "")
         yield _row(row["timestamp"], row["diagnosis_id"], "forecast", what, None, _foreseen(row))
+
+
+def _muted(row: Mapping[str, Any]) -> str | None:
+    return f"but for what is muted: {row['muted']}" if row["muted"] else None
 
 
 def _row(  # noqa: PLR0913, PLR0917 - one argument a column
@@ -101,6 +105,8 @@ def lines(db_path: str, name: str) -> Iterator[str]:
         diagnosis = Diagnosis(window, healthy, tuple(findings), unknown=unknown)
         for line in report(diagnosis, command=command):
             yield line.text
+        if but := _muted(found[0]):
+            yield but.capitalize()
     for row in _rows(db_path, "forecasts", 0, "now", where):
         yield _foreseen(row)
     for action_id, its in by_action(ledger.told(0, **where)).items():

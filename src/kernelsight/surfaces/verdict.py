@@ -12,7 +12,7 @@ from kernelsight.moments import to_second
 from kernelsight.printable import printable
 from kernelsight.stores.base import Reader
 
-_COLUMNS = "timestamp, diagnosis_id, verdict, unknown, fault, culprit, culprit_name, confidence, onset_ns, rank"
+_COLUMNS = "timestamp, diagnosis_id, verdict, unknown, muted, fault, culprit, culprit_name, confidence, onset_ns, rank"
 _MOST = 20
 """Findings of one diagnosis that are shown."""
 
@@ -43,11 +43,13 @@ def latest(reader: Reader, since_ns: int) -> Verdict | None:
     newest = [row for row in rows if row["diagnosis_id"] == rows[0]["diagnosis_id"]]
     newest.sort(key=lambda row: row["rank"] or 0)
     since = to_second(int(newest[0]["timestamp"]))
+    muted = newest[0]["muted"]
+    but = f", but for what is muted: {muted}" if muted else ""
     if newest[0]["verdict"] == "findings":
-        return Verdict("findings", printable("; ".join(map(_finding, newest))))
+        return Verdict("findings", printable("; ".join(map(_finding, newest)) + but))
     if newest[0]["verdict"] == "healthy":
-        return Verdict("healthy", f"Healthy since {since}: nobody suffers")
-    return Verdict("unknown", printable(f"Not known at {since}: {newest[0]['unknown']}"))
+        return Verdict("healthy", printable(f"Healthy since {since}{but or ': nobody suffers'}"))
+    return Verdict("unknown", printable(f"Not known at {since}: {newest[0]['unknown']}{but}"))
 
 
 def _finding(row: Mapping[str, Any]) -> str:

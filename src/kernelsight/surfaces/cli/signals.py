@@ -88,6 +88,24 @@ def signals(  # noqa: PLR0913 - one argument an option
     show(rows, "json" if as_json else form, empty=f"no signals {when}", shape=_SHAPE)
     if last_ns is not None and is_silent_after(last_ns, when):
         click.echo(f"nothing was recorded after {to_second(last_ns)}: what began later is not known", err=True)
+    if rows:
+        _tell_mutes(db_path, when.end_ns)
+
+
+def _tell_mutes(db_path: str, end_ns: int) -> None:
+    """Say which findings are muted: their symptoms are signals all the same."""
+    from kernelsight.diagnosis.muting import holding, mutes  # noqa: PLC0415 - as above
+    from kernelsight.moments import to_second  # noqa: PLC0415
+    from kernelsight.query.source import opened  # noqa: PLC0415
+
+    with opened(db_path) as reader:
+        held = holding(mutes(reader), end_ns)
+    for one in held:
+        of = f"{one.fault} of {one.culprit}" if one.culprit else str(one.fault)
+        line = (
+            f"muted until {to_second(one.until_ns or end_ns)}, its signals are listed all the same: {of}: {one.reason}"
+        )
+        click.echo(printable(line), err=True)
 
 
 def _short(row: Row) -> Row:

@@ -36,8 +36,8 @@ INSTRUCTIONS = (
 _INVESTIGATE = """\
 Find out what is wrong with this machine{since}{question}, and who causes it.
 
-1. Call `diagnose` for that time. If it is healthy, say so, and look at `anomalies` and `compare` for what changed. If
-   that is null, say what was not recorded, and conclude nothing from it.
+1. Call `diagnose` for that time. If it is healthy, say so and what is `muted`, and look at `anomalies` and `compare`
+   for what changed. If that is null, say what was not recorded, and conclude nothing from it.
 2. For each finding, follow its path from the sufferer to the culprit, and check the numbers that matter with `prove`,
    `series` or `rows`.
 3. Ask what would refute it, and look for that too (`around` the onset, `correlate`).

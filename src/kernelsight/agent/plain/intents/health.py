@@ -80,4 +80,4 @@ def _none(asked: Asked, *, asks_bad: bool) -> Iterator[Step]:
     about = f" about {', '.join(name.said for name in asked.names)}" if asked.names else ""
     if asked.diagnosis.findings and not about:
         about = " with what was asked about, though something else is"
-    yield Step(f"{head}the diagnosis finds nothing wrong{about} in that time", (shown,))
+    yield Step(f"{head}the diagnosis finds nothing wrong{about} in that time{asked.diagnosis.but_for}", (shown,))

@@ -47,7 +47,7 @@ def _kills(asked: Asked) -> Iterator[Incident]:
 
 
 def _findings(asked: Asked) -> Iterator[Incident]:
-    for finding in asked.diagnosis.findings:
+    for finding in asked.diagnosis.present:
         shown = finding.path[0].evidence if finding.path else ()
         before = " (it was there before that time)" if finding.began_before else ""
         if shown:

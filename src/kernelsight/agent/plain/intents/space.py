@@ -153,7 +153,7 @@ def _filled(asked: Asked, mount: _Mount, *, inodes: bool) -> Iterator[Step]:
     since = mount.filled_at(inodes=inodes)
     if since is not None and since is not mount.rows[0]:
         yield Step(f"{mount.point} has been full since {at(since)}", _shown(since, inodes=inodes))
-    finding = next((one for one in asked.diagnosis.findings if one.fault in {"disk_full", "inode_exhaustion"} and any(
+    finding = next((one for one in asked.diagnosis.present if one.fault in {"disk_full", "inode_exhaustion"} and any(
         mount.point in {entity.id, entity.name} for entity in (one.culprit, *one.victims))), None)  # fmt: skip
     if finding is not None and finding.culprit.kind == "process" and finding.path and finding.path[-1].evidence:
         yield Step(

@@ -29,7 +29,7 @@ def profile(asked: Asked) -> Iterable[Step]:
 
 
 def _known(asked: Asked) -> Iterator[Step]:
-    for finding in asked.diagnosis.findings:
+    for finding in asked.diagnosis.present:
         if concerns(finding, {str(name.value) for name in asked.names}) and finding.path and finding.path[0].evidence:
             claim = f"{plain(finding.fault)} by {named(finding.culprit)}, {finding.confidence:.0%} sure"
             yield Step(claim, finding.path[0].evidence)

@@ -42,7 +42,7 @@ def when(asked: Asked) -> Iterable[Step]:
     if asked.subject is None:
         asked.explains = True
         values = {str(name.value) for name in asked.names}
-        findings = [one for one in asked.diagnosis.findings if not values or concerns(one, values)]
+        findings = [one for one in asked.diagnosis.present if not values or concerns(one, values)]
         if not findings and values:
             asked.explains = False
             asked.limits.append(f"no finding of that time is about {', '.join(sorted(values))}")

@@ -40,7 +40,7 @@ def why(asked: Asked) -> Iterable[Step]:
     if not asked.names:
         return
     named = {str(name.value) for name in asked.names}
-    if not any(concerns(finding, named) for finding in asked.diagnosis.findings):
+    if not any(concerns(finding, named) for finding in asked.diagnosis.present):
         asked.limits.append(f"no finding of that time is about {', '.join(sorted(named))}; what it waited for is above")
 
 
