@@ -3,6 +3,8 @@ SHELL := /bin/bash
 bin := .venv/bin
 SECONDS ?= 3600
 SEED ?= 1
+# One process more than there are CPUs: many tests wait.
+WORKERS ?= $(shell nproc | awk '{print ($$1 < 8 ? $$1 : 8) + 1}')
 
 .PHONY: help setup test check lint quick test-kernels torture docs bpf lock bench clean
 
@@ -16,7 +18,12 @@ test: setup  ## set up, then check everything
 	@$(MAKE) --no-print-directory check
 
 check: lint  ## check everything (after set-up)
-	$(bin)/python -m pytest
+	@echo "== the tests that may run beside each other, in $(WORKERS) processes"; beside=0; \
+	$(bin)/python -m pytest -m "not alone" --numprocesses $(WORKERS) --dist loadfile || beside=$$?; \
+	echo "== the tests that want the machine for themselves"; alone=0; \
+	$(bin)/python -m pytest -m alone || alone=$$?; \
+	echo "== beside each other: exit status $$beside; alone: $$alone"; \
+	exit $$((beside ? beside : alone))
 
 lint:
 	$(bin)/ruff format --check .
@@ -27,7 +34,8 @@ lint:
 	$(bin)/kernelsight docs --check
 
 quick: setup  ## the tests that take less than a few seconds each
-	$(bin)/python -m pytest -m "not slow"
+	$(bin)/python -m pytest -m "not slow and not alone" --numprocesses $(WORKERS) --dist loadfile
+	$(bin)/python -m pytest -m "alone and not slow"
 
 test-kernels: setup  ## run every tracer on other kernels, in virtual machines
 	$(bin)/python -m pytest tests/kernels

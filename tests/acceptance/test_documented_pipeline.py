@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 DURATION_S = 20
 GRID_POINTS_WANTED = 18
 SECOND_NS = 1_000_000_000

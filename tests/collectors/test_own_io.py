@@ -32,6 +32,8 @@ PARENT = (
     "subprocess.run(['dd', 'if=/dev/zero', f'of={sys.argv[1]}', 'bs=1M', 'count=8'], stderr=subprocess.DEVNULL)\n"
     "print('child', flush=True); sys.stdin.readline()\n"
 )
+
+pytestmark = pytest.mark.alone
 MOMENTS = itertools.count(time.time_ns(), 10**12)
 """So far apart that each process has a row every time."""
 

@@ -15,6 +15,8 @@ from kernelsight.collectors.base import Host
 from kernelsight.collectors.perf import Extrapolation, PerfCollector, Reading, parse_cpu_list, parse_reading
 from kernelsight.errors import SourceUnavailableError
 
+pytestmark = pytest.mark.alone
+
 NOW = 1_800_000_000_000_000_000
 
 

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 COLLECT = [sys.executable, "-m", "kernelsight", "collect", "load"]
 
 

@@ -59,6 +59,7 @@ def test_an_answer_that_is_cut_off_is_refused():
             parse_qdiscs(whole[:length], NOW)
 
 
+@pytest.mark.alone
 @pytest.mark.root
 def test_a_queue_that_is_full_says_what_tc_says():
     for needed in ("unshare", "ip", "tc"):

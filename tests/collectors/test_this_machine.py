@@ -27,6 +27,8 @@ from kernelsight.events.network import Network, TcpRetransmit
 from kernelsight.events.scheduler import Cpu, Load
 from kernelsight.events.wire import decoder, kinds
 
+pytestmark = pytest.mark.alone
+
 SECOND = 1_000_000_000
 COLLECT = (sys.executable, "-c", "from kernelsight.surfaces.cli.main import main; main()", "collect")
 EVERYTHING = (*NAMES, "filesystem")

@@ -77,6 +77,7 @@ def results(request, root, tmp_path_factory):
     return {series: future.result() for series, future in booting.items()}
 
 
+@pytest.mark.alone
 @pytest.mark.kernels
 @pytest.mark.slow
 @pytest.mark.parametrize("series", SERIES)

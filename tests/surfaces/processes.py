@@ -11,8 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+import forks
+
 COMMAND = [sys.executable, "-c", "from kernelsight.surfaces.cli.main import main; main(prog_name='kernelsight')"]
 PATIENCE_S = 60
+FORKED = {"anomalies", "ask", "diagnose", "mute", "query", "signals", "status", "unmute"}
+NOT_FORKED = {"--live", "agent", "collect", "doctor", "ingest", "mcp", "reclassify", "repair", "start", "watch"}
+"""What gives up rights for good, looks at its own process, or starts others."""
 
 
 def environment(**more):
@@ -21,7 +26,17 @@ def environment(**more):
 
 
 def kernelsight(*arguments, **options):
-    """Run a command to its end."""
+    """Run a command to its end; one that only reads is forked where that is the same (:mod:`forks`)."""
+    words = [str(argument) for argument in arguments]
+    asked = {"timeout": PATIENCE_S, "env": environment(), **options}
+    only_reads = FORKED.intersection(words) and not NOT_FORKED.intersection(words)
+    if only_reads and not options.keys() - {"timeout", "env", "cwd"} and forks.may_fork(asked["env"]):
+        return forks.run(words, **asked)
+    return started(*arguments, **options)
+
+
+def started(*arguments, **options):
+    """Run a command to its end, from the start of its interpreter."""
     options = {"timeout": PATIENCE_S, "env": environment(), **options}
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, **options)
 

@@ -11,10 +11,13 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.get_closest_marker("root") and item.path.is_relative_to(HERE) and os.geteuid() != 0:
-            item.add_marker(pytest.mark.skip(reason="loads programs into the kernel: needs root"))
+        if item.get_closest_marker("root") and item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.alone)
+            if os.geteuid() != 0:
+                item.add_marker(pytest.mark.skip(reason="loads programs into the kernel: needs root"))
 
 
 @pytest.fixture(scope="session")

@@ -103,8 +103,8 @@ def test_the_threshold_is_the_one_asked_for(program, tmp_path):
 
 
 @pytest.mark.root
-def test_failures_for_want_of_something_are_counted_exactly(compile_c):
-    observed = observe([SyscallErrors], compile_c("errors"))
+def test_failures_for_want_of_something_are_counted_exactly(compile_c, tmp_path):
+    observed = observe([SyscallErrors], compile_c("errors"), tmp_path / "absent")
     counted = {}
     for failed in observed.of(SyscallError, pid=observed.pid):
         key = failed.syscall_name, failed.error

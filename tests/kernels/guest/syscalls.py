@@ -37,7 +37,7 @@ def slow_calls_are_seen_with_their_latency(entry: Registered) -> None:
 
 @check("syscall_errors")
 def failed_calls_are_counted_exactly(entry: Registered) -> None:
-    observed = observe([entry.factory], PROGRAMS / "errors")
+    observed = observe([entry.factory], PROGRAMS / "errors", "/absent")
     failed = observed.of(SyscallError, pid=observed.pid)
     counted: Counter[tuple[str | None, str | None]] = Counter()
     for one in failed:
