@@ -24,7 +24,7 @@ u64 ended_lost;
 
 /* What a thread had since it was looked at last. */
 struct counted {
-	u64 minor, major, spent_ns, longest_ns, cgroup;
+	u64 minor_faults, major_faults, fault_ns, max_latency_ns, cgroup_id;
 	u32 pid, tid;
 	char comm[COMM_LEN];
 };
@@ -44,27 +44,27 @@ struct {
 /* What a thread had since it was seen last; false when that is nothing. A thread without storage was at 0. */
 static __always_inline bool count(struct task_struct___faults *task, struct thread *thread, struct counted *counted)
 {
-	counted->minor = task->min_flt;
-	counted->major = task->maj_flt;
-	counted->spent_ns = counted->longest_ns = 0;
+	counted->minor_faults = task->min_flt;
+	counted->major_faults = task->maj_flt;
+	counted->fault_ns = counted->max_latency_ns = 0;
 	if (thread) {
-		counted->minor -= thread->seen_minor;
-		counted->major -= thread->seen_major;
-		counted->spent_ns = thread->spent_ns - thread->seen_spent_ns;
-		counted->longest_ns = thread->longest_ns;
+		counted->minor_faults -= thread->seen_minor;
+		counted->major_faults -= thread->seen_major;
+		counted->fault_ns = thread->spent_ns - thread->seen_spent_ns;
+		counted->max_latency_ns = counted->fault_ns ? thread->longest_ns : 0; /* else one that is not added yet */
 	}
-	counted->cgroup = cgroup_of((void *)task);
+	counted->cgroup_id = cgroup_of((void *)task);
 	counted->pid = task->tgid;
 	counted->tid = task->pid;
-	return counted->minor || counted->major || counted->spent_ns;
+	return counted->minor_faults || counted->major_faults || counted->fault_ns;
 }
 
 static __always_inline void remember(struct thread *thread, const struct counted *counted)
 {
-	thread->seen_minor += counted->minor;
-	thread->seen_major += counted->major;
-	thread->seen_spent_ns += counted->spent_ns;
-	if (thread->longest_ns == counted->longest_ns)
+	thread->seen_minor += counted->minor_faults;
+	thread->seen_major += counted->major_faults;
+	thread->seen_spent_ns += counted->fault_ns;
+	if (thread->longest_ns == counted->max_latency_ns)
 		thread->longest_ns = 0;
 }
 

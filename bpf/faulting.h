@@ -39,7 +39,7 @@ struct {
 } threads SEC(".maps");
 
 struct fault {
-	u64 ended_at, latency_ns, address, cgroup;
+	u64 ended_at, latency_ns, address, cgroup_id;
 	u32 pid, tid, cpu, flags, major;
 	char comm[COMM_LEN];
 	u32 padding;
@@ -96,7 +96,7 @@ static __noinline int report(struct thread *thread, u64 now, u64 latency_ns, boo
 	fault->ended_at = now;
 	fault->latency_ns = latency_ns;
 	fault->address = thread->address;
-	fault->cgroup = bpf_get_current_cgroup_id();
+	fault->cgroup_id = bpf_get_current_cgroup_id();
 	fault->pid = id >> 32;
 	fault->tid = id;
 	fault->cpu = bpf_get_smp_processor_id();

@@ -19,7 +19,7 @@ u64 scanned_at; /* start of the scan before; threads that began later are new */
 
 struct queue_wait {
 	u64 ran_at, latency_ns, cgroup_id;
-	u32 pid, tid, cpu, prev_state, prev_tid;
+	u32 pid, tid, cpu, prev_state, prev_pid;
 	char comm[COMM_LEN], prev_comm[COMM_LEN];
 	u32 padding;
 };
@@ -74,7 +74,7 @@ static __noinline int add_queue_wait(struct task_struct *next, struct task_struc
 	wait->tid = next->pid;
 	wait->cpu = bpf_get_smp_processor_id();
 	wait->prev_state = prev->__state;
-	wait->prev_tid = prev->pid;
+	wait->prev_pid = prev->pid;
 	wait->padding = 0;
 	__builtin_memcpy(wait->comm, next->comm, COMM_LEN);
 	__builtin_memcpy(wait->prev_comm, prev->comm, COMM_LEN);

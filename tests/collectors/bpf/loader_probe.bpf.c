@@ -14,6 +14,8 @@ const volatile int wanted_pid = -1;
 const volatile u8 table[16];
 u64 calls;
 u32 doubled[4];
+s32 signed_pair[2];
+struct pair { u32 one, other; } structure;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -11,19 +11,24 @@ import time
 from contextlib import closing
 
 import pytest
+from described import types_of
 from observed import within
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.blocked_tasks import (
-    Blocked,
+    BLOCKED,
     BlockedTasks,
+    Record,
     mount_of,
     parse_blocked,
     parse_mounts,
     served_device,
     wait_channel,
 )
+from kernelsight.collectors.bpf.layout import Records
+from kernelsight.collectors.bpf.syscall_names import name_of
 from kernelsight.collectors.bpf.waits import Waits
+from kernelsight.events.scheduler import BlockedTask
 
 MS = 1_000_000
 
@@ -182,15 +187,23 @@ def test_nobody_is_blocked_on_a_quiet_machine_because_it_idles():
 
 
 def test_records_and_their_stacks_are_told_apart():
+    with types_of("threads") as types:
+        layout = types.layout("blocked")
+        records, fill = Records(layout, Record), BLOCKED.of(types)
+
     def record(tid, frames, comm):
-        words = b"".join(n.to_bytes(8, "little", signed=n < 0) for n in (9, 8, 7, 6, -1, 5))
-        return words + b"".join(n.to_bytes(4, "little") for n in (3, tid, 1, frames, 2, 0)) + comm.ljust(16, b"\0")
+        return layout.pack(
+            now=9, off_at=8, switches=7, start_time=6, arg0=2**64 - 1, cgroup_id=2**64 - 5, pid=3, tid=tid, call=1,
+            frames=frames, state=2, comm=comm,
+        )  # fmt: skip
 
     data = record(4, 2, b"a\nb") + b"schedule+0x2f/0x90\n__x64_sys_vfork+0x1/0x2 [module]\n" + record(5, 0, b"c")
-    assert list(parse_blocked(data)) == [
-        Blocked(9, 8, 7, 6, -1, 5, 3, 4, 1, 2, "a\nb", ("schedule", "__x64_sys_vfork")),
-        Blocked(9, 8, 7, 6, -1, 5, 3, 5, 1, 2, "c", ()),
-    ]
+    first, second = parse_blocked(records, data)
+    assert first.record == Record(9, 8, 7, 6, 2**64 - 1, 4, 1, 2, 2, b"a\nb".ljust(16, b"\0"))
+    assert (first.stack, second.stack) == (("schedule", "__x64_sys_vfork"), ())
+    assert (second.record.tid, first.sleep, second.sleep) == (5, (4, 6, 7), (5, 6, 7))
+    event, _ = fill(10**18, [first.raw, second.raw])
+    assert event == BlockedTask(10**18, pid=3, tid=4, comm="a\nb", syscall_nr=1, syscall_name=name_of(1), cgroup_id=-5)
 
 
 def test_the_wait_channel_is_where_sleeping_was_decided():

@@ -81,8 +81,14 @@ def test_what_is_packed_is_read_again_and_all_else_is_nothing(layout):
 
 
 def test_a_nested_structure_can_be_read_alone(layout):
-    reader, at = layout.nested("inner")
-    assert reader.unpack_from(layout.pack(inner_first=3, inner_second=4, small=1), at) == (3, 4)
+    packed = layout.pack(inner_first=3, inner_second=4, small=1)
+    assert layout.struct(layout.nested("inner")).unpack(packed) == (3, 4)
+
+
+def test_one_member_of_every_record_can_be_read_alone(layout):
+    packed = b"".join(layout.pack(negative=number, number=-number) for number in (5, -6, 7))
+    assert list(layout.column("negative", packed)) == [5, -6, 7]
+    assert list(layout.column("number", packed)) == [-5, 6, -7]
 
 
 class Some(msgspec.Struct):

@@ -41,7 +41,16 @@ def counted(loaded, calls):
 def test_settings_reach_the_program_before_it_runs(probe):
     counted(probe, 10)
     assert probe.variable("calls").value >= 10
-    assert struct.unpack("<4I", probe.variable("doubled").raw) == (0, 0, 6, 0)
+    assert probe.variable("doubled").values == (0, 0, 6, 0)
+
+
+def test_an_array_is_set_and_read_whole_as_what_it_is(probe):
+    probe.variable("doubled").values = (1, 2, 2**32 - 1, 4)
+    assert probe.variable("doubled").values == (1, 2, 2**32 - 1, 4)
+    probe.variable("signed_pair").values = (-1, 5)
+    assert probe.variable("signed_pair").values == (-1, 5)
+    with pytest.raises(TypeError, match="no array of integers"):
+        _ = probe.variable("structure").values
 
 
 def test_a_program_that_is_not_attached_does_not_run(probe):

@@ -8,13 +8,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from described import filler, types_of
 from observed import take, within
 
 from kernelsight.collectors.base import Host, open_best, registered
 from kernelsight.collectors.bpf.cpu_events import CpuEvents, Trigger
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
-from kernelsight.collectors.bpf.page_faults import EVERY, MAJORS, NONE, TIMING_NS, Pace, access, parse_counts
+from kernelsight.collectors.bpf.page_faults import EVERY, FAULTS, MAJORS, NONE, TIMING_NS, Counting, Pace, access
 from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.memory import PageFault, PageFaultStats
 
@@ -330,19 +331,37 @@ def test_a_fetch_is_one_even_where_it_is_flagged_as_more():
     ]  # fmt: skip
 
 
-def counted(pid, tid, comm, minor=0, major=0, spent=0, longest=0):
-    numbers = b"".join(n.to_bytes(8, "little") for n in (minor, major, spent, longest, 7))
-    return numbers + pid.to_bytes(4, "little") + tid.to_bytes(4, "little") + comm.ljust(16, b"\0")
-
-
 def test_threads_are_folded_into_their_process_which_has_the_name_of_its_first():
+    with types_of("page_faults") as types:
+        counting = Counting(types)
+
+    def counted(pid, tid, comm, minor=0, major=0, spent=0, longest=0):
+        return counting.layout.pack(
+            pid=pid, tid=tid, comm=comm, minor_faults=minor, major_faults=major, fault_ns=spent, max_latency_ns=longest,
+            cgroup_id=7,
+        )  # fmt: skip
+
     records = counted(10, 12, b"worker", 5, 1, 900, 700) + counted(10, 10, b"main", 2, 0, 100, 60)
     records += counted(20, 20, b"other", 3)
-    first, second = parse_counts(records, NOW, timed=True)
+    first, second = counting.events(records, NOW, timed=True)
     assert (first.pid, first.comm, first.minor_faults, first.major_faults) == (10, "main", 7, 1)
     assert (first.fault_ns, first.max_latency_ns, first.cgroup_id) == (1000, 700, 7)
     assert (second.pid, second.minor_faults, second.fault_ns, second.max_latency_ns) == (20, 3, None, None)
-    assert {event.fault_ns for event in parse_counts(records, NOW, timed=False)} == {None}
+    assert {event.fault_ns for event in counting.events(records, NOW, timed=False)} == {None}
+
+
+def test_a_fault_is_told_with_the_end_of_it():
+    fill = filler(FAULTS, "page_faults")
+    (layout,) = fill.layouts
+    record = layout.pack(
+        ended_at=5, latency_ns=9, address=2**64 - 4096, cgroup_id=3, pid=1, tid=2, cpu=4, flags=0x41, major=1, comm=b"x"
+    )
+    assert fill(lambda ended_at: NOW + ended_at, [record]) == [
+        PageFault(
+            NOW + 5, pid=1, tid=2, cpu=4, address=-4096, latency_ns=9, fault_type="major", access_type="write",
+            user_mode=True, comm="x", cgroup_id=3,
+        )
+    ]  # fmt: skip
 
 
 def test_the_share_that_is_sampled_follows_the_rate():

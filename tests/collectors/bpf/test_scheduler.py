@@ -9,10 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from described import filler, types_of
 from observed import observe, within
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf.scheduler import Scheduler, parse_use
+from kernelsight.collectors.bpf.scheduler import QUEUE_WAITS, Folding, Scheduler
 from kernelsight.events.scheduler import Sched, SchedProcess
 
 MS = 1_000_000
@@ -127,16 +128,19 @@ def test_a_process_that_runs_all_the_time_is_seen_every_time(compile_c):
 
 
 def test_threads_are_folded_into_their_process_together_with_those_that_ended():
-    def scanned(pid, tid, *amounts):
-        return b"".join(n.to_bytes(8, "little") for n in (*amounts, 77)) + b"".join(
-            n.to_bytes(4, "little") for n in (pid, tid)
-        ) + b"it".ljust(16, b"\0")  # fmt: skip
+    with types_of("threads") as types:
+        folding = Folding(types)
 
-    family = b"".join(n.to_bytes(8, "little") for n in (1, 2, 3, 4, 5, 6, 16, 7, 8, 9 * MS, 77)) + b"it".ljust(
-        16, b"\0"
-    )
+    def scanned(pid, tid, *amounts):
+        usage = dict(zip(folding.scanned.nested("usage"), amounts, strict=True))
+        return folding.scanned.pack(pid=pid, tid=tid, cgroup_id=77, comm=b"it", **usage)
+
+    family = folding.family.pack(
+        ended_cpu_ns=1, ended_delay_ns=2, ended_voluntary_switches=3, ended_involuntary_switches=4, ended_wakeups=5,
+        forks=6, threads_started=16, execs=7, exits=8, lifetime_ns=9 * MS, cgroup_id=77, comm=b"it",
+    )  # fmt: skip
     scan = scanned(5, 5, 2 * MS, MS, 3, 1, 3) + scanned(5, 6, 4 * MS, 0, 1, 1, 1) + scanned(8, 8, 0, MS, 0, 0, 0)
-    first, second = parse_use(scan, (5).to_bytes(4, "little"), family, now=10**18)
+    first, second = folding.events(scan, (5).to_bytes(4, "little"), family, now=10**18)
     assert (first.pid, first.voluntary_switches, first.involuntary_switches, first.wakeups) == (5, 7, 6, 9)
     assert (first.forks, first.threads_started, first.execs, first.exits, first.child_lifetime_ms) == (6, 16, 7, 8, 9.0)
     assert first.cpu_time_ms == pytest.approx(6.000001)
@@ -199,3 +203,18 @@ def until_quiet(pid):
         before = now
         time.sleep(0.1)
     raise AssertionError("its threads do not come to rest")
+
+
+def test_a_long_wait_is_that_of_the_thread_that_got_the_cpu():
+    fill = filler(QUEUE_WAITS, "threads")
+    (layout,) = fill.layouts
+    record = layout.pack(
+        ran_at=5, latency_ns=11 * MS, cgroup_id=2**64 - 3, pid=1, tid=2, cpu=3, prev_state=4, prev_pid=6,
+        comm=b"waiter", prev_comm=b"before",
+    )  # fmt: skip
+    assert fill(lambda ran_at: 10**18 + ran_at, [record]) == [
+        Sched(
+            10**18 + 5, pid=1, tid=2, cpu=3, latency_ns=11 * MS, prev_state=4, next_pid=2, comm="waiter", prev_pid=6,
+            prev_comm="before", cgroup_id=-3,
+        )
+    ]  # fmt: skip

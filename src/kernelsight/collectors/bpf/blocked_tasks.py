@@ -9,20 +9,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from struct import Struct
 from typing import TypeAlias
+
+import msgspec
 
 from kernelsight.collectors.aside import Aside
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf.columns import Columns, made
 from kernelsight.collectors.bpf.file_calls import ON_A_DESCRIPTOR, ON_A_PATH, ON_A_PATH_AT
-from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of
+from kernelsight.collectors.bpf.layout import Records
+from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of, on_its_abi
 from kernelsight.collectors.bpf.threads import MS, Feature, join
 from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.scheduler import BlockedTask
 
-_BLOCKED = Struct("<4Q2q2IiI2I16s")  # struct blocked
 _LONG_NS = 1_000_000_000
 _Sleep: TypeAlias = tuple[int, int, int]
 _UNINTERRUPTIBLE = 2  # enum state in bpf/threads.h
@@ -43,8 +45,7 @@ _PATIENCE_S = 0.02
 _SERVES_DEVICE = re.compile(r"jbd2/(?P<journal>[\w!-]+)-\d+|xfs[\w-]*/(?P<xfs>[\w!-]+)|(?P<loop>loop\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Record(msgspec.Struct, gc=False):
     """One thread as the scan saw it; times in ns on the monotonic clock, `off_at` 0 if it is not known."""
 
     now: int
@@ -52,40 +53,58 @@ class Blocked:
     switches: int
     start_time: int
     arg0: int
-    cgroup: int
-    pid: int
     tid: int
     call: int
+    frames: int
     state: int
-    comm: str
+    comm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """One thread that sleeps, and the functions of the kernel that it sleeps in, innermost first."""
+
+    record: Record
     stack: tuple[str, ...]
+    raw: bytes
+    """The record as the kernel's program wrote it."""
 
     @property
     def hangs(self) -> bool:
         """Whether it waits for what the kernel or a file system does, and for nothing that a program may send."""
-        return self.state == _UNINTERRUPTIBLE or _WAITS_FOR_SERVER in self.stack
+        return self.record.state == _UNINTERRUPTIBLE or _WAITS_FOR_SERVER in self.stack
 
     @property
     def sleep(self) -> _Sleep:
         """Which sleep of which thread it is: the thread, and how often it has slept before."""
-        return self.tid, self.start_time, self.switches
+        return self.record.tid, self.record.start_time, self.record.switches
 
 
-def parse_blocked(data: bytes) -> Iterator[Blocked]:
+def parse_blocked(records: Records[Record], data: bytes) -> Iterator[Blocked]:
     """What the iterator wrote: for every thread a fixed record and one line for each frame of its kernel stack."""
     at = 0
     while at < len(data):
-        now, off_at, switches, start, arg0, cgroup, pid, tid, call, frames, state, _, comm = _BLOCKED.unpack_from(
-            data, at
-        )
-        at += _BLOCKED.size
+        record, raw = records.at(data, at), data[at : at + records.size]
+        at += records.size
         stack = []
-        for _ in range(frames):
+        for _ in range(record.frames):
             end = data.index(b"\n", at)
             stack.append(data[at:end].decode("ascii", "replace").split("+0x", 1)[0])
             at = end + 1
-        name = fixed_name(comm)
-        yield Blocked(now, off_at, switches, start, arg0, cgroup, pid, tid, call, state, name, tuple(stack))
+        yield Blocked(record, tuple(stack), raw)
+
+
+def _number(call: int) -> int | None:
+    return on_its_abi(call) if call >= 0 else None
+
+
+BLOCKED = Columns(
+    BlockedTask,
+    "blocked",
+    apart=("now", "off_at", "switches", "start_time", "arg0", "frames", "state"),
+    syscall_nr=made(_number, "call"),
+    syscall_name=made(name_of, "call"),
+)
 
 
 def wait_channel(stack: Iterable[str]) -> str | None:
@@ -145,6 +164,8 @@ class BlockedTasks:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._threads = join(Feature.BLOCKED_TASKS, host)
+        self._records = Records(self._threads.object.types.layout("blocked"), Record)
+        self._fill = BLOCKED.of(self._threads.object.types)
         self._since: dict[_Sleep, int] = {}
         self._paths: dict[_Sleep, str | None] = {}
         self._read: SimpleQueue[tuple[_Sleep, str | None]] = SimpleQueue()
@@ -155,17 +176,23 @@ class BlockedTasks:
         """The threads that are blocked now."""
         since = {}
         long = []
-        for task in parse_blocked(self._threads.object.iterate("scan_blocked")):
+        for task in parse_blocked(self._records, self._threads.object.iterate("scan_blocked")):
             if not task.hangs:
                 continue
             # Without the switch hook: blocked at least since a scan found it after as many switches.
             sleep = task.sleep
-            since[sleep] = task.off_at or self._since.get(sleep, task.now)
-            if task.now - since[sleep] >= _LONG_NS:
+            since[sleep] = task.record.off_at or self._since.get(sleep, task.record.now)
+            if task.record.now - since[sleep] >= _LONG_NS:
                 long.append(task)
         self._since = since
         self._learn_paths(long)
-        return [self._event(task, task.now - since[task.sleep], now) for task in long]
+        events = self._fill(now, [task.raw for task in long])
+        for task, event in zip(long, events, strict=True):
+            event.blocked_ms = (task.record.now - since[task.sleep]) / MS
+            event.wchan = wait_channel(task.stack)
+            event.stack = ";".join(task.stack) or None
+            event.mount_point, event.device = self._place(task)
+        return events
 
     def close(self) -> None:
         """Leave the programs."""
@@ -177,7 +204,7 @@ class BlockedTasks:
 
         The memory of a thread can be locked by whatever another thread of it hangs on, so it is read aside.
         """
-        about = {task.sleep: task for task in long if task.call in ON_A_PATH or task.call in ON_A_PATH_AT}
+        about = {task.sleep: task for task in long if task.record.call in ON_A_PATH or task.record.call in ON_A_PATH_AT}
         self._paths = {sleep: path for sleep, path in self._paths.items() if sleep in about}
         unknown = [task for sleep, task in about.items() if sleep not in self._paths]
         patience_s = 0.0
@@ -195,35 +222,18 @@ class BlockedTasks:
         for task in tasks:
             path = None
             with suppress(OSError):  # it may have ended, or nobody may read it
-                path = path_argument(self._host.proc / str(task.tid), task.call)
+                path = path_argument(self._host.proc / str(task.record.tid), task.record.call)
             self._read.put((task.sleep, path))
-
-    def _event(self, task: Blocked, blocked_ns: int, now: int) -> BlockedTask:
-        mount, device = self._place(task)
-        return BlockedTask(
-            timestamp=now,
-            pid=task.pid,
-            tid=task.tid,
-            comm=task.comm,
-            blocked_ms=blocked_ns / MS,
-            syscall_nr=task.call % COMPAT if task.call >= 0 else None,
-            syscall_name=name_of(task.call),
-            wchan=wait_channel(task.stack),
-            stack=";".join(task.stack) or None,
-            device=device,
-            mount_point=mount,
-            cgroup_id=task.cgroup,
-        )
 
     def _place(self, task: Blocked) -> tuple[str | None, str | None]:
         """The mount and the device that a thread's call is about; only links are read, which cannot hang."""
-        process = self._host.proc / str(task.tid)
+        process = self._host.proc / str(task.record.tid)
         with suppress(OSError):  # it may have ended, or closed the file
             path = self._paths.get(task.sleep)
-            if path is None and task.call in ON_A_DESCRIPTOR:
-                path = str((process / "fd" / str(task.arg0 & 0xFFFFFFFF)).readlink())
+            if path is None and task.record.call in ON_A_DESCRIPTOR:
+                path = str((process / "fd" / str(task.record.arg0 & 0xFFFFFFFF)).readlink())
             if path is None:
-                return None, served_device(task.comm)
+                return None, served_device(fixed_name(task.record.comm))
             name = Path(path).name
             if path.startswith("/dev/") and (self._host.sys / "class/block" / name).is_symlink():
                 return None, name

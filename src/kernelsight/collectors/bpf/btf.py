@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 
 from kernelsight.collectors.bpf import abi
 from kernelsight.collectors.bpf.layout import Layout, Member
@@ -23,6 +24,15 @@ _INT, _PTR, _ARRAY_KIND, _STRUCT, _UNION, _ENUM, _DATASEC, _ENUM64 = 1, 2, 3, 4,
 _MODIFIERS = frozenset({8, 9, 10, 11, 14, 18})  # typedef, volatile, const, restrict, and what a variable or a tag is of
 _SIGNED, _BOOL = 1, 4  # BTF_INT_*
 _UNSIGNED_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+class Variable(NamedTuple):
+    """Where a variable lies in its section, and how to read it."""
+
+    offset: int
+    size: int
+    code: str | None
+    """For :mod:`struct`, of an integer or of each of an array of them; None where it is neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +74,14 @@ class Btf:
             )
         return Layout(name, self._type(number).size, tuple(self._members(number, f"struct {name} of {self.owner}")))
 
-    def variables(self, section: str) -> dict[str, tuple[int, int]]:
-        """Offset and size of the variables of a section, by name; none where it is not described."""
+    def variables(self, section: str) -> dict[str, Variable]:
+        """The variables of a section, by name; none where it is not described."""
         number = self._find(section, _DATASEC)
         if number is None:
             return {}
         head = self._type(number)
         return {
-            self._name(self._type(variable).name_at): (offset, size)
+            self._name(self._type(variable).name_at): Variable(offset, size, self._code(variable))
             for variable, offset, size in self._after(head, _VARIABLE, head.count)
         }
 
@@ -114,12 +124,22 @@ class Btf:
             return Member(name, offset, size, f"{size}s", is_text=self._is_text(element))
         size = self._size(number)
         if head.kind == _INT:
-            encoding = self._after(head, _INTEGER, 1)[0][0] >> 24 & 0xF
-            code = "?" if encoding & _BOOL else _UNSIGNED_CODES[size]
-            return Member(name, offset, size, code.lower() if encoding & _SIGNED else code)
+            return Member(name, offset, size, self._integer(head))
         if head.kind in (_PTR, _ENUM, _ENUM64):
             return Member(name, offset, size, _UNSIGNED_CODES[size])
         raise TypeError(f"{whole}: {name} is of a kind that is not read (BTF_KIND {head.kind})")
+
+    def _code(self, number: int) -> str | None:
+        """For :mod:`struct`, of an integer or of each of an array of them."""
+        head = self._type(self._resolve(number))
+        if head.kind == _ARRAY_KIND:
+            head = self._type(self._resolve(self._after(head, _ARRAY, 1)[0][0]))
+        return self._integer(head) if head.kind == _INT else None
+
+    def _integer(self, head: _Type) -> str:
+        encoding = self._after(head, _INTEGER, 1)[0][0] >> 24 & 0xF
+        code = "?" if encoding & _BOOL else _UNSIGNED_CODES[head.size]
+        return code.lower() if encoding & _SIGNED else code
 
     def _is_text(self, number: int) -> bool:
         """Whether it is `char` itself: `u8` holds bytes that are no text."""

@@ -86,7 +86,7 @@ class Filler(Generic[E]):
         self._position = {member.name: at for at, member in enumerate(self._members)}
         self._check(kind.column_names)
         signed = {column.name for column in kind.columns if column.unsigned64}
-        self._readers = [layout.struct(signed=signed) for layout in layouts]
+        self.readers = [layout.struct(signed=signed) for layout in layouts]
         self._made: list[tuple[Callable[..., Any], tuple[int, ...]]] = []
         self._order = itemgetter(*(self._place(column) for column in kind.columns))
 
@@ -105,7 +105,7 @@ class Filler(Generic[E]):
             raise ValueError(f"{self._where}: {counts} records")
         rows = [
             reader.iter_unpack(part) if isinstance(part, bytes) else map(reader.unpack, part)
-            for reader, part in zip(self._readers, records, strict=True)
+            for reader, part in zip(self.readers, records, strict=True)
         ]
         events: list[E] = []
         for _ in range(0, counts[0], _AT_ONCE):
@@ -114,8 +114,8 @@ class Filler(Generic[E]):
             events += self._events(stamp, members)
         return events
 
-    def rows(self, stamp: int, rows: Iterable[tuple[Any, ...]]) -> list[E]:
-        """The events of rows that a collector put together itself, with a value for every member."""
+    def rows(self, stamp: int, rows: Iterable[Sequence[Any]]) -> list[E]:
+        """The events of rows that a collector read by `readers` or put together itself: a value for every member."""
         members = list(zip(*rows, strict=True))
         return list(self._events(stamp, members)) if members else []
 

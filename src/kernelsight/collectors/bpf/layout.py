@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import starmap
 from operator import itemgetter
 from struct import Struct
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import msgspec
 
@@ -43,6 +43,12 @@ class Layout:
     size: int
     all_members: tuple[Member, ...]
 
+    @classmethod
+    def of_values(cls, name: str, text: Member, *numbers: str) -> Self:
+        """That of rows that a collector puts together itself: a text, and numbers of 64 bits."""
+        members = (Member(number, text.size + 8 * at, 8, "Q") for at, number in enumerate(numbers))
+        return cls(name, text.size + 8 * len(numbers), (replace(text, offset=0), *members))
+
     @property
     def members(self) -> tuple[Member, ...]:
         """The members that mean something."""
@@ -69,12 +75,11 @@ class Layout:
                 f"it has {', '.join(self.names)}"
             )
 
-    def nested(self, name: str) -> tuple[Struct, int]:
-        """What reads the members of a nested structure, and its offset."""
-        inside = [member for member in self.members if member.name.startswith(f"{name}_")]
+    def nested(self, name: str) -> tuple[str, ...]:
+        """The names of the members of a nested structure."""
+        inside = tuple(member for member in self.names if member.startswith(f"{name}_"))
         self.demand(() if inside else (name,), "a collector")
-        members = tuple(replace(member, offset=member.offset - inside[0].offset) for member in inside)
-        return Layout(name, inside[-1].end - inside[0].offset, members).struct(), inside[0].offset
+        return inside
 
     def column(self, name: str, data: bytes) -> Sequence[int]:
         """One integer of every record of an array; nothing else of them is looked at."""

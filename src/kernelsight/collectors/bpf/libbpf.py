@@ -136,7 +136,7 @@ class Object:
         """One of its global variables that are not const, in memory shared with the programs."""
         for section, places in self._sections.items():
             if name in places:
-                return Shared(self._section(section), *places[name])
+                return Shared(self._section(section), places[name])
         raise KeyError(f"{self.name} has no global variable {name!r}")
 
     def ring(self, name: str) -> RingBuffer:
@@ -220,7 +220,7 @@ class Object:
         for name, value in settings.items():
             if name not in places:
                 raise KeyError(f"{self.name} has no setting {name!r}")
-            offset, size = places[name]
+            offset, size, _ = places[name]
             raw = value if isinstance(value, bytes) else int(value).to_bytes(size, "little", signed=value < 0)
             if len(raw) != size:
                 raise ValueError(f"setting {name}: {len(raw)} bytes for {size}")

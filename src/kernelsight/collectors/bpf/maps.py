@@ -7,8 +7,10 @@ import errno
 import mmap
 import os
 from collections.abc import Iterator
+from struct import Struct, calcsize
 
 from kernelsight.collectors.bpf import abi
+from kernelsight.collectors.bpf.btf import Variable
 
 PERCPU_TYPES = {5, 6, 10}  # BPF_MAP_TYPE_PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH
 BATCH = 1024
@@ -112,8 +114,8 @@ class Map:
 class Shared:
     """Variables that the programs write and we read, or the other way round, without a system call."""
 
-    def __init__(self, memory: mmap.mmap, offset: int, size: int) -> None:
-        self._memory, self._offset, self._size = memory, offset, size
+    def __init__(self, memory: mmap.mmap, variable: Variable) -> None:
+        self._memory, (self._offset, self._size, self._code) = memory, variable
 
     @property
     def raw(self) -> bytes:
@@ -125,6 +127,21 @@ class Shared:
         if len(value) != self._size:
             raise ValueError(f"{len(value)} bytes for a variable of {self._size}")
         self._memory[self._offset : self._offset + self._size] = value
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The integers of an array."""
+        values: tuple[int, ...] = self._array().unpack(self.raw)
+        return values
+
+    @values.setter
+    def values(self, values: tuple[int, ...]) -> None:
+        self.raw = self._array().pack(*values)
+
+    def _array(self) -> Struct:
+        if self._code is None:
+            raise TypeError("the variable is no array of integers")
+        return Struct(f"<{self._size // calcsize(f'<{self._code}')}{self._code}")
 
     @property
     def value(self) -> int:

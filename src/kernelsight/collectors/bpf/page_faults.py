@@ -5,28 +5,27 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from struct import Struct
-from typing import ClassVar, Literal
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf.btf import Btf
+from kernelsight.collectors.bpf.columns import Columns, made
 from kernelsight.collectors.bpf.cpu_events import CpuEvents, Trigger
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.bpf.threads import MS
-from kernelsight.collectors.text import fixed_name
 from kernelsight.collectors.time_namespace import kernel_monotonic_ns
 from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event
 from kernelsight.events.memory import PageFault, PageFaultStats
 
-_FAULT = Struct("<2Q2q5I16s4x")  # struct fault
-_COUNTED = Struct("<4Qq2I16s")  # struct counted
-_SAMPLES_LEFT = Struct("<2i")
-
 # FAULT_FLAG_* of the kernel, and one of ours, as in bpf/faulting.h
 _WRITE, _USER, _INSTRUCTION, _ACCESS_UNKNOWN = 0x1, 0x40, 0x100, 0x80000000
+
+_TYPES: tuple[Literal["minor", "major"], ...] = ("minor", "major")
 
 DEFAULT_THRESHOLD_MS = 1
 """More than any fault needs that only the CPU works on (a huge page is cleared in 0.06 to 0.2 ms): someone waited."""
@@ -50,25 +49,7 @@ _EXCEPTIONS_EXIST = "the tracepoints exceptions:page_fault_*, which x86 has and 
 _BEGIN, _MINOR, _MAJOR = Trigger("begin_perf", 2), Trigger("end_minor", 5), Trigger("end_major", 6)
 
 
-def parse_faults(records: Iterable[bytes], to_epoch: Callable[[int], int]) -> Iterator[PageFault]:
-    """Records of the ring buffer as events, stamped with the end of the fault."""
-    for record in records:
-        ended_at, latency, address, cgroup, pid, tid, cpu, flags, major, comm = _FAULT.unpack(record)
-        yield PageFault(
-            timestamp=to_epoch(ended_at),
-            pid=pid,
-            tid=tid,
-            cpu=cpu,
-            address=address,
-            latency_ns=latency,
-            fault_type="major" if major else "minor",
-            access_type=access(flags),
-            user_mode=bool(flags & _USER),
-            comm=fixed_name(comm),
-            cgroup_id=cgroup,
-        )
-
-
+@lru_cache(maxsize=256)  # few kinds of faults come again and again
 def access(flags: int) -> Literal["read", "write", "exec"] | None:
     """What was tried, if the source of the fault says it."""
     if flags & _ACCESS_UNKNOWN:
@@ -76,29 +57,72 @@ def access(flags: int) -> Literal["read", "write", "exec"] | None:
     return "exec" if flags & _INSTRUCTION else "write" if flags & _WRITE else "read"
 
 
-def parse_counts(counted: bytes, now: int, *, timed: bool) -> list[PageFaultStats]:
-    """Fold threads into one event a process.
+@lru_cache(maxsize=256)
+def _is_of_user(flags: int) -> bool:
+    return bool(flags & _USER)
 
-    Args:
-        counted: records of threads.
-        now: the grid point.
-        timed: whether all faults that can be timed were.
-    """
-    found: dict[int, PageFaultStats] = {}
-    for minor, major, spent, longest, cgroup, pid, tid, comm in _COUNTED.iter_unpack(counted):
-        event = found.get(pid)
-        if event is None:
-            event = found[pid] = PageFaultStats(
-                now, pid=pid, comm=fixed_name(comm), minor_faults=0, major_faults=0, cgroup_id=cgroup
-            )
-        elif tid == pid:
-            event.comm = fixed_name(comm)
-        event.minor_faults = (event.minor_faults or 0) + minor
-        event.major_faults = (event.major_faults or 0) + major
-        if timed and spent:
-            event.fault_ns = (event.fault_ns or 0) + spent
-            event.max_latency_ns = max(event.max_latency_ns or 0, longest)
-    return list(found.values())
+
+FAULTS = Columns(
+    PageFault,
+    "fault",
+    stamp="ended_at",
+    fault_type=made(_TYPES.__getitem__, "major"),
+    access_type=made(access, "flags"),
+    user_mode=made(_is_of_user, "flags"),
+)
+
+
+def _if_timed(spent: int, value: int) -> int | None:
+    return value if spent else None
+
+
+PROCESSES = Columns(
+    PageFaultStats,
+    "counted",
+    apart=("tid",),
+    fault_ns=made(_if_timed, "fault_ns", "fault_ns"),
+    max_latency_ns=made(_if_timed, "fault_ns", "max_latency_ns"),
+)
+
+
+class Counting:
+    """Folds the records of threads (struct counted) into one event a process; their counts are added up."""
+
+    def __init__(self, types: Btf) -> None:
+        self._fill = PROCESSES.of(types)
+        (self.layout,) = self._fill.layouts
+        at = {name: position for position, name in enumerate(self.layout.names)}
+        self._pid, self._tid, self._comm, self._longest = at["pid"], at["tid"], at["comm"], at["max_latency_ns"]
+        others = ("pid", "tid", "comm", "max_latency_ns", "cgroup_id")
+        self._summed = [position for name, position in at.items() if name not in others]
+
+    def events(self, counted: bytes, now: int, *, timed: bool) -> list[PageFaultStats]:
+        """One event for every process.
+
+        Args:
+            counted: records of threads.
+            now: the grid point.
+            timed: whether all faults that can be timed were.
+        """
+        pid = self._pid
+        processes: dict[int, Sequence[Any]] = {}
+        for thread in self._fill.readers[0].iter_unpack(counted):
+            process = processes.get(thread[pid])
+            processes[thread[pid]] = thread if process is None else self._together(process, thread)
+        events = self._fill.rows(now, processes.values())
+        if not timed:
+            for event in events:
+                event.fault_ns = event.max_latency_ns = None
+        return events
+
+    def _together(self, process: Sequence[Any], thread: Sequence[Any]) -> Sequence[Any]:
+        both = [*process]
+        for position in self._summed:
+            both[position] += thread[position]
+        both[self._longest] = max(process[self._longest], thread[self._longest])
+        if thread[self._tid] == thread[self._pid]:
+            both[self._comm] = thread[self._comm]
+        return both
 
 
 @dataclass(slots=True)
@@ -182,12 +206,13 @@ class PageFaults:
 
     def drain(self, to_epoch: Callable[[int], int]) -> Iterable[Event]:
         """The faults that ended since the last time."""
-        return parse_faults(self._ring.consume(), to_epoch)
+        return self._faults(to_epoch, self._ring.consume())
 
     def collect(self, now: int) -> Iterable[Event]:
         """How many every process had since the last time."""
         _, ended = self._ended.drain()
-        stats = parse_counts(self._object.iterate("scan_faults") + ended, now, timed=self._pace.level == EVERY)
+        counted = self._object.iterate("scan_faults") + ended
+        stats = self._counting.events(counted, now, timed=self._pace.level == EVERY)
         minors = sum(event.minor_faults or 0 for event in stats)
         at = time.monotonic()
         self._pace.add(minors, at)
@@ -228,6 +253,8 @@ class PageFaults:
         )
         try:
             self._events = CpuEvents(loaded, host.sys)
+            self._faults = FAULTS.of(loaded.types)
+            self._counting = Counting(loaded.types)
             self._ring = loaded.ring("faults")
             self._ended = loaded.map("ended")
             self._sample_below = loaded.variable("sample_below")
@@ -249,7 +276,7 @@ class PageFaults:
     def _sample(self, minors: int, seconds: float) -> None:
         samples = math.ceil(self._pace.samples_per_s * seconds)
         self._sample_below.value = self._pace.sample_below(minors, seconds)
-        self._samples_left.raw = _SAMPLES_LEFT.pack(samples, samples)
+        self._samples_left.values = (samples, samples)
 
     def _follow(self) -> None:
         """Attach what is wanted now, on the CPUs that are online now."""

@@ -177,8 +177,8 @@ class _Reader:
         self.pid = slice(layout["pid"].offset, layout["pid"].end)
         self.key = slice(0, layout["pid"].end)  # start time and pid
         self.moves = slice(0, layout["sockets"].offset)
-        self._live, self._live_at = layout.nested("io")
-        self._ended, self._ended_at = layout.nested("ended_io")
+        self._live = layout.struct(layout.nested("io"))
+        self._ended = layout.struct(layout.nested("ended_io"))
 
     def split(self, written: bytes) -> dict[bytes, bytes]:
         """The records, by what tells each process from all others."""
@@ -192,8 +192,9 @@ class _Reader:
 
     def account(self, record: bytes, task: _Task) -> Account:
         """Its I/O; a thread that ends has run, and a child that is waited for has switched at its end."""
-        live, ended = self._live.unpack_from(record, self._live_at), self._ended.unpack_from(record, self._ended_at)
-        return Account(live, ended, task.ended_runtime, task.children_switches)
+        return Account(
+            self._live.unpack(record), self._ended.unpack(record), task.ended_runtime, task.children_switches
+        )
 
 
 @collector("process", source="bpf", emits=(Process,), rank=10, needs=OTHERS_PROCESSES)

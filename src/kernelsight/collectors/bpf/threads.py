@@ -108,7 +108,7 @@ def _of_machine() -> dict[str, Setting]:
         places = types.variables(".data..percpu")
     nested = places.get("__preempt_count") or places.get("pcpu_hot")
     queue = places.get("runqueues")
-    return {"nested_from_runqueue": nested[0] - queue[0] if nested and queue else 0}
+    return {"nested_from_runqueue": nested.offset - queue.offset if nested and queue else 0}
 
 
 def _settings(host: Host) -> dict[str, Setting]:
