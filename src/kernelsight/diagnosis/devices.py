@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.model import Entity, Evidence, How
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, samples_of
 from kernelsight.events.block import Block
 from kernelsight.events.fields import Metric
 
@@ -88,7 +88,7 @@ class Device:
     """One block device over the window."""
 
     name: str
-    changes: list[CounterDelta[Block]]
+    deltas: list[CounterDelta[Block]]
     loads: dict[int, Load] = field(default_factory=dict)
     """By second."""
 
@@ -113,47 +113,45 @@ class Device:
 
 def devices(scene: Scene) -> Mapping[str, Device]:
     """The devices that are there, by name; use with :meth:`Scene.once`."""
-    found = {}
-    for (name,), changes in scene.deltas(Block).items():
-        device = found[str(name)] = Device(str(name), list(changes))
-        for change in changes:
-            device.loads.setdefault(scene.second(change.after), Load()).add(_load(change))
-    return found
+    known = {}
+    for (name,), deltas in scene.deltas(Block).items():
+        device = known[str(name)] = Device(str(name), list(deltas))
+        for delta in deltas:
+            device.loads.setdefault(scene.second(delta.after), Load()).add(_load(delta))
+    return known
 
 
-def shown(
-    scene: Scene, device: Device, run: Run, metric: Metric[Block] | str, how: How = "increase"
-) -> Evidence | None:
+def shown(scene: Scene, device: Device, run: Run, metric: Metric[Block], how: How = "increase") -> Evidence | None:
     """The rows that show a counter of a device within a stretch."""
-    within = scene.during(device.changes, run)
-    rows = [change.after for change in within]
-    return scene.evidence(rows if how != "increase" or not within else [within[0].before, *rows], metric, how)
+    within = scene.during(device.deltas, run)
+    rows = samples_of(within) if how == "increase" else [delta.after for delta in within]
+    return scene.evidence(rows, metric, how)
 
 
-def _load(change: CounterDelta[Block]) -> Load:
-    taken = change.of(Block.read_ticks) + change.of(Block.write_ticks) + change.of(Block.discard_ticks)
-    in_flight = min(change.before.in_flight or 0, change.after.in_flight or 0)
-    busy = change.of(Block.io_ticks)
+def _load(delta: CounterDelta[Block]) -> Load:
+    taken = delta.of(Block.read_ticks) + delta.of(Block.write_ticks) + delta.of(Block.discard_ticks)
+    in_flight = min(delta.before.in_flight or 0, delta.after.in_flight or 0)
+    busy = delta.of(Block.io_ticks)
     if not in_flight:
         # Before Linux 6.10 a request counts as a whole tick of the clock, however short it is.
-        busy = min(busy, taken + change.of(Block.flush_ticks))
+        busy = min(busy, taken + delta.of(Block.flush_ticks))
     return Load(
-        seconds=change.seconds,
-        requests=change.of(Block.read_ios) + change.of(Block.write_ios) + change.of(Block.discard_ios),
-        reads=change.of(Block.read_ios),
-        writes=change.of(Block.write_ios),
-        flushes=change.of(Block.flush_ios),
-        read_bytes=_SECTOR * change.of(Block.read_sectors),
-        write_bytes=_SECTOR * change.of(Block.write_sectors),
+        seconds=delta.seconds,
+        requests=delta.of(Block.read_ios) + delta.of(Block.write_ios) + delta.of(Block.discard_ios),
+        reads=delta.of(Block.read_ios),
+        writes=delta.of(Block.write_ios),
+        flushes=delta.of(Block.flush_ios),
+        read_bytes=_SECTOR * delta.of(Block.read_sectors),
+        write_bytes=_SECTOR * delta.of(Block.write_sectors),
         busy=busy / 1e3,
         taken=taken / 1e3,
-        queued=change.of(Block.time_in_queue) / 1e3,
+        queued=delta.of(Block.time_in_queue) / 1e3,
         in_flight=in_flight,
     )
 
 
 def _together(loads: Iterable[Load]) -> Load:
-    found = Load()
+    total = Load()
     for load in loads:
-        found.add(load)
-    return found
+        total.add(load)
+    return total

@@ -13,12 +13,16 @@ from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.cpu_time import Program
 from kernelsight.diagnosis.devices import Device
-from kernelsight.diagnosis.model import Entity, Evidence
+from kernelsight.diagnosis.mechanism import claim
+from kernelsight.diagnosis.model import Entity, Evidence, Step
 from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, samples_of
 from kernelsight.diagnosis.seconds import Seconds
+from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, waiting
 from kernelsight.diagnosis.waiting import shown as shown_edges
+from kernelsight.events.fields import Metric
+from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import BlockedTask, Wait
 
@@ -38,19 +42,26 @@ _ASYNCHRONOUS = frozenset({"io_getevents", "io_pgetevents", "io_uring_enter"})
 _SERVES_STORAGE = re.compile(r"(kworker|jbd2|xfs|btrfs|loop\d|md\d|dm|kdmflush|kcryptd|nvme|scsi|mmcqd|flush).*")
 _JOURNAL_OF = re.compile(r"jbd2/(?P<device>[\w!-]+)-\d+|xfs[\w-]*/(?P<xfs>[\w!-]+)")
 _PARTITION = re.compile(r"p\d+|(?<!\d)\d+")
-SUFFERS_SHARE = 0.1
-"""Of the time, the share that a process must wait for storage to be said to suffer."""
-SLOWED = 3.0
-"""How many times as long as before one wait must be, for a process to be said to be slowed."""
+SUFFERS_SHARE = Threshold(
+    0.1,
+    "share of the time",
+    because="judged: a program that waits for storage a tenth of the time is a tenth slower by it, which is noticed",
+)
+SLOWED = Threshold(
+    3.0,
+    "times as long a wait as before",
+    because="judged: a wait of a disk varies by a factor of two with where its head is, seldom by three on average",
+)
+STALLED_SHARE = Threshold(
+    0.3,
+    "share of the time (PSI, io, some)",
+    because="judged: of all tasks together, some wait for storage that long; then somebody suffers, even if nothing "
+    "records who (Documentation/accounting/psi.rst)",
+)
 _LEAST_BEFORE = 5
 """Waits before that say how long one usually is."""
 _SHORTEST_SHARE = 0.3
 """Of a device's latency, the share that a wait for it takes at least: less, and it is for another one."""
-
-
-_READ = (Process.read_bytes, Process.children_read_bytes)
-_WRITTEN = (Process.write_bytes, Process.children_write_bytes)
-"""By a process itself, and by children that ended before a row told of it."""
 
 
 @dataclass(slots=True)
@@ -68,7 +79,7 @@ class Waiter:
     commits_counted: Seconds = field(default_factory=Seconds)
     journals: set[str] = field(default_factory=set)
     """The devices whose journal it waited for."""
-    changes: list[CounterDelta[Process]] = field(default_factory=list)
+    deltas: list[CounterDelta[Process]] = field(default_factory=list)
     """Its samples, where they say how long it waited and the wait-for graph does not."""
 
     @property
@@ -127,18 +138,27 @@ class User:
 
     def largest(self, scene: Scene, run: Run) -> Entity:
         """Its process that read and wrote most within a stretch."""
-        best = max(self.members, key=lambda changes: sum(map(_moved, scene.during(changes, run))))
+        best = max(self.members, key=lambda deltas: sum(map(_moved, scene.during(deltas, run))))
         return named(scene, best[-1].after.pid or 0)
 
-    def shown(self, scene: Scene, run: Run, metric: str) -> list[Evidence | None]:
-        """The rows that show what its processes read (`read_bytes`) or wrote, of those that did most."""
-        moved = [scene.during(changes, run) for changes in self.members]
+    def shown_reads(self, scene: Scene, run: Run) -> list[Evidence | None]:
+        """The rows that show what its processes read, of those that moved most."""
+        return self._shown(scene, run, Process.read_bytes, Process.children_read_bytes)
+
+    def shown_writes(self, scene: Scene, run: Run) -> list[Evidence | None]:
+        """The rows that show what its processes wrote, of those that moved most."""
+        return self._shown(scene, run, Process.write_bytes, Process.children_write_bytes)
+
+    def _shown(
+        self, scene: Scene, run: Run, own: Metric[Process], of_children: Metric[Process]
+    ) -> list[Evidence | None]:
+        moved = [scene.during(deltas, run) for deltas in self.members]
         most = sorted(filter(None, moved), key=lambda within: -sum(map(_moved, within)))[:3]
         return [
-            scene.evidence(samples_of(within), column, "increase")
+            scene.evidence(samples_of(within), metric, "increase")
             for within in most
-            for number, column in enumerate(_READ if metric == "read_bytes" else _WRITTEN)
-            if number == 0 or any(change.of(column) for change in within)
+            for metric in (own, of_children)
+            if metric is own or any(delta.of(metric) for delta in within)
         ]
 
 
@@ -179,17 +199,17 @@ def users(scene: Scene) -> Sequence[User]:
     """
     found: dict[Program, User] = {}
     known = scene.once(processes)
-    for (pid, _), changes in scene.deltas(Process).items():
-        if pid is None or not changes or (pid in known and known[pid].is_kernel_thread):
+    for (pid, _), deltas in scene.deltas(Process).items():
+        if pid is None or not deltas or (pid in known and known[pid].is_kernel_thread):
             continue
-        program = _program(scene, pid, str(changes[-1].after.comm))
+        program = _program(scene, pid, str(deltas[-1].after.comm))
         user = found.setdefault(program, User(program, []))
-        user.members.append(changes)
-        for change in changes:
-            second = scene.second(change.after)
-            written = max(0.0, change.of(Process.write_bytes) - change.of(Process.cancelled_write_bytes))
-            user.read.add(second, change.of(Process.read_bytes) + change.of(Process.children_read_bytes))
-            user.written.add(second, written + change.of(Process.children_write_bytes))
+        user.members.append(deltas)
+        for delta in deltas:
+            second = scene.second(delta.after)
+            written = max(0.0, delta.of(Process.write_bytes) - delta.of(Process.cancelled_write_bytes))
+            user.read.add(second, delta.of(Process.read_bytes) + delta.of(Process.children_read_bytes))
+            user.written.add(second, written + delta.of(Process.children_write_bytes))
     return list(found.values())
 
 
@@ -202,25 +222,50 @@ def slowed(scene: Scene, run: Run) -> list[Waiter]:
 def waiting_for(scene: Scene, device: Device, run: Run) -> list[Waiter]:
     """Who is slowed by waits that may be for a device, longest first."""
     least = _SHORTEST_SHARE * device.load(run).latency_s
-    blocked = scene.rows(BlockedTask)
-    elsewhere = {row.pid for row in blocked if row.device and not is_of(row.device, device.name)}
+    elsewhere = {row.pid for row in scene.rows(BlockedTask) if row.device and not is_of(row.device, device.name)}
     return [
         one
         for one in slowed(scene, run)
         if one.pid not in elsewhere
-        and (bool(one.changes) or one.mean_s(run) >= least)
+        and (bool(one.deltas) or one.mean_s(run) >= least)
         and all(is_of(journal, device.name) for journal in one.journals)
     ]
 
 
 def shown_waits(scene: Scene, waiter: Waiter, run: Run, *, commits: bool = False) -> Evidence | None:
     """The rows that show how long a process waited within a stretch."""
-    if waiter.changes:
-        within = scene.during(waiter.changes, run)
-        rows = samples_of(within)
+    if waiter.deltas:
+        rows = samples_of(scene.during(waiter.deltas, run))
         return scene.evidence(rows, Process.blkio_delay_ns, "increase")
     edges = [edge for edge in waiter.edges if not commits or edge.waits_in in COMMIT_CALLS]
     return shown_edges(scene, edges, run)
+
+
+def wait_claims(scene: Scene, waiters: Sequence[Waiter], run: Run) -> list[Step | None]:
+    """What a path says of processes that waited for storage within a stretch: of the three that waited longest."""
+    return [
+        claim(
+            f"{waiter.comm} ({waiter.pid}) waited {waiter.waited_in(run):.1f} s of {run.seconds} s for storage"
+            + (f", {1e3 * waiter.mean_s(run):.1f} ms each time" if waiter.mean_s(run) else ""),
+            shown_waits(scene, waiter, run),
+        )
+        for waiter in waiters[:3]
+    ]
+
+
+def stalled_share(scene: Scene, run: Run) -> float:
+    """Of the time, how long some task stalled on I/O, by the kernel's own account (PSI); 0 where it has none."""
+    within = scene.during(scene.deltas(Pressure).get(("io", "system"), ()), run)
+    return sum(delta.of(Pressure.some_total_us) for delta in within) / 1e6 / run.seconds
+
+
+def stall_claim(scene: Scene, device: Device, run: Run) -> Step | None:
+    """What a path says of tasks that stalled on I/O, where it is not known who they were."""
+    rows = scene.within(scene.series(Pressure).get(("io", "system"), ()), run)
+    stalled = scene.evidence(rows, Pressure.some_total_us, "increase")
+    if stalled is None or stalled.value <= 0:
+        return None
+    return claim(f"tasks stalled on I/O while {device.name} was busy", stalled)
 
 
 def journal_of(comm: str | None) -> str | None:
@@ -239,11 +284,11 @@ def _is_for_storage(edge: Edge) -> bool:
 def _by_delays(scene: Scene) -> Mapping[int, Waiter]:
     """From the delays that the kernel counts for each process, where it does."""
     found: dict[int, Waiter] = {}
-    for (pid, _), changes in scene.deltas(Process).items():
-        comm = str(changes[-1].after.comm) if changes else "?"
-        waiter = Waiter(pid, comm, _program(scene, pid, comm), changes=list(changes))
-        for change in changes:
-            waiter.waited.add(scene.second(change.after), change.of(Process.blkio_delay_ns) / 1e9)
+    for (pid, _), deltas in scene.deltas(Process).items():
+        comm = str(deltas[-1].after.comm) if deltas else "?"
+        waiter = Waiter(pid, comm, _program(scene, pid, comm), deltas=list(deltas))
+        for delta in deltas:
+            waiter.waited.add(scene.second(delta.after), delta.of(Process.blkio_delay_ns) / 1e9)
         found[pid] = waiter
     return found
 
@@ -259,8 +304,13 @@ def is_of(device: str, whole: str) -> bool:
     return not rest or bool(_PARTITION.fullmatch(rest) and device.removeprefix("/dev/").startswith(whole))
 
 
-def _moved(change: CounterDelta[Process]) -> float:
-    return sum(change.of(metric) for both in (_READ, _WRITTEN) for metric in both)
+def _moved(delta: CounterDelta[Process]) -> float:
+    return (
+        delta.of(Process.read_bytes)
+        + delta.of(Process.write_bytes)
+        + delta.of(Process.children_read_bytes)
+        + delta.of(Process.children_write_bytes)
+    )
 
 
 def _mean(waited: Seconds, counted: Seconds, run: Run) -> float:

@@ -12,6 +12,7 @@ from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene, grouped, runs
 from kernelsight.diagnosis.storage import FILE_CALLS, is_of
+from kernelsight.events.block import Block
 
 HANGS_MS = 2500.0
 """How long a task sleeps before it may be said to hang: some requests of a busy disk take a second, none this long."""
@@ -80,9 +81,9 @@ def _candidate(scene: Scene, name: str, rows: Sequence[Row], stuck: Run | None) 
     if device is not None and stuck is not None:
         candidate.step(
             f"{name} has requests under way for {stuck.seconds} s and completes none",
-            shown(scene, device, stuck, "in_flight", "min"),
-            shown(scene, device, stuck, "read_ios"),
-            shown(scene, device, stuck, "write_ios"),
+            shown(scene, device, stuck, Block.in_flight, "min"),
+            shown(scene, device, stuck, Block.read_ios),
+            shown(scene, device, stuck, Block.write_ios),
         )
     elif frozen:
         candidate.step(

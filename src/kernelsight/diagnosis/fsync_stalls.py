@@ -1,4 +1,4 @@
-"""Commits that take long beside what others write through the page cache.
+"""Commits (fsync and its like) that take long beside what others write through the page cache.
 
 With ordered data (Documentation/filesystems/ext4/journal.rst) a commit writes what all transactions of the file system
 have dirtied, so whoever asks for one waits for everybody's pages.
@@ -14,25 +14,47 @@ from kernelsight.diagnosis.model import Evidence
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.storage import SLOWED, User, Waiter, is_of, users, waiters, waiters_by_program
+from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.memory import Memory
 
-COMMIT_S = 0.0042
-"""What one of the waits of a commit (for its data, the journal, the flush) must take to hurt: half a turn of a disk."""
-BULK = 10.0
-"""How many times as much as who commits another one must write, for its data to be what the commit waits for."""
-ALIKE_SHARE = 0.3
-"""Of what the largest writer writes, the share from which on another one may be it as well."""
-ON_DEVICE_SHARE = 0.3
-"""Of what somebody writes, what the device of the commits must have written meanwhile: the rest may still lie dirty."""
+COMMIT_S = Threshold(
+    0.0042,
+    "s a wait",
+    because="calculated: half a turn of a disk at 7200/min; each wait of a commit (for its data, for the journal, for "
+    "the flush) takes no longer on an idle disk",
+)
+BULK = Threshold(
+    10.0,
+    "times as many bytes",
+    because="judged: a program that writes as much as the committing one delays it no more than that one does itself",
+)
+ALIKE_SHARE = Threshold(
+    0.3,
+    "share of what the largest writer writes",
+    because="judged: from there on another writer may be the cause as well, and the journal that it waits for decides",
+)
+ON_DEVICE_SHARE = Threshold(
+    0.3,
+    "share of what a program writes",
+    because="judged: the device of the commits must have written as much meanwhile; the rest may still lie dirty, but "
+    "who writes to another device delays nobody here",
+)
+WRITES_SHARE = Threshold(
+    0.1,
+    "share of the most that a program writes in a second",
+    because="judged: less is the end of a burst and no burst",
+)
+DIRTY_SHARE = Threshold(
+    0.03,
+    "share of what a program writes in a second",
+    because="judged: what is written through the page cache lies there for seconds (vm.dirty_expire_centisecs: 30 s), "
+    "what is written directly never does",
+)
 _LEAST_S = 2
 _LEAST_BEFORE_S = 3
 """Seconds of commits that say how long one usually takes: a stall may begin with a second that is not bad yet."""
 _GAP_S = 3
 """Seconds without the end of a commit that are no end of a stall: one that takes long is seen when it is over."""
-WRITES_SHARE = 0.1
-"""Of the most that somebody writes in a second, what counts as writing at all."""
-DIRTY_SHARE = 0.03
-"""Of what somebody writes in a second, what must lie in the page cache: written directly, it never does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +65,15 @@ class Stall:
     waiter: Waiter
     by: User
     dirty: Evidence | None
-    """What of the other one's data lay in the page cache; None where none did."""
+    """What of the other program's data lay in the page cache; None where none did."""
 
 
 def stalls(scene: Scene) -> Sequence[Stall]:
-    """Every process whose commits take long, with who writes most beside it, in bulk; use with :meth:`Scene.once`."""
-    found: list[Stall] = []
+    """Every process whose commits take long, with the program that writes most beside it, in bulk.
+
+    Use with :meth:`Scene.once`.
+    """
+    known: list[Stall] = []
     for waiter in scene.once(waiters).values():
         each = {
             second: waited / waiter.commits_counted.of(second)
@@ -58,14 +83,14 @@ def stalls(scene: Scene) -> Sequence[Stall]:
         for run in telling(runs(each, lambda mean: mean >= COMMIT_S, gap=_GAP_S)):
             by = _who_dirties(scene, waiter, run)
             if by is not None:
-                found += _while_writing(scene, waiter, by, run)
-    return found
+                known += _while_writing(scene, waiter, by, run)
+    return known
 
 
 def _while_writing(scene: Scene, waiter: Waiter, by: User, run: Run) -> Iterator[Stall]:
-    """The part of a stretch in which the other one writes, if commits take longer in it than before."""
+    """The part of a stretch in which the other program writes, if commits take longer in it than before."""
     most = max(by.written.of(second) for second in range(run.first, run.last + 1))
-    writes = [s for s in range(run.first, run.last + 1) if by.written.of(s) >= WRITES_SHARE * most]
+    writes = [second for second in range(run.first, run.last + 1) if by.written.of(second) >= WRITES_SHARE * most]
     part = Run(writes[0], run.last)
     if part.seconds < _LEAST_S or not waiter.is_slowed(part):
         return
@@ -80,9 +105,9 @@ def _usual_s(waiter: Waiter, last: int) -> float:
 
 
 def _who_dirties(scene: Scene, waiter: Waiter, run: Run) -> User | None:
-    """Who writes most beside a process that commits, if it is much and can have gone to the same device.
+    """The program that writes most beside a process that commits, if it is much and can go to the same device.
 
-    Of several who write about as much, the one that waits for the same journal: a program that serves a
+    Of several that write about as much, the one that waits for the same journal: a program that serves a
     disk (of a virtual machine, of FUSE) writes on again what its users have written.
     """
     everybody = scene.once(users)
@@ -103,13 +128,14 @@ def _who_dirties(scene: Scene, waiter: Waiter, run: Run) -> User | None:
 
 
 def _shares_journal(scene: Scene, user: User, waiter: Waiter) -> bool:
-    return any(one.journals & waiter.journals for one in scene.once(waiters_by_program).get(user.program, ()))
+    members = scene.once(waiters_by_program).get(user.program, ())
+    return any(member.journals & waiter.journals for member in members)
 
 
 def lying_dirty(scene: Scene, by: User, run: Run) -> Evidence | None:
     """The rows that show how much lay in the page cache to be written, if it was a good part of what one wrote."""
     rows = scene.within(scene.rows(Memory), run)
     shown = [scene.evidence(rows, metric, "max") for metric in (Memory.dirty_kb, Memory.writeback_kb)]
-    largest = max((one for one in shown if one), key=lambda one: one.value, default=None)
+    largest = max((evidence for evidence in shown if evidence), key=lambda evidence: evidence.value, default=None)
     least = DIRTY_SHARE * by.written_in(run) / run.seconds
     return largest if largest is not None and 1024 * largest.value >= least else None

@@ -1,0 +1,149 @@
+"""Commits (fsync and its like) that wait until the dirty pages of another program are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.cpu_time import Program
+from kernelsight.diagnosis.faults.fsync_stall import FSYNC_STALL
+from kernelsight.diagnosis.fsync_stalls import Stall, stalls
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
+from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
+from kernelsight.diagnosis.scene import Run, Scene
+from kernelsight.diagnosis.slow_devices import slow_devices
+from kernelsight.diagnosis.storage import User, Waiter, shown_waits, users
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.quantities import quantity
+
+MOST_SHARE = Threshold(0.5, "share of all that is written", because="calculated: more than all other programs together")
+
+
+@dataclass(frozen=True, slots=True)
+class DelayedCommits:
+    """A program that writes in bulk in a stretch of seconds in which commits of others took long."""
+
+    run: Run
+    by: User
+    """The program that writes."""
+    culprit: Entity
+    """Its largest process."""
+    written: float
+    """Bytes that it wrote."""
+    written_by_all: float
+    """Bytes that all programs wrote."""
+    dirty: Evidence | None
+    """What of its data lay in the page cache; None where none did."""
+    a_device_is_slow: bool
+    """Whether some device took long for each request at the same time."""
+    victims: Sequence[Waiter]
+    """Processes whose commits took long."""
+    worst: Waiter
+    """The one of them that waited longest for its commits."""
+    before_s: float
+    """What a wait of its commits took before; 0 where that is not known."""
+
+
+def measure(scene: Scene) -> Iterable[DelayedCommits]:
+    """Each program that writes in bulk while commits of others take long, in the stretch in which they wait longest."""
+    worst: dict[Program, Stall] = {}
+    for stall in scene.once(stalls):
+        known = worst.get(stall.by.program)
+        if known is None or stall.waiter.commits_in(stall.run) > known.waiter.commits_in(known.run):
+            worst[stall.by.program] = stall
+    for stall in worst.values():
+        yield _delayed_commits(scene, stall)
+
+
+def _delayed_commits(scene: Scene, stall: Stall) -> DelayedCommits:
+    run, by = stall.run, stall.by
+    slow = (stretch for stretches in scene.once(slow_devices).values() for stretch in stretches)
+    return DelayedCommits(
+        run,
+        by,
+        culprit=by.largest(scene, run),
+        written=by.written_in(run),
+        written_by_all=sum(user.written_in(run) for user in scene.once(users)),
+        dirty=stall.dirty,
+        a_device_is_slow=any(stretch.overlaps(run) for stretch in slow),
+        victims=[other.waiter for other in scene.once(stalls) if other.by is by and other.run.overlaps(run)],
+        worst=stall.waiter,
+        before_s=stall.waiter.commit_s(Run(0, run.first - 2)),
+    )
+
+
+def explain(scene: Scene, found: DelayedCommits) -> Explanation:
+    """A commit of one process waits for the pages that the program has dirtied on the same file system."""
+    run, culprit = found.run, found.culprit
+    return Explanation(
+        culprit=culprit,
+        onset_ns=scene.at(run.first),
+        victims=tuple(waiter.entity for waiter in found.victims[:5]),
+        suffering_s=sum(waiter.commits_in(run) for waiter in found.victims),
+        path=path(
+            *(_wait_claim(scene, found, waiter) for waiter in found.victims[:3]),
+            claim("dirty pages of files waited to be written", found.dirty),
+            claim(
+                f"{culprit.name} wrote {quantity(found.written / run.seconds, 'B/s')}",
+                *found.by.shown_writes(scene, run),
+            ),
+        ),
+        refuted_by=f"the commits take as long when {culprit.name} does not write",
+        outlook=f"commits take long while {culprit.name} writes",
+        actions=(
+            Proposal("limit_io", culprit, f"limit what the control group of {culprit.name} may write (io.max)"),
+            Proposal("sysctl", culprit, "lower vm.dirty_background_bytes, so that less is written at a time"),
+        ),
+    )
+
+
+def _wait_claim(scene: Scene, found: DelayedCommits, waiter: Waiter) -> Step | None:
+    run = found.run
+    before = f", {1e3 * found.before_s:.0f} ms before" if found.before_s and waiter is found.worst else ""
+    return claim(
+        f"{waiter.comm} ({waiter.pid}) waited {waiter.commits_in(run):.1f} s of {run.seconds} s for its commits, "
+        f"{1e3 * waiter.commit_s(run):.0f} ms each time{before}",
+        shown_waits(scene, waiter, run, commits=True),
+    )
+
+
+MECHANISM = Mechanism[DelayedCommits](
+    fault=FSYNC_STALL,
+    summary="A program writes in bulk through the page cache, and commits of others wait until that is on the disk.",
+    measure=measure,
+    prior=Prior(
+        3.0,
+        because="judged: only a program that writes ten times as much as another one whose commits take three times as "
+        "long as before, and longer than an idle disk needs, is a suspect; both seldom coincide by chance",
+    ),
+    checks=(
+        Check(
+            id="writes_most",
+            says="it writes most of all that is written",
+            holds=lambda found: found.written >= MOST_SHARE * found.written_by_all,
+            supports=1.0,
+            refutes=2.0,
+            because="judged: a commit waits for the pages of all; who writes less than half of them delays it less "
+            "than the others do",
+        ),
+        Check(
+            id="lies_in_the_page_cache",
+            says="what it writes lies in the page cache",
+            holds=lambda found: found.dirty is not None,
+            supports=1.0,
+            refutes=2.5,
+            because="judged: a commit waits for dirty pages of its file system "
+            "(Documentation/filesystems/ext4/journal.rst, data=ordered); what is written directly only keeps the disk "
+            "busy: `disk_saturation`",
+        ),
+        Check(
+            id="no_device_is_slow",
+            says="no device is slow by itself",
+            holds=lambda found: not found.a_device_is_slow,
+            supports=0.5,
+            refutes=3.0,
+            because="judged: on a slow device commits take long whoever writes: `disk_latency`",
+        ),
+    ),
+    explain=explain,
+)

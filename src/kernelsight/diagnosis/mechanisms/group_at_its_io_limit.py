@@ -1,0 +1,96 @@
+"""Control groups that may read or write no faster than a limit says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.faults.disk_latency import DISK_LATENCY
+from kernelsight.diagnosis.io_limits import IO_LIMITS, IoLimit, is_at_limit, limit_claim, shares_of_group
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, path
+from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.processes import is_within, members
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
+from kernelsight.diagnosis.seconds import telling
+from kernelsight.diagnosis.storage import Waiter, slowed, wait_claims
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.process import Process
+from kernelsight.events.scheduler import Wait
+
+
+@dataclass(frozen=True, slots=True)
+class LimitedGroup:
+    """A control group in a stretch of seconds in which it did as much I/O as a limit lets pass."""
+
+    group: str
+    """Its path."""
+    run: Run
+    limited: IoLimit
+    waiting: Sequence[Waiter]
+    """Its processes that waited for storage, those that waited longest first."""
+    waits_are_recorded: bool
+    deltas: Sequence[CounterDelta[Cgroup]]
+
+
+def measure(scene: Scene) -> Iterable[LimitedGroup]:
+    """Each group, limit and stretch in which it was reached. A limit of the root group is one of all I/O."""
+    for (group,), deltas in scene.deltas(Cgroup).items():
+        for limited in IO_LIMITS if group != "/" else ():
+            shares = shares_of_group(scene, deltas, limited)
+            for run in telling(runs(shares, is_at_limit)):
+                yield _limited_group(scene, str(group), scene.during(deltas, run), run, limited)
+
+
+def _limited_group(
+    scene: Scene, group: str, deltas: Sequence[CounterDelta[Cgroup]], run: Run, limited: IoLimit
+) -> LimitedGroup:
+    inside = {process.pid for process in members(scene, deltas[-1].after)} | _counted_to(scene, group)
+    waiting = [waiter for waiter in slowed(scene, run) if waiter.pid in inside]
+    return LimitedGroup(group, run, limited, waiting, waits_are_recorded=bool(scene.rows(Wait)), deltas=deltas)
+
+
+def _counted_to(scene: Scene, group: str) -> set[int | None]:
+    """The processes whose I/O counts to a group or to one below it, where that is a group of another hierarchy."""
+    return {row.pid for row in scene.rows(Process) if is_within(row.io_cgroup, group)}
+
+
+def explain(scene: Scene, found: LimitedGroup) -> Explanation:
+    """The kernel keeps the requests of the group back until it may make more."""
+    culprit = Entity("cgroup", found.group, found.group)
+    return Explanation(
+        culprit=culprit,
+        onset_ns=scene.at(found.run.first),
+        victims=tuple(waiter.entity for waiter in found.waiting[:5]),
+        suffering_s=sum(waiter.waited_in(found.run) for waiter in found.waiting),
+        path=path(
+            *wait_claims(scene, found.waiting, found.run),
+            limit_claim(scene, found.deltas, found.limited),
+        ),
+        refuted_by=f"{culprit.name} is as slow with a higher limit",
+        outlook=f"the processes of {culprit.name} go on waiting, however idle the disk is",
+        actions=(Proposal("raise_limit", culprit, f"raise what {culprit.name} may do (io.max, blkio.throttle)"),),
+    )
+
+
+MECHANISM = Mechanism[LimitedGroup](
+    fault=DISK_LATENCY,
+    summary="A control group wants more I/O than its limit lets pass, and the kernel keeps its requests back.",
+    measure=measure,
+    prior=Prior(
+        2.5,
+        because="judged: only a group that does as much I/O as a limit lets pass, and no more, is a suspect; it would "
+        "be chance if it wanted no more than that",
+    ),
+    checks=(
+        Check(
+            id="members_wait",
+            says="processes of the group wait for storage, or nothing records who waits",
+            holds=lambda found: bool(found.waiting) or not found.waits_are_recorded,
+            supports=1.5,
+            refutes=3.0,
+            because="judged: a group that the limit holds back waits for nothing else; one that happens to do as much "
+            "as its limit does not wait (recorded: `limited_by_its_group`, where it holds)",
+        ),
+    ),
+    explain=explain,
+)

@@ -1,0 +1,112 @@
+"""A limit of the root group: whoever uses a device is held back, as if the device were slow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.devices import Device, devices
+from kernelsight.diagnosis.faults.disk_latency import DISK_LATENCY
+from kernelsight.diagnosis.io_limits import IO_LIMITS, IoLimit, is_at_limit, limit_claim, passes_per_s
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, path
+from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
+from kernelsight.diagnosis.seconds import telling
+from kernelsight.diagnosis.storage import Waiter, slowed, wait_claims
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.fields import getter
+from kernelsight.events.scheduler import Wait
+
+LONGER = Threshold(
+    10.0,
+    "times the latency of the device",
+    because="judged: of a wait that takes so much longer than the device, nearly all is before the device",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitedDevice:
+    """A device in a stretch of seconds in which it did as much as a limit of the root group lets pass."""
+
+    device: Device
+    run: Run
+    limited: IoLimit
+    waiting: Sequence[Waiter]
+    """Processes that waited for storage much longer than the device takes, those that waited longest first."""
+    waits_are_recorded: bool
+    deltas: Sequence[CounterDelta[Cgroup]]
+    """Of the root group."""
+
+
+def measure(scene: Scene) -> Iterable[LimitedDevice]:
+    """Each device, limit of the root group and stretch in which the device did as much as that."""
+    deltas = scene.deltas(Cgroup).get(("/",), ())
+    for limited in IO_LIMITS if deltas else ():
+        limit = getter(limited.limit)(deltas[-1].after)
+        if limit:
+            passes = passes_per_s(limit, in_requests=limited.in_requests)
+            for device in scene.once(devices).values():
+                yield from _limited_device(scene, device, deltas, limited, passes)
+
+
+def _limited_device(
+    scene: Scene, device: Device, deltas: Sequence[CounterDelta[Cgroup]], limited: IoLimit, passes: float
+) -> Iterable[LimitedDevice]:
+    shares = {second: limited.of_device(load) / load.seconds / passes for second, load in device.loads.items()}
+    for run in telling(runs(shares, is_at_limit)):
+        latency_s = device.load(run).latency_s
+        waiting = [waiter for waiter in slowed(scene, run) if waiter.mean_s(run) >= LONGER * latency_s]
+        within = scene.during(deltas, run) or deltas[-1:]
+        yield LimitedDevice(device, run, limited, waiting, waits_are_recorded=bool(scene.rows(Wait)), deltas=within)
+
+
+def explain(scene: Scene, found: LimitedDevice) -> Explanation:
+    """The kernel keeps requests back before they come to the device."""
+    culprit = found.device.entity
+    return Explanation(
+        culprit=culprit,
+        onset_ns=scene.at(found.run.first),
+        victims=tuple(waiter.entity for waiter in found.waiting[:5]),
+        suffering_s=sum(waiter.waited_in(found.run) for waiter in found.waiting),
+        path=path(
+            *wait_claims(scene, found.waiting, found.run),
+            limit_claim(scene, found.deltas, found.limited),
+        ),
+        refuted_by=f"{culprit.name} is as slow with a higher limit",
+        outlook=f"every program that needs {culprit.name} goes on waiting, however idle it is",
+        actions=(Proposal("raise_limit", culprit, f"raise what {culprit.name} may do (io.max, blkio.throttle)"),),
+    )
+
+
+MECHANISM = Mechanism[LimitedDevice](
+    fault=DISK_LATENCY,
+    summary="A limit of the root group lets less I/O pass to a device than all programs together want.",
+    measure=measure,
+    prior=Prior(
+        2.5,
+        because="judged: as for a single group (`group_at_its_io_limit`): only a device that does as much as the limit "
+        "lets pass is a suspect",
+    ),
+    checks=(
+        Check(
+            id="processes_wait",
+            says="processes wait for storage, or nothing records who waits",
+            holds=lambda found: bool(found.waiting) or not found.waits_are_recorded,
+            supports=1.5,
+            refutes=3.0,
+            because="judged: whom the limit holds back waits for storage; a device may happen to do as much as the "
+            "limit while nobody wants more",
+        ),
+        Check(
+            id="waits_before_the_device",
+            says="the requests wait before they come to the device",
+            holds=lambda found: bool(found.waiting),
+            supports=0.5,
+            refutes=3.0,
+            because="judged: the limit is of each device, and its row names none: only who waits much longer than the "
+            "device takes shows that it is this one; else the device itself may be slow",
+        ),
+    ),
+    explain=explain,
+)

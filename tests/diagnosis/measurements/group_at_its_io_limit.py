@@ -1,0 +1,16 @@
+"""What the checks of the mechanism judge: a measurement for which all hold, and what makes each of them fail."""
+
+from kernelsight.diagnosis.io_limits import IO_LIMITS
+from kernelsight.diagnosis.mechanisms.group_at_its_io_limit import LimitedGroup
+from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.storage import Waiter
+
+HOLDS = LimitedGroup(
+    group="/batch",
+    run=Run(3, 12),
+    limited=IO_LIMITS[0],
+    waiting=(Waiter(12, "job", ("job", "/batch")),),
+    waits_are_recorded=True,
+    deltas=(),
+)
+FAILS = {"members_wait": {"waiting": ()}}
