@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from kernelsight.diagnosis.cpu_time import Use, cpu_use, queued
 from kernelsight.diagnosis.duration import BURST_S, GOES_ON_S, duration_of
@@ -11,6 +12,8 @@ from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.scene import Change, Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.threshold import Threshold
+
+K = TypeVar("K", bound=Hashable)
 
 WAITS_PER_S = 0.25
 """Seconds a second that processes together wait for a CPU before anybody can be said to suffer."""
@@ -25,6 +28,11 @@ STARVED_SHARE = 0.25
 
 Groups and sessions share first, and their members among themselves: a good deal less than an equal share is usual.
 """
+CROWD_PER_CPU = Threshold(
+    6.0,
+    "runnable threads per CPU",
+    because="judged: from so many on it is their number that hurts, and not who they are",
+)
 HELD_SHARE = Threshold(
     0.05,
     "share of the time",
@@ -157,6 +165,14 @@ def _busy(scene: Scene) -> Mapping[int, int]:
 
 
 CPU_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+
+
+def largest_kin(uses: Iterable[Use], kin: Callable[[Use], K], amount: Callable[[Use], float]) -> K:
+    """The kin whose amounts are the largest together; of equal ones, the first."""
+    sums: dict[K, float] = {}
+    for use in uses:
+        sums[kin(use)] = sums.get(kin(use), 0.0) + amount(use)
+    return max(sums, key=lambda one: sums[one])
 
 
 def is_burst(scene: Scene, run: Run) -> bool:

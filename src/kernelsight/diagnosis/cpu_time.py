@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
+from kernelsight.diagnosis.mechanism import Check
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.processes import is_within, processes
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene
 from kernelsight.diagnosis.seconds import Seconds
+from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.fields import Metric
 from kernelsight.events.process import Process
@@ -26,13 +28,17 @@ SLICE_S = 0.003
 """The longest slice that the kernel gives a task before others have their turn, unless told otherwise
 (sysctl_sched_base_slice, kernel/sched/fair.c)."""
 
-SWITCH_S = 4e-6
-"""What a switch costs: 3.8 µs over a pipe, with warm caches.
-
-(Li, Ding, Shen: Quantifying the Cost of Context Switch, ExpCS 2007.)
-"""
-SHORT_SLICE_S = 4 * SWITCH_S
-"""Time on a CPU between two switches at which a fifth of it is the switch itself."""
+SWITCH_S = Threshold(
+    4e-6,
+    "s",
+    because="a switch costs 3.8 µs over a pipe, with warm caches (Li, Ding, Shen: Quantifying the Cost of Context "
+    "Switch, ExpCS 2007)",
+)
+SHORT_SLICE_S = Threshold(
+    4 * SWITCH_S,
+    "s on a CPU between two switches",
+    because="calculated: at four times what a switch costs, a fifth of the time is the switch",
+)
 
 LONGEST_S = 2.0
 """What a thread can have waited for a CPU between two readings, which are a second apart and seldom late.
@@ -203,10 +209,30 @@ def queued(uses: Iterable[Use]) -> dict[int, float]:
     return found
 
 
-def work(uses: Iterable[Use], run: Run) -> bool:
-    """Whether processes do more between two switches than to switch."""
-    uses = list(uses)
-    return sum(use.ran_in(run) for use in uses) > SHORT_SLICE_S * sum(use.switches_in(run) for use in uses)
+class Working(Protocol):
+    """A measurement of processes that run and leave their CPUs."""
+
+    @property
+    def ran_s(self) -> float:
+        """Seconds that they ran."""
+        ...
+
+    @property
+    def switches(self) -> float:
+        """Times that they left a CPU."""
+        ...
+
+
+WORKS: Check[Working] = Check(
+    id="works",
+    says="they work longer than it takes to switch to them",
+    holds=lambda found: found.ran_s > SHORT_SLICE_S * found.switches,
+    supports=0.0,
+    refutes=4.0,
+    because="judged: nearly everything works longer, so it supports nothing; who does not mostly takes turns "
+    "(`context_switch_storm`)",
+)
+"""For every mechanism that blames processes for the CPU time that they use."""
 
 
 def _spread(scene: Scene, use: Use, delta: CounterDelta[Process], ran: float) -> None:

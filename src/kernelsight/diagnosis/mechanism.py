@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from string import Formatter
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, Generic, TypeVar
 
 from kernelsight.diagnosis.candidate import Candidate, Outcome
@@ -68,7 +68,7 @@ class Check(Generic[M_contra]):
             raise TypeError(f"{self.id}: a check needs a reason")
         if self.supports < 0 or self.refutes < 0 or not self.supports + self.refutes:
             raise TypeError(f"{self.id}: a check supports when it holds and refutes when it fails, and one at least")
-        if unnamed := sorted({*_numbers(self.holds.__code__)} - {0, 1}):
+        if unnamed := sorted({number for code in _code_of(self.holds) for number in _numbers(code)} - {0, 1}):
             raise TypeError(f"{self.id}: {unnamed[0]:g} is a threshold; give it a name, a unit and a reason")
 
     def outcome(self, measurement: M_contra) -> Outcome | None:
@@ -83,7 +83,8 @@ class Check(Generic[M_contra]):
     def thresholds(self) -> Mapping[str, Threshold]:
         """The thresholds that it compares with, by their names."""
         known = self.holds.__globals__
-        return {name: known[name] for name in _names(self.holds.__code__) if isinstance(known.get(name), Threshold)}
+        names = (name for code in _code_of(self.holds) for name in code.co_names)
+        return {name: known[name] for name in names if isinstance(known.get(name), Threshold)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,16 +199,19 @@ def fields_of(text: str) -> list[str]:
     return [name for _, name, _, _ in Formatter().parse(text) if name]
 
 
+def _code_of(function: Callable[..., Any]) -> Iterator[CodeType]:
+    """The code of a function, and of what it calls in its own module."""
+    known, waiting, seen = function.__globals__, [function.__code__], set[CodeType]()
+    while waiting:
+        code = waiting.pop()
+        if code in seen:
+            continue
+        seen.add(code)
+        yield code
+        called = (known.get(name) for name in code.co_names)
+        waiting += [one.__code__ for one in called if isinstance(one, FunctionType) and one.__globals__ is known]
+        waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+
+
 def _numbers(code: CodeType) -> Iterator[float]:
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _numbers(constant)
-        elif isinstance(constant, int | float):
-            yield constant
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
+    return (constant for constant in code.co_consts if isinstance(constant, int | float))

@@ -88,7 +88,7 @@ def rank(candidates: Iterable[Candidate], scene: Scene) -> tuple[tuple[Finding, 
 
 
 def _against(one: Candidate) -> tuple[str, ...]:
-    return tuple(check.says for check in one.checks if not check.holds)
+    return tuple(check.says for check in one.checks if not check.holds and check.odds)
 
 
 def _named(cause: Candidate) -> str:

@@ -59,9 +59,11 @@ def _check(check: Check[Any]) -> Iterator[str]:
 
 
 def _thresholds(mechanism: Mechanism[Any]) -> dict[str, Threshold]:
-    """What its checks compare with, and what its module names, such as for what it takes for a suspect."""
+    """What its checks compare with, and what the modules name that say who is a suspect and what follows."""
     found = {name: value for check in mechanism.checks for name, value in check.thresholds.items()}
-    return found | dict(thresholds_of(sys.modules[mechanism.measure.__module__]))
+    for module in {mechanism.measure.__module__, mechanism.explain.__module__}:
+        found |= thresholds_of(sys.modules[module])
+    return found
 
 
 def _row(*cells: str) -> str:

@@ -1,0 +1,235 @@
+"""Programs that start others all the time: what they start, how long that lives, and who started whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.duration import Duration, duration_of
+from kernelsight.diagnosis.families import Family, families, most_children
+from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
+from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.processes import named, processes
+from kernelsight.diagnosis.scene import Run, Scene, runs
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.scheduler import SchedProcess
+from kernelsight.events.syscalls import SyscallError
+
+START_S = Threshold(
+    1e-3,
+    "s",
+    because="judged: what it takes to start a program and to end it: fork, exec, the pages of its libraries, exit",
+)
+COSTLY_SHARE = Threshold(
+    0.1,
+    "share of one CPU",
+    because="judged: what starting takes when it is costly by itself, and not by what is started",
+)
+FORKS_PER_S = Threshold(
+    30.0,
+    "children/s",
+    because="judged: so many of one program are worth a look; a service that starts a script for a request has fewer",
+)
+RELATED_SHARE = Threshold(
+    0.25,
+    "share of the processes of a program that have children",
+    because="judged: so many have a parent that is one of them, if they start each other",
+)
+MOST_SHARE = Threshold(
+    0.5,
+    "share of the children of a program",
+    because="judged: from so many children of one process on, it is the one that starts them",
+)
+OTHERS_SHARE = Threshold(
+    0.5,
+    "children of their children per child",
+    because="judged: a compiler's driver starts a compiler, an assembler and a linker",
+)
+_FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
+
+
+@dataclass(frozen=True, slots=True)
+class Forking:
+    """A program that starts processes in a stretch of seconds."""
+
+    comm: str
+    parent: Entity
+    """Who starts them; where they start each other, the oldest of them."""
+    run: Run
+    duration: Duration
+    forks: int
+    exits: int
+    """Children that ended."""
+    lived_ms: float
+    """All that ended together."""
+    most_forks: int
+    """Children of the process that has most."""
+    each_other: bool
+    """Children start more of their kind, and no process starts most of them."""
+    grandchildren: int
+    """What short-lived processes of other programs of the same control group started."""
+    rows: Sequence[SchedProcess]
+    refused: Sequence[SyscallError]
+    """Calls for more of them that failed with EAGAIN, as they do at a limit."""
+
+    @property
+    def children_per_s(self) -> float:
+        """Children a second."""
+        return self.forks / self.run.seconds
+
+    @property
+    def most_per_s(self) -> float:
+        """Children a second of the process that has most."""
+        return self.most_forks / self.run.seconds
+
+    @property
+    def cost_share(self) -> float:
+        """Of one CPU, what starting them takes."""
+        return self.children_per_s * START_S
+
+    @property
+    def life_ms(self) -> float:
+        """How long those lived that ended, on average."""
+        return self.lived_ms / max(self.exits, 1)
+
+
+def forking(scene: Scene) -> list[Forking]:
+    """The programs and stretches in which very many processes are started. Use with :meth:`Scene.once`."""
+    return [
+        _forking(scene, family, run)
+        for family in scene.once(families)
+        for run in runs(scene.per_second(family.rows, SchedProcess.forks), lambda forks: forks >= FORKS_PER_S)
+    ]
+
+
+def _forking(scene: Scene, family: Family, run: Run) -> Forking:
+    rows: list[SchedProcess] = scene.within(family.rows, run)
+    pid, most = most_children(rows)
+    forks = sum(row.forks or 0 for row in rows)
+    # Other shells of the machine may have started each other, and have no part in what one of them does.
+    each_other = most < MOST_SHARE * forks and _are_related(scene, rows)
+    first = _oldest(scene, family, pid) if each_other else pid
+    return Forking(
+        family.comm,
+        named(scene, first) if first in scene.once(processes) else Entity("process", str(first), family.comm),
+        run,
+        duration_of(scene, run),
+        forks=forks,
+        exits=sum(row.exits or 0 for row in rows),
+        lived_ms=sum(row.child_lifetime_ms or 0 for row in rows),
+        most_forks=most,
+        each_other=each_other,
+        grandchildren=_started_by_others(scene, family, run),
+        rows=rows,
+        refused=[
+            row
+            for row in scene.within(scene.rows(SyscallError), run)
+            if row.comm == family.comm and row.error == "EAGAIN" and row.syscall_name in _FORKS
+        ],
+    )
+
+
+def _are_related(scene: Scene, rows: Iterable[SchedProcess]) -> bool:
+    """Whether those who have children are each other's children; one whose parent has ended is init's by then."""
+    known = scene.once(processes)
+    pids = {row.pid for row in rows}
+    sampled = [process for pid in pids if (process := known.get(pid or 0)) and process.samples]
+    related = [one for one in sampled if one.parent in pids or (one.parent == 1 and len(one.samples) == 1)]
+    return len(related) > 1 and len(related) >= RELATED_SHARE * len(sampled)
+
+
+def _oldest(scene: Scene, family: Family, pid: int) -> int:
+    """Where children have children: the one of the program that they all come from."""
+    of_program = [
+        one
+        for one in scene.once(processes).values()
+        if one.samples and one.comm == family.comm and one.group_id == family.group
+    ]
+    return min(of_program, key=lambda one: (one.samples[0].start_ticks or 0, one.pid)).pid if of_program else pid
+
+
+def _started_by_others(scene: Scene, family: Family, run: Run) -> int:
+    """What short-lived processes of other programs of the same control group started."""
+    known = scene.once(processes)
+    rows: list[SchedProcess] = [
+        row
+        for other in scene.once(families)
+        if other.group == family.group and other.comm != family.comm
+        for row in scene.within(other.rows, run)
+        if (process := known.get(row.pid or 0)) is None or len(process.samples) <= 1
+    ]
+    return sum(row.forks or 0 for row in rows)
+
+
+OFTEN: Check[Forking] = Check(
+    id="very_many_children",
+    says="{children_per_s:.0f} children a second",
+    holds=lambda found: found.children_per_s >= FORKS_PER_S,
+    supports=1.5,
+    refutes=4.0,
+    because="judged: it is what the fault consists of; a stretch with seconds of fewer between may have fewer in all",
+)
+COSTLY: Check[Forking] = Check(
+    id="costly",
+    says="starting them is costly by itself",
+    holds=lambda found: found.cost_share >= COSTLY_SHARE,
+    supports=1.0,
+    refutes=1.0,
+    because="judged: some starts cost less than is assumed here, and some more, so it decides nothing by itself",
+)
+NO_OTHER_PROGRAMS: Check[Forking] = Check(
+    id="no_other_programs",
+    says="they start no other programs, as a compiler does",
+    holds=lambda found: found.grandchildren <= OTHERS_SHARE * found.forks,
+    supports=0.5,
+    refutes=2.5,
+    because="judged: what starts other programs has a job: a build, a test suite, a package's scripts",
+)
+REFUSED: Check[Forking] = Check(
+    id="refused_more",
+    says="a limit refuses it more of them",
+    holds=lambda found: bool(found.refused),
+    supports=2.0,
+    refutes=0.0,
+    because="judged: who starts so many that a limit stops it has lost control of it; most storms meet no limit",
+)
+
+
+def explain(scene: Scene, found: Forking) -> Explanation:
+    """Starting and ending them takes its share of the CPUs."""
+    return concluded(
+        scene,
+        found.parent,
+        found.run,
+        found.forks * START_S,
+        claim(
+            f"{found.comm} started {found.forks} processes in {found.run.seconds} s",
+            scene.evidence(found.rows, SchedProcess.forks, "sum"),
+        ),
+        claim(
+            f"{found.exits} of them ended, after {found.life_ms:.1f} ms on average",
+            scene.evidence(found.rows, SchedProcess.exits, "sum"),
+            scene.evidence(found.rows, SchedProcess.child_lifetime_ms, "sum"),
+        ),
+        claim(
+            "it wanted more than a limit allows: fork failed with EAGAIN",
+            scene.evidence(found.refused, SyscallError.count, "sum"),
+        ),
+    )
+
+
+def concluded(scene: Scene, parent: Entity, run: Run, suffering_s: float, *steps: Step | None) -> Explanation:
+    """What is to be said and done about any storm of new processes or threads."""
+    return Explanation(
+        culprit=parent,
+        onset_ns=scene.at(run.first),
+        victims=(parent,),
+        suffering_s=suffering_s,
+        path=path(*steps),
+        refuted_by=f"as many processes begin without {parent.name}",
+        outlook="starting and ending processes goes on taking its share of the CPUs",
+        actions=(
+            Proposal("stop", parent, f"stop {parent.name}, or let it wait between two children"),
+            Proposal("look", parent, f"see why what {parent.name} starts ends at once"),
+        ),
+    )
