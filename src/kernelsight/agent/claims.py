@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -20,6 +20,7 @@ from kernelsight.agent.evidence import Ledger
 from kernelsight.agent.model import Doubt
 from kernelsight.diagnosis.check import wrong_with
 from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Fault, Finding, Proposal, Step
+from kernelsight.diagnosis.registry import fault_classes
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import Column
 from kernelsight.printable import printable
@@ -36,6 +37,11 @@ _MOST_SAID = 20
 _NUMBER = re.compile(r"(?<![\w.:/-])(\d[\d,]*(?:\.\d+)?)(?![\w:/-]|\.\d)\s*(%|[a-zA-Zµ]+(?:/s)?)?")
 
 
+if TYPE_CHECKING:
+    DeclaredFault = Fault
+else:  # a model is told which classes there are, and an answer that names another one is refused
+    DeclaredFault = Literal[tuple(fault_classes())]
+
 Label = tuple[str, str]
 """What a row names, and how it is called there."""
 _PART = re.compile(r"[\w.-]+")
@@ -51,7 +57,7 @@ class Claim(msgspec.Struct, frozen=True):
 class Claimed(msgspec.Struct, frozen=True):
     """A fault as a model sees it."""
 
-    fault: Fault
+    fault: DeclaredFault
     culprit: Annotated[Entity, Meta(description="what to act on; of a process, id is its pid and name its comm")]
     victims: tuple[Entity, ...]
     since: Annotated[str, Meta(description="when it began, in UTC, such as 2026-11-23 14:00:05Z")]

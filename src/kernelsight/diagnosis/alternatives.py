@@ -10,35 +10,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.candidate import Candidate
-from kernelsight.diagnosis.effects import USES_UP, WANTS_CPU, belongs, same_program
-from kernelsight.diagnosis.model import Fault
+from kernelsight.diagnosis.effects import belongs, same_program
+from kernelsight.diagnosis.registry import fault_classes, traits
 from kernelsight.diagnosis.scene import Scene
 
 NEAR = 0.5
 """Nats of log-odds between two explanations that a single weak check may turn round."""
-_LIMITS: frozenset[Fault] = frozenset({"cpu_throttling"})
-OF_ONE_KIND: tuple[frozenset[Fault], ...] = (
-    frozenset({
-        "cpu_saturation", "runqueue_contention", "cpu_throttling", "lock_contention", "context_switch_storm",
-        "fork_storm", "softirq_load",
-    }),
-    frozenset({"disk_saturation", "disk_latency", "fsync_stall", "blocked_io", "memory_pressure", "page_fault_storm"}),
-    frozenset({"packet_loss", "bandwidth_saturation", "listen_overflow"}),
-)  # fmt: skip
-"""Faults that can be taken for each other: those who suffer from them wait for the same, and are slow alike."""
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Told:
     """What a suffering comes from, and what else it may come from."""
 
     candidate: Candidate
     alternatives: Sequence[Candidate]
 
 
-def explanations(
-    causes: Sequence[Candidate], scene: Scene, log_odds: Callable[[Candidate], float]
-) -> list[Explanation]:
+def explanations(causes: Sequence[Candidate], scene: Scene, log_odds: Callable[[Candidate], float]) -> list[Told]:
     """Causes, those that nearly tie as one; in the order of the likeliest of each.
 
     Args:
@@ -54,13 +42,12 @@ def explanations(
         else:
             first.append(one)
     ordered = [sorted(group, key=_precedence) for group in groups]
-    return [Explanation(group[0], group[1:]) for group in ordered]
+    return [Told(group[0], group[1:]) for group in ordered]
 
 
 def _ties(one: Candidate, other: Candidate, scene: Scene, log_odds: Callable[[Candidate], float]) -> bool:
-    if one.fault == other.fault or USES_UP & {one.fault, other.fault}:
-        return False
-    if not any({one.fault, other.fault} <= kind for kind in OF_ONE_KIND):
+    felt = fault_classes()[one.fault].felt_as
+    if one.fault == other.fault or felt is None or felt != fault_classes()[other.fault].felt_as:
         return False
     return abs(log_odds(one) - log_odds(other)) <= NEAR and _is_same_suffering(one, other, scene)
 
@@ -75,4 +62,5 @@ def _is_same_suffering(one: Candidate, other: Candidate, scene: Scene) -> bool:
 
 
 def _precedence(one: Candidate) -> tuple[bool, bool, str, str]:
-    return one.fault not in _LIMITS, one.fault in WANTS_CPU, one.fault, one.culprit.id
+    its = traits(one.fault)
+    return not its.is_limit, its.wants_cpu, one.fault, one.culprit.id

@@ -10,32 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kernelsight.diagnosis.candidate import Candidate
-from kernelsight.diagnosis.model import Entity, Fault
+from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import ancestors, is_within, processes
+from kernelsight.diagnosis.registry import traits
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
 
-USES_UP: frozenset[Fault] = frozenset({
-    "memory_leak", "disk_full", "inode_exhaustion", "fd_leak", "connection_leak", "port_exhaustion",
-    "kernel_limit", "task_limit", "dentry_or_slab_growth",
-})  # fmt: skip
-"""What a program does by what it keeps: nobody makes it do so by being slow or in its way."""
-ON_ITS_OWN: frozenset[Fault] = USES_UP | {"cpu_throttling"}
-"""What is no effect of anything. A quota is a limit that somebody set: it is hit by use, and never by waiting."""
-WANTS_CPU: frozenset[Fault] = frozenset({"cpu_saturation", "runqueue_contention"})
-"""CPU time is what every program needs: what it needs it for says more."""
-SPENDS_CPU: frozenset[Fault] = frozenset({
-    "page_fault_storm", "context_switch_storm", "fork_storm", "lock_contention", "softirq_load", "memory_pressure",
-    "disk_saturation",
-})  # fmt: skip
-"""Mechanisms that use CPU time as they work."""
-HELD_BACK: frozenset[Fault] = frozenset({"lock_contention", "listen_overflow", "context_switch_storm"})
-"""What the members of a group show that its quota holds back: who is stopped keeps its locks, and answers late."""
-BY_FAMILIES: frozenset[Fault] = frozenset({"fork_storm", "context_switch_storm"})
-"""What parents do together with their children: the children of a storm fork, and a pair that takes turns is one."""
 LIVES_SHORTLY_S = 5
 """Seconds within which a process of a storm of forks has ended."""
-BY_CHILDREN: frozenset[Fault] = frozenset({"disk_full", "inode_exhaustion"})
-"""What a script does by the programs that it starts: that it starts so many is how, and not a second fault."""
 LATER_NS = 2 * NS_PER_S
 """An effect may be seen a little before its cause: onsets are known to the second, and by different samples."""
 
@@ -72,13 +53,15 @@ def explains(cause: Candidate, effect: Candidate, scene: Scene) -> bool:
     """
     if cause is effect or (cause.fault, cause.culprit) == (effect.fault, effect.culprit):
         return False
-    if effect.fault in ON_ITS_OWN or cause.onset_ns > effect.onset_ns + LATER_NS:
+    of_cause, of_effect = traits(cause.fault), traits(effect.fault)
+    if of_effect.uses_up or of_effect.is_limit or cause.onset_ns > effect.onset_ns + LATER_NS:
         return False
-    if cause.fault == "cpu_throttling" and effect.fault in HELD_BACK and belongs(effect.culprit, cause.culprit, scene):
+    held_back = of_cause.is_limit and of_effect.shows_when_held_back
+    if held_back and belongs(effect.culprit, cause.culprit, scene):
         return True
     if cause.culprit.kind == effect.culprit.kind and _does_it_too(cause, effect, scene):
         return _is_same_suffering(cause, effect)
-    if effect.fault in WANTS_CPU and cause.fault not in SPENDS_CPU | WANTS_CPU:
+    if of_effect.wants_cpu and not (of_cause.spends_cpu or of_cause.wants_cpu):
         return False  # who waits for something else takes no CPU from anybody
     return any(
         same_program(victim, effect.culprit, scene) or belongs(victim, effect.culprit, scene)
@@ -91,9 +74,9 @@ def is_again(one: Candidate, other: Candidate, scene: Scene) -> bool:
     """Whether a candidate says again what the other says: of what no program does twice, of one program."""
     if one.fault != other.fault:
         return False
-    if one.culprit == other.culprit or one.fault in USES_UP:
+    if one.culprit == other.culprit or traits(one.fault).uses_up:
         return one.culprit == other.culprit
-    if one.fault in BY_FAMILIES:
+    if traits(one.fault).by_families:
         return kin(one.culprit, other.culprit, scene)
     return any(
         same_program(a, b, scene) or belongs(a, b, scene)
@@ -105,7 +88,7 @@ def _does_it_too(cause: Candidate, effect: Candidate, scene: Scene) -> bool:
     """Whether the culprit of one takes part in what the other does: the same program, or a child of a storm."""
     if same_program(cause.culprit, effect.culprit, scene):
         return True
-    if cause.fault != "fork_storm" or not _descends(effect.culprit, cause.culprit, scene):
+    if not traits(cause.fault).starts_others or not _descends(effect.culprit, cause.culprit, scene):
         return False
     rows = [row for row in scene.rows("sched_process") if str(row["pid"]) == effect.culprit.id]
     seconds = {scene.second(row) for row in rows}
@@ -114,13 +97,14 @@ def _does_it_too(cause: Candidate, effect: Candidate, scene: Scene) -> bool:
 
 def _is_same_suffering(cause: Candidate, effect: Candidate) -> bool:
     """Of two faults by one culprit: whether they are one, seen twice."""
-    if (cause.fault, effect.fault) == ("lock_contention", "fork_storm"):
-        return False  # a lock holds up those who want it, and makes nobody start others
-    if effect.fault == "fork_storm" and cause.fault in BY_CHILDREN:
+    of_cause, of_effect = traits(cause.fault), traits(effect.fault)
+    if of_cause.only_holds_up and of_effect.starts_others:
+        return False
+    if of_effect.starts_others and of_cause.by_children:
         return cause.culprit == effect.culprit
-    if effect.fault in WANTS_CPU:
-        return cause.fault in SPENDS_CPU
-    return cause.fault not in WANTS_CPU and bool(set(cause.victims) & set(effect.victims))
+    if of_effect.wants_cpu:
+        return of_cause.spends_cpu
+    return not of_cause.wants_cpu and bool(set(cause.victims) & set(effect.victims))
 
 
 def kin(one: Entity, other: Entity, scene: Scene) -> bool:

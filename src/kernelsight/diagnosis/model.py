@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from kernelsight.events.action import Answer
 from kernelsight.query.clock_notes import Note
 
-Fault = Literal[
-    "cpu_saturation", "runqueue_contention", "cpu_throttling", "memory_pressure", "memory_leak", "oom_kill",
-    "page_fault_storm", "disk_saturation", "disk_latency", "fsync_stall", "disk_full", "inode_exhaustion",
-    "fd_leak", "connection_leak", "port_exhaustion", "listen_overflow", "packet_loss", "bandwidth_saturation",
-    "lock_contention", "context_switch_storm", "fork_storm", "blocked_io", "softirq_load",
-    "kernel_limit", "task_limit", "dentry_or_slab_growth", "cpu_steal",
-]  # fmt: skip
-
+Fault: TypeAlias = str
+"""Name of a class of faults, which a module of :mod:`kernelsight.diagnosis.faults` declares."""
 How = Literal["sum", "increase", "mean", "max", "min", "last", "slope", "count"]
 """How a value comes from the metric's values in the cited rows; see :mod:`kernelsight.diagnosis.measure`."""
 

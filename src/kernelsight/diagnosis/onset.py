@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from kernelsight.diagnosis.candidate import Candidate
-from kernelsight.diagnosis.effects import USES_UP, same_program
+from kernelsight.diagnosis.effects import same_program
 from kernelsight.diagnosis.model import Finding
-from kernelsight.diagnosis.registry import finders
+from kernelsight.diagnosis.registry import finders, traits
 from kernelsight.diagnosis.scene import NS_PER_S, Scene, moment
 from kernelsight.events.wire import kinds
 from kernelsight.query.times import TimeRange
@@ -66,7 +66,7 @@ def _dated(found: Finding, scene: Scene, earlier: dict[int, Scene], likely: Call
 def _is_same(one: Candidate, found: Finding, scene: Scene) -> bool:
     if one.culprit == found.culprit:
         return True
-    return found.fault not in USES_UP and same_program(one.culprit, found.culprit, scene)
+    return not traits(found.fault).uses_up and same_program(one.culprit, found.culprit, scene)
 
 
 def was_there(onset_ns: int, scene: Scene) -> bool:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.alternatives import Explanation, explanations
+from kernelsight.diagnosis.alternatives import Told, explanations
 from kernelsight.diagnosis.before import with_before
 from kernelsight.diagnosis.candidate import Candidate
-from kernelsight.diagnosis.effects import WANTS_CPU, is_again, split
+from kernelsight.diagnosis.effects import is_again, split
 from kernelsight.diagnosis.model import Alternative, Finding, RuledOut
 from kernelsight.diagnosis.onset import was_there, with_onsets
+from kernelsight.diagnosis.registry import traits
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.upstream import from_afar
 
@@ -60,7 +61,7 @@ def weigh(candidates: Iterable[Candidate], scene: Scene) -> Weighed:
         candidates,
         key=lambda one: (
             -round(log_odds(one), 1),
-            one.fault in WANTS_CPU,
+            traits(one.fault).wants_cpu,
             -one.suffering_s,
             one.fault,
             one.culprit.id,
@@ -95,7 +96,7 @@ def _named(cause: Candidate) -> str:
     return f"{cause.fault} by {cause.culprit.name}"
 
 
-def _finding(told: Explanation, scene: Scene) -> Finding:
+def _finding(told: Told, scene: Scene) -> Finding:
     one = told.candidate
     return Finding(
         fault=one.fault,

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from kernelsight.diagnosis.candidate import Candidate
-from kernelsight.diagnosis.fault import FaultClass
+from kernelsight.diagnosis.fault import FaultClass, Traits
 from kernelsight.diagnosis.hypothesis import hypotheses
 from kernelsight.diagnosis.mechanism import Mechanism
 from kernelsight.diagnosis.model import Fault
@@ -46,7 +46,12 @@ def fault_classes() -> Mapping[Fault, FaultClass]:
     Raises:
         TypeError: a module does not declare the class that it is called after.
     """
-    return {declared.name: declared for declared in _FAULTS.all().values()}
+    return _FAULTS.all()
+
+
+def traits(fault: Fault) -> Traits:
+    """How a class relates to others."""
+    return fault_classes()[fault].traits
 
 
 def mechanisms() -> Mapping[str, Mechanism[Any]]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import click
 
+from kernelsight.diagnosis.fault import Traits, trait_meanings
 from kernelsight.diagnosis.hypothesis import hypotheses
 from kernelsight.diagnosis.registry import fault_classes, mechanisms
 from kernelsight.errors import KernelSightError
@@ -69,12 +71,14 @@ def _read(path: Path) -> str | None:
 def fault_reference() -> str:
     """Every class of fault with what it is, as Markdown."""
     table = _table(
-        ("fault", "it is this when", "shows in", "mechanisms"),
+        ("fault", "it is this when", "shows in", "felt as", "traits", "mechanisms"),
         (
             (
                 f"`{fault.name}`",
                 _first_sentence(fault.meaning),
                 " and ".join(f"`{term.replace('|', '` or `')}`" for term in fault.needs),
+                f"want of {fault.felt_as}" if fault.felt_as else "",
+                ", ".join(_traits(fault.traits)),
                 ", ".join(_found_by(fault.name)),
             )
             for fault in fault_classes().values()
@@ -84,9 +88,19 @@ def fault_reference() -> str:
         "What a diagnosis can find. Each class is declared in a module of `src/kernelsight/diagnosis/faults/`; "
         "[mechanisms.md](mechanisms.md) says how it comes about, with every check and threshold, and "
         "[diagnosis.md](diagnosis.md) how candidates are weighed. A diagnosis excludes a fault only where the kinds of "
-        "event were recorded in which it shows."
+        "event were recorded in which it shows. Two explanations of one suffering are alternatives only where they are "
+        "felt alike. Traits say what may be a cause or an effect of what:"
     )
-    return "\n".join([_GENERATED, "", "# Faults", "", intro, "", *table, ""])
+    meanings = [f"- *{_words(name)}*: {meaning}" for name, meaning in trait_meanings().items()]
+    return "\n".join([_GENERATED, "", "# Faults", "", intro, "", *meanings, "", *table, ""])
+
+
+def _traits(traits: Traits) -> Iterator[str]:
+    return (_words(field.name) for field in fields(traits) if getattr(traits, field.name))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _found_by(fault: str) -> Iterator[str]:

@@ -7,4 +7,5 @@ BANDWIDTH_SATURATION = FaultClass(
     meaning="An interface carries all that it can or may, while packets wait or are dropped in the queue in front of "
     "it.",
     needs=("qdisc|packet_drop",),
+    felt_as="network",
 )

@@ -6,4 +6,5 @@ BLOCKED_IO = FaultClass(
     "blocked_io",
     meaning="Tasks sleep uninterruptibly for seconds, and the device or mount that they wait for gets nothing done.",
     needs=("block|blocked_task",),
+    felt_as="storage",
 )

@@ -1,9 +1,10 @@
 """The class `connection_leak`."""
 
-from kernelsight.diagnosis.fault import FaultClass
+from kernelsight.diagnosis.fault import FaultClass, Traits
 
 CONNECTION_LEAK = FaultClass(
     "connection_leak",
     meaning="Connections that the other side has closed pile up with an owner that does not close them.",
     needs=("socket_owner",),
+    traits=Traits(uses_up=True),
 )

@@ -1,9 +1,11 @@
 """The class `context_switch_storm`."""
 
-from kernelsight.diagnosis.fault import FaultClass
+from kernelsight.diagnosis.fault import FaultClass, Traits
 
 CONTEXT_SWITCH_STORM = FaultClass(
     "context_switch_storm",
     meaning="A few processes wake each other, or give their CPU away, so often that switching is much of what they do.",
     needs=("sched_process|process",),
+    felt_as="cpu",
+    traits=Traits(shows_when_held_back=True, spends_cpu=True, by_families=True),
 )

@@ -1,9 +1,11 @@
 """The class `cpu_saturation`."""
 
-from kernelsight.diagnosis.fault import FaultClass
+from kernelsight.diagnosis.fault import FaultClass, Traits
 
 CPU_SATURATION = FaultClass(
     "cpu_saturation",
     meaning="A few tasks that hardly ever sleep use most of the CPUs, and others (or they themselves) wait for one.",
     needs=("sched_process|process",),
+    felt_as="cpu",
+    traits=Traits(wants_cpu=True),
 )

@@ -6,4 +6,5 @@ FSYNC_STALL = FaultClass(
     "fsync_stall",
     meaning="Commits (fsync and its like) take long because of dirty pages that another program writes in bulk.",
     needs=("wait",),
+    felt_as="storage",
 )

@@ -1,9 +1,10 @@
 """The class `kernel_limit`."""
 
-from kernelsight.diagnosis.fault import FaultClass
+from kernelsight.diagnosis.fault import FaultClass, Traits
 
 KERNEL_LIMIT = FaultClass(
     "kernel_limit",
     meaning="Calls fail, or packets are dropped, because as many objects of one kind exist as the kernel allows.",
     needs=("syscall_error|packet_drop",),
+    traits=Traits(uses_up=True),
 )

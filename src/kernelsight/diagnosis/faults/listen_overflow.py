@@ -1,9 +1,11 @@
 """The class `listen_overflow`."""
 
-from kernelsight.diagnosis.fault import FaultClass
+from kernelsight.diagnosis.fault import FaultClass, Traits
 
 LISTEN_OVERFLOW = FaultClass(
     "listen_overflow",
     meaning="Connections find the queue of a listener full, because it accepts more slowly than they come.",
     needs=("tcp_retransmit|packet_drop",),
+    felt_as="network",
+    traits=Traits(shows_when_held_back=True),
 )

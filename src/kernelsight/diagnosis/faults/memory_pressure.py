@@ -1,9 +1,11 @@
 """The class `memory_pressure`."""
 
-from kernelsight.diagnosis.fault import FaultClass
+from kernelsight.diagnosis.fault import FaultClass, Traits
 
 MEMORY_PRESSURE = FaultClass(
     "memory_pressure",
     meaning="Pages that were in memory must be read or swapped in again, and somebody waits for them.",
     needs=("memory|cgroup", "vmstat|cgroup"),
+    felt_as="storage",
+    traits=Traits(spends_cpu=True),
 )

@@ -1,9 +1,11 @@
 """The class `page_fault_storm`."""
 
-from kernelsight.diagnosis.fault import FaultClass
+from kernelsight.diagnosis.fault import FaultClass, Traits
 
 PAGE_FAULT_STORM = FaultClass(
     "page_fault_storm",
     meaning="One process faults for pages at a high rate without growing, and spends its time in the kernel for it.",
     needs=("page_fault_stats|process",),
+    felt_as="storage",
+    traits=Traits(spends_cpu=True),
 )

@@ -1,10 +1,11 @@
 """The class `port_exhaustion`."""
 
-from kernelsight.diagnosis.fault import FaultClass
+from kernelsight.diagnosis.fault import FaultClass, Traits
 
 PORT_EXHAUSTION = FaultClass(
     "port_exhaustion",
     meaning="Connections cannot be made because every local port to that destination is taken, most by ones in "
     "TIME_WAIT.",
     needs=("syscall_error",),
+    traits=Traits(uses_up=True),
 )

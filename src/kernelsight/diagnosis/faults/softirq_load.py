@@ -1,9 +1,11 @@
 """The class `softirq_load`."""
 
-from kernelsight.diagnosis.fault import FaultClass
+from kernelsight.diagnosis.fault import FaultClass, Traits
 
 SOFTIRQ_LOAD = FaultClass(
     "softirq_load",
     meaning="A large part of a CPU's time goes to handling very many small packets.",
     needs=("cpu",),
+    felt_as="cpu",
+    traits=Traits(spends_cpu=True),
 )

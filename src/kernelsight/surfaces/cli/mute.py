@@ -8,11 +8,10 @@ culprit is another one, when it is surer by 0.25 or more, or when its symptom is
 from __future__ import annotations
 
 import time
-from typing import get_args
 
 import click
 
-from kernelsight.diagnosis.model import Fault
+from kernelsight.diagnosis.registry import fault_classes
 from kernelsight.errors import UsageError
 from kernelsight.events.mute import Mute
 from kernelsight.moments import to_second
@@ -23,7 +22,7 @@ from kernelsight.surfaces.cli.output import Format, format_option, show
 
 
 @click.command(cls=Command, help=__doc__)
-@click.argument("fault", required=False, type=click.Choice(get_args(Fault)), metavar="[FAULT]")
+@click.argument("fault", required=False, type=click.Choice([*fault_classes()]), metavar="[FAULT]")
 @db_path_option
 @click.option("--culprit", metavar="NAME", help="Only of this culprit: its name, its pid or its path.")
 @click.option("--reason", metavar="TEXT", help="Why; it is shown wherever the finding would be.")
