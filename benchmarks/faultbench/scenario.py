@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
-from kernelsight.modules import modules_of
+from kernelsight.registry import load_modules
 
 if TYPE_CHECKING:
     from benchmarks.faultbench.stage import Stage
@@ -94,5 +94,5 @@ def scenario(
 @cache
 def scenarios() -> Mapping[str, Scenario]:
     """All scenarios by name. A new module is found by itself."""
-    modules_of("benchmarks.faultbench.scenarios")
+    load_modules("benchmarks.faultbench.scenarios")
     return dict(sorted(_REGISTRY.items()))
