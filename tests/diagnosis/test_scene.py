@@ -1,12 +1,17 @@
 """Rows of a window: what is cited of very many, and what counters grew by."""
 
+from contextlib import closing
+
 import pytest
 from scenes import SECOND, START, stored
 
+from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import wrong_with
 from kernelsight.diagnosis.scene import Scene, samples_of
 from kernelsight.events.block import Block
+from kernelsight.events.clock import ClockStep
 from kernelsight.events.memory import Memory, Vmstat
+from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import open_reader
@@ -91,3 +96,26 @@ def test_a_clock_that_is_set_changes_no_rate(tmp_path, step_ns):
     scene, changes = changes_of(tmp_path, [i * 100 for i in range(20)], stamps)
     assert [change.of("read_ios") / change.seconds for change in changes] == 19 * [pytest.approx(100)]
     scene.reader.close()
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_leak_is_seen_across_a_clock_that_was_set_back(tmp_path, is_told):
+    """The stamps of half a minute occur twice, and the levels of both passes take turns in them."""
+    back = [0] * 60 + [-30 * SECOND] * 60
+    stamps = [START + i * SECOND + step for i, step in enumerate(back)]
+    rows = []
+    for i, at in enumerate(stamps):
+        rows.append(Memory(at, mem_total_kb=8 << 20, mem_available_kb=6 << 20))
+        rows.extend(Cpu(at, cpu=cpu, user=i, system=i, idle=98 * i) for cpu in (-1, 0))
+        rows.append(Process(at, pid=70, start_ticks=1, comm="leaky", fds=100 + 6 * i, fd_limit=1024, utime_ms=i))
+    if is_told:
+        rows.append(ClockStep(stamps[60], step_ns=-30 * SECOND, suspended_ns=0, before_ns=START + 60 * SECOND))
+    path = stored(tmp_path / "db", rows)
+    [finding] = diagnose(path, START, stamps[-1]).findings
+    assert (finding.fault, finding.culprit.name) == ("fd_leak", "leaky")
+    with closing(open_reader(path)) as reader:
+        scene = Scene(reader, TimeRange(START, stamps[-1]))
+        [process] = scene.series(Process).values()
+        assert [row.fds for row in process] == [100 + 6 * i for i in (*range(30), *range(60, 120))]
+        [samples] = scene.samples(Process).values()
+        assert len(samples.rows) == 120, "counters tell which row came first, and need all"

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 from kernelsight.diagnosis.measure import measured, needed
 from kernelsight.diagnosis.model import Evidence, How
 from kernelsight.diagnosis.own import REPORTS_BACK_NS, of_others, own_pids
+from kernelsight.diagnosis.passes import without_first_pass
 from kernelsight.diagnosis.samples import NS_PER_S, Change, CounterDelta, Row, Samples, ordered
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event, Kind, kind_of
@@ -130,17 +131,18 @@ class Scene:
     @overload
     def series(self, kind: str) -> Mapping[Key, Sequence[Row]]: ...
     def series(self, kind: type[Event] | str) -> Mapping[Key, Sequence[Any]]:
-        """The rows of each entity of a kind, by time."""
+        """The rows of each entity of a kind, by time; of a time that the clock showed twice, those of the second."""
         declared = _declared(kind)
         if declared.name not in self._series:
-            self._series[declared.name] = grouped(self.rows(declared.struct), *declared.entity)
+            rows = without_first_pass(self.rows(declared.struct), self.clock_steps)
+            self._series[declared.name] = grouped(rows, *declared.entity)
         return self._series[declared.name]
 
     def samples(self, kind: type[E]) -> Mapping[Key, Samples[E]]:
         """The samples of each entity of a kind, in the order in which they were taken."""
         declared = kind_of(kind)
         if declared.name not in self._samples:
-            series = self.series(kind)
+            series = grouped(self.rows(kind), *declared.entity)
             before = grouped(self._just_before(declared), *declared.entity)
             rows = ordered(declared, ([*before.get(key, ()), *found] for key, found in series.items()))
             self._samples[declared.name] = {
