@@ -1,33 +1,37 @@
-"""Who stands in line: threads and processes of one program that end each other's waits for a lock."""
+"""Queues for locks: threads and processes of one program that end each other's waits."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.cpu_time import Use, cpu_use
+from kernelsight.diagnosis.cpu_time import shown as used
+from kernelsight.diagnosis.duration import Duration, duration_of
+from kernelsight.diagnosis.mechanism import claim
+from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene, grouped_by, runs
-from kernelsight.diagnosis.waiting import Edge, waiting
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.waiting import Edge, shown, waiting
 from kernelsight.events.scheduler import SchedProcess, Wait
 
 USER_LOCKS = frozenset({"futex", "futex_wait", "futex_waitv", "futex_time64", "semop", "semtimedop"})
-"""System calls in which one waits for a lock that lives in a program."""
+"""System calls in which a thread waits for a lock of its program."""
 _NO_LOCKS = frozenset({"vfork", "clone", "clone3", "execve", "execveat", "exit", "exit_group"})
-"""Calls with uninterruptible waits for a child or for one's own threads, and not for a lock."""
+"""Calls in which a process waits uninterruptibly for its child or its own threads, and not for a lock."""
 FOR_WORK = frozenset({
     "read", "readv", "recvfrom", "recvmsg", "recvmmsg", "poll", "ppoll", "select", "pselect6",
     "epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4",
 })  # fmt: skip
 """Calls in which a program waits to be told what to do."""
 FOR_TIME = frozenset({"nanosleep", "clock_nanosleep"})
-SOMEBODY = 1.0
-"""Threads that stand in line on average from which on there always is one."""
+SOMEBODY = Threshold(1, "threads that wait on average", because="calculated: on average there is always one that waits")
 
 
 @dataclass(slots=True)
-class Line:
-    """The waits of one program for locks of one sort that it lets go of itself."""
+class LockQueue:
+    """The waits of one program for locks of one sort that the program itself releases."""
 
     program: tuple[str, int | None]
     """Name and control group."""
@@ -45,15 +49,15 @@ class Line:
 
     @property
     def pids(self) -> frozenset[int]:
-        """The processes that stand in it."""
+        """The processes that wait in it."""
         return frozenset(edge.pid for edge in self.handed_on)
 
 
 def waited(edges: Iterable[Edge], second: Callable[[Wait], int]) -> dict[int, float]:
     """Seconds that were waited, by second, each wait in the seconds in which it lasted.
 
-    A row has the waits that ended within a second, some of which may have begun long before. Whose turn it is
-    stands in line until it has a CPU, too: where a lock changes hands all the time, that is most of it.
+    A row has the waits that ended within a second, some of which may have begun long before. A woken thread still
+    queues for a CPU: where a lock changes hands all the time, that is most of the wait.
     """
     found: dict[int, float] = {}
     for edge in edges:
@@ -66,50 +70,54 @@ def waited(edges: Iterable[Edge], second: Callable[[Wait], int]) -> dict[int, fl
     return found
 
 
-def lines(scene: Scene) -> list[Line]:
-    """The lines of a window; none where nobody records who wakes whom. Use with :meth:`Scene.once`."""
+def lock_queues(scene: Scene) -> list[LockQueue]:
+    """The lock queues of a window; none where nobody records who wakes whom. Use with :meth:`Scene.once`."""
     edges = [edge for edge in scene.once(waiting).edges if edge.state != "runnable"]
     program = {edge.pid: (edge.comm, edge.rows[-1].cgroup_id) for edge in edges}
-    together: dict[tuple[tuple[str, int | None], bool], Line] = {}
+    together: dict[tuple[tuple[str, int | None], bool], LockQueue] = {}
     for edge in edges:
         in_kernel = edge.state == "uninterruptible"
         if edge.waits_in is None or edge.waits_in in _NO_LOCKS or (not in_kernel and edge.waits_in not in USER_LOCKS):
             continue
         own = program[edge.pid]
         if edge.waker_pid and program.get(edge.waker_pid) == own:
-            together.setdefault((own, in_kernel), Line(own, in_kernel)).handed_on.append(edge)
-    found = [part for line in together.values() for part in _apart(line)]
-    standing = {pid: line for line in found if not line.in_kernel for pid in line.pids}
+            together.setdefault((own, in_kernel), LockQueue(own, in_kernel)).handed_on.append(edge)
+    queues = [part for queue in together.values() for part in _apart(queue)]
+    queue_of = {pid: queue for queue in queues if not queue.in_kernel for pid in queue.pids}
     for edge in edges:
-        if edge.waker_pid == 0 and edge.waits_in in USER_LOCKS and edge.pid in standing:
-            standing[edge.pid].timed_out.append(edge)
-    return found
+        if edge.waker_pid == 0 and edge.waits_in in USER_LOCKS and edge.pid in queue_of:
+            queue_of[edge.pid].timed_out.append(edge)
+    return queues
 
 
-def _apart(line: Line) -> Iterable[Line]:
-    """A line for each process, where none of them ever lets another one go on: they have no lock in common."""
-    if not all(edge.is_own for edge in line.handed_on):
-        return [line]
-    by_process: dict[int, Line] = {}
-    for edge in line.handed_on:
-        by_process.setdefault(edge.pid, Line(line.program, line.in_kernel)).handed_on.append(edge)
+def _apart(queue: LockQueue) -> Iterable[LockQueue]:
+    """A queue for each process, where no process ever releases another one: they have no lock in common."""
+    if not all(edge.is_own for edge in queue.handed_on):
+        return [queue]
+    by_process: dict[int, LockQueue] = {}
+    for edge in queue.handed_on:
+        by_process.setdefault(edge.pid, LockQueue(queue.program, queue.in_kernel)).handed_on.append(edge)
     return by_process.values()
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A time in which there always was somebody in a line, and what its program did meanwhile. Times a second."""
+class Queueing:
+    """A stretch in which a thread always waited in a lock queue, and what the program did meanwhile.
 
-    line: Line
+    Amounts are per second of the stretch.
+    """
+
+    queue: LockQueue
     run: Run
+    duration: Duration
     waiting: float
-    """Threads that stood in it, on average."""
+    """Threads that waited in it, on average."""
     handed_on: float
-    """Times that one thread let another one go on."""
+    """Times that one thread released another one."""
     timed_out: float
-    """Times that a wait ended by itself."""
+    """Times that a timer ended a wait."""
     passed_on: float | None
-    """Of the times that it was handed on, the share in which who did so had waited for the same; None: not known."""
+    """Of the releases, the share by a thread that had waited for the same futex; None: not known."""
     ran: float
     """CPUs used."""
     queued: float
@@ -124,41 +132,59 @@ class Stretch:
     """Of all that its threads do, the share of the one that does most; None: not known."""
 
     @property
-    def culprit(self) -> int:
+    def working(self) -> float:
+        """Threads that may have the lock and do something with it. Where waits end by timers, a sleep is none."""
+        of_time = self.timed_out > self.handed_on
+        return self.ran + self.queued + self.blocked + (0.0 if of_time else self.timed)
+
+    @property
+    def held(self) -> float:
+        """Of the time, the share in which a thread runs, sleeps or is blocked, as one that has the lock does."""
+        return self.ran + self.blocked + self.timed
+
+    @property
+    def idle(self) -> float:
+        """Threads that wait for time or for work from outside."""
+        return self.timed + self.asked
+
+    @property
+    def culprit_pid(self) -> int:
         """The process that let others wait longest; of threads of one process, that one."""
         ended: dict[int, float] = {}
-        for edge in self.line.handed_on:
+        for edge in self.queue.handed_on:
             ended[edge.waker_pid or edge.pid] = ended.get(edge.waker_pid or edge.pid, 0.0) + edge.waited_in(self.run)
         return max(ended, key=lambda pid: (ended[pid], -pid))
 
 
-def stretches(scene: Scene, line: Line) -> list[Stretch]:
-    """When there always was somebody in a line."""
-    by_second = waited(line.edges, scene.second)
-    return [_stretch(scene, line, run, by_second) for run in runs(by_second, lambda threads: threads >= SOMEBODY)]
+def queueing(scene: Scene, *, in_kernel: bool) -> Iterator[Queueing]:
+    """The stretches in which a thread always waited for a lock of its program, or of the kernel."""
+    for queue in scene.once(lock_queues):
+        if queue.in_kernel == in_kernel:
+            by_second = waited(queue.edges, scene.second)
+            for run in runs(by_second, lambda threads: threads >= SOMEBODY):
+                yield _queueing(scene, queue, run, by_second)
 
 
-def _stretch(scene: Scene, line: Line, run: Run, by_second: Mapping[int, float]) -> Stretch:
+def _queueing(scene: Scene, queue: LockQueue, run: Run, by_second: Mapping[int, float]) -> Queueing:
     graph = scene.once(waiting)
-    pids, handed_on = line.pids, {id(edge) for edge in line.handed_on}
+    pids, handed_on = queue.pids, {id(edge) for edge in queue.handed_on}
     uses = [use for use in scene.once(cpu_use) if use.pid in pids]
-    others = [
-        edge for pid in pids for edge in graph.by_waiter.get(pid, ()) if edge.state != "runnable"
-    ]  # fmt: skip
-    timed = [e for e in others if e.waits_in in FOR_TIME and e.waker_pid == 0]
-    blocked = [e for e in others if e.state == "uninterruptible" and id(e) not in handed_on]
-    asked = [e for e in others if e.waits_in in FOR_WORK and e.state == "interruptible"]
+    others = [edge for pid in pids for edge in graph.by_waiter.get(pid, ()) if edge.state != "runnable"]
+    timed = [edge for edge in others if edge.waits_in in FOR_TIME and edge.waker_pid == 0]
+    blocked = [edge for edge in others if edge.state == "uninterruptible" and id(edge) not in handed_on]
+    asked = [edge for edge in others if edge.waits_in in FOR_WORK and edge.state == "interruptible"]
 
     def a_second(amounts: Iterable[float]) -> float:
         return sum(amounts) / run.seconds
 
-    return Stretch(
-        line,
+    return Queueing(
+        queue,
         run,
+        duration_of(scene, run),
         waiting=a_second(value for second, value in by_second.items() if second in run),
-        handed_on=a_second(edge.count_in(run) for edge in line.handed_on),
-        timed_out=a_second(edge.count_in(run) for edge in line.timed_out),
-        passed_on=_passed_on(scene, line, run),
+        handed_on=a_second(edge.count_in(run) for edge in queue.handed_on),
+        timed_out=a_second(edge.count_in(run) for edge in queue.timed_out),
+        passed_on=_passed_on(scene, queue, run),
         ran=a_second(use.ran_in(run) for use in uses),
         queued=a_second(use.queued_in(run) for use in uses),
         timed=a_second(edge.waited_in(run) for edge in timed),
@@ -168,12 +194,14 @@ def _stretch(scene: Scene, line: Line, run: Run, by_second: Mapping[int, float])
     )
 
 
-def _passed_on(scene: Scene, line: Line, run: Run) -> float | None:
-    rows = [row for edge in line.handed_on for row in scene.within(edge.rows, run)]
-    known = [row for row in rows if row.passed_on is not None and row.waits_in in USER_LOCKS]
+def _passed_on(scene: Scene, queue: LockQueue, run: Run) -> float | None:
+    rows = [row for edge in queue.handed_on for row in scene.within(edge.rows, run)]
+    known = [
+        (row.passed_on, row.count or 0) for row in rows if row.passed_on is not None and row.waits_in in USER_LOCKS
+    ]
     if not known:
         return None
-    return float(sum(row.passed_on or 0 for row in known) / max(sum(row.count or 0 for row in known), 1))
+    return sum(passed for passed, _ in known) / max(sum(count for _, count in known), 1)
 
 
 def _busiest(scene: Scene, uses: Sequence[Use], run: Run) -> float | None:
@@ -183,12 +211,42 @@ def _busiest(scene: Scene, uses: Sequence[Use], run: Run) -> float | None:
     if len(processes) > 1:
         slept = [float(sum(row.voluntary_switches or 0 for row in of)) for of in processes]
         return max(slept) / max(sum(slept), 1.0)
-    sleeps = [(row.most_voluntary_switches, row.voluntary_switches) for row in rows]
-    times = [(row.most_cpu_time_ms, row.cpu_time_ms) for row in rows]
-    return max((share for share in (_share(sleeps), _share(times)) if share is not None), default=None)
+    shares = (
+        _share((row.most_voluntary_switches, row.voluntary_switches) for row in rows),
+        _share((row.most_cpu_time_ms, row.cpu_time_ms) for row in rows),
+    )
+    return max((share for share in shares if share is not None), default=None)
 
 
 def _share(amounts: Iterable[tuple[float | None, float | None]]) -> float | None:
-    """Of what all threads did, the share of the one that did most, by pairs of both; None where it is not known."""
-    known = [(most, whole) for most, whole in amounts if most is not None and whole]
-    return float(sum(most for most, _ in known) / sum(whole for _, whole in known)) if known else None
+    """Of what all threads did, the share of the one that did most."""
+    known = [(most, everything) for most, everything in amounts if most is not None and everything]
+    return sum(most for most, _ in known) / sum(everything for _, everything in known) if known else None
+
+
+def who_waited(scene: Scene, found: Queueing, culprit: Entity, lock: str) -> Iterator[Step | None]:
+    """The claims that threads of a program waited for a lock, and that they released each other."""
+    several = len(found.queue.pids) > 1
+    who = (
+        f"{len(found.queue.pids)} processes {culprit.name}" if several else f"threads of {culprit.name} ({culprit.id})"
+    )
+    run, edges = found.run, found.queue.edges
+    yield claim(
+        f"{who} waited {found.waiting * run.seconds:.0f} s in {run.seconds} s for {lock}",
+        shown(scene, edges, run),
+        shown(scene, edges, run, Wait.runqueue_ns),
+    )
+    yield claim(
+        f"they released each other {found.handed_on:.0f} times a second",
+        shown(scene, found.queue.handed_on, run, Wait.count),
+    )
+
+
+def use_meanwhile(scene: Scene, found: Queueing) -> Step | None:
+    """The claim that few of the threads ran meanwhile."""
+    uses = [use for use in scene.once(cpu_use) if use.pid in found.queue.pids]
+    most = sorted(uses, key=lambda use: -use.ran_in(found.run))[:5]
+    return claim(
+        f"meanwhile they used {100 * found.ran:.0f} % of a CPU, and {found.waiting:.1f} more waited to go on",
+        *(used(scene, use, found.run, "ran") for use in most),
+    )

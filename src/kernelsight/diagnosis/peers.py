@@ -62,7 +62,7 @@ def peers(scene: Scene) -> list[Peers]:
 
 def _peers(scene: Scene) -> Iterator[Peers]:
     graph = scene.once(waiting)
-    program = {edge.pid: (edge.comm, edge.rows[-1]["cgroup_id"]) for edge in graph.edges}
+    program = {edge.pid: (edge.comm, edge.rows[-1].cgroup_id) for edge in graph.edges}
     receiving = [e for e in graph.edges if e.state == "interruptible" and e.waits_in in FOR_WORK and e.waker_pid]
     between = [edge for edge in receiving if edge.waker_pid != edge.pid and edge.waker_pid in program]
     asking = [edge for edge in between if program[edge.waker_pid or 0] != program[edge.pid]]

@@ -1,40 +1,74 @@
 """Queues that somebody made on purpose: jobs that wait for their turn, and suffer from nothing.
 
-``flock FILE JOB``, as cron jobs are started, package managers, batch schedulers: a process that is there to wait for a
-lock, and then starts or becomes the job that needs it. It is told by what it has done in its life and by who waits for
-it, and not by its name: a server's threads, and clients of a file, have other work, come back for the lock, or have
-somebody who waits for their answer.
+``flock FILE JOB``, as cron jobs are started, package managers, batch schedulers: such a process only waits for a lock,
+and then starts or becomes the job that needs it. It is told by what it has done in its life and by who waits for it,
+and not by its name. Threads of a server and clients of a file are different: they have other work, come back for the
+lock, or have somebody who waits for their answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
+from typing import Protocol
 
+from kernelsight.diagnosis.mechanism import Check
 from kernelsight.diagnosis.processes import Process, processes
 from kernelsight.diagnosis.scene import Run, Scene
+from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import waiting
 from kernelsight.events.lock import FileLockWait
 from kernelsight.events.process import Process as ProcessSample
 from kernelsight.events.process import SocketOwner
 from kernelsight.events.syscalls import SyscallError
 
-STARTED_MS = 60.0
-"""CPU time (ms) that it takes to start a program, an interpreter too: who has used more has done some work."""
-NOTHING_MS = 5.0
-"""CPU time (ms) of a program that only locks a file; flock(1) takes 1 to 3 ms."""
-NOTHING_READ_BYTES = 16_384
-"""What is read to load a program and its libraries: their headers, 832 bytes each."""
-FEW_SLEEPS = 3
-"""Times that a process sleeps that waits for one thing, once."""
-POLITE_PER_S = 1.5
-"""Tries a second of who has time: package managers ask once a second, who is in a hurry every few milliseconds."""
-QUIET_BYTES_PER_S = 4096.0
-"""What a process reads and writes that only says that it waits."""
-QUIET_SHARE = 0.02
-"""Of a CPU, what a process takes that only asks for its turn."""
-KEPT_WAITING = 0.1
-"""Of a stretch, what somebody must wait for a process to need it."""
+STARTED_MS = Threshold(
+    60,
+    "ms of CPU time",
+    because="judged: it takes so much to start a program, an interpreter too; a process that has used more has done "
+    "some work",
+)
+NOTHING_MS = Threshold(
+    5, "ms of CPU time", because="judged: of a program that only locks a file; flock(1) takes 1 to 3 ms"
+)
+NOTHING_READ_BYTES = Threshold(
+    16_384,
+    "bytes",
+    because="judged: it is read to load a program and its libraries: their headers, 832 bytes each",
+)
+FEW_SLEEPS = Threshold(3, "sleeps", because="judged: a process sleeps so often that waits for one thing, once")
+POLITE_PER_S = Threshold(
+    1.5,
+    "tries/s",
+    because="judged: package managers ask once a second, and programs in a hurry every few milliseconds",
+)
+QUIET_BYTES_PER_S = Threshold(
+    4096, "bytes/s", because="judged: a process that only says that it waits reads and writes less"
+)
+QUIET_SHARE = Threshold(0.02, "share of a CPU", because="judged: a process that only asks for its turn takes less")
+KEPT_WAITING_SHARE = Threshold(
+    0.1, "share of the time", because="judged: somebody who waits this long for a process needs what it does"
+)
+
+
+class Waiting(Protocol):
+    """Processes that wait for a lock."""
+
+    @property
+    def queue_for_a_job(self) -> bool:
+        """Whether each of them only waits for its turn, as jobs in a queue do."""
+        ...
+
+
+NO_QUEUE_OF_JOBS: Check[Waiting] = Check(
+    id="no_queue_of_jobs",
+    says="they have more to do than to wait for their turn, as jobs in a queue do",
+    holds=lambda found: not found.queue_for_a_job,
+    supports=0.0,
+    refutes=12.0,
+    because="judged: jobs in a queue wait on purpose and suffer from nothing, whatever else holds; most processes that "
+    "wait for a lock are no such jobs, so it supports nothing",
+)
 
 
 def in_line_for_a_job(scene: Scene, rows: Collection[FileLockWait], run: Run) -> frozenset[int]:
@@ -42,7 +76,7 @@ def in_line_for_a_job(scene: Scene, rows: Collection[FileLockWait], run: Run) ->
 
     Args:
         scene: where they are from.
-        rows: of the kind `file_lock_wait`, about that file.
+        rows: about that file.
         run: when.
     """
     known = scene.once(processes)
@@ -63,7 +97,7 @@ def in_line_for_a_job(scene: Scene, rows: Collection[FileLockWait], run: Run) ->
 
 
 def _came_back(rows: Iterable[FileLockWait]) -> set[int]:
-    """Who waits for a file that it had before, as a job does not: it has its turn once."""
+    """The processes that wait for a file that they had before; a job has its turn once."""
     had: set[int | None] = set()
     found: set[int] = set()
     for row in rows:
@@ -77,7 +111,7 @@ def _sent_again(rows: Iterable[FileLockWait], known: Mapping[int, Process]) -> s
     """Whose parent comes back for the file by one child after the other, as a loop does; a queue has them at once."""
     families: dict[int, dict[int, list[int]]] = {}
     for row in rows:
-        one = known.get(row.pid or 0)
+        one = known.get(row.pid) if row.pid is not None else None
         if one is not None and one.parent is not None and one.parent > 1:
             families.setdefault(one.parent, {}).setdefault(one.pid, []).append(row.timestamp)
     found: set[int] = set()
@@ -94,15 +128,15 @@ def asks_for_its_turn(scene: Scene, pid: int, refused: Iterable[SyscallError], r
     Args:
         scene: where it is from.
         pid: the process.
-        refused: rows of the kind `syscall_error`, of its tries.
+        refused: its tries.
         run: when.
     """
     one = scene.once(processes).get(pid)
     if one is None or not one.samples or pid in scene.once(parents):
         return False
-    changes = scene.during(scene.deltas(ProcessSample).get((pid, one.samples[-1].start_ticks), ()), run)
-    used_ms = sum(change.of(ProcessSample.utime_ms) + change.of(ProcessSample.stime_ms) for change in changes)
-    moved = sum(change.of(ProcessSample.read_chars) + change.of(ProcessSample.write_chars) for change in changes)
+    deltas = scene.during(scene.deltas(ProcessSample).get((pid, one.samples[-1].start_ticks), ()), run)
+    used_ms = sum(delta.of(ProcessSample.utime_ms) + delta.of(ProcessSample.stime_ms) for delta in deltas)
+    moved = sum(delta.of(ProcessSample.read_chars) + delta.of(ProcessSample.write_chars) for delta in deltas)
     tries = sum(row.count or 0 for row in refused)
     return (
         _is_alone(one.samples[-1])
@@ -117,7 +151,7 @@ def is_needed(scene: Scene, one: Process, run: Run) -> bool:
     """Whether somebody else than its parent waits for a process, or its parent has clients that may."""
     edges = scene.once(waiting).by_waker.get(one.pid, ())
     waited = sum(e.waited_in(run) for e in edges if e.pid not in {one.pid, one.parent} and e.state != "runnable")
-    return waited >= KEPT_WAITING * run.seconds or one.parent in scene.once(_connected)
+    return waited >= KEPT_WAITING_SHARE * run.seconds or one.parent in scene.once(_connected)
 
 
 def parents(scene: Scene) -> Mapping[int, int]:

@@ -1,7 +1,8 @@
 """Processes that ask again and again for a file that another one of them has locked.
 
-Who does not want to sleep for a lock is refused it (EAGAIN, fcntl(2) with F_SETLK, flock(2) with LOCK_NB), sleeps for
-a while of its own choice and tries again, as SQLite does (https://www.sqlite.org/c3ref/busy_timeout.html).
+A process that does not want to sleep until a lock is free is refused it (EAGAIN; fcntl(2) with F_SETLK, flock(2) with
+LOCK_NB). It sleeps for a time of its own choice and tries again, as SQLite does
+(https://www.sqlite.org/c3ref/busy_timeout.html).
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from kernelsight.events.syscalls import SyscallError
 _ASKS_FOR_A_LOCK = frozenset({"fcntl", "fcntl64", "flock"})
 _SLEEPS_IN = FOR_TIME | {"poll", "ppoll", "select", "pselect6"}
 _GAP_S = 2
-"""Seconds without a try that are no end of it: who asks politely does so once a second."""
+"""Seconds without a try that do not end a stretch: a polite program tries once a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """A time in which processes of one program were refused locks of files, and slept until they tried again."""
+    """A stretch in which processes of one program were refused locks of files, and slept until they tried again."""
 
     run: Run
     rows: Sequence[SyscallError]
     sleeps: Sequence[Edge]
-    """What they slept for a time."""
+    """Their sleeps for a time."""
 
     @property
     def pids(self) -> frozenset[int]:
-        """Who was refused one."""
+        """The processes that were refused one."""
         return frozenset(row.pid for row in self.rows if row.pid is not None)
 
     @property
@@ -53,7 +54,10 @@ class Refusals:
 
 
 def refusals(scene: Scene) -> Iterator[Refusals]:
-    """By program, when several of its processes are kept out; who is alone is kept out by somebody that is not seen."""
+    """By program, when several of its processes are refused a lock.
+
+    A single process that is refused one is kept out by another program, which is not seen.
+    """
     asked = [row for row in scene.rows(SyscallError) if row.error == "EAGAIN" and row.syscall_name in _ASKS_FOR_A_LOCK]
     graph = scene.once(waiting)
     for rows in grouped_by(asked, lambda row: (row.comm, row.cgroup_id)).values():

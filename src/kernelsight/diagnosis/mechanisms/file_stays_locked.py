@@ -1,0 +1,168 @@
+"""Processes that wait for a file to be unlocked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
+from kernelsight.diagnosis.faults.lock_contention import LOCK_CONTENTION
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.processes import named
+from kernelsight.diagnosis.queues import NO_QUEUE_OF_JOBS, in_line_for_a_job
+from kernelsight.diagnosis.scene import Run, Scene, grouped_by, runs
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.lock import FileLockWait
+
+WAITED_SHARE = Threshold(
+    0.5,
+    "share of the seconds",
+    because="judged: a file that nobody waits for in most seconds is locked for moments, as files are",
+)
+WAITING_PROCESSES = Threshold(
+    1.5, "processes on average", because="judged: more than one that waits, most of the time: they queue"
+)
+ONE_HOLDER_SHARE = Threshold(0.5, "share of the samples", because="judged: so often the same holder is no coincidence")
+
+
+@dataclass(frozen=True, slots=True)
+class LockedFile:
+    """A file in a stretch of seconds in which processes waited to lock it."""
+
+    file: str
+    """Device and inode."""
+    run: Run
+    duration: Duration
+    waits: int
+    """Processes that waited, summed over the samples."""
+    waited_seconds: int
+    """Seconds in which somebody waited."""
+    holder: Entity
+    """The process that had it locked most often."""
+    held: int
+    """Of the :attr:`waits`, those in which that one had it."""
+    holder_programs: int
+    """Programs that had it locked."""
+    queue_for_a_job: bool
+    """Whether those that wait only wait for their turn, as jobs in a queue do."""
+    waiters: Sequence[int]
+    """Processes that waited, most often first."""
+    rows: Sequence[FileLockWait]
+
+    @property
+    def waiting(self) -> float:
+        """How many waited, on average."""
+        return self.waits / self.run.seconds
+
+    @property
+    def waited_share(self) -> float:
+        """Of the seconds, the share in which somebody waited."""
+        return self.waited_seconds / self.run.seconds
+
+    @property
+    def held_share(self) -> float:
+        """Of the waits, the share for the one holder."""
+        return self.held / self.waits
+
+
+def measure(scene: Scene) -> Iterable[LockedFile]:
+    """Each file and stretch in which somebody waited for it, and it is known for whom."""
+    for (device, inode), rows in grouped_by(scene.rows(FileLockWait), lambda row: (row.device_name, row.inode)).items():
+        known = [row for row in rows if row.holder_pid is not None and row.holder_comm]
+        by_second = scene.per_second(known, lambda _: 1.0)
+        for run in runs(by_second, lambda waiters: waiters >= 1, gap=2):
+            within = scene.within(known, run)
+            queue = in_line_for_a_job(scene, within, run)
+            rest = [row for row in within if row.pid not in queue]
+            yield _locked(scene, f"{device}:{inode}", rest or within, run, queue_for_a_job=not rest)
+
+
+def _locked(scene: Scene, file: str, rows: Sequence[FileLockWait], run: Run, *, queue_for_a_job: bool) -> LockedFile:
+    holders = Counter(row.holder_pid for row in rows if row.holder_pid is not None)
+    waiters = Counter(row.pid for row in rows)
+    holder, held = max(holders.items(), key=lambda item: (item[1], -item[0]))
+    return LockedFile(
+        file=file,
+        run=run,
+        duration=duration_of(scene, run),
+        waits=len(rows),
+        waited_seconds=len({scene.second(row) for row in rows}),
+        holder=_holder(scene, holder, rows),
+        held=held,
+        holder_programs=len({row.holder_comm for row in rows}),
+        queue_for_a_job=queue_for_a_job,
+        waiters=[pid for pid, _ in waiters.most_common(5) if pid is not None],
+        rows=rows,
+    )
+
+
+def _holder(scene: Scene, pid: int, rows: Sequence[FileLockWait]) -> Entity:
+    known = named(scene, pid)
+    comm = next((row.holder_comm for row in rows if row.holder_pid == pid), None)
+    return Entity("process", str(pid), comm) if known.name == "?" and comm else known
+
+
+def explain(scene: Scene, found: LockedFile) -> Explanation:
+    """They wait until the holder unlocks the file."""
+    culprit, run = found.holder, found.run
+    of_holder = [row for row in found.rows if str(row.holder_pid) == culprit.id]
+    return Explanation(
+        culprit=culprit,
+        onset_ns=scene.at(run.first),
+        victims=tuple(named(scene, pid) for pid in found.waiters),
+        suffering_s=float(found.waits),
+        path=path(
+            claim(
+                f"{found.waiting:.1f} processes on average waited to lock file {found.file}, in "
+                f"{found.waited_seconds} of {run.seconds} samples",
+                scene.evidence(found.rows, FileLockWait.inode, "count"),
+            ),
+            claim(
+                f"{culprit.name} ({culprit.id}) had it locked in {found.held} of {found.waits} cases",
+                scene.evidence(of_holder, FileLockWait.inode, "count"),
+            ),
+        ),
+        refuted_by=f"they wait as long after {culprit.name} has unlocked the file",
+        outlook="they wait for as long as it keeps the file locked",
+        actions=(Proposal("look", culprit, f"see why {culprit.name} keeps the file locked, or end it"),),
+    )
+
+
+MECHANISM = Mechanism[LockedFile](
+    fault=LOCK_CONTENTION,
+    summary="A process keeps a file locked, and others wait in their calls until it is unlocked.",
+    measure=measure,
+    checks=(
+        LASTS,
+        Check(
+            id="waited_for_most_of_the_time",
+            says="somebody waits for the file most of the time",
+            holds=lambda found: found.waited_share >= WAITED_SHARE,
+            supports=2.5,
+            refutes=4.0,
+            because="judged: it is what the fault consists of, as the kernel lists it (/proc/locks); now and then, it "
+            "is a lock that is used as intended",
+        ),
+        Check(
+            id="several_wait",
+            says="several wait, and not only one",
+            holds=lambda found: found.waiting >= WAITING_PROCESSES,
+            supports=1.0,
+            refutes=0.5,
+            because="judged: a queue shows that the lock is the bottleneck; a single one that waits suffers as well",
+        ),
+        Check(
+            id="one_holder",
+            says="one process keeps it locked most of the time, or all holders are of one program",
+            holds=lambda found: found.held_share >= ONE_HOLDER_SHARE or found.holder_programs == 1,
+            supports=1.0,
+            refutes=1.5,
+            because="judged: there is somebody to look at; where holders of several programs take turns, each keeps "
+            "it for a moment",
+        ),
+        NO_QUEUE_OF_JOBS,
+    ),
+    explain=explain,
+)
