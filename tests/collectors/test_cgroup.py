@@ -17,7 +17,7 @@ from moments import Moments
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.procfs.cgroup import CgroupCollector
-from kernelsight.collectors.procfs.cgroup_paths import find_mounts, parse_mounts
+from kernelsight.collectors.procfs.cgroup_paths import cgroup_mounts, find_mounts
 from kernelsight.collectors.procfs.cgroup_text import (
     V1_ACTIVITY,
     V1_LIMITS,
@@ -134,7 +134,7 @@ MOUNTS = (
 
 
 def test_mounts_of_both_versions():
-    unified, cpu, memory = parse_mounts(MOUNTS)
+    unified, cpu, memory = cgroup_mounts(MOUNTS)
     assert (str(unified.point), unified.version) == ("/mnt/a b", 2)
     assert (cpu.controllers, cpu.folder("/x/y")) == ({"cpu", "cpuacct"}, Path("/sys/fs/cgroup/cpu,cpuacct/x/y"))
     assert memory.folder("/docker/ab/c") == Path("/sys/fs/cgroup/memory/c")
@@ -144,7 +144,7 @@ def test_mounts_of_both_versions():
 
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_no_mounts(text):
-    assert parse_mounts(text) == []
+    assert cgroup_mounts(text) == []
 
 
 V1 = {

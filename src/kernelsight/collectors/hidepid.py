@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kernelsight.collectors.files import read_once
 from kernelsight.collectors.privileges import Capability, missing
+from kernelsight.linux.mounts import parse_mounts
 
 _MODES = {b"1": 1, b"noaccess": 1, b"2": 2, b"invisible": 2, b"4": 4, b"ptraceable": 4}
 _NO_ACCESS, _PTRACEABLE = 1, 4
@@ -20,12 +21,10 @@ def parse_hidepid(mountinfo: bytes, proc: bytes) -> tuple[int, int | None]:
         proc: where /proc is mounted; of several mounts there the last one counts, which is on top.
     """
     mode, group = 0, None
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(b" - ")
-        place, described = before.split(b" "), after.split(b" ")
-        if len(place) < 5 or place[4] != proc or described[0] != b"proc":
+    for mount in parse_mounts(mountinfo.splitlines()):
+        if mount.point != proc or mount.fs_type != "proc":
             continue
-        options = dict(option.partition(b"=")[::2] for option in described[-1].split(b","))
+        options = mount.super_options or {}
         mode = _MODES.get(options.get(b"hidepid", b""), 0)
         gid = options.get(b"gid", b"")
         group = int(gid) if gid.isdigit() and len(gid) < 11 else None

@@ -8,24 +8,7 @@ from dataclasses import dataclass
 
 from kernelsight.collectors.sockstat import TcpTotals
 from kernelsight.events.network import Tcp, TcpListener
-
-# include/net/tcp_states.h. A request that waits for the end of its handshake (12) is shown to
-# user space as SYN_RECV, which it is in the protocol.
-STATES = {
-    1: "established",
-    2: "syn_sent",
-    3: "syn_recv",
-    4: "fin_wait1",
-    5: "fin_wait2",
-    6: "time_wait",
-    7: "close",
-    8: "close_wait",
-    9: "last_ack",
-    10: "listen",
-    11: "closing",
-    12: "syn_recv",
-}
-ESTABLISHED, FIN_WAIT2, TIME_WAIT, LISTEN = 1, 5, 6, 10
+from kernelsight.linux.sockets import STATES
 
 _INVENTORY_NS = 10_000_000_000
 _MOST_LISTENERS = 64

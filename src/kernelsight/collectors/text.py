@@ -18,7 +18,6 @@ from kernelsight.collectors.damage import note
 from kernelsight.events.declare import INT64_MAX, INT64_MIN
 
 _REAL = re.compile(rb"[0-9]{1,18}(\.[0-9]{1,18})?")
-_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,16}")
 _MOST_DIGITS = 20
 _FITTING_DIGITS = 18
 """A number of so many digits fits into 64 signed bits, whatever they are."""
@@ -63,6 +62,17 @@ def lines(text: bytes) -> list[bytes]:
     if not any(found):
         raise ValueError("it has no whole word")
     return found
+
+
+def uncut(line: bytes) -> bytes:
+    """The line, which has its end.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if isinstance(line, CutLine):
+        raise ValueError("it is cut")  # noqa: TRY004 - of the text
+    return line
 
 
 def pairs(found: Sequence[bytes], separator: bytes) -> dict[bytes, bytes]:
@@ -136,20 +146,6 @@ def real(token: bytes | None) -> float | None:
         note("no number", token)
         return None
     return float(token)
-
-
-def hexadecimal(digits: bytes) -> int:
-    """Read a number as the tables of sockets have it.
-
-    Raises:
-        ValueError: it is none, or does not fit into 64 signed bits.
-    """
-    if not _HEXADECIMAL.fullmatch(digits):
-        raise ValueError(f"{digits[:40]!r} is no hexadecimal number")
-    value = int(digits, 16)
-    if value > INT64_MAX:
-        raise ValueError(f"{digits!r} is too large")
-    return value
 
 
 def name(raw: bytes) -> str:

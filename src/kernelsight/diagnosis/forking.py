@@ -14,6 +14,7 @@ from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.scheduler import SchedProcess
 from kernelsight.events.syscalls import SyscallError
+from kernelsight.linux.syscalls import FORKS
 
 START_S = Threshold(
     1e-3,
@@ -45,7 +46,6 @@ OTHERS_SHARE = Threshold(
     "children of their children per child",
     because="judged: a compiler's driver starts a compiler, an assembler and a linker",
 )
-_FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _forking(scene: Scene, family: Family, run: Run) -> Forking:
         refused=[
             row
             for row in scene.within(scene.rows(SyscallError), run)
-            if row.comm == family.comm and row.error == "EAGAIN" and row.syscall_name in _FORKS
+            if row.comm == family.comm and row.error == "EAGAIN" and row.syscall_name in FORKS
         ],
     )
 

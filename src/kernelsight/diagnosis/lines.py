@@ -15,17 +15,13 @@ from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
 from kernelsight.events.scheduler import SchedProcess, Wait
+from kernelsight.linux.syscalls import ACCEPTS, EXECS, EXITS, FORKS, POLLS, RECEIVES, SLEEPS, USER_LOCKS
 
-USER_LOCKS = frozenset({"futex", "futex_wait", "futex_waitv", "futex_time64", "semop", "semtimedop"})
-"""System calls in which a thread waits for a lock of its program."""
-_NO_LOCKS = frozenset({"vfork", "clone", "clone3", "execve", "execveat", "exit", "exit_group"})
+_NO_LOCKS = FORKS - {"fork"} | EXECS | EXITS
 """Calls in which a process waits uninterruptibly for its child or its own threads, and not for a lock."""
-FOR_WORK = frozenset({
-    "read", "readv", "recvfrom", "recvmsg", "recvmmsg", "poll", "ppoll", "select", "pselect6",
-    "epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4",
-})  # fmt: skip
+FOR_WORK = RECEIVES | POLLS | ACCEPTS
 """Calls in which a program waits to be told what to do."""
-FOR_TIME = frozenset({"nanosleep", "clock_nanosleep"})
+FOR_TIME = SLEEPS
 SOMEBODY = Threshold(1, "threads that wait on average", because="calculated: on average there is always one that waits")
 
 

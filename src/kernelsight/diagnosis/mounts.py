@@ -10,6 +10,7 @@ from kernelsight.diagnosis.errors import Failures, failures
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.events.fields import Field, name_of
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.linux.syscalls import CHANGES_SIZE, COMMITS, COPIES, ENTERS_RING, MAKES_NAMES, OPENS, WRITES
 
 FULL_SHARE = 0.01
 """Of a file system, what may be left when it is called full."""
@@ -20,12 +21,9 @@ _RESOURCES = (
     (Filesystem.avail_bytes, Filesystem.size_bytes),
     (Filesystem.inodes_free, Filesystem.inodes_total),
 )
-_WRITES = frozenset({
-    "write", "pwrite64", "writev", "pwritev", "pwritev2", "fallocate", "ftruncate", "truncate", "copy_file_range",
-    "sendfile", "splice", "fsync", "fdatasync", "syncfs", "msync", "close", "open", "openat", "openat2", "creat",
-    "mkdir", "mkdirat", "mknod", "mknodat", "rename", "renameat", "renameat2", "link", "linkat", "symlink",
-    "symlinkat", "ioctl", "io_uring_enter", "io_submit",
-})  # fmt: skip
+_NEEDS_SPACE = (
+    WRITES | CHANGES_SIZE | COPIES | COMMITS | OPENS | MAKES_NAMES | ENTERS_RING | {"close", "ioctl", "io_submit"}
+)
 """Calls that need space; others say ENOSPC when their own limits are met, such as `inotify_add_watch` and `shmget`."""
 _OF_ANYTHING = ("ioctl",)
 """Calls that need space where their file is on a file system; drivers say ENOSPC for memory of their own."""
@@ -61,7 +59,7 @@ def full_mounts(scene: Scene) -> Sequence[Sequence[Filesystem]]:
 def no_space(scene: Scene) -> Sequence[Failures]:
     """The calls that failed for want of space, of each process and file system apart. Use with :meth:`Scene.once`."""
     numbers = {rows[-1].device_number for rows in scene.once(mounts)} - {None}
-    found = failures(scene, NO_SPACE, _WRITES, by_file_system=True)
+    found = failures(scene, NO_SPACE, _NEEDS_SPACE, by_file_system=True)
     return [one for one in found if one.calls != _OF_ANYTHING or one.device_number in numbers]
 
 

@@ -14,34 +14,10 @@ from kernelsight.events.declare import Event
 from kernelsight.events.fields import Metric, name_of
 from kernelsight.events.network import Network, PacketDrop, Qdisc, TcpRetransmitEvent
 from kernelsight.events.process import SocketOwner
+from kernelsight.linux.drop_reasons import DropClass, drop_class
 
 E = TypeVar("E", bound=Event)
 Owned = TypeVar("Owned", PacketDrop, TcpRetransmitEvent, SocketOwner)
-Cause = Literal["rule", "damage", "queue", "reader"]
-
-_CAUSES: Mapping[str, Cause] = {
-    "NETFILTER_DROP": "rule", "TC_INGRESS": "rule", "TC_EGRESS": "rule", "XDP": "rule", "IP_RPFILTER": "rule",
-    "BPF_CGROUP_EGRESS": "rule", "SECURITY_HOOK": "rule",
-    "IP_CSUM": "damage", "TCP_CSUM": "damage", "UDP_CSUM": "damage", "SKB_CSUM": "damage", "ICMP_CSUM": "damage",
-    "IP_INHDR": "damage", "PKT_TOO_SMALL": "damage", "HDR_TRUNC": "damage",
-    "QDISC_DROP": "queue", "QDISC_OVERLIMIT": "queue", "QDISC_CONGESTED": "queue", "FQ_FLOW_LIMIT": "queue",
-    "FQ_BAND_LIMIT": "queue", "FQ_HORIZON_LIMIT": "queue", "CAKE_FLOOD": "queue", "DUALPI2_STEP_DROP": "queue",
-    "FULL_RING": "queue",
-    "SOCKET_RCVBUFF": "reader", "SOCKET_BACKLOG": "reader", "PROTO_MEM": "reader",
-}  # fmt: skip
-"""Reasons (include/net/dropreason-core.h) that mean a loss; the others belong to a healthy network as well."""
-ARRIVED = frozenset({
-    "TCP_OLD_DATA", "TCP_OLD_ACK", "TCP_OLD_SEQUENCE", "TCP_ZEROWINDOW", "TCP_OVERWINDOW", "TCP_OFOMERGE", "TCP_RESET",
-    "TCP_CLOSE", "TCP_FASTOPEN", "TCP_INVALID_SEQUENCE", "TCP_ABORT_ON_DATA", "TCP_FLAGS", "NO_SOCKET", "SOCKET_CLOSE",
-    "TCP_TIMEWAIT",
-})  # fmt: skip
-"""Reasons to drop what has arrived at its end, and is known already, or comes too late or for nobody."""
-_CAUSES_BY_PLACE: Mapping[str, Cause] = {
-    "nft_do_chain": "rule", "nf_hook_slow": "rule", "ipt_do_table": "rule",
-    "__dev_queue_xmit": "queue", "__dev_xmit_skb": "queue",
-    "udp_queue_rcv_one_skb": "reader", "udpv6_queue_rcv_one_skb": "reader",
-}  # fmt: skip
-"""Of kernels that say no reason (before 5.17)."""
 _WITH_DATA = frozenset({"established", "fin_wait1", "close_wait", "last_ack", "closing"})
 """States in which data is sent again; a SYN that nobody answers is another matter."""
 _FRAME_DATA_BYTES = 1448
@@ -50,16 +26,14 @@ LASTS_S = 3
 """Seconds from which on something is no burst."""
 
 
-def cause_of(row: PacketDrop) -> Cause | None:
-    """Why a packet was lost; None where that is no loss."""
-    if row.reason is None:
-        return _CAUSES_BY_PLACE.get(row.location or "")
-    return _CAUSES.get(row.reason)
+def cause_of(row: PacketDrop) -> DropClass | None:
+    """What was in the way of a packet; None where that is no loss."""
+    return drop_class(row.reason, row.location)
 
 
-def drops(scene: Scene) -> Mapping[tuple[Cause, str], Sequence[PacketDrop]]:
+def drops(scene: Scene) -> Mapping[tuple[DropClass, str], Sequence[PacketDrop]]:
     """The packets that were lost, by cause and interface; use with :meth:`Scene.once`."""
-    found: dict[tuple[Cause, str], list[PacketDrop]] = {}
+    found: dict[tuple[DropClass, str], list[PacketDrop]] = {}
     for row in scene.rows(PacketDrop):
         cause = cause_of(row)
         if cause and row.interface_name:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.lines import FOR_TIME, SOMEBODY
+from kernelsight.diagnosis.lines import SOMEBODY
 from kernelsight.diagnosis.scene import Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.waiting import Edge, waiting
 from kernelsight.events.syscalls import SyscallError
+from kernelsight.linux.syscalls import FILE_LOCKS, POLLS, SLEEPS
 
-_ASKS_FOR_A_LOCK = frozenset({"fcntl", "fcntl64", "flock"})
-_SLEEPS_IN = FOR_TIME | {"poll", "ppoll", "select", "pselect6"}
+_SLEEPS_IN = SLEEPS | POLLS
 _GAP_S = 2
 """Seconds without a try that do not end a stretch: a polite program tries once a second."""
 
@@ -58,7 +58,7 @@ def refusals(scene: Scene) -> Iterator[Refusals]:
 
     A single process that is refused one is kept out by another program, which is not seen.
     """
-    asked = [row for row in scene.rows(SyscallError) if row.error == "EAGAIN" and row.syscall_name in _ASKS_FOR_A_LOCK]
+    asked = [row for row in scene.rows(SyscallError) if row.error == "EAGAIN" and row.syscall_name in FILE_LOCKS]
     graph = scene.once(waiting)
     for rows in grouped_by(asked, lambda row: (row.comm, row.cgroup_id)).values():
         for run in runs(scene.per_second(rows, SyscallError.count), lambda times: times >= 1, gap=_GAP_S):

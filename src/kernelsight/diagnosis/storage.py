@@ -25,19 +25,39 @@ from kernelsight.events.fields import Metric
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import BlockedTask, Wait
+from kernelsight.linux.syscalls import (
+    CHANGES_METADATA,
+    CHANGES_SIZE,
+    COMMITS,
+    COPIES,
+    ENTERS_RING,
+    EXECS,
+    GETS_ASYNCHRONOUS_IO,
+    MAKES_NAMES,
+    OPENS,
+    READS,
+    READS_NAMES,
+    REMOVES_NAMES,
+    WRITES,
+)
 
-COMMIT_CALLS = frozenset({"fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "msync"})
-FILE_CALLS = COMMIT_CALLS | {
-    "read", "pread64", "readv", "preadv", "preadv2", "write", "pwrite64", "writev", "pwritev", "pwritev2",
-    "open", "openat", "openat2", "creat", "close", "stat", "lstat", "newfstatat", "statx", "access", "faccessat",
-    "faccessat2", "getdents", "getdents64", "readlink", "readlinkat", "rename", "renameat", "renameat2", "unlink",
-    "unlinkat", "mkdir", "mkdirat", "rmdir", "link", "linkat", "symlink", "symlinkat", "truncate", "ftruncate",
-    "fallocate", "fadvise64", "readahead", "sendfile", "copy_file_range", "splice", "execve", "execveat", "chdir",
-    "chmod", "fchmod", "fchmodat", "chown", "fchown", "fchownat", "utimensat", "mount", "umount2", "io_submit",
-    "page_fault",
-}  # fmt: skip
+COMMIT_CALLS = COMMITS
+FILE_CALLS = (
+    COMMITS
+    | READS
+    | WRITES
+    | COPIES
+    | OPENS
+    | CHANGES_SIZE
+    | MAKES_NAMES
+    | READS_NAMES
+    | REMOVES_NAMES
+    | CHANGES_METADATA
+    | EXECS
+    | {"close", "fadvise64", "readahead", "mount", "umount2", "io_submit", "page_fault"}
+)
 """Calls (and faults) whose uninterruptible waits are for storage, if what ends them is."""
-_ASYNCHRONOUS = frozenset({"io_getevents", "io_pgetevents", "io_uring_enter"})
+_ASYNCHRONOUS = GETS_ASYNCHRONOUS_IO | ENTERS_RING
 """Calls in which a program waits, interruptibly, for requests that it has handed in."""
 _SERVES_STORAGE = re.compile(r"(kworker|jbd2|xfs|btrfs|loop\d|md\d|dm|kdmflush|kcryptd|nvme|scsi|mmcqd|flush).*")
 _JOURNAL_OF = re.compile(r"jbd2/(?P<device>[\w!-]+)-\d+|xfs[\w-]*/(?P<xfs>[\w!-]+)")

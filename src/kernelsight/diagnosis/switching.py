@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.cpu_time import SHORT_SLICE_S, SWITCH_S, Use, cpu_use
 from kernelsight.diagnosis.cpu_time import shown as shown_use
 from kernelsight.diagnosis.duration import Duration, duration_of
-from kernelsight.diagnosis.lines import USER_LOCKS
 from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
+from kernelsight.linux.syscalls import USER_LOCKS
 
 STORM_SHARE = Threshold(
     0.1, "share of one CPU", because="judged: less than a tenth of a CPU that goes into switches is not worth a word"

@@ -15,13 +15,7 @@ from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.seconds import Seconds
 from kernelsight.events.fields import Metric
 from kernelsight.events.scheduler import Wait
-
-IDLE_CALLS = frozenset({
-    "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4",
-    "nanosleep", "clock_nanosleep", "pause", "rt_sigsuspend", "rt_sigtimedwait", "wait4", "waitid",
-    "io_getevents", "io_pgetevents", "restart_syscall", "mq_timedreceive",
-})  # fmt: skip
-"""System calls in which a thread waits for work, for time or for its children: not for somebody who is too slow."""
+from kernelsight.linux.syscalls import IDLE_WAITS
 
 
 @dataclass(slots=True)
@@ -69,7 +63,7 @@ class Edge:
     @property
     def is_idle(self) -> bool:
         """Whether it is a wait for work, for time or for children."""
-        return self.waits_in in IDLE_CALLS
+        return self.waits_in in IDLE_WAITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,19 +10,20 @@ _TWO_63 = 1 << 63
 _TWO_64 = 1 << 64
 
 
+def fits_64_bits(value: int) -> bool:
+    """Whether a value fits into 64 bits, signed or unsigned."""
+    return -_TWO_63 <= value < _TWO_64
+
+
 def wrap_u64(value: int) -> int:
     """The signed integer with the same 64 bits.
 
     Raises:
         ValueError: the value does not fit into 64 bits, signed or unsigned.
     """
-    if value < _TWO_63:
-        if value < -_TWO_63:
-            raise ValueError(f"{value} does not fit into 64 bits")
-        return value
-    if value >= _TWO_64:
+    if not fits_64_bits(value):
         raise ValueError(f"{value} does not fit into 64 bits")
-    return value - _TWO_64
+    return value - _TWO_64 if value >= _TWO_63 else value
 
 
 def unwrap_u64(value: int) -> int:

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from kernelsight.events.declare import INT64_MAX, INT64_MIN, LONGEST_TEXT, Column, below_zero
+from kernelsight.events.unsigned import fits_64_bits, wrap_u64
 from kernelsight.ingest.numbers import EXACT, NumberLengthError, as_exact, scaled
 
 Stored = int | float | str | bool
 _NUMBERS = (int, float, Decimal)
 _EXACT_IN_FLOAT = 2**53
-_UINT64 = 2**64
 _LONGEST_NUMBER = 40
 _DECIMAL = re.compile(r"[+-]?[0-9]+")
 _HEX = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
@@ -57,8 +57,8 @@ def _integer(column: Column, value: object, factor: float) -> int:
         if number != number.to_integral_value(context=EXACT) or abs(number) > _EXACT_IN_FLOAT:
             raise WrongValueError(f"{column.name}: not an integer of 64 bits")
         number = int(number)
-    if column.unsigned64 and INT64_MAX < number < _UINT64:
-        number -= _UINT64
+    if column.unsigned64 and fits_64_bits(number):
+        number = wrap_u64(number)
     if not column.unsigned64 and below_zero(column.semantics, number):
         raise BelowZeroError
     if not INT64_MIN <= number <= INT64_MAX:

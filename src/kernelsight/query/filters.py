@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX, INT64_MIN, Column, Kind
+from kernelsight.events.unsigned import fits_64_bits, wrap_u64
 from kernelsight.query.dialect import Sql
 from kernelsight.query.source import column_named
 from kernelsight.query.times import parse_duration
@@ -100,8 +101,8 @@ def _stored(column: Column, value: Value) -> Value:
     """A value as the store holds it: of the column's type, unsigned 64-bit integers wrapped."""
     if isinstance(value, str) and column.type != "TEXT":
         value = _number(column, value)
-    if isinstance(value, int) and column.unsigned64 and INT64_MAX < value < 2**64:
-        value -= 2**64
+    if isinstance(value, int) and column.unsigned64 and fits_64_bits(value):
+        value = wrap_u64(value)
     if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
         raise UsageError(f"{column.name}: {value} does not fit 64 bits")
     return value

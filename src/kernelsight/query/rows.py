@@ -9,6 +9,7 @@ import msgspec
 
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import EARLIEST_EPOCH_NS, INT64_MAX, Column, Event, Kind
+from kernelsight.events.unsigned import unwrap_u64
 from kernelsight.moments import format_time
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Where, conditions, where_sql
@@ -135,7 +136,7 @@ def _meant(column: Column, value: Value) -> Value:
         return value
     if column.type == "BOOLEAN":
         return bool(value)
-    return value + 2**64 if column.unsigned64 and value < 0 else value
+    return unwrap_u64(value) if column.unsigned64 else value
 
 
 def entity_text(kind: Kind, columns: Iterable[str], key: Iterable[Value]) -> str | None:

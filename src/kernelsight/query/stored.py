@@ -12,6 +12,7 @@ import msgspec
 
 from kernelsight.events.declare import Event, kind_of
 from kernelsight.events.fields import Field, name_of
+from kernelsight.events.unsigned import unwrap_u64
 from kernelsight.query.filters import Where, conditions, where_sql
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
@@ -89,4 +90,4 @@ def _unsigned(rows: Iterable[Event], name: str) -> None:
     value_of = attrgetter(name)
     for row in rows:
         if isinstance(value := value_of(row), int) and value < 0:
-            setattr(row, name, value + 2**64)
+            setattr(row, name, unwrap_u64(value))

@@ -19,9 +19,9 @@ from kernelsight.collectors.bpf.blocked_tasks import (
     BLOCKED,
     BlockedTasks,
     Record,
+    devices_of_mounts,
     mount_of,
     parse_blocked,
-    parse_mounts,
     served_device,
     wait_channel,
 )
@@ -222,11 +222,11 @@ def test_a_kernel_thread_says_which_device_it_serves():
 
 
 def test_the_mount_is_the_innermost_one():
-    mounts = parse_mounts(
-        "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
-        "30 22 8:2 / /srv rw shared:5 - xfs /dev/sda2 rw\n"
-        "31 30 0:50 / /srv/with\\040space rw - nfs4 host:/export rw\n"
-        "damaged line\n"
+    mounts = devices_of_mounts(
+        b"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        b"30 22 8:2 / /srv rw shared:5 - xfs /dev/sda2 rw\n"
+        b"31 30 0:50 / /srv/with\\040space rw - nfs4 host:/export rw\n"
+        b"damaged line\n"
     )
     assert mounts == {"/": "8:1", "/srv": "8:2", "/srv/with space": "0:50"}
     assert mount_of("/srv/with space/file", mounts) == "/srv/with space"

@@ -68,7 +68,8 @@ class Protection:
                 return f"{one.name} is protected as {pattern!r}"
         if one.uid in self.users:
             return f"{one.name} belongs to user {one.uid}, who is protected"
-        for _, path in one.groups:
+        for membership in one.groups:
+            path = os.fsdecode(membership.path)
             if group := self._pattern(path):
                 return f"{one.name} is in {path}, protected as {group!r}"
         return None

@@ -19,6 +19,7 @@ from kernelsight.collectors.base import Host
 from kernelsight.collectors.procfs.cgroup_paths import CgroupMount, find_mounts
 from kernelsight.collectors.procfs.process_text import parse_stat, parse_status
 from kernelsight.errors import KernelSightError
+from kernelsight.linux.cgroups import Membership, parse_membership
 
 ZOMBIE = frozenset("ZX")
 
@@ -45,8 +46,8 @@ class ProcessSubject:
     nice: int
     state: str
     is_kernel: bool
-    groups: tuple[tuple[str, str], ...]
-    """Controllers of a hierarchy (empty for version 2) and the path of the group in it."""
+    groups: tuple[Membership, ...]
+    """Its group in each hierarchy."""
 
     @property
     def name(self) -> str:
@@ -55,7 +56,9 @@ class ProcessSubject:
 
     def group(self, controller: str) -> str | None:
         """Path of its group in the hierarchy of version 1 that has a controller, or ('') in version 2."""
-        return next((path for names, path in self.groups if controller in names.split(",")), None)
+        wanted = controller.encode()
+        found = (one for one in self.groups if (wanted in one.controllers if wanted else one.hierarchy == 0))
+        return next((os.fsdecode(one.path) for one in found), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def look(host: Host, pid: int) -> ProcessSubject:
     try:
         stat = parse_stat((folder / "stat").read_bytes())
         status = parse_status((folder / "status").read_bytes())
-        groups = (folder / "cgroup").read_text("utf-8", "surrogateescape")
+        groups = [parse_membership(line) for line in (folder / "cgroup").read_bytes().splitlines()]
     except (OSError, ValueError) as error:
         raise StaleError(f"process {pid} is gone") from error
     if status.uid is None or stat.ppid is None or stat.nice is None:
@@ -107,7 +110,7 @@ def look(host: Host, pid: int) -> ProcessSubject:
         nice=stat.nice,
         state=stat.state,
         is_kernel=stat.is_kernel,
-        groups=tuple(_groups(groups)),
+        groups=tuple(groups),
     )
 
 
@@ -116,12 +119,6 @@ def _program(folder: Path) -> str:
         return Path((folder / "exe").readlink()).name.removesuffix(" (deleted)")
     except OSError:  # a kernel thread has none; another's may not be for us to read
         return ""
-
-
-def _groups(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines():
-        _, controllers, path = line.split(":", 2)
-        yield controllers, path
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from kernelsight.agent.acting.action import action
 from kernelsight.agent.acting.changes import Change, SetFile, read_value
 from kernelsight.agent.acting.subject import GroupSubject, RefusedError
 from kernelsight.collectors.base import Host
+from kernelsight.collectors.procfs.memory import parse_meminfo
 from kernelsight.diagnosis.model import Finding, Proposal
 
 _FAULTS = frozenset({"memory_pressure", "oom_kill"})
@@ -53,7 +54,7 @@ def raise_memory_limit(host: Host, subject: GroupSubject, asked: Asked, limits: 
 
 def available_bytes(host: Host) -> int:
     """What could be used without swapping (MemAvailable, Documentation/filesystems/proc.rst)."""
-    for line in (host.proc / "meminfo").read_text("ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
+    available_kb = parse_meminfo((host.proc / "meminfo").read_bytes(), 0).mem_available_kb
+    if available_kb is not None:
+        return available_kb * 1024
     raise RefusedError("the machine does not say how much memory is available")

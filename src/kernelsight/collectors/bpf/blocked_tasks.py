@@ -24,6 +24,7 @@ from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.scheduler import BlockedTask
+from kernelsight.linux.mounts import parse_mounts
 
 _LONG_NS = 1_000_000_000
 _Sleep: TypeAlias = tuple[int, int, int]
@@ -118,14 +119,10 @@ def served_device(comm: str) -> str | None:
     return match[match.lastgroup] if match and match.lastgroup else None
 
 
-def parse_mounts(mountinfo: str) -> dict[str, str]:
+def devices_of_mounts(mountinfo: bytes) -> dict[str, str]:
     """Mount point to `major:minor`, from /proc/PID/mountinfo; of mounts over each other the last."""
-    mounts = {}
-    for line in mountinfo.splitlines():
-        fields = line.split(" ")
-        if len(fields) > 4:
-            mounts[re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])] = fields[2]
-    return mounts
+    mounts = parse_mounts(mountinfo.splitlines())
+    return {os.fsdecode(mount.point): mount.device_number.decode() for mount in mounts}
 
 
 def mount_of(path: str, mounts: Iterable[str]) -> str | None:
@@ -237,7 +234,7 @@ class BlockedTasks:
             name = Path(path).name
             if path.startswith("/dev/") and (self._host.sys / "class/block" / name).is_symlink():
                 return None, name
-            mounts = parse_mounts((process / "mountinfo").read_text(errors="surrogateescape"))
+            mounts = devices_of_mounts((process / "mountinfo").read_bytes())
             mount = mount_of(path.removesuffix(" (deleted)"), mounts)
             return mount, self._device(mounts[mount]) if mount else None
         return None, None

@@ -11,10 +11,10 @@ from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.holders import Holder, SocketHolders
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
-from kernelsight.collectors.sockets import STATES
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.network import TcpRetransmitEvent
+from kernelsight.linux.sockets import STATES
 
 _RETRANSMIT = Struct("<QQ16s16sIIHHH2x16s")  # struct retransmit
 _MAPPED = bytes(10) + b"\xff\xff"

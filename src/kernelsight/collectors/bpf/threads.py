@@ -20,6 +20,7 @@ from kernelsight.collectors.bpf.libbpf import Object, Setting
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.bpf.syscall_names import COMPAT, numbers_of
 from kernelsight.collectors.time_namespace import kernel_monotonic_ns
+from kernelsight.linux import syscalls
 
 MS = 1_000_000
 DEFAULT_THRESHOLD_MS = 10
@@ -47,26 +48,18 @@ _HOOKS: Mapping[Feature, tuple[str, ...]] = {
 
 # Calls whose purpose is to wait for something to happen: an interruptible sleep in them says nothing.
 WAIT_BY_DESIGN = numbers_of(
-    "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6",
-    "futex", "futex_wait", "futex_waitv", "nanosleep", "clock_nanosleep", "pause", "restart_syscall",
-    "wait4", "waitid", "rt_sigsuspend", "rt_sigtimedwait", "accept", "accept4",
-    "read", "readv", "recvfrom", "recvmsg", "recvmmsg",
-    "io_getevents", "io_pgetevents", "io_uring_enter", "msgrcv", "mq_timedreceive", "semop", "semtimedop",
-    # As 32-bit programs call them.
-    "waitpid", "_newselect", "sigsuspend", "futex_time64", "clock_nanosleep_time64", "ppoll_time64", "pselect6_time64",
-    "recvmmsg_time64", "rt_sigtimedwait_time64", "io_pgetevents_time64", "mq_timedreceive_time64", "semtimedop_time64",
-    "socketcall", "ipc",
+    *syscalls.IDLE_WAITS, *syscalls.USER_LOCKS, *syscalls.RECEIVES, *syscalls.ENTERS_RING,
+    *syscalls.RECEIVES_SYSTEM_V, *syscalls.MULTIPLEXED,
 )  # fmt: skip
 # Calls of which EAGAIN says something: there may be no more tasks, no more of what a limit counts, or somebody else
 # has locked the file.
 _MAY_BE_REFUSED = numbers_of(
-    "fork", "vfork", "clone", "clone3", "fcntl", "fcntl64", "flock",
-    "io_setup", "mlock", "mlock2", "mlockall", "timer_create",
+    *syscalls.FORKS, *syscalls.FILE_LOCKS, "io_setup", "mlock", "mlock2", "mlockall", "timer_create",
 )  # fmt: skip
 # Calls in which a loopback packet can wake its receiver, or an acknowledgement its sender.
 _SEND = numbers_of(
     "write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice", "connect", "close", "shutdown",
-    "read", "readv", "recvfrom", "recvmsg", "recvmmsg", "accept", "accept4", "io_uring_enter",
+    *syscalls.RECEIVES, *syscalls.ACCEPTS, *syscalls.ENTERS_RING,
 )  # fmt: skip
 # Calls that wait for a word of memory, which is their first argument; where that is found in a 32-bit program's
 # registers is not looked for.

@@ -14,11 +14,6 @@ from kernelsight.collectors.damage import parsing
 from kernelsight.collectors.netlink.dump import Netlink
 from kernelsight.collectors.netlink.messages import messages
 from kernelsight.collectors.sockets import (
-    ESTABLISHED,
-    FIN_WAIT2,
-    LISTEN,
-    STATES,
-    TIME_WAIT,
     Listener,
     ListenerEvents,
     tcp_event,
@@ -27,6 +22,7 @@ from kernelsight.collectors.sockstat import SockstatFiles, TcpTotals
 from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event
 from kernelsight.events.network import Tcp, TcpListener
+from kernelsight.linux.sockets import ESTABLISHED, FIN_WAIT2, LISTEN, STATES, TIME_WAIT
 
 # include/uapi/linux/netlink.h, inet_diag.h
 _NETLINK_SOCK_DIAG = 4

@@ -8,7 +8,10 @@ from typing import NamedTuple
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.files import read_once
+from kernelsight.events.unsigned import wrap_u64
+from kernelsight.linux.mounts import parse_mounts
 
+_VERSIONS = {"cgroup": 1, "cgroup2": 2}
 _USUAL = "/sys/fs/cgroup"
 _V1_CONTROLLERS = frozenset({"cpu", "cpuacct", "memory", "blkio", "pids"})
 
@@ -32,36 +35,28 @@ class CgroupMount(NamedTuple):
         return self.point / path.lstrip("/")
 
 
-def parse_mounts(text: bytes) -> list[CgroupMount]:
+def cgroup_mounts(text: bytes) -> list[CgroupMount]:
     """The hierarchies in /proc/self/mountinfo, version 2 first (Documentation/filesystems/proc.rst, 3.5).
 
     Of several mounts of one hierarchy, the first counts.
     """
-    mounts: dict[frozenset[str], CgroupMount] = {}
-    for line in text.splitlines():
-        head, separator, tail = line.partition(b" - ")
-        fields, source = head.split(b" "), tail.split(b" ")
-        if not separator or len(fields) < 5 or source[0] not in (b"cgroup", b"cgroup2"):
+    found: dict[frozenset[str], CgroupMount] = {}
+    for mount in parse_mounts(text.splitlines()):
+        if mount.fs_type not in _VERSIONS:
             continue
-        options = source[2].decode("ascii", "replace").split(",") if len(source) > 2 else []
-        version = 2 if source[0] == b"cgroup2" else 1
+        version = _VERSIONS[mount.fs_type]
+        options = {option.decode("ascii", "replace") for option in mount.super_options or ()}
         controllers = frozenset(options) & _V1_CONTROLLERS if version == 1 else frozenset()
-        if version == 2 or controllers:
-            mounts.setdefault(controllers, CgroupMount(Path(_path(fields[4])), _path(fields[3]), version, controllers))
-    return sorted(mounts.values(), key=lambda mount: (-mount.version, sorted(mount.controllers)))
-
-
-def _path(field: bytes) -> str:
-    """Undo the octal escapes of blanks and backslashes."""
-    for escaped, plain in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
-        field = field.replace(escaped, plain)
-    return os.fsdecode(field)
+        if version != 1 or controllers:
+            point, root = Path(os.fsdecode(mount.point)), os.fsdecode(mount.root)
+            found.setdefault(controllers, CgroupMount(point, root, version, controllers))
+    return sorted(found.values(), key=lambda mount: (-mount.version, sorted(mount.controllers)))
 
 
 def find_mounts(host: Host) -> list[CgroupMount]:
     """The mounted hierarchies that can be read on this host, version 2 first."""
     found = []
-    for mount in parse_mounts(read_once(host.proc / "self/mountinfo") or b""):
+    for mount in cgroup_mounts(read_once(host.proc / "self/mountinfo") or b""):
         point = mount.point
         if point.is_relative_to(_USUAL):
             point = host.cgroup / point.relative_to(_USUAL)
@@ -83,11 +78,6 @@ class CgroupIds:
         """
         folder = self._mount.folder(path) if self._mount else None
         try:
-            return _signed(folder.stat().st_ino) if folder else None
+            return wrap_u64(folder.stat().st_ino) if folder else None
         except OSError:  # it is gone
             return None
-
-
-def _signed(number: int) -> int:
-    """As stores hold 64 unsigned bits."""
-    return number - (1 << 64) if number >= 1 << 63 else number

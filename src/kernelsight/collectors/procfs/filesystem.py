@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import select
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.damage import parsing, rows
 from kernelsight.collectors.files import KernelFile
 from kernelsight.collectors.privileges import Capability
-from kernelsight.collectors.text import integer, lines, name
+from kernelsight.collectors.text import lines, name
 from kernelsight.events.declare import INT64_MAX
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.linux.mounts import Mount, parse_mount
 
 # Their statvfs asks a server or a FUSE daemon, and waits for ever when it does not answer.
 _REMOTE = frozenset({
@@ -30,22 +29,7 @@ _NO_SPACE_TO_WATCH = frozenset({
     "romfs", "rpc_pipefs", "securityfs", "selinuxfs", "squashfs", "sysfs", "tracefs",
 })  # fmt: skip
 
-_ESCAPE = re.compile(rb"\\([0-7]{3})")
-_DEVICE_NUMBER = re.compile(rb"[0-9]+:[0-9]+")
 _PATIENCE_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """One line of mountinfo."""
-
-    id: int
-    parent: int
-    device_number: bytes
-    root: bytes
-    point: bytes
-    fs_type: str
-    device: bytes
 
 
 @collector("filesystem", source="procfs", emits=(Filesystem,), needs=(Capability.CAP_DAC_READ_SEARCH,))
@@ -121,32 +105,10 @@ def parse_mountinfo(text: bytes) -> list[Mount]:
         SourceUnavailableError: it is not mountinfo.
     """
     with parsing("/proc/self/mountinfo", text):
-        mounts = list(rows(_mount, lines(text)))
+        mounts = list(rows(parse_mount, lines(text)))
         if not mounts:
             raise ValueError("it has no mount")
         return mounts
-
-
-def _mount(line: bytes) -> Mount:
-    # Optional fields, any number of them, end with a lone hyphen.
-    before, _, after = line.partition(b" - ")
-    id_, parent, device_number, root, point, *_ = before.split(b" ")
-    fs_type, device, *_ = after.split(b" ")
-    if not fs_type or not device or not point.startswith(b"/") or not _DEVICE_NUMBER.fullmatch(device_number):
-        raise ValueError("no device, place and type of a mount")
-    return Mount(
-        integer(id_),
-        integer(parent),
-        device_number,
-        _unescaped(root),
-        _unescaped(point),
-        name(fs_type),
-        _unescaped(device),
-    )
-
-
-def _unescaped(field: bytes) -> bytes:
-    return _ESCAPE.sub(lambda found: bytes((int(found[1], 8) & 0xFF,)), field)
 
 
 def watched(mounts: Sequence[Mount], *, remote_too: bool) -> list[Mount]:

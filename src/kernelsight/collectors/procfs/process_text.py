@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kernelsight.collectors.damage import note
 from kernelsight.collectors.text import integer, lines, name, number, pairs, without_cut
+from kernelsight.linux.cgroups import parse_membership
 
 _LONGEST_NAME = 15  # TASK_COMM_LEN, without the NUL
 _PF_KTHREAD = 0x00200000  # include/linux/sched.h
@@ -208,17 +209,17 @@ def parse_cgroup(text: bytes) -> Groups:
     if damaged:
         note("it ends without a newline: its last path may be cut", text[len(whole) :])
     for line in whole.splitlines():
-        hierarchy, colon, rest = line.partition(b":")
-        controllers, another, raw = rest.partition(b":")
-        if not (colon and another and raw.startswith(b"/") and hierarchy.isdigit()):
-            note("no number, controllers and path of a group", line)
+        try:
+            group = parse_membership(line)
+        except ValueError as error:
+            note(str(error), line)
             damaged = True
             continue
-        here = name(raw.removesuffix(b" (deleted)"))
-        if hierarchy == b"0":
+        here = name(group.path)
+        if group.hierarchy == 0:
             v2_path = here
-        elif not controllers.startswith(b"name="):
-            v1 |= dict.fromkeys(controllers.split(b","), here)
+        else:
+            v1 |= dict.fromkeys(group.controllers, here)
     if damaged:  # a group that the lines that are left would give may not be the one that counts
         return Groups(None if v2_path in ("", "/") else v2_path, v2_path, v1.get(b"memory"), v1.get(b"blkio"))
     places = (v2_path, *(v1.get(controller) for controller in (b"cpu", b"memory", *v1)))

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.clock import NS_PER_S
@@ -18,24 +17,14 @@ from kernelsight.collectors.damage import bounded, ledger, parsing, rows
 from kernelsight.collectors.files import KernelFile, comm_of
 from kernelsight.collectors.hidepid import limits_of_hidepid
 from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
-from kernelsight.collectors.text import CutLine, hexadecimal, lines
+from kernelsight.collectors.text import lines, uncut
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.process import SocketOwner
+from kernelsight.linux.sockets import CLOSE_WAIT, ESTABLISHED, LISTEN, SYN_SENT, Socket, check_header, parse_socket
 
 _EVERY_NS = 10 * NS_PER_S
 _REST_PER_LINK_NS = 1_000_000
 """Pause for each descriptor looked at, which takes about 2 us: 0.2 % of a core on a machine with very many."""
-
-_ESTABLISHED, _SYN_SENT, _CLOSE_WAIT, _LISTEN = 1, 2, 8, 10  # include/net/tcp_states.h
-_FIELDS = 10
-
-
-class Socket(NamedTuple):
-    """One TCP socket that a process may have."""
-
-    state: int
-    receive_queue: int
-    send_queue: int
 
 
 @dataclass(slots=True)
@@ -51,14 +40,14 @@ class _Owned:
     send_queue: int = 0
 
     def add(self, socket: Socket) -> None:
-        if socket.state == _LISTEN:  # its queues count connections, not bytes
+        if socket.state == LISTEN:  # its queues count connections, not bytes
             self.listening += 1
             return
-        if socket.state == _ESTABLISHED:
+        if socket.state == ESTABLISHED:
             self.established += 1
-        elif socket.state == _CLOSE_WAIT:
+        elif socket.state == CLOSE_WAIT:
             self.close_wait += 1
-        elif socket.state == _SYN_SENT:
+        elif socket.state == SYN_SENT:
             self.syn_sent += 1
         else:
             self.other += 1
@@ -151,17 +140,13 @@ def parse_sockets(text: bytes) -> dict[bytes, Socket]:
     """
     with parsing("/proc/net/tcp", text):
         header, *sockets = lines(text)
-        if header.split()[:1] != [b"sl"]:
-            raise ValueError("its first line is not the header")
+        check_header(header)
         return {inode: socket for inode, socket in rows(_socket, sockets) if inode != b"0"}
 
 
 def _socket(line: bytes) -> tuple[bytes, Socket]:
-    fields = line.split(None, _FIELDS)
-    if len(fields) < _FIELDS or not fields[9].isdigit() or isinstance(line, CutLine):
-        raise ValueError("it has too few columns")
-    sent, _, received = fields[4].partition(b":")
-    return fields[9], Socket(hexadecimal(fields[3]), hexadecimal(received), hexadecimal(sent))
+    socket = parse_socket(uncut(line))
+    return socket.inode, socket
 
 
 def match(links: list[str], sockets: Mapping[bytes, Socket]) -> _Owned | None:

@@ -9,16 +9,13 @@ from contextlib import suppress
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.damage import bounded, ledger, parsing, rows
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.procfs.socket_text import place
-from kernelsight.collectors.sockets import LISTEN, Listener, ListenerEvents, tcp_event
+from kernelsight.collectors.sockets import Listener, ListenerEvents, tcp_event
 from kernelsight.collectors.sockstat import SockstatFiles
-from kernelsight.collectors.text import CutLine, hexadecimal, integer, lines
+from kernelsight.collectors.text import integer, lines, uncut
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.declare import Event
 from kernelsight.events.network import Tcp, TcpListener
-
-_LEAST_FIELDS = 10
-_STATE_DIGITS = 2
+from kernelsight.linux.sockets import LISTEN, address, check_header, parse_socket
 
 
 @collector("tcp", source="procfs", emits=(Tcp, TcpListener))
@@ -62,22 +59,14 @@ def parse_proc_tcp(text: bytes) -> tuple[Mapping[int, int] | None, Sequence[List
     with parsing("/proc/net/tcp", text):
         before = ledger().count
         header, *sockets = lines(text)
-        if header.split()[:1] != [b"sl"]:
-            raise ValueError("its first line is not the header")
+        check_header(header)
         found = list(rows(_socket, sockets))
         listeners = [listener for _, listener in found if listener is not None]
         return Counter(state for state, _ in found) if ledger().count == before else None, listeners
 
 
 def _socket(line: bytes) -> tuple[int, Listener | None]:
-    fields = line.split(None, _LEAST_FIELDS)
-    if len(fields) < _LEAST_FIELDS or isinstance(line, CutLine):
-        raise ValueError("it has too few columns")
-    if len(fields[3]) != _STATE_DIGITS:
-        raise ValueError("no state")
-    state = hexadecimal(fields[3])
-    if state != LISTEN:
-        return state, None
-    # Of a listening socket, rx_queue is the number of connections that wait to be accepted.
-    queue = hexadecimal(fields[4].partition(b":")[2])
-    return state, Listener(*place(fields[1]), queue, None, integer(fields[9]))
+    socket = parse_socket(uncut(line))
+    if socket.state != LISTEN:
+        return socket.state, None
+    return socket.state, Listener(*address(socket.local), socket.receive_queue, None, integer(socket.inode))

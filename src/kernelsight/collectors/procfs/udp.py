@@ -8,11 +8,11 @@ from contextlib import suppress
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.damage import bounded, parsing, rows
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.procfs.socket_text import place
-from kernelsight.collectors.text import CutLine, hexadecimal, integer, lines
+from kernelsight.collectors.text import integer, lines, uncut
 from kernelsight.collectors.udp import Receiver, UdpEvents
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.network import UdpSocket
+from kernelsight.linux.sockets import address, hexadecimal
 
 
 @collector("udp", source="procfs", emits=(UdpSocket,))
@@ -53,8 +53,6 @@ def parse_proc_udp(text: bytes) -> Sequence[Receiver]:
 
 
 def _receiver(line: bytes) -> Receiver:
-    if isinstance(line, CutLine):
-        raise ValueError("it is cut")  # noqa: TRY004 - of the text
-    fields = line.split()
+    fields = uncut(line).split()
     queue = hexadecimal(fields[4].partition(b":")[2])
-    return Receiver(*place(fields[1]), integer(fields[9]), queue, integer(fields[12]), None)
+    return Receiver(*address(fields[1]), integer(fields[9]), queue, integer(fields[12]), None)

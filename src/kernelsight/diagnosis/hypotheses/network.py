@@ -10,9 +10,7 @@ from kernelsight.diagnosis.connection_table import DROPPED_BY_A_HOOK, full_table
 from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import (
-    ARRIVED,
     LASTS_S,
-    Cause,
     carried,
     drops,
     full_queues,
@@ -24,6 +22,7 @@ from kernelsight.diagnosis.packets import (
     stretches,
 )
 from kernelsight.diagnosis.scene import NS_PER_S, Change, Row, Run, Scene, grouped, runs, samples_of
+from kernelsight.linux.drop_reasons import ARRIVED, DropClass
 
 LOST_SHARE = 0.005
 """Of the packets, from which on losing them slows a connection: at 0.5 % and 100 ms TCP gets 2 Mbit/s by
@@ -60,7 +59,7 @@ def packets_do_not_arrive(scene: Scene) -> Iterable[Candidate]:
 
 def _dropped_on_the_way(scene: Scene) -> Iterator[Candidate]:
     """Where the kernel itself drops packets, by a rule or because they are damaged."""
-    causes: tuple[Cause, Cause] = ("rule", "damage")
+    causes: tuple[DropClass, DropClass] = ("rule", "damage")
     for (cause, interface), rows in scene.once(drops).items():
         for run in stretches(scene, rows, "count") if cause in causes else ():
             within = scene.within(rows, run)

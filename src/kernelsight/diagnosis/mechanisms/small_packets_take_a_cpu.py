@@ -12,6 +12,7 @@ from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import carried, packets
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.linux.drop_reasons import reasons_of
 
 SOFTIRQ_SHARE = Threshold(
     0.25,
@@ -39,8 +40,8 @@ SMALL_BYTES = Threshold(
 SENDER_SHARE = Threshold(
     0.2, "share of a CPU in system calls", because="judged: less cannot send or read so many packets"
 )
-_WASTED = frozenset({"NO_SOCKET", "SOCKET_RCVBUFF", "CPU_BACKLOG", "PROTO_MEM", "FULL_RING", "QDISC_DROP"})
-"""Reasons (include/net/dropreason-core.h) to drop what nobody wanted or what found no room."""
+_WASTED = frozenset({"NO_SOCKET", *reasons_of("reader", "backlog", "queue")})
+"""Reasons to drop what nobody wanted or what found no room."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from kernelsight.events.network import Network, PacketDrop, UdpSocket
+from kernelsight.linux.drop_reasons import DROP_CLASSES
 from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, rule
 from kernelsight.signals.registry import declare
 
-# Drops for want of room or by a rule. Others (NO_SOCKET, UNHANDLED_PROTO ...) are the answer to what came in.
-_LOSSES = (
-    "CPU_BACKLOG", "FULL_RING", "NETFILTER_DROP", "NOMEM", "PROTO_MEM", "QDISC_CONGESTED", "QDISC_DROP",
-    "QDISC_OVERLIMIT", "SOCKET_BACKLOG", "SOCKET_FILTER", "SOCKET_RCVBUFF", "TC_EGRESS", "TC_INGRESS", "XDP",
-)  # fmt: skip
 _MATHIS = (
     "TCP's rate falls with the root of the loss (Mathis et al., 1997): at 1 % to 12 segments a round trip, at 5 % to 5"
 )
@@ -75,11 +71,12 @@ declare(
         Measure(of=("count",), unit="packets/s"),
         scope="interface",
         by=("reason", "interface_name"),
-        where=(Condition("reason", "=", _LOSSES),),
+        where=(Condition("reason", "=", tuple(sorted(DROP_CLASSES))),),
         levels={"warning": 10},
         raise_after_s=2,
-        because="reasons that mean want of room or a rule (include/net/dropreason-core.h); ten a second let each of "
-        "ten connections wait for a retransmission. A rule may turn away as many strangers as come: nobody is harmed",
+        because="reasons that mean a loss (kernelsight/linux/drop_reasons.py), and not the answer to what came in; ten "
+        "a second let each of ten connections wait for a retransmission. A rule may turn away as many strangers as "
+        "come: nobody is harmed",
         summary="{value:,.0f} packets/s are dropped on {interface_name}: {reason}",
     ),
     rule(

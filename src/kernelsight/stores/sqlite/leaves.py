@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from kernelsight.events.unsigned import wrap_u64
 from kernelsight.stores.base import Value
 
 _LEAF = 0x0D
@@ -79,7 +80,7 @@ class Pages:
             payload += b"".join(self._overflow(overflow, size - local))
         if len(payload) < size:
             raise DamagedPageError("a row that is cut off")
-        return _signed(row_id), tuple(_values(payload))
+        return wrap_u64(row_id), tuple(_values(payload))
 
     def _local_bytes(self, size: int) -> int:
         """How much of a row is in the leaf itself."""
@@ -105,10 +106,6 @@ def _varint(data: bytes, start: int) -> tuple[int, int]:
         if data[place] < 0x80:
             return number, place + 1
     return number << 8 | data[start + 8], start + 9
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >> 63 else number
 
 
 def _values(payload: bytes) -> Iterator[Value]:
