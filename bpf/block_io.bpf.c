@@ -38,8 +38,11 @@ struct longest {
 
 struct device {
 	char name[NAME_LEN];
-	u64 count[DIRECTIONS], bytes[DIRECTIONS];
-	u64 discards, discard_bytes, flushes, errors;
+	union {
+		struct { u64 count[DIRECTIONS], bytes[DIRECTIONS]; };
+		struct { u64 read_count, write_count, read_bytes, write_bytes; };
+	};
+	u64 discard_count, discard_bytes, flush_count, errors;
 	u64 queue_ns, device_ns;
 	struct longest longest[2][DIRECTIONS]; /* of even and of odd intervals */
 	u32 histogram[DIRECTIONS][PARTS][BUCKETS];
@@ -224,9 +227,9 @@ int completed(u64 *ctx)
 		goto done;
 	}
 	if (op == OP_FLUSH) {
-		add(device->flushes, last);
+		add(device->flush_count, last);
 	} else if (op == OP_DISCARD || op == OP_SECURE_ERASE) {
-		add(device->discards, last);
+		add(device->discard_count, last);
 		add(device->discard_bytes, bytes);
 	} else if (bytes) { /* a write of nothing only waits for the flush that it asked for */
 		add(device->bytes[direction], bytes);

@@ -40,7 +40,7 @@ struct task_struct___victim {
 struct trace_event_raw_mark_victim { u32 uid; } VIEW;
 
 struct kill {
-	u64 at, start_time, cgroup;
+	u64 at, start_time, cgroup_id;
 	s64 total_vm, file, anon, shmem, page_table_bytes;
 	u32 pid, uid, trigger_pid, depth;
 	s32 oom_score_adj;
@@ -112,7 +112,7 @@ static __always_inline void describe(struct kill *kill, struct task_struct___vic
 	kill->start_time = BPF_CORE_READ(task, group_leader, start_time);
 	kill->uid = BPF_CORE_READ(task, real_cred, uid.val);
 	kill->oom_score_adj = BPF_CORE_READ(task, signal, oom_score_adj);
-	kill->cgroup = cgroup_of((struct task_struct *)task);
+	kill->cgroup_id = cgroup_of((struct task_struct *)task);
 	BPF_CORE_READ_INTO(&kill->comm, task, group_leader, comm);
 	read_memory(kill, BPF_CORE_READ(task, mm));
 	read_path(kill, (struct css_set___memory *)BPF_CORE_READ(task, cgroups));

@@ -14,7 +14,7 @@ struct bpf_iter__task_file { struct iterator_meta *meta; struct task_struct *tas
 
 struct record {
 	u32 pid, established, close_wait, syn_sent, listening, other;
-	u64 receive_queue, send_queue;
+	u64 receive_queue_bytes, send_queue_bytes;
 	char comm[COMM_LEN];
 };
 
@@ -68,8 +68,8 @@ static __always_inline void count(struct tcp_sock *tcp, u8 state)
 		owner.other++;
 	unread = tcp->rcv_nxt - tcp->copied_seq;
 	if (unread > 0)
-		owner.receive_queue += unread;
-	owner.send_queue += (u32)(tcp->write_seq - tcp->snd_una);
+		owner.receive_queue_bytes += unread;
+	owner.send_queue_bytes += (u32)(tcp->write_seq - tcp->snd_una);
 }
 
 SEC("iter/task_file")

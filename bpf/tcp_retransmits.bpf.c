@@ -34,7 +34,7 @@ struct retransmit {
 	u64 sent_at, inode;
 	u8 local[16], remote[16];
 	u32 segments, state;
-	u16 family, local_port, remote_port, padding;
+	u16 family, sport, dport, padding;
 	char interface[NAME_LEN]; /* by the socket's route; empty where it has none */
 };
 RECORD(retransmit);
@@ -62,8 +62,8 @@ static __always_inline void add_retransmit(struct sock_common *socket, struct so
 	record->segments = segments;
 	record->state = socket->skc_state;
 	record->family = socket->skc_family;
-	record->local_port = socket->skc_num;
-	record->remote_port = __builtin_bswap16(socket->skc_dport);
+	record->sport = socket->skc_num;
+	record->dport = __builtin_bswap16(socket->skc_dport);
 	if (record->family == AF_INET) {
 		bpf_core_read(record->local, 4, &socket->skc_rcv_saddr);
 		bpf_core_read(record->remote, 4, &socket->skc_daddr);

@@ -6,12 +6,12 @@ import subprocess
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from struct import Struct
 
 import pytest
+from described import filler
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf.oom_kills import OomKills, event_of, parse_kill
+from kernelsight.collectors.bpf.oom_kills import KILLS, OomKills
 from kernelsight.collectors.clock import EpochTime, SystemClock
 from kernelsight.events.memory import OomKill
 
@@ -139,6 +139,23 @@ def test_a_process_of_many_threads_is_killed_once(hungry):
 
 
 def test_of_a_victim_of_which_only_the_pid_is_known_the_rest_stays_empty():
-    record = Struct("<3Q5q4IiI16s16s").pack(7, *[0] * 7, 42, 0, 43, 0, 0, 0, b"", b"asking")  # struct kill
-    event = event_of(parse_kill(record), lambda at: at)
-    assert event == OomKill(7, pid=42, trigger_pid=43, trigger_comm="asking")
+    fill = filler(KILLS, "oom_kills")
+    record = fill.layouts[0].pack(at=7, pid=42, trigger_pid=43, trigger_comm=b"asking", uid=3, total_vm=9)
+    assert fill(lambda at: at, [record]) == [OomKill(7, pid=42, trigger_pid=43, trigger_comm="asking")]
+
+
+def test_memory_and_the_group_of_a_victim_are_told_in_the_columns_units():
+    fill = filler(KILLS, "oom_kills")
+    names = b"inner".ljust(256, b"\0") + b"outer\0rest".ljust(256, b"\0") + b"not of it"
+    record = fill.layouts[0].pack(
+        at=7, pid=42, described=1, comm=b"victim", uid=1000, total_vm=5, anon=4, file=-3, shmem=2, depth=3, path=names,
+        page_table_bytes=8192, oom_score_adj=-17, cgroup_id=2**64 - 2,
+    )  # fmt: skip
+    page_kb = os.sysconf("SC_PAGE_SIZE") // 1024
+    assert fill(lambda at: at, [record]) == [
+        OomKill(
+            7, pid=42, comm="victim", uid=1000, total_vm_kb=5 * page_kb, anon_rss_kb=4 * page_kb, file_rss_kb=0,
+            shmem_rss_kb=2 * page_kb, page_tables_kb=8, oom_score_adj=-17, trigger_pid=0, trigger_comm="",
+            cgroup_id=-2, cgroup="/outer/inner",
+        )
+    ]  # fmt: skip

@@ -3,7 +3,6 @@
 import subprocess
 from contextlib import closing
 from pathlib import Path
-from struct import Struct
 
 import pytest
 from observed import observe
@@ -18,8 +17,6 @@ from kernelsight.collectors.bpf.packet_drops import PacketDrops, Reasons, functi
 from kernelsight.events.network import PacketDrop
 
 NOW = 1_800_000_000_000_000_000
-KEY = Struct("<QQII16s")
-COUNT = Struct("<QQ80s")
 
 
 def dropped(how, loopback):
@@ -89,24 +86,30 @@ def test_what_finds_no_room_is_counted():
         for how in ("filter", "closed"):
             subprocess.run(in_own_network("drops.py", how, "127.0.0.1"), check=True, timeout=60)
         ((_, value),) = drops.map("drops").items()
-        assert COUNT.unpack(value)[0] > 0
+        assert drops.types.layout("drop_count").column("count", value)[0] > 0
         assert drops.variable("drops_lost").value >= 37
 
 
 @pytest.mark.root
 def test_room_is_made_where_nothing_happens_any_more():
     with closing(PacketDrops(Host())) as collector:
+        types = collector._object.types
+        key, count = types.layout("drop_key").pack, types.layout("drop_count").pack
+        place = b"some_function+0x1/0x2"
+
+        def gone(number):
+            return key(location=number, reason=2, interface=f"gone{number}".encode())
+
         for number in range(2100):
-            key = KEY.pack(number, 0, 2, 0, f"gone{number}".encode())
-            collector._drops.update(key, COUNT.pack(5, 500, b"some_function+0x1/0x2"))
+            collector._drops.update(gone(number), count(count=5, bytes=500, place=place))
         found = [event for event in collector.collect(NOW) if event.location == "some_function"]
         assert [(event.count, event.bytes) for event in found] == [(5, 500)] * 2100
-        moving = KEY.pack(1, 0, 2, 0, b"gone1")
-        for count in range(6, 70):
-            collector._drops.update(moving, COUNT.pack(count, 500, b"some_function+0x1/0x2"))
+        moving = gone(1)
+        for number in range(6, 70):
+            collector._drops.update(moving, count(count=number, bytes=500, place=place))
             found = [event for event in collector.collect(NOW) if event.location == "some_function"]
             assert [(event.interface_name, event.count, event.bytes) for event in found] == [("gone1", 1, 0)]
-        left = [key for key, value in collector._drops.items() if COUNT.unpack(value)[2].startswith(b"some_function")]
+        left = [key for key, value in collector._drops.items() if place in value]
         assert left == [moving]
 
 

@@ -140,7 +140,7 @@ def test_threads_are_folded_into_their_process_together_with_those_that_ended():
         forks=6, threads_started=16, execs=7, exits=8, lifetime_ns=9 * MS, cgroup_id=77, comm=b"it",
     )  # fmt: skip
     scan = scanned(5, 5, 2 * MS, MS, 3, 1, 3) + scanned(5, 6, 4 * MS, 0, 1, 1, 1) + scanned(8, 8, 0, MS, 0, 0, 0)
-    first, second = folding.events(scan, (5).to_bytes(4, "little"), family, now=10**18)
+    first, second = folding.events(scan, [5], family, now=10**18)
     assert (first.pid, first.voluntary_switches, first.involuntary_switches, first.wakeups) == (5, 7, 6, 9)
     assert (first.forks, first.threads_started, first.execs, first.exits, first.child_lifetime_ms) == (6, 16, 7, 8, 9.0)
     assert first.cpu_time_ms == pytest.approx(6.000001)
@@ -184,7 +184,11 @@ def test_more_threads_than_one_read_of_the_kernels_list_holds_lose_nothing():
             finally:
                 crowd.kill()
         assert sum(use.voluntary_switches for use in used) == switches
-        assert scheduler.lost == 0
+        # Of a loaded machine there may be more long waits than are taken meanwhile; they are not what is asked here.
+        assert [scheduler._threads.object.variable(name).value for name in ("families_lost", "threads_missed")] == [
+            0,
+            0,
+        ]
 
 
 def until_quiet(pid):

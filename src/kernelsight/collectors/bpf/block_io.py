@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import struct
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
+from operator import sub
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf import objects
+from kernelsight.collectors.bpf.btf import Btf
 from kernelsight.collectors.bpf.histogram import BUCKETS, lower_bound, percentiles
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.block import IoLatency
 
-_NAME = 32
-_NUMBERS = 10  # counts, bytes, discards, discard bytes, flushes, errors, queue, device
-_LONGEST = struct.Struct("=8Q")
-_LONGEST_AT = _NAME + 8 * _NUMBERS
-_HISTOGRAMS_AT = _LONGEST_AT + _LONGEST.size
-_HISTOGRAM = 4 * BUCKETS
 _READ, _WRITE = 0, 1
 _TOTAL, _QUEUE, _DEVICE = 0, 1, 2
 
@@ -37,62 +31,61 @@ def difference(now: bytes, before: bytes) -> Counts:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One device's counts as the program keeps them (struct device of block_io.bpf.c); only growing."""
+class Devices:
+    """How the program keeps a device's counts, which only grow (struct device of block_io.bpf.c)."""
 
-    raw: bytes
+    def __init__(self, types: Btf) -> None:
+        self.layout = types.layout("device")
+        self._longest = types.layout("longest")
+        others = ("name", "longest", "histogram")
+        self.names = tuple(name for name in self.layout.names if name not in others)
+        self._sums = self.layout.struct(self.names)
+        self._name, self._longest_at, self._histograms = (self.layout[name] for name in others)
+        self._histogram_size = self._histograms.size // (2 * 3)  # directions, parts
 
-    @property
-    def name(self) -> str:
+    def name(self, device: bytes) -> str:
         """Its name in /sys/block; empty while nothing uses this slot."""
-        return fixed_name(self.raw[:_NAME])
+        return fixed_name(device[self._name.offset : self._name.end])
 
-    @property
-    def numbers(self) -> array[int]:
-        """Everything that is a sum."""
-        return array("Q", self.raw[_NAME:_LONGEST_AT])
+    def sums(self, device: bytes) -> tuple[int, ...]:
+        """Everything that is a sum, in the order of `names`."""
+        return self._sums.unpack(device)
 
-    def histogram(self, direction: int, part: int) -> bytes:
+    def histogram(self, device: bytes, direction: int, part: int) -> bytes:
         """One histogram: 32-bit counts."""
-        at = _HISTOGRAMS_AT + (direction * 3 + part) * _HISTOGRAM
-        return self.raw[at : at + _HISTOGRAM]
+        at = self._histograms.offset + (direction * 3 + part) * self._histogram_size
+        return device[at : at + self._histogram_size]
 
-    def longest_ns(self, direction: int, interval: int) -> int:
+    def longest_ns(self, device: bytes, direction: int, interval: int) -> int:
         """The longest of an interval; 0 when there was none."""
-        at = 4 * (interval & 1) + 2 * direction
-        of, ns = _LONGEST.unpack_from(self.raw, _LONGEST_AT)[at : at + 2]
-        return int(ns) if of == interval else 0
+        at = 2 * (interval & 1) + direction
+        kept = device[self._longest_at.offset : self._longest_at.end]
+        return self._longest.column("ns", kept)[at] if self._longest.column("interval", kept)[at] == interval else 0
+
+    def unused(self, device: bytes) -> bytes:
+        """The same device before anything happened on it."""
+        return self.layout.pack(name=device[self._name.offset : self._name.end])
 
 
-def latency(now: Device, before: Device, interval: int, timestamp: int) -> IoLatency:
+def latency(devices: Devices, now: bytes, before: bytes, interval: int, timestamp: int) -> IoLatency:
     """What happened on a device between two readings."""
-    reads, writes, read_bytes, write_bytes, discards, discard_bytes, flushes, errors, queue_ns, device_ns = (
-        new - old for new, old in zip(now.numbers, before.numbers, strict=True)
-    )
+    grown = dict(zip(devices.names, map(sub, devices.sums(now), devices.sums(before)), strict=True))
     event = IoLatency(
         timestamp,
-        device=now.name,
-        read_count=reads,
-        read_bytes=read_bytes,
-        write_count=writes,
-        write_bytes=write_bytes,
-        discard_count=discards,
-        discard_bytes=discard_bytes,
-        flush_count=flushes,
-        errors=errors,
-        queue_us=queue_ns / 1000,
-        device_us=device_ns / 1000,
+        device=devices.name(now),
+        queue_us=grown.pop("queue_ns") / 1000,
+        device_us=grown.pop("device_ns") / 1000,
+        **grown,
     )
     for direction, side in ((_READ, "read"), (_WRITE, "write")):
         total, queue, device = (
-            difference(now.histogram(direction, part), before.histogram(direction, part))
+            difference(devices.histogram(now, direction, part), devices.histogram(before, direction, part))
             for part in (_TOTAL, _QUEUE, _DEVICE)
         )
         if not total:
             continue
         # A request may end between the reading of the histogram and that of the longest, or the other way round.
-        longest = now.longest_ns(direction, interval)
+        longest = devices.longest_ns(now, direction, interval)
         last = total[-1][0]
         longest = min(max(longest, lower_bound(last)), lower_bound(last + 1))
         for name, ns in zip(("p50", "p95", "p99"), percentiles(total, (0.5, 0.95, 0.99)), strict=True):
@@ -125,12 +118,13 @@ class BlockIoCollector:
         except BaseException:
             self.close()
             raise
-        self._devices = self._object.map("devices")
+        self._map = self._object.map("devices")
+        self._devices = Devices(self._object.types)
         self._interval = self._object.variable("interval")
         self._used = self._object.variable("used")
         self._unknown = self._object.variable("unknown")
         self._unplaced = self._object.variable("unplaced")
-        self._before: dict[int, Device] = {}
+        self._before: dict[int, bytes] = {}
         self._active: set[int] = set()
 
     @property
@@ -143,12 +137,13 @@ class BlockIoCollector:
         interval = self._interval.value
         self._interval.value = interval + 1
         events: list[IoLatency] = []
-        for slot in range(min(self._used.value, self._devices.max_entries)):
-            device = Device(self._devices.lookup(slot.to_bytes(4, "little")) or b"")
-            before = self._before.get(slot) or Device(device.raw[:_NAME] + bytes(len(device.raw) - _NAME))
-            moved = device.numbers != before.numbers
-            if device.name and (moved or slot in self._active):
-                events.append(latency(device, before, interval, now))
+        for slot in range(min(self._used.value, self._map.max_entries)):
+            device = self._map.lookup(slot.to_bytes(self._map.key_size, "little"))
+            assert device is not None  # an array has every element
+            before = self._before.get(slot) or self._devices.unused(device)
+            moved = self._devices.sums(device) != self._devices.sums(before)
+            if self._devices.name(device) and (moved or slot in self._active):
+                events.append(latency(self._devices, device, before, interval, now))
             (self._active.add if moved else self._active.discard)(slot)
             self._before[slot] = device
         return events

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from struct import Struct
 from typing import NamedTuple
 
+import msgspec
+
 from kernelsight.collectors.bpf.descriptors import DescriptorPass
+from kernelsight.collectors.bpf.layout import Records
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.text import fixed_name
-
-_INODE = Struct("=Q")
-_HOLDER = Struct("=I16s")  # struct holder of socket_owners.bpf.c
 
 _KNOWN_NS = 10 * NS_PER_S
 """How long an answer is believed: a socket may be handed on, or its process end."""
@@ -25,6 +24,13 @@ class Holder(NamedTuple):
     comm: str
 
 
+class _Record(msgspec.Struct, gc=False):
+    """What the program fills in (struct holder of socket_owners.bpf.c)."""
+
+    pid: int
+    comm: bytes
+
+
 class SocketHolders:
     """Knows one process for each socket that it was asked about; asks the kernel when it must."""
 
@@ -32,6 +38,7 @@ class SocketHolders:
         self._monotonic_ns = monotonic_ns
         self._pass = DescriptorPass("holders")
         self._wanted = self._pass.object.map("wanted")
+        self._records = Records(self._pass.object.types.layout("holder"), _Record)
         self._known: dict[int, Holder | None] = {}
         self._old_at = 0
         self._rests_until = 0
@@ -59,11 +66,10 @@ class SocketHolders:
 
     def _ask(self, inodes: Collection[int]) -> dict[int, Holder | None]:
         for inode in list(inodes)[: self._wanted.max_entries]:
-            self._wanted.update(_INODE.pack(inode), bytes(_HOLDER.size))
+            self._wanted.update(inode.to_bytes(self._wanted.key_size, "little"), bytes(self._records.size))
         self._pass.run()
         keys, values = self._wanted.drain()
         found: dict[int, Holder | None] = {}
-        for (inode,), (pid, comm) in zip(_INODE.iter_unpack(keys), _HOLDER.iter_unpack(values), strict=True):
-            name = fixed_name(comm)
-            found[inode] = Holder(pid, name) if pid else None
+        for inode, holder in zip(self._wanted.numbers(keys), self._records.each(values), strict=True):
+            found[inode] = Holder(holder.pid, fixed_name(holder.comm)) if holder.pid else None
         return found

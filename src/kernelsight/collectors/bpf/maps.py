@@ -6,7 +6,7 @@ import ctypes as c
 import errno
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from struct import Struct, calcsize
 
 from kernelsight.collectors.bpf import abi
@@ -81,6 +81,11 @@ class Map:
                 keys[i * self.key_size : (i + 1) * self.key_size],
                 values[i * self.value_size : (i + 1) * self.value_size],
             )
+
+    def numbers(self, keys: bytes) -> Sequence[int]:
+        """The keys of a map whose keys are unsigned integers, in one run of bytes as :meth:`drain` gives them."""
+        numbers: memoryview[int] = memoryview(keys).cast("Q" if self.key_size == 8 else "I")
+        return numbers
 
     def _read_all(self, operation: c._NamedFuncPointer) -> tuple[bytes, bytes]:
         # Chunks, so that a large per-CPU hash on a large machine needs no buffer of its full size.

@@ -4,75 +4,72 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from struct import Struct
-from typing import NamedTuple
+
+import msgspec
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf.columns import Columns, made
+from kernelsight.collectors.bpf.layout import Records
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.memory import OomKill
-from kernelsight.events.unsigned import wrap_u64
 
-_KILL = Struct("<3Q5q4IiI16s16s")  # struct kill, without `path`
-_NAME = 256
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 _REMEMBERED = 1000
 
 
-class Kill(NamedTuple):
-    """One record of the ring buffer: memory in pages, page tables in bytes."""
+class _Victim(msgspec.Struct, gc=False):
+    """Who was killed, and whether the kernel said more of it than that (struct kill)."""
 
-    at: int
     start_time: int
-    cgroup: int
-    total_vm: int
-    file: int
-    anon: int
-    shmem: int
-    page_table_bytes: int
     pid: int
-    uid: int
-    trigger_pid: int
-    depth: int
-    oom_score_adj: int
     described: int
-    comm: bytes
-    trigger_comm: bytes
-    path: str | None
 
 
-def parse_kill(record: bytes) -> Kill:
-    """A record; its path is None where it is too deep or memory is not accounted to groups."""
-    kill = Kill._make((*_KILL.unpack_from(record), None))
-    if not kill.depth:
-        return kill
-    end = _KILL.size + (kill.depth - 1) * _NAME
-    names = [fixed_name(record[at : at + _NAME]) for at in range(_KILL.size, end, _NAME)]
-    return kill._replace(path="/" + "/".join(reversed(names)))
+def _if_described(described: int, value: int) -> int | None:
+    return value if described else None
 
 
-def event_of(kill: Kill, to_epoch: Callable[[int], int]) -> OomKill:
-    """A record as an event; what is not known of the victim stays empty."""
-    event = OomKill(
-        timestamp=to_epoch(kill.at),
-        pid=kill.pid,
-        trigger_pid=kill.trigger_pid,
-        trigger_comm=fixed_name(kill.trigger_comm),
-    )
-    if kill.described:
-        event.comm = fixed_name(kill.comm)
-        event.uid = kill.uid
-        event.total_vm_kb = kill.total_vm * _PAGE_KB
-        event.anon_rss_kb = max(kill.anon, 0) * _PAGE_KB
-        event.file_rss_kb = max(kill.file, 0) * _PAGE_KB
-        event.shmem_rss_kb = max(kill.shmem, 0) * _PAGE_KB
-        event.page_tables_kb = kill.page_table_bytes // 1024
-        event.oom_score_adj = kill.oom_score_adj
-        event.cgroup_id = wrap_u64(kill.cgroup)
-        event.cgroup = kill.path
-    return event
+def _comm(described: int, comm: bytes) -> str | None:
+    return fixed_name(comm) if described else None
+
+
+def _kb(described: int, pages: int) -> int | None:
+    return max(pages, 0) * _PAGE_KB if described else None
+
+
+def _kb_of_bytes(described: int, size: int) -> int | None:
+    return size // 1024 if described else None
+
+
+def _group(described: int, depth: int, path: bytes) -> str | None:
+    """The path of a group; None where it is too deep, or memory is not accounted to groups."""
+    if not described or not depth:
+        return None
+    names = [fixed_name(path[at : at + _NAME]) for at in range(0, (depth - 1) * _NAME, _NAME)]
+    return "/" + "/".join(reversed(names))
+
+
+_NAME = 256  # MAX_NAME of oom_kills.bpf.c
+
+KILLS = Columns(
+    OomKill,
+    "kill",
+    stamp="at",
+    apart=("start_time",),
+    comm=made(_comm, "described", "comm"),
+    uid=made(_if_described, "described", "uid"),
+    total_vm_kb=made(_kb, "described", "total_vm"),
+    anon_rss_kb=made(_kb, "described", "anon"),
+    file_rss_kb=made(_kb, "described", "file"),
+    shmem_rss_kb=made(_kb, "described", "shmem"),
+    page_tables_kb=made(_kb_of_bytes, "described", "page_table_bytes"),
+    oom_score_adj=made(_if_described, "described", "oom_score_adj"),
+    cgroup_id=made(_if_described, "described", "cgroup_id"),
+    cgroup=made(_group, "described", "depth", "path"),
+)
 
 
 @collector("oom_kills", source="bpf", emits=(OomKill,))
@@ -91,6 +88,8 @@ class OomKills:
         except BaseException:
             self.close()
             raise
+        self._victims = Records(self._object.types.layout("kill"), _Victim)
+        self._fill = KILLS.of(self._object.types)
         self._ring = self._object.ring("kills")
         self._lost = self._object.variable("kills_lost")
         self._seen: set[tuple[int, int]] = set()
@@ -101,8 +100,9 @@ class OomKills:
 
     def drain(self, to_epoch: Callable[[int], int]) -> Iterable[Event]:
         """What was killed since the last time."""
-        kills = [parse_kill(record) for record in self._ring.consume()]
-        return [event_of(kill, to_epoch) for kill in kills if self._is_first(kill)]
+        records = self._ring.consume()
+        kills = zip(self._victims.listed(records), self._fill(to_epoch, records), strict=True)
+        return [event for victim, event in kills if self._is_first(victim)]
 
     def collect(self, now: int) -> Iterable[Event]:  # noqa: ARG002
         """Nothing: kills come by themselves."""
@@ -117,7 +117,7 @@ class OomKills:
         """Detach the program."""
         self._object.close()
 
-    def _is_first(self, kill: Kill) -> bool:
+    def _is_first(self, kill: _Victim) -> bool:
         """A process of many threads is marked once for each of them that needs memory in order to end."""
         if not kill.described:
             return True

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from struct import Struct
+from operator import sub
 from typing import Literal, Self
+
+import msgspec
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.btf import of_kernel
 from kernelsight.collectors.bpf.holders import SocketHolders
+from kernelsight.collectors.bpf.layout import Records
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.network import PacketDrop
 
-_KEY = Struct("<QQII16s")  # struct drop_key
-_COUNT = Struct("<QQ80s")  # struct drop_count
 _SUBSYSTEM_SHIFT = 16  # SKB_DROP_REASON_SUBSYS_SHIFT, include/net/dropreason.h
 _FORGET_AFTER = 60
 Origin = Literal["local", "remote"]
@@ -53,6 +54,21 @@ def function(place: str) -> str | None:
     return None if place.startswith("0x") else place.split("+0x", 1)[0] or None
 
 
+class Key(msgspec.Struct, gc=False):
+    """What is counted apart (struct drop_key)."""
+
+    inode: int
+    reason: int
+    origin: int
+    interface: bytes
+
+
+class _Place(msgspec.Struct, gc=False):
+    """Where it happened, as the kernel prints it; all else of struct drop_count are sums, with the names of columns."""
+
+    place: bytes
+
+
 @dataclass(slots=True)
 class _Counted:
     """What is known of one element of the map."""
@@ -62,21 +78,8 @@ class _Counted:
     location: str | None
     origin: Origin
     inode: int
-    count: int = 0
-    bytes: int = 0
+    sums: tuple[int, ...]
     idle: int = 0
-
-
-def _event(now: int, known: _Counted, count: int, size: int) -> PacketDrop:
-    return PacketDrop(
-        timestamp=now,
-        reason=known.reason,
-        interface_name=known.interface,
-        location=known.location,
-        origin=known.origin,
-        count=count - known.count,
-        bytes=size - known.bytes,
-    )
 
 
 @collector("packet_drops", source="bpf", emits=(PacketDrop,))
@@ -92,6 +95,12 @@ class PacketDrops:
             self._object.close()
             raise
         self._drops = self._object.map("drops")
+        types = self._object.types
+        count = types.layout("drop_count")
+        self._keys, self._places = Records(types.layout("drop_key"), Key), Records(count, _Place)
+        self._names = tuple(name for name in count.names if name != "place")
+        self._count = self._names.index("count")
+        self._sums = count.struct(self._names)
         self._lost = self._object.variable("drops_lost")
         self._reasons = Reasons.of_kernel()
         self._known: dict[bytes, _Counted] = {}
@@ -100,13 +109,13 @@ class PacketDrops:
         """What was dropped since the last time."""
         found: list[tuple[_Counted, PacketDrop]] = []
         for key, value in self._drops.items():
-            count, size, place = _COUNT.unpack(value)
-            known = self._known.get(key) or self._learn(key, place)
-            if count == known.count:
+            sums = self._sums.unpack(value)
+            known = self._known.get(key) or self._learn(key, value)
+            if sums[self._count] == known.sums[self._count]:
                 known.idle += 1
                 continue
-            found.append((known, _event(now, known, count, size)))
-            known.count, known.bytes, known.idle = count, size, 0
+            found.append((known, self._event(now, known, sums)))
+            known.sums, known.idle = sums, 0
         self._make_room()
         return self._owned(found)
 
@@ -129,10 +138,26 @@ class PacketDrops:
                 event.pid, event.comm = holder
             yield event
 
-    def _learn(self, key: bytes, place: bytes) -> _Counted:
-        _, inode, reason, origin, interface = _KEY.unpack(key)
-        names = self._reasons.name(reason), fixed_name(interface) or None, function(fixed_name(place))
-        counted = _Counted(*names, _ORIGINS[origin], inode)
+    def _event(self, now: int, known: _Counted, sums: tuple[int, ...]) -> PacketDrop:
+        return PacketDrop(
+            timestamp=now,
+            reason=known.reason,
+            interface_name=known.interface,
+            location=known.location,
+            origin=known.origin,
+            **dict(zip(self._names, map(sub, sums, known.sums), strict=True)),
+        )
+
+    def _learn(self, key: bytes, value: bytes) -> _Counted:
+        what, place = self._keys.at(key), self._places.at(value).place
+        counted = _Counted(
+            self._reasons.name(what.reason),
+            fixed_name(what.interface) or None,
+            function(fixed_name(place)),
+            _ORIGINS[what.origin],
+            what.inode,
+            (0,) * len(self._names),
+        )
         self._known[key] = counted
         return counted
 

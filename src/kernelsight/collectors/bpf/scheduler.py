@@ -93,7 +93,7 @@ class Folding:
         numbers = ("pid", "cgroup_id", "active_threads", "most_voluntary_switches", "most_cpu_ns", *usage, *own)
         self._fill = Filler(PROCESSES, [Layout.of_values("process", self.family["comm"], *numbers)])
 
-    def events(self, scanned: bytes, pids: bytes, families: bytes, now: int) -> list[SchedProcess]:
+    def events(self, scanned: bytes, pids: Sequence[int], families: bytes, now: int) -> list[SchedProcess]:
         """One event for every process of which there is something."""
         used: dict[int, _Use] = {}
         for amounts, thread in zip(self._of_threads.iter_unpack(scanned), self._threads.each(scanned), strict=True):
@@ -108,7 +108,7 @@ class Folding:
         ended, own, known = (
             self._ended.iter_unpack(families),
             self._own.iter_unpack(families),
-            memoryview(pids).cast("I"),
+            pids,
         )
         for pid, amounts, counts, family in zip(known, ended, own, self._families.each(families), strict=True):
             use = used.get(pid)
@@ -172,4 +172,5 @@ class Scheduler:
         scanned = self._threads.object.iterate("scan_threads")
         # Only now: the scan itself must still take threads for new that began since the one before.
         self._scanned_at.value = began
-        return self._folding.events(scanned, *self._families.drain(), now)
+        pids, families = self._families.drain()
+        return self._folding.events(scanned, self._families.numbers(pids), families, now)

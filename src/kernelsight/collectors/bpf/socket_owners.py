@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from struct import Struct
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf.columns import Columns
 from kernelsight.collectors.bpf.descriptors import DescriptorPass
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.files import read_once
-from kernelsight.collectors.text import fixed_name
 from kernelsight.events.process import SocketOwner
-
-_RECORD = Struct("=6I2Q16s")  # struct record of socket_owners.bpf.c
 
 _EVERY_NS = 10 * NS_PER_S
 
 
-class _Owner(NamedTuple):
-    """The sockets of one process, as the kernel's program added them up."""
-
-    pid: int
-    established: int
-    close_wait: int
-    syn_sent: int
-    listening: int
-    other: int
-    receive_queue: int
-    send_queue: int
-    comm: bytes
+OWNERS = Columns(SocketOwner, "record")
 
 
 @collector("socket_owner", source="bpf", emits=(SocketOwner,), rank=10)
@@ -42,6 +27,7 @@ class SocketOwnersFromFiles:
     def __init__(self, host: Host) -> None:
         self._proc = host.proc
         self._pass = DescriptorPass("sockets")
+        self._fill = OWNERS.of(self._pass.object.types)
         self._seen = self._pass.object.map("seen")
         self._lost = self._pass.object.variable("lost")
         try:
@@ -58,23 +44,22 @@ class SocketOwnersFromFiles:
         """Sockets with several descriptors that may have been counted twice."""
         return self._lost.value
 
-    def collect(self, now: int) -> Iterator[SocketOwner]:
+    def collect(self, now: int) -> Sequence[SocketOwner]:
         """Add up the sockets, if it is time to; a process that has none any more is shown once so."""
         moment = self._monotonic_ns()
         if moment < self._due:
-            return
+            return ()
         written = self._count()
         self._due = moment + max(_EVERY_NS, self._pass.rest_ns)
-        having: set[int] = set()
-        for fields in _RECORD.iter_unpack(written):
-            owner = _Owner._make(fields)
-            having.add(owner.pid)
-            yield _event(now, owner)
+        owners = self._fill(now, written)
+        having = {owner.pid for owner in owners if owner.pid is not None}
+        (layout,) = self._fill.layouts
         for pid in self._had - having:
             comm = read_once(self._proc / str(pid) / "comm")
             if comm is not None:
-                yield _event(now, _Owner(pid, 0, 0, 0, 0, 0, 0, 0, comm.removesuffix(b"\n")))
+                owners += self._fill(now, layout.pack(pid=pid, comm=comm.removesuffix(b"\n")))
         self._had = having
+        return owners
 
     def close(self) -> None:
         """Remove the program from the kernel."""
@@ -83,18 +68,3 @@ class SocketOwnersFromFiles:
     def _count(self) -> bytes:
         self._seen.drain()
         return self._pass.run()
-
-
-def _event(now: int, owner: _Owner) -> SocketOwner:
-    return SocketOwner(
-        now,
-        pid=owner.pid,
-        comm=fixed_name(owner.comm),
-        established=owner.established,
-        close_wait=owner.close_wait,
-        syn_sent=owner.syn_sent,
-        listening=owner.listening,
-        other=owner.other,
-        receive_queue_bytes=owner.receive_queue,
-        send_queue_bytes=owner.send_queue,
-    )

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from struct import Struct
+
+import msgspec
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf import objects
 from kernelsight.collectors.bpf.holders import SocketHolders
+from kernelsight.collectors.bpf.layout import Records
 from kernelsight.collectors.bpf.libbpf import Object
-from kernelsight.collectors.bpf.place import PLACE, address
+from kernelsight.collectors.bpf.place import address
 from kernelsight.collectors.sockets import Listener, ListenerEvents, tcp_event
 from kernelsight.collectors.sockstat import SockstatFiles
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.declare import Event
 from kernelsight.events.network import Tcp, TcpListener
 
-_STATES = Struct("=16I")
-_LISTENER = Struct(f"={PLACE}II")  # struct listener of tcp.bpf.c
-_MOST_LISTENERS = 1024  # MAX_LISTENERS
+
+class _Listener(msgspec.Struct, gc=False):
+    """A socket that listens (struct listener of tcp.bpf.c)."""
+
+    at_inode: int
+    at_family: int
+    at_port: int
+    at_address: bytes
+    accept_queue: int
+    backlog: int
 
 
 @collector("tcp", source="bpf", emits=(Tcp, TcpListener), rank=2)
@@ -46,6 +55,7 @@ class TcpFromTables:
         self._states = self._object.variable("states")
         self._found = self._object.variable("found")
         self._rows = self._object.variable("listeners")
+        self._records = Records(self._object.types.layout("listener"), _Listener)
         self.lost = 0
         """Listeners that were counted, but not looked at, because there are too many."""
 
@@ -54,7 +64,7 @@ class TcpFromTables:
         self._object.run("count_tcp")
         while self._left.value:
             self._object.run("count_tcp")
-        counts = dict(enumerate(_STATES.unpack(self._states.raw)))
+        counts = dict(enumerate(self._states.values))
         rows = self._listeners.choose(now, self._read_listeners())
         holders = self._holders.find([row.inode for row in rows if row.inode])
         for row in rows:
@@ -70,9 +80,10 @@ class TcpFromTables:
 
     def _read_listeners(self) -> list[Listener]:
         found = self._found.value
-        self.lost += max(0, found - _MOST_LISTENERS)
-        size = min(found, _MOST_LISTENERS) * _LISTENER.size
+        rows = self._rows.raw
+        room = len(rows) // self._records.size
+        self.lost += max(0, found - room)
         return [
-            Listener(address(family, raw), port, accept_queue, backlog, inode)
-            for inode, family, port, raw, accept_queue, backlog in _LISTENER.iter_unpack(self._rows.raw[:size])
+            Listener(address(row.at_family, row.at_address), row.at_port, row.accept_queue, row.backlog, row.at_inode)
+            for row in self._records.each(rows[: min(found, room) * self._records.size])
         ]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
-from struct import Struct
-from typing import NamedTuple
 
 from kernelsight.collectors.base import Host, collector
-from kernelsight.collectors.bpf.holders import Holder, SocketHolders
+from kernelsight.collectors.bpf.columns import Columns, made
+from kernelsight.collectors.bpf.holders import SocketHolders
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.text import fixed_name
@@ -16,23 +15,7 @@ from kernelsight.events.declare import Event
 from kernelsight.events.network import TcpRetransmitEvent
 from kernelsight.linux.sockets import STATES
 
-_RETRANSMIT = Struct("<QQ16s16sIIHHH2x16s")  # struct retransmit
 _MAPPED = bytes(10) + b"\xff\xff"
-
-
-class Retransmit(NamedTuple):
-    """One record of the ring buffer."""
-
-    sent_at: int
-    inode: int
-    local: bytes
-    remote: bytes
-    segments: int
-    state: int
-    family: int
-    local_port: int
-    remote_port: int
-    interface: bytes
 
 
 def address(family: int, raw: bytes) -> str:
@@ -42,20 +25,20 @@ def address(family: int, raw: bytes) -> str:
     return socket.inet_ntop(socket.AF_INET, raw[12:] if family == socket.AF_INET6 else raw[:4])
 
 
-def event_of(record: Retransmit, owner: Holder | None, to_epoch: Callable[[int], int]) -> TcpRetransmitEvent:
-    """A record as an event."""
-    return TcpRetransmitEvent(
-        timestamp=to_epoch(record.sent_at),
-        saddr=address(record.family, record.local),
-        sport=record.local_port,
-        daddr=address(record.family, record.remote),
-        dport=record.remote_port,
-        state=STATES.get(record.state),
-        comm=owner.comm if owner else None,
-        pid=owner.pid if owner else None,
-        segments=record.segments,
-        interface_name=fixed_name(record.interface) or None,
-    )
+def _interface(name: bytes) -> str | None:
+    return fixed_name(name) or None
+
+
+RETRANSMITS = Columns(
+    TcpRetransmitEvent,
+    "retransmit",
+    stamp="sent_at",
+    apart=("inode",),
+    saddr=made(address, "family", "local"),
+    daddr=made(address, "family", "remote"),
+    state=made(STATES.get, "state"),
+    interface_name=made(_interface, "interface"),
+)
 
 
 @collector("tcp_retransmits", source="bpf", emits=(TcpRetransmitEvent,))
@@ -70,6 +53,7 @@ class TcpRetransmits:
         try:
             self._object.attach("on_retransmit", "on_retransmit_synack")
             self._ring = self._object.ring("retransmits")
+            self._fill = RETRANSMITS.of(self._object.types)
             self._lost = self._object.variable("retransmits_lost")
             self._holders = SocketHolders()
         except BaseException:
@@ -82,9 +66,14 @@ class TcpRetransmits:
 
     def drain(self, to_epoch: Callable[[int], int]) -> Iterable[Event]:
         """What was sent again since the last time."""
-        records = [Retransmit._make(_RETRANSMIT.unpack(record)) for record in self._ring.consume()]
-        owners = self._holders.find({record.inode for record in records if record.inode})
-        return [event_of(record, owners.get(record.inode), to_epoch) for record in records]
+        records = self._ring.consume()
+        inodes = self._fill.layouts[0].column("inode", b"".join(records))
+        owners = self._holders.find({inode for inode in inodes if inode})
+        events = self._fill(to_epoch, records)
+        for inode, event in zip(inodes, events, strict=True):
+            if owner := owners.get(inode):
+                event.pid, event.comm = owner
+        return events
 
     def collect(self, now: int) -> Iterable[Event]:  # noqa: ARG002
         """Nothing: they come by themselves."""

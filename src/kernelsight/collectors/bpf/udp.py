@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from struct import Struct
+
+import msgspec
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf import objects
 from kernelsight.collectors.bpf.holders import SocketHolders
+from kernelsight.collectors.bpf.layout import Records
 from kernelsight.collectors.bpf.libbpf import Object
-from kernelsight.collectors.bpf.place import PLACE, address
+from kernelsight.collectors.bpf.place import address
 from kernelsight.collectors.udp import Receiver, UdpEvents
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.network import UdpSocket
 
-_RECORD = Struct(f"={PLACE}3I4x")  # struct record of udp.bpf.c
+
+class _Socket(msgspec.Struct, gc=False):
+    """A socket that receives (struct record of udp.bpf.c)."""
+
+    at_inode: int
+    at_family: int
+    at_port: int
+    at_address: bytes
+    receive_queue: int
+    receive_buffer: int
+    drops: int
 
 
 @collector("udp", source="bpf", emits=(UdpSocket,), rank=10)
@@ -28,6 +40,7 @@ class UdpFromIterator:
         self._events = UdpEvents(host.monotonic_ns)
         self._object = Object(objects.image("udp"), "udp")
         try:
+            self._records = Records(self._object.types.layout("record"), _Socket)
             self._object.iterate("udp")
             self._holders = SocketHolders()
         except BaseException:
@@ -55,8 +68,13 @@ class UdpFromIterator:
     def _read(self, *, everything: bool) -> list[Receiver]:
         self._everything.value = everything
         return [
-            Receiver(address(family, raw), port, inode, receive_queue, drops, receive_buffer)
-            for inode, family, port, raw, receive_queue, receive_buffer, drops in _RECORD.iter_unpack(
-                self._object.iterate("udp")
+            Receiver(
+                address(row.at_family, row.at_address),
+                row.at_port,
+                row.at_inode,
+                row.receive_queue,
+                row.drops,
+                row.receive_buffer,
             )
+            for row in self._records.each(self._object.iterate("udp"))
         ]
