@@ -8,9 +8,10 @@ reports of its collector.
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import pairwise
 
 from kernelsight.diagnosis.model import NotExcluded
@@ -19,10 +20,11 @@ from kernelsight.diagnosis.remedy import how_to_get
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.spans import Span, common, holes, length, rest, union
 from kernelsight.events.collector import CollectorReport
+from kernelsight.events.declare import Event, kind_of
 from kernelsight.events.wire import kinds
 from kernelsight.moments import to_second
 from kernelsight.query.source import extent
-from kernelsight.query.stored import stored_rows
+from kernelsight.query.stored import moment, stored_rows
 from kernelsight.query.times import TimeRange
 
 HOLE_S = 5.0
@@ -98,8 +100,9 @@ class Coverage:
         if not known:
             return ()
         found = []
+        watched = cache(partial(self._watched, known=known))
         for fault in fault_classes().values():
-            lacking = [term for term in fault.needs if not self._is_watched(term, known)]
+            lacking = [term for term in fault.needs if not _is_watched(map(watched, term.split("|")), known)]
             if lacking:
                 from kernelsight.collectors.yielding import yielding  # noqa: PLC0415 - loads all, and is seldom needed
 
@@ -107,14 +110,9 @@ class Coverage:
                 found.append(NotExcluded(fault.name, collectors))
         return tuple(found)
 
-    def _is_watched(self, term: str, known: Sequence[Span]) -> bool:
-        """Whether one of alternative kinds was there in most of the recorded time."""
-        spans = union(*(self._watched(kind, known) for kind in term.split("|")))
-        return length(spans) >= WATCHED_SHARE * length(known)
-
     def _watched(self, kind: str, known: Sequence[Span]) -> Sequence[Span]:
-        rows = self._recorded((kind,))
-        by_rows = rest(rows.holes(self._window), self._window) if rows.stamps else []
+        rows = self._of_kind(kind) if kinds()[kind].interval_s is not None else None
+        by_rows = rest(rows.holes(self._window), self._window) if rows and rows.stamps else []
         return common(union(by_rows, self._reports.get(kind, [])), known)
 
     @cached_property
@@ -132,11 +130,17 @@ class Coverage:
 
     def _of_kind(self, name: str) -> Recorded:
         if name not in self._by_kind:
-            moments = {row["timestamp"] // NS_PER_S for row in self._scene.rows(name)}
             start, end = self._window
-            stamps = tuple(min(max(second * NS_PER_S, start), end) for second in sorted(moments))
+            seconds = _seconds(self._rows(kinds()[name].struct))
+            stamps = tuple(min(max(second * NS_PER_S, start), end) for second in seconds)
             self._by_kind[name] = Recorded(stamps, _pace_s(stamps))
         return self._by_kind[name]
+
+    def _rows(self, kind: type[Event]) -> Sequence[Event]:
+        """The rows of a kind; nothing but the stamps of one that no mechanism has asked for."""
+        if kind_of(kind).name in self._scene.read:
+            return self._scene.rows(kind)
+        return stored_rows(self._scene.reader, kind, self._scene.when, columns=())
 
     @cached_property
     def _reports(self) -> Mapping[str, list[Span]]:
@@ -144,7 +148,8 @@ class Coverage:
         start, end = self._window
         around = TimeRange(max(start - _REPORTS_NS, 0), end + _REPORTS_NS)
         by_kind: dict[str, list[Span]] = {}
-        for row in stored_rows(self._scene.reader, CollectorReport, around):
+        said = CollectorReport.status, CollectorReport.kinds, CollectorReport.name
+        for row in stored_rows(self._scene.reader, CollectorReport, around, columns=said):
             if row.status == "running":
                 span = row.timestamp - _REPORTS_NS // 2, row.timestamp + _REPORTS_NS // 2
                 for kind in str(row.kinds or row.name).split(","):
@@ -187,6 +192,22 @@ class Coverage:
         return (
             f"nothing was recorded in the window; rows are from {to_second(ever.start_ns)} to {to_second(ever.end_ns)}"
         )
+
+
+def _is_watched(alternatives: Iterable[Sequence[Span]], known: Sequence[Span]) -> bool:
+    """Whether one of several kinds was there in most of the recorded time."""
+    return length(union(*alternatives)) >= WATCHED_SHARE * length(known)
+
+
+def _seconds(rows: Sequence[Event]) -> list[int]:
+    """The seconds that have rows. These are in order: from the first row of a second, it is a leap to the next."""
+    seconds: list[int] = []
+    at = 0
+    while at < len(rows):
+        second = moment(rows[at]) // NS_PER_S
+        seconds.append(second)
+        at = bisect_left(rows, (second + 1) * NS_PER_S, at + 1, key=moment)
+    return seconds
 
 
 def _pace_s(stamps: Sequence[int]) -> float:

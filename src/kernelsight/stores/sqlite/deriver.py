@@ -22,7 +22,7 @@ from kernelsight.stores.sqlite.connect import connect_reader, connect_writer, tr
 from kernelsight.stores.sqlite.damage import abandon
 from kernelsight.stores.sqlite.ddl import quote, quoted
 from kernelsight.stores.sqlite.layout import Layout
-from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, require_ours
+from kernelsight.stores.sqlite.migrations import MIGRATIONS, require_ours
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.whereabouts import identity
 from kernelsight.stores.sqlite.writer import SqliteWriter
@@ -126,8 +126,7 @@ def _is_ready(path: Path) -> bool:
     connection = connect_reader(path)
     with translated(path):
         try:
-            require_ours(connection, path)
-            same = check_version(connection, path, MIGRATIONS) == len(MIGRATIONS)
+            same = require_ours(connection, path, MIGRATIONS) == len(MIGRATIONS)
             return same and all(_has(connection, kind.table, kind.column_names) for kind in kinds().values())
         finally:
             connection.close()

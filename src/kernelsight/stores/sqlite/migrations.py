@@ -127,11 +127,14 @@ def migrate(connection: apsw.Connection, path: Path, migrations: Sequence[Migrat
         )
 
 
-def require_ours(connection: apsw.Connection, path: Path) -> None:
-    """Refuse a database that something else made.
+def require_ours(connection: apsw.Connection, path: Path, migrations: Sequence[Migration]) -> int:
+    """Version of the database, which something else must not have made.
 
     Raises:
+        StoreVersionError: it is newer than we are.
         StoreError: it has none of our books.
     """
-    if stored_version(connection) == 0:
+    version = check_version(connection, path, migrations)
+    if version == 0:
         raise StoreError(f"{path}: is not a KernelSight database (it has no schema_version)")
+    return version

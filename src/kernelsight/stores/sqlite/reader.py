@@ -20,7 +20,7 @@ from kernelsight.stores.sqlite.connect import connect_reader, integer, reading_u
 from kernelsight.stores.sqlite.damage import described
 from kernelsight.stores.sqlite.ddl import quote
 from kernelsight.stores.sqlite.hidden import Hidden
-from kernelsight.stores.sqlite.migrations import MIGRATIONS, check_version, require_ours
+from kernelsight.stores.sqlite.migrations import MIGRATIONS, require_ours
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
 from kernelsight.stores.sqlite.whereabouts import identity, set_aside
@@ -33,17 +33,20 @@ _READ_AHEAD = 200_000
 """Rows that are read before the first is given, so that damage among them is left out."""
 
 
-def _opened(path: Path) -> tuple[apsw.Connection, int]:
+def _opened(path: Path, user: tuple[int, int]) -> tuple[apsw.Connection, int]:
     """A connection, and the version of the layout.
+
+    Args:
+        path: the file.
+        user: as whom root reads it.
 
     Raises:
         StoreError: it is not one of our databases, or of a newer version.
     """
-    connection = connect_reader(path)
+    connection = connect_reader(path, user)
     try:
-        with as_user(*reading_user(path)), translated(path):
-            require_ours(connection, path)
-            return connection, check_version(connection, path, MIGRATIONS)
+        with as_user(*user), translated(path):
+            return connection, require_ours(connection, path, MIGRATIONS)
     except StoreError:
         connection.close()
         raise
@@ -61,7 +64,7 @@ class SqliteReader:
         self._names: dict[str, list[str]] = {}
         self._identity = identity(path)
         self._user = reading_user(path)
-        self._connection, self.version = _opened(path)
+        self._connection, self.version = _opened(path, self._user)
         self._hidden = Hidden(self._connection)
 
     def _follow(self) -> None:
@@ -71,7 +74,7 @@ class SqliteReader:
             return
         with suppress(StoreError):  # its writer is still making it
             user = reading_user(self._path)
-            connection, self.version = _opened(self._path)
+            connection, self.version = _opened(self._path, user)
             self.close()
             self._user = user
             self._connection, self._identity = connection, now
