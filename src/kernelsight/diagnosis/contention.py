@@ -9,9 +9,12 @@ from typing import TypeVar
 from kernelsight.diagnosis.cpu_time import Use, cpu_use, queued
 from kernelsight.diagnosis.duration import BURST_S, GOES_ON_S, duration_of
 from kernelsight.diagnosis.processes import processes
-from kernelsight.diagnosis.scene import Change, Run, Scene, runs
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.fields import Metric, name_of
+from kernelsight.events.scheduler import Cpu
 
 K = TypeVar("K", bound=Hashable)
 
@@ -155,16 +158,18 @@ def _is_loop(use: Use, run: Run, equal: float) -> bool:
 def _busy(scene: Scene) -> Mapping[int, int]:
     """By second: how many CPUs did not idle. Without them, nobody waits for a CPU, but for leave to use one."""
     found: dict[int, int] = {}
-    for (cpu,), changes in scene.changes("cpu").items():
-        for change in changes if cpu is not None and cpu >= 0 else ():
-            second = scene.second(change.after)
-            spent = {column: change.of(column) for column in CPU_TIMES}
-            idle = spent["idle"] + spent["iowait"]
-            found[second] = found.get(second, 0) + (idle <= (1 - BUSY_SHARE) * sum(spent.values()))
+    for (cpu,), deltas in scene.deltas(Cpu).items():
+        for delta in deltas if cpu is not None and cpu >= 0 else ():
+            second = scene.second(delta.after)
+            idle = delta.of(Cpu.idle) + delta.of(Cpu.iowait)
+            found[second] = found.get(second, 0) + (idle <= (1 - BUSY_SHARE) * sum(map(delta.of, CPU_TIMES)))
     return found
 
 
-CPU_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+CPU_TIMES: tuple[Metric[Cpu], ...] = (
+    Cpu.user, Cpu.nice, Cpu.system, Cpu.idle, Cpu.iowait, Cpu.irq, Cpu.softirq, Cpu.steal,
+)  # fmt: skip
+"""What a CPU's time is spent on."""
 
 
 def largest_kin(uses: Iterable[Use], kin: Callable[[Use], K], amount: Callable[[Use], float]) -> K:
@@ -193,30 +198,28 @@ def taken_away(scene: Scene, run: Run) -> float:
     return spent["steal"] / busy if busy else 0.0
 
 
-def of_all_cpus(scene: Scene) -> Sequence[Change]:
+def of_all_cpus(scene: Scene) -> Sequence[CounterDelta[Cpu]]:
     """What all CPUs together did, from sample to sample."""
-    return scene.changes("cpu").get((-1,), ())
+    return scene.deltas(Cpu).get((-1,), ())
 
 
-def spent_by_cpus(changes: Iterable[Change]) -> tuple[Mapping[str, float], float]:
+def spent_by_cpus(deltas: Iterable[CounterDelta[Cpu]]) -> tuple[Mapping[str, float], float]:
     """Ticks by what they were spent on, and how many of them not idling."""
-    spent = dict.fromkeys(CPU_TIMES, 0.0)
-    for change in changes:
-        for column in CPU_TIMES:
-            spent[column] += change.of(column)
+    deltas = list(deltas)
+    spent = {name_of(column): float(sum(delta.of(column) for delta in deltas)) for column in CPU_TIMES}
     return spent, sum(spent.values()) - spent["idle"] - spent["iowait"]
 
 
-def throttled(scene: Scene, run: Run) -> list[list[Change]]:
+def throttled(scene: Scene, run: Run) -> list[list[CounterDelta[Cgroup]]]:
     """What the control groups did that were held back by a quota for a good part of a stretch."""
     found = []
-    for changes in scene.changes("cgroup").values():
-        within = scene.during(changes, run)
+    for deltas in scene.deltas(Cgroup).values():
+        within = scene.during(deltas, run)
         if held(within) >= HELD_SHARE * run.seconds:
             found.append(within)
     return found
 
 
-def held(changes: Iterable[Change]) -> float:
+def held(deltas: Iterable[CounterDelta[Cgroup]]) -> float:
     """Seconds that a quota held a control group back."""
-    return sum(change.of("cpu_throttled_us") for change in changes) / 1e6
+    return sum(delta.of(Cgroup.cpu_throttled_us) for delta in deltas) / 1e6

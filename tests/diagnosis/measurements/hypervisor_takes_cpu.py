@@ -12,7 +12,7 @@ HOLDS = Stolen(
     waited_per_s=0.1,
     suffering_s=3.0,
     waiting=(),
-    changes=(),
+    deltas=(),
 )
 FAILS = {
     "takes_much": {"stolen_share": 0.14},

@@ -4,7 +4,7 @@ from kernelsight.diagnosis.mechanisms.quota_used_up import Throttled
 from kernelsight.diagnosis.scene import Run
 
 HOLDS = Throttled(
-    group="/build", run=Run(3, 12), held_s=1.0, periods=100, hit_periods=10, has_quota=True, slowed=(), changes=()
+    group="/build", run=Run(3, 12), held_s=1.0, periods=100, hit_periods=10, has_quota=True, slowed=(), deltas=()
 )
 FAILS = {
     "hit_often": {"hit_periods": 9},

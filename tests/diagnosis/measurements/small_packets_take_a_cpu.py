@@ -12,7 +12,7 @@ HOLDS = Carrying(
     lost=0,
     bytes_a_packet=64.0,
     senders=(),
-    changes=(),
+    deltas=(),
     traffic=(),
     wasted=(),
 )

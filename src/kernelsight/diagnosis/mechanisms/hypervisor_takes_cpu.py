@@ -11,8 +11,9 @@ from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.cpu_steal import CPU_STEAL
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal
-from kernelsight.diagnosis.scene import Change, Run, Scene, runs, samples_of
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.scheduler import Cpu
 
 STOLEN_SHARE = Threshold(
     0.05, "share of all CPU time", because="judged: hosts with room take 1 to 2 %, so this is worth a look"
@@ -51,17 +52,17 @@ class Stolen:
     suffering_s: float
     waiting: Sequence[Use]
     """Processes that waited for a CPU meanwhile, those that waited longest first."""
-    changes: Sequence[Change]
+    deltas: Sequence[CounterDelta[Cpu]]
     """Of all CPUs together."""
 
 
 def measure(scene: Scene) -> Iterable[Stolen]:
     """Each stretch in which CPU time was stolen."""
-    changes = of_all_cpus(scene)
-    shares = {scene.second(change.after): _share(change) for change in changes}
+    deltas = of_all_cpus(scene)
+    shares = {scene.second(delta.after): _share(delta) for delta in deltas}
     uses = scene.once(cpu_use)
     for run in runs(shares, lambda share: share >= STOLEN_SHARE, least=int(LEAST_S)):
-        within = scene.during(changes, run)
+        within = scene.during(deltas, run)
         spent, busy = spent_by_cpus(within)
         share = spent["steal"] / sum(spent.values())
         waiting = sorted((use for use in uses if use.queued_in(run) > 0), key=lambda use: -use.queued_in(run))
@@ -73,12 +74,12 @@ def measure(scene: Scene) -> Iterable[Stolen]:
             waited_per_s=sum(use.queued_in(run) for use in waiting) / run.seconds if uses else None,
             suffering_s=share * scene.cpus * run.seconds,
             waiting=waiting,
-            changes=within,
+            deltas=within,
         )
 
 
-def _share(change: Change) -> float:
-    spent, busy = spent_by_cpus((change,))
+def _share(delta: CounterDelta[Cpu]) -> float:
+    spent, busy = spent_by_cpus((delta,))
     return spent["steal"] / sum(spent.values()) if busy else 0.0
 
 
@@ -102,7 +103,7 @@ def explain(scene: Scene, stolen: Stolen) -> Explanation:
             claim(
                 f"the hypervisor took {stolen.stolen_share:.0%} of all CPU time, {stolen.lost_share:.0%} of what this "
                 f"machine wanted, for {run.seconds} s",
-                scene.evidence("cpu", samples_of(stolen.changes), "steal", "increase"),
+                scene.evidence(samples_of(stolen.deltas), Cpu.steal, "increase"),
             ),
         ),
         refuted_by="the machine is as slow on a host of its own",

@@ -10,8 +10,9 @@ from kernelsight.diagnosis.cpu_time import Use, cpu_use
 from kernelsight.diagnosis.faults.cpu_throttling import CPU_THROTTLING
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal
-from kernelsight.diagnosis.scene import Change, Run, Scene, runs, samples_of
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.cgroup import Cgroup
 
 HIT_SHARE = Threshold(
     0.1,
@@ -35,7 +36,7 @@ class Throttled:
     has_quota: bool
     slowed: Sequence[Use]
     """Its processes that waited for a CPU, those that waited longest first."""
-    changes: Sequence[Change]
+    deltas: Sequence[CounterDelta[Cgroup]]
 
     @property
     def hit_share(self) -> float:
@@ -45,42 +46,41 @@ class Throttled:
 
 def measure(scene: Scene) -> Iterable[Throttled]:
     """Each group and stretch in which a quota held it back, but for groups whose descendant is held back as long."""
-    for changes in scene.changes("cgroup").values():
-        shares = {scene.second(change.after): held((change,)) / change.seconds for change in changes}
+    for deltas in scene.deltas(Cgroup).values():
+        shares = {scene.second(delta.after): held((delta,)) / delta.seconds for delta in deltas}
         for run in runs(shares, lambda share: share >= HELD_SHARE):
-            within = scene.during(changes, run)
+            within = scene.during(deltas, run)
             if not _is_a_descendants(scene, within, run):
                 yield _throttled(scene, within, run)
 
 
-def _throttled(scene: Scene, within: Sequence[Change], run: Run) -> Throttled:
+def _throttled(scene: Scene, within: Sequence[CounterDelta[Cgroup]], run: Run) -> Throttled:
     last = within[-1].after
     inside = [use for use in scene.once(cpu_use) if use.is_in(last) and use.queued_in(run)]
     return Throttled(
-        group=str(last["cgroup"]),
+        group=str(last.cgroup),
         run=run,
         held_s=held(within),
-        periods=sum(change.of("cpu_periods") for change in within),
-        hit_periods=sum(change.of("cpu_throttled_periods") for change in within),
-        has_quota=last["cpu_quota_us"] is not None,
+        periods=sum(delta.of(Cgroup.cpu_periods) for delta in within),
+        hit_periods=sum(delta.of(Cgroup.cpu_throttled_periods) for delta in within),
+        has_quota=last.cpu_quota_us is not None,
         slowed=sorted(inside, key=lambda use: -use.queued_in(run)),
-        changes=within,
+        deltas=within,
     )
 
 
-def _is_a_descendants(scene: Scene, within: Sequence[Change], run: Run) -> bool:
+def _is_a_descendants(scene: Scene, within: Sequence[CounterDelta[Cgroup]], run: Run) -> bool:
     """Whether a group below is held back as long: then that one's quota is the tighter one."""
-    below = str(within[-1].after["cgroup"]).rstrip("/") + "/"
+    below = str(within[-1].after.cgroup).rstrip("/") + "/"
     return any(
-        str(other[-1].after["cgroup"]).startswith(below) and held(other) >= held(within)
-        for other in throttled(scene, run)
+        str(other[-1].after.cgroup).startswith(below) and held(other) >= held(within) for other in throttled(scene, run)
     )
 
 
 def explain(scene: Scene, group: Throttled) -> Explanation:
     """The group waits for its next period, and its processes with it."""
     culprit = Entity("cgroup", group.group, group.group)
-    rows = samples_of(group.changes)
+    rows = samples_of(group.deltas)
     much = f"{group.held_s:.1f} s in {group.run.seconds} s, in {group.hit_periods:.0f} of {group.periods:.0f} periods"
     return Explanation(
         culprit=culprit,
@@ -90,10 +90,10 @@ def explain(scene: Scene, group: Throttled) -> Explanation:
         path=path(
             claim(
                 f"{culprit.name} was throttled {much}",
-                scene.evidence("cgroup", rows, "cpu_throttled_us", "increase"),
-                scene.evidence("cgroup", rows, "cpu_throttled_periods", "increase"),
+                scene.evidence(rows, Cgroup.cpu_throttled_us, "increase"),
+                scene.evidence(rows, Cgroup.cpu_throttled_periods, "increase"),
             ),
-            claim("its quota is what holds it back", scene.evidence("cgroup", rows, "cpu_quota_us", "last")),
+            claim("its quota is what holds it back", scene.evidence(rows, Cgroup.cpu_quota_us, "last")),
         ),
         refuted_by="the group is as slow with a larger quota",
         outlook="what runs in the group stays slow, however idle the machine is",

@@ -10,8 +10,11 @@ from kernelsight.diagnosis.faults.softirq_load import SOFTIRQ_LOAD
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import carried, packets
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs, samples_of
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.network import Network, PacketDrop
+from kernelsight.events.process import Process
+from kernelsight.events.scheduler import Cpu
 from kernelsight.linux.drop_reasons import reasons_of
 
 SOFTIRQ_SHARE = Threshold(
@@ -49,7 +52,7 @@ class Sender:
     """A process with sockets that works in system calls."""
 
     entity: Entity
-    rows: Sequence[Row]
+    rows: Sequence[Process]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,11 @@ class Carrying:
     """Their mean size; None where they are not seen."""
     senders: Sequence[Sender]
     """Who may have sent them, the most likely first."""
-    changes: Sequence[Change]
+    deltas: Sequence[CounterDelta[Cpu]]
     """Of the CPU."""
-    traffic: Sequence[Change]
+    traffic: Sequence[CounterDelta[Network]]
     """Of the interface."""
-    wasted: Sequence[Row]
+    wasted: Sequence[PacketDrop]
     """The drops of the packets that are :attr:`lost`."""
 
     @property
@@ -85,20 +88,20 @@ class Carrying:
 
 def measure(scene: Scene) -> Iterable[Carrying]:
     """Each CPU and stretch in which a good part of its time went to interrupts."""
-    for (cpu,), changes in scene.changes("cpu").items():
-        shares = {scene.second(change.after): _share(change) for change in changes} if (cpu or 0) >= 0 else {}
+    for (cpu,), deltas in scene.deltas(Cpu).items():
+        shares = {scene.second(delta.after): _share(delta) for delta in deltas} if (cpu or 0) >= 0 else {}
         for run in runs(shares, lambda share: share >= SOFTIRQ_SHARE):
-            yield _carrying(scene, cpu, run, scene.during(changes, run))
+            yield _carrying(scene, cpu, run, scene.during(deltas, run))
 
 
-def _carrying(scene: Scene, cpu: int, run: Run, within: Sequence[Change]) -> Carrying:
-    wasted = [row for row in scene.within(scene.rows("packet_drop"), run) if row["reason"] in _WASTED]
-    lost = sum(row["count"] or 0 for row in wasted)
+def _carrying(scene: Scene, cpu: int, run: Run, within: Sequence[CounterDelta[Cpu]]) -> Carrying:
+    wasted = [row for row in scene.within(scene.rows(PacketDrop), run) if row.reason in _WASTED]
+    lost = sum(row.count or 0 for row in wasted)
     interface, traffic = _busiest(scene, run)
     count = packets(traffic, "rx") + packets(traffic, "tx")
     if lost > count:  # they came by an interface of another network namespace
-        interface, traffic, count = str(wasted[-1]["interface_name"]), (), 0
-    size = sum(change.of("rx_bytes") + change.of("tx_bytes") for change in traffic)
+        interface, traffic, count = str(wasted[-1].interface_name), (), 0
+    size = sum(delta.of(Network.rx_bytes) + delta.of(Network.tx_bytes) for delta in traffic)
     return Carrying(
         cpu=cpu,
         run=run,
@@ -108,21 +111,21 @@ def _carrying(scene: Scene, cpu: int, run: Run, within: Sequence[Change]) -> Car
         lost=lost,
         bytes_a_packet=size / count if count else None,
         senders=_senders(scene, run),
-        changes=within,
+        deltas=within,
         traffic=traffic,
         wasted=wasted,
     )
 
 
-def _share(change: Change) -> float:
+def _share(delta: CounterDelta[Cpu]) -> float:
     """Of the CPU's time, what went to interrupts."""
-    everything = sum(change.of(ticks) for ticks in CPU_TIMES)
-    return (change.of("softirq") + change.of("irq")) / everything if everything else 0.0
+    everything = sum(map(delta.of, CPU_TIMES))
+    return (delta.of(Cpu.softirq) + delta.of(Cpu.irq)) / everything if everything else 0.0
 
 
-def _busiest(scene: Scene, run: Run) -> tuple[str, Sequence[Change]]:
+def _busiest(scene: Scene, run: Run) -> tuple[str, Sequence[CounterDelta[Network]]]:
     """The interface that carried most packets, and what it did; a name that says so where none is known."""
-    known = {str(name): carried(scene, str(name), run) for (name,) in scene.changes("network")}
+    known = {str(name): carried(scene, str(name), run) for (name,) in scene.deltas(Network)}
     most = max(known, key=lambda name: packets(known[name], "rx") + packets(known[name], "tx"), default="")
     return (most, known[most]) if most else ("an interface that is not seen", ())
 
@@ -134,13 +137,13 @@ def _senders(scene: Scene, run: Run) -> list[Sender]:
     sends it, and count to the sender.
     """
     found: list[tuple[float, Sender]] = []
-    for (pid, _), changes in scene.changes("process").items():
-        within = scene.during(changes, run)
-        if not within or within[-1].after["sockets"] == 0:
+    for (pid, _), deltas in scene.deltas(Process).items():
+        within = scene.during(deltas, run)
+        if not within or within[-1].after.sockets == 0:
             continue
-        spent = sum(change.of("stime_ms") for change in within) / 1e3
+        spent = sum(delta.of(Process.stime_ms) for delta in within) / 1e3
         if spent >= SENDER_SHARE * run.seconds:
-            entity = Entity("process", str(pid), str(within[-1].after["comm"]))
+            entity = Entity("process", str(pid), str(within[-1].after.comm))
             found.append((spent, Sender(entity, samples_of(within))))
     return [sender for _, sender in sorted(found, key=lambda item: (-item[0], item[1].entity.id))]
 
@@ -158,20 +161,20 @@ def explain(scene: Scene, found: Carrying) -> Explanation:
         path=path(
             claim(
                 f"CPU {cpu} spent {100 * found.softirq_share:.0f} % of its time in software interrupts",
-                scene.evidence("cpu", samples_of(found.changes), "softirq", "increase"),
+                scene.evidence(samples_of(found.deltas), Cpu.softirq, "increase"),
             ),
             claim(
                 f"{found.interface} carried {found.packets / run.seconds:.0f} packets a second",
-                scene.evidence("network", traffic, "rx_packets", "increase"),
-                scene.evidence("network", traffic, "rx_bytes", "increase"),
+                scene.evidence(traffic, Network.rx_packets, "increase"),
+                scene.evidence(traffic, Network.rx_bytes, "increase"),
             ),
             claim(
                 f"{found.lost:,} packets were not wanted, or did not fit where they should have been read",
-                scene.evidence("packet_drop", found.wasted, "count", "sum") if found.lost else None,
+                scene.evidence(found.wasted, PacketDrop.count, "sum") if found.lost else None,
             ),
             claim(
                 f"meanwhile {culprit.name} ({culprit.id}), which has sockets, worked in system calls",
-                scene.evidence("process", sender.rows, "stime_ms", "increase") if sender else None,
+                scene.evidence(sender.rows, Process.stime_ms, "increase") if sender else None,
             ),
         ),
         refuted_by=f"software interrupts take as much of CPU {cpu} when {culprit.name} is stopped",
