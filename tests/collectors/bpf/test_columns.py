@@ -1,10 +1,19 @@
 """Columns of events out of members of records."""
 
-import pytest
+import shutil
+import subprocess
+from pathlib import Path
 
+import pytest
+from described import filler
+
+from kernelsight.collectors.bpf.btf import of_image
 from kernelsight.collectors.bpf.columns import Columns, Filler, made
 from kernelsight.collectors.bpf.layout import Layout, Member
+from kernelsight.collectors.bpf.tcp_retransmits import RETRANSMITS
 from kernelsight.events.scheduler import Sched
+
+REPOSITORY = Path(__file__).parents[3]
 
 NOW = 1_800_000_000_000_000_000
 KEY = Layout("key", 8, (Member("pid", 0, 4, "I"), Member("lane", 4, 4, "i")))
@@ -43,6 +52,24 @@ def test_a_new_member_with_the_name_of_a_column_is_that_column_and_nothing_else_
     fill = Filler(Columns(Sched, "key", "value", **DECLARED), [KEY, wider])
     (event,) = fill(NOW, KEY.pack(pid=1), wider.pack(prev_pid=42))
     assert (event.pid, event.prev_pid) == (1, 42)
+
+
+@pytest.mark.skipif(shutil.which("clang-14") is None, reason="compiles a tracer again, with clang-14")
+def test_a_member_that_is_added_to_a_tracer_in_c_is_the_column_of_its_name(tmp_path):
+    sources = tmp_path / "bpf"
+    shutil.copytree(REPOSITORY / "bpf", sources)
+    tracer = sources / "tcp_retransmits.bpf.c"
+    text = tracer.read_text()
+    assert "\tu64 sent_at, inode;" in text
+    tracer.write_text(text.replace("\tu64 sent_at, inode;", "\tu64 sent_at, inode;\n\tu32 pid;"))
+    made_object = tmp_path / "x86_64/tcp_retransmits.bpf.o"
+    subprocess.run(["make", "-s", "-C", sources, f"OUT={tmp_path}", made_object], check=True)
+    with of_image(made_object.read_bytes(), "tcp_retransmits") as types:
+        fill = RETRANSMITS.of(types)
+    (layout,) = fill.layouts
+    assert layout["segments"].offset == filler(RETRANSMITS, "tcp_retransmits").layouts[0]["segments"].offset + 4
+    (event,) = fill(lambda sent_at: NOW + sent_at, [layout.pack(pid=42, segments=3, family=2, sent_at=1)])
+    assert (event.timestamp, event.pid, event.segments, event.saddr) == (NOW + 1, 42, 3, "0.0.0.0")
 
 
 def test_events_that_carry_their_time_are_stamped_with_it():

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 from collections.abc import Iterator
 
-from kernelsight.collectors.netlink.messages import DONE, ERROR, HEADER
+from kernelsight.collectors.netlink.messages import DONE, DUMP, HEADER, REQUEST, framed, refused
 
-_REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _DONE_SIZE = HEADER.size + 4
 _ANSWER_SIZE = 32768
 _TIMEOUT_S = 5
@@ -42,11 +40,10 @@ class Netlink:
         self._socket.send(request(kind, body, self._sequence))
         while True:
             answer = self._socket.recv(_ANSWER_SIZE)
-            _, answered, _, sequence, _ = HEADER.unpack_from(answer)
+            _, _, _, sequence, _ = HEADER.unpack_from(answer)
             if sequence != self._sequence:
                 continue  # what was left of a dump that failed half-way
-            if answered == ERROR:
-                number = -struct.unpack_from("=i", answer, HEADER.size)[0]
+            if number := refused(answer):
                 raise OSError(number, f"{self._name}: {os.strerror(number)}")
             yield answer
             if _is_last(answer, sequence):
@@ -59,7 +56,7 @@ class Netlink:
 
 def request(kind: int, body: bytes, sequence: int) -> bytes:
     """A request to dump all of a kind."""
-    return HEADER.pack(HEADER.size + len(body), kind, _REQUEST_DUMP, sequence, 0) + body
+    return framed(kind, REQUEST | DUMP, sequence, body)
 
 
 def _is_last(answer: bytes, sequence: int) -> bool:

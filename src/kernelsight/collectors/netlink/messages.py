@@ -9,9 +9,21 @@ HEADER = struct.Struct("=IHHII")
 """struct nlmsghdr: length, kind, flags, sequence number, port."""
 ATTRIBUTE = struct.Struct("=HH")
 """struct nlattr: length, kind."""
+_ERRNO = struct.Struct("=i")  # what struct nlmsgerr begins with
 ERROR, DONE = 2, 3
+REQUEST, DUMP = 0x1, 0x300  # NLM_F_REQUEST, NLM_F_DUMP
 _LENGTH_AND_KIND = struct.Struct("=IH").unpack_from
 _KIND_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+
+
+def framed(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+    """A message to the kernel."""
+    return HEADER.pack(HEADER.size + len(body), kind, flags, sequence, 0) + body
+
+
+def refused(answer: bytes) -> int:
+    """The error number that an answer begins with; 0: it is no error."""
+    return -int(_ERRNO.unpack_from(answer, HEADER.size)[0]) if HEADER.unpack_from(answer)[1] == ERROR else 0
 
 
 def messages(answer: bytes) -> Iterator[tuple[int, int, int]]:

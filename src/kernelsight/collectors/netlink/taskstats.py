@@ -15,17 +15,15 @@ from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
 
-from kernelsight.collectors.netlink.messages import ATTRIBUTE, ERROR, HEADER, attributes
+from kernelsight.collectors.netlink.messages import ATTRIBUTE, ERROR, HEADER, REQUEST, attributes, framed, refused
 from kernelsight.errors import SourceUnavailableError
 
 _NETLINK_GENERIC = 16
-_NLM_F_REQUEST = 1
 _CONTROLLER, _GET_FAMILY, _ATTR_FAMILY_ID, _ATTR_FAMILY_NAME = 16, 3, 1, 2
 _TASKSTATS_GET, _ATTR_TGID, _TYPE_STATS, _TYPE_AGGR_TGID = 1, 2, 3, 5
 
 _GENERIC = struct.Struct("=BBH")
-_ERRNO = struct.Struct("=i")
-_ASK = struct.Struct("=IHHIIBBHHHI")
+_ASK = struct.Struct(f"{HEADER.format}{_GENERIC.format[1:]}{ATTRIBUTE.format[1:]}I")  # packed in one step
 _PAYLOAD = HEADER.size + _GENERIC.size
 
 _AT_ONCE = 64
@@ -108,14 +106,14 @@ class TaskstatsClient:
 
     def _question(self, tgid: int) -> bytes:
         # The sequence number comes back with every answer, errors included: it says whose it is.
-        head = (_ASK.size, self._family, _NLM_F_REQUEST, tgid, 0)
+        head = (_ASK.size, self._family, REQUEST, tgid, 0)
         return _ASK.pack(*head, _TASKSTATS_GET, 1, 0, 8, _ATTR_TGID, tgid)
 
     def _find_family(self) -> int:
         name = b"TASKSTATS\0\0\0"
         attribute = ATTRIBUTE.pack(ATTRIBUTE.size + 10, _ATTR_FAMILY_NAME) + name
         payload = _GENERIC.pack(_GET_FAMILY, 1, 0) + attribute
-        self._socket.send(HEADER.pack(HEADER.size + len(payload), _CONTROLLER, _NLM_F_REQUEST, 1, 0) + payload)
+        self._socket.send(framed(_CONTROLLER, REQUEST, 1, payload))
         message = self._socket.recv(8192)
         _raise_error(message)
         for kind, start, end in attributes(message, _PAYLOAD, len(message)):
@@ -157,6 +155,5 @@ def _layout(version: int, length: int) -> tuple[struct.Struct, tuple[None, ...]]
 
 
 def _raise_error(message: bytes) -> None:
-    if HEADER.unpack_from(message)[1] == ERROR:
-        number = -_ERRNO.unpack_from(message, HEADER.size)[0]
+    if number := refused(message):
         raise OSError(number, os.strerror(number))
