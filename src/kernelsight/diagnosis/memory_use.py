@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from kernelsight.diagnosis.model import Entity, Evidence, How
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, runs
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.storage import COMMIT_CALLS
+from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
 from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.declare import Event
+from kernelsight.events.fields import Metric
 from kernelsight.events.memory import Memory, Vmstat
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Wait
+from kernelsight.signals.rules.memory import MEMORY_USED_PERCENT
+from kernelsight.signals.rules.memory import REFAULTS_PER_S as REFAULTS_TOLD_PER_S
+from kernelsight.signals.rules.pressure import MEMORY_STALLED_PERCENT
 
 KIB = 1024
 PAGE_KB = 4
 """Counters of faults and refaults count pages; on machines with larger ones, this is the least that they are."""
-REFAULTS_PER_S = 256.0
-"""A mebibyte a second of what was in memory must be read again: below that no disk is slow enough to be felt."""
-FULL_SHARE = 0.9
-"""Of its limit, what a domain must have used to be short: the kernel takes pages back some percent before it."""
-STALLED_SHARE = 0.1
-"""Of the time, in which tasks stall for want of memory: to take back clean pages costs a machine less than that."""
-_OF_MACHINE = ("workingset_refault_anon", "workingset_refault_file")
-_DELAYS = ("blkio_delay_ns", "swapin_delay_ns", "reclaim_delay_ns", "thrashing_delay_ns")
+REFAULTS_PER_S = Threshold(
+    REFAULTS_TOLD_PER_S / 10,
+    "pages/s",
+    because="judged: a tenth of what the signal `refaults` tells at, 1 MB/s read again: a slow disk is felt from there "
+    "on, and here it only makes a suspect, which the checks then judge",
+)
+FULL_SHARE = Threshold(
+    MEMORY_USED_PERCENT / 100,
+    "share of the limit",
+    because="judged: as the signal `memory_available_low`; the kernel takes pages back some percent before the limit",
+)
+STALLED_SHARE = Threshold(
+    MEMORY_STALLED_PERCENT / 100,
+    "share of the time (PSI, memory, some)",
+    because="judged: as the signal `memory_pressure`; to take back clean pages costs a machine less than that",
+)
+_DELAYS = (
+    Process.blkio_delay_ns, Process.swapin_delay_ns, Process.reclaim_delay_ns, Process.thrashing_delay_ns,
+)  # fmt: skip
+
+R = TypeVar("R", bound=Event)
+C = TypeVar("C", bound=Event)
 
 
-def available_kb(row: Row) -> float | None:
-    """What can be had of the machine's memory, by a row of the kind `memory`: also what ZFS's cache gives back."""
+def available_kb(row: Memory) -> float | None:
+    """What can be had of the machine's memory: also what ZFS's cache gives back."""
     available = row.mem_available_kb
     return None if available is None else float(available + (row.zfs_arc_kb or 0))
 
@@ -38,12 +59,12 @@ def available_kb(row: Row) -> float | None:
 class Holder:
     """One process, by its samples."""
 
-    samples: Sequence[Row]
+    samples: Sequence[Process]
 
     @property
     def pid(self) -> int:
         """Its pid."""
-        return int(self.samples[-1].pid)
+        return self.samples[-1].pid or 0
 
     @property
     def comm(self) -> str:
@@ -66,16 +87,16 @@ class Holder:
         return self.held_kb - demand_kb(self.samples[0])
 
     @property
-    def metric(self) -> str:
+    def metric(self) -> Metric[Process]:
         """The column that tells how much it has."""
-        return "anon_kb" if self.samples[-1].anon_kb is not None else "rss_kb"
+        return Process.anon_kb if self.samples[-1].anon_kb is not None else Process.rss_kb
 
     @property
     def mapped_kb(self) -> float:
         """The most that it had in memory of files, tmpfs and shared memory."""
         return max(float((row.rss_kb or 0) - (row.anon_kb or 0)) for row in self.samples)
 
-    def changes(self, scene: Scene) -> Sequence[Change]:
+    def deltas(self, scene: Scene) -> Sequence[CounterDelta[Process]]:
         """What it did from sample to sample."""
         last = self.samples[-1]
         return scene.deltas(Process).get((last.pid, last.start_ticks), ())
@@ -84,11 +105,10 @@ class Holder:
     def group(self) -> str | None:
         """Path of the control group that its memory counts to."""
         last = self.samples[-1]
-        path: str | None = last.memory_cgroup or last.cgroup
-        return path
+        return last.memory_cgroup or last.cgroup
 
 
-def demand_kb(row: Row) -> float:
+def demand_kb(row: Process) -> float:
     """What a process needs memory for that cannot be read again from its file, in memory or swapped out."""
     resident = row.anon_kb if row.anon_kb is not None else row.rss_kb
     return float((resident or 0) + (row.swap_kb or 0))
@@ -100,117 +120,151 @@ def holders(scene: Scene) -> list[Holder]:
     return [Holder(rows) for rows in samples if any(demand_kb(row) for row in rows)]
 
 
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """Memory that is limited, and the processes that share it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain(Generic[R, C]):
+    """Memory that is limited, and the processes that share it: of the machine, or of a control group."""
 
     entity: Entity
-    kind: str
-    """The kind of event that tells how it is used: `cgroup` or `memory`."""
-    rows: Sequence[Row]
-    changes: Sequence[Change]
+    limit_kb: float
+    """What there may be of it; of the machine's, without what is set apart as huge pages."""
+    left_kb: float
+    """What can still be had at the end of the window: files that are cached are given up for it."""
+    is_group: bool
+    """Whether a control group limits it, and not the machine."""
+    rows: Sequence[R]
+    """They tell how much is in use."""
+    deltas: Sequence[CounterDelta[C]]
     """Of the counters: of the group, or of the machine's virtual memory."""
     holders: Sequence[Holder]
+    used_share: Callable[[R], float]
+    """Of its limit, what is in use by a row."""
+    used: Metric[R]
+    """The column that tells how much is in use (of a group) or left (of the machine)."""
+    used_how: How
+    """How the most that was in use comes out of that column."""
+    shared: Metric[R]
+    """The column that tells what is in tmpfs and shared memory: no file has it, so it cannot be read again."""
+    shared_kb_of: Callable[[R], float]
+    refaults: tuple[Metric[C], ...] = field(repr=False)
+    """The counters of pages that had been pushed out and were needed again."""
+    kills: Metric[C]
+    """The counter of the processes that the kernel killed for want of it."""
 
-    @property
-    def limit_kb(self) -> float:
-        """What there may be of it; of the machine's, without what is set apart as huge pages."""
-        last = self.rows[-1]
-        if self.kind == "memory":
-            return float(last.mem_total_kb or 0) - (last.huge_pages_total or 0) * (last.huge_page_size_kb or 0)
-        return (group_limit(last) or 0.0) / KIB
-
-    @property
-    def is_group(self) -> bool:
-        """Whether a control group limits it, and not the machine."""
-        return self.kind == "cgroup"
-
-    def came_back(self, change: Change) -> float:
+    def came_back(self, delta: CounterDelta[C]) -> float:
         """Pages that had been pushed out and were needed again."""
-        return sum(change.of(name) for name in self.refault_metrics)
+        return sum(delta.of(metric) for metric in self.refaults)
 
     @property
-    def refault_metrics(self) -> tuple[str, ...]:
-        """The counters of such pages, in the rows of its changes."""
-        return ("memory_refaults",) if self.is_group else _OF_MACHINE
+    def whose(self) -> str:
+        """What has the limit, in a sentence."""
+        return self.entity.name if self.is_group else "the machine"
 
     @property
     def scope(self) -> str:
         """What the stalls of its processes are counted under."""
         return self.entity.id if self.is_group else "system"
 
-    @property
-    def used_metric(self) -> str:
-        """The column that tells how much is in use (of a group) or left (of the machine)."""
-        return "memory_current_bytes" if self.is_group else "mem_available_kb"
-
-    @property
-    def used_how(self) -> How:
-        """How the most that was in use comes out of that column."""
-        return "max" if self.is_group else "min"
-
-    @property
-    def shared_metric(self) -> str:
-        """The column that tells what is in tmpfs and shared memory: no file has it, so it cannot be read again."""
-        return "memory_shmem_bytes" if self.is_group else "shmem_kb"
-
-    def shared_kb(self, run: Run, scene: Scene) -> float:
-        """The most of that within a stretch."""
-        known = [float(row[self.shared_metric] or 0) for row in scene.within(self.rows, run)]
-        return max(known, default=0.0) / (KIB if self.is_group else 1)
+    def shared_kb(self, scene: Scene, run: Run) -> float:
+        """The most that was in tmpfs and shared memory within a stretch."""
+        return max(map(self.shared_kb_of, scene.within(self.rows, run)), default=0.0)
 
     @property
     def was_full(self) -> bool:
         """Whether it was short at any time of the window."""
-        return any(self._used(row) >= FULL_SHARE for row in self.rows)
+        return any(self.used_share(row) >= FULL_SHARE for row in self.rows)
 
-    def most_used(self, run: Run, scene: Scene) -> float:
+    def most_used(self, scene: Scene, run: Run) -> float:
         """The largest share that was in use within a stretch."""
-        rows = scene.within(self.rows, run) or self.rows[-1:]
-        return max((self._used(row) for row in rows), default=0.0)
+        return max(map(self.used_share, scene.within(self.rows, run) or self.rows[-1:]), default=0.0)
 
-    def _used(self, row: Row) -> float:
-        limit = self.limit_kb
-        if not limit:
-            return 0.0
-        if self.is_group:
-            return float(row.memory_current_bytes or 0) / KIB / limit
-        available = available_kb(row)
-        return 0.0 if available is None else 1 - available / limit
+    def shown_used(self, scene: Scene, rows: Sequence[R], how: How | None = None) -> Evidence | None:
+        """The rows that show how much was in use, by default the most that was."""
+        return scene.evidence(rows, self.used, how or self.used_how)
 
 
-def group_limit(row: Row) -> float | None:
-    """What a control group may have (B), by the smaller of its two limits; None where it has none."""
-    return min((float(row[name]) for name in ("memory_limit_bytes", "memory_high_bytes") if row[name]), default=None)
+AnyDomain = Domain[Any, Any]
 
 
-def machine(scene: Scene) -> Domain | None:
+def machine(scene: Scene) -> Domain[Memory, Vmstat] | None:
     """The memory of the machine; None where nothing tells it. Use with :meth:`Scene.once`."""
     rows = scene.rows(Memory)
     if not rows or not rows[-1].mem_total_kb:
         return None
-    changes = [change for all_changes in scene.deltas(Vmstat).values() for change in all_changes]
-    return Domain(Entity("machine", "memory", "memory"), "memory", rows, changes, scene.once(holders))
+    last = rows[-1]
+    limit_kb = float(last.mem_total_kb or 0) - (last.huge_pages_total or 0) * (last.huge_page_size_kb or 0)
+
+    def used_share(row: Memory) -> float:
+        available = available_kb(row)
+        return 0.0 if available is None or not limit_kb else 1 - available / limit_kb
+
+    return Domain(
+        entity=Entity("machine", "memory", "memory"),
+        limit_kb=limit_kb,
+        left_kb=(available_kb(last) or 0.0) + float(last.swap_free_kb or 0),
+        is_group=False,
+        rows=rows,
+        deltas=[delta for deltas in scene.deltas(Vmstat).values() for delta in deltas],
+        holders=scene.once(holders),
+        used_share=used_share,
+        used=Memory.mem_available_kb,
+        used_how="min",
+        shared=Memory.shmem_kb,
+        shared_kb_of=lambda row: float(row.shmem_kb or 0),
+        refaults=(Vmstat.workingset_refault_anon, Vmstat.workingset_refault_file),
+        kills=Vmstat.oom_kill,
+    )
 
 
-def limited_groups(scene: Scene) -> list[Domain]:
+def group_limit(row: Cgroup) -> float | None:
+    """What a control group may have (B), by the smaller of its two limits; None where it has none."""
+    return min((float(limit) for limit in (row.memory_limit_bytes, row.memory_high_bytes) if limit), default=None)
+
+
+def limited_groups(scene: Scene) -> list[Domain[Cgroup, Cgroup]]:
     """The control groups that may have less than the machine has, each with the processes in it and below it.
 
     Use with :meth:`Scene.once`.
     """
     whole = max((row.mem_total_kb or 0 for row in scene.rows(Memory)), default=0) * KIB
     members: dict[str, list[Holder]] = {}
-    for one in scene.once(holders):
-        for path in around(one.group):
-            members.setdefault(path, []).append(one)
-    found = []
+    for holder in scene.once(holders):
+        for path in around(holder.group):
+            members.setdefault(path, []).append(holder)
+    limited = []
     for (path,), rows in scene.series(Cgroup).items():
         limit = group_limit(rows[-1])
         if limit and (not whole or limit < whole):
-            entity = Entity("cgroup", str(path), str(path))
-            changes = scene.deltas(Cgroup).get((path,), ())
-            found.append(Domain(entity, "cgroup", rows, changes, members.get(str(path), ())))
-    return found
+            deltas = scene.deltas(Cgroup).get((path,), ())
+            limited.append(_limited_group(str(path), limit / KIB, rows, deltas, members.get(str(path), ())))
+    return limited
+
+
+def _limited_group(
+    path: str,
+    limit_kb: float,
+    rows: Sequence[Cgroup],
+    deltas: Sequence[CounterDelta[Cgroup]],
+    members: Sequence[Holder],
+) -> Domain[Cgroup, Cgroup]:
+    last = rows[-1]
+    own = last.memory_anon_bytes
+    in_use = last.memory_current_bytes if own is None else own + (last.memory_shmem_bytes or 0)
+    return Domain(
+        entity=Entity("cgroup", path, path),
+        limit_kb=limit_kb,
+        left_kb=limit_kb - float(in_use or 0) / KIB,
+        is_group=True,
+        rows=rows,
+        deltas=deltas,
+        holders=members,
+        used_share=lambda row: float(row.memory_current_bytes or 0) / KIB / limit_kb,
+        used=Cgroup.memory_current_bytes,
+        used_how="max",
+        shared=Cgroup.memory_shmem_bytes,
+        shared_kb_of=lambda row: float(row.memory_shmem_bytes or 0) / KIB,
+        refaults=(Cgroup.memory_refaults,),
+        kills=Cgroup.memory_oom_kills,
+    )
 
 
 def around(group: str | None) -> list[str]:
@@ -221,30 +275,29 @@ def around(group: str | None) -> list[str]:
     return ["/" + "/".join(parts[:end]) for end in range(len(parts), -1, -1)]
 
 
-def short(scene: Scene, domain: Domain) -> list[Run]:
+def short(scene: Scene, domain: AnyDomain) -> list[Run]:
     """The stretches in which pages that had been pushed out were needed again, or tasks stalled for want of memory."""
     stalls = scene.deltas(Pressure).get(("memory", domain.scope), ())
     tight = {
-        scene.second(one.after): one.of(Pressure.some_total_us) / 1e6 / one.seconds / STALLED_SHARE for one in stalls
+        scene.second(delta.after): delta.of(Pressure.some_total_us) / 1e6 / delta.seconds / STALLED_SHARE
+        for delta in stalls
     }
-    for change in domain.changes:
-        second = scene.second(change.after)
-        tight[second] = max(tight.get(second, 0.0), domain.came_back(change) / change.seconds / REFAULTS_PER_S)
+    for delta in domain.deltas:
+        second = scene.second(delta.after)
+        tight[second] = max(tight.get(second, 0.0), domain.came_back(delta) / delta.seconds / REFAULTS_PER_S)
     return runs(tight, lambda times: times >= 1)
 
 
-def killed_in(scene: Scene, domain: Domain, run: Run) -> bool:
+def killed_in(scene: Scene, domain: AnyDomain, run: Run) -> bool:
     """Whether the kernel killed somebody for want of this memory within a stretch."""
-    counter = "memory_oom_kills" if domain.is_group else "oom_kill"
-    return any(change.of(counter) for change in scene.during(domain.changes, run))
+    return any(delta.of(domain.kills) for delta in scene.during(domain.deltas, run))
 
 
 def stalled(scene: Scene, holder: Holder, run: Run) -> float:
     """Seconds that the threads of a process waited within a stretch for pages or for what they read."""
     if scene.rows(Wait):
         return sum(edge.waited_in(run) for edge in _page_waits(scene, holder.pid))
-    changes = scene.during(holder.changes(scene), run)
-    return sum(change.of(metric) for change in changes for metric in _DELAYS) / 1e9
+    return sum(delta.of(metric) for delta in scene.during(holder.deltas(scene), run) for metric in _DELAYS) / 1e9
 
 
 def stalled_shown(scene: Scene, holder: Holder, run: Run) -> Evidence | None:
@@ -254,7 +307,7 @@ def stalled_shown(scene: Scene, holder: Holder, run: Run) -> Evidence | None:
     return scene.evidence(scene.within(holder.samples, run), Process.blkio_delay_ns, "increase")
 
 
-def stalls(scene: Scene, domain: Domain, run: Run) -> Sequence[Change]:
+def stalls(scene: Scene, domain: AnyDomain, run: Run) -> Sequence[CounterDelta[Pressure]]:
     """How long tasks stalled for want of memory within a stretch; nothing where the kernel does not tell it."""
     return scene.during(scene.deltas(Pressure).get(("memory", domain.scope), ()), run)
 

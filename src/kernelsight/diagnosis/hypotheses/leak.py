@@ -11,10 +11,9 @@ from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.memory_use import (
     FULL_SHARE,
     KIB,
-    Domain,
+    AnyDomain,
     Holder,
     around,
-    available_kb,
     holders,
     killed_in,
     limited_groups,
@@ -59,7 +58,7 @@ class Growth:
     levels: Sequence[Row]
     """All samples of it, also those before it began to grow."""
     trend: Trend
-    domain: Domain
+    domain: AnyDomain
     until_s: float
     """From the last sample on."""
 
@@ -89,7 +88,7 @@ def growths(scene: Scene) -> list[Growth]:
         if not _matters(going) or not _is_its_own(scene, metric, going):
             continue
         limits = [*(groups[path] for path in around(holder.group) if path in groups), *([whole] if whole else ())]
-        reached = [(max(0.0, _left_kb(one)) / going.per_second, one) for one in limits]
+        reached = [(max(0.0, one.left_kb) / going.per_second, one) for one in limits]
         if reached:
             until, domain = min(reached, key=lambda pair: pair[0])
             found.append(Growth(holder, "process", metric, rows, going, domain, until))
@@ -115,9 +114,7 @@ def _together(found: Sequence[Growth]) -> list[Growth]:
     rates: dict[Entity, float] = {}
     for growth in found:
         rates[growth.domain.entity] = rates.get(growth.domain.entity, 0.0) + growth.trend.per_second
-    return [
-        replace(growth, until_s=max(0.0, _left_kb(growth.domain)) / rates[growth.domain.entity]) for growth in found
-    ]
+    return [replace(growth, until_s=max(0.0, growth.domain.left_kb) / rates[growth.domain.entity]) for growth in found]
 
 
 def _files_in_memory(scene: Scene) -> list[Growth]:
@@ -126,7 +123,7 @@ def _files_in_memory(scene: Scene) -> list[Growth]:
     going = straight(levels, "shmem_kb", least_s=LEAST_S)
     if whole is None or not _matters(going):
         return []
-    until = _left_kb(whole) / going.per_second
+    until = whole.left_kb / going.per_second
     grown_kb = going.last - going.first
     written = [(_since(scene, one, going, "write_chars") / KIB, one) for one in scene.once(holders)]
     most, writer = max(written, key=lambda pair: pair[0], default=(0.0, None))
@@ -163,16 +160,6 @@ def _is_its_own(scene: Scene, metric: str, going: Trend) -> bool:
     return bool(shared) and shared[-1]["shmem_kb"] - shared[0]["shmem_kb"] >= 0.5 * (going.last - going.first)
 
 
-def _left_kb(domain: Domain) -> float:
-    """What can still be had: files that are cached are given up for it."""
-    last = domain.rows[-1]
-    if not domain.is_group:
-        return (available_kb(last) or 0.0) + float(last["swap_free_kb"] or 0)
-    own = last["memory_anon_bytes"]
-    used = last["memory_current_bytes"] if own is None else own + (last["memory_shmem_bytes"] or 0)
-    return domain.limit_kb - float(used or 0) / KIB
-
-
 def _leak(scene: Scene, growth: Growth) -> Candidate:
     holder, going, until = growth.holder, growth.trend, growth.until_s
     culprit = holder.entity
@@ -203,8 +190,8 @@ def _leak(scene: Scene, growth: Growth) -> Candidate:
         candidate.step(claim, scene.evidence("process", since, "write_chars", "increase"))
     rows = [row for row in growth.domain.rows if row["timestamp"] >= going.onset_ns] or growth.domain.rows[-1:]
     whose = growth.domain.entity.name if growth.domain.is_group else "the machine"
-    claim = f"of {growth.domain.limit_kb / KIB:,.0f} MiB of {whose} {_left_kb(growth.domain) / KIB:,.0f} MiB are left"
-    candidate.step(claim, scene.evidence(growth.domain.kind, rows, growth.domain.used_metric, "last"))
+    claim = f"of {growth.domain.limit_kb / KIB:,.0f} MiB of {whose} {growth.domain.left_kb / KIB:,.0f} MiB are left"
+    candidate.step(claim, growth.domain.shown_used(scene, rows, "last"))
     candidate.refuted_by = f"{culprit.name} stops growing by itself, or gives memory back"
     candidate.outlook = f"the memory of {whose} is used up in {until:,.0f} s, and the kernel kills somebody"
     candidate.actions = (
@@ -216,7 +203,7 @@ def _leak(scene: Scene, growth: Growth) -> Candidate:
 
 def _since(scene: Scene, holder: Holder, going: Trend, *metrics: str) -> float:
     """How much counters of a process grew while the level did."""
-    changes = [one for one in holder.changes(scene) if one.before["timestamp"] >= going.onset_ns]
+    changes = [one for one in holder.deltas(scene) if one.before["timestamp"] >= going.onset_ns]
     return sum(change.of(metric) for change in changes for metric in metrics)
 
 
@@ -238,7 +225,7 @@ def _is_bounded(scene: Scene, growth: Growth) -> bool:
     memory has a size. Who leaks maps more and more.
     """
     room = _room_in_tmpfs_kb(scene, growth) if growth.kind == "memory" else _reserved_kb(growth)
-    return room is not None and room < _left_kb(growth.domain)
+    return room is not None and room < growth.domain.left_kb
 
 
 def _reserved_kb(growth: Growth) -> float | None:
@@ -277,7 +264,7 @@ def _has_room(scene: Scene, growth: Growth) -> bool:
     domain, now = growth.domain, scene.second(growth.trend.rows[-1])
     run = Run(scene.second(growth.trend.rows[0]), now)
     tight = any(one.last >= now - ALIVE_S for one in short(scene, domain))
-    return not (tight and domain.most_used(run, scene) >= FULL_SHARE) and not killed_in(scene, domain, run)
+    return not (tight and domain.most_used(scene, run) >= FULL_SHARE) and not killed_in(scene, domain, run)
 
 
 def _serves_more(growth: Growth) -> bool:

@@ -241,4 +241,4 @@ def _came_back(scene: Scene, run: Run, faults: float) -> bool:
     if whole is None:
         return False
     names = ("workingset_refault_anon", "workingset_refault_file", "pswpin")
-    return sum(change.of(name) for change in scene.during(whole.changes, run) for name in names) >= faults / 10
+    return sum(change.of(name) for change in scene.during(whole.deltas, run) for name in names) >= faults / 10

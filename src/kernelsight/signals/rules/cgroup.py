@@ -5,6 +5,7 @@ from __future__ import annotations
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.signals.model import MOVED, Measure, rule
 from kernelsight.signals.registry import declare
+from kernelsight.signals.rules.memory import REFAULTS_PER_S
 
 declare(
     __name__,
@@ -43,7 +44,7 @@ declare(
         Cgroup,
         Measure(of=("memory_refaults",), unit="pages/s"),
         scope="cgroup",
-        levels={"warning": 2_500, "critical": 25_000},
+        levels={"warning": REFAULTS_PER_S, "critical": 10 * REFAULTS_PER_S},
         raise_after_s=3,
         because="10 MB/s (100 MB/s) read again for want of memory in the group, as of the machine (refaults)",
         harm="programs wait for pages that are read again",

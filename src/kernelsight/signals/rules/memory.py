@@ -8,6 +8,9 @@ from kernelsight.signals.registry import declare
 
 _HUGE = "huge_pages_total*huge_page_size_kb"
 """Memory that was set apart as huge pages when it was reserved, used or not."""
+MEMORY_USED_PERCENT = 90
+REFAULTS_PER_S = 2_500
+"""Pages; of the machine or of a control group."""
 
 declare(
     __name__,
@@ -21,7 +24,7 @@ declare(
             unit="%",
         ),
         scope="machine",
-        levels={"warning": 90, "critical": 99},
+        levels={"warning": MEMORY_USED_PERCENT, "critical": 99},
         raise_after_s=2,
         because="MemAvailable estimates what can be had without swapping (Documentation/filesystems/proc.rst); huge "
         "pages are set apart and are no part of what is shared out, and ZFS gives its cache back; earlyoom ends "
@@ -60,7 +63,7 @@ declare(
         Vmstat,
         Measure(of=("workingset_refault_anon", "workingset_refault_file"), unit="pages/s"),
         scope="machine",
-        levels={"warning": 2_500, "critical": 25_000},
+        levels={"warning": REFAULTS_PER_S, "critical": 10 * REFAULTS_PER_S},
         raise_after_s=3,
         because="pages that were evicted and are needed again (mm/workingset.c): 2,500 are 10 MB/s read for want of "
         "memory",

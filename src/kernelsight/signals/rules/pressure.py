@@ -13,6 +13,9 @@ from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, Rule, rule
 from kernelsight.signals.registry import declare
 
+MEMORY_STALLED_PERCENT = 10
+"""Of the time, in which some task waits for memory."""
+
 
 class _Stall(NamedTuple):
     name: str
@@ -33,7 +36,7 @@ _STALLS = (
         "time, so it is never critical by itself",
     ),
     _Stall(
-        "memory_pressure", "memory", "some", 10, 40, "some task waits for memory",
+        "memory_pressure", "memory", "some", MEMORY_STALLED_PERCENT, 40, "some task waits for memory",
         "a machine with enough memory shows none; at a tenth of the time programs are slowed down by a tenth",
         "programs wait for memory",
     ),
