@@ -107,6 +107,14 @@ class StoreContract:
         assert list(found[0])[:2] == ["id", "timestamp"]
         assert without_id(found) == [as_dict(table, line) for line in given]
 
+    def test_rows_come_as_tuples_and_as_what_a_function_makes_of_them(self, writer: Writer, reader: Reader):
+        writer.write(Batch({struct(SYSCALLS): rows(SYSCALLS, 700)}))
+        relation, params = reader.relation(SYSCALLS, columns=["pid", "timestamp"])
+        sql = f"SELECT pid, timestamp FROM {relation} AS r ORDER BY timestamp"
+        found = list(reader.tuples(sql, params))
+        assert [at for _, at in found] == [BASE + n * SECOND for n in range(700)]
+        assert reader.objects(lambda pid, at: (pid, at), sql, params) == found
+
     def test_a_batch_of_many_kinds_is_one(self, writer: Writer, reader: Reader):
         writer.write(Batch({kind.struct: rows(kind.table, 20) for kind in kinds().values()}))
         assert {table: reader.count(table) for table in tables()} == dict.fromkeys(tables(), 20)

@@ -72,6 +72,7 @@ def test_a_reader_leaves_out_what_it_cannot_read_and_says_what_is_missing(path):
         assert len(reader.query(f"SELECT * FROM {relation}", params)) == 600
         assert reader.query(f"SELECT count(pid) AS n FROM {TABLE}") == [{"n": 600}]
         assert len(list(reader.tuples(f"SELECT pid, comm FROM {TABLE}"))) == 600
+        assert len(reader.objects(lambda pid: pid, f"SELECT pid FROM {TABLE}")) == 600
         assert reader.query("SELECT count(latency_ms) AS n FROM v_recent_slow_syscalls") is not None
         assert reader.count(TABLE) == 600
         assert [missing.part for missing in reader.damages()] == [f"{TABLE}__2"]

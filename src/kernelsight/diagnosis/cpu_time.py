@@ -138,22 +138,22 @@ def cpu_use(scene: Scene) -> list[Use]:
     """Every process that ran or waited: from the scheduler's own account, else from samples of processes."""
     found: dict[int, Use] = {}
     known = scene.once(processes)
-    for row in scene.rows(SchedProcess):
+    rows = scene.rows(SchedProcess)
+    for row, second in zip(rows, scene.seconds(rows), strict=True):
         if row.pid is None:
             continue
         use = found.get(row.pid)
         if use is None:
             one = known.get(row.pid)
-            group = (one.group if one else None) or row.cgroup_id
-            use = found[row.pid] = Use(row.pid, row.comm or "?", group)
+            use = found[row.pid] = Use(row.pid, row.comm or "?", (one.group if one else None) or row.cgroup_id)
         use.rows.append(row)
-        use.add(
-            scene.second(row),
-            (row.cpu_time_ms or 0) / 1e3,
-            _waited_s(row),
-            row.voluntary_switches or 0,
-            row.involuntary_switches or 0,
-        )
+        use.ran.add(second, (row.cpu_time_ms or 0) / 1e3)
+        if row.runqueue_ms:
+            use.queued.add(second, _waited_s(row))
+        if row.voluntary_switches:
+            use.slept.add(second, row.voluntary_switches)
+        if row.involuntary_switches:
+            use.displaced.add(second, row.involuntary_switches)
     return list((found or _sampled(scene)).values())
 
 

@@ -73,6 +73,22 @@ class Run:
         return sum(amount for second, amount in amounts.items() if second in self)
 
 
+class _SecondOf(dict[int, int]):
+    """The second of a window by the stamp: samples of many entities have few."""
+
+    _MOST = 100_000
+
+    def __init__(self, begin_ns: int) -> None:
+        super().__init__()
+        self._begin_ns = begin_ns
+
+    def __missing__(self, at_ns: int) -> int:
+        if len(self) >= self._MOST:
+            self.clear()
+        self[at_ns] = second = int((at_ns - self._begin_ns) // NS_PER_S)
+        return second
+
+
 @dataclass
 class Scene:
     """A window of a store, read when asked for and kept."""
@@ -200,6 +216,14 @@ class Scene:
         """In which second of the window a moment lies (ns since the epoch)."""
         return int((at_ns - self.begin_ns) // NS_PER_S)
 
+    def seconds(self, rows: Iterable[Event]) -> list[int]:
+        """In which second of the window each of many rows lies."""
+        return list(map(self._second_of.__getitem__, map(moment, rows)))
+
+    @cached_property
+    def _second_of(self) -> _SecondOf:
+        return _SecondOf(self.begin_ns)
+
     def at(self, second: int) -> int:
         """The beginning of a second (ns since the epoch)."""
         return self.begin_ns + second * NS_PER_S
@@ -212,20 +236,21 @@ class Scene:
         else:
             value_of = value if callable(value) else attrgetter(name_of(value))
         found: dict[int, float] = {}
-        for row in rows:
-            amount = value_of(row)
+        rows = list(rows)
+        for second, amount in zip(self.seconds(rows), map(value_of, rows), strict=True):
             if amount is not None:
-                second = self.second(row)
                 found[second] = found.get(second, 0.0) + amount
         return found
 
     def within(self, rows: Iterable[E], run: Run) -> list[E]:
         """The rows of a stretch of seconds."""
-        return [row for row in rows if self.second(row) in run]
+        start, end = self.at(run.first), self.at(run.last + 1)
+        return [row for row in rows if start <= row.timestamp < end]
 
     def during(self, deltas: Iterable[CounterDelta[E]], run: Run) -> list[CounterDelta[E]]:
         """The deltas that end within a stretch of seconds."""
-        return [delta for delta in deltas if self.second(delta.after) in run]
+        start, end = self.at(run.first), self.at(run.last + 1)
+        return [delta for delta in deltas if start <= delta.after.timestamp < end]
 
     @overload
     def evidence(self, rows: Sequence[E], metric: Metric[E] | str, how: How, /) -> Evidence | None: ...

@@ -59,9 +59,12 @@ class Trend:
         return (limit - self.last) / self.per_second
 
 
-def _known(rows: Sequence[E], metric: Metric[E] | str) -> list[E]:
-    value_of = attrgetter(name_of(metric))
-    return [row for row in rows if value_of(row) is not None]
+def _known(rows: Sequence[E], metric: Metric[E] | str) -> tuple[Sequence[E], list[float]]:
+    """The rows that have a level, and the levels."""
+    levels = [*map(attrgetter(name_of(metric)), rows)]
+    if None in levels:
+        rows = [row for row, level in zip(rows, levels, strict=True) if level is not None]
+    return rows, [float(level) for level in levels if level is not None]
 
 
 def _points(rows: Iterable[Event], metric: Metric[Any] | str) -> list[tuple[int, float]]:
@@ -74,15 +77,16 @@ def trend(rows: Sequence[E], metric: Metric[E] | str, *, up: bool) -> Trend | No
     It begins where the level was lowest (or highest) for the last time, and on the way from there it
     went back by no more than a fifth of it.
     """
-    known = _known(rows, metric)
+    known, levels = _known(rows, metric)
     if len(known) < _LEAST_POINTS:
         return None
-    sign = 1.0 if up else -1.0
-    levels = [sign * value for _, value in _points(known, metric)]
+    if not up:
+        levels = [-level for level in levels]
     start = len(levels) - 1 - levels[::-1].index(min(levels))
     moved = levels[-1] - levels[start]
-    back = sum(max(0.0, before - after) for before, after in pairwise(levels[start:]))
-    if len(levels) - start < _LEAST_POINTS or moved <= 0 or back > _MOST_BACK * moved:
+    if len(levels) - start < _LEAST_POINTS or moved <= 0:
+        return None
+    if sum(max(0.0, before - after) for before, after in pairwise(levels[start:])) > _MOST_BACK * moved:
         return None
     part = known[start:]
     points = _points(part, metric)
@@ -106,15 +110,15 @@ def straight(rows: Sequence[E], metric: Metric[E] | str, *, least_s: float) -> T
         metric: the level.
         least_s: how long the stretch must be.
     """
-    known = _known(rows, metric)
-    all_points = _points(known, metric)
+    known, levels = _known(rows, metric)
+    all_points = list(zip(map(moment, known), levels, strict=True))
     step = max(1, len(known) // _STARTS)
     for start in range(0, len(known), step):
         part, points = known[start:], all_points[start:]
         if len(points) < _LEAST_POINTS or points[-1][0] - points[0][0] < least_s * NS_PER_S:
             return None
         if _is_straight(points):
-            if _levels_off([value for _, value in all_points[:start]], points):
+            if _levels_off(levels[:start], points):
                 return None
             return _from_its_beginning(known[max(0, start - step) :], metric, least_s) or Trend(
                 part, slope(points), points[0][1], points[-1][1], metric

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from kernelsight.diagnosis.model import Evidence
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
@@ -81,15 +82,15 @@ LEAST_SHARE = 0.1
 
 def waiting(scene: Scene) -> WaitGraph:
     """The wait-for graph of a window; empty where nothing records it. Use with :meth:`Scene.once`."""
-    found: dict[tuple[int, int | None, str | None, str | None], Edge] = {}
-    for row in scene.rows(Wait):
-        if row.pid is None:
-            continue
-        key = (row.pid, row.waker_pid, row.waits_in, row.state)
+    found: dict[tuple[int | None, int | None, str | None, str | None], Edge] = {}
+    rows = scene.rows(Wait)
+    key_of = attrgetter("pid", "waker_pid", "waits_in", "state")
+    for row, key, second in zip(rows, map(key_of, rows), scene.seconds(rows), strict=True):
         edge = found.get(key)
         if edge is None:
-            edge = found[key] = Edge(row.pid, row.comm or "?", row.waker_pid, row.waker_comm, *key[2:])
-        second = scene.second(row)
+            if row.pid is None:
+                continue
+            edge = found[key] = Edge(row.pid, row.comm or "?", row.waker_pid, row.waker_comm, row.waits_in, row.state)
         edge.rows.append(row)
         edge.waited.add(second, (row.wait_ns or 0) / NS_PER_S)
         edge.counted.add(second, row.count or 0)

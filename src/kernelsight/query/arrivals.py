@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from kernelsight.query.dialect import Sql, run
 from kernelsight.stores.base import Book, Damage, Reader, Refusal, Row, Value
+
+T = TypeVar("T")
 
 _CLOSEST_NS = 600 * 10**9
 
@@ -22,6 +25,10 @@ class LaterRows:
     def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
         """See :class:`kernelsight.stores.base.Reader`; names of tables in the text are those of all rows."""
         return self._reader.query(sql, params)
+
+    def objects(self, make: Callable[..., T], sql: str, params: Sequence[Value] = ()) -> list[T]:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        return self._reader.objects(make, sql, params)
 
     def tuples(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
         """See :class:`kernelsight.stores.base.Reader`; as :meth:`query`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TypeGuard
 
 from kernelsight.diagnosis.candidate import Candidate
@@ -21,7 +22,7 @@ from kernelsight.diagnosis.memory_use import (
     short,
 )
 from kernelsight.diagnosis.model import Entity, Proposal
-from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene
+from kernelsight.diagnosis.scene import NS_PER_S, Row, Run, Scene, moment
 from kernelsight.diagnosis.trend import Trend, straight
 
 LEAST_S = 5.0
@@ -75,14 +76,14 @@ def memory_not_given_back(scene: Scene) -> Iterable[Candidate]:
 
 def growths(scene: Scene) -> list[Growth]:
     """The processes that grow at a steady rate and meet a limit within the horizon."""
-    end = max((int(row["timestamp"]) for row in scene.rows("process")), default=0)
+    end = max(map(moment, scene.rows("process")), default=0)
     groups = {one.entity.id: one for one in scene.once(limited_groups)}
     whole = scene.once(machine)
     found = []
     for holder in scene.once(holders):
         rows = holder.samples
-        metric = _what_grows(rows)
-        if metric is None or end - rows[-1]["timestamp"] > ALIVE_S * NS_PER_S:
+        metric = _what_grows(rows) if end - moment(rows[-1]) <= ALIVE_S * NS_PER_S else None
+        if metric is None:
             continue
         going = straight(rows, metric, least_s=LEAST_S)
         if not _matters(going) or not _is_its_own(scene, metric, going):
@@ -145,8 +146,8 @@ def _what_grows(rows: Sequence[Row]) -> str | None:
 
 
 def _grown(rows: Sequence[Row], metric: str) -> float:
-    levels = [float(row[metric]) for row in rows if row[metric] is not None]
-    return levels[-1] - min(levels) if levels else 0.0
+    levels = [level for level in map(attrgetter(metric), rows) if level is not None]
+    return float(levels[-1] - min(levels)) if levels else 0.0
 
 
 def _is_its_own(scene: Scene, metric: str, going: Trend) -> bool:

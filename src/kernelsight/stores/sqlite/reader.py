@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -119,6 +119,10 @@ class SqliteReader:
         yield from rows
         with translated(self._path):  # damage that is met now cannot be left out any more: the statement fails
             yield from rest
+
+    def objects(self, make: Callable[..., T], sql: str, params: Sequence[Value] = ()) -> list[T]:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        return self._over_damage(sql, lambda: list(starmap(make, self._connection.execute(sql, tuple(params)))))
 
     def _first(self, sql: str, params: Sequence[Value]) -> tuple[list[Row], Iterator[Row]]:
         """The first rows, read ahead of being given, and the iterator over the others."""
