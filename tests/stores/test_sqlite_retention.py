@@ -7,11 +7,13 @@ import random
 from collections import defaultdict
 from contextlib import closing
 
+import msgspec
 import pytest
 from contract import read
 from rows import SECOND, row, rows, struct
 
 from kernelsight.errors import StoreError, UsageError
+from kernelsight.events.block import Block
 from kernelsight.stores.base import Batch, open_reader
 from kernelsight.stores.sqlite.rollups import merge, quantile
 from kernelsight.stores.sqlite.writer import SqliteWriter
@@ -176,6 +178,35 @@ def assert_rollups_say(reader, given, suffix, step):
         assert (line["min"], line["max"]) == (min(known, default=None), max(known, default=None))
         sketched = merge(json.loads(line["sketches"]))
         assert sum(sketched.values()) == len(known)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "expected"),
+    [
+        ("1m", [("vda", 0, 5_900)] * 3 + [("vdb", 0, 5_900), ("vdb", 1, 8_900), ("vdb", 0, 5_900)]),
+        ("1h", [("vda", 0, 17_900), ("vdb", 1, 8_900)]),
+    ],
+)
+def test_of_a_counter_the_rollups_say_what_it_grew_by_or_that_it_fell(tmp_path, suffix, expected):
+    """Of two devices the counter of one goes on; that of the other begins anew in the second minute."""
+    given = {
+        "vda": [100 * second for second in range(180)],
+        "vdb": [100 * (second % 90) for second in range(180)],
+    }
+    lines = [
+        msgspec.structs.astuple(Block(START + second * SECOND, device_name=name, read_ios=values[second]))
+        for second in range(180)
+        for name, values in given.items()
+    ]
+    path = tmp_path / "telemetry.db"
+    with closing(SqliteWriter(path)) as writer, closing(open_reader(str(path))) as reader:
+        assert not writer.write(Batch({Block: lines}))
+        writer.retain("block_stats", START + HOUR)
+        assert reader.count("block_stats") == 0
+        found = reader.query(f"SELECT * FROM block_stats_{suffix} ORDER BY device_name, timestamp")
+    grown = [(row["device_name"], row["read_ios_falls"], row["read_ios_max"] - row["read_ios_min"]) for row in found]
+    assert grown == expected
+    assert "read_ios_sum" not in found[0]
 
 
 def test_quantiles_of_merged_sketches_are_within_two_percent(writer, reader):

@@ -10,7 +10,10 @@ two rows, and so has one with late rows; whoever reads adds them up:
 
 Rows that leave a segment before it is full are summarised first, too, under the negative number of the segment.
 
-Each column that measures has ``_count`` (of values that are not NULL), ``_sum``, ``_min`` and ``_max``.
+Each column that measures has ``_count`` (of values that are not NULL), ``_sum``, ``_min`` and ``_max``. A counter has
+``_falls`` instead of ``_sum``, which means nothing: how often it was lower than in the row that arrived before it.
+Where that is 0, it grew by ``_max`` less ``_min``; elsewhere, and where it is NULL, what it grew by is not known. From
+one row of an entity to the next (of partial ones by segment) it grew by ``_min`` less the ``_max`` before, or fell.
 Latencies of single events also have ``_sketch``: a JSON object of the DDSketch kind (Masson, Rim, Lee:
 DDSketch, VLDB 2019), from bin to count, where bin ``i`` holds the values of (g^(i-1), g^i] with
 g = 1.02 / 0.98, so that any quantile is within 2 % of the truth; sketches are merged by adding up
@@ -19,16 +22,16 @@ the counts of equal bins (see :func:`merge` and :func:`quantile`); the bin ``zer
 
 from __future__ import annotations
 
+import collections
 import json
 import math
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterable
 from itertools import accumulate
 
 import apsw
 
-from kernelsight.events.declare import Column, Gauge, Kind, Label
+from kernelsight.events.declare import Column, Counter, Gauge, Kind, Label
 from kernelsight.stores.sqlite.ddl import quote, quoted
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
@@ -39,7 +42,20 @@ STEPS = {"1m": 60 * 10**9, "1h": 3600 * 10**9}
 """Suffix of the table and length of its steps in ns."""
 
 ZERO = "zero"
-_PARTS = ("count", "sum", "min", "max")
+_OF_ROWS = {"count": "count", "sum": "total", "min": "min", "max": "max"}
+"""What becomes of a column's values, by part; sum() may overflow, total() cannot."""
+_OF_PARTS = {"count": "sum", "sum": "total", "falls": "sum", "min": "min", "max": "max"}
+"""And of the parts, when they are added up."""
+
+
+def _parts(metric: Column) -> tuple[str, ...]:
+    """What is kept of a column."""
+    return ("count", "falls" if _falls(metric) else "sum", "min", "max")
+
+
+def _falls(metric: Column) -> bool:
+    """Whether falls are counted: of what only grows."""
+    return isinstance(metric.semantics, Counter)
 
 
 def metrics(kind: Kind) -> list[Column]:
@@ -72,7 +88,7 @@ def _columns(kind: Kind) -> dict[str, str]:
     columns |= dict.fromkeys(kind.entity, "")
     columns["rows"] = "INTEGER NOT NULL"
     for metric in metrics(kind):
-        columns |= {f"{metric.name}_{part}": "" for part in _PARTS}
+        columns |= {f"{metric.name}_{part}": "" for part in _parts(metric)}
     if latency := sketched(kind):
         columns[f"{latency.name}_sketch"] = "TEXT"
     return columns
@@ -146,20 +162,35 @@ def _summaries(kind: Kind, source: str, length: int) -> str:
     """Rows of a segment by step and entity and, where there is a sketch, by bin of the latency."""
     latency = sketched(kind)
     keys = [f"{_step(length)} AS step", *map(quote, kind.entity), *([_bin(latency.name)] if latency else [])]
-    functions = {"count": "count", "sum": "total", "min": "min", "max": "max"}  # sum() may overflow, total() cannot
     values = [
-        f"{functions[part]}({quote(metric.name)}) AS {quote(f'{metric.name}_{part}')}"
+        f"{_of_rows(metric, part)} AS {quote(f'{metric.name}_{part}')}"
         for metric in metrics(kind)
-        for part in _PARTS
+        for part in _parts(metric)
     ]
     selected = ", ".join((*keys, "count(*) AS rows", *values))
-    return f"SELECT {selected} FROM {source} GROUP BY {', '.join(str(n + 1) for n in range(len(keys)))}"
+    of = f"({_with_falls(kind, source)})" if any(map(_falls, metrics(kind))) else source
+    return f"SELECT {selected} FROM {of} GROUP BY {', '.join(str(n + 1) for n in range(len(keys)))}"
+
+
+def _of_rows(metric: Column, part: str) -> str:
+    if part == "falls":
+        return f"CAST(total({quote(f'{metric.name}_falls')}) AS INTEGER)"
+    return f"{_OF_ROWS[part]}({quote(metric.name)})"
+
+
+def _with_falls(kind: Kind, source: str) -> str:
+    """Rows, and of each counter whether it is lower than in the row of its entity that arrived before."""
+    falls = ", ".join(
+        f"{quote(metric.name)} < lag({quote(metric.name)}) OVER own AS {quote(f'{metric.name}_falls')}"
+        for metric in filter(_falls, metrics(kind))
+    )
+    by = f"PARTITION BY {quoted(kind.entity)} " if kind.entity else ""
+    return f"SELECT *, {falls} FROM {source} WINDOW own AS ({by}ORDER BY id)"
 
 
 def _combined(kind: Kind, target: str, source: str, sketch: str) -> str:
     """Summaries added up by step and entity, into a rollup."""
-    functions = {"count": "sum", "sum": "total", "min": "min", "max": "max"}
-    parts = {f"{metric.name}_{part}": functions[part] for metric in metrics(kind) for part in _PARTS}
+    parts = {f"{metric.name}_{part}": _OF_PARTS[part] for metric in metrics(kind) for part in _parts(metric)}
     names = ["timestamp", *kind.entity, "segment", "rows", *parts]
     values = ["step", *map(quote, kind.entity), "?1", "sum(rows)"]
     values += [f"{function}({quote(name)})" for name, function in parts.items()]
@@ -178,7 +209,7 @@ def _bin(column: str) -> str:
 
 def merge(sketches: Iterable[str | None]) -> dict[str, int]:
     """Add sketches up."""
-    bins: Counter[str] = Counter()
+    bins: collections.Counter[str] = collections.Counter()
     for sketch in sketches:
         if sketch is not None:
             bins.update(json.loads(sketch))
