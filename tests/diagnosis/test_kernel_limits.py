@@ -83,12 +83,29 @@ def test_calls_that_have_two_limits_of_one_error_are_told_apart():
         ("inotify_init1", 22, 1 << 20, [("kernel_limit", INSTANCES)]),
         ("inotify_init1", None, None, [("kernel_limit", INSTANCES)]),
         ("openat", 1024, 1024, [("fd_leak", "tail")]),
-        ("openat", 22, 1 << 20, []),  # it has far fewer: what that means is not known
+        ("openat", 22, 1 << 20, [("fd_leak", "tail")]),  # EMFILE of it means nothing else: met between two samples
     ],
 )
 def test_the_process_must_be_near_its_own_limit_for_that_to_be_met(tmp_path, call, fds, limit, expected):
     rows = [*process(70, "tail", fds=fds, fd_limit=limit), *failed(70, "tail", call, "EMFILE", 24)]
     assert findings(stored(tmp_path / "db", rows)) == expected
+
+
+def test_what_the_samples_do_not_show_of_a_limit_that_was_met_is_said(tmp_path):
+    path = stored(
+        tmp_path / "db", [*process(70, "tail", fds=22, fd_limit=1 << 20), *failed(70, "tail", "openat", "EMFILE", 24)]
+    )
+    [finding] = diagnose(path, START, END).findings
+    assert any(
+        "22 descriptors open, of 1048576 that it may have; it met the limit between" in step.claim
+        for step in finding.path
+    )
+    assert finding.confidence < 0.9
+
+
+def test_a_program_that_tries_once_how_many_descriptors_it_may_have_suffers_nothing(tmp_path):
+    rows = [*process(70, "tail", fds=22, fd_limit=1 << 20), next(failed(70, "tail", "openat", "EMFILE", 24, each=1))]
+    assert findings(stored(tmp_path / "db", rows)) == []
 
 
 def test_who_holds_the_objects_is_the_culprit_and_who_fails_the_victim(tmp_path):
