@@ -64,13 +64,14 @@ kill: killed killer killing kills
 latency: latencies latence
 leak: leaked leaking leaks leaky leakage
 least: fewest
+limit: limits ulimit ulimits rlimit nofile
 list: listed lists
 load: loads loaded
 lock: locked locks locking
 lowest: minimum min smallest
 memory: mem memories ram
 most: heaviest largest biggest greatest hungriest
-mount: mounts mounted mountpoint mountpoints
+mount: mounts mounted mountpoint mountpoints partition partitions
 network: networks net networking
 oom: ooms oomkill oomkilled oom-kill oom-killed oom-killer oom-kills
 packet: packets

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from kernelsight.agent.evidence import evidence_of
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.intents.changed import changed
 from kernelsight.agent.plain.intents.incidents import incidents, stamp
+from kernelsight.agent.plain.subjects import Metric
 from kernelsight.diagnosis.model import Evidence, Step
 from kernelsight.events.wire import kinds
 from kernelsight.moments import to_second
+from kernelsight.quantities import quantity
 from kernelsight.query.filters import Condition
 from kernelsight.query.presence import STEADY, last_row, why_no_rows, why_nothing
 from kernelsight.query.rows import rows_of
+from kernelsight.query.times import TimeRange
 
 _MOST = 8
 _RECORDED_NS = 5_000_000_000
+_AROUND_NS = 60_000_000_000
 
 
 @intent(
@@ -86,6 +91,43 @@ def happened(asked: Asked) -> Iterable[Step]:
     if found:
         del asked.limits[limits:]
     yield from steps
+
+
+@intent(
+    r"^(?=.*\b(?:happen|go on|else|change|look like)\b).*\b(?:kill|oom|out of memory|die)\b",
+    order=7,
+    examples=("what happened around the time mysqld was killed?", "what else happened when it was killed?"),
+)
+def around_a_kill(asked: Asked) -> Iterable[Step]:
+    """What happened in the minute before a kill and the one after it: the kill, the memory before it, and the rest."""
+    kills = asked.rows("oom_kill")
+    own = [row for row in kills if any(row[name.column] == name.value for name in asked.of("process"))]
+    if not kills or (asked.of("process") and not own):
+        who = f" of {', '.join(name.said for name in asked.names)}" if asked.names else ""
+        asked.limits.append(
+            f"no OOM kill{who} is recorded in that time; name the moment, as in “what happened at 14:45?”"
+        )
+        return
+    moment = stamp((own or kills)[-1])
+    around = TimeRange(max(asked.when.start_ns, moment - _AROUND_NS), min(asked.when.end_ns, moment + _AROUND_NS))
+    of_then = replace(asked, when=around, names=(), subject=None, limits=asked.limits)
+    yield from _memory_before(of_then, moment)
+    yield from happened(of_then)
+
+
+def _memory_before(asked: Asked, moment_ns: int) -> Iterator[Step]:
+    """What memory was available in the minute before a moment, at first and at least."""
+    metric = Metric("memory_metrics", "mem_available_kb")
+    if not asked.recorded(metric.kind):
+        return
+    before = TimeRange(asked.when.start_ns, moment_ns)
+    rows = rows_of(asked.reader, metric.kind, before, where=[Condition(metric.column, "!=", None)], limit=1)
+    least = asked.shown(metric, "min", when=before)
+    if not rows or least is None:
+        return
+    first = evidence_of(metric.table, metric.column, "last", rows)
+    told = f"{quantity(first.value, 'KiB')} of memory was available at {to_second(first.start_ns)}"
+    yield Step(f"before {to_second(moment_ns)}: {told}, and {quantity(least.value, 'KiB')} at least", (first, least))
 
 
 @intent(

@@ -1,0 +1,68 @@
+"""How many descriptors processes have open, of those that they may have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.plain.asked import Asked, intent
+from kernelsight.agent.plain.words import at
+from kernelsight.diagnosis.limit_use import NEAR_SHARE
+from kernelsight.diagnosis.model import Step
+from kernelsight.diagnosis.scene import Row
+from kernelsight.events.wire import kinds
+from kernelsight.query.presence import why_no_rows
+
+_MOST = 5
+
+
+@intent(
+    r"^(?=.*\b(?:fd|descriptor|file|handle)\b)"
+    r"(?=.*\b(?:limit|near|close|highest|too (?:many|much)|how many\b.*\b(?:can|may))\b)"
+    r"(?!.*\b(?:lock|inode|mount|disk|space|leak|grow|fail|error)\b)|\bprocess near (?:its|their|the) limit\b",
+    order=9,
+    examples=("is any process near its limit of open files?", "how many files can postgres open?"),
+)
+def open_files(asked: Asked) -> Iterable[Step]:
+    """Those that are nearest to their limit, or those who are named; whether one is near it."""
+    kind = kinds()["process"]
+    if asked.names and not asked.of("process"):
+        asked.limits.append(f"open files are known by process, and not of {asked.names[0].said}")
+        return
+    fullest: dict[tuple[object, object], Row] = {}
+    for row in asked.rows("process", asked.conditions_of(kind)):
+        own = row["pid"], row["start_ticks"]
+        if row["fds"] is not None and (own not in fullest or _used(row) >= _used(fullest[own])):
+            fullest[own] = row
+    if not fullest:
+        asked.limits.append(
+            "the open files of it were not recorded" if asked.recorded(kind)
+            else why_no_rows(asked.reader, kind.table, asked.when)
+        )  # fmt: skip
+        return
+    yield from _told(asked, sorted(fullest.values(), key=lambda row: (-_used(row), str(row["pid"]))))
+
+
+def _told(asked: Asked, rows: list[Row]) -> Iterator[Step]:
+    near = [row for row in rows if row["fd_limit"] and _used(row) >= NEAR_SHARE]
+    head = ""
+    if asked.is_yes_no:
+        # A limit that was not recorded may be met.
+        head = "Yes: " if near else "No: " if all(row["fd_limit"] for row in rows) else "Not known of all: "
+    for place, row in enumerate((near or rows)[:_MOST] if not asked.names else rows[:_MOST]):
+        limit = row["fd_limit"]
+        of = (
+            f" of the {limit} that it may have ({_used(row):.0%})"
+            if limit
+            else "; how many it may have is not recorded"
+        )
+        shown = [
+            evidence_of("process_stats", name, "last", [row]) for name in ("fds", "fd_limit") if row[name] is not None
+        ]
+        claim = f"{row['comm']} ({row['pid']}) had {row['fds']} descriptors open{of}, at {at(row)}"
+        yield Step(f"{head if place == 0 else ''}{claim}", tuple(shown))
+
+
+def _used(row: Row) -> float:
+    """Share of its limit; without one, as many as it has of a limit that nobody has."""
+    return float(row["fds"]) / (float(row["fd_limit"]) if row["fd_limit"] else 1e12)
