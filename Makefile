@@ -5,6 +5,7 @@ SECONDS ?= 3600
 SEED ?= 1
 # One process more than there are CPUs: many tests wait.
 WORKERS ?= $(shell nproc | awk '{print ($$1 < 8 ? $$1 : 8) + 1}')
+beside = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup test check lint quick test-kernels torture docs bpf lock bench clean
 
@@ -19,7 +20,7 @@ test: setup  ## set up, then check everything
 
 check: lint  ## check everything (after set-up)
 	@echo "== the tests that may run beside each other, in $(WORKERS) processes"; beside=0; \
-	$(bin)/python -m pytest -m "not alone" --numprocesses $(WORKERS) --dist loadfile || beside=$$?; \
+	$(bin)/python -m pytest -m "not alone" $(beside) || beside=$$?; \
 	echo "== the tests that want the machine for themselves"; alone=0; \
 	$(bin)/python -m pytest -m alone || alone=$$?; \
 	echo "== beside each other: exit status $$beside; alone: $$alone"; \
@@ -34,7 +35,7 @@ lint:
 	$(bin)/kernelsight docs --check
 
 quick: setup  ## the tests that take less than a few seconds each
-	$(bin)/python -m pytest -m "not slow and not alone" --numprocesses $(WORKERS) --dist loadfile
+	$(bin)/python -m pytest -m "not slow and not alone" $(beside)
 	$(bin)/python -m pytest -m "alone and not slow"
 
 test-kernels: setup  ## run every tracer on other kernels, in virtual machines

@@ -330,11 +330,12 @@ def until(group, found, deadline_s=30):
 
 @pytest.mark.root
 def test_a_group_over_its_cpu_quota_is_throttled(group):
-    group.set(("cpu.max", "10000 50000"), ("cpu.cfs_period_us", 50_000))
-    group.set(("cpu.max", "10000 50000"), ("cpu.cfs_quota_us", 10_000))
+    # So little that it is over it on a machine, too, that leaves it a twentieth of a CPU.
+    group.set(("cpu.max", "2000 50000"), ("cpu.cfs_period_us", 50_000))
+    group.set(("cpu.max", "2000 50000"), ("cpu.cfs_quota_us", 2_000))
     group.run("while True: pass")
     event = until(group, lambda event: (event.cpu_throttled_us or 0) > 100_000)
-    assert (event.cpu_quota_us, event.cpu_period_us) == (10_000, 50_000)
+    assert (event.cpu_quota_us, event.cpu_period_us) == (2_000, 50_000)
     assert 0 < event.cpu_throttled_periods <= event.cpu_periods
     assert event.cpu_usage_us > 0
     more = until(group, lambda later: later.cpu_throttled_us > event.cpu_throttled_us)
