@@ -1,7 +1,5 @@
 """What the agent decided and did: the audit of actions, and the diagnoses that they answer."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from kernelsight.events.declare import Event, Flag, Gauge, Int, Label, Means, Real, Text, event

@@ -1,7 +1,5 @@
 """What the anomaly detector found."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from kernelsight.events.declare import Event, Gauge, Int, Label, Means, Real, Text, event

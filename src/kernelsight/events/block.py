@@ -1,7 +1,5 @@
 """Block devices: counters since boot, and the latency of requests."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from kernelsight.events.declare import (

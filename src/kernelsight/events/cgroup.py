@@ -1,7 +1,5 @@
 """Control groups: what a group has used, and what its limits did to it."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Spoken, Text, Unsigned64, event

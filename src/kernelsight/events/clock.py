@@ -1,7 +1,5 @@
 """The machine's clocks, when one of them jumps."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from kernelsight.events.declare import Event, Gauge, Int, Label, Means, event

@@ -1,7 +1,5 @@
 """What slow calls, faults and stalls coincided with."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from kernelsight.events.declare import Delta, Event, Gauge, Int, Label, Means, Real, Text, event

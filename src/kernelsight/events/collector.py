@@ -1,7 +1,5 @@
 """What the collectors say of themselves."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Text, event

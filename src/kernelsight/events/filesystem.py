@@ -1,7 +1,5 @@
 """File systems: space and inodes."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from kernelsight.events.declare import Event, Flag, Gauge, Int, Label, Means, Spoken, Text, event

@@ -1,7 +1,5 @@
 """Limits of the kernel on kinds of objects: how much of each is in use, and who holds it."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from kernelsight.events.declare import Event, Gauge, Int, Label, Means, Text, event

@@ -1,7 +1,5 @@
 """Locks on files."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from kernelsight.events.declare import Event, Int, Label, Means, Text, event

@@ -1,7 +1,5 @@
 """Memory: faults, levels, activity of reclaim, and the last resort."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from kernelsight.events.declare import (

@@ -1,7 +1,5 @@
 """Network: interfaces, TCP, and packets that did not arrive."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from kernelsight.events.declare import Aka, Count, Counter, Delta, Event, Gauge, Int, Label, Means, Spoken, Text, event

@@ -1,7 +1,5 @@
 """Performance counters of the CPUs."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Real, event

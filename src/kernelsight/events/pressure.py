@@ -1,7 +1,5 @@
 """Pressure stall information: time lost for want of CPU, memory or I/O."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from kernelsight.events.declare import Count, Counter, Event, Gauge, Label, Means, Real, Spoken, Text, event

@@ -1,7 +1,5 @@
 """Processes: what each has used, and what it had to wait for."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Spoken, Text, Unsigned64, event

@@ -1,7 +1,5 @@
 """The scheduler: who ran, who waited, and for whom."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from kernelsight.events.declare import (

@@ -1,7 +1,5 @@
 """System calls: the slow ones, and those that fail for want of something."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from kernelsight.events.declare import (
