@@ -307,8 +307,10 @@ _STORAGE: Mapping[type, StorageType] = {int: "INTEGER", float: "REAL", str: "TEX
 
 def _columns(struct: type[Event]) -> list[Column]:
     hints = _annotations(struct)
-    required = {f.name for f in msgspec.structs.fields(struct) if f.required}
-    return [_column(name, hints[name], required=name in required) for name in struct.__struct_fields__]
+    fields, defaults = struct.__struct_fields__, struct.__struct_defaults__  # of the last fields
+    first = len(fields) - len(defaults)
+    without = {name for name, default in zip(fields[first:], defaults, strict=True) if default is msgspec.NODEFAULT}
+    return [_column(name, hints[name], required=name in without or name in fields[:first]) for name in fields]
 
 
 def _annotations(struct: type[Event]) -> Mapping[str, Any]:
