@@ -5,7 +5,6 @@ The kernel forgets the signal, and makes the process's own /proc unreadable to i
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from collections.abc import Iterator
@@ -40,6 +39,8 @@ def kept(*, for_good: bool = False) -> Iterator[None]:
             environment and memory, which have what root had in them (API keys, a terminal): the process does not
             become dumpable again (PR_SET_DUMPABLE in prctl(2)). Otherwise it is again, for its own /proc.
     """
+    import ctypes  # noqa: PLC0415 - for root alone, and slow to load
+
     number, parent = ctypes.c_int(0), os.getppid()
     _prctl(_PR_GET_PDEATHSIG, ctypes.byref(number))
     try:
@@ -52,6 +53,8 @@ def kept(*, for_good: bool = False) -> Iterator[None]:
 
 
 def _prctl(operation: int, argument: object) -> None:
+    import ctypes  # noqa: PLC0415 - as above
+
     libc = ctypes.CDLL(None, use_errno=True)
     value = ctypes.c_ulong(argument) if isinstance(argument, int) else argument
     zero = ctypes.c_ulong(0)

@@ -11,7 +11,6 @@ import errno
 import grp
 import os
 import pwd
-import secrets
 import stat
 import threading
 from collections.abc import Iterator
@@ -163,7 +162,7 @@ def replace_text(path: Path, text: str) -> None:
     """
     with as_owner_of(path.parent):
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        new = f".{path.name[:200]}.{secrets.token_hex(8)}.new"
+        new = f".{path.name[:200]}.{os.urandom(8).hex()}.new"
         try:
             with suppress(FileNotFoundError):
                 status = os.stat(path.name, dir_fd=directory, follow_symlinks=False)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 FORMS = {
     "now": "this moment",
@@ -19,8 +22,11 @@ FORMS = {
 """Forms of a time that every command takes."""
 
 
-def _offered(values: Iterable[tuple[str, str]], typed: str) -> list[CompletionItem]:
-    return [CompletionItem(value, help=meaning) for value, meaning in values if value.startswith(typed)]
+def _offered(values: Iterable[tuple[str, str]], typed: str, before: str = "") -> list[CompletionItem]:
+    """The values that begin so, each behind what stands before it."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - for the Tab key alone, and slow to load
+
+    return [CompletionItem(f"{before}{value}", help=meaning) for value, meaning in values if value.startswith(typed)]
 
 
 class _Time(click.types.StringParamType):
@@ -56,10 +62,7 @@ def complete_column(context: click.Context, parameter: click.Parameter, incomple
     """The columns of the table that was typed before; after a comma, the next one."""
     del parameter
     before, comma, last = incomplete.rpartition(",")
-    return [
-        CompletionItem(f"{before}{comma}{item.value}", help=item.help)
-        for item in _offered(_columns(context, numeric=False), last)
-    ]
+    return _offered(_columns(context, numeric=False), last, f"{before}{comma}")
 
 
 def _columns(context: click.Context, *, numeric: bool) -> list[tuple[str, str]]:
