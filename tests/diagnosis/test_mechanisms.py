@@ -9,7 +9,6 @@
 """
 
 import importlib
-import sys
 from dataclasses import dataclass, replace
 
 import pytest
@@ -21,11 +20,12 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.ranking import PRIOR, log_odds
 from kernelsight.diagnosis.registry import fault_classes, finders, mechanisms
-from kernelsight.diagnosis.threshold import Threshold, thresholds_of
+from kernelsight.diagnosis.threshold import Threshold, used_by
 from kernelsight.surfaces.mechanisms_page import mechanisms_page
 
 CHECKS = [(name, check) for name, mechanism in mechanisms().items() for check in mechanism.checks]
 IDS = [f"{name}-{check.id}" for name, check in CHECKS]
+LONG, NEVER = (Threshold(n, "min", because="judged: that is long") for n in (10, 100))
 TWO = Threshold(2, "s", because="judged: more is too much")
 
 
@@ -69,10 +69,10 @@ def test_a_mechanism_is_of_a_declared_class_and_tells_its_reasons(name):
         assert f"| `{check.id}` |" in page
         assert f"| {check.supports:g} | {check.refutes:g} |" in page
         assert check.because.replace("|", "\\|") in page
-        for threshold in check.thresholds:
-            assert f"| `{threshold}` |" in page
-    for threshold in thresholds_of(sys.modules[mechanism.measure.__module__]).values():
-        assert threshold.because.replace("|", "\\|") in page
+        assert {*check.thresholds} <= {*mechanism.thresholds}
+    for threshold, value in mechanism.thresholds:
+        assert f"| `{threshold}` | {value:,.15g} {value.unit} |" in page
+        assert value.because.replace("|", "\\|") in page
 
 
 def test_every_class_of_faults_is_tested_for():
@@ -163,7 +163,7 @@ def test_a_candidate_has_the_outcomes_of_the_checks_that_apply(late, odds, says)
 
 
 def test_a_check_knows_the_thresholds_that_it_compares_with():
-    assert check().thresholds == {"TWO": TWO}
+    assert check().thresholds == [("TWO", TWO)]
     assert (TWO * 1.5, TWO.unit) == (3.0, "s")
 
 
@@ -180,6 +180,31 @@ def test_a_check_knows_the_thresholds_that_it_compares_with():
 def test_a_check_that_hides_what_it_judges_by_is_refused(changes, complaint):
     with pytest.raises(TypeError, match=complaint):
         check(**changes)
+
+
+def test_what_measures_names_its_thresholds_through_functions_properties_and_methods():
+    assert used_by(measures_lateness, __name__).thresholds == [("LONG", LONG), ("TWO", TWO)]
+    assert used_by(measures_lateness, "elsewhere").thresholds == [], "it names none itself"
+
+
+def measures_lateness(scene):
+    return [Delay(late).is_long for late in scene] + [judges(late) for late in scene]
+
+
+def judges(late):
+    return late >= TWO
+
+
+class Delay:
+    def __init__(self, late):
+        self.late = late
+
+    @property
+    def is_long(self):
+        return self.late >= LONG
+
+    def never_called(self):
+        return self.late >= NEVER
 
 
 def test_a_threshold_or_a_prior_without_a_reason_is_refused():

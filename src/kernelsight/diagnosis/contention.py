@@ -18,19 +18,28 @@ from kernelsight.events.scheduler import Cpu
 
 K = TypeVar("K", bound=Hashable)
 
-WAITS_PER_S = 0.25
-"""Seconds a second that processes together wait for a CPU before anybody can be said to suffer."""
-BUSY_SHARE = 0.9
-"""Of a second, the share in which a CPU that is short does not idle; the rest is for the accuracy of ticks."""
-SLOWED_SHARE = 0.3
-"""Of the time that a process wanted to run, the share that it waited, from which on it suffers."""
-NOTICED_SHARE = 0.02
-"""Of a stretch, the time that a process waits before it is worth a word."""
-STARVED_SHARE = 0.25
-"""Of an equal share of the CPUs, what a task gets at least that is not starved.
-
-Groups and sessions share first, and their members among themselves: a good deal less than an equal share is usual.
-"""
+WAITS_PER_S = Threshold(
+    0.25,
+    "s of waiting for a CPU per second",
+    because="judged: where all processes together wait for less, nobody can be said to suffer",
+)
+BUSY_SHARE = Threshold(
+    0.9,
+    "share of a second",
+    because="judged: a CPU that is short does not idle; the rest is for the accuracy of ticks, which are 10 ms long",
+)
+SLOWED_SHARE = Threshold(
+    0.3,
+    "share of the time that a process wanted to run",
+    because="judged: who waits for so much of it suffers: its work takes 1/0.7 of the time",
+)
+NOTICED_SHARE = Threshold(0.02, "share of the time", because="judged: who waits for less is not worth a word")
+STARVED_SHARE = Threshold(
+    0.25,
+    "of an equal share of the CPUs",
+    because="judged: groups and sessions share first, and their members among themselves, so a good deal less than an "
+    "equal share is usual; a task that gets less than this is starved",
+)
 CROWD_PER_CPU = Threshold(
     6.0,
     "runnable threads per CPU",
@@ -103,8 +112,8 @@ class Contention:
         return self.per_second(self.insisting, Use.wanted_in) / self.cpus
 
 
-_LOOKS_BACK_S = 10
-_LEAST_BEFORE_S = 3
+LOOKS_BACK_S = Threshold(10, "s", because="judged: what a process used just before is what it usually uses")
+LEAST_BEFORE_S = Threshold(3, "s", because="judged: a mean of less says little")
 
 
 def contention(scene: Scene) -> list[Contention]:
@@ -130,8 +139,8 @@ def _contention(scene: Scene) -> Iterator[Contention]:
             loops = [use for use in free if _is_loop(use, run, equal) and use.pid not in kernel | giving_way]
             if whole != run and any(use.lasts_in(whole) for use in loops):
                 continue  # who was there all the time is judged by all of it
-            start = max(min(waits), run.first - _LOOKS_BACK_S)
-            before = Run(start, run.first - 1) if run.first - start >= _LEAST_BEFORE_S else None
+            start = max(min(waits), run.first - int(LOOKS_BACK_S))
+            before = Run(start, run.first - 1) if run.first - start >= LEAST_BEFORE_S else None
             yield Contention(run, free, cpus, loops, before, giving_way)
 
 

@@ -22,11 +22,17 @@ _LONGEST_SPREAD_S = 3600
 """When something was done in a longer time without a sample is not known; the clock may be set ahead by years."""
 
 
-NEVER_SLEEPS = 0.8
-"""Of the time, the share in which a task wants a CPU that does nothing else; the rest is for what it starts with."""
-SLICE_S = 0.003
-"""The longest slice that the kernel gives a task before others have their turn, unless told otherwise
-(sysctl_sched_base_slice, kernel/sched/fair.c)."""
+NEVER_SLEEPS_SHARE = Threshold(
+    0.8,
+    "share of the time",
+    because="judged: a task that wants a CPU for so much of it does nothing else; the rest is for what it starts with",
+)
+SLICE_S = Threshold(
+    0.003,
+    "s",
+    because="the longest slice that the kernel gives a task before others have their turn, unless told otherwise "
+    "(sysctl_sched_base_slice, kernel/sched/fair.c)",
+)
 
 SWITCH_S = Threshold(
     4e-6,
@@ -40,11 +46,13 @@ SHORT_SLICE_S = Threshold(
     because="calculated: at four times what a switch costs, a fifth of the time is the switch",
 )
 
-LONGEST_S = 2.0
-"""What a thread can have waited for a CPU between two readings, which are a second apart and seldom late.
-
-Kernels that put off the dequeuing of who sleeps (6.12 on) at times count a sleep of many seconds as a wait for a CPU.
-"""
+LONGEST_S = Threshold(
+    2.0,
+    "s",
+    because="readings are a second apart and seldom late, so a thread can have waited for no longer between two; "
+    "kernels that put off the dequeuing of who sleeps (6.12 on) at times count a sleep of many seconds as a wait for "
+    "a CPU",
+)
 
 Program = tuple[str, int | str | None]
 """Processes of one name in one control group."""
@@ -106,7 +114,7 @@ class Use:
         wants = self.wanted_in(run) / max(self.seen_in(run), 1)
         slept = self.slept.within(run)
         keeps = slept <= self.ran_in(run) / SLICE_S or slept <= self.displaced.within(run)
-        return wants >= NEVER_SLEEPS and keeps
+        return wants >= NEVER_SLEEPS_SHARE and keeps
 
     def is_in(self, group: Cgroup) -> bool:
         """Whether it belongs to a control group (a row of the kind `cgroup`) or to one below it."""

@@ -26,17 +26,18 @@ One module a mechanism in :mod:`kernelsight.diagnosis.mechanisms`, found by itse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import Formatter
-from types import CodeType, FunctionType
 from typing import Any, Generic, TypeVar
 
 from kernelsight.diagnosis.candidate import Candidate, Outcome
 from kernelsight.diagnosis.fault import FaultClass
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
 from kernelsight.diagnosis.scene import Scene
-from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.threshold import Threshold, used_by
+
+_HERE = "kernelsight.diagnosis."
 
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
@@ -68,7 +69,7 @@ class Check(Generic[M_contra]):
             raise TypeError(f"{self.id}: a check needs a reason")
         if self.supports < 0 or self.refutes < 0 or not self.supports + self.refutes:
             raise TypeError(f"{self.id}: a check supports when it holds and refutes when it fails, and one at least")
-        if unnamed := sorted({number for code in _code_of(self.holds) for number in _numbers(code)} - {0, 1}):
+        if unnamed := sorted(used_by(self.holds, self.holds.__module__).numbers - {0, 1}):
             raise TypeError(f"{self.id}: {unnamed[0]:g} is a threshold; give it a name, a unit and a reason")
 
     def outcome(self, measurement: M_contra) -> Outcome | None:
@@ -80,11 +81,9 @@ class Check(Generic[M_contra]):
         return Outcome(says, bool(holds), self.supports, self.refutes, self.id)
 
     @property
-    def thresholds(self) -> Mapping[str, Threshold]:
+    def thresholds(self) -> Sequence[tuple[str, Threshold]]:
         """The thresholds that it compares with, by their names."""
-        known = self.holds.__globals__
-        names = (name for code in _code_of(self.holds) for name in code.co_names)
-        return {name: known[name] for name in names if isinstance(known.get(name), Threshold)}
+        return used_by(self.holds, self.holds.__module__).thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +141,13 @@ class Mechanism(Generic[M]):
         if len({*ids}) != len(ids):
             raise TypeError(f"{self.fault.name}: two checks of a mechanism have one id")
 
+    @property
+    def thresholds(self) -> Sequence[tuple[str, Threshold]]:
+        """The thresholds by which it finds and measures suspects, checks them, and says who suffers; by their names."""
+        found = [*used_by(self.measure, _HERE).thresholds, *used_by(self.explain, _HERE).thresholds]
+        found += [threshold for check in self.checks for threshold in check.thresholds]
+        return sorted({id(threshold): (name, threshold) for name, threshold in found}.values())
+
     def candidates(self, scene: Scene) -> Iterator[Candidate]:
         """What it finds in a window: a candidate for each suspect, likely or not."""
         for measurement in self.measure(scene):
@@ -197,21 +203,3 @@ class _Attributes(Mapping[str, Any]):
 def fields_of(text: str) -> list[str]:
     """The attributes that a text names."""
     return [name for _, name, _, _ in Formatter().parse(text) if name]
-
-
-def _code_of(function: Callable[..., Any]) -> Iterator[CodeType]:
-    """The code of a function, and of what it calls in its own module."""
-    known, waiting, seen = function.__globals__, [function.__code__], set[CodeType]()
-    while waiting:
-        code = waiting.pop()
-        if code in seen:
-            continue
-        seen.add(code)
-        yield code
-        called = (known.get(name) for name in code.co_names)
-        waiting += [one.__code__ for one in called if isinstance(one, FunctionType) and one.__globals__ is known]
-        waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-
-
-def _numbers(code: CodeType) -> Iterator[float]:
-    return (constant for constant in code.co_consts if isinstance(constant, int | float))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import ModuleType
-from typing import Self
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import CodeType, FunctionType
+from typing import Any, Self
 
 
 class Threshold(float):
@@ -34,6 +35,64 @@ class Threshold(float):
         return made
 
 
-def thresholds_of(module: ModuleType) -> Mapping[str, Threshold]:
-    """The thresholds that a module declares or imports, by name."""
-    return {name: value for name, value in sorted(vars(module).items()) if isinstance(value, Threshold)}
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a function, and everything that it uses within given modules, compares and calculates with."""
+
+    thresholds: Sequence[tuple[str, Threshold]]
+    """By the names under which they are used."""
+    numbers: frozenset[float]
+    """Numbers that have no name."""
+
+
+def used_by(function: Callable[..., Any], within: str) -> Used:
+    """The thresholds and numbers that a function uses, also through the functions and classes that it names.
+
+    Args:
+        function: where to begin.
+        within: what is used is followed into modules whose names begin so.
+    """
+    waiting: list[Callable[..., Any]] = [function]
+    members: dict[FunctionType, str] = {}
+    seen, names = set[CodeType](), set[str]()
+    thresholds: dict[int, tuple[str, Threshold]] = {}
+    numbers: set[float] = set()
+    while waiting:
+        using = waiting.pop()
+        for code in _with_nested(using.__code__):
+            if code in seen:
+                continue
+            seen.add(code)
+            names.update(code.co_names)
+            numbers.update(value for value in code.co_consts if isinstance(value, int | float))
+            for name in code.co_names:
+                value = using.__globals__.get(name)
+                if isinstance(value, Threshold):
+                    thresholds[id(value)] = name, value
+                elif not getattr(value, "__module__", "").startswith(within):
+                    continue
+                elif isinstance(value, FunctionType):
+                    waiting.append(value)
+                elif isinstance(value, type):
+                    members |= _methods(value)
+        if not waiting:
+            waiting = [method for method, name in members.items() if name in names or name.startswith("__")]
+            members = {method: name for method, name in members.items() if method not in waiting}
+    return Used(sorted(thresholds.values()), frozenset(numbers))
+
+
+def _with_nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _with_nested(constant)
+
+
+def _methods(cls: type) -> dict[FunctionType, str]:
+    """The methods and properties that a class has itself, with their names."""
+    found = {}
+    for name, member in vars(cls).items():
+        method = member.fget if isinstance(member, property) else member
+        if isinstance(method, FunctionType):
+            found[method] = name
+    return found

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kernelsight.diagnosis.mechanism import Check, Mechanism
 from kernelsight.diagnosis.ranking import PRIOR
-from kernelsight.diagnosis.threshold import Threshold, thresholds_of
 
 _FIELD = re.compile(r"\{(\w+)[^}]*\}")
 
@@ -43,9 +41,9 @@ def _section(mechanism: Mechanism[Any]) -> Iterator[str]:
         yield from ("", "| check | says | supports | refutes | compares with | because |", "|---|---|---|---|---|---|")
         for check in mechanism.checks:
             yield _row(*_check(check))
-    if thresholds := _thresholds(mechanism):
+    if thresholds := mechanism.thresholds:
         yield from ("", "| threshold | value | because |", "|---|---|---|")
-        for name, threshold in sorted(thresholds.items()):
+        for name, threshold in thresholds:
             yield _row(f"`{name}`", f"{threshold:,.15g} {threshold.unit}", threshold.because)
 
 
@@ -54,16 +52,8 @@ def _check(check: Check[Any]) -> Iterator[str]:
     yield _FIELD.sub(lambda field: f"*{field[1].replace('_', ' ')}*", check.says)
     yield f"{check.supports:g}"
     yield f"{check.refutes:g}"
-    yield ", ".join(f"`{name}`" for name in check.thresholds)
+    yield ", ".join(f"`{name}`" for name, _ in check.thresholds)
     yield check.because
-
-
-def _thresholds(mechanism: Mechanism[Any]) -> dict[str, Threshold]:
-    """What its checks compare with, and what the modules name that say who is a suspect and what follows."""
-    found = {name: value for check in mechanism.checks for name, value in check.thresholds.items()}
-    for module in {mechanism.measure.__module__, mechanism.explain.__module__}:
-        found |= thresholds_of(sys.modules[module])
-    return found
 
 
 def _row(*cells: str) -> str:
