@@ -112,7 +112,7 @@ def full_table(scene: Scene) -> FullTable | None:
         for row in scene.rows(PacketDrop)
         if row.reason in _REASONS and row.location == DROPPED_BY_A_HOOK and row.count
     ]
-    stretches = runs(scene.per_second(dropped, PacketDrop.count), lambda count: count > 0, least=LASTS_S, gap=2)
+    stretches = runs(scene.per_second(dropped, PacketDrop.count), lambda count: count > 0, least=int(LASTS_S), gap=2)
     if not stretches:
         return None
     run = stretches[-1]

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal, TypeVar
 
-from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.mechanism import claim
+from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
+from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.declare import Event
 from kernelsight.events.fields import Metric, name_of
 from kernelsight.events.network import Network, PacketDrop, Qdisc, TcpRetransmitEvent
 from kernelsight.events.process import SocketOwner
 from kernelsight.linux.drop_reasons import DropClass, drop_class
+from kernelsight.signals.rules.network import PACKETS_LOST_PER_S
 
 E = TypeVar("E", bound=Event)
 Owned = TypeVar("Owned", PacketDrop, TcpRetransmitEvent, SocketOwner)
@@ -22,8 +25,27 @@ _WITH_DATA = frozenset({"established", "fin_wait1", "close_wait", "last_ack", "c
 """States in which data is sent again; a SYN that nobody answers is another matter."""
 _FRAME_DATA_BYTES = 1448
 """What a packet of TCP carries over Ethernet; larger ones are cut into such before they leave."""
-LASTS_S = 3
-"""Seconds from which on something is no burst."""
+FULL_LISTENER = "TCP_LISTEN_OVERFLOW"
+"""Reason to drop what a listener has no room for: that is its own fault (`listen_overflow`), however often it is
+tried."""
+LASTS_S = Threshold(
+    3,
+    "s",
+    because="judged: a burst that does not fit is over sooner; signals of lost packets are raised after 2 s or less, "
+    "and tell of bursts, too",
+)
+LEAST_LOST_PACKETS = Threshold(
+    PACKETS_LOST_PER_S,
+    "packets",
+    because="judged: fewer are an accident. The signal `packets_lost` is raised from as many a second on; diagnosis "
+    "asks for as many in all, and that somebody misses them",
+)
+LOST_SHARE = Threshold(
+    0.005,
+    "share of the packets",
+    because="calculated: at a loss of 0.5 % and 100 ms TCP gets 2 Mbit/s, by MSS / RTT x 1.2 / sqrt(p) (Mathis et al., "
+    "The macroscopic behavior of the TCP congestion avoidance algorithm, CCR 27, 1997)",
+)
 
 
 def cause_of(row: PacketDrop) -> DropClass | None:
@@ -58,7 +80,7 @@ def owners(rows: Iterable[Owned], what: Metric[Owned] | str) -> list[tuple[int, 
 
 def stretches(scene: Scene, rows: Iterable[E], value: Metric[E] | str) -> list[Run]:
     """The stretches in which a column is not zero: a burst, or an end after a pause, is none."""
-    return runs(scene.per_second(rows, value), lambda amount: amount > 0, least=LASTS_S, gap=2)
+    return runs(scene.per_second(rows, value), lambda amount: amount > 0, least=int(LASTS_S), gap=2)
 
 
 def carried(scene: Scene, interface: str, run: Run) -> list[CounterDelta[Network]]:
@@ -126,7 +148,7 @@ def full_queues(scene: Scene) -> list[FullQueue]:
                 scene.during(changes, run),
                 scene.within(dropped.get(interface, ()), run),
             )
-            for run in runs(held, lambda amount: amount > 0, least=LASTS_S, gap=2)
+            for run in runs(held, lambda amount: amount > 0, least=int(LASTS_S), gap=2)
         ]
     for interface in dropped.keys() - {name for name, _ in scene.deltas(Qdisc)}:
         for run in stretches(scene, dropped[interface], PacketDrop.count):
@@ -143,3 +165,18 @@ def _held(change: CounterDelta[Qdisc]) -> float:
 def interface_of(name: str) -> Entity:
     """An interface, as a finding names it."""
     return Entity("interface", name, name)
+
+
+def sent_again_claim(scene: Scene, again: Sequence[TcpRetransmitEvent]) -> Step | None:
+    """The claim that programs had to send segments again."""
+    names = ", ".join(comm for _, comm, _ in owners(again, TcpRetransmitEvent.segments)[:3]) or "somebody"
+    return claim(
+        f"{names} had to send {sum(row.segments or 1 for row in again)} segments again",
+        scene.evidence(again, TcpRetransmitEvent.segments, "sum"),
+    )
+
+
+def victims(again: Sequence[TcpRetransmitEvent], dropped: Sequence[PacketDrop] = ()) -> tuple[Entity, ...]:
+    """The processes that sent again, and those whose packets were dropped."""
+    known = [*owners(again, TcpRetransmitEvent.segments), *owners(dropped, PacketDrop.count)]
+    return tuple(dict.fromkeys(Entity("process", str(pid), comm) for pid, comm, _ in known))[:5]

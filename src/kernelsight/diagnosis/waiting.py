@@ -14,6 +14,7 @@ from operator import attrgetter
 from kernelsight.diagnosis.model import Evidence
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.seconds import Seconds
+from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.fields import Metric
 from kernelsight.events.scheduler import Wait
 from kernelsight.linux.syscalls import IDLE_WAITS
@@ -76,8 +77,9 @@ class WaitGraph:
     by_waker: Mapping[int, Sequence[Edge]]
 
 
-LEAST_SHARE = 0.1
-"""Of a stretch, the share that a wait must take to be followed: less than that slows nobody much."""
+LEAST_SHARE = Threshold(
+    0.1, "share of the time", because="judged: a wait that takes less slows nobody much, and is not followed"
+)
 
 
 def waiting(scene: Scene) -> WaitGraph:

@@ -4,7 +4,8 @@ from kernelsight.diagnosis.fault import FaultClass, Traits
 
 LOCK_CONTENTION = FaultClass(
     "lock_contention",
-    meaning="Threads or servers stand in line for a lock that their own kind hands on, or processes for a locked file.",
+    meaning="Threads, processes or servers of one program wait for a lock that another one of them has, or processes "
+    "wait for a file that is locked.",
     needs=("wait",),
     felt_as="cpu",
     traits=Traits(shows_when_held_back=True, spends_cpu=True, only_holds_up=True),

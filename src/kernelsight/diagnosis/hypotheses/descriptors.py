@@ -1,18 +1,17 @@
-"""Descriptors and sockets that are opened and not given back, ports that run out, listeners that do not accept."""
+"""Descriptors and sockets that are opened and not given back, ports that run out."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from kernelsight.diagnosis.backlogs import callers, half_open, refused, waits_to_connect
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.errors import Failures, failures
 from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.limit_use import near_own_limit
 from kernelsight.diagnosis.limits import DESCRIPTOR_CALLS, OTHER_DESCRIPTOR_CALLS
 from kernelsight.diagnosis.model import Entity, Proposal
-from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene, grouped, samples_of
+from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene
 from kernelsight.diagnosis.trend import trend
 
 HORIZON_S = 900.0
@@ -24,10 +23,6 @@ AGAIN = 3
 _LEAST_GROWTH = 20
 _MANY_PORTS = 100
 """In TIME_WAIT at once: more than a machine has whose connections last."""
-_HALF_FULL = 0.5
-"""Of an accept queue's backlog: one that is emptier whenever it is looked at is not the one that overflows."""
-_LEAST_OVERFLOWS = 2
-"""Seconds in which connections found a queue full before it is more than one burst."""
 _LEAST_STUCK = 10
 """Connections that wait to be closed before their owner can be said to leak them."""
 
@@ -154,83 +149,6 @@ def no_port_left(scene: Scene) -> Iterable[Candidate]:
             Proposal("look", one.entity, f"let {one.entity.name} keep its connections open"),
         )
         yield candidate
-
-
-@hypothesis("listen_overflow")
-def not_accepted(scene: Scene) -> Iterable[Candidate]:
-    """Connections find the queue of a listener full, because it accepts more slowly than they come."""
-    yield from _full_queues(scene)
-    yield from _overflows_elsewhere(scene)
-    yield from half_open(scene)
-    yield from waits_to_connect(scene)
-
-
-def _full_queues(scene: Scene) -> Iterator[Candidate]:
-    """The listeners of this network namespace whose queues are fullest while connections are refused."""
-    overflowing = refused(scene)
-    if not overflowing:
-        return
-    total = sum(change.of("listen_overflows") for change in overflowing)
-    counted = samples_of(overflowing)
-    # The queue is looked at once a second and may just have been emptied a little.
-    queued = grouped((row for row in scene.rows("tcp_listener") if row["accept_queue"]), "address", "port")
-    fullest = max((_fill(rows) for rows in queued.values()), default=0.0)
-    for (address, port), rows in queued.items():
-        last = rows[-1]
-        place = f"{address}:{port}"
-        named = Entity("process", str(last["pid"]), str(last["comm"])) if last["pid"] is not None else None
-        culprit = named or Entity("listener", place, place)
-        candidate = Candidate("listen_overflow", culprit, int(overflowing[0].after["timestamp"]), callers(scene, port))
-        candidate.check("connections find a queue full", total >= 1, 2.0, 3.0)
-        candidate.check(f"the queue of port {port} was seen full", _fill(rows) >= 1, 2.0, 0.5)
-        candidate.check("it is at least half full", _fill(rows) >= _HALF_FULL, 0.5, 2.0)
-        candidate.check("no other listener's queue is fuller", _fill(rows) >= min(fullest, 1.0), 0.5, 2.0)
-        candidate.step(
-            f"{total:.0f} connections found a queue full",
-            scene.evidence("tcp_retransmit", counted, "listen_overflows", "increase"),
-        )
-        most = max(row["accept_queue"] for row in rows)
-        candidate.step(
-            f"{culprit.name} does not accept: up to {most} wait at port {port}; {last['backlog']} may",
-            scene.evidence("tcp_listener", rows, "accept_queue", "max"),
-            scene.evidence("tcp_listener", rows, "backlog", "last"),
-        )
-        yield _explained(candidate)
-
-
-def _overflows_elsewhere(scene: Scene) -> Iterator[Candidate]:
-    """The listeners of all network namespaces whose connections the kernel says it dropped for a full queue."""
-    here = {str(row["pid"]) for row in scene.rows("tcp_listener") if row["accept_queue"]}
-    dropped = [row for row in scene.rows("packet_drop") if row["reason"] == "TCP_LISTEN_OVERFLOW" and row["pid"]]
-    for (pid,), rows in grouped(dropped, "pid").items():
-        if str(pid) in here:
-            continue
-        culprit = Entity("process", str(pid), str(rows[-1]["comm"]))
-        candidate = Candidate("listen_overflow", culprit, int(rows[0]["timestamp"]), callers(scene, None))
-        count = sum(row["count"] or 0 for row in rows)
-        candidate.check("connections find its queue full", True, 2.5, 0.0)
-        candidate.check("again and again", len(rows) >= _LEAST_OVERFLOWS, 1.0, 1.0)
-        candidate.step(
-            f"{count} packets for a connection to {culprit.name} were dropped because its queue was full",
-            scene.evidence("packet_drop", rows, "count", "sum"),
-        )
-        yield _explained(candidate)
-
-
-def _explained(candidate: Candidate) -> Candidate:
-    name = candidate.culprit.name
-    candidate.refuted_by = f"the queue of {name} is emptied and connections are still refused"
-    candidate.outlook = "clients wait for their timeouts"
-    candidate.actions = (
-        Proposal("look", candidate.culprit, f"see why {name} accepts so slowly; a longer backlog gains time"),
-    )
-    return candidate
-
-
-def _fill(rows: Sequence[Row]) -> float:
-    """How full the accept queue of a listener was at most: it may hold one more than its backlog."""
-    fills = [float(row["accept_queue"] or 0) / max(row["backlog"], 1) for row in rows if row["backlog"] is not None]
-    return max(fills, default=0.0)
 
 
 def _stuck(rows: Sequence[Row]) -> bool:

@@ -8,6 +8,10 @@ from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, rule
 from kernelsight.signals.registry import declare
 
+PACKETS_LOST_PER_S = 10
+"""From which on `packets_lost` is raised."""
+INTERFACE_DROPS_PERCENT = 1
+"""From which on `interface_drops` is raised."""
 _MATHIS = (
     "TCP's rate falls with the root of the loss (Mathis et al., 1997): at 1 % to 12 segments a round trip, at 5 % to 5"
 )
@@ -25,7 +29,7 @@ declare(
             least_per=100,
         ),
         scope="interface",
-        levels={"warning": 1},
+        levels={"warning": INTERFACE_DROPS_PERCENT},
         raise_after_s=2,
         because=f"{_MATHIS}; of fewer than 100 packets a second one is not a rate. Packets that nobody wanted are "
         "counted as well, so it is never critical by itself",
@@ -72,7 +76,7 @@ declare(
         scope="interface",
         by=("reason", "interface_name"),
         where=(Condition("reason", "=", tuple(sorted(DROP_CLASSES))),),
-        levels={"warning": 10},
+        levels={"warning": PACKETS_LOST_PER_S},
         raise_after_s=2,
         because="reasons that mean a loss (kernelsight/linux/drop_reasons.py), and not the answer to what came in; ten "
         "a second let each of ten connections wait for a retransmission. A rule may turn away as many strangers as "

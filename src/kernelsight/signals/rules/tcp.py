@@ -10,6 +10,11 @@ from kernelsight.signals.registry import declare
 _PORTS = 28_232
 """Of one address to another by default: 32768 to 60999 (ip_local_port_range, networking/ip-sysctl.rst)."""
 
+RETRANSMITTED_PERCENT = 2
+"""From which on `retransmissions` is raised."""
+ACCEPT_QUEUE_FULL_PERCENT = 100
+"""From which on `accept_queue_full` is critical."""
+
 declare(
     __name__,
     rule(
@@ -17,7 +22,7 @@ declare(
         TcpRetransmit,
         Measure(of=("retrans_segs",), per=("out_segs",), scale=100, unit="% of segments", least_per=20),
         scope="machine",
-        levels={"warning": 2, "critical": 10},
+        levels={"warning": RETRANSMITTED_PERCENT, "critical": 10},
         raise_after_s=2,
         because="a sound network loses well below 1 %; at 2 % TCP gets 9 segments a round trip, at 10 % 4 (Mathis et "
         "al., 1997)",
@@ -62,7 +67,7 @@ declare(
         TcpListener,
         Measure(of=("accept_queue",), per=("backlog",), scale=100, unit="%", least_per=1),
         scope="listener",
-        levels={"warning": 80, "critical": 100},
+        levels={"warning": 80, "critical": ACCEPT_QUEUE_FULL_PERCENT},
         raise_after_s=2,
         because="the queue holds bursts; one that stays full has a listener that accepts too slowly, and overflows "
         "(listen(2))",

@@ -1,0 +1,211 @@
+"""Packets that the kernel drops by a rule, or because they are damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.connection_table import DROPPED_BY_A_HOOK, full_table
+from kernelsight.diagnosis.faults.packet_loss import PACKET_LOSS
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.packets import (
+    LASTS_S,
+    LEAST_LOST_PACKETS,
+    LOST_SHARE,
+    carried,
+    drops,
+    full_queues,
+    interface_of,
+    packets,
+    sent_again_claim,
+    stretches,
+    victims,
+)
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.network import Network, PacketDrop, TcpRetransmitEvent
+
+MISSED_SHARE = Threshold(
+    0.1,
+    "share of what is dropped",
+    because="judged: of what is missed, data is always sent again and acknowledgements never are; so a part of it "
+    "shows",
+)
+SAME_SIZE_SHARE = Threshold(
+    0.05,
+    "share of the mean size",
+    because="judged: the mean sizes of packets that belong together differ by less",
+)
+_ETHERNET_HEADER_BYTES = 14
+"""The interface counts it, and it is taken off before a rule sees the packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What was dropped at an interface in a stretch of seconds, by a rule or because it was damaged."""
+
+    interface: str
+    run: Run
+    damaged: bool
+    """Because of a wrong checksum or header, and not by a rule."""
+    lost: int
+    """Packets that were dropped."""
+    carried: float | None
+    """Packets that the interface carried one way, the larger of both; None: it is of another network namespace."""
+    here: bool
+    """A program of this machine sent them or should have got them."""
+    sent_again: int
+    """Packets that were sent again meanwhile, by any interface."""
+    sent_again_s: int
+    """Seconds in which any was."""
+    like_the_others: bool
+    """They are a part of what else comes in: as large, and most of that passes."""
+    table_is_full: bool | None
+    """The table of connections is full, and drops them; None: not dropped where that table drops."""
+    drops: Sequence[PacketDrop]
+    again: Sequence[TcpRetransmitEvent]
+
+
+def measure(scene: Scene) -> Sequence[Dropped]:
+    """Each interface and stretch in which packets were dropped by a rule, or because they were damaged."""
+    return scene.once(dropped_on_the_way)
+
+
+def dropped_on_the_way(scene: Scene) -> Sequence[Dropped]:
+    """As :func:`measure`. Use with :meth:`Scene.once`."""
+    return list(_dropped(scene))
+
+
+def _dropped(scene: Scene) -> Iterator[Dropped]:
+    for (cause, interface), rows in scene.once(drops).items():
+        for run in stretches(scene, rows, PacketDrop.count) if cause in {"rule", "damage"} else ():
+            within = scene.within(rows, run)
+            again = _asked_again(scene, run)
+            traffic = carried(scene, interface, run)
+            yield Dropped(
+                interface=interface,
+                run=run,
+                damaged=cause == "damage",
+                lost=sum(row.count or 0 for row in within),
+                carried=max(packets(traffic, "rx"), packets(traffic, "tx")) if traffic else None,
+                # What is dropped before it leaves is not sent again but tried again, and its sender waits or is told.
+                here=interface == "lo" or any(row.origin == "local" or row.pid for row in within),
+                sent_again=len(again),
+                sent_again_s=len({scene.second(row) for row in again}),
+                like_the_others=_like_the_others(traffic, within),
+                table_is_full=_table_is_full(scene, within),
+                drops=within,
+                again=again,
+            )
+
+
+def _asked_again(scene: Scene, run: Run) -> list[TcpRetransmitEvent]:
+    """Data and requests for connections that were sent again within a stretch, and not because a queue is full."""
+    full = {queue.interface for queue in scene.once(full_queues) if queue.run.overlaps(run)}
+    return [
+        row
+        for row in scene.within(scene.rows(TcpRetransmitEvent), run)
+        if row.state != "syn_recv" and row.interface_name not in full
+    ]
+
+
+def _like_the_others(traffic: Sequence[CounterDelta[Network]], dropped: Sequence[PacketDrop]) -> bool:
+    """Whether what is dropped as it comes in is a part of what else comes in.
+
+    Strangers that a firewall turns away send what nobody else sends, and all of that is dropped.
+    """
+    count = sum(row.count or 0 for row in dropped)
+    came = packets(traffic, "rx")
+    if not count or not came or count > came / 2:
+        return False
+    size = sum(row.bytes or 0 for row in dropped) / count
+    usual = sum(delta.of(Network.rx_bytes) for delta in traffic) / came - _ETHERNET_HEADER_BYTES
+    return abs(size - usual) <= SAME_SIZE_SHARE * usual
+
+
+def _table_is_full(scene: Scene, dropped: Sequence[PacketDrop]) -> bool | None:
+    if not any(row.location == DROPPED_BY_A_HOOK for row in dropped):
+        return None
+    table = scene.once(full_table)
+    return table is not None and table.explains
+
+
+def explain(scene: Scene, found: Dropped) -> Explanation:
+    """What was dropped is missed, and has to be sent again."""
+    culprit, name = interface_of(found.interface), found.interface
+    reasons = ", ".join(sorted({f"{row.reason or '?'} in {row.location or '?'}" for row in found.drops}))
+    cause = "what damages the packets" if found.damaged else "the rule"
+    return Explanation(
+        culprit=culprit,
+        onset_ns=found.drops[0].timestamp,
+        victims=victims(found.again, found.drops),
+        suffering_s=0.0,
+        path=path(
+            sent_again_claim(scene, found.again),
+            claim(
+                f"{found.lost} packets were dropped at {name} in {found.run.seconds} s: {reasons}",
+                scene.evidence(found.drops, PacketDrop.count, "sum"),
+            ),
+        ),
+        refuted_by=f"as much is sent again without {cause} at {name}",
+        outlook="connections over it stay slow, and what is not sent again stays lost",
+        actions=(
+            Proposal(
+                "look",
+                culprit,
+                f"look for what damages the packets of {name}: a cable, a driver, an offload"
+                if found.damaged
+                else f"look for the rule that drops packets of {name}",
+            ),
+        ),
+    )
+
+
+MECHANISM = Mechanism[Dropped](
+    fault=PACKET_LOSS,
+    summary="The kernel drops packets by a rule, or because they are damaged, and programs miss them.",
+    measure=measure,
+    checks=(
+        Check(
+            id="many",
+            says=f"{LEAST_LOST_PACKETS:.0f} packets or more are lost",
+            holds=lambda found: found.lost >= LEAST_LOST_PACKETS,
+            supports=0.5,
+            refutes=3.0,
+            because="judged: a few lost packets are sent again at once and slow nobody",
+        ),
+        Check(
+            id="good_part",
+            says="they are a good part of what {interface} carries",
+            holds=lambda found: None if found.carried is None else found.lost >= LOST_SHARE * found.carried,
+            supports=1.0,
+            refutes=3.0,
+            because="calculated: what TCP gets falls with the root of the share that is lost; below this share a "
+            "connection is limited by other things",
+        ),
+        Check(
+            id="missed",
+            says="somebody misses them: a program here, or one that sends again",
+            holds=lambda found: (
+                found.here
+                or found.like_the_others
+                or (found.sent_again_s >= LASTS_S and found.sent_again >= MISSED_SHARE * found.lost)
+            ),
+            supports=2.5,
+            refutes=2.0,
+            because="judged: a rule that turns strangers away harms nobody, whatever the number (recorded: "
+            "`firewall_turns_strangers_away`)",
+        ),
+        Check(
+            id="table_has_room",
+            says="the table of connections has room, so that it is a rule",
+            holds=lambda found: None if found.table_is_full is None else not found.table_is_full,
+            supports=0.0,
+            refutes=5.0,
+            because="judged: connection tracking drops in the same function as rules of iptables (nf_hook_slow); "
+            "where its table is full, that is why (`kernel_limit`)",
+        ),
+    ),
+    explain=explain,
+)
