@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import starmap
 from operator import itemgetter
 from struct import Struct
@@ -35,7 +36,7 @@ class Member:
         return self.offset + self.size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """One structure as a BPF object describes it; members in the order of memory."""
 
@@ -49,19 +50,23 @@ class Layout:
         members = (Member(number, text.size + 8 * at, 8, "Q") for at, number in enumerate(numbers))
         return cls(name, text.size + 8 * len(numbers), (replace(text, offset=0), *members))
 
-    @property
+    @cached_property
     def members(self) -> tuple[Member, ...]:
         """The members that mean something."""
         return tuple(member for member in self.all_members if member.name not in _PADDING)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of these members."""
         return tuple(member.name for member in self.members)
 
+    @cached_property
+    def _by_name(self) -> Mapping[str, Member]:
+        return {member.name: member for member in self.members}
+
     def __getitem__(self, name: str) -> Member:
         self.demand((name,), "a collector")
-        return next(member for member in self.members if member.name == name)
+        return self._by_name[name]
 
     def demand(self, names: Iterable[str], who: str) -> None:
         """See to it that these members exist.
@@ -69,7 +74,7 @@ class Layout:
         Raises:
             TypeError: one does not.
         """
-        if missing := [name for name in names if name not in self.names]:
+        if missing := [name for name in names if name not in self._by_name]:
             raise TypeError(
                 f"struct {self.name} has no member {', '.join(missing)}, which {who} reads; "
                 f"it has {', '.join(self.names)}"

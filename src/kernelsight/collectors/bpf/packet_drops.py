@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from operator import sub
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -22,6 +23,7 @@ from kernelsight.events.network import PacketDrop
 _SUBSYSTEM_SHIFT = 16  # SKB_DROP_REASON_SUBSYS_SHIFT, include/net/dropreason.h
 _FORGET_AFTER = 60
 Origin = Literal["local", "remote"]
+_LABELS = ("reason", "interface_name", "location", "origin")
 _ORIGINS: tuple[Origin, ...] = ("local", "remote")  # enum origin
 
 
@@ -73,10 +75,7 @@ class _Place(msgspec.Struct, gc=False):
 class _Counted:
     """What is known of one element of the map."""
 
-    reason: str | None
-    interface: str | None
-    location: str | None
-    origin: Origin
+    labels: tuple[str | None, str | None, str | None, Origin]
     inode: int
     sums: tuple[int, ...]
     idle: int = 0
@@ -107,17 +106,19 @@ class PacketDrops:
 
     def collect(self, now: int) -> Iterable[Event]:
         """What was dropped since the last time."""
-        found: list[tuple[_Counted, PacketDrop]] = []
+        moved: list[_Counted] = []
+        rows: list[tuple[str | int | None, ...]] = []
         for key, value in self._drops.items():
             sums = self._sums.unpack(value)
             known = self._known.get(key) or self._learn(key, value)
             if sums[self._count] == known.sums[self._count]:
                 known.idle += 1
                 continue
-            found.append((known, self._event(now, known, sums)))
+            moved.append(known)
+            rows.append((*known.labels, *map(sub, sums, known.sums)))
             known.sums, known.idle = sums, 0
         self._make_room()
-        return self._owned(found)
+        return self._owned(moved, self._events(now, rows))
 
     @property
     def lost(self) -> int:
@@ -129,36 +130,24 @@ class PacketDrops:
         self._object.close()
         self._holders.close()
 
-    def _owned(self, found: Iterable[tuple[_Counted, PacketDrop]]) -> Iterable[Event]:
+    def _owned(self, moved: Sequence[_Counted], events: Iterable[PacketDrop]) -> Iterable[Event]:
         """The events, each with a process that has the socket."""
-        inodes = {known.inode for known, _ in found if known.inode}
-        holders = self._holders.find(inodes)
-        for known, event in found:
+        holders = self._holders.find({known.inode for known in moved if known.inode})
+        for known, event in zip(moved, events, strict=True):
             if holder := holders.get(known.inode):
                 event.pid, event.comm = holder
             yield event
 
-    def _event(self, now: int, known: _Counted, sums: tuple[int, ...]) -> PacketDrop:
-        return PacketDrop(
-            timestamp=now,
-            reason=known.reason,
-            interface_name=known.interface,
-            location=known.location,
-            origin=known.origin,
-            **dict(zip(self._names, map(sub, sums, known.sums), strict=True)),
-        )
+    def _events(self, now: int, rows: Sequence[tuple[str | int | None, ...]]) -> Iterator[PacketDrop]:
+        """One for each row of labels and of what the sums, which have the names of columns, grew by."""
+        columns: dict[str, Iterable[Any]] = dict(zip((*_LABELS, *self._names), zip(*rows, strict=True), strict=False))
+        columns["timestamp"] = repeat(now, len(rows))
+        return map(PacketDrop, *(columns.get(name, repeat(None)) for name in PacketDrop.__struct_fields__))
 
     def _learn(self, key: bytes, value: bytes) -> _Counted:
         what, place = self._keys.at(key), self._places.at(value).place
-        counted = _Counted(
-            self._reasons.name(what.reason),
-            fixed_name(what.interface) or None,
-            function(fixed_name(place)),
-            _ORIGINS[what.origin],
-            what.inode,
-            (0,) * len(self._names),
-        )
-        self._known[key] = counted
+        names = self._reasons.name(what.reason), fixed_name(what.interface) or None, function(fixed_name(place))
+        counted = self._known[key] = _Counted((*names, _ORIGINS[what.origin]), what.inode, (0,) * len(self._names))
         return counted
 
     def _make_room(self) -> None:
