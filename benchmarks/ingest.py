@@ -253,6 +253,7 @@ def stages(source: Path, folder: Path, lines: int) -> dict[str, float]:
     for data in chunks(source):
         timed("decode_and_group", lambda data=data: decoder.feed(data))
 
+    (folder / "stages.db").touch()  # the store makes it with the right mode; SQLite only opens it
     connection = connect_writer(folder / "stages.db")
     checkpointer = Checkpointer(folder / "stages.db", connection)
     for kind in KINDS:
