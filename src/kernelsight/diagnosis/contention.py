@@ -13,7 +13,7 @@ from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.cgroup import Cgroup
-from kernelsight.events.fields import Metric, name_of
+from kernelsight.events.fields import Metric
 from kernelsight.events.scheduler import Cpu
 
 K = TypeVar("K", bound=Hashable)
@@ -198,13 +198,13 @@ def is_burst(scene: Scene, run: Run) -> bool:
 def interrupted(scene: Scene, run: Run) -> float:
     """Of the time that CPUs did not idle within a stretch, the share that went to interrupts and softirqs."""
     spent, busy = spent_by_cpus(scene.during(of_all_cpus(scene), run))
-    return (spent["irq"] + spent["softirq"]) / busy if busy else 0.0
+    return (spent[Cpu.irq] + spent[Cpu.softirq]) / busy if busy else 0.0
 
 
 def taken_away(scene: Scene, run: Run) -> float:
     """Of the time that CPUs did not idle within a stretch, the share that the hypervisor took."""
     spent, busy = spent_by_cpus(scene.during(of_all_cpus(scene), run))
-    return spent["steal"] / busy if busy else 0.0
+    return spent[Cpu.steal] / busy if busy else 0.0
 
 
 def of_all_cpus(scene: Scene) -> Sequence[CounterDelta[Cpu]]:
@@ -212,11 +212,11 @@ def of_all_cpus(scene: Scene) -> Sequence[CounterDelta[Cpu]]:
     return scene.deltas(Cpu).get((-1,), ())
 
 
-def spent_by_cpus(deltas: Iterable[CounterDelta[Cpu]]) -> tuple[Mapping[str, float], float]:
+def spent_by_cpus(deltas: Iterable[CounterDelta[Cpu]]) -> tuple[Mapping[Metric[Cpu], float], float]:
     """Ticks by what they were spent on, and how many of them not idling."""
     deltas = list(deltas)
-    spent = {name_of(column): float(sum(delta.of(column) for delta in deltas)) for column in CPU_TIMES}
-    return spent, sum(spent.values()) - spent["idle"] - spent["iowait"]
+    spent = {column: float(sum(delta.of(column) for delta in deltas)) for column in CPU_TIMES}
+    return spent, sum(spent.values()) - spent[Cpu.idle] - spent[Cpu.iowait]
 
 
 def throttled(scene: Scene, run: Run) -> list[list[CounterDelta[Cgroup]]]:

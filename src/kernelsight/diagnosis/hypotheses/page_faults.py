@@ -13,6 +13,7 @@ from kernelsight.diagnosis.memory_use import KIB, PAGE_KB, machine
 from kernelsight.diagnosis.model import Entity, How, Proposal
 from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, runs, samples_of
+from kernelsight.events.scheduler import Cpu
 
 FAULTS_PER_S = 2560.0
 """Ten mebibytes a second of memory that is asked for anew: who keeps its memory has a few hundred faults."""
@@ -168,7 +169,7 @@ def _of_copies(scene: Scene, family: Family) -> Iterator[Candidate]:
         rate = faults / run.seconds
         claim = f"copies of {culprit.name} have {rate:,.0f} faults a second, for {run.seconds} s"
         candidate.check(claim, run.seconds >= LASTS_S, 1.5, 5.0)
-        in_kernel = spent["system"] >= SYSTEM_SHARE[rate >= MANY_FAULTS_PER_S] * busy
+        in_kernel = spent[Cpu.system] >= SYSTEM_SHARE[rate >= MANY_FAULTS_PER_S] * busy
         candidate.check("the CPUs spend much of their time in the kernel", in_kernel, 1.5, 5.0)
         candidate.check("most of that is theirs", ran >= max(busy_s / 2, SYSTEM_CPU * run.seconds), 1.0, 5.0)
         more = faults > FAULTS_PER_CHILD * len(pids)
@@ -180,7 +181,7 @@ def _of_copies(scene: Scene, family: Family) -> Iterator[Candidate]:
             scene.evidence("sched_process", born, "forks", "sum"),
         )
         candidate.step(
-            f"they ran for {ran:.1f} s, and the CPUs spent {100 * spent['system'] / max(busy, 1):.0f} % in the kernel",
+            f"they ran for {ran:.1f} s, and {100 * spent[Cpu.system] / max(busy, 1):.0f} % of CPU time went to the kernel",
             scene.evidence("sched_process", account, "cpu_time_ms", "sum"),
             scene.evidence("cpu", samples_of(cpus), "system", "increase"),
         )

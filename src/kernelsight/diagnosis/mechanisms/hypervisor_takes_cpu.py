@@ -64,13 +64,13 @@ def measure(scene: Scene) -> Iterable[Stolen]:
     for run in runs(shares, lambda share: share >= STOLEN_SHARE, least=int(LEAST_S)):
         within = scene.during(deltas, run)
         spent, busy = spent_by_cpus(within)
-        share = spent["steal"] / sum(spent.values())
+        share = spent[Cpu.steal] / sum(spent.values())
         waiting = sorted((use for use in uses if use.queued_in(run) > 0), key=lambda use: -use.queued_in(run))
         yield Stolen(
             run,
             duration_of(scene, run),
             stolen_share=share,
-            lost_share=spent["steal"] / busy,
+            lost_share=spent[Cpu.steal] / busy,
             waited_per_s=sum(use.queued_in(run) for use in waiting) / run.seconds if uses else None,
             suffering_s=share * scene.cpus * run.seconds,
             waiting=waiting,
@@ -80,7 +80,7 @@ def measure(scene: Scene) -> Iterable[Stolen]:
 
 def _share(delta: CounterDelta[Cpu]) -> float:
     spent, busy = spent_by_cpus((delta,))
-    return spent["steal"] / sum(spent.values()) if busy else 0.0
+    return spent[Cpu.steal] / sum(spent.values()) if busy else 0.0
 
 
 def explain(scene: Scene, stolen: Stolen) -> Explanation:
