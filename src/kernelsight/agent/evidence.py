@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from kernelsight.diagnosis.measure import measured, needed
 from kernelsight.diagnosis.model import Evidence, How
 from kernelsight.errors import UsageError
+from kernelsight.events.declare import Event, kind_of
+from kernelsight.events.fields import Metric, name_of
 from kernelsight.query.filters import Condition, Where, conditions
 from kernelsight.query.points import is_counter, metric_named
 from kernelsight.query.rows import rows_of
 from kernelsight.query.source import Source, kind_named, opened
+from kernelsight.query.stored import moment, row_id
 from kernelsight.query.times import TimeRange
 
 
@@ -25,6 +28,7 @@ _SLOPE_ROWS = 60
 """As many as the estimator of a slope looks at."""
 
 Row = Mapping[str, Any]
+E = TypeVar("E", bound=Event)
 
 
 def proof(  # noqa: PLR0913, PLR0917 - a number has as many parts
@@ -56,8 +60,23 @@ def proof(  # noqa: PLR0913, PLR0917 - a number has as many parts
     return evidence_of(kind.table, metric, how, _thinned(kind.table, rows, metric, how))
 
 
+def shown_by(rows: Sequence[E], metric: Metric[E], how: How) -> Evidence:
+    """The number that some rows of one kind, ordered by time, give; there is at least one."""
+    kind = kind_of(type(rows[0]))
+    name = name_of(metric)
+    return Evidence(
+        table=kind.table,
+        start_ns=moment(rows[0]),
+        end_ns=moment(rows[-1]),
+        metric=name,
+        how=how,
+        value=measured(how, kind, name, rows),
+        row_ids=tuple(map(row_id, rows)),
+    )
+
+
 def evidence_of(table: str, metric: str, how: How, rows: Sequence[Row]) -> Evidence:
-    """The number that some rows, ordered by time, give."""
+    """As :func:`shown_by`, of rows as dicts and of a table and a metric that somebody named."""
     return Evidence(
         table=table,
         start_ns=rows[0]["timestamp"],

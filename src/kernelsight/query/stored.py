@@ -24,13 +24,14 @@ moment: Callable[[Event], int] = attrgetter("timestamp")
 """When a row is of (ns since the epoch)."""
 
 
-def stored_rows(
+def stored_rows(  # noqa: PLR0913 - a question has as many parts, all but the first three by keyword
     reader: Reader,
     struct: type[E],
     when: TimeRange,
     *,
     where: Where = (),
     columns: Iterable[Field[E, Any]] | None = None,
+    limit: int | None = None,
 ) -> list[E]:
     """The rows of a kind within a range, both ends included, by time.
 
@@ -46,6 +47,7 @@ def stored_rows(
         when: the range.
         where: conditions that all must hold.
         columns: those that are read besides ``timestamp`` and the id, which takes less time; the others are None.
+        limit: at most so many rows, the first ones.
     """
     kind = kind_of(struct)
     if not reader.holds(kind.table):
@@ -56,7 +58,10 @@ def stored_rows(
     relation, params = reader.relation(kind.table, when.start_ns, when.end_ns, names)
     selected = ", ".join(name if name in wanted else "NULL" for name in names)
     text = f"SELECT {selected} FROM {relation} WHERE {condition.text}"
-    found = reader.objects(_stored(struct), text, (*params, *condition.params))
+    params = (*params, *condition.params)
+    if limit is not None:
+        text, params = f"{text} ORDER BY timestamp LIMIT ?", (*params, limit)
+    found = reader.objects(_stored(struct), text, params)
     found.sort(key=moment)  # they mostly lie in order: SQLite, which takes none for granted, needs ten times as long
     for column in kind.columns:
         if column.type == "BOOLEAN":

@@ -6,19 +6,18 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 from kernelsight.agent.evidence import proof
 from kernelsight.agent.plain.names import Name, Names
 from kernelsight.agent.plain.subjects import Metric, Subject
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.model import Diagnosis, Evidence, How, Step
-from kernelsight.diagnosis.scene import Row
-from kernelsight.events.declare import Kind
-from kernelsight.events.wire import kinds
+from kernelsight.events.declare import Event, Kind, kind_of
 from kernelsight.query.filters import Condition
 from kernelsight.query.presence import why_no_rows
-from kernelsight.query.rows import rows_of
 from kernelsight.query.source import clipped
+from kernelsight.query.stored import stored_rows
 from kernelsight.query.times import TimeRange
 from kernelsight.registry import Registry
 from kernelsight.stores.base import Reader
@@ -40,6 +39,7 @@ _YES_NO = re.compile(
 )
 
 
+E = TypeVar("E", bound=Event)
 Way = Callable[["Asked"], Iterable[Step]]
 """A function that answers the questions of one intent, the answer first and what shows it after."""
 
@@ -161,18 +161,11 @@ class Asked:
         """Whether there may be rows of a kind in that time."""
         return self.reader.holds(kind.table) and clipped(self.reader, kind.table, self.when) is not None
 
-    def rows(self, kind: str, where: Sequence[Condition] = (), *, limit: int | None = None) -> list[Row]:
-        """The rows of a kind in that time, about what the question names as far as they tell."""
-        declared = kinds()[kind]
-        if not self.recorded(declared):
+    def rows(self, kind: type[E], where: Sequence[Condition] = (), *, limit: int | None = None) -> list[E]:
+        """The rows of a kind in that time, by time; with a limit, the first ones."""
+        if not self.recorded(kind_of(kind)):
             return []
-        return list(rows_of(self.reader, declared, self.when, where=where, limit=limit))
-
-    def whole_row(self, kind: Kind, row: Row) -> Row:
-        """A row with its id and all its columns, of one that was read with few."""
-        moment = int(row["timestamp"])
-        where = [Condition(name, "=", row[name]) for name in kind.entity if row[name] is not None]
-        return rows_of(self.reader, kind, TimeRange(moment, moment), where=where, limit=1)[0]
+        return stored_rows(self.reader, kind, self.when, where=where, limit=limit)
 
     @property
     def count(self) -> int:

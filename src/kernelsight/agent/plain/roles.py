@@ -6,10 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.plain.asked import Asked
 from kernelsight.agent.plain.names import Name
 from kernelsight.diagnosis.model import Step
+from kernelsight.events.network import TcpListener
+from kernelsight.events.process import Process
 from kernelsight.query.filters import Condition
 
 
@@ -61,12 +63,12 @@ def resolve(asked: Asked) -> bool:
 
 
 def _listening(asked: Asked, role: Role) -> tuple[Name, Step] | None:
-    rows = asked.rows("tcp_listener", [Condition("comm", "!=", None)])
+    rows = asked.rows(TcpListener, [Condition("comm", "!=", None)])
     for port in role.ports:
-        own = [row for row in rows if row["port"] == port]
+        own = [row for row in rows if row.port == port]
         if own:
-            comm = str(own[-1]["comm"])
-            evidence = evidence_of("tcp_listeners", "port", "count", own[-1:])
+            comm = str(own[-1].comm)
+            evidence = shown_by(own[-1:], TcpListener.port, "count")
             claim = f"{role.said} is taken to be {comm}, which listens on port {port}"
             return Name("process", "comm", comm, comm), Step(claim, (evidence,))
     return None
@@ -76,8 +78,8 @@ def _called(asked: Asked, role: Role) -> tuple[Name, Step] | None:
     known = {str(name.value): name for name in asked.known_names.all if name.kind == "process"}
     for program in role.programs:
         if program in known:
-            rows = asked.rows("process", [Condition("comm", "=", program)], limit=1)
-            shown = (evidence_of("process_stats", "rss_kb", "count", rows),) if rows else ()
+            rows = asked.rows(Process, [Condition("comm", "=", program)], limit=1)
+            shown = (shown_by(rows, Process.rss_kb, "count"),) if rows else ()
             claim = f"{role.said} is taken to be {program}, by its name"
             return known[program], Step(claim, shown)
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kernelsight.agent.plain.subjects import Metric
-from kernelsight.diagnosis.scene import Row
+from kernelsight.events.declare import Event
 from kernelsight.moments import to_second
 
 
@@ -24,8 +24,6 @@ def called(metric: Metric) -> str:
     return metric.column.removesuffix(f"_{metric.declared.unit.lower()}").removesuffix("_kb").replace("_", " ")
 
 
-def at(row: Row) -> str:
+def at(row: Event) -> str:
     """When a row was, to the second."""
-    timestamp = row["timestamp"]
-    assert isinstance(timestamp, int)
-    return to_second(timestamp)
+    return to_second(row.timestamp)

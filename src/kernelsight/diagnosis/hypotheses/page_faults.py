@@ -181,7 +181,7 @@ def _of_copies(scene: Scene, family: Family) -> Iterator[Candidate]:
             scene.evidence("sched_process", born, "forks", "sum"),
         )
         candidate.step(
-            f"they ran for {ran:.1f} s, and {100 * spent[Cpu.system] / max(busy, 1):.0f} % of CPU time went to the kernel",
+            f"they ran for {ran:.1f} s, and the kernel took {100 * spent[Cpu.system] / max(busy, 1):.0f} % of CPU time",
             scene.evidence("sched_process", account, "cpu_time_ms", "sum"),
             scene.evidence("cpu", samples_of(cpus), "system", "increase"),
         )

@@ -9,9 +9,10 @@ from kernelsight.agent.evidence import evidence_of
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.intents.totals import Part, parts_of, siblings
 from kernelsight.agent.plain.subjects import Metric
-from kernelsight.agent.plain.words import at, called
+from kernelsight.agent.plain.words import called
 from kernelsight.diagnosis.model import Evidence, How, Step
 from kernelsight.events.declare import Counter
+from kernelsight.moments import to_second
 from kernelsight.quantities import number, quantity
 from kernelsight.query.aggregates import percentiles
 from kernelsight.query.filters import Condition
@@ -116,7 +117,7 @@ def _level(asked: Asked, metric: Metric, where: list[Condition], what: str) -> I
     if order is not None and values[order] is not None:
         found = values[order]
         assert found is not None
-        moment = f" at {at({'timestamp': found.end_ns})}" if order in {"min", "max"} else ""
+        moment = f" at {to_second(found.end_ns)}" if order in {"min", "max"} else ""
         word = dict(_WORDS)[order].replace("at least", "lowest").replace("at most", "highest")
         text = f"{quantity(found.value, unit)} {word}" if order == "mean" else f"{word}: {quantity(found.value, unit)}"
         yield Step(f"{what} was {text}{moment}", (found,))

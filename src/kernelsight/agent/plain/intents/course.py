@@ -9,9 +9,11 @@ from dataclasses import replace
 from kernelsight.agent.evidence import evidence_of
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.intents.changed import changed
-from kernelsight.agent.plain.intents.incidents import incidents, stamp
+from kernelsight.agent.plain.intents.incidents import incidents, seen
 from kernelsight.agent.plain.subjects import Metric
 from kernelsight.diagnosis.model import Evidence, Step
+from kernelsight.events.memory import OomKill
+from kernelsight.events.process import Process
 from kernelsight.events.wire import kinds
 from kernelsight.moments import to_second
 from kernelsight.quantities import quantity
@@ -100,15 +102,15 @@ def happened(asked: Asked) -> Iterable[Step]:
 )
 def around_a_kill(asked: Asked) -> Iterable[Step]:
     """What happened in the minute before a kill and the one after it: the kill, the memory before it, and the rest."""
-    kills = asked.rows("oom_kill")
-    own = [row for row in kills if any(row[name.column] == name.value for name in asked.of("process"))]
+    kills = asked.rows(OomKill)
+    own = [row for row in kills if any(getattr(row, name.column) == name.value for name in asked.of("process"))]
     if not kills or (asked.of("process") and not own):
         who = f" of {', '.join(name.said for name in asked.names)}" if asked.names else ""
         asked.limits.append(
             f"no OOM kill{who} is recorded in that time; name the moment, as in “what happened at 14:45?”"
         )
         return
-    moment = stamp((own or kills)[-1])
+    moment = (own or kills)[-1].timestamp
     around = TimeRange(max(asked.when.start_ns, moment - _AROUND_NS), min(asked.when.end_ns, moment + _AROUND_NS))
     of_then = replace(asked, when=around, names=(), subject=None, limits=asked.limits)
     yield from _memory_before(of_then, moment)
@@ -159,23 +161,19 @@ def restarts(asked: Asked) -> Iterable[Step]:
 
 
 def _ended(asked: Asked) -> Iterator[Step]:
-    rows = asked.rows("process", asked.conditions_of(kinds()["process"]))
-    whole = asked.rows("process", limit=None) if asked.names else rows
+    rows = asked.rows(Process, asked.conditions_of(kinds()["process"]))
+    whole = asked.rows(Process) if asked.names else rows
     if not rows:
         asked.limits.append("no row of that time is about it")
         return
     who = ", ".join(name.said for name in asked.names) if asked.names else "no program"
-    last, end = rows[-1], stamp(whole[-1])
-    metric = "rss_kb" if last["rss_kb"] is not None else "pid"
-    shown = (
-        evidence_of("process_stats", metric, "count", [rows[0]]),
-        evidence_of("process_stats", metric, "count", [last]),
-    )
-    if asked.names and end - stamp(last) > _RECORDED_NS:
+    last, end = rows[-1], whole[-1].timestamp
+    shown = (seen(rows[0]), seen(last))
+    if asked.names and end - last.timestamp > _RECORDED_NS:
         asked_restart = re.search(r"\brestart\b", asked.plain)
         head = "No, but " if asked_restart and asked.is_yes_no else "Yes: " if asked.is_yes_no else ""
         yield Step(
-            f"{head}{who} was seen last at {to_second(stamp(last))}, and not again until {to_second(end)}", shown
+            f"{head}{who} was seen last at {to_second(last.timestamp)}, and not again until {to_second(end)}", shown
         )
         return
     verb = "was not started again and did not end" if asked.names else "was started again"
@@ -194,17 +192,17 @@ def running(asked: Asked) -> Iterable[Step]:
         asked.limits.append("which process? name one that occurs in the rows of that time")
         return
     kind = kinds()["process"]
-    rows = asked.rows("process", asked.conditions_of(kind))
+    rows = asked.rows(Process, asked.conditions_of(kind))
     if not rows:
         asked.limits.append(why_no_rows(asked.reader, kind.table, asked.when))
         return
     bounds = asked.reader.bounds(kind.table)
     end = min(asked.when.end_ns, bounds[1] if bounds else asked.when.end_ns)
     last = rows[-1]
-    is_up = end - stamp(last) <= _RECORDED_NS
-    moment = to_second(stamp(last))
-    shown = evidence_of(kind.table, "rss_kb" if last["rss_kb"] is not None else "pid", "count", [last])
+    is_up = end - last.timestamp <= _RECORDED_NS
+    moment = to_second(last.timestamp)
+    shown = seen(last)
     asks_down = re.search(r"\b(?:down|not)\b", asked.plain) is not None
     word = "Yes: " if is_up != asks_down else "No: "
     tail = "" if is_up else f", and not again until {to_second(end)}"
-    yield Step(f"{word}{processes[0].said} was seen last at {moment} as process {last['pid']}{tail}", (shown,))
+    yield Step(f"{word}{processes[0].said} was seen last at {moment} as process {last.pid}{tail}", (shown,))

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.subjects import Metric
-from kernelsight.agent.plain.words import at
 from kernelsight.diagnosis.model import Evidence, Step
+from kernelsight.events.block import Block, IoLatency
+from kernelsight.events.declare import Event, kind_of
+from kernelsight.events.fields import Field, getter, name_of
+from kernelsight.events.network import Network
 from kernelsight.events.wire import kinds
+from kernelsight.moments import to_second
 from kernelsight.quantities import number, quantity
 from kernelsight.query.filters import Condition
 from kernelsight.query.presence import why_no_rows
+
+E = TypeVar("E", bound=Event)
 
 _SHARE = re.compile(r"\bp(50|95|99)\b|\b(50|95|99)(?:th)? percentile\b|\b(max|highest|worst|median)\b")
 _OTHER_SHARE = re.compile(r"\bp\d|\bpercentile\b")
 
 
-def _devices(asked: Asked, kind: str, column: str) -> list[str]:
+def _devices(asked: Asked, kind: type[E], column: Field[E, str | None]) -> list[str]:
     """Those that are named, or all of which there are rows."""
     named = asked.of("device")
     if named:
         return [str(name.value) for name in named]
-    rows = asked.rows(kind)
-    return list(dict.fromkeys(str(row[column]) for row in rows if row[column] is not None))
+    return _all(asked, kind, column)
+
+
+def _all(asked: Asked, kind: type[E], column: Field[E, str | None]) -> list[str]:
+    """The devices or interfaces of which there are rows."""
+    names = map(getter(column), asked.rows(kind))
+    return list(dict.fromkeys(name for name in names if name is not None))
 
 
 @intent(
@@ -51,14 +63,14 @@ def latency(asked: Asked) -> Iterable[Step]:
         if share
         else "p99"
     )
-    rows = asked.rows("io_latency")
+    rows = asked.rows(IoLatency)
     if not rows:
         asked.limits.append(why_no_rows(asked.reader, "io_latency_stats", asked.when))
         return
     wanted = [way for way in ("read", "write") if re.search(rf"\b{way}\b", asked.plain)] or ["read", "write"]
     found = [
         step
-        for device in _devices(asked, "io_latency", "device")
+        for device in _devices(asked, IoLatency, IoLatency.device)
         for way in wanted
         for step in _latency(asked, device, way, column)
     ]
@@ -80,7 +92,7 @@ def _latency(asked: Asked, device: str, way: str, column: str) -> Iterator[Step]
     said = "longest" if column == "max" else column
     yield Step(
         f"{device}: {said} of {way}s at most {quantity(worst.value, 'us')} (in the second at "
-        f"{at({'timestamp': worst.end_ns})}),"
+        f"{to_second(worst.end_ns)}),"
         f" {quantity(mean.value, 'us')} on average of the seconds",
         (worst, mean),
     )  # fmt: skip
@@ -94,31 +106,40 @@ def _latency(asked: Asked, device: str, way: str, column: str) -> Iterator[Step]
 def speed(asked: Asked) -> Iterable[Step]:
     """Requests or bytes a second, each way."""
     if asked.of("interface") or re.search(r"\b(?:network|interface)\b", asked.plain):
-        yield from _rates(asked, "network", ("rx_bytes", "tx_bytes"), "interface_name", ("received", "sent"))
+        yield from _rates(
+            asked, Network, (Network.rx_bytes, Network.tx_bytes), Network.interface_name, ("received", "sent")
+        )
         return
     if asked.names and not asked.of("device"):
         asked.limits.append(f"that is recorded by disk and by interface, and not of {asked.names[0].said}")
         return
     iops = re.search(r"\biops\b|\brequest", asked.plain)
-    columns = ("read_ios", "write_ios") if iops else ("read_sectors", "write_sectors")
-    yield from _rates(asked, "block", columns, "device_name", ("read", "written"))
+    columns = (Block.read_ios, Block.write_ios) if iops else (Block.read_sectors, Block.write_sectors)
+    yield from _rates(asked, Block, columns, Block.device_name, ("read", "written"))
 
 
-def _rates(asked: Asked, kind: str, columns: tuple[str, str], by: str, words: tuple[str, str]) -> Iterator[Step]:
-    declared = kinds()[kind]
+def _rates(
+    asked: Asked,
+    kind: type[E],
+    columns: tuple[Field[E, int | None], Field[E, int | None]],
+    by: Field[E, str | None],
+    words: tuple[str, str],
+) -> Iterator[Step]:
+    declared = kind_of(kind)
     if not asked.recorded(declared):
         asked.limits.append(why_no_rows(asked.reader, declared.table, asked.when))
         return
     named = [str(name.value) for name in asked.names if name.kind in {"device", "interface"}]
-    entities = named or list(dict.fromkeys(str(row[by]) for row in asked.rows(kind) if row[by] is not None))
+    entities = named or _all(asked, kind, by)
     steps: list[tuple[float, Step]] = []
     for entity in entities:
-        shown = [asked.shown(Metric(declared.table, column), where=[Condition(by, "=", entity)]) for column in columns]
+        where = [Condition(name_of(by), "=", entity)]
+        shown = [asked.shown(Metric(declared.table, name_of(column)), where=where) for column in columns]
         known = [evidence for evidence in shown if evidence is not None and evidence.end_ns > evidence.start_ns]
         if not known:
             continue
         rates = [_a_second(evidence) for evidence in known]
-        unit = declared.by_name[columns[0]].unit
+        unit = declared.by_name[name_of(columns[0])].unit
         total = sum(rates)
         each = " and ".join(f"{_said(rate, unit)} {word}" for rate, word in zip(rates, words, strict=False))
         label = "IOPS" if unit == "requests" else "throughput"
@@ -149,7 +170,7 @@ def busy(asked: Asked) -> Iterable[Step]:
         asked.limits.append(why_no_rows(asked.reader, "block_stats", asked.when))
         return
     shares = []
-    for device in _devices(asked, "block", "device_name"):
+    for device in _devices(asked, Block, Block.device_name):
         evidence = asked.shown(Metric("block_stats", "io_ticks"), where=[Condition("device_name", "=", device)])
         if evidence is not None and evidence.end_ns > evidence.start_ns:
             shares.append((min(evidence.value / ((evidence.end_ns - evidence.start_ns) / 1e6), 1.0), device, evidence))

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.plain.asked import Asked
 from kernelsight.diagnosis.model import Evidence
 from kernelsight.diagnosis.report import named, plain
-from kernelsight.diagnosis.scene import Row
-from kernelsight.events.wire import kinds
-from kernelsight.query.rows import rows_of
+from kernelsight.events.fields import getter
+from kernelsight.events.memory import OomKill
+from kernelsight.events.process import Process
+from kernelsight.events.signal import Signal
+from kernelsight.query.stored import stored_rows
 
 _MOST_LIVES = 8
 """Of a program with more processes in that time, one more is no restart."""
@@ -37,13 +39,12 @@ def incidents(asked: Asked) -> list[Incident]:
 
 
 def _kills(asked: Asked) -> Iterator[Incident]:
-    for row in asked.rows("oom_kill"):
-        metric = next((name for name in ("anon_rss_kb", "total_vm_kb") if row[name] is not None), "pid")
-        demand = f" when {row['trigger_comm']} asked for memory" if row["trigger_comm"] else ""
-        claim = f"the kernel's OOM killer killed {row['comm']} ({row['pid']}){demand}"
-        yield Incident(
-            stamp(row), claim, (evidence_of("oom_events", metric, "last" if metric != "pid" else "count", [row]),)
-        )
+    for row in asked.rows(OomKill):
+        known = [metric for metric in (OomKill.anon_rss_kb, OomKill.total_vm_kb) if getter(metric)(row) is not None]
+        demand = f" when {row.trigger_comm} asked for memory" if row.trigger_comm else ""
+        claim = f"the kernel's OOM killer killed {row.comm} ({row.pid}){demand}"
+        shown = shown_by([row], known[0], "last") if known else shown_by([row], OomKill.pid, "count")
+        yield Incident(row.timestamp, claim, (shown,))
 
 
 def _findings(asked: Asked) -> Iterator[Incident]:
@@ -56,29 +57,26 @@ def _findings(asked: Asked) -> Iterator[Incident]:
 
 
 def _signals(asked: Asked) -> Iterator[Incident]:
-    for row in asked.rows("signal"):
-        if row["value"] is not None:
-            yield Incident(
-                stamp(row),
-                f"signal {row['rule']}: {row['summary']}",
-                (evidence_of("signals", "value", "last", [row]),),
-            )
+    for row in asked.rows(Signal):
+        if row.value is not None:
+            claim = f"signal {row.rule}: {row.summary}"
+            yield Incident(row.timestamp, claim, (shown_by([row], Signal.value, "last"),))
 
 
 def _restarts(asked: Asked) -> Iterator[Incident]:
     """A program whose process ended and of which another began later."""
-    kind = kinds()["process"]
-    if not asked.recorded(kind):
-        return
-    rows = rows_of(asked.reader, kind, asked.when, columns=["pid", "start_ticks", "comm", "rss_kb", "ppid"])
+    columns = [Process.pid, Process.start_ticks, Process.comm, Process.rss_kb]
+    rows = stored_rows(asked.reader, Process, asked.when, columns=columns)
     if not rows:
         return
-    begin, end = stamp(rows[0]), stamp(rows[-1])
-    lives: dict[str, dict[object, list[Row]]] = {}
+    begin, end = rows[0].timestamp, rows[-1].timestamp
+    lives: dict[str, dict[object, list[Process]]] = {}
     for row in rows:
-        lives.setdefault(str(row["comm"]), {}).setdefault((row["pid"], row["start_ticks"]), []).append(row)
+        lives.setdefault(str(row.comm), {}).setdefault((row.pid, row.start_ticks), []).append(row)
     for comm, processes in lives.items():
-        spans = sorted(((stamp(own[0]), stamp(own[-1]), own) for own in processes.values()), key=lambda span: span[0])
+        spans = sorted(
+            ((own[0].timestamp, own[-1].timestamp, own) for own in processes.values()), key=lambda span: span[0]
+        )
         for (_, last, old), (first, _, new) in pairwise(spans):
             if (
                 first > last
@@ -87,18 +85,15 @@ def _restarts(asked: Asked) -> Iterator[Incident]:
                 and len(spans) <= _MOST_LIVES
                 and first - last <= 60 * 1_000_000_000
             ):
-                shown = tuple(
-                    evidence_of(kind.table, "rss_kb" if row["rss_kb"] is not None else "pid", "count", [row])
-                    for row in (asked.whole_row(kind, old[-1]), asked.whole_row(kind, new[0]))
-                )
+                shown = tuple(seen(row) for row in (old[-1], new[0]))
                 yield Incident(
                     first,
-                    f"{comm} was started again: process {new[0]['pid']} took the place of {old[0]['pid']}",
+                    f"{comm} was started again: process {new[0].pid} took the place of {old[0].pid}",
                     shown,
                     is_failure=False,
                 )
 
 
-def stamp(row: Row) -> int:
-    """When a row was, in ns."""
-    return int(str(row["timestamp"]))
+def seen(row: Process) -> Evidence:
+    """That a process was there."""
+    return shown_by([row], Process.pid if row.rss_kb is None else Process.rss_kb, "count")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.intents.watching import watched
 from kernelsight.agent.plain.subjects import Metric
 from kernelsight.agent.plain.words import at
 from kernelsight.diagnosis.model import Evidence, Step
-from kernelsight.diagnosis.scene import Row
+from kernelsight.events.fields import getter
+from kernelsight.events.memory import OomKill
 from kernelsight.events.wire import kinds
 from kernelsight.quantities import quantity
 from kernelsight.query.presence import why_no_rows
@@ -26,12 +27,16 @@ _MOST = 10
 )
 def kills(asked: Asked) -> Iterable[Step]:
     """The kills, the last first; a true no only where somebody watched for them."""
-    rows = asked.rows("oom_kill")
+    rows = asked.rows(OomKill)
     processes = asked.of("process")
-    own = [row for row in rows if any(row[name.column] == name.value for name in processes)] if processes else rows
+    own = (
+        [row for row in rows if any(getattr(row, name.column) == name.value for name in processes)]
+        if processes
+        else rows
+    )
     groups = asked.of("cgroup")
     if groups:
-        own = [row for row in own if any(str(row["cgroup"] or "").startswith(str(name.value)) for name in groups)]
+        own = [row for row in own if any(str(row.cgroup or "").startswith(str(name.value)) for name in groups)]
     if own:
         yield from _told(asked, own)
         return
@@ -39,46 +44,46 @@ def kills(asked: Asked) -> Iterable[Step]:
     yield from _none(asked, whose, rows)
 
 
-def _told(asked: Asked, rows: list[Row]) -> Iterator[Step]:
+def _told(asked: Asked, rows: list[OomKill]) -> Iterator[Step]:
     yes = "Yes: " if asked.is_yes_no else ""
     last = rows[-1]
     if len(rows) > 1:
-        count = evidence_of("oom_events", "total_vm_kb", "count", rows) if _all_known(rows) else None
+        count = shown_by(rows, OomKill.total_vm_kb, "count") if _all_known(rows) else None
         first = f"{yes}the kernel's OOM killer killed {len(rows)} processes, the last one {_victim(last)} at {at(last)}"
         yield Step(first, (count,) if count else (_shown(last),))
     for place, row in enumerate(rows[::-1][:_MOST]):
         head = yes if len(rows) == 1 and place == 0 else ""
-        held = f"; it held {quantity(float(str(row['anon_rss_kb'])), 'KiB')}" if row["anon_rss_kb"] is not None else ""
+        held = f"; it held {quantity(row.anon_rss_kb, 'KiB')}" if row.anon_rss_kb is not None else ""
         yield Step(
             f"{head}the kernel's OOM killer killed {_victim(row)} at {at(row)}{_demand(row)}{held}", (_shown(row),)
         )
 
 
-def _victim(row: Row) -> str:
-    return f"{row['comm']} ({row['pid']})"
+def _victim(row: OomKill) -> str:
+    return f"{row.comm} ({row.pid})"
 
 
-def _demand(row: Row) -> str:
-    group = f" in {row['cgroup']}" if row["cgroup"] else ""
-    if row["trigger_comm"] is None:
+def _demand(row: OomKill) -> str:
+    group = f" in {row.cgroup}" if row.cgroup else ""
+    if row.trigger_comm is None:
         return group
-    if row["trigger_pid"] == row["pid"]:
+    if row.trigger_pid == row.pid:
         return f"{group}, when it asked for more memory itself"
-    return f"{group}, when {row['trigger_comm']} ({row['trigger_pid']}) asked for memory"
+    return f"{group}, when {row.trigger_comm} ({row.trigger_pid}) asked for memory"
 
 
-def _all_known(rows: list[Row]) -> bool:
-    return all(row["total_vm_kb"] is not None for row in rows)
+def _all_known(rows: list[OomKill]) -> bool:
+    return all(row.total_vm_kb is not None for row in rows)
 
 
-def _shown(row: Row) -> Evidence:
-    metric = next(
-        (name for name in ("anon_rss_kb", "total_vm_kb", "oom_score_adj") if row[name] is not None), "oom_score_adj"
-    )
-    return evidence_of("oom_events", metric, "last" if row[metric] is not None else "count", [row])
+def _shown(row: OomKill) -> Evidence:
+    for metric in (OomKill.anon_rss_kb, OomKill.total_vm_kb, OomKill.oom_score_adj):
+        if getter(metric)(row) is not None:
+            return shown_by([row], metric, "last")
+    return shown_by([row], OomKill.pid, "count")
 
 
-def _none(asked: Asked, whose: str, others: list[Row]) -> Iterator[Step]:
+def _none(asked: Asked, whose: str, others: list[OomKill]) -> Iterator[Step]:
     """That there was none, where the kernel's count or the collector shows it."""
     asks_who = re.search(r"\b(?:who|what|which)\b", asked.plain) and not re.search(r"\boom\b", asked.plain)
     counted = asked.shown(Metric("vm_activity", "oom_kill")) if asked.recorded(kinds()["vmstat"]) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.words import at
 from kernelsight.diagnosis.model import Step
@@ -22,6 +22,7 @@ _LEAST = {"rss_kb": 8 * 1024.0, "fds": 32.0, "sockets": 32.0}
 _SHARE = 0.1
 """Of the level at the beginning, that it grew by at least."""
 _SEEN_S = 20.0
+_COLUMNS = {"rss_kb": Process.rss_kb, "fds": Process.fds, "sockets": Process.sockets}
 _CALLED = {"rss_kb": "memory", "fds": "open files", "sockets": "sockets"}
 _MOST = 5
 
@@ -56,10 +57,7 @@ def leak(asked: Asked) -> Iterable[Step]:
         unit = kind.by_name[metric].unit
         head = "Yes, it looks like it: " if place == 0 and asked.is_yes_no else ""
         grew = f"from {quantity(going.first, unit)} to {quantity(going.last, unit)} since {at(going.rows[0])}"
-        shown = tuple(
-            evidence_of(kind.table, metric, "last", [asked.whole_row(kind, row)])
-            for row in (going.rows[0], going.rows[-1])
-        )
+        shown = tuple(shown_by([row], _COLUMNS[metric], "last") for row in (going.rows[0], going.rows[-1]))
         yield Step(
             f"{head}{_CALLED[metric]} of {who} grew steadily {grew}, {quantity(going.per_second, f'{unit}/s')}", shown
         )
@@ -106,9 +104,7 @@ def _none(asked: Asked, rows: list[Process], metrics: list[str]) -> Iterator[Ste
     ends = [row for row in own if row.pid == own[-1].pid]
     kind = kinds()["process"]
     unit = kind.by_name[metrics[0]].unit
-    shown = tuple(
-        evidence_of("process_stats", metrics[0], "last", [asked.whole_row(kind, row)]) for row in (ends[0], ends[-1])
-    )
+    shown = tuple(shown_by([row], _COLUMNS[metrics[0]], "last") for row in (ends[0], ends[-1]))
     told = ""
     if asked.names:
         told = f" ({quantity(shown[0].value, unit)} at first, {quantity(shown[1].value, unit)} at the end)"

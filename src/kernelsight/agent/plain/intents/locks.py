@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
-from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.intents.watching import watched
 from kernelsight.agent.plain.subjects import Metric
 from kernelsight.agent.plain.words import at, whom
 from kernelsight.diagnosis.model import Evidence, Step
-from kernelsight.diagnosis.scene import Row
+from kernelsight.events.declare import Event
+from kernelsight.events.lock import FileLockWait
+from kernelsight.events.scheduler import BlockedTask, Wait
 from kernelsight.events.wire import kinds
 from kernelsight.quantities import quantity
 from kernelsight.query.filters import Condition
 from kernelsight.query.presence import why_no_rows
 from kernelsight.query.top import top
+
+E = TypeVar("E", bound=Event)
 
 _MOST = 3
 _TELLING_NS = 100_000_000
@@ -34,9 +39,9 @@ def locks(asked: Asked) -> Iterable[Step]:
     if asked.names and not asked.of("process"):
         asked.limits.append(f"waits and locks are recorded of processes, and not of {asked.names[0].said}")
         return
-    waits = _own(asked, asked.rows("file_lock_wait"), "pid", "comm", "holder_pid", "holder_comm")
-    blocked = _own(asked, asked.rows("blocked_task"), "pid", "comm")
-    cycle = _cycle(asked.rows("file_lock_wait"), asked)
+    waits = _about(asked, asked.rows(FileLockWait), lambda row: {row.pid, row.comm, row.holder_pid, row.holder_comm})
+    blocked = _about(asked, asked.rows(BlockedTask), lambda row: {row.pid, row.comm})
+    cycle = _cycle(asked.rows(FileLockWait), asked)
     if re.search(r"\bdeadlock\b", asked.plain):
         yield from _deadlock(asked, cycle, waits, blocked)
         return
@@ -58,37 +63,41 @@ def locks(asked: Asked) -> Iterable[Step]:
     yield from steps
 
 
-def _own(asked: Asked, rows: list[Row], *columns: str) -> list[Row]:
+def _about(asked: Asked, rows: list[E], who: Callable[[E], set[int | str | None]]) -> list[E]:
+    """The rows that are about one of the processes that are named; all where none is."""
     values = {name.value for name in asked.of("process")}
-    return [row for row in rows if not values or any(row[column] in values for column in columns)]
+    return [row for row in rows if not values or values & who(row)]
 
 
-def _cycle(rows: list[Row], asked: Asked) -> list[Row]:
+def _cycle(rows: list[FileLockWait], asked: Asked) -> list[FileLockWait]:
     """Rows of one moment in which each waits for the next, and the last for the first; empty where there is none."""
-    by_moment: dict[object, list[Row]] = {}
+    by_moment: dict[object, list[FileLockWait]] = {}
     for row in rows:
-        if row["pid"] is not None and row["holder_pid"] is not None:
-            by_moment.setdefault(row["timestamp"], []).append(row)
+        if row.pid is not None and row.holder_pid is not None:
+            by_moment.setdefault(row.timestamp, []).append(row)
     values = {name.value for name in asked.of("process")}
     for moment in sorted(by_moment, key=str, reverse=True):
-        next_of = {row["pid"]: row for row in by_moment[moment]}
+        next_of = {row.pid: row for row in by_moment[moment]}
         for start in next_of:
-            path: list[Row] = []
+            path: list[FileLockWait] = []
             pid = start
             while pid in next_of and next_of[pid] not in path:
                 path.append(next_of[pid])
-                pid = next_of[pid]["holder_pid"]
-            in_it = not values or any(row["comm"] in values or row["pid"] in values for row in path)
+                pid = next_of[pid].holder_pid
+            in_it = not values or any(row.comm in values or row.pid in values for row in path)
             if path and pid == start and len(path) > 1 and in_it:
                 return path
     return []
 
 
-def _deadlock(asked: Asked, cycle: list[Row], waits: list[Row], blocked: list[Row]) -> Iterator[Step]:
+def _deadlock(
+    asked: Asked, cycle: list[FileLockWait], waits: list[FileLockWait], blocked: list[BlockedTask]
+) -> Iterator[Step]:
     if cycle:
         chain = ", ".join(f"{_waiter(row)} waits for {_holder(row)}" for row in cycle)
         yield Step(
-            f"Yes: {chain}, so that none can go on (file locks, at {at(cycle[0])})", (_count("file_lock_waits", cycle),)
+            f"Yes: {chain}, so that none can go on (file locks, at {at(cycle[0])})",
+            (shown_by(cycle, FileLockWait.pid, "count"),),
         )
         return
     whose = f"{', '.join(name.said for name in asked.names)} is not" if asked.names else "nobody is"
@@ -102,8 +111,8 @@ def _deadlock(asked: Asked, cycle: list[Row], waits: list[Row], blocked: list[Ro
     yield from _nothing(asked, "waited for a file lock or was blocked for long, so that no deadlock shows")
 
 
-def _lock_steps(rows: list[Row]) -> list[Step]:
-    pairs: dict[tuple[str, str], list[Row]] = {}
+def _lock_steps(rows: list[FileLockWait]) -> list[Step]:
+    pairs: dict[tuple[str, str], list[FileLockWait]] = {}
     for row in rows:
         pairs.setdefault((_waiter(row), _holder(row)), []).append(row)
     ordered = sorted(pairs.items(), key=lambda pair: -len(pair[1]))[:_MOST]
@@ -111,26 +120,24 @@ def _lock_steps(rows: list[Row]) -> list[Step]:
         Step(
             f"{waiter} waits for a file lock that {holder} holds, seen {len(own)} times from {at(own[0])} "
             f"to {at(own[-1])}",
-            (_count("file_lock_waits", own),),
+            (shown_by(own, FileLockWait.pid, "count"),),
         )
         for (waiter, holder), own in ordered
     ]
 
 
-def _blocked_steps(rows: list[Row]) -> list[Step]:
-    longest: dict[object, Row] = {}
+def _blocked_steps(rows: list[BlockedTask]) -> list[Step]:
+    longest: dict[object, BlockedTask] = {}
     for row in rows:
-        known = longest.get(row["tid"])
-        if row["blocked_ms"] is not None and (
-            known is None or float(str(row["blocked_ms"])) > float(str(known["blocked_ms"]))
-        ):
-            longest[row["tid"]] = row
-    ordered = sorted(longest.values(), key=lambda row: -float(str(row["blocked_ms"])))[:_MOST]
+        known = longest.get(row.tid)
+        if row.blocked_ms is not None and (known is None or row.blocked_ms > (known.blocked_ms or 0)):
+            longest[row.tid] = row
+    ordered = sorted(longest.values(), key=lambda row: -(row.blocked_ms or 0))[:_MOST]
     return [
         Step(
-            f"{row['comm']} ({row['pid']}) was stuck for {quantity(float(str(row['blocked_ms'])), 'ms')}"
-            + (f" in {row['wchan']}" if row["wchan"] else "") + (f" on {row['device']}" if row["device"] else ""),
-            (evidence_of("blocked_tasks", "blocked_ms", "last", [row]),),
+            f"{row.comm} ({row.pid}) was stuck for {quantity(row.blocked_ms or 0, 'ms')}"
+            + (f" in {row.wchan}" if row.wchan else "") + (f" on {row.device}" if row.device else ""),
+            (shown_by([row], BlockedTask.blocked_ms, "last"),),
         )
         for row in ordered
     ]  # fmt: skip
@@ -142,7 +149,7 @@ def _waits(asked: Asked) -> Iterator[Step]:
     if not asked.recorded(metric.kind):
         return
     where = [*asked.conditions(metric), Condition("state", "=", "uninterruptible")]
-    found: Sequence[Row] = top(
+    found: Sequence[Mapping[str, Any]] = top(
         asked.reader,
         metric.table,
         metric.column,
@@ -169,7 +176,7 @@ def _nothing(asked: Asked, what: str) -> Iterator[Step]:
     shown: list[Evidence] = [evidence for kind in _KINDS if (evidence := watched(asked, kind)) is not None]
     if not shown:
         metric = Metric("wait_edges", "wait_ns")
-        if asked.recorded(kinds()["wait"]) and asked.rows("wait", limit=1):
+        if asked.recorded(kinds()["wait"]) and asked.rows(Wait, limit=1):
             evidence = asked.shown(metric, "max")
             shown = [evidence] if evidence else []
     if not shown:
@@ -180,14 +187,10 @@ def _nothing(asked: Asked, what: str) -> Iterator[Step]:
     yield Step(claim, tuple(shown))
 
 
-def _waiter(row: Row) -> str:
-    return f"{row['comm'] or 'an unknown process'} ({row['pid'] if row['pid'] is not None else 'pid not known'})"
+def _waiter(row: FileLockWait) -> str:
+    return f"{row.comm or 'an unknown process'} ({row.pid if row.pid is not None else 'pid not known'})"
 
 
-def _holder(row: Row) -> str:
-    pid = row["holder_pid"] if row["holder_pid"] is not None else "pid not known"
-    return f"{row['holder_comm'] or 'an unknown process'} ({pid})"
-
-
-def _count(table: str, rows: list[Row]) -> Evidence:
-    return evidence_of(table, "pid", "count", rows)
+def _holder(row: FileLockWait) -> str:
+    pid = row.holder_pid if row.holder_pid is not None else "pid not known"
+    return f"{row.holder_comm or 'an unknown process'} ({pid})"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.words import at
 from kernelsight.diagnosis.limit_use import NEAR_SHARE
 from kernelsight.diagnosis.model import Step
-from kernelsight.diagnosis.scene import Row
+from kernelsight.events.fields import getter
+from kernelsight.events.process import Process
 from kernelsight.events.wire import kinds
 from kernelsight.query.presence import why_no_rows
 
@@ -29,10 +30,10 @@ def open_files(asked: Asked) -> Iterable[Step]:
     if asked.names and not asked.of("process"):
         asked.limits.append(f"open files are known by process, and not of {asked.names[0].said}")
         return
-    fullest: dict[tuple[object, object], Row] = {}
-    for row in asked.rows("process", asked.conditions_of(kind)):
-        own = row["pid"], row["start_ticks"]
-        if row["fds"] is not None and (own not in fullest or _used(row) >= _used(fullest[own])):
+    fullest: dict[tuple[object, object], Process] = {}
+    for row in asked.rows(Process, asked.conditions_of(kind)):
+        own = row.pid, row.start_ticks
+        if row.fds is not None and (own not in fullest or _used(row) >= _used(fullest[own])):
             fullest[own] = row
     if not fullest:
         asked.limits.append(
@@ -40,29 +41,28 @@ def open_files(asked: Asked) -> Iterable[Step]:
             else why_no_rows(asked.reader, kind.table, asked.when)
         )  # fmt: skip
         return
-    yield from _told(asked, sorted(fullest.values(), key=lambda row: (-_used(row), str(row["pid"]))))
+    yield from _told(asked, sorted(fullest.values(), key=lambda row: (-_used(row), str(row.pid))))
 
 
-def _told(asked: Asked, rows: list[Row]) -> Iterator[Step]:
-    near = [row for row in rows if row["fd_limit"] and _used(row) >= NEAR_SHARE]
+def _told(asked: Asked, rows: list[Process]) -> Iterator[Step]:
+    near = [row for row in rows if row.fd_limit and _used(row) >= NEAR_SHARE]
     head = ""
     if asked.is_yes_no:
         # A limit that was not recorded may be met.
-        head = "Yes: " if near else "No: " if all(row["fd_limit"] for row in rows) else "Not known of all: "
+        head = "Yes: " if near else "No: " if all(row.fd_limit for row in rows) else "Not known of all: "
     for place, row in enumerate((near or rows)[:_MOST] if not asked.names else rows[:_MOST]):
-        limit = row["fd_limit"]
+        limit = row.fd_limit
         of = (
             f" of the {limit} that it may have ({_used(row):.0%})"
             if limit
             else "; how many it may have is not recorded"
         )
-        shown = [
-            evidence_of("process_stats", name, "last", [row]) for name in ("fds", "fd_limit") if row[name] is not None
-        ]
-        claim = f"{row['comm']} ({row['pid']}) had {row['fds']} descriptors open{of}, at {at(row)}"
+        known = [metric for metric in (Process.fds, Process.fd_limit) if getter(metric)(row) is not None]
+        shown = [shown_by([row], metric, "last") for metric in known]
+        claim = f"{row.comm} ({row.pid}) had {row.fds} descriptors open{of}, at {at(row)}"
         yield Step(f"{head if place == 0 else ''}{claim}", tuple(shown))
 
 
-def _used(row: Row) -> float:
+def _used(row: Process) -> float:
     """Share of its limit; without one, as many as it has of a limit that nobody has."""
-    return float(row["fds"]) / (float(row["fd_limit"]) if row["fd_limit"] else 1e12)
+    return (row.fds or 0) / (row.fd_limit or 1e12)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.diagnosis.model import Step
-from kernelsight.diagnosis.scene import Row
+from kernelsight.events.network import TcpListener
 from kernelsight.query.presence import why_no_rows
 
 _PORT = re.compile(r"\bport (\d{1,5})\b")
@@ -22,27 +22,25 @@ _MOST = 10
 )
 def listeners(asked: Asked) -> Iterable[Step]:
     """The TCP listeners of that time, of one port or of all."""
-    rows = asked.rows("tcp_listener")
+    rows = asked.rows(TcpListener)
     if not rows:
         asked.limits.append(why_no_rows(asked.reader, "tcp_listeners", asked.when))
         return
     port = _PORT.search(asked.plain)
     names = {name.value for name in asked.of("process")}
-    last: dict[object, Row] = {(row["address"], row["port"]): row for row in rows}
+    last: dict[object, TcpListener] = {(row.address, row.port): row for row in rows}
     found = [
-        row
-        for row in last.values()
-        if (not port or row["port"] == int(port[1])) and (not names or row["comm"] in names)
+        row for row in last.values() if (not port or row.port == int(port[1])) and (not names or row.comm in names)
     ]
     if not found:
-        seen = evidence_of("tcp_listeners", "port", "count", [*last.values()][:500])
+        seen = shown_by([*last.values()][:500], TcpListener.port, "count")
         where = f" on port {port[1]}" if port else ""
         yield Step(
             f"{'No: ' if asked.is_yes_no else ''}nobody listened on TCP{where}, among {len(last)} listeners", (seen,)
         )
         return
     for place, row in enumerate(found[:_MOST]):
-        who = f"{row['comm']} ({row['pid']})" if row["comm"] else "a process that is not known"
+        who = f"{row.comm} ({row.pid})" if row.comm else "a process that is not known"
         head = "Yes: " if asked.is_yes_no and place == 0 else ""
-        shown = evidence_of("tcp_listeners", "port", "last", [row])
-        yield Step(f"{head}{who} listens on {row['address']} port {row['port']}", (shown,))
+        shown = shown_by([row], TcpListener.port, "last")
+        yield Step(f"{head}{who} listens on {row.address} port {row.port}", (shown,))

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from kernelsight.agent.evidence import evidence_of, proof
+from kernelsight.agent.evidence import proof, shown_by
 from kernelsight.agent.forecast import forecasts, told
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.subjects import Metric
 from kernelsight.agent.plain.words import at, whom
 from kernelsight.diagnosis.model import Evidence, Step
-from kernelsight.diagnosis.scene import Row
+from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.wire import kinds
 from kernelsight.quantities import quantity
 from kernelsight.query.filters import Condition
@@ -28,19 +28,19 @@ _MOST_WRITERS = 3
 @dataclass(frozen=True, slots=True)
 class _Mount:
     point: str
-    rows: list[Row]
+    rows: list[Filesystem]
 
-    def left(self, row: Row, *, inodes: bool) -> float | None:
+    def left(self, row: Filesystem, *, inodes: bool) -> float | None:
         """Share that is left at a row."""
-        free, size = (row["inodes_free"], row["inodes_total"]) if inodes else (row["avail_bytes"], row["size_bytes"])
-        return float(str(free)) / float(str(size)) if free is not None and size else None
+        free, size = (row.inodes_free, row.inodes_total) if inodes else (row.avail_bytes, row.size_bytes)
+        return free / size if free is not None and size else None
 
-    def is_full(self, row: Row, *, inodes: bool) -> bool:
+    def is_full(self, row: Filesystem, *, inodes: bool) -> bool:
         """Whether next to nothing is left."""
         left = self.left(row, inodes=inodes)
         return left is not None and left < _FULL
 
-    def filled_at(self, *, inodes: bool) -> Row | None:
+    def filled_at(self, *, inodes: bool) -> Filesystem | None:
         """The row from which on it is full to the end; None where it is not full at the end."""
         first = None
         for row in reversed(self.rows):
@@ -85,17 +85,17 @@ def _not_a_file_system(asked: Asked) -> Iterator[Step]:
 
 
 def _mounts(asked: Asked) -> list[_Mount]:
-    rows = asked.rows("filesystem", [Condition("size_bytes", ">", 0)])
-    by_point: dict[str, list[Row]] = {}
+    rows = asked.rows(Filesystem, [Condition("size_bytes", ">", 0)])
+    by_point: dict[str, list[Filesystem]] = {}
     for row in rows:
-        by_point.setdefault(str(row["mount_point"]), []).append(row)
+        by_point.setdefault(str(row.mount_point), []).append(row)
     named = [str(name.value) for name in asked.of("mount")]
     devices = [str(name.value) for name in asked.of("device")]
     if devices and not named:
         named = [
             point
             for point, own in by_point.items()
-            if str(own[-1]["device"] or "").rpartition("/")[2].startswith(tuple(devices))
+            if str(own[-1].device or "").rpartition("/")[2].startswith(tuple(devices))
         ]
         if not named:
             asked.limits.append(
@@ -105,7 +105,7 @@ def _mounts(asked: Asked) -> list[_Mount]:
             return []
     mounts = [_Mount(point, own) for point, own in by_point.items() if not named or point in named]
     # What is read-only and full by construction, such as an image, is no disk that fills.
-    return [mount for mount in mounts if named or not mount.rows[-1]["read_only"]] or mounts
+    return [mount for mount in mounts if named or not mount.rows[-1].read_only] or mounts
 
 
 def _fullest(mounts: list[_Mount], *, inodes: bool) -> list[_Mount]:
@@ -113,17 +113,19 @@ def _fullest(mounts: list[_Mount], *, inodes: bool) -> list[_Mount]:
     return sorted(known, key=lambda mount: mount.left(mount.rows[-1], inodes=inodes) or 0.0)
 
 
-def _said(mount: _Mount, row: Row, *, inodes: bool) -> str:
+def _said(mount: _Mount, row: Filesystem, *, inodes: bool) -> str:
     left = mount.left(row, inodes=inodes) or 0.0
     if inodes:
-        return f"{mount.point} has used {1 - left:.0%} of its inodes, {float(str(row['inodes_free'])):,.0f} are left"
-    of = f"{quantity(float(str(row['avail_bytes'])), 'B')} of {quantity(float(str(row['size_bytes'])), 'B')} left"
+        return f"{mount.point} has used {1 - left:.0%} of its inodes, {row.inodes_free or 0:,.0f} are left"
+    of = f"{quantity(row.avail_bytes or 0, 'B')} of {quantity(row.size_bytes or 0, 'B')} left"
     return f"{mount.point} is {1 - left:.0%} full, {of}"
 
 
-def _shown(row: Row, *, inodes: bool) -> tuple[Evidence, ...]:
-    names = ("inodes_free", "inodes_total") if inodes else ("avail_bytes", "size_bytes")
-    return tuple(evidence_of("filesystem_stats", name, "last", [row]) for name in names)
+def _shown(row: Filesystem, *, inodes: bool) -> tuple[Evidence, ...]:
+    free, size = Filesystem.avail_bytes, Filesystem.size_bytes
+    if inodes:
+        free, size = Filesystem.inodes_free, Filesystem.inodes_total
+    return tuple(shown_by([row], metric, "last") for metric in (free, size))
 
 
 def _now(asked: Asked, mounts: list[_Mount], *, inodes: bool) -> Iterator[Step]:
@@ -173,7 +175,7 @@ def _writers(asked: Asked, mount: _Mount, *, inodes: bool) -> Iterator[Step]:
             else "who wrote was not recorded"
         )
         return
-    when = TimeRange(int(str(first["timestamp"])), int(str(last["timestamp"])))
+    when = TimeRange(first.timestamp, last.timestamp)
     by = ("pid", "comm")
     found = [
         row
@@ -191,14 +193,14 @@ def _writers(asked: Asked, mount: _Mount, *, inodes: bool) -> Iterator[Step]:
         claim = f"{wrote} while {mount.point} filled up, the most of all" if place == 0 else wrote
         yield Step(claim, (evidence,))
     if found:
-        lost = float(str(first["avail_bytes"] or 0)) - float(str(last["avail_bytes"] or 0))
+        lost = float((first.avail_bytes or 0) - (last.avail_bytes or 0))
         if not inodes and lost > 0:
             claim = f"{mount.point} lost {quantity(lost, 'B')} from {at(first)} to {at(last)}; to which "
             "file system a process wrote is not recorded"
             yield Step(claim, (*_shown(first, inodes=False)[:1], *_shown(last, inodes=False)[:1]))
 
 
-def _falling(mount: _Mount, *, inodes: bool) -> tuple[Row | None, Row | None]:
+def _falling(mount: _Mount, *, inodes: bool) -> tuple[Filesystem | None, Filesystem | None]:
     """Between which rows what is left went from its most to its least."""
     known = [row for row in mount.rows if mount.left(row, inodes=inodes) is not None]
     if not known:

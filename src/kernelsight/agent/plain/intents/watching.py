@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.plain.asked import Asked
 from kernelsight.diagnosis.model import Evidence
-from kernelsight.events.wire import kinds
+from kernelsight.events.collector import CollectorReport
 
 
 def watched(asked: Asked, kind: str) -> Evidence | None:
     """The reports of the collector of a kind in that time; None where it did not run, or did not tell."""
-    rows = [
-        row for row in asked.rows("collector") if kind in str(row["kinds"] or row["name"]).split(",")
-    ]  # fmt: skip
-    if not rows or any(row["status"] != "running" for row in rows):
+    rows = [row for row in asked.rows(CollectorReport) if kind in str(row.kinds or row.name).split(",")]
+    if not rows or any(row.status != "running" for row in rows) or rows[-1].runs is None:
         return None
-    return evidence_of(kinds()["collector"].table, "runs", "count", rows[-1:]) if rows[-1]["runs"] is not None else None
+    return shown_by(rows[-1:], CollectorReport.runs, "count")

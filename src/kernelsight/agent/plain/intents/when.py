@@ -10,7 +10,7 @@ from kernelsight.agent.evidence import evidence_of
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.intents.why import concerns
 from kernelsight.agent.plain.subjects import Metric
-from kernelsight.agent.plain.words import at, called
+from kernelsight.agent.plain.words import called
 from kernelsight.diagnosis.model import Evidence, How, Step
 from kernelsight.diagnosis.report import named, plain
 from kernelsight.moments import to_second
@@ -71,7 +71,7 @@ def _extreme(asked: Asked, metric: Metric) -> Iterator[Step]:
         asked.limits.append(f"{called(metric)} has no value in that time")
         return
     word = "lowest" if low else "highest"
-    moment = at({"timestamp": evidence.end_ns})
+    moment = to_second(evidence.end_ns)
     seconds = f" in {quantity(evidence.end_ns - evidence.start_ns, 'ns')}" if metric.how == "increase" else ""
     claim = f"{called(metric)} was {word} at {moment}: {quantity(evidence.value, metric.declared.unit)}{seconds}"
     yield Step(claim, (evidence,))
@@ -96,7 +96,7 @@ def _first_growth(asked: Asked, metric: Metric) -> Iterator[Step]:
     if evidence is not None:
         amount = quantity(evidence.value, metric.declared.unit)
         yield Step(
-            f"{called(metric)} grew for the first time in that window at {at({'timestamp': end})}: {amount}",
+            f"{called(metric)} grew for the first time in that window at {to_second(end)}: {amount}",
             (evidence,),
         )
 
@@ -137,7 +137,9 @@ def _passed(asked: Asked, metric: Metric, limit: re.Match[str]) -> Iterator[Step
         return
     evidence = evidence_of(metric.table, metric.column, "last", found)
     unit = metric.declared.unit
-    yield Step(f"{said} for the first time at {at(found[0])}: {quantity(evidence.value, unit)}", (evidence,))
+    yield Step(
+        f"{said} for the first time at {to_second(evidence.end_ns)}: {quantity(evidence.value, unit)}", (evidence,)
+    )
 
 
 def _factor(said: str, unit: str) -> float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.diagnosis.model import Step
-from kernelsight.diagnosis.scene import Row
+from kernelsight.events.process import Process
 from kernelsight.events.wire import kinds
 from kernelsight.query.presence import why_no_rows
 
@@ -18,24 +18,24 @@ _MOST = 5
 def zombies(asked: Asked) -> Iterable[Step]:
     """The processes whose state is Z in their last row."""
     kind = kinds()["process"]
-    rows = asked.rows("process", asked.conditions_of(kind))
+    rows = asked.rows(Process, asked.conditions_of(kind))
     if not rows:
         asked.limits.append(why_no_rows(asked.reader, kind.table, asked.when))
         return
-    last: dict[object, Row] = {(row["pid"], row["start_ticks"]): row for row in rows}
-    if all(row["state"] is None for row in last.values()):
+    last: dict[object, Process] = {(row.pid, row.start_ticks): row for row in rows}
+    if all(row.state is None for row in last.values()):
         asked.limits.append("the states of processes are not in the rows of that time")
         return
-    found = [row for row in last.values() if str(row["state"] or "")[:1] == "Z"]
+    found = [row for row in last.values() if str(row.state or "")[:1] == "Z"]
     if not found:
-        seen = evidence_of(kind.table, "pid", "count", [*last.values()][:500])
+        seen = shown_by([*last.values()][:500], Process.pid, "count")
         yield Step(f"{'No: ' if asked.is_yes_no else ''}there was no zombie among {len(last)} processes", (seen,))
         return
-    who = ", ".join(f"{row['comm']} ({row['pid']})" for row in found[:_MOST])
-    parents = sorted({str(row["ppid"]) for row in found if row["ppid"] is not None})
+    who = ", ".join(f"{row.comm} ({row.pid})" for row in found[:_MOST])
+    parents = sorted({str(row.ppid) for row in found if row.ppid is not None})
     of = f"; their parents are the processes {', '.join(parents[:_MOST])}" if parents else ""
     number = f"{len(found)} zombie{'s' if len(found) > 1 else ''}"
     yield Step(
         f"{'Yes: ' if asked.is_yes_no else ''}{number}: {who}{of}",
-        (evidence_of(kind.table, "pid", "count", found[:500]),),
+        (shown_by(found[:500], Process.pid, "count"),),
     )
