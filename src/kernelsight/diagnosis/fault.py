@@ -21,6 +21,8 @@ from typing import Literal
 
 from kernelsight.diagnosis.model import Fault
 
+Part = Literal["cpu", "disk", "lock", "memory", "network"]
+"""A part of the machine that a question may narrow itself to."""
 Felt = Literal["cpu", "storage", "network"]
 """What those wait for who suffer from a fault: of one suffering, only faults that are felt alike are alternatives."""
 
@@ -74,6 +76,8 @@ class FaultClass:
     needs: tuple[str, ...]
     """The kinds of event without which it shows in nothing, so that it cannot be excluded; kinds of which one is
     enough stand in one text, separated by ``|``."""
+    parts: tuple[Part, ...] = ()
+    """The parts of the machine that it is a fault of: a question about one of them means it, too."""
     felt_as: Felt | None = None
     """What its victims wait for; None: it is taken for no other class."""
     traits: Traits = Traits()

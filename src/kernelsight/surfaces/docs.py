@@ -71,12 +71,13 @@ def _read(path: Path) -> str | None:
 def fault_reference() -> str:
     """Every class of fault with what it is, as Markdown."""
     table = _table(
-        ("fault", "it is this when", "shows in", "felt as", "traits", "mechanisms"),
+        ("fault", "it is this when", "shows in", "is of", "felt as", "traits", "mechanisms"),
         (
             (
                 f"`{fault.name}`",
                 _first_sentence(fault.meaning),
                 " and ".join(f"`{term.replace('|', '` or `')}`" for term in fault.needs),
+                ", ".join(fault.parts),
                 f"want of {fault.felt_as}" if fault.felt_as else "",
                 ", ".join(_traits(fault.traits)),
                 ", ".join(_found_by(fault.name)),

@@ -7,5 +7,6 @@ BANDWIDTH_SATURATION = FaultClass(
     meaning="An interface carries all that it can or may, while packets wait or are dropped in the queue in front of "
     "it.",
     needs=("qdisc|packet_drop",),
+    parts=("network",),
     felt_as="network",
 )

@@ -6,5 +6,6 @@ CONNECTION_LEAK = FaultClass(
     "connection_leak",
     meaning="Connections that the other side has closed pile up with an owner that does not close them.",
     needs=("socket_owner",),
+    parts=("network",),
     traits=Traits(uses_up=True),
 )

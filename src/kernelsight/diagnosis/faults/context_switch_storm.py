@@ -6,6 +6,7 @@ CONTEXT_SWITCH_STORM = FaultClass(
     "context_switch_storm",
     meaning="A few processes wake each other, or give their CPU away, so often that switching is much of what they do.",
     needs=("sched_process|process",),
+    parts=("cpu",),
     felt_as="cpu",
     traits=Traits(shows_when_held_back=True, spends_cpu=True, by_families=True),
 )

@@ -6,4 +6,5 @@ CPU_STEAL = FaultClass(
     "cpu_steal",
     meaning="The hypervisor runs other machines in a good part of the time in which this one wants its CPUs.",
     needs=("cpu",),
+    parts=("cpu",),
 )

@@ -7,5 +7,6 @@ DENTRY_OR_SLAB_GROWTH = FaultClass(
     meaning="The kernel's own objects (slab, such as dentries) grow until no memory is left on the machine or in a "
     "group.",
     needs=("memory|cgroup",),
+    parts=("memory",),
     traits=Traits(uses_up=True),
 )

@@ -7,5 +7,6 @@ DISK_LATENCY = FaultClass(
     meaning="A device takes long for each request though little is asked of it, or a control group is at its limit for "
     "I/O.",
     needs=("block", "process|wait|pressure"),
+    parts=("disk",),
     felt_as="storage",
 )

@@ -6,6 +6,7 @@ DISK_SATURATION = FaultClass(
     "disk_saturation",
     meaning="A device is busy all the time, requests queue, and others wait for what one program reads or writes.",
     needs=("block", "process|wait"),
+    parts=("disk",),
     felt_as="storage",
     traits=Traits(spends_cpu=True),
 )

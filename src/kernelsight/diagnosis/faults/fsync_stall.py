@@ -6,5 +6,6 @@ FSYNC_STALL = FaultClass(
     "fsync_stall",
     meaning="Commits (fsync and its like) take long because of dirty pages that another program writes in bulk.",
     needs=("wait",),
+    parts=("disk",),
     felt_as="storage",
 )

@@ -6,6 +6,7 @@ MEMORY_PRESSURE = FaultClass(
     "memory_pressure",
     meaning="Pages that were in memory must be read or swapped in again, and somebody waits for them.",
     needs=("memory|cgroup", "vmstat|cgroup"),
+    parts=("memory",),
     felt_as="storage",
     traits=Traits(spends_cpu=True),
 )

@@ -6,5 +6,6 @@ PACKET_LOSS = FaultClass(
     "packet_loss",
     meaning="Packets do not arrive: a rule, a slow reader or a faulty link drops them, and many have to be sent again.",
     needs=("packet_drop|tcp_retransmit",),
+    parts=("network",),
     felt_as="network",
 )

@@ -7,5 +7,6 @@ PORT_EXHAUSTION = FaultClass(
     meaning="Connections cannot be made because every local port to that destination is taken, most by ones in "
     "TIME_WAIT.",
     needs=("syscall_error",),
+    parts=("network",),
     traits=Traits(uses_up=True),
 )

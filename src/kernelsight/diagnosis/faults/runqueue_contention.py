@@ -6,6 +6,7 @@ RUNQUEUE_CONTENTION = FaultClass(
     "runqueue_contention",
     meaning="Far more threads are runnable than there are CPUs, and each gets little.",
     needs=("sched_process|process",),
+    parts=("cpu",),
     felt_as="cpu",
     traits=Traits(wants_cpu=True),
 )

@@ -6,6 +6,7 @@ SOFTIRQ_LOAD = FaultClass(
     "softirq_load",
     meaning="A large part of a CPU's time goes to handling very many small packets.",
     needs=("cpu",),
+    parts=("network", "cpu"),
     felt_as="cpu",
     traits=Traits(spends_cpu=True),
 )

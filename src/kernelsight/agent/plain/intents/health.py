@@ -8,26 +8,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.agent.plain.intents.course import sampled
 from kernelsight.agent.plain.intents.why import concerns
+from kernelsight.diagnosis.fault import Part
 from kernelsight.diagnosis.model import Finding, Step
+from kernelsight.diagnosis.registry import fault_classes
 from kernelsight.diagnosis.report import named, plain
 
 _BAD = re.compile(r"\b(?:wrong|problem|bad|matter|struggl\w+|trouble|suffer\w*|unhealthy)\b")
 
-_NETWORK = "connection_leak port_exhaustion listen_overflow packet_loss bandwidth_saturation softirq_load"
-_DISK = "disk_saturation disk_latency fsync_stall disk_full inode_exhaustion blocked_io"
-_MEMORY = "memory_pressure memory_leak oom_kill page_fault_storm dentry_or_slab_growth"
-_CPU = "cpu_saturation runqueue_contention cpu_throttling context_switch_storm fork_storm softirq_load cpu_steal"
-_PARTS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
-    (re.compile(rf"\b(?:{words})\b"), frozenset(faults.split()))
-    for words, faults in (
-        ("tcp|network|connection|socket|interface|packet", _NETWORK),
-        ("disk|io|storage|filesystem|mount|space", _DISK),
-        ("memory|swap|oom", _MEMORY),
-        (r"cpu|load|schedul\w+", _CPU),
-        ("lock|deadlock", "lock_contention"),
-    )
+_PARTS: tuple[tuple[re.Pattern[str], Part], ...] = (
+    (re.compile(r"\b(?:tcp|network|connection|socket|interface|packet)\b"), "network"),
+    (re.compile(r"\b(?:disk|io|storage|filesystem|mount|space)\b"), "disk"),
+    (re.compile(r"\b(?:memory|swap|oom)\b"), "memory"),
+    (re.compile(r"\b(?:cpu|load|schedul\w+)\b"), "cpu"),
+    (re.compile(r"\b(?:lock|deadlock)\b"), "lock"),
 )
-"""What a question may narrow itself to, and the faults that are of it."""
+"""What a question may narrow itself to, in its words."""
 
 
 @intent(
@@ -41,15 +36,15 @@ def health(asked: Asked) -> Iterable[Step]:
     """The findings; of whom the question names only theirs."""
     values = {str(name.value) for name in asked.names}
     findings = [one for one in asked.diagnosis.findings if not values or concerns(one, values)]
-    part = next((faults for words, faults in _PARTS if words.search(asked.plain)), None)
+    part = next((part for words, part in _PARTS if words.search(asked.plain)), None)
     if part is not None:
-        findings = [one for one in findings if one.fault in part]
+        findings = [one for one in findings if part in fault_classes()[one.fault].parts]
     asked.explains = not values and part is None
     asks_bad = _BAD.search(asked.plain) is not None
     if findings:
         head = ("Yes: " if asks_bad else "No: ") if asked.is_yes_no else ""
         return _found(head, findings)
-    open_faults = [one for one in asked.diagnosis.not_excluded if part is not None and one.fault in part]
+    open_faults = [one for one in asked.diagnosis.not_excluded if part in fault_classes()[one.fault].parts]
     if open_faults:
         faults = ", ".join(plain(one.fault) for one in open_faults)
         asked.limits.append(
