@@ -81,7 +81,7 @@ class Process(Event, tag="process"):
         Count | None,
         Counter("ns"),
         Means("waiting for synchronous block I/O"),
-        Spoken("io wait", "io delay", "disk wait"),
+        Spoken("io wait", "io delay", "disk wait", "wait for disk", "wait for the disk", "wait on disk", "wait for io"),
     ] = None
     swapin_delay_ns: Annotated[Count | None, Counter("ns"), Means("waiting for swapped pages")] = None
     reclaim_delay_ns: Annotated[Count | None, Counter("ns"), Means("in direct reclaim")] = None

@@ -21,7 +21,7 @@ do: did does doing done
 have: has had having
 go: goes going went gone
 use: used uses using usage
-eat: ate eats eating eaten
+eat: ate eats eating eaten eater eaters
 consume: consumed consumes consuming
 lose: lost loses losing
 average: avg mean typical averaged
@@ -93,6 +93,7 @@ space: room
 stall: stalled stalls stalling
 start: started starts starting begin began begun
 starve: starved starving starvation
+steal: steals stolen
 stop: stopped stops stopping
 stuck: jammed wedged
 swap: swaps swapped
@@ -102,7 +103,7 @@ syscall: syscalls
 task: tasks
 thread: threads
 throttle: throttled throttles throttling
-throughput: bandwidth
+throughput: bandwidth speed speeds
 total: sum overall altogether
 traffic: transfer
 transmit: transmitted transmits
@@ -118,7 +119,7 @@ segment segments frame frames byte-wise somewhere roughly port ports listening l
 % a abnormal about above accept accepting actually affected after again against ago ahead alive all allocate
 allocated allocating almost alright also always am amount amounts an and annual anomalies anomalous anomaly any
 anybody anymore anyone anything api app are aren't around as at available average away b back backend bad badly be
-because become been before behave behaved behaving being below best between big bit blame blamed boot booted box
+because became become been before behave behaved behaving being below best between big bit blame blamed boot booted box
 burn burned burning busiest busy but by byte bytes came can cause caused causing cgroup cgroups climb climbed
 climbing close come compute computer consume consumed consumer consumers consuming container containers could count
 culprit current currently daemon data database day db diagnose did didn't dies dip dns do does doesn't doing don't
@@ -142,8 +143,9 @@ seem seemingly seems seen server service several shall share she should show sho
 size slow so some somebody someone something soon sort spend spending spends spent spike spiked spikes spiking ssh
 state status stay still strange struggle struggling such suddenly suffer suffered suffering summary sure system tail
 take taken takes taking tb tell than that the their them then there there's these they thing things this those
-through time times to today too took top toward trigger triggered unavailable under underway until unusual up upper
-us usage use used user user-visible users using usually utilised utilization utilized value values very victim vm
+through time times to today too took top toward trigger triggered unavailable under underway until till unusual
+up upper us usage use used user user-visible users using usually utilised utilization utilized value values very
+victim vm
 was wasn't we web website weird well went were what what's whats when whenever where whether which while who who's
 whom whos whose why will with within without working worst worth would wrong x yes yesterday yet you your yourself
 """

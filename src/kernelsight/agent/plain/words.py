@@ -12,6 +12,8 @@ from kernelsight.moments import to_second
 def whom(row: Mapping[str, object], by: tuple[str, ...]) -> str:
     """The name of a group of rows, such as `postgres (123)`."""
     values = {name: str(row[name]) for name in by if row[name] is not None and name != "start_ticks"}
+    if "cpu" in values:
+        values["cpu"] = "all CPUs" if values["cpu"] == "-1" else f"CPU {values['cpu']}"
     for pid, comm in (("pid", "comm"), ("waker_pid", "waker_comm")):
         if pid in values and comm in values:
             rest = ", ".join(value for name, value in values.items() if name not in {pid, comm})

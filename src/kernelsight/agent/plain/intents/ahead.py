@@ -24,7 +24,8 @@ _OF: Mapping[str, tuple[str, str, str]] = {
 
 
 @intent(
-    r"^(?!.*\b(?:full|fill|space|inode|disk)\b)(?:.*\b(?:will|predict|forecast|run out)\b)",
+    r"^(?!.*\b(?:full|fill|space|inode|disk)\b)"
+    r"(?:.*\b(?:will|predict|forecast|run out|how (?:long|soon) (?:until|till))\b)",
     order=30,
     examples=("will memory run out?",),
 )

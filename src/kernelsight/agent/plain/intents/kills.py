@@ -85,7 +85,9 @@ def _shown(row: OomKill) -> Evidence:
 
 def _none(asked: Asked, whose: str, others: list[OomKill]) -> Iterator[Step]:
     """That there was none, where the kernel's count or the collector shows it."""
-    asks_who = re.search(r"\b(?:who|what|which)\b", asked.plain) and not re.search(r"\boom\b", asked.plain)
+    asks_who = re.search(r"\b(?:who|what|which|someone|somebody|anyone|anybody)\b", asked.plain) and not re.search(
+        r"\boom\b", asked.plain
+    )
     counted = asked.shown(Metric("vm_activity", "oom_kill")) if asked.recorded(kinds()["vmstat"]) else None
     reports = watched(asked, "oom_kill")
     shown = tuple(evidence for evidence in (counted, reports) if evidence is not None)

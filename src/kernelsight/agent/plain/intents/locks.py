@@ -30,7 +30,7 @@ _KINDS = ("file_lock_wait", "blocked_task", "wait")
 
 @intent(
     r"\bdeadlock\b|\block\b|\bstuck\b|\bhang\b|\bblock\b|\bfreeze\b|(?<!close )(?<!time )(?<!io )(?<!cpu "
-    r")\bwait\b(?! (?:for|on) (?:a |the )?cpu)",
+    r")\bwait\b(?! (?:for|on) (?:a |the )?(?:cpu|disk|io))",
     order=34,
     examples=("is postgres deadlocked?", "who holds the lock?", "what is postgres waiting for?"),
 )
