@@ -7,6 +7,8 @@ from kernelsight.events.process import Process
 from kernelsight.signals.model import Measure, rule
 from kernelsight.signals.registry import declare
 
+MINOR_FAULTS_PER_S = 250_000
+
 declare(
     __name__,
     rule(
@@ -49,7 +51,7 @@ declare(
         Measure(of=("minor_faults",), unit="faults/s"),
         scope="program",
         by=("comm",),
-        levels={"warning": 250_000},
+        levels={"warning": MINOR_FAULTS_PER_S},
         raise_after_s=4,
         because="at 4 KiB a page that is 1 GB/s of memory; as no machine has it for long, it is given back and taken "
         "again",
