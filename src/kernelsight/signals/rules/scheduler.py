@@ -8,6 +8,8 @@ from kernelsight.signals.model import Measure, rule
 from kernelsight.signals.registry import declare
 
 _STARTS_OTHERS = ("vfork", "clone", "clone3", "fork")
+BLOCKED_S = 2
+"""From which on `blocked_task` is raised."""
 
 declare(
     __name__,
@@ -66,7 +68,7 @@ declare(
         Measure(of=("blocked_ms",), scale=1e-3, unit="s", function="max"),
         scope="program",
         by=("comm",),
-        levels={"warning": 2},
+        levels={"warning": BLOCKED_S},
         clear_after_s=5,
         because="a device that answers at all does so within a second. Some threads of the kernel and of drivers "
         "idle like this, and who has called vfork(2) waits so for its child",

@@ -1,0 +1,52 @@
+"""Devices that complete no request, and tasks that hang on storage of which no more is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kernelsight.diagnosis.devices import shown
+from kernelsight.diagnosis.faults.blocked_io import BLOCKED_IO
+from kernelsight.diagnosis.hanging import CALLS_STORAGE, IDLE, PLACE_KNOWN, Hanging, explanation, hanging
+from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior, claim
+from kernelsight.diagnosis.model import Step
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.events.block import Block
+
+
+def measure(scene: Scene) -> Iterable[Hanging]:
+    """Each device that is stuck, and each device or mount on which tasks hang, unless it is frozen or served."""
+    return (found for found in scene.once(hanging) if found.cause == "other")
+
+
+def explain(scene: Scene, found: Hanging) -> Explanation:
+    """The device does not complete what it was asked for."""
+    name = found.culprit.name
+    return explanation(
+        scene, found, _stuck(scene, found), action=f"see what {name} is made of, and why it does not answer"
+    )
+
+
+def _stuck(scene: Scene, found: Hanging) -> Step | None:
+    device, stuck = found.device, found.stuck
+    if device is None or stuck is None:
+        return None
+    return claim(
+        f"{found.place} has requests under way for {stuck.seconds} s and completes none",
+        shown(scene, device, stuck, Block.in_flight, "min"),
+        shown(scene, device, stuck, Block.read_ios),
+        shown(scene, device, stuck, Block.write_ios),
+    )
+
+
+MECHANISM = Mechanism[Hanging](
+    fault=BLOCKED_IO,
+    summary="A device has requests under way and completes none. The tasks that wait for it sleep and cannot be ended.",
+    measure=measure,
+    prior=Prior(
+        1.5,
+        because="judged: only tasks that sleep uninterruptibly for seconds are suspects, and devices that complete "
+        "nothing for as long, which a healthy machine does not have",
+    ),
+    checks=(IDLE, PLACE_KNOWN, CALLS_STORAGE),
+    explain=explain,
+)

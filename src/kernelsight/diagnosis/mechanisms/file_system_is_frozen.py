@@ -1,0 +1,44 @@
+"""File systems that somebody has frozen and not thawed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kernelsight.diagnosis.faults.blocked_io import BLOCKED_IO
+from kernelsight.diagnosis.hanging import CALLS_STORAGE, IDLE, PLACE_KNOWN, Hanging, explanation, hanging
+from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior, claim
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.events.scheduler import BlockedTask
+
+
+def measure(scene: Scene) -> Iterable[Hanging]:
+    """Each device or mount on which all tasks that hang wait for a file system to be thawed."""
+    return (found for found in scene.once(hanging) if found.cause == "frozen")
+
+
+def explain(scene: Scene, found: Hanging) -> Explanation:
+    """Writers wait until the file system is thawed; its device has no part in it."""
+    name = found.culprit.name
+    return explanation(
+        scene,
+        found,
+        claim(
+            f"they wait for {name} to be thawed, not for its device",
+            scene.evidence(found.rows, BlockedTask.blocked_ms, "count"),
+        ),
+        action=f"thaw {name} (fsfreeze --unfreeze)",
+    )
+
+
+MECHANISM = Mechanism[Hanging](
+    fault=BLOCKED_IO,
+    summary="A file system is frozen (fsfreeze(8), a snapshot), and writers sleep until it is thawed.",
+    measure=measure,
+    prior=Prior(
+        1.5,
+        because="judged: only tasks that hang in the functions in which writers wait for a frozen file system are "
+        "suspects; readers of a lock of the kernel wait there for moments",
+    ),
+    checks=(IDLE, PLACE_KNOWN, CALLS_STORAGE),
+    explain=explain,
+)

@@ -1,0 +1,45 @@
+"""File systems whose server, a program or another machine, does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kernelsight.diagnosis.faults.blocked_io import BLOCKED_IO
+from kernelsight.diagnosis.hanging import CALLS_STORAGE, PLACE_KNOWN, Hanging, explanation, hanging
+from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior, claim
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.events.scheduler import BlockedTask
+
+
+def measure(scene: Scene) -> Iterable[Hanging]:
+    """Each mount on which all tasks that hang wait for an answer of a server."""
+    return (found for found in scene.once(hanging) if found.cause == "served")
+
+
+def explain(scene: Scene, found: Hanging) -> Explanation:
+    """Tasks wait for an answer; no device of this machine has a part in it."""
+    name = found.culprit.name
+    return explanation(
+        scene,
+        found,
+        claim(
+            f"they wait for the program or the machine that serves {name}",
+            scene.evidence(found.rows, BlockedTask.blocked_ms, "count"),
+        ),
+        action=f"see why the server of {name} does not answer; umount --force ends the waits",
+    )
+
+
+MECHANISM = Mechanism[Hanging](
+    fault=BLOCKED_IO,
+    summary="A program (FUSE) or another machine (NFS, SMB, 9P, Ceph) serves a file system and does not answer, and "
+    "the tasks that need it sleep.",
+    measure=measure,
+    prior=Prior(
+        4.0,
+        because="judged: only tasks that hang in the functions in which the kernel waits for an answer of a server are "
+        "suspects; where one waits for seconds, the server answers nothing",
+    ),
+    checks=(PLACE_KNOWN, CALLS_STORAGE),
+    explain=explain,
+)

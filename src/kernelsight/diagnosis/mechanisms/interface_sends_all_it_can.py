@@ -1,0 +1,199 @@
+"""Interfaces that carry all that they can or may, while packets wait in front of them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.faults.bandwidth_saturation import BANDWIDTH_SATURATION
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.packets import (
+    LEAST_LOST_PACKETS,
+    FullQueue,
+    full_queues,
+    interface_of,
+    owners,
+    sent_again,
+)
+from kernelsight.diagnosis.scene import Scene, samples_of
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.network import PacketDrop, Qdisc, TcpRetransmitEvent
+from kernelsight.events.process import SocketOwner
+
+WAITS_SHARE = Threshold(
+    0.5,
+    "share of the samples",
+    because="judged: a queue that is empty in most samples holds bursts, as it is there for",
+)
+STEADY_SHARE = Threshold(
+    0.25,
+    "standard deviation over mean of the bytes a second",
+    because="judged: a saturated interface carries the same from second to second; traffic with pauses varies by more",
+)
+SHAPED_SHARE = Threshold(
+    0.8,
+    "share of the rate that it is shaped to",
+    because="judged: headers, and seconds that are not whole, take the rest. The signal `interface_full_tx` is raised "
+    "at 90 % of a link's speed, which is without a queue to show that there is no more",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Saturated:
+    """A stretch in which packets waited in front of an interface, or did not fit into its queue."""
+
+    queue: FullQueue
+    waits_share: float
+    """Of the samples, the share in which something waited."""
+    dropped: float
+    """Packets that did not fit."""
+    rate_mean: float | None
+    """Bytes a second that it let through; None: it is of another network namespace."""
+    rate_spread: float
+    """Standard deviation of them from second to second."""
+    rate_limit: float | None
+    """What it is shaped to (B/s), where that is known."""
+    senders: Sequence[Entity]
+    """Processes that send by it, the most first."""
+
+
+def measure(scene: Scene) -> Iterable[Saturated]:
+    """Each interface and stretch in which its queue was full, or never empty."""
+    for queue in scene.once(full_queues):
+        rates = queue.rates[1:-1] or queue.rates  # the first and the last second are not whole
+        yield Saturated(
+            queue=queue,
+            waits_share=queue.waits,
+            dropped=queue.dropped,
+            rate_mean=statistics.fmean(rates) if rates else None,
+            rate_spread=statistics.pstdev(rates) if rates else 0.0,
+            rate_limit=queue.limit,
+            senders=_senders(scene, queue),
+        )
+
+
+def _senders(scene: Scene, queue: FullQueue) -> Sequence[Entity]:
+    """Processes whose packets do not fit, those that send again, and those that have something to send."""
+    waiting = [row for row in scene.within(scene.rows(SocketOwner), queue.run) if row.send_queue_bytes]
+    known = [
+        *owners(queue.drops, PacketDrop.count),
+        *owners(_again(scene, queue), TcpRetransmitEvent.segments),
+        *owners(waiting, SocketOwner.send_queue_bytes),
+    ]
+    senders: dict[int, Entity] = {}
+    for pid, comm, _ in known:
+        senders.setdefault(pid, Entity("process", str(pid), comm))
+    return list(senders.values())
+
+
+def _again(scene: Scene, queue: FullQueue) -> list[TcpRetransmitEvent]:
+    rows = scene.within(scene.once(sent_again), queue.run)
+    return [row for row in rows if row.interface_name == queue.interface]
+
+
+def _is_level(found: Saturated) -> bool | None:
+    """Whether it carries the same from second to second, or what it is shaped to."""
+    if found.rate_mean is None:
+        return None
+    if found.rate_limit and found.rate_mean >= SHAPED_SHARE * found.rate_limit:
+        return True
+    return found.rate_mean > 0 and found.rate_spread <= STEADY_SHARE * found.rate_mean
+
+
+def explain(scene: Scene, found: Saturated) -> Explanation:
+    """The largest sender wants more than the interface can carry."""
+    queue = found.queue
+    interface = interface_of(queue.interface)
+    culprit, *others = found.senders or [interface]
+    return Explanation(
+        culprit=culprit,
+        onset_ns=scene.at(queue.run.first),
+        victims=tuple(others[:5]),
+        suffering_s=0.0,
+        path=path(*_sender_claims(scene, culprit, queue), *_queue_claims(scene, found)),
+        refuted_by=f"the queue in front of {interface.name} is as long when {culprit.name} sends less",
+        outlook=f"all packets that leave by {interface.name} wait or are lost",
+        actions=(
+            Proposal("look", culprit, f"let {culprit.name} send less, or later"),
+            Proposal("look", interface, f"raise the rate of {interface.name}, if it is shaped"),
+        ),
+    )
+
+
+def _sender_claims(scene: Scene, sender: Entity, queue: FullQueue) -> Iterable[Step | None]:
+    dropped = [row for row in queue.drops if str(row.pid) == sender.id]
+    again = [row for row in _again(scene, queue) if str(row.pid) == sender.id]
+    waiting = [row for row in scene.within(scene.rows(SocketOwner), queue.run) if str(row.pid) == sender.id]
+    yield claim(
+        f"packets of {sender.name} did not fit into the queue in front of {queue.interface}",
+        scene.evidence(dropped, PacketDrop.count, "sum"),
+    )
+    yield claim(
+        f"{sender.name} had to send segments by {queue.interface} again",
+        scene.evidence(again, TcpRetransmitEvent.segments, "sum"),
+    )
+    yield claim(
+        f"{sender.name} has data in its send queues that has not left yet",
+        scene.evidence(waiting, SocketOwner.send_queue_bytes, "max"),
+    )
+
+
+def _queue_claims(scene: Scene, found: Saturated) -> Iterable[Step | None]:
+    queue = found.queue
+    rows = samples_of(queue.changes)
+    if not rows:
+        yield claim(
+            f"{found.dropped:.0f} packets did not fit into the queue in front of {queue.interface}, which is in "
+            "another network namespace",
+            scene.evidence(queue.drops, PacketDrop.count, "sum"),
+        )
+        return
+    yield claim(
+        f"packets waited in front of {queue.interface} in {100 * found.waits_share:.0f} % of the samples, and "
+        f"{found.dropped:.0f} did not fit",
+        scene.evidence(rows, Qdisc.backlog_bytes, "mean"),
+        scene.evidence(rows, Qdisc.drops, "increase"),
+    )
+    limit = f", of {queue.limit * 8 / 1e6:.1f} that it may" if queue.limit else ""
+    yield claim(
+        f"{queue.interface} carried {statistics.fmean(queue.rates) * 8 / 1e6:.1f} Mbit/s{limit}",
+        scene.evidence(rows, Qdisc.sent_bytes, "increase"),
+    )
+
+
+MECHANISM = Mechanism[Saturated](
+    fault=BANDWIDTH_SATURATION,
+    summary="Programs send more than an interface can or may carry. Packets wait in the queue in front of it, or do "
+    "not fit and are lost.",
+    measure=measure,
+    checks=(
+        Check(
+            id="queue_is_full",
+            says="packets wait in front of it most of the time, or do not fit",
+            holds=lambda found: found.waits_share >= WAITS_SHARE or found.dropped >= LEAST_LOST_PACKETS,
+            supports=2.5,
+            refutes=4.0,
+            because="judged: it is what the fault consists of, as the kernel counts it (qdisc backlog and drops)",
+        ),
+        Check(
+            id="rate_is_level",
+            says="it carries as much from second to second, or what it is shaped to",
+            holds=_is_level,
+            supports=1.5,
+            refutes=1.0,
+            because="judged: what is at its limit does not vary; with many senders that react to loss, it may",
+        ),
+        Check(
+            id="sender_known",
+            says="it is known who sends",
+            holds=lambda found: bool(found.senders),
+            supports=0.5,
+            refutes=0.0,
+            because="judged: a program with packets in the queue shows that the queue is one of this machine's; "
+            "without a tracer, senders are often not seen, so its failure says nothing",
+        ),
+    ),
+    explain=explain,
+)
