@@ -11,8 +11,10 @@ from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.limit_use import near_own_limit
 from kernelsight.diagnosis.limits import DESCRIPTOR_CALLS, OTHER_DESCRIPTOR_CALLS
 from kernelsight.diagnosis.model import Entity, Proposal
-from kernelsight.diagnosis.scene import NS_PER_S, Row, Scene
+from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.trend import trend
+from kernelsight.events.network import Tcp
+from kernelsight.events.process import Process, SocketOwner
 
 HORIZON_S = 900.0
 """A limit that will be met later than this is nobody's trouble yet."""
@@ -31,11 +33,11 @@ _LEAST_STUCK = 10
 def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
     """The descriptors of one process grow steadily towards its limit, or there are none left."""
     failed = {one.entity.id: one for one in failures(scene, {errno.EMFILE}, DESCRIPTOR_CALLS | OTHER_DESCRIPTOR_CALLS)}
-    stuck = {str(pid) for (pid,), rows in scene.series("socket_owner").items() if _stuck(rows)}
-    for rows in scene.series("process").values():
+    stuck = {str(pid) for (pid,), rows in scene.series(SocketOwner).items() if _stuck(rows)}
+    for rows in scene.series(Process).values():
         last = rows[-1]
         going = trend(rows, "fds", up=True)
-        limit = last["fd_limit"]
+        limit = last.fd_limit
         until = going.seconds_to(float(limit)) if going and limit else None
         reaches = (
             going is not None
@@ -43,18 +45,18 @@ def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
             and until <= min(HORIZON_S, FORESIGHT * going.seconds)
             and not going.has_stopped
         )
-        fails = failed.get(str(last["pid"]))
-        if fails is not None and not _is_refused_descriptors(scene, last["pid"], fails):
+        fails = failed.get(str(last.pid))
+        if fails is not None and not _is_refused_descriptors(scene, last.pid or 0, fails):
             fails = None  # another limit is met (`kernel_limit`)
         if fails is None and not (reaches and going and going.last - going.first >= _LEAST_GROWTH):
             continue
-        culprit = Entity("process", str(last["pid"]), str(last["comm"]))
+        culprit = Entity("process", str(last.pid), str(last.comm))
         onset = min(one for one in (going.onset_ns if going else None, fails.first_ns if fails else None) if one)
         candidate = Candidate("fd_leak", culprit, onset, (culprit,))
         near = None
         candidate.check("it opens descriptors and does not close them", going is not None, 1.5, 0.5)
         if fails is not None and not reaches:
-            near = near_own_limit(scene, last["pid"])
+            near = near_own_limit(scene, last.pid or 0)
             # EMFILE of these calls means nothing else. The samples show one moment of each second and the first
             # thread's table: programs reach a limit in between, change it, and try out once how much they may have.
             says = "it has nearly as many descriptors open as it may have"
@@ -72,8 +74,8 @@ def descriptors_not_closed(scene: Scene) -> Iterable[Candidate]:
         )
         candidate.step(
             f"{grew}, of {limit} that it may have{between}",
-            scene.evidence("process", shown, "fds", "last"),
-            scene.evidence("process", shown, "fds", "slope"),
+            scene.evidence(shown, Process.fds, "last"),
+            scene.evidence(shown, Process.fds, "slope"),
         )
         candidate.refuted_by = f"the descriptors of {culprit.name} go back by themselves"
         candidate.outlook = "it can open nothing, accept nothing and start nothing" + (
@@ -94,26 +96,26 @@ def _is_refused_descriptors(scene: Scene, pid: int, fails: Failures) -> bool:
 @hypothesis("connection_leak")
 def connections_not_closed(scene: Scene) -> Iterable[Candidate]:
     """Connections that the other side has closed pile up with an owner that does not close them."""
-    machine = trend(scene.rows("tcp"), "close_wait", up=True)
-    for rows in scene.series("socket_owner").values():
+    machine = trend(scene.rows(Tcp), "close_wait", up=True)
+    for rows in scene.series(SocketOwner).values():
         if not _stuck(rows):
             continue
         last = rows[-1]
-        culprit = Entity("process", str(last["pid"]), str(last["comm"]))
+        culprit = Entity("process", str(last.pid), str(last.comm))
         own = trend(rows, "close_wait", up=True)
-        first = next(row for row in rows if (row["close_wait"] or 0) > 0)
-        onset = machine.onset_ns if machine else int(first["timestamp"])
+        first = next(row for row in rows if (row.close_wait or 0) > 0)
+        onset = machine.onset_ns if machine else int(first.timestamp)
         candidate = Candidate("connection_leak", culprit, onset, (culprit,))
         candidate.check("connections wait for it to close them", True, 1.5, 0.0)
         candidate.check("and become more", own is not None or machine is not None, 2.0, 2.0)
         candidate.check("most of its connections are such", _most_stuck(last), 1.0, 1.0)
         candidate.step(
             f"{last['close_wait']} connections of {culprit.name} were closed by the other side and not by it",
-            scene.evidence("socket_owner", rows, "close_wait", "last"),
+            scene.evidence(rows, SocketOwner.close_wait, "last"),
         )
         candidate.step(
             "such connections of the machine became more",
-            scene.evidence("tcp", machine.rows, "close_wait", "slope") if machine else None,
+            scene.evidence(machine.rows, Tcp.close_wait, "slope") if machine else None,
         )
         candidate.refuted_by = f"the connections of {culprit.name} in CLOSE_WAIT go away by themselves"
         candidate.outlook = "it runs out of descriptors"
@@ -126,8 +128,8 @@ def connections_not_closed(scene: Scene) -> Iterable[Candidate]:
 @hypothesis("port_exhaustion")
 def no_port_left(scene: Scene) -> Iterable[Candidate]:
     """Connections cannot be made because every local port to that destination is taken, most by ones in TIME_WAIT."""
-    waiting = scene.rows("tcp")
-    most = max((row["time_wait"] or 0 for row in waiting), default=0)
+    waiting = scene.rows(Tcp)
+    most = max((row.time_wait or 0 for row in waiting), default=0)
     for one in failures(scene, {errno.EADDRNOTAVAIL}):
         candidate = Candidate("port_exhaustion", one.entity, one.first_ns, (one.entity,))
         candidate.check(
@@ -140,7 +142,7 @@ def no_port_left(scene: Scene) -> Iterable[Candidate]:
             f"{one.count} calls of {one.entity.name} ({', '.join(one.calls)}) failed with {one.error}", one.evidence
         )
         if most >= _MANY_PORTS:
-            shown = scene.evidence("tcp", waiting, "time_wait", "max")
+            shown = scene.evidence(waiting, Tcp.time_wait, "max")
             candidate.step(f"up to {most} connections are in TIME_WAIT", shown)
         candidate.refuted_by = "it fails as well with a larger net.ipv4.ip_local_port_range"
         candidate.outlook = "it can make no new connection to that destination"
@@ -151,16 +153,16 @@ def no_port_left(scene: Scene) -> Iterable[Candidate]:
         yield candidate
 
 
-def _stuck(rows: Sequence[Row]) -> bool:
+def _stuck(rows: Sequence[SocketOwner]) -> bool:
     """Whether connections pile up: many wait to be closed, and have for longer than closing takes."""
-    many = [row for row in rows if (row["close_wait"] or 0) >= _LEAST_STUCK]
+    many = [row for row in rows if (row.close_wait or 0) >= _LEAST_STUCK]
     return bool(many) and many[-1] is rows[-1] and (len(rows) == 1 or _lasted(rows))
 
 
-def _lasted(rows: Sequence[Row]) -> bool:
-    first = next(row for row in rows if (row["close_wait"] or 0) > 0)
-    return bool(rows[-1]["timestamp"] - first["timestamp"] >= 2 * NS_PER_S)
+def _lasted(rows: Sequence[SocketOwner]) -> bool:
+    first = next(row for row in rows if (row.close_wait or 0) > 0)
+    return bool(rows[-1].timestamp - first.timestamp >= 2 * NS_PER_S)
 
 
-def _most_stuck(row: Row) -> bool:
-    return bool((row["close_wait"] or 0) >= (row["established"] or 0))
+def _most_stuck(row: SocketOwner) -> bool:
+    return bool((row.close_wait or 0) >= (row.established or 0))

@@ -13,7 +13,10 @@ from kernelsight.diagnosis.limits import CONNECTION_TABLE, NOT_CALLED, SYSCTLS, 
 from kernelsight.diagnosis.memory_use import machine
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.processes import processes
-from kernelsight.diagnosis.scene import Change, Row, Scene, grouped, samples_of
+from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped, samples_of
+from kernelsight.events.network import PacketDrop, TcpRetransmit, TcpRetransmitEvent
+from kernelsight.events.process import Process, SocketOwner
+from kernelsight.events.syscalls import SyscallError
 
 AGAIN = 3
 """Calls that fail from which on it is no single try: programs ask for more than they need, and do without."""
@@ -29,7 +32,7 @@ class Refused:
     limit: KernelLimit
     uid: int | None
     """The user who is counted, where one is and it is known."""
-    rows: Sequence[Row]
+    rows: Sequence[SyscallError]
     """Of the kind `syscall_error`, by time."""
     use: LimitUse
     holder: Holding | None
@@ -37,15 +40,15 @@ class Refused:
     @property
     def count(self) -> int:
         """Calls that failed."""
-        return sum(row["count"] or 0 for row in self.rows)
+        return sum(row.count or 0 for row in self.rows)
 
     @property
     def callers(self) -> tuple[Entity, ...]:
         """Whose calls failed, those of whom most did first."""
         counts: dict[Entity, int] = {}
         for row in self.rows:
-            caller = Entity("process", str(row["pid"]), str(row["comm"] or "?"))
-            counts[caller] = counts.get(caller, 0) + (row["count"] or 0)
+            caller = Entity("process", str(row.pid), str(row.comm or "?"))
+            counts[caller] = counts.get(caller, 0) + (row.count or 0)
         return tuple(sorted(counts, key=lambda caller: (-counts[caller], caller.id)))
 
 
@@ -62,13 +65,13 @@ def refused_at_a_limit(scene: Scene) -> Iterable[Candidate]:
 
 def _refused(scene: Scene) -> Iterator[Refused]:
     """The failed calls by the limit that they met, and by who is counted together."""
-    by_limit: dict[tuple[KernelLimit, int | None, int | None], list[Row]] = {}
-    for row in scene.rows("syscall_error"):
-        for limit in limits_of(row["syscall_name"], row["error"]):
-            if row["error"] == "EMFILE" and near_own_limit(scene, row["pid"]):
+    by_limit: dict[tuple[KernelLimit, int | None, int | None], list[SyscallError]] = {}
+    for row in scene.rows(SyscallError):
+        for limit in limits_of(row.syscall_name, row.error):
+            if row.error == "EMFILE" and near_own_limit(scene, row.pid or 0):
                 continue  # its own limit of descriptors says the same, and is met (`fd_leak`)
-            uid = uid_of(scene, row["pid"]) if limit.counted_by == "user" else None
-            pid = row["pid"] if limit.counted_by == "process" else None
+            uid = uid_of(scene, row.pid or 0) if limit.counted_by == "user" else None
+            pid = row.pid if limit.counted_by == "process" else None
             by_limit.setdefault((limit, uid, pid), []).append(row)
     for (limit, uid, _), rows in by_limit.items():
         use = use_of(scene, limit.name, uid)
@@ -81,9 +84,9 @@ def _of_calls(scene: Scene, refused: Refused) -> Candidate:
     culprit = refused.holder.entity if refused.holder else _of_limit(limit)
     if limit.counted_by == "process":
         culprit = callers[0]
-    candidate = Candidate("kernel_limit", culprit, int(refused.rows[0]["timestamp"]), callers[:_MOST_VICTIMS])
-    error = refused.rows[-1]["error"]
-    calls = ", ".join(sorted({str(row["syscall_name"]) for row in refused.rows}))
+    candidate = Candidate("kernel_limit", culprit, int(refused.rows[0].timestamp), callers[:_MOST_VICTIMS])
+    error = refused.rows[-1].error
+    calls = ", ".join(sorted({str(row.syscall_name) for row in refused.rows}))
     candidate.check(f"{error} of {calls} means this limit ({limit.source})", True, limit.meaning, 0.0)
     candidate.check("it fails again and again", refused.count >= AGAIN, 1.0, 2.0)
     if refused.use.is_met is not None:
@@ -93,7 +96,7 @@ def _of_calls(scene: Scene, refused: Refused) -> Candidate:
         candidate.check("there is memory left, so that it is not memory that is missing", _memory_left(scene), 1.0, 4.0)
     candidate.step(
         f"{refused.count} calls of {_names(callers)} ({calls}) failed with {error}: {limit.name} is met",
-        scene.evidence("syscall_error", refused.rows, "count", "sum"),
+        scene.evidence(refused.rows, SyscallError.count, "sum"),
     )
     if error == "EMFILE":
         _show_descriptors(scene, candidate, callers[0])
@@ -113,13 +116,13 @@ def _of_connections(scene: Scene, table: FullTable) -> Candidate:
     candidate.step(
         f"netfilter dropped {table.lost} packets at {', '.join(table.interfaces)} in {table.seconds} s: the table of "
         f"connections is full{rule}",
-        scene.evidence("packet_drop", table.drops, "count", "sum"),
+        scene.evidence(table.drops, PacketDrop.count, "sum"),
     )
     if table.tries:
         candidate.step(
             f"{table.tries:.0f} times a connection was asked for again meanwhile",
-            scene.evidence("tcp_retransmit_event", table.requests, "segments", "count")
-            or scene.evidence("tcp_retransmit", samples_of(table.asked_again), "syn_retrans", "increase"),
+            scene.evidence(table.requests, TcpRetransmitEvent.segments, "count")
+            or scene.evidence(samples_of(table.asked_again), TcpRetransmit.syn_retrans, "increase"),
         )
     _show_use(scene, candidate, limit, table.use)
     _concluded(candidate, limit, table.use)
@@ -134,41 +137,41 @@ def _of_tcp_memory(scene: Scene) -> Iterator[Candidate]:
     use = use_of(scene, limit.name)
     if not use.is_met:
         return
-    changes = [change for of in scene.changes("tcp_retransmit").values() for change in of]
+    changes = [change for of in scene.deltas(TcpRetransmit).values() for change in of]
     squeezed = [change for change in changes if _squeezed(change)]
-    dropped = [row for row in scene.rows("packet_drop") if row["reason"] == "PROTO_MEM"]
+    dropped = [row for row in scene.rows(PacketDrop) if row.reason == "PROTO_MEM"]
     if not squeezed and not dropped:
         return
     owner = _most_queued(scene)
-    first = min([change.after["timestamp"] for change in squeezed] + [row["timestamp"] for row in dropped])
+    first = min([change.after.timestamp for change in squeezed] + [row.timestamp for row in dropped])
     candidate = Candidate("kernel_limit", owner or _of_limit(limit), int(first))
     candidate.check(f"{limit.name} is seen to be met", True, 2.0, 0.0)
     candidate.check("sockets are refused memory, or squeezed for it", True, 1.5, 0.0)
     candidate.step(
         f"{sum(_squeezed(change) for change in squeezed):.0f} times queues were squeezed or connections ended for want "
         "of memory",
-        scene.evidence("tcp_retransmit", samples_of(squeezed), "prune_called", "increase"),
-        scene.evidence("tcp_retransmit", samples_of(squeezed), "abort_on_memory", "increase"),
+        scene.evidence(samples_of(squeezed), TcpRetransmit.prune_called, "increase"),
+        scene.evidence(samples_of(squeezed), TcpRetransmit.abort_on_memory, "increase"),
     )
     candidate.step(
         f"{sum(row['count'] or 0 for row in dropped)} packets were dropped for want of memory of the protocol",
-        scene.evidence("packet_drop", dropped, "count", "sum"),
+        scene.evidence(dropped, PacketDrop.count, "sum"),
     )
     _show_use(scene, candidate, limit, use)
     yield _concluded(candidate, limit, use)
 
 
-def _squeezed(change: Change) -> float:
-    return change.of("prune_called") + change.of("abort_on_memory")
+def _squeezed(change: CounterDelta[TcpRetransmit]) -> float:
+    return change.of(TcpRetransmit.prune_called) + change.of(TcpRetransmit.abort_on_memory)
 
 
 def _most_queued(scene: Scene) -> Entity | None:
     """Who has most in the queues of its sockets, if that is much of all."""
     sums = {
-        Entity("process", str(pid), str(rows[-1]["comm"] or "?")): sum(
+        Entity("process", str(pid), str(rows[-1].comm or "?")): sum(
             rows[-1][column] or 0 for column in ("receive_queue_bytes", "send_queue_bytes")
         )
-        for (pid,), rows in grouped(scene.rows("socket_owner"), "pid").items()
+        for (pid,), rows in grouped(scene.rows(SocketOwner), "pid").items()
     }
     most = max(sums, key=lambda owner: (sums[owner], owner.id), default=None)
     return most if most is not None and 2 * sums[most] > sum(sums.values()) else None
@@ -178,8 +181,8 @@ def _memory_left(scene: Scene) -> bool:
     domain = scene.once(machine)
     if domain is None:
         return True
-    known = [row for row in domain.rows if row["mem_available_kb"] is not None and row["mem_total_kb"]]
-    return all(row["mem_available_kb"] >= MEMORY_LEFT_SHARE * row["mem_total_kb"] for row in known)
+    known = [(row.mem_available_kb, row.mem_total_kb) for row in domain.rows]
+    return all(left >= MEMORY_LEFT_SHARE * whole for left, whole in known if left is not None and whole)
 
 
 def _of_limit(limit: KernelLimit) -> Entity:
@@ -195,18 +198,18 @@ def _show_use(scene: Scene, candidate: Candidate, limit: KernelLimit, use: Limit
     if use.is_met is None:
         return
     fullest = use.fullest
-    whose = f" of user {fullest['uid']}" if fullest["uid"] is not None else ""
+    whose = f" of user {fullest['uid']}" if fullest.uid is not None else ""
     candidate.step(f"up to {fullest['used']} of {fullest['maximum']} {limit.noun}{whose} existed", *use.shown(scene))
 
 
 def _show_descriptors(scene: Scene, candidate: Candidate, caller: Entity) -> None:
     """How many descriptors the caller has, and may have: far fewer, so it is not its own limit."""
     known = scene.once(processes).get(int(caller.id))
-    rows = [row for row in known.samples if row["fds"] is not None and row["fd_limit"]] if known else []
+    rows = [row for row in known.samples if row.fds is not None and row.fd_limit] if known else []
     if rows:
         candidate.step(
             f"it is not the limit of descriptors of {caller.name}: it has {rows[-1]['fds']} of {rows[-1]['fd_limit']}",
-            scene.evidence("process", rows, "fds", "max"),
+            scene.evidence(rows, Process.fds, "max"),
         )
 
 

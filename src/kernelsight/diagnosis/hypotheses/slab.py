@@ -10,8 +10,12 @@ from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.memory_use import available_kb, group_limit
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.processes import is_within, named
-from kernelsight.diagnosis.scene import Row, Scene, samples_of
+from kernelsight.diagnosis.scene import Scene, samples_of
 from kernelsight.diagnosis.trend import Trend, straight
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.memory import Memory
+from kernelsight.events.pressure import Pressure
+from kernelsight.events.process import Process
 
 KIB = 1024
 LEAST_S = 8.0
@@ -78,10 +82,10 @@ def kernel_objects_pile_up(scene: Scene) -> Iterable[Candidate]:
 
 def machine_growth(scene: Scene) -> SlabGrowth | None:
     """Steady growth of slab that takes memory from the machine; None where there is none."""
-    rows = scene.rows("memory")
-    if not rows or not rows[-1]["mem_total_kb"]:
+    rows = scene.rows(Memory)
+    if not rows or not rows[-1].mem_total_kb:
         return None
-    total = float(rows[-1]["mem_total_kb"])
+    total = float(rows[-1].mem_total_kb)
     for metric in _OF_MACHINE:
         going = straight(rows, metric, least_s=LEAST_S)
         if going is not None and going.last - going.first >= LEAST_SHARE * total:
@@ -106,14 +110,14 @@ def _of_machine(scene: Scene, grown: SlabGrowth) -> Candidate:
     candidate.step(
         f"{_name_of(grown.metric)} grew from {going.first / KIB:,.0f} to {going.last / KIB:,.0f} MiB, "
         f"{going.per_second / KIB:.1f} MiB a second, of {grown.total_kb / KIB:,.0f} MiB",
-        scene.evidence("memory", going.rows, grown.metric, "last"),
-        scene.evidence("memory", going.rows, grown.metric, "slope"),
+        scene.evidence(going.rows, grown.metric, "last"),
+        scene.evidence(going.rows, grown.metric, "slope"),
     )
     candidate.step(
         f"{(grown.available_kb or 0) / KIB:,.0f} MiB are available, and were "
         f"{((grown.available_kb or 0) + (grown.lost_kb or 0)) / KIB:,.0f} when it began",
-        scene.evidence("memory", going.rows, "mem_available_kb", "last"),
-        scene.evidence("memory", going.rows, "zfs_arc_kb", "last") if going.rows[-1]["zfs_arc_kb"] else None,
+        scene.evidence(going.rows, Memory.mem_available_kb, "last"),
+        scene.evidence(going.rows, Memory.zfs_arc_kb, "last") if going.rows[-1].zfs_arc_kb else None,
     )
     if maker:
         candidate.step(f"{culprit.name} makes them: {maker[1]}", maker[2])
@@ -129,18 +133,18 @@ def _name_of(metric: str) -> str:
 def _who_makes_them(scene: Scene, going: Trend) -> tuple[Entity, str, Evidence | None] | None:
     """The control group whose slab grew by most of it, and its busiest process in the kernel; None if nothing tells."""
     start = going.onset_ns
-    grown: dict[str, tuple[float, list[Row]]] = {}
-    for (path,), rows in scene.series("cgroup").items():
-        within = [row for row in rows if row["timestamp"] >= start and row["memory_slab_bytes"] is not None]
+    grown: dict[str, tuple[float, list[Cgroup]]] = {}
+    for (path,), rows in scene.series(Cgroup).items():
+        within = [row for row in rows if row.timestamp >= start and row.memory_slab_bytes is not None]
         if len(within) > 1:
-            grown[path] = (within[-1]["memory_slab_bytes"] - within[0]["memory_slab_bytes"]) / KIB, within
+            grown[path] = ((within[-1].memory_slab_bytes or 0) - (within[0].memory_slab_bytes or 0)) / KIB, within
     enough = {path for path, (kb, _) in grown.items() if kb >= MOST_SHARE * (going.last - going.first)}
     # The innermost of those that contain each other.
     inner = [path for path in enough if not any(is_within(other, path) for other in enough - {path})]
     if len(inner) != 1:
         return None
     (path,) = inner
-    evidence = scene.evidence("cgroup", grown[path][1], "memory_slab_bytes", "last")
+    evidence = scene.evidence(grown[path][1], Cgroup.memory_slab_bytes, "last")
     worker = _busiest_in_kernel(scene, path, start)
     if worker is None:
         return Entity("cgroup", path, path), f"its slab grew by {grown[path][0] / KIB:,.0f} MiB", evidence
@@ -150,14 +154,14 @@ def _who_makes_them(scene: Scene, going: Trend) -> tuple[Entity, str, Evidence |
 def _busiest_in_kernel(scene: Scene, path: str, start: int) -> tuple[Entity, Evidence | None] | None:
     """The process of a control group that has most of its time in the kernel; None where it is spread."""
     spent = {}
-    for (pid, _), changes in scene.changes("process").items():
-        within = [change for change in changes if change.after["timestamp"] >= start]
-        if within and is_within(within[-1].after["cgroup"], path):
-            spent[pid] = sum(change.of("stime_ms") for change in within), within
+    for (pid, _), changes in scene.deltas(Process).items():
+        within = [change for change in changes if change.after.timestamp >= start]
+        if within and is_within(within[-1].after.cgroup, path):
+            spent[pid] = sum(change.of(Process.stime_ms) for change in within), within
     most = max(spent, key=lambda pid: (spent[pid][0], -pid), default=None)
     if most is None or spent[most][0] <= MOST_SHARE * sum(ms for ms, _ in spent.values()):
         return None
-    return named(scene, most), scene.evidence("process", samples_of(spent[most][1]), "stime_ms", "increase")
+    return named(scene, most), scene.evidence(samples_of(spent[most][1]), Process.stime_ms, "increase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,7 @@ class KernelMemory:
     """What a control group has of the kernel's own objects: as it says, or what is neither anonymous nor of files."""
 
     path: str
-    rows: Sequence[Row]
+    rows: Sequence[Cgroup]
     """Those that tell it."""
     limit: float
 
@@ -177,19 +181,19 @@ class KernelMemory:
     @property
     def is_told(self) -> bool:
         """Whether the group says it itself."""
-        return self.rows[-1]["memory_slab_bytes"] is not None
+        return self.rows[-1].memory_slab_bytes is not None
 
     @property
     def is_kept(self) -> bool:
         """Whether most of it cannot be dropped when memory is wanted, as far as the group says."""
-        pinned = self.rows[-1]["memory_slab_unreclaimable_bytes"]
+        pinned = self.rows[-1].memory_slab_unreclaimable_bytes
         return pinned is not None and pinned >= OF_GROUP_SHARE * self.bytes
 
     @property
     def fills_it(self) -> bool:
         """Whether the group is full, or will be soon, and of this."""
-        current = float(self.rows[-1]["memory_current_bytes"])
-        if self.bytes < OF_GROUP_SHARE * current:
+        current = self.rows[-1].memory_current_bytes
+        if current is None or self.bytes < OF_GROUP_SHARE * current:
             return False
         grows = straight(self.rows, "memory_slab_bytes", least_s=LEAST_S) if self.is_told else None
         soon = (
@@ -203,28 +207,28 @@ class KernelMemory:
     def onset_ns(self) -> int:
         """From when on it had half of what it has at the end."""
         half = self.bytes / 2
-        return next(int(row["timestamp"]) for row in self.rows if (_kernel_bytes(row) or 0.0) >= half)
+        return next(int(row.timestamp) for row in self.rows if (_kernel_bytes(row) or 0.0) >= half)
 
     def shown(self, scene: Scene) -> tuple[Evidence | None, ...]:
         """The numbers that show it."""
         columns = ("memory_slab_bytes",) if self.is_told else ("memory_anon_bytes", "memory_file_bytes")
-        return tuple(scene.evidence("cgroup", self.rows, name, "last") for name in ("memory_current_bytes", *columns))
+        return tuple(scene.evidence(self.rows, name, "last") for name in ("memory_current_bytes", *columns))
 
 
-def _kernel_bytes(row: Row) -> float | None:
-    if row["memory_slab_bytes"] is not None:
-        return float(row["memory_slab_bytes"])
+def _kernel_bytes(row: Cgroup) -> float | None:
+    if row.memory_slab_bytes is not None:
+        return float(row.memory_slab_bytes)
     known = [row[name] for name in ("memory_current_bytes", "memory_anon_bytes", "memory_file_bytes")]
     return None if None in known else float(known[0] - known[1] - known[2])
 
 
 def _of_groups(scene: Scene) -> Iterator[Candidate]:
     """Control groups whose limit is filled by slab, while their tasks wait for memory or are killed for it."""
-    for (path,), rows in scene.series("cgroup").items():
+    for (path,), rows in scene.series(Cgroup).items():
         limit = group_limit(rows[-1])
         if not limit:
             continue
-        known = [row for row in rows if _kernel_bytes(row) is not None and row["memory_current_bytes"]]
+        known = [row for row in rows if _kernel_bytes(row) is not None and row.memory_current_bytes]
         memory = KernelMemory(str(path), known, limit)
         if known and memory.fills_it:
             yield _of_group(scene, memory)
@@ -236,7 +240,7 @@ def _of_group(scene: Scene, memory: KernelMemory) -> Candidate:
     culprit = worker[0] if worker else Entity("cgroup", path, path)
     candidate = Candidate("dentry_or_slab_growth", culprit, memory.onset_ns)
     stalled = _stalled(scene, path)
-    killed = any(change.of("memory_oom_kills") for change in scene.changes("cgroup").get((path,), ()))
+    killed = any(change.of(Cgroup.memory_oom_kills) for change in scene.deltas(Cgroup).get((path,), ()))
     hurts = memory.is_kept or killed or stalled >= STALLED_SHARE
     candidate.check("most of what the group uses is the kernel's", True, 1.5, 0.0)
     # A group that is full of what can be dropped is a cache that has warmed up.
@@ -247,10 +251,10 @@ def _of_group(scene: Scene, memory: KernelMemory) -> Candidate:
         *memory.shown(scene),
     )
     if stalled:
-        changes = scene.changes("pressure").get(("memory", path), ())
+        changes = scene.deltas(Pressure).get(("memory", path), ())
         candidate.step(
             f"its tasks wait for memory in {stalled:.0%} of the time",
-            scene.evidence("pressure", samples_of(changes), "some_total_us", "increase"),
+            scene.evidence(samples_of(changes), Pressure.some_total_us, "increase"),
         )
     if worker:
         candidate.step(f"{culprit.name} works in the kernel most of them", worker[1])
@@ -260,7 +264,7 @@ def _of_group(scene: Scene, memory: KernelMemory) -> Candidate:
 
 def _stalled(scene: Scene, path: str) -> float:
     """Of the time that is recorded, the share in which tasks of a group waited for memory."""
-    changes = scene.changes("pressure").get(("memory", path), ())
+    changes = scene.deltas(Pressure).get(("memory", path), ())
     seconds = sum(change.seconds for change in changes)
     return sum(change.of("some_total_us") for change in changes) / 1e6 / seconds if seconds else 0.0
 

@@ -14,8 +14,10 @@ from kernelsight.diagnosis.hypothesis import hypothesis
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.mounts import FULL_SHARE, QUOTA, failing, full_mounts, mount_of, mounts, no_space
 from kernelsight.diagnosis.processes import named, processes
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, samples_of
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, samples_of
 from kernelsight.diagnosis.trend import Trend, trend
+from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.process import Process
 from kernelsight.quantities import quantity
 
 FORESIGHT = 4.0
@@ -33,7 +35,7 @@ def no_space_left(scene: Scene) -> Iterable[Candidate]:
     """A file system has no space left, or will not have soon, or a quota is used up."""
     short = [*scene.once(full_mounts)]
     for rows in scene.once(mounts):
-        size = rows[-1]["size_bytes"]
+        size = rows[-1].size_bytes
         if size:
             for candidate in _of_mount(scene, rows, ("avail_bytes", float(size))):
                 short.append(rows)
@@ -41,9 +43,9 @@ def no_space_left(scene: Scene) -> Iterable[Candidate]:
     yield from (_of_nowhere(scene, one) for one in scene.once(no_space) if not _is_explained(one, short))
 
 
-def _is_explained(failed: Failures, short: Sequence[Sequence[Row]]) -> bool:
+def _is_explained(failed: Failures, short: Sequence[Sequence[Filesystem]]) -> bool:
     """Whether calls failed because of one of the file systems that are full, or about to be."""
-    numbers = {rows[-1]["device_number"] for rows in short}
+    numbers = {rows[-1].device_number for rows in short}
     if failed.error == QUOTA:
         return False
     return bool(numbers) if failed.device_number is None or None in numbers else failed.device_number in numbers
@@ -72,18 +74,18 @@ def _of_nowhere(scene: Scene, failed: Failures) -> Candidate:
 def no_inodes_left(scene: Scene) -> Iterable[Candidate]:
     """A file system has no inodes left, or will not have soon, while there is space."""
     for rows in scene.once(mounts):
-        inodes = rows[-1]["inodes_total"]
+        inodes = rows[-1].inodes_total
         if inodes:
             yield from _of_mount(scene, rows, ("inodes_free", float(inodes)))
 
 
-def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Iterable[Candidate]:
+def _of_mount(scene: Scene, rows: Sequence[Filesystem], what: tuple[str, float]) -> Iterable[Candidate]:
     metric, whole = what
     last = rows[-1][metric]
     if last is None:
         return
     left = float(last)
-    mount = str(rows[-1]["mount_point"])
+    mount = str(rows[-1].mount_point)
     going = trend(rows, metric, up=False)
     until = going.seconds_to(0.0) if going else None
     full = left <= FULL_SHARE * whole
@@ -123,7 +125,7 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     within = scene.within(rows, run)
     ahead = f", and none will be left in {until:.0f} s" if until is not None and not full else ""
     claim = f"of {mount} {quantity(left, unit)} of {quantity(whole, unit)} are left{ahead}"
-    candidate.step(claim, scene.evidence("filesystem", within or rows[-1:], metric, "last"))
+    candidate.step(claim, scene.evidence(within or rows[-1:], metric, "last"))
     if by:
         candidate.step(by.claim, by.evidence)
     candidate.refuted_by = (
@@ -134,7 +136,7 @@ def _of_mount(scene: Scene, rows: Sequence[Row], what: tuple[str, float]) -> Ite
     yield candidate
 
 
-def _run(scene: Scene, rows: Sequence[Row], what: tuple[str, float], going: Trend | None) -> Run:
+def _run(scene: Scene, rows: Sequence[Filesystem], what: tuple[str, float], going: Trend | None) -> Run:
     """From when it is used up, or since when there has been as little as now."""
     metric, whole = what
     since = going.rows[0] if going else rows[-1]
@@ -146,7 +148,7 @@ def _run(scene: Scene, rows: Sequence[Row], what: tuple[str, float], going: Tren
     return Run(scene.second(since), scene.second(rows[-1]))
 
 
-def _comes_back(rows: Sequence[Row], metric: str, going: Trend | None) -> bool:
+def _comes_back(rows: Sequence[Filesystem], metric: str, going: Trend | None) -> bool:
     """Whether as much as is being used up now was given back earlier in the window, as by who replaces a file."""
     if going is None:
         return False
@@ -171,18 +173,18 @@ def _who_filled(scene: Scene, failed: Sequence[Failures], used: float) -> _Fille
     """
     failing = {one.entity.id for one in failed}
     found = []
-    for (pid, _), rows in scene.series("process").items():
-        written = float(rows[-1]["write_chars"] or 0)
+    for (pid, _), rows in scene.series(Process).items():
+        written = float(rows[-1].write_chars or 0)
         if str(pid) in failing and written >= ENOUGH_SHARE * used:
             found.append((written, rows))
     if not found:
         return None
     written, rows = max(found, key=lambda one: one[0])
     last = rows[-1]
-    evidence = scene.evidence("process", rows[-1:], "write_chars", "last")
+    evidence = scene.evidence(rows[-1:], Process.write_chars, "last")
     return _Filler(
-        named(scene, last["pid"]),
-        f"{last['comm']} asks for more, and has written {quantity(written, 'B')} so far",
+        named(scene, last.pid or 0),
+        f"{last.comm} asks for more, and has written {quantity(written, 'B')} so far",
         evidence,
     )
 
@@ -212,8 +214,8 @@ def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, 
         return None
     metric = "stime_ms" if inodes else "write_chars"
     failing = {one.entity.id for one in failed}
-    best: tuple[bool, float, float, list[Change]] | None = None
-    for (pid, _), changes in scene.changes("process").items():
+    best: tuple[bool, float, float, list[CounterDelta[Process]]] | None = None
+    for (pid, _), changes in scene.deltas(Process).items():
         within = [change for change in changes if run.first <= scene.second(change.after) <= run.last + 1]
         grown = sum(change.of(metric) for change in within)
         if grown <= 0:
@@ -226,6 +228,6 @@ def _who_fills(scene: Scene, run: Run, failed: Sequence[Failures], lost: float, 
         return asks[0] if asks else None
     within = best[3]
     last = within[-1].after
-    evidence = scene.evidence("process", samples_of(within), metric, "increase")
+    evidence = scene.evidence(samples_of(within), metric, "increase")
     much = f"was {quantity(best[2], 'ms')} in the kernel" if inodes else f"wrote {quantity(best[2], 'B')}"
-    return _Filler(named(scene, last["pid"]), f"meanwhile {last['comm']} {much}", evidence)
+    return _Filler(named(scene, last.pid or 0), f"meanwhile {last.comm} {much}", evidence)

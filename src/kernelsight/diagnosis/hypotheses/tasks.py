@@ -12,8 +12,12 @@ from kernelsight.diagnosis.limit_use import MET_SHARE, LimitUse, uid_of, use_of
 from kernelsight.diagnosis.limits import FORKS
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.processes import Process, is_within, named, processes
-from kernelsight.diagnosis.scene import Change, Row, Run, Scene, grouped, runs, samples_of
+from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, grouped, runs, samples_of
 from kernelsight.diagnosis.trend import Trend, trend
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.declare import Event
+from kernelsight.events.process import Process as ProcessSample
+from kernelsight.events.syscalls import SyscallError
 
 HORIZON_S = 900.0
 """A limit that will be met later than this is nobody's trouble yet."""
@@ -64,9 +68,9 @@ class TaskUse:
     """Where it is set: the control group, or the limit itself."""
     used: int | None
     maximum: int | None
-    refusals: Sequence[Change]
+    refusals: Sequence[CounterDelta[Cgroup]]
     """Changes of the group's counter of refused forks, from the first refusal on."""
-    failed: Sequence[Row]
+    failed: Sequence[SyscallError]
     """Of the kind `syscall_error`: forks that failed with EAGAIN."""
     growth: Trend | None
     """Towards the limit, if it will be met within the horizon."""
@@ -76,14 +80,14 @@ class TaskUse:
     @property
     def refused(self) -> float:
         """Forks that were refused."""
-        counted = sum(change.of("pids_limit_events") for change in self.refusals)
-        return max(counted, float(sum(row["count"] or 0 for row in self.failed)))
+        counted = sum(change.of(Cgroup.pids_limit_events) for change in self.refusals)
+        return max(counted, float(sum(row.count or 0 for row in self.failed)))
 
     @property
     def onset_ns(self) -> int:
         """When the first fork was refused, or the growth began."""
-        first = [int(self.refusals[0].after["timestamp"])] if self.refusals else []
-        first += [int(row["timestamp"]) for row in self.failed[:1]]
+        first = [int(self.refusals[0].after.timestamp)] if self.refusals else []
+        first += [int(row.timestamp) for row in self.failed[:1]]
         if not first and self.growth is not None:
             first = [self.growth.onset_ns]
         return min(first)
@@ -92,39 +96,39 @@ class TaskUse:
 @hypothesis("task_limit")
 def no_more_tasks(scene: Scene) -> Iterable[Candidate]:
     """Programs cannot start processes or threads: a control group, a user or the machine has as many as it may have."""
-    explained: set[int] = set()
-    for rows in scene.series("cgroup").values():
+    explained: set[int | None] = set()
+    for rows in scene.series(Cgroup).values():
         use = _of_group(scene, rows)
         if use is not None:
-            explained.update(row["pid"] for row in use.failed)
+            explained.update(row.pid for row in use.failed)
             yield _candidate(scene, use)
-    failed = [row for row in _failed_forks(scene) if row["pid"] not in explained]
+    failed = [row for row in _failed_forks(scene) if row.pid not in explained]
     for of_user in _by_user(scene, failed):
         yield _candidate(scene, _of_user(scene, of_user))
 
 
-def _failed_forks(scene: Scene) -> list[Row]:
+def _failed_forks(scene: Scene) -> list[SyscallError]:
     return [
-        row for row in scene.rows("syscall_error") if row["error"] == "EAGAIN" and row["syscall_name"] in FORKS
+        row for row in scene.rows(SyscallError) if row.error == "EAGAIN" and row.syscall_name in FORKS
     ]  # fmt: skip
 
 
-def _by_user(scene: Scene, failed: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def _by_user(scene: Scene, failed: Sequence[SyscallError]) -> Iterator[Sequence[SyscallError]]:
     """Failed forks by the user of who asked."""
-    by_user: dict[int | None, list[Row]] = {}
+    by_user: dict[int | None, list[SyscallError]] = {}
     for row in failed:
-        by_user.setdefault(uid_of(scene, row["pid"]), []).append(row)
+        by_user.setdefault(uid_of(scene, row.pid or 0), []).append(row)
     yield from by_user.values()
 
 
-def _of_group(scene: Scene, rows: Sequence[Row]) -> TaskUse | None:
+def _of_group(scene: Scene, rows: Sequence[Cgroup]) -> TaskUse | None:
     """The use of a control group's limit; None where it refuses nothing, is not met and will not be soon."""
     last = rows[-1]
-    path, maximum = str(last["cgroup"]), last["pids_limit"]
-    changes = scene.changes("cgroup").get((path,), ())
-    first = next((at for at, change in enumerate(changes) if change.of("pids_limit_events") > 0), None)
+    path, maximum = str(last.cgroup), last.pids_limit
+    changes = scene.deltas(Cgroup).get((path,), ())
+    first = next((at for at, change in enumerate(changes) if change.of(Cgroup.pids_limit_events) > 0), None)
     refusals = changes[first:] if first is not None else ()
-    used = max((row["pids_current"] for row in rows if row["pids_current"] is not None), default=None)
+    used = max((row.pids_current for row in rows if row.pids_current is not None), default=None)
     full = bool(maximum and used is not None and used >= MET_SHARE * maximum)
     growth = _growth(rows, "pids_current", maximum)
     if not refusals and not full and growth is None:
@@ -133,7 +137,7 @@ def _of_group(scene: Scene, rows: Sequence[Row]) -> TaskUse | None:
         return None  # a group below is full, and its refusals count for all above it
     members = _members(scene, path, refuses=bool(refusals))
     pids = {one.pid for one in members}
-    failed = [row for row in _failed_forks(scene) if row["pid"] in pids] if refusals or full else []
+    failed = [row for row in _failed_forks(scene) if row.pid in pids] if refusals or full else []
     owner = _owner(scene, members)
     grows = growth is not None and (
         (owner is not None and owner.zombies) or growth.last >= NEARLY_FULL * float(maximum or 0)
@@ -149,8 +153,8 @@ def _of_group(scene: Scene, rows: Sequence[Row]) -> TaskUse | None:
         failed=failed,
         growth=growth,
         shown=(
-            scene.evidence("cgroup", rows, "pids_current", "max"),
-            scene.evidence("cgroup", rows, "pids_limit", "last"),
+            scene.evidence(rows, Cgroup.pids_current, "max"),
+            scene.evidence(rows, Cgroup.pids_limit, "last"),
         ),
         owner=owner,
     )
@@ -165,10 +169,8 @@ def _members(scene: Scene, path: str, *, refuses: bool) -> list[Process]:
     known = scene.once(processes)
     inside = {one.pid for one in known.values() if is_within(one.group, path)}
     if not inside and refuses and scene.once(_refusing) == [path]:
-        inside = {row["pid"] for row in _failed_forks(scene)}
-    dead = {
-        one.pid for one in known.values() if one.samples and one.samples[-1]["state"] == "Z" and one.parent in inside
-    }
+        inside = {row.pid for row in _failed_forks(scene) if row.pid is not None}
+    dead = {one.pid for one in known.values() if one.samples and one.samples[-1].state == "Z" and one.parent in inside}
     return [known[pid] for pid in sorted(inside | dead) if pid in known]
 
 
@@ -176,14 +178,14 @@ def _refusing(scene: Scene) -> list[str]:
     """The groups that refuse forks, at a limit of their own or of a group below. Use with :meth:`Scene.once`."""
     return [
         str(path)
-        for (path,), changes in scene.changes("cgroup").items()
-        if any(change.of("pids_limit_events") > 0 for change in changes)
+        for (path,), changes in scene.deltas(Cgroup).items()
+        if any(change.of(Cgroup.pids_limit_events) > 0 for change in changes)
     ]
 
 
-def _of_user(scene: Scene, failed: Sequence[Row]) -> TaskUse:
+def _of_user(scene: Scene, failed: Sequence[SyscallError]) -> TaskUse:
     """The limit that forks met outside of any group that is full: the machine's, or else the user's."""
-    uid = uid_of(scene, failed[0]["pid"])
+    uid = uid_of(scene, failed[0].pid or 0)
     for name in ("kernel.threads-max", "kernel.pid_max"):
         use = use_of(scene, name)
         if use.is_met:
@@ -196,13 +198,13 @@ def _of_user(scene: Scene, failed: Sequence[Row]) -> TaskUse:
     return _of_limit(scene, "RLIMIT_NPROC", LimitUse(()), failed, owner)
 
 
-def _of_limit(scene: Scene, name: str, use: LimitUse, failed: Sequence[Row], owner: Owner | None) -> TaskUse:
+def _of_limit(scene: Scene, name: str, use: LimitUse, failed: Sequence[SyscallError], owner: Owner | None) -> TaskUse:
     known = use.is_met is not None
     return TaskUse(
         name=name,
         place=Entity("limit", name, name),
-        used=use.fullest["used"] if known else None,
-        maximum=use.fullest["maximum"] if known else None,
+        used=use.fullest.used if known else None,
+        maximum=use.fullest.maximum if known else None,
         refusals=(),
         failed=failed,
         growth=None,
@@ -211,7 +213,7 @@ def _of_limit(scene: Scene, name: str, use: LimitUse, failed: Sequence[Row], own
     )
 
 
-def _growth(rows: Sequence[Row], metric: str, maximum: int | None) -> Trend | None:
+def _growth(rows: Sequence[Event], metric: str, maximum: int | None) -> Trend | None:
     going = trend(rows, metric, up=True) if maximum else None
     if going is None or maximum is None or going.last - going.first < LEAST_GROWTH or going.has_stopped:
         return None
@@ -220,40 +222,40 @@ def _growth(rows: Sequence[Row], metric: str, maximum: int | None) -> Trend | No
 
 
 def _uid(one: Process) -> int | None:
-    return one.samples[-1]["uid"] if one.samples else None
+    return one.samples[-1].uid if one.samples else None
 
 
 def _owner(scene: Scene, members: Sequence[Process]) -> Owner | None:
     """Who has most of the tasks of some processes: the parent of most zombies, a process by its threads, a parent."""
     sampled = [one.samples[-1] for one in members if one.samples]
-    zombies = [row for row in sampled if row["state"] == "Z"]
-    living = [row for row in sampled if row["state"] not in {"Z", "X"}]
-    seen = len(zombies) + sum(row["threads"] or 1 for row in living)
+    zombies = [row for row in sampled if row.state == "Z"]
+    living = [row for row in sampled if row.state not in {"Z", "X"}]
+    seen = len(zombies) + sum(row.threads or 1 for row in living)
     if not seen:
         return None
-    unreaped = grouped((row for row in zombies if row["ppid"]), "ppid")
+    unreaped = grouped((row for row in zombies if row.ppid), "ppid")
     parent, dead = max(unreaped.items(), key=lambda one: len(one[1]), default=((0,), []))
-    threaded = max(living, key=lambda row: row["threads"] or 1, default=None)
-    threads = (threaded["threads"] or 1) if threaded is not None else 0
+    threaded = max(living, key=lambda row: row.threads or 1, default=None)
+    threads = (threaded.threads or 1) if threaded is not None else 0
     if len(dead) >= ZOMBIES_PILE_UP and len(dead) >= threads:
-        evidence = scene.evidence("process", dead, "ppid", "count")
+        evidence = scene.evidence(dead, ProcessSample.ppid, "count")
         return Owner(named(scene, parent[0]), len(dead), seen, zombies=True, evidence=evidence)
-    children = grouped((row for row in living if (row["ppid"] or 0) > 1), "ppid", "comm")
+    children = grouped((row for row in living if (row.ppid or 0) > 1), "ppid", "comm")
     (started_by, _), alike = max(children.items(), key=lambda one: len(one[1]), default=((0, ""), []))
     if len(alike) > threads:
-        evidence = scene.evidence("process", alike, "ppid", "count")
+        evidence = scene.evidence(alike, ProcessSample.ppid, "count")
         return Owner(named(scene, started_by), len(alike), seen, zombies=False, evidence=evidence)
     if threaded is None:
         return None
-    evidence = scene.evidence("process", [threaded], "threads", "last")
-    return Owner(named(scene, threaded["pid"]), threads, seen, zombies=False, evidence=evidence)
+    evidence = scene.evidence([threaded], ProcessSample.threads, "last")
+    return Owner(named(scene, threaded.pid or 0), threads, seen, zombies=False, evidence=evidence)
 
 
 def _candidate(scene: Scene, use: TaskUse) -> Candidate:
     owner = use.owner if use.owner is not None and use.owner.is_most else None
     culprit = owner.entity if owner else use.place
     callers = tuple(
-        Entity("process", str(pid), str(rows[-1]["comm"] or "?")) for (pid,), rows in grouped(use.failed, "pid").items()
+        Entity("process", str(pid), str(rows[-1].comm or "?")) for (pid,), rows in grouped(use.failed, "pid").items()
     )
     candidate = Candidate("task_limit", culprit, use.onset_ns, callers[:5] or ((culprit,) if owner else ()))
     candidate.check("forks are refused", use.refused > 0, 3.0, 0.5)
@@ -269,12 +271,12 @@ def _candidate(scene: Scene, use: TaskUse) -> Candidate:
             f"{sum(row['count'] or 0 for row in use.failed)} times {callers[0].name} ({callers[0].id}) "
             + (f"and {len(callers) - 1} others " if len(callers) > 1 else "")
             + "could start no process or thread: EAGAIN",
-            scene.evidence("syscall_error", use.failed, "count", "sum"),
+            scene.evidence(use.failed, SyscallError.count, "sum"),
         )
     if use.refusals:
         candidate.step(
             f"{use.place.name} refused {sum(c.of('pids_limit_events') for c in use.refusals):.0f} forks at its limit",
-            scene.evidence("cgroup", samples_of(use.refusals), "pids_limit_events", "increase"),
+            scene.evidence(samples_of(use.refusals), Cgroup.pids_limit_events, "increase"),
         )
     if use.used is not None and use.maximum is not None:
         candidate.step(f"it had up to {use.used} of the {use.maximum} tasks that it may have ({use.name})", *use.shown)
@@ -290,9 +292,9 @@ def _candidate(scene: Scene, use: TaskUse) -> Candidate:
 
 def _is_storm(scene: Scene, use: TaskUse) -> bool:
     """Whether one of those who are refused starts so many processes that any limit would be met."""
-    pids = {row["pid"] for row in use.failed}
+    pids = {row.pid for row in use.failed}
     for family in scene.once(families):
-        if pids & {row["pid"] for row in family.rows}:
+        if pids & {row.pid for row in family.rows}:
             seconds: list[Run] = runs(scene.per_second(family.rows, "forks"), lambda forks: forks >= STORM_PER_S)
             if seconds:
                 return True
