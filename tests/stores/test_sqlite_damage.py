@@ -81,6 +81,32 @@ def test_a_reader_leaves_out_what_it_cannot_read_and_says_what_is_missing(path):
         assert reader.query(f"SELECT count(pid) AS n FROM {TABLE}") == [{"n": 900}]
 
 
+def indexes_of(path, table):
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ?", (table,))
+        return [name for (name,) in found]
+
+
+@pytest.mark.parametrize("leaf", [0, -1])
+def test_a_reader_goes_on_without_an_index_that_is_damaged(path, leaf):
+    with closing(SqliteWriter(path, segment_rows=400)) as writer:
+        for start in range(0, 1000, 100):
+            writer.write(Batch({struct(TABLE): rows(TABLE, 100, start)}))
+        writer.maintain(budget_s=5)
+    index = f"{TABLE}__1_timestamp"
+    assert index in indexes_of(path, f"{TABLE}__1")
+    damage(path, index, leaf=leaf)
+    with closing(open_reader(str(path))) as reader:
+        stamps = [line[0] for line in rows(TABLE, 1000, 0)]
+        relation, params = reader.relation(TABLE, min(stamps), max(stamps))
+        read_by_stamp = f"SELECT timestamp FROM {relation} ORDER BY timestamp"
+        assert [row["timestamp"] for row in reader.query(read_by_stamp, params)] == sorted(stamps)
+        by_index = f"SELECT count(*) AS n FROM {TABLE} WHERE timestamp BETWEEN ? AND ?"
+        assert reader.query(by_index, (min(stamps), max(stamps))) == [{"n": 1000}]
+        assert reader.count(TABLE) == 1000
+        assert not reader.damages()
+
+
 def test_upkeep_sets_a_damaged_full_segment_aside_and_goes_on_with_the_others(path):
     with closing(SqliteWriter(path, segment_rows=200)) as writer:
         for start in range(0, 500, 100):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -17,6 +18,8 @@ from kernelsight.stores.sqlite.segments import CREATE_SEGMENTS, Segment
 DAMAGED = (apsw.CorruptError, apsw.NotADBError)
 
 _LONGEST_REASON = 200
+_TREE = re.compile(r"Tree (\d+)\b")
+"""How SQLite begins what it finds wrong with the pages of a table or an index: by its root page."""
 
 
 def damage_of(connection: apsw.Connection, segment: Segment) -> str | None:
@@ -34,6 +37,38 @@ def damage_of_table(connection: apsw.Connection, name: str) -> str | None:
     except apsw.CorruptError as error:
         return str(error)
     return None if said == "ok" else " ".join(str(said).split())[:_LONGEST_REASON]
+
+
+def is_in_indexes_alone(connection: apsw.Connection, segment: Segment) -> bool:
+    """Whether all that SQLite finds wrong with a damaged segment is in its indexes, and every row can be read.
+
+    An index also has too many entries where rows are gone, so that as many as the books say must be there.
+    """
+    name = segment.name
+    indexes = {
+        str(index): str(root)
+        for index, root in connection.execute(
+            "SELECT name, rootpage FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ?", (name,)
+        )
+    }
+    columns = ", ".join(f"max({quote(str(column))})" for column in _columns(connection, name))
+    try:
+        said = [str(text) for (text,) in connection.execute(f"PRAGMA main.quick_check({quote(name)})")]
+        [(rows, *_)] = connection.execute(f"SELECT count(*), {columns} FROM main.{quote(name)} NOT INDEXED").fetchall()
+    except apsw.CorruptError:
+        return False
+    lines = [line for text in said for line in text.splitlines() if not line.startswith("*** in database")]
+    return rows == segment.rows and bool(lines) and all(_is_of_index(line, indexes) for line in lines)
+
+
+def _is_of_index(line: str, indexes: Mapping[str, str]) -> bool:
+    """Whether what SQLite says is of an index, by its name or by its root page."""
+    tree = _TREE.match(line)
+    return tree[1] in indexes.values() if tree else line.endswith(tuple(f" index {name}" for name in indexes))
+
+
+def _columns(connection: apsw.Connection, name: str) -> list[str]:
+    return [str(column) for (column,) in connection.execute("SELECT name FROM pragma_table_info(?)", (name,))]
 
 
 def described(segment: Segment, reason: str) -> Damage:

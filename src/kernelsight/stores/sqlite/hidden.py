@@ -2,6 +2,7 @@
 
 A name without a schema means a temporary view first, then what is in the file (sqlite.org/lang_naming.html). So an
 empty temporary view stands before a damaged segment, and before the public name one over the segments that are whole.
+A segment of which only indexes are damaged is read without them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 import apsw
 
 from kernelsight.stores.sqlite import segments as segment_books
-from kernelsight.stores.sqlite.damage import damage_of
+from kernelsight.stores.sqlite.damage import damage_of, is_in_indexes_alone
 from kernelsight.stores.sqlite.ddl import quote
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
@@ -28,6 +29,8 @@ class Hidden:
         self._connection = connection
         self.reasons: dict[str, str] = {}
         """Segment → what SQLite says of it."""
+        self._unindexed: set[str] = set()
+        """Segments of which only indexes are damaged: they are read without them, and nothing is missing."""
         self._shown: dict[str, list[str]] = {}
         """Table → the segments that its temporary view stands over."""
 
@@ -54,18 +57,26 @@ class Hidden:
             self._hide_damaged([segment])
 
     def _hide_damaged(self, segments: Iterable[Segment]) -> bool:
-        before = len(self.reasons)
+        before = len(self.reasons) + len(self._unindexed)
         for segment in segments:
-            if segment.damage is None and segment.name not in self.reasons:
+            if segment.damage is None and segment.name not in self.reasons and segment.name not in self._unindexed:
                 reason = damage_of(self._connection, segment)
-                if reason is not None:
+                if reason is None:
+                    continue
+                if is_in_indexes_alone(self._connection, segment):
+                    self._unindexed.add(segment.name)
+                else:
                     self.reasons[segment.name] = reason
-                    self._hide(segment)
-        return len(self.reasons) > before
+                self._hide(segment)
+        return len(self.reasons) + len(self._unindexed) > before
 
     def _hide(self, segment: Segment) -> None:
-        nothing = ", ".join(f"NULL AS {quote(name)}" for name in column_names(self._connection, segment.name))
-        self._make(segment.name, f"SELECT {nothing} WHERE 0")
+        columns = column_names(self._connection, segment.name)
+        nothing = ", ".join(f"NULL AS {quote(name)}" for name in columns)
+        if segment.name in self._unindexed:
+            self._make(segment.name, f"SELECT {', '.join(map(quote, columns))} FROM {self._readable(segment.name)}")
+        else:
+            self._make(segment.name, f"SELECT {nothing} WHERE 0")
         self._make(segment.table_name, f"SELECT {nothing} WHERE 0")
         self._shown[segment.table_name] = []
         self.refresh()
@@ -83,9 +94,12 @@ class Hidden:
                 continue
             columns = column_names(self._connection, whole[-1].name)
             chosen = ", ".join(map(quote, columns))
-            self._make(table, " UNION ALL ".join(f"SELECT {chosen} FROM main.{quote(name)}" for name in names))
+            self._make(table, " UNION ALL ".join(f"SELECT {chosen} FROM {self._readable(name)}" for name in names))
             self._shown[table] = names
             self._copy_views_of(table)
+
+    def _readable(self, segment: str) -> str:
+        return f"main.{quote(segment)}" + (" NOT INDEXED" if segment in self._unindexed else "")
 
     def _copy_views_of(self, table: str) -> None:
         """Views of the file that read the table's public name read what is hidden; copies of them do not."""
