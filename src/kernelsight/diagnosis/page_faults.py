@@ -7,7 +7,7 @@ from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.memory import PageFaultStats, Vmstat
-from kernelsight.signals.rules.page_faults import MINOR_FAULTS_PER_S
+from kernelsight.signals.rules.page_faults import FAULT_TIME_PERCENT, MINOR_FAULTS_PER_S
 
 FAULTS_PER_S = Threshold(
     0.01024 * MINOR_FAULTS_PER_S,
@@ -34,9 +34,10 @@ MUCH_SYSTEM_SHARE = Threshold(
     "with the pages, too",
 )
 SYSTEM_CPUS = Threshold(
-    0.3,
+    FAULT_TIME_PERCENT / 100,
     "CPUs in the kernel",
-    because="judged: with less, nobody feels it; a program that reads into new buffers as data comes spends less",
+    because="judged: as the signal `fault_time`; with less, nobody feels it, and a program that reads into new buffers "
+    "as data comes spends less",
 )
 FAULTS_PER_CHILD = Threshold(
     1000.0,

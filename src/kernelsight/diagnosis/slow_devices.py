@@ -13,7 +13,7 @@ SLOW_S = Threshold(
     0.02,
     "s of busy time a request",
     because="calculated: at 5400/min half a turn takes 5.6 ms, and a seek takes about 12 ms; no disk needs longer for "
-    "one request at a time",
+    "one request at a time; the signal `device_slow` judges the latency, with the time in the queue",
 )
 SLOWEST_BYTES_PER_S = Threshold(
     50e6, "B/s", because="judged: every disk reaches this rate for long requests; what is longer may take its time"

@@ -40,6 +40,8 @@ from kernelsight.linux.syscalls import (
     REMOVES_NAMES,
     WRITES,
 )
+from kernelsight.signals.rules.pressure import IO_STALLED_PERCENT
+from kernelsight.signals.rules.processes import WAITS_FOR_IO_MS_PER_S
 
 COMMIT_CALLS = COMMITS
 FILE_CALLS = (
@@ -63,9 +65,10 @@ _SERVES_STORAGE = re.compile(r"(kworker|jbd2|xfs|btrfs|loop\d|md\d|dm|kdmflush|k
 _JOURNAL_OF = re.compile(r"jbd2/(?P<device>[\w!-]+)-\d+|xfs[\w-]*/(?P<xfs>[\w!-]+)")
 _PARTITION = re.compile(r"p\d+|(?<!\d)\d+")
 SUFFERS_SHARE = Threshold(
-    0.1,
+    WAITS_FOR_IO_MS_PER_S / 1000 / 5,
     "share of the time",
-    because="judged: a program that waits for storage a tenth of the time is a tenth slower by it, which is noticed",
+    because="judged: a fifth of what the signal `process_waits_for_io` tells at, which must not tell of every copy; a "
+    "program that waits for storage a tenth of the time is a tenth slower by it, which is noticed",
 )
 SLOWED = Threshold(
     3.0,
@@ -73,15 +76,19 @@ SLOWED = Threshold(
     because="judged: a wait of a disk varies by a factor of two with where its head is, seldom by three on average",
 )
 STALLED_SHARE = Threshold(
-    0.3,
+    0.75 * IO_STALLED_PERCENT / 100,
     "share of the time (PSI, io, some)",
-    because="judged: of all tasks together, some wait for storage that long; then somebody suffers, even if nothing "
-    "records who (Documentation/accounting/psi.rst)",
+    because="judged: three quarters of what the signal `io_stall` tells at, and of some task instead of all "
+    "(Documentation/accounting/psi.rst): it only says that somebody waits, where nothing records who",
 )
-_LEAST_BEFORE = 5
-"""Waits before that say how long one usually is."""
-_SHORTEST_SHARE = 0.3
-"""Of a device's latency, the share that a wait for it takes at least: less, and it is for another one."""
+LEAST_BEFORE = Threshold(
+    5, "waits", because="judged: of fewer waits before, their mean does not say how long one usually is"
+)
+SHORTEST_SHARE = Threshold(
+    0.3,
+    "share of a device's latency",
+    because="judged: a wait that is shorter on average was for another device, or for the page cache",
+)
 
 
 @dataclass(slots=True)
@@ -129,7 +136,7 @@ class Waiter:
         if share >= SUFFERS_SHARE or share < SUFFERS_SHARE / 2:
             return share >= SUFFERS_SHARE
         before = Run(0, run.first - 2)
-        usual = self.mean_s(before) if self.counted.within(before) >= _LEAST_BEFORE else None
+        usual = self.mean_s(before) if self.counted.within(before) >= LEAST_BEFORE else None
         return usual is not None and self.mean_s(run) >= SLOWED * usual
 
 
@@ -241,7 +248,7 @@ def slowed(scene: Scene, run: Run) -> list[Waiter]:
 
 def waiting_for(scene: Scene, device: Device, run: Run) -> list[Waiter]:
     """Who is slowed by waits that may be for a device, longest first."""
-    least = _SHORTEST_SHARE * device.load(run).latency_s
+    least = SHORTEST_SHARE * device.load(run).latency_s
     elsewhere = {row.pid for row in scene.rows(BlockedTask) if row.device and not is_of(row.device, device.name)}
     return [
         one

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from kernelsight.diagnosis.measure import slope
 from kernelsight.diagnosis.scene import NS_PER_S
+from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.declare import Event
 from kernelsight.events.fields import Metric, name_of
 from kernelsight.query.stored import moment
@@ -17,8 +18,11 @@ from kernelsight.query.stored import moment
 E = TypeVar("E", bound=Event)
 
 _LEAST_POINTS = 4
-_MOST_BACK = 0.2
-"""Of the whole way, what a steady trend may go back in between."""
+BACK_SHARE = Threshold(
+    0.2,
+    "share of the whole way",
+    because="judged: a steady trend goes back by no more in between; what does is used in turns",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,18 @@ def trend(rows: Sequence[E], metric: Metric[E] | str, *, up: bool) -> Trend | No
     moved = levels[-1] - levels[start]
     if len(levels) - start < _LEAST_POINTS or moved <= 0:
         return None
-    if sum(max(0.0, before - after) for before, after in pairwise(levels[start:])) > _MOST_BACK * moved:
+    if sum(max(0.0, before - after) for before, after in pairwise(levels[start:])) > BACK_SHARE * moved:
         return None
     part = known[start:]
     points = _points(part, metric)
     return Trend(part, slope(points), points[0][1], points[-1][1], metric)
 
 
-_STRAIGHT = 0.25
-"""Of the whole way, how far a level may be from the straight line: growth in steps is off by one of them."""
+STRAIGHT_SHARE = Threshold(
+    0.25,
+    "share of the whole way",
+    because="judged: growth in steps is off the straight line by one of them",
+)
 _STARTS = 24
 """So many beginnings are tried."""
 
@@ -170,38 +177,43 @@ def _is_straight(points: Sequence[tuple[int, float]]) -> bool:
     (began, first), (ended, last) = points[0], points[-1]
     per_ns = (last - first) / (ended - began)
     if per_ns <= 0 or any(
-        abs(value - first - per_ns * (at - began)) > _STRAIGHT * (last - first) for at, value in points
+        abs(value - first - per_ns * (at - began)) > STRAIGHT_SHARE * (last - first) for at, value in points
     ):
         return False
     recent = [(at, value) for at, value in points if ended - at <= (ended - began) / 3]
     return last - recent[0][1] >= per_ns * (ended - recent[0][0]) / 2 and not _has_stopped(points)
 
 
-_SLOWS = 0.5
-"""Of what it grew in the first half of a stretch, what a level grows in the second half, at most, that levels off."""
+LEVELS_OFF_SHARE = Threshold(
+    0.5,
+    "share of what it grew by in the first half",
+    because="judged: a level that grows by no more in the second half ends soon, as what warms up",
+)
 
 
 def _levels_off(before: Sequence[float], points: Sequence[tuple[int, float]]) -> bool:
     """Whether a stretch is the end of a curve: it grew more before it, and ever less within it, as what warms up."""
     (began, first), (ended, last) = points[0], points[-1]
     half = next(value for at, value in points if 2 * at >= began + ended)
-    return bool(before) and first - min(before) >= last - first and last - half <= _SLOWS * (half - first)
+    return bool(before) and first - min(before) >= last - first and last - half <= LEVELS_OFF_SHARE * (half - first)
 
 
-_REST = 0.02
-"""Of the whole way, what a level may still move while it rests."""
-_LONG_REST = 2
-"""Times as long as the longest rest on its way, from which on a level at rest has stopped."""
+REST_SHARE = Threshold(0.02, "share of the whole way", because="judged: a level that moves by no more rests")
+LONG_REST_TIMES = Threshold(
+    2,
+    "times as long as the longest rest on its way",
+    because="judged: a level that grows in steps rests between them for about as long each time",
+)
 _LEAST_REST_NS = 4 * NS_PER_S
 
 
 def _has_stopped(points: Sequence[tuple[int, float]]) -> bool:
     """Whether the last rest of a level is much longer than those between its steps."""
-    way = _REST * abs(points[-1][1] - points[0][1])
+    way = REST_SHARE * abs(points[-1][1] - points[0][1])
     rests = [0]
     begun, level = points[0]
     for at, value in points[1:]:
         if abs(value - level) > way:
             rests.append(at - begun)
             begun, level = at, value
-    return points[-1][0] - begun > max(_LONG_REST * max(rests), _LEAST_REST_NS)
+    return points[-1][0] - begun > max(LONG_REST_TIMES * max(rests), _LEAST_REST_NS)

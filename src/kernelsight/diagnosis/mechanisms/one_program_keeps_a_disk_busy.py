@@ -29,12 +29,13 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.block import Block
 from kernelsight.events.scheduler import Wait
 from kernelsight.quantities import quantity
+from kernelsight.signals.rules.block import DEVICE_BUSY_PERCENT, DEVICE_QUEUE_REQUESTS
 
 BUSY_SHARE = Threshold(
-    0.8,
+    1 - 4 * (1 - DEVICE_BUSY_PERCENT / 100),
     "share of the time with a request under way",
-    because="judged: a queue grows without bound as use nears 1 (M/M/1: at 0.8 a request waits four times its own "
-    "service time)",
+    because="judged: the device is idle for up to four times as long as where the signal `device_busy` tells; a queue "
+    "grows without bound as use nears 1 (M/M/1: at 0.8 a request waits four times its own service time)",
 )
 RIVALS = Threshold(
     1.5,
@@ -43,10 +44,10 @@ RIVALS = Threshold(
     "tasks wait for each other",
 )
 DEEP_QUEUE = Threshold(
-    8.0,
+    DEVICE_QUEUE_REQUESTS / 4,
     "requests under way, on average",
-    because="judged: reading ahead for one file has two or three under way; who asks for more wants more than the "
-    "device gives",
+    because="judged: a quarter of what the signal `device_queue_long` tells at; reading ahead for one file has two or "
+    "three under way, and a program that asks for more wants more than the device gives",
 )
 MOST_SHARE = Threshold(
     0.5, "share of the device's bytes and requests", because="calculated: more than all other programs together"

@@ -28,6 +28,7 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.memory import Vmstat
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
+from kernelsight.signals.rules.processes import WAITS_FOR_MEMORY_MS_PER_S
 
 TURNED_OVER_SHARE = Threshold(
     0.1,
@@ -36,7 +37,10 @@ TURNED_OVER_SHARE = Threshold(
     "still is work which more memory would save",
 )
 WAITED_SHARE = Threshold(
-    0.05, "share of the time", because="judged: a process that waits less for pages is not noticed to be slower"
+    WAITS_FOR_MEMORY_MS_PER_S / 1000 / 2,
+    "share of the time",
+    because="judged: half of what the signal `process_waits_for_memory` tells at: memory is known to be short here, "
+    "and a process that waits less for pages is not noticed to be slower",
 )
 GROWN_SHARE = Threshold(
     0.1,

@@ -6,6 +6,11 @@ from kernelsight.events.block import Block, IoLatency
 from kernelsight.signals.model import Measure, rule
 from kernelsight.signals.registry import declare
 
+DEVICE_BUSY_PERCENT = 95
+"""From which on `device_busy` is raised."""
+DEVICE_QUEUE_REQUESTS = 32
+"""From which on `device_queue_long` is raised."""
+
 declare(
     __name__,
     rule(
@@ -25,7 +30,7 @@ declare(
         Block,
         Measure(of=("io_ticks",), scale=0.1, unit="%"),
         scope="device",
-        levels={"info": 95},
+        levels={"info": DEVICE_BUSY_PERCENT},
         raise_after_s=4,
         because="always a request in flight; one that serves several at once may have more to give (%util of "
         "iostat(1))",
@@ -36,7 +41,7 @@ declare(
         Block,
         Measure(of=("time_in_queue",), scale=1e-3, unit="requests"),
         scope="device",
-        levels={"warning": 32},
+        levels={"warning": DEVICE_QUEUE_REQUESTS},
         raise_after_s=3,
         because="as many as the one queue of a SATA disk holds (NCQ: 32); one that serves many at once has as many "
         "under way without being slow, which device_slow tells",

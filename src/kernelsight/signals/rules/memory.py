@@ -9,8 +9,9 @@ from kernelsight.signals.registry import declare
 _HUGE = "huge_pages_total*huge_page_size_kb"
 """Memory that was set apart as huge pages when it was reserved, used or not."""
 MEMORY_USED_PERCENT = 90
+"""From which on `memory_available_low` is raised."""
 REFAULTS_PER_S = 2_500
-"""Pages; of the machine or of a control group."""
+"""From which on `refaults` (of the machine) and `cgroup_refaults` are raised, in pages."""
 
 declare(
     __name__,

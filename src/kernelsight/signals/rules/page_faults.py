@@ -8,6 +8,9 @@ from kernelsight.signals.model import Measure, rule
 from kernelsight.signals.registry import declare
 
 MINOR_FAULTS_PER_S = 250_000
+"""From which on `minor_fault_storm` is raised."""
+FAULT_TIME_PERCENT = 30
+"""Of a CPU, from which on `fault_time` is raised."""
 
 declare(
     __name__,
@@ -28,7 +31,7 @@ declare(
         Measure(of=("fault_ns",), scale=1e-7, unit="% of a CPU"),
         scope="program",
         by=("comm",),
-        levels={"warning": 30},
+        levels={"warning": FAULT_TIME_PERCENT},
         raise_after_s=3,
         because="a third of a thread's time goes to handling faults, as when a program starts",
         summary="{comm} ({pid}) spends {value:.0f} % of a thread's time on page faults",

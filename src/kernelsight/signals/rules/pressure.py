@@ -14,7 +14,9 @@ from kernelsight.signals.model import Measure, Rule, rule
 from kernelsight.signals.registry import declare
 
 MEMORY_STALLED_PERCENT = 10
-"""Of the time, in which some task waits for memory."""
+"""Of the time, from which on `memory_pressure` is raised: some task waits."""
+IO_STALLED_PERCENT = 40
+"""Of the time, from which on `io_stall` is raised: all tasks wait."""
 
 
 class _Stall(NamedTuple):
@@ -46,7 +48,7 @@ _STALLS = (
         "nothing at all gets done",
     ),
     _Stall(
-        "io_stall", "io", "full", 40, None, "all tasks wait for I/O",
+        "io_stall", "io", "full", IO_STALLED_PERCENT, None, "all tasks wait for I/O",
         "a program that only copies waits most of the time, and one that waits for an io_uring on which nothing "
         "happens counts for all of it (io_uring/io_uring.c, io_cqring_wait): nobody need be harmed",
     ),

@@ -7,6 +7,10 @@ from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, rule
 from kernelsight.signals.registry import declare
 
+WAITS_FOR_IO_MS_PER_S = 500
+"""From which on `process_waits_for_io` is raised."""
+WAITS_FOR_MEMORY_MS_PER_S = 100
+"""From which on `process_waits_for_memory` is raised."""
 _DELAYS = "delay accounting (Documentation/accounting/delay-accounting.rst)"
 
 declare(
@@ -41,7 +45,7 @@ declare(
         Measure(of=("blkio_delay_ns",), scale=1e-6, unit="ms/s"),
         scope="program",
         by=("comm",),
-        levels={"warning": 500},
+        levels={"warning": WAITS_FOR_IO_MS_PER_S},
         raise_after_s=3,
         because=f"waiting for block I/O for half of a thread's time; a copy or a backup has nothing else to do, so "
         f"it is never critical by itself; {_DELAYS}",
@@ -53,7 +57,7 @@ declare(
         Measure(of=("?reclaim_delay_ns", "?thrashing_delay_ns", "?swapin_delay_ns"), scale=1e-6, unit="ms/s"),
         scope="program",
         by=("comm",),
-        levels={"warning": 100, "critical": 500},
+        levels={"warning": WAITS_FOR_MEMORY_MS_PER_S, "critical": 5 * WAITS_FOR_MEMORY_MS_PER_S},
         raise_after_s=2,
         because=f"reclaim, thrashing and swap-in are time that enough memory would have saved whole; {_DELAYS}",
         harm="its threads wait for memory instead of running",
