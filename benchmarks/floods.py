@@ -26,9 +26,9 @@ MEASURED_S = 10
 FLOODS = {
     "mounts": (5000, ("filesystem",)),
     "interfaces": (2000, ("network", "qdisc")),
-    "sockets": (5000, ("tcp", "udp", "socket_owner")),
-    "processes": (2000, ("process", "scheduler", "waits")),
-    "fork_loop": (4, ("process", "scheduler", "waits")),
+    "sockets": (5000, ("tcp", "udp_socket", "socket_owner")),
+    "processes": (2000, ("process", "scheduler", "wait")),
+    "fork_loop": (4, ("process", "scheduler", "wait")),
 }
 """How many of what, and the collectors that see them."""
 

@@ -34,7 +34,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from kernelsight.collectors.base import Host, open_best, registered
-from kernelsight.collectors.bpf.waits import EDGE_NS
+from kernelsight.collectors.bpf.wait import EDGE_NS
 from kernelsight.errors import SourceUnavailableError
 from workloads.processes import PROCESSES, count_processes, crowd, memory_mb
 
@@ -127,7 +127,7 @@ def make_variants(tracers: list[str], folder: Path, *, with_bpftrace: bool) -> d
     variants: dict[str, Variant] = {BARE: lambda _: None, BARE_AGAIN: lambda _: None}
     for name, opened in {**{name: [name] for name in tracers}, ALL: tracers}.items():
         variants[name] = opener(opened)
-    if "waits" in tracers:
+    if "wait" in tracers:
         variants[THINNED] = open_thinned
     if with_bpftrace and shutil.which("bpftrace"):
         for script in sorted(HERE.glob("*.bt")):
@@ -146,7 +146,7 @@ def opener(names: list[str]) -> Variant:
 
 def open_thinned(stack: ExitStack) -> None:
     """Waits as they are where switches are far too many: hardly any is recorded."""
-    waits = stack.enter_context(closing(open_best("waits", Host())[1]))
+    waits = stack.enter_context(closing(open_best("wait", Host())[1]))
     waits._mask.value = (1 << 12) - 1  # type: ignore[attr-defined]  # noqa: SLF001
 
 

@@ -26,11 +26,11 @@ from kernelsight.collectors import base
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.wire import encode_lines
 
-NAMES = ("tcp", "socket_owner", "udp")
+NAMES = ("tcp", "socket_owner", "udp_socket")
 COUNTS = (0, 6000)
 RUNS = 15
 PAUSE_S = 0.2
-STEP_NS = {"tcp": 10**9, "udp": 10**9, "socket_owner": 10**12}
+STEP_NS = {"tcp": 10**9, "udp_socket": 10**9, "socket_owner": 10**12}
 """Between the stamps of two runs: a second; more for what rests in between, so that every run is a look."""
 
 

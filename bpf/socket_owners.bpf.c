@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The TCP sockets that each process has open, added up (read by collectors/bpf/socket_owners.py), and
+ * The TCP sockets that each process has open, added up (read by collectors/bpf/socket_owner.py), and
  * who has certain sockets (read by collectors/bpf/holders.py).
  */
 #include "sock.h"

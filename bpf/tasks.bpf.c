@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Every process, its threads added up, as one binary record each (read by collectors/bpf/tasks.py). */
+/* Every process, its threads added up, as one binary record each (read by collectors/bpf/process.py). */
 #include "common.h"
 #include "descriptors.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* UDP sockets whose receive queue holds something or has overflowed (read by collectors/bpf/udp.py). */
+/* UDP sockets whose receive queue holds something or has overflowed (read by collectors/bpf/udp_socket.py). */
 #include "sock.h"
 
 struct numa_drop_counters { atomic_t drops0, drops1; } VIEW;

@@ -19,7 +19,7 @@ from kernelsight.collectors.damage import Damage, noted_in, parsing
 from kernelsight.collectors.netlink.tcp import parse_dump
 from kernelsight.collectors.procfs import cgroup_text
 from kernelsight.collectors.procfs.cpu import CpuCollector, parse_stat
-from kernelsight.collectors.procfs.file_locks import parse_locks
+from kernelsight.collectors.procfs.file_lock_wait import parse_locks
 from kernelsight.collectors.procfs.filesystem import (
     FilesystemCollector,
     Mount,
@@ -27,7 +27,7 @@ from kernelsight.collectors.procfs.filesystem import (
     parse_mountinfo,
     watched,
 )
-from kernelsight.collectors.procfs.limits import parse_key_users
+from kernelsight.collectors.procfs.limit import parse_key_users
 from kernelsight.collectors.procfs.load import parse_loadavg
 from kernelsight.collectors.procfs.memory import MemoryCollector, parse_meminfo
 from kernelsight.collectors.procfs.network import parse_net_dev, parse_speed
@@ -37,7 +37,7 @@ from kernelsight.collectors.procfs.process_text import parse_cgroup, parse_io, p
 from kernelsight.collectors.procfs.process_text import parse_stat as parse_stat_of
 from kernelsight.collectors.procfs.tcp import parse_proc_tcp
 from kernelsight.collectors.procfs.tcp_retransmit import parse_tcp_counters
-from kernelsight.collectors.procfs.udp import parse_proc_udp
+from kernelsight.collectors.procfs.udp_socket import parse_proc_udp
 from kernelsight.collectors.procfs.vmstat import parse_vmstat
 from kernelsight.collectors.sockets import ListenerEvents, tcp_event
 from kernelsight.collectors.sockstat import parse_sockstat

@@ -14,7 +14,7 @@ import pytest
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.procfs.file_locks import FileLocks, parse_locks
+from kernelsight.collectors.procfs.file_lock_wait import FileLocks, parse_locks
 from kernelsight.errors import SourceUnavailableError
 
 NOW = 1_790_000_000_000_000_000

@@ -18,7 +18,7 @@ from pathlib import Path
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.capabilities import find_facts
 from kernelsight.collectors.procfs.process import ProcessCollector
-from kernelsight.collectors.procfs.socket_owners import SocketOwnerCollector
+from kernelsight.collectors.procfs.socket_owner import SocketOwnerCollector
 collector = ProcessCollector(Host())
 facts = [fact.says for fact in find_facts(Host()) if fact.name == "processes of others"]
 limits = [collector.limitations, SocketOwnerCollector(Host()).limitations, facts]

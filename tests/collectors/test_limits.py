@@ -57,7 +57,7 @@ def proc(tmp_path):
 
 
 def limits(proc: Path) -> list[tuple]:
-    _, collector = open_best("limits", Host(proc=proc))
+    _, collector = open_best("limit", Host(proc=proc))
     found = [(one.limit_name, one.uid, one.used, one.maximum) for one in collector.collect(NOW)]
     assert list(collector.collect(NOW)) == []  # every 5 s
     collector.close()
@@ -79,7 +79,7 @@ def test_a_limit_that_cannot_be_read_costs_no_other(proc):
 
 def test_without_sysctls_it_says_where_they_were_looked_for(tmp_path):
     with pytest.raises(SourceUnavailableError, match="sys"):
-        open_best("limits", Host(proc=tmp_path))
+        open_best("limit", Host(proc=tmp_path))
 
 
 def test_the_user_is_the_real_one():

@@ -18,8 +18,8 @@ from kernelsight.events.process import Process
 from kernelsight.events.scheduler import SchedProcess, Wait
 from kernelsight.events.syscalls import Syscall
 
-NAMES = ("block_io", "blocked_tasks", "filesystem", "load", "perf", "process", "scheduler", "syscalls", "waits")
-ON_BPF = ("block_io", "blocked_tasks", "scheduler", "syscalls", "waits")
+NAMES = ("io_latency", "blocked_task", "filesystem", "load", "perf", "process", "scheduler", "syscall", "wait")
+ON_BPF = ("io_latency", "blocked_task", "scheduler", "syscall", "wait")
 ALL = (*BPF, *OTHERS_PROCESSES)
 
 root = [
@@ -91,7 +91,7 @@ class TestAsNobody:
     def test_without_a_look_at_others_processes_their_columns_stay_empty_and_it_is_said(self, sleeper):
         ran = collect(*as_nobody(*BPF))
         assert (ran.code, ran.log) == (0, [])
-        assert "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH" in ran.reports["blocked_tasks"].reason
+        assert "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH" in ran.reports["blocked_task"].reason
         assert {ran.reports[name].status for name in NAMES} == {"running"}
         assert any(isinstance(event, Wait) and event.pid == sleeper for event in ran.events)
 
@@ -111,7 +111,7 @@ class TestAsRoot:
     pytestmark = root
 
     def test_every_thread_keeps_what_is_needed_and_nothing_else(self):
-        with collecting("filesystem", "syscalls", "blocked_tasks", "load") as process:
+        with collecting("filesystem", "syscall", "blocked_task", "load") as process:
             statuses = threads(process.pid)
         assert len(statuses) > 1
         for status in statuses:

@@ -18,7 +18,7 @@ from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Load
 
 BTF = Path("/sys/kernel/btf")
-NAMES = ("block_io", "load", "process", "scheduler", "syscalls", "waits")
+NAMES = ("io_latency", "load", "process", "scheduler", "syscall", "wait")
 
 root = pytest.mark.root
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to hide things from a process")
@@ -37,7 +37,7 @@ def test_without_btf_the_tracers_say_so_and_their_stand_ins_run():
     ran = collect("unshare", "-m", "sh", "-c", f'mount -t tmpfs none {BTF} && exec "$@"', "sh")
     assert ran.code == 0
     unable = {name for name, report in ran.reports.items() if report.status == "unavailable"}
-    assert unable == {"block_io", "scheduler", "syscalls", "waits"}
+    assert unable == {"io_latency", "scheduler", "syscall", "wait"}
     [line] = ran.log
     assert line.count("use a kernel built with CONFIG_DEBUG_INFO_BTF") <= 3
     assert set(unable) <= set(re.findall(r"\w+", line))
@@ -47,7 +47,7 @@ def test_without_btf_the_tracers_say_so_and_their_stand_ins_run():
 
 @pytest.mark.parametrize("few", [24, 48])
 def test_with_too_few_descriptors_what_was_opened_runs_and_the_others_say_why(few):
-    names = ("load", "memory", "vmstat", "scheduler", "syscalls", "waits", "cpu", "network", "pressure", "tcp")
+    names = ("load", "memory", "vmstat", "scheduler", "syscall", "wait", "cpu", "network", "pressure", "tcp")
     ran = collect("sh", "-c", f'ulimit -n {few} && exec "$@"', "sh", names=names)
     assert ran.code == 0
     assert any(isinstance(event, Load) for event in ran.events)

@@ -28,9 +28,11 @@ def register(monkeypatch):
     monkeypatch.setattr(base._SOURCES, "_declared", {})
     monkeypatch.setattr(base._SOURCES, "_all", None)
 
-    def add(name, factory, **more):
+    def add(name, factory, emits=(Load,), **more):
         factory.__doc__ = factory.__doc__ or "For a test."
-        collector(name, **({"source": "test", "emits": (Load,)} | more))(factory)
+        collector(name=name, source="test", emits=(*emits, ClockStep), **more)(
+            factory
+        )  # several, for a name of its own
 
     return add
 

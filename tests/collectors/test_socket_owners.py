@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from moments import Moments
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf.socket_owners import SocketOwnersFromFiles
-from kernelsight.collectors.procfs.socket_owners import Socket, SocketOwnerCollector, match, parse_sockets
+from kernelsight.collectors.bpf.socket_owner import SocketOwnersFromFiles
+from kernelsight.collectors.procfs.socket_owner import Socket, SocketOwnerCollector, match, parse_sockets
 from kernelsight.errors import SourceUnavailableError
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/proc"

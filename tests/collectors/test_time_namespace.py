@@ -30,7 +30,7 @@ def test_what_tracers_and_the_list_of_tasks_say_is_in_the_time_of_the_namespace(
     began_ns = time.time_ns()
     with away(sys.executable, "-c", OWN_START, stdin=subprocess.PIPE) as quiet:
         start_ticks = int(quiet.stdout.readline())
-        collect = (sys.executable, "-m", "kernelsight", "collect", "process", "syscalls", "--duration", "2")
+        collect = (sys.executable, "-m", "kernelsight", "collect", "process", "syscall", "--duration", "2")
         options = ("-o", "include_waits=true", "-o", "threshold_ms=1")
         with away(*collect, *options, stderr=subprocess.PIPE) as collecting:
             output, log = collecting.communicate(timeout=60)

@@ -13,8 +13,8 @@ from moments import Moments
 from recordings import NOW, TREES
 
 from kernelsight.collectors.base import Host, open_best, registered
-from kernelsight.collectors.bpf.udp import UdpFromIterator
-from kernelsight.collectors.procfs.udp import UdpFromProc, parse_proc_udp
+from kernelsight.collectors.bpf.udp_socket import UdpFromIterator
+from kernelsight.collectors.procfs.udp_socket import UdpFromProc, parse_proc_udp
 from kernelsight.collectors.udp import Receiver, UdpEvents
 from kernelsight.errors import SourceUnavailableError
 
@@ -99,8 +99,8 @@ def test_the_worst_are_kept_when_there_are_too_many():
 
 
 def test_the_iterator_comes_first_where_it_can_run_and_proc_on_a_recorded_tree():
-    assert [entry.source for entry in registered()["udp"]] == ["bpf", "procfs"]
-    entry, collector = open_best("udp", Host(proc=TREES / "linux-6.18/proc"))
+    assert [entry.source for entry in registered()["udp_socket"]] == ["bpf", "procfs"]
+    entry, collector = open_best("udp_socket", Host(proc=TREES / "linux-6.18/proc"))
     collector.close()
     assert entry.source == "procfs"
 

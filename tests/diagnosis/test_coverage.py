@@ -110,21 +110,21 @@ def test_without_tracers_it_is_healthy_but_for_what_only_they_see(tmp_path):
     rows = [
         *cpu(seconds()), *memory(seconds()), *processes(seconds()),
         *(Vmstat(moment, pgfault=1) for moment in seconds()), *(Tcp(moment) for moment in seconds()),
-        *running("block", "block"), *running("filesystem", "filesystem"), not_running("waits", "not root"),
+        *running("block", "block"), *running("filesystem", "filesystem"), not_running("wait", "not root"),
     ]  # fmt: skip
     path = stored(tmp_path / "db", rows)
     assert diagnose(path, START, END).healthy is True
     open_still = faults_not_excluded(path)
-    assert open_still["lock_contention"] == ("waits",)
-    assert open_still["port_exhaustion"] == ("syscall_errors",)
+    assert open_still["lock_contention"] == ("wait",)
+    assert open_still["port_exhaustion"] == ("syscall_error",)
     seen = {"cpu_saturation", "memory_pressure", "memory_leak", "disk_saturation", "disk_full", "oom_kill", "fd_leak"}
     assert not seen & set(open_still)
 
 
 def test_who_watches_for_what_seldom_occurs_says_so_in_its_reports(tmp_path):
     base = [*cpu(seconds()), *memory(seconds()), *processes(seconds())]
-    whole = stored(tmp_path / "whole", [*base, *running("waits", "wait")])
-    half = stored(tmp_path / "half", [*base, *running("waits", "wait", until=0)])
+    whole = stored(tmp_path / "whole", [*base, *running("wait", "wait")])
+    half = stored(tmp_path / "half", [*base, *running("wait", "wait", until=0)])
     assert "lock_contention" not in faults_not_excluded(whole)
     assert "lock_contention" in faults_not_excluded(half), "it watched for half of the time"
 

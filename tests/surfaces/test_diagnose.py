@@ -56,7 +56,7 @@ def test_a_window_without_a_fault_is_healthy_and_says_what_it_cannot_exclude(dat
     assert "lock contention" in said.stdout.partition("Not excluded")[2]
     found = json.loads(answer.stdout)
     assert (said.returncode, answer.returncode, found["healthy"], found["unknown"]) == (0, 0, True, [])
-    assert {"fault": "lock_contention", "collectors": ["waits"]} in found["not_excluded"]
+    assert {"fault": "lock_contention", "collectors": ["wait"]} in found["not_excluded"]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_nobody_is_told_what_is_missing_and_how_to_get_it():
         [*words, *COMMAND, "doctor", "--json"], capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
     found = examined(done)
-    assert {"syscalls", "waits", "block_io"} <= set(found["missing"])
+    assert {"syscall", "wait", "io_latency"} <= set(found["missing"])
     assert found["machine"]["BPF programs"]["remedy"] == "run as root or with CAP_BPF and CAP_PERFMON"
     short = subprocess.run(
         [*words, *COMMAND, "doctor"], capture_output=True, text=True, check=False, timeout=PATIENCE_S,
@@ -106,7 +106,7 @@ def test_without_libbpf_it_says_which_package_to_install():
     hide = " && ".join(f"mount --bind /dev/null '{place}'" for place in {place.resolve() for place in places})
     found = examined(in_own_mounts(hide, "doctor", "--json"))
     assert (found["machine"]["libbpf"]["works"], found["machine"]["libbpf"]["remedy"]) == (False, "apt install libbpf1")
-    assert "apt install libbpf1" in found["collectors"]["syscalls", "bpf"]["reason"]
+    assert "apt install libbpf1" in found["collectors"]["syscall", "bpf"]["reason"]
     assert found["collectors"]["process", "procfs"]["used"]
 
 

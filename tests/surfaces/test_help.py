@@ -85,7 +85,7 @@ def test_the_tab_key_knows_tables_metrics_times_collectors_and_rules():
     assert completed("query", "top", "memory", "latency") == []
     assert completed("query", "range", "memory", "--columns", "timestamp,mem_to") == ["timestamp,mem_total_kb"]
     assert "15m" in completed("diagnose", "--since", "1")
-    assert completed("collect", "tcp_retransmits") == ["tcp_retransmits"]
+    assert completed("collect", "tcp_retransmit_event") == ["tcp_retransmit_event"]
     assert "cgroup_throttled" in completed("signals", "--rule", "cgroup_th")
 
 

@@ -39,8 +39,8 @@ def database(tmp_path_factory, stopped):
     rows = [
         *(Memory(moment, mem_total_kb=1_000_000, mem_available_kb=5_000) for moment in seconds),
         *(Cpu(moment, cpu=-1, user=1, system=1, idle=i) for i, moment in enumerate(seconds)),
-        CollectorReport(stopped, name="waits", status="unavailable", reason="needs CAP_BPF", kinds="wait"),
-        CollectorReport(stopped, name="syscall_errors", status="running", kinds="syscall_error"),
+        CollectorReport(stopped, name="wait", status="unavailable", reason="needs CAP_BPF", kinds="wait"),
+        CollectorReport(stopped, name="syscall_error", status="running", kinds="syscall_error"),
         Anomaly(seconds[0], table_name="memory_metrics", metric="mem_available_kb", score=5.0, kind="shift"),
     ]
     return stored(tmp_path_factory.mktemp("stopped") / "db", rows)
@@ -53,7 +53,7 @@ def query(database, *arguments):
 @pytest.mark.parametrize(
     ("table", "since", "reason"),
     [
-        ("wait", "30m", "wait_edges was never recorded here; its collector waits did not run: needs CAP_BPF"),
+        ("wait", "30m", "wait_edges was never recorded here; its collector wait did not run: needs CAP_BPF"),
         ("syscall_error", "30m", "nothing was recorded in syscall_errors in that time, though its collector"),
         ("block", "30m", "block_stats was never recorded here; the collector block yields it"),
         ("memory", "10m", "memory_metrics was recorded only from"),
@@ -78,7 +78,7 @@ def test_a_query_without_rows_says_why(database, table, since, reason, form):
     ],
 )
 def test_every_question_about_rows_does(database, arguments):
-    assert "its collector waits did not run: needs CAP_BPF" in query(database, *arguments, "--since", "30m").stderr
+    assert "its collector wait did not run: needs CAP_BPF" in query(database, *arguments, "--since", "30m").stderr
 
 
 def test_rows_that_do_not_fit_are_told_from_rows_that_are_not_there(database):

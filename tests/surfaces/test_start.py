@@ -131,7 +131,7 @@ def test_nothing_survives_the_supervisor(database):
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which is what the collectors are to give up")
 def test_collectors_that_root_starts_keep_no_more_than_they_need(database):
-    with start(database, "syscalls", "load") as process:
+    with start(database, "syscall", "load") as process:
         wait_for_rows(database)
         kept = held(child(process.pid, "collect"))
         process.terminate()

@@ -2,13 +2,13 @@
 
 A collector is a class registered by one line::
 
-    @collector("pressure", source="procfs", emits=(Pressure,))
+    @collector(source="procfs", emits=(Pressure,))
     class PressureCollector:
         def __init__(self, host: Host) -> None: ...   # opens what it reads; SourceUnavailableError if it can't
         def collect(self, now: int) -> Iterable[Event]: ...
         def close(self) -> None: ...
 
-Several sources may be registered under one name (`tasks` from BPF, from procfs); the one with the
+Several sources may be registered under one name (`process` from BPF, from procfs); the one with the
 highest rank that can run here is used, and the others stand in for it.
 """
 
@@ -19,13 +19,14 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 from kernelsight.collectors.privileges import BPF, Capability
 from kernelsight.errors import SourceUnavailableError, UsageError
-from kernelsight.events.declare import Event
+from kernelsight.events.declare import Event, kind_of
 from kernelsight.registry import Registry
 
 
@@ -92,6 +93,7 @@ class Registered:
     default: bool
     needs: frozenset[Capability]
     """Capabilities without which it has less to say, or nothing, while it runs."""
+    formerly: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +136,22 @@ _ON_BPF = "kernelsight.collectors.bpf."
 
 
 def collector(  # noqa: PLR0913 - all that there is to say about one
-    name: str,
     *,
     source: str,
     emits: tuple[type[Event], ...],
+    name: str = "",
+    formerly: str = "",
     rank: int = 0,
     default: bool = True,
     needs: Collection[Capability] = (),
 ) -> Callable[[F], F]:
-    """Register one source of the collector ``name``.
+    """Register one source of a collector.
+
+    It has the name of the kind of event that it yields: what a person types after ``kernelsight collect``.
 
     Args:
-        name: what a person types after ``kernelsight collect``.
+        name: where it yields several kinds.
+        formerly: a name that it had, which is still understood.
         source: `procfs`, `sysfs`, `bpf`, `perf`, ... .
         emits: the kinds of event it yields.
         rank: the highest rank that can run here is used.
@@ -156,7 +162,13 @@ def collector(  # noqa: PLR0913 - all that there is to say about one
     def declare(factory: F) -> F:
         summary = (factory.__doc__ or "").strip().split("\n", 1)[0]
         used = frozenset(needs).union(BPF if factory.__module__.startswith(_ON_BPF) else ())
-        _SOURCES.add((name, source), Registered(name, source, factory, emits, rank, summary, default, used))
+        if (len(emits) == 1) == bool(name):
+            raise TypeError(
+                f"{factory}: a collector has its kind's name, and one of its own where it has several kinds"
+            )
+        own_name = name or kind_of(emits[0]).name
+        entry = Registered(own_name, source, factory, emits, rank, summary, default, used, formerly)
+        _SOURCES.add((own_name, source), entry)
         return factory
 
     return declare
@@ -166,6 +178,16 @@ def registered() -> Mapping[str, tuple[Registered, ...]]:
     """All collectors by name, each with its sources, best first."""
     sources = _SOURCES.all().values()
     return {name: tuple(of_name) for name, of_name in groupby(sources, key=lambda source: source.name)}
+
+
+@cache
+def _former_names() -> Mapping[str, str]:
+    return {source.formerly: source.name for source in _SOURCES.all().values() if source.formerly}
+
+
+def current_name(name: str) -> str:
+    """The name of a collector today, given that or one that it had."""
+    return _former_names().get(name, name)
 
 
 def probe(entry: Registered, host: Host) -> Availability:
@@ -196,7 +218,7 @@ def open_best(name: str, host: Host) -> tuple[Registered, Collector]:
         UsageError: no collector has this name.
         SourceUnavailableError: none of its sources can run here; the message has the reason of each.
     """
-    sources = registered().get(name)
+    sources = registered().get(current_name(name))
     if sources is None:
         raise UsageError(f"no collector is called {name!r}; `kernelsight collect --list` shows all")
     refused: list[tuple[str, str]] = []

@@ -214,7 +214,7 @@ def refusal(error: OSError) -> SourceUnavailableError:
     return SourceUnavailableError(f"perf_event_open: {error.strerror}")
 
 
-@collector("perf", source="perf", emits=(Perf,), needs=(Capability.CAP_PERFMON,))
+@collector(source="perf", emits=(Perf,), needs=(Capability.CAP_PERFMON,))
 class PerfCollector:
     """Cycles, instructions, cache and branch misses, switches, migrations and faults of every CPU.
 

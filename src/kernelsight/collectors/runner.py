@@ -16,7 +16,7 @@ from functools import partial
 from typing import TextIO
 
 from kernelsight.collectors import privileges
-from kernelsight.collectors.base import Host, by_reason, registered
+from kernelsight.collectors.base import Host, by_reason, current_name, registered
 from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
 from kernelsight.collectors.damage import noted_in
 from kernelsight.collectors.numbering import Numbering
@@ -85,10 +85,11 @@ def run(  # noqa: PLR0913 - what is run, where, how long, and the four ways out 
 
 def _named(names: Sequence[str]) -> list[RunningSource]:
     known = registered()
-    for name in names:
+    today = [current_name(name) for name in names]
+    for name in today:
         if name not in known:
             raise UsageError(f"no collector is called {name!r}; `kernelsight collect --list` shows all")
-    return [RunningSource(name) for name in dict.fromkeys(names)]
+    return [RunningSource(name) for name in dict.fromkeys(today)]
 
 
 @dataclass(slots=True)

@@ -96,7 +96,7 @@ def main() -> None:
             in_every_state(stack, family, address)
             datagrams(stack, family, address)
         said: dict[str, dict[str, object]] = {}
-        for name in ("tcp", "socket_owner", "udp"):
+        for name in ("tcp", "socket_owner", "udp_socket"):
             for entry in registered()[name]:
                 collector = entry.factory(Host())
                 stack.callback(collector.close)

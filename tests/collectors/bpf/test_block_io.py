@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf.block_io import BlockIoCollector, difference
 from kernelsight.collectors.bpf.histogram import BUCKETS, lower_bound, percentiles
+from kernelsight.collectors.bpf.io_latency import BlockIoCollector, difference
 
 NOW = 1_800_000_000_000_000_000
 SIZE = 128 << 20

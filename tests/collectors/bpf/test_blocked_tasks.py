@@ -15,7 +15,7 @@ from described import types_of
 from observed import within
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf.blocked_tasks import (
+from kernelsight.collectors.bpf.blocked_task import (
     BLOCKED,
     BlockedTasks,
     Record,
@@ -27,7 +27,7 @@ from kernelsight.collectors.bpf.blocked_tasks import (
 )
 from kernelsight.collectors.bpf.layout import Records
 from kernelsight.collectors.bpf.syscall_names import name_of
-from kernelsight.collectors.bpf.waits import Waits
+from kernelsight.collectors.bpf.wait import Waits
 from kernelsight.events.scheduler import BlockedTask
 
 MS = 1_000_000

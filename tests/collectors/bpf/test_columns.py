@@ -10,7 +10,7 @@ from described import filler
 from kernelsight.collectors.bpf.btf import of_image
 from kernelsight.collectors.bpf.columns import Columns, Filler, made
 from kernelsight.collectors.bpf.layout import Layout, Member
-from kernelsight.collectors.bpf.tcp_retransmits import RETRANSMITS
+from kernelsight.collectors.bpf.tcp_retransmit_event import RETRANSMITS
 from kernelsight.events.scheduler import Sched
 
 REPOSITORY = Path(__file__).parents[3]

@@ -19,13 +19,14 @@ import pytest
 from observed import take
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf import tasks, threads
+from kernelsight.collectors.bpf import process as process_tracer
+from kernelsight.collectors.bpf import threads
 from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.bpf.process import TasksCollector
 from kernelsight.collectors.bpf.scheduler import Scheduler
-from kernelsight.collectors.bpf.syscall_errors import SyscallErrors
-from kernelsight.collectors.bpf.syscalls import Syscalls
-from kernelsight.collectors.bpf.tasks import TasksCollector
-from kernelsight.collectors.bpf.waits import Waits
+from kernelsight.collectors.bpf.syscall import Syscalls
+from kernelsight.collectors.bpf.syscall_error import SyscallErrors
+from kernelsight.collectors.bpf.wait import Waits
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.syscalls import Syscall, SyscallError
 from kernelsight.events.wire import decoder
@@ -100,7 +101,7 @@ def test_children_for_which_there_was_no_room_are_counted(small_maps):
 
 
 def test_processes_for_whose_threads_there_was_no_room_are_counted(small_maps):
-    small_maps(tasks, unfinished=1)
+    small_maps(process_tracer, unfinished=1)
     program = (
         "import threading; forever = threading.Event().wait; input()\n"
         "threading.Thread(target=forever).start(); print(flush=True); forever()"
@@ -127,7 +128,7 @@ def test_processes_for_whose_threads_there_was_no_room_are_counted(small_maps):
 def test_what_was_lost_reaches_the_reports_and_the_status(tmp_path):
     """The reader sleeps, so `collect` cannot write, so it does not read the ring buffer, which runs over."""
     options = [f"-o{name}={str(value).lower()}" for name, value in EVERY_CALL.items()]
-    with subprocess.Popen([*COMMAND, "collect", "syscalls", *options], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([*COMMAND, "collect", "syscall", *options], stdout=subprocess.PIPE) as process:
         try:
             process.stdout.readline()  # it has begun
             sleep_often(2 * MORE_THAN_FIT)
@@ -147,7 +148,7 @@ def test_what_was_lost_reaches_the_reports_and_the_status(tmp_path):
         [*COMMAND, "status", "--json", "--db-path", str(database)], check=True, capture_output=True, timeout=PATIENCE_S
     )
     (shown,) = json.loads(status.stdout)["collectors"]
-    assert (shown["name"], shown["lost"]) == ("syscalls", last[-1].lost)
+    assert (shown["name"], shown["lost"]) == ("syscall", last[-1].lost)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

@@ -8,7 +8,7 @@ import signal
 import pytest
 from observed import observe, within
 
-from kernelsight.collectors.bpf.syscalls import Syscalls
+from kernelsight.collectors.bpf.syscall import Syscalls
 from kernelsight.events.syscalls import Syscall
 
 MS = 1_000_000

@@ -11,7 +11,7 @@ import pytest
 from described import filler
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf.oom_kills import KILLS, OomKills
+from kernelsight.collectors.bpf.oom_kill import KILLS, OomKills
 from kernelsight.collectors.clock import EpochTime, SystemClock
 from kernelsight.events.memory import OomKill
 

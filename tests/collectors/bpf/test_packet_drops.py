@@ -13,7 +13,7 @@ from kernelsight.collectors.bpf.abi import kernel_knows
 from kernelsight.collectors.bpf.btf import of_kernel
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
-from kernelsight.collectors.bpf.packet_drops import PacketDrops, Reasons, function
+from kernelsight.collectors.bpf.packet_drop import PacketDrops, Reasons, function
 from kernelsight.events.network import PacketDrop
 
 NOW = 1_800_000_000_000_000_000

@@ -71,7 +71,7 @@ def test_owners_have_the_same_sockets(said):
 
 
 def test_datagrams_that_nobody_reads_are_the_same(said):
-    mine, others = (rows(said, "udp", source, "UdpSocket") for source in ("bpf", "procfs"))
+    mine, others = (rows(said, "udp_socket", source, "UdpSocket") for source in ("bpf", "procfs"))
     lacking = {"pid", "comm", "receive_buffer_bytes"}
     assert [without(row, lacking) for row in mine] == [without(row, lacking) for row in others]
     assert len(mine) == 4  # of six: one of each family never got anything

@@ -11,9 +11,9 @@ from described import filler
 from observed import observe, within
 
 from kernelsight.collectors.bpf.scheduler import Scheduler
-from kernelsight.collectors.bpf.syscall_errors import ERRORS, SyscallErrors
+from kernelsight.collectors.bpf.syscall import SLOW_CALLS, Syscalls
+from kernelsight.collectors.bpf.syscall_error import ERRORS, SyscallErrors
 from kernelsight.collectors.bpf.syscall_names import COMPAT, name_of, names, numbers_of
-from kernelsight.collectors.bpf.syscalls import SLOW_CALLS, Syscalls
 from kernelsight.events.syscalls import Syscall, SyscallError
 
 MS = 1_000_000

@@ -14,7 +14,7 @@ import pytest
 from moments import Moments
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf.tasks import CpuTimes, TasksCollector, split_time, state_letter
+from kernelsight.collectors.bpf.process import CpuTimes, TasksCollector, split_time, state_letter
 from kernelsight.collectors.procfs.process_text import parse_cgroup
 
 NOW = 1_800_000_000_000_000_000

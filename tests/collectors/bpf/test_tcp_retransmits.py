@@ -11,7 +11,7 @@ from observed import observe
 from own_network import in_own_network
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf.tcp_retransmits import TcpRetransmits, address
+from kernelsight.collectors.bpf.tcp_retransmit_event import TcpRetransmits, address
 
 LOOPBACK = pytest.mark.parametrize("loopback", ["127.0.0.1", "::1"])
 

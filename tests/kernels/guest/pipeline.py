@@ -66,6 +66,6 @@ def all_that_is_collected_is_stored() -> None:
 
 SPEAK_ALWAYS = {
     "block", "cgroup", "cpu", "filesystem", "load", "memory", "network", "perf", "pressure", "process", "scheduler",
-    "tcp", "tcp_retransmit", "vmstat", "waits",
+    "tcp", "tcp_retransmit", "vmstat", "wait",
 }  # fmt: skip
 """Collectors that have something to say of any machine within three seconds."""

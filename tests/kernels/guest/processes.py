@@ -12,7 +12,7 @@ import msgspec
 
 from guest import check
 from kernelsight.collectors.base import Host, Registered, registered
-from kernelsight.collectors.bpf.tasks import TasksCollector
+from kernelsight.collectors.bpf.process import TasksCollector
 from kernelsight.events.process import Process
 
 ROUNDED = {"utime_ms": 30, "stime_ms": 30, "cpu_delay_ns": 0}

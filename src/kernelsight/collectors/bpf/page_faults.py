@@ -289,7 +289,7 @@ class PageFaults:
         self._attached = wanted
 
 
-@collector("page_faults", source="fexit", emits=(PageFault, PageFaultStats), rank=40)
+@collector(name="page_faults", source="fexit", emits=(PageFault, PageFaultStats), rank=40)
 class PageFaultsByFexit(PageFaults):
     """Slow page faults, a sample of the others, and counts per process; timed by tracepoints and fexit."""
 
@@ -299,7 +299,7 @@ class PageFaultsByFexit(PageFaults):
     kernel = f"{_TRACED}, and {_EXCEPTIONS_EXIST}"
 
 
-@collector("page_faults", source="fentry", emits=(PageFault, PageFaultStats), rank=30)
+@collector(name="page_faults", source="fentry", emits=(PageFault, PageFaultStats), rank=30)
 class PageFaultsByFentry(PageFaults):
     """Slow page faults, a sample of the others, and counts per process; timed by fentry and fexit."""
 
@@ -309,7 +309,7 @@ class PageFaultsByFentry(PageFaults):
     kernel = _TRACED
 
 
-@collector("page_faults", source="tracepoint", emits=(PageFault, PageFaultStats), rank=20)
+@collector(name="page_faults", source="tracepoint", emits=(PageFault, PageFaultStats), rank=20)
 class PageFaultsByTracepoint(PageFaults):
     """Slow page faults, a sample of the others, and counts per process; timed by tracepoints and perf events."""
 
@@ -319,7 +319,7 @@ class PageFaultsByTracepoint(PageFaults):
     kernel = _EXCEPTIONS_EXIST
 
 
-@collector("page_faults", source="kprobe", emits=(PageFault, PageFaultStats), rank=10)
+@collector(name="page_faults", source="kprobe", emits=(PageFault, PageFaultStats), rank=10)
 class PageFaultsByKprobe(PageFaults):
     """Slow page faults, a sample of the others, and counts per process; timed by a kprobe and perf events."""
 
@@ -329,7 +329,7 @@ class PageFaultsByKprobe(PageFaults):
     kernel = "a kernel with CONFIG_KPROBES"
 
 
-@collector("page_faults", source="perf", emits=(PageFault, PageFaultStats))
+@collector(name="page_faults", source="perf", emits=(PageFault, PageFaultStats))
 class PageFaultsByPerf(PageFaults):
     """Slow page faults, a sample of the others, and counts per process; timed by perf events alone."""
 

@@ -125,7 +125,7 @@ def _row(use: _Use) -> tuple[int | bytes, ...]:
     )  # fmt: skip
 
 
-@collector("scheduler", source="bpf", emits=(Sched, SchedProcess))
+@collector(name="scheduler", source="bpf", emits=(Sched, SchedProcess))
 class Scheduler:
     """Waits for a CPU over `runqueue_threshold_ms` (10), and every process's switches, CPU time and children."""
 

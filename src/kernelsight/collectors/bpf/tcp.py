@@ -31,7 +31,7 @@ class _Listener(msgspec.Struct, gc=False):
     backlog: int
 
 
-@collector("tcp", source="bpf", emits=(Tcp, TcpListener), rank=2)
+@collector(name="tcp", source="bpf", emits=(Tcp, TcpListener), rank=2)
 class TcpFromTables:
     """TCP sockets by state, and the accept queues of those that listen, with the process that does."""
 

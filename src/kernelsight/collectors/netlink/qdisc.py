@@ -28,7 +28,7 @@ _RATE_AT = 8  # in struct tc_ratespec, the first of struct tc_tbf_qopt
 _NO_QUEUE = "noqueue"
 
 
-@collector("qdisc", source="rtnetlink", emits=(Qdisc,))
+@collector(source="rtnetlink", emits=(Qdisc,))
 class QdiscCollector:
     """What waits in front of every interface to be sent, and what was dropped there."""
 

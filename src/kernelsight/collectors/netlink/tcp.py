@@ -34,7 +34,7 @@ _TIMER_OF_TIME_WAIT = 3
 _MANY = 500
 
 
-@collector("tcp", source="sock_diag", emits=(Tcp, TcpListener), rank=1)
+@collector(name="tcp", source="sock_diag", emits=(Tcp, TcpListener), rank=1)
 class TcpFromSockDiag:
     """TCP sockets by state, and the accept queues of those that listen.
 

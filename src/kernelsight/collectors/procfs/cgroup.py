@@ -63,7 +63,7 @@ class _Group:
     limits_due: int = 0
 
 
-@collector("cgroup", source="cgroupfs", emits=(Cgroup,))
+@collector(source="cgroupfs", emits=(Cgroup,))
 class CgroupCollector:
     """Control groups that were active, the largest ones, and each one at least once a minute."""
 

@@ -26,7 +26,7 @@ _OF_THE_MACHINE = {
 }
 
 
-@collector("cpu", source="procfs", emits=(Cpu,))
+@collector(source="procfs", emits=(Cpu,))
 class CpuCollector:
     """Time of every CPU by what it did, context switches, forks, interrupts."""
 

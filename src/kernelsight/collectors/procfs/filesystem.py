@@ -32,7 +32,7 @@ _NO_SPACE_TO_WATCH = frozenset({
 _PATIENCE_S = 0.05
 
 
-@collector("filesystem", source="procfs", emits=(Filesystem,), needs=(Capability.CAP_DAC_READ_SEARCH,))
+@collector(source="procfs", emits=(Filesystem,), needs=(Capability.CAP_DAC_READ_SEARCH,))
 class FilesystemCollector:
     """Space and inodes of every mounted file system that has any.
 

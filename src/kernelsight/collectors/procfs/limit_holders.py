@@ -49,7 +49,7 @@ class Held:
     watches: int
 
 
-@collector("limit_holders", source="procfs", emits=(LimitHolder, Limit), needs=OTHERS_PROCESSES)
+@collector(name="limit_holders", source="procfs", emits=(LimitHolder, Limit), needs=OTHERS_PROCESSES)
 class LimitHoldersCollector:
     """Inotify instances and watches of every process, and of every user against its limit, every 10 s or less often."""
 

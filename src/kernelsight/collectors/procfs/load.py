@@ -11,7 +11,7 @@ from kernelsight.events.scheduler import Load
 _WORDS = 5
 
 
-@collector("load", source="procfs", emits=(Load,))
+@collector(source="procfs", emits=(Load,))
 class LoadCollector:
     """Load averages and the number of tasks."""
 

@@ -47,7 +47,7 @@ _NAMES = {
 }
 
 
-@collector("memory", source="procfs", emits=(Memory,))
+@collector(source="procfs", emits=(Memory,))
 class MemoryCollector:
     """Levels of memory: free, available, cached, dirty, swap."""
 

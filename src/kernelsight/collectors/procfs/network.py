@@ -15,7 +15,7 @@ _SPEED_EVERY_NS = 60_000_000_000
 _UNKNOWN_SPEED = 2**32 - 1
 
 
-@collector("network", source="procfs", emits=(Network,))
+@collector(source="procfs", emits=(Network,))
 class NetworkCollector:
     """Bytes, packets, errors and drops of every interface."""
 

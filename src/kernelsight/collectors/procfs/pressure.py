@@ -27,7 +27,7 @@ _STALLS = re.compile(rb"avg10=%b avg60=%b avg300=%b total=([0-9]{1,18})" % (_REA
 _OF_A_GROUP: tuple[Resource, ...] = ("cpu", "memory", "io")
 
 
-@collector("pressure", source="procfs", emits=(Pressure,))
+@collector(source="procfs", emits=(Pressure,))
 class PressureCollector:
     """Time lost for want of CPU, memory and I/O, of the machine and its cgroups.
 

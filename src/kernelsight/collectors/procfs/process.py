@@ -91,7 +91,7 @@ class _Tracked:
     switches_lost: tuple[int, int] = (0, 0)
 
 
-@collector("process", source="procfs", emits=(Process,), needs=(*OTHERS_PROCESSES, Capability.CAP_NET_ADMIN))
+@collector(source="procfs", emits=(Process,), needs=(*OTHERS_PROCESSES, Capability.CAP_NET_ADMIN))
 class ProcessCollector:
     """Processes that ran, the largest ones, and each one at least once a minute.
 

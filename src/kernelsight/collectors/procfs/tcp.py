@@ -18,7 +18,7 @@ from kernelsight.events.network import Tcp, TcpListener
 from kernelsight.linux.sockets import LISTEN, address, check_header, parse_socket
 
 
-@collector("tcp", source="procfs", emits=(Tcp, TcpListener))
+@collector(name="tcp", source="procfs", emits=(Tcp, TcpListener))
 class TcpFromProc:
     """TCP sockets by state, and the accept queues of those that listen (without their limit)."""
 

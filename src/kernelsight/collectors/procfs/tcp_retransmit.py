@@ -38,7 +38,7 @@ _TCP_EXTENDED = {
 }
 
 
-@collector("tcp_retransmit", source="procfs", emits=(TcpRetransmit,))
+@collector(source="procfs", emits=(TcpRetransmit,))
 class TcpRetransmitCollector:
     """Segments sent, sent again, lost and refused since boot."""
 

@@ -13,7 +13,7 @@ from kernelsight.events.memory import Vmstat
 _COLUMNS = {column.encode(): column for column in kind_of(Vmstat).column_names if column != "timestamp"}
 
 
-@collector("vmstat", source="procfs", emits=(Vmstat,))
+@collector(source="procfs", emits=(Vmstat,))
 class VmstatCollector:
     """Faults, swapping, reclaim, compaction and huge pages since boot."""
 

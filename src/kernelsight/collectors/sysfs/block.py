@@ -15,7 +15,7 @@ _OLDER_COLUMNS = (11, 15)  # without discards, without flushes
 _COLUMNS = 17  # with discards (Linux 4.18) and flushes (5.5); what comes after is not known yet
 
 
-@collector("block", source="sysfs", emits=(Block,))
+@collector(source="sysfs", emits=(Block,))
 class BlockCollector:
     """I/O of every block device that has done any."""
 

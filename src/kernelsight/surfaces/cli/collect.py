@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from kernelsight.collectors import punctual, runner
-from kernelsight.collectors.base import Host, list_collectors
+from kernelsight.collectors.base import Host, current_name, list_collectors
 from kernelsight.collectors.options import OPTIONS, parse_options
 from kernelsight.errors import UsageError
 from kernelsight.surfaces.cli.command import Command, examples, interval_option, seconds
@@ -81,7 +81,8 @@ def collect(  # noqa: PLR0913 - one argument an option
 
 
 def _list(names: Sequence[str], host: Host) -> None:
-    entries = [entry for entry in list_collectors(host) if not names or entry.registered.name in names]
+    wanted = {current_name(name) for name in names}
+    entries = [entry for entry in list_collectors(host) if not wanted or entry.registered.name in wanted]
     if not entries:
         raise UsageError(f"no collector is called {' or '.join(map(repr, names))}")
     print_sources(entries)

@@ -14,7 +14,7 @@ _CPU = 12
 """Column of the CPU's number, since Linux 5.10: CPUs that are offline have no line."""
 
 
-@collector("softnet", source="procfs", emits=(Softnet,))
+@collector(source="procfs", emits=(Softnet,))
 class SoftnetCollector:
     """Packets that each CPU took from devices."""
 

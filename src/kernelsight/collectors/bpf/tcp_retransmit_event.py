@@ -41,7 +41,7 @@ RETRANSMITS = Columns(
 )
 
 
-@collector("tcp_retransmits", source="bpf", emits=(TcpRetransmitEvent,))
+@collector(formerly="tcp_retransmits", source="bpf", emits=(TcpRetransmitEvent,))
 class TcpRetransmits:
     """Segments that TCP sent again, in all network namespaces: between whom, in which state, whose.
 

@@ -97,7 +97,7 @@ def latency(devices: Devices, now: bytes, before: bytes, interval: int, timestam
     return event
 
 
-@collector("block_io", source="bpf", emits=(IoLatency,), rank=10)
+@collector(formerly="block_io", source="bpf", emits=(IoLatency,), rank=10)
 class BlockIoCollector:
     """Latency of block requests per device: percentiles within 3 %, queue and device apart.
 

@@ -74,7 +74,7 @@ _PATHS = tuple(dict.fromkeys(path for source in _SOURCES for path in (source.use
 _KEYS = "key-users"
 
 
-@collector("limits", source="procfs", emits=(Limit,))
+@collector(formerly="limits", source="procfs", emits=(Limit,))
 class LimitsCollector:
     """Use of the kernel's limits on files, tasks, keys, tracked connections and others, every 5 s.
 

@@ -197,7 +197,7 @@ class _Reader:
         )
 
 
-@collector("process", source="bpf", emits=(Process,), rank=10, needs=OTHERS_PROCESSES)
+@collector(source="bpf", emits=(Process,), rank=10, needs=OTHERS_PROCESSES)
 class TasksCollector:
     """Processes, read in one pass over the kernel's tasks, about a microsecond each.
 

@@ -15,7 +15,7 @@ from kernelsight.events.network import UdpSocket
 from kernelsight.linux.sockets import address, hexadecimal
 
 
-@collector("udp", source="procfs", emits=(UdpSocket,))
+@collector(formerly="udp", source="procfs", emits=(UdpSocket,))
 class UdpFromProc:
     """UDP sockets that drop or have something to read (without their owner and the queue's limit)."""
 

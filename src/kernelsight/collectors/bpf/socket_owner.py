@@ -17,7 +17,7 @@ _EVERY_NS = 10 * NS_PER_S
 OWNERS = Columns(SocketOwner, "record")
 
 
-@collector("socket_owner", source="bpf", emits=(SocketOwner,), rank=10)
+@collector(source="bpf", emits=(SocketOwner,), rank=10)
 class SocketOwnersFromFiles:
     """TCP sockets of every process that has any, every 10 s, in containers too.
 

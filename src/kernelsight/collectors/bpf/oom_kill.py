@@ -72,7 +72,7 @@ KILLS = Columns(
 )
 
 
-@collector("oom_kills", source="bpf", emits=(OomKill,))
+@collector(formerly="oom_kills", source="bpf", emits=(OomKill,))
 class OomKills:
     """Processes that the kernel kills because memory ran out, of a control group or of the machine.
 

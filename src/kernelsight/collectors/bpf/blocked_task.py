@@ -154,7 +154,7 @@ def path_argument(process: Path, call: int) -> str | None:
     return os.path.normpath("/" + whole.lstrip("/"))
 
 
-@collector("blocked_tasks", source="bpf", emits=(BlockedTask,), needs=OTHERS_PROCESSES)
+@collector(formerly="blocked_tasks", source="bpf", emits=(BlockedTask,), needs=OTHERS_PROCESSES)
 class BlockedTasks:
     """Threads that have slept uninterruptibly, or waited for a server of FUSE, for more than a second, and what for."""
 

@@ -34,7 +34,7 @@ ERRORS = Columns(
 )
 
 
-@collector("syscall_errors", source="bpf", emits=(SyscallError,))
+@collector(formerly="syscall_errors", source="bpf", emits=(SyscallError,))
 class SyscallErrors:
     """System calls that failed because something is used up, full or broken, per process and second."""
 

@@ -55,7 +55,7 @@ class _Owned:
         self.send_queue += socket.send_queue
 
 
-@collector("socket_owner", source="procfs", emits=(SocketOwner,), needs=OTHERS_PROCESSES)
+@collector(source="procfs", emits=(SocketOwner,), needs=OTHERS_PROCESSES)
 class SocketOwnerCollector:
     """TCP sockets of every process that has any, every 10 s."""
 

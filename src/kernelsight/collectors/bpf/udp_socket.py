@@ -30,7 +30,7 @@ class _Socket(msgspec.Struct, gc=False):
     drops: int
 
 
-@collector("udp", source="bpf", emits=(UdpSocket,), rank=10)
+@collector(formerly="udp", source="bpf", emits=(UdpSocket,), rank=10)
 class UdpFromIterator:
     """UDP sockets that drop or have something to read, with the process that should read it."""
 

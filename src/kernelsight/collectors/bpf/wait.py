@@ -73,7 +73,7 @@ def thin_mask(switches_per_s: float) -> int:
     return mask
 
 
-@collector("waits", source="bpf", emits=(Wait,))
+@collector(formerly="waits", source="bpf", emits=(Wait,))
 class Waits:
     """Who waited for whom, in what, for how long, per process and second; thinned where switches are too many."""
 

@@ -27,7 +27,7 @@ _REST = 99
 """Pause after a reading, in times of what it took: nobody is kept from locking files for more than 1 % of the time."""
 
 
-@collector("file_locks", source="procfs", emits=(FileLockWait,))
+@collector(formerly="file_locks", source="procfs", emits=(FileLockWait,))
 class FileLocks:
     """Processes that wait for a lock on a file (200 at most), and who has it; nothing where nobody waits.
 

@@ -81,7 +81,7 @@ class _Counted:
     idle: int = 0
 
 
-@collector("packet_drops", source="bpf", emits=(PacketDrop,))
+@collector(formerly="packet_drops", source="bpf", emits=(PacketDrop,))
 class PacketDrops:
     """Packets that the kernel dropped, in all network namespaces, by reason, interface, function and socket."""
 

@@ -42,7 +42,7 @@ SLOW_CALLS = Columns(
 )
 
 
-@collector("syscalls", source="bpf", emits=(Syscall,))
+@collector(formerly="syscalls", source="bpf", emits=(Syscall,))
 class Syscalls:
     """System calls slower than `threshold_ms` (10); with `include_waits` those that wait by design too."""
 
