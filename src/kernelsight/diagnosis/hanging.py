@@ -25,7 +25,7 @@ HANGS_MS = Threshold(
     "`blocked_task` is raised for, as this says that storage does not answer at all",
 )
 STUCK_S = Threshold(
-    3, "s", because="judged: a device may hold a flush of its cache back for a second or two and get nothing else done"
+    3, "s", because="judged: some requests of a healthy device take a second, and then the next ones are done"
 )
 BUSY_SHARE = Threshold(
     0.5,
@@ -194,7 +194,7 @@ def _task_claims(scene: Scene, tasks: Iterable[Sequence[BlockedTask]]) -> Iterat
 
 IDLE: Check[Hanging] = Check(
     id="is_idle",
-    says="what they wait for gets nothing done meanwhile",
+    says="the storage that they wait for completes nothing meanwhile",
     holds=lambda found: found.is_idle,
     supports=2.5,
     refutes=4.0,
@@ -203,7 +203,7 @@ IDLE: Check[Hanging] = Check(
 )
 PLACE_KNOWN: Check[Hanging] = Check(
     id="place_known",
-    says="it is known what they wait for",
+    says="the device or mount that they wait for is known",
     holds=lambda found: found.place_is_known,
     supports=0.5,
     refutes=1.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from kernelsight.diagnosis.lines import Queueing
+from kernelsight.diagnosis.lock_queues import Queueing
 from kernelsight.diagnosis.mechanism import Check
 from kernelsight.diagnosis.threshold import Threshold
 
@@ -55,7 +55,7 @@ RELEASE_EACH_OTHER: Check[Queueing] = Check(
 )
 ALIKE: Check[Queueing] = Check(
     id="alike",
-    says="its threads do the same, none gives work to the others",
+    says="its threads all do the same; none gives work to the others",
     holds=lambda queueing: None if queueing.busiest is None else queueing.busiest <= ALIKE_SHARE,
     supports=2.0,
     refutes=4.0,
@@ -64,7 +64,7 @@ ALIKE: Check[Queueing] = Check(
 )
 HOLDER_WORKS: Check[Queueing] = Check(
     id="holder_works",
-    says="somebody has the lock and does something with it",
+    says="the holder of the lock does something meanwhile",
     holds=lambda queueing: queueing.working >= WORKING_THREADS,
     supports=1.0,
     refutes=7.0,
@@ -73,10 +73,10 @@ HOLDER_WORKS: Check[Queueing] = Check(
 )
 FEW_GO_ON: Check[HeldUp] = Check(
     id="few_go_on",
-    says="few go on at a time, and the others wait",
+    says="few run at a time, and the others wait",
     holds=lambda held_up: held_up.ran <= GOES_ON_SHARE * (held_up.waiting + held_up.ran),
     supports=1.0,
     refutes=7.0,
-    because="calculated: a lock lets one go on at a time; where most of them run, they wait for something else, or "
+    because="calculated: one thread holds a lock at a time; where most of them run, they wait for something else, or "
     "seldom",
 )

@@ -96,7 +96,7 @@ def explanation(interface: str, onset_ns: int, victims: tuple[Entity, ...], path
         victims=victims,
         suffering_s=0.0,
         path=path,
-        refuted_by="the segments had arrived and only their acknowledgements were late",
+        refuted_by="the segments have arrived and only their acknowledgements are late",
         outlook="connections over it stay slow",
         actions=(
             Proposal("look", culprit, f"check the link of {interface} and the way beyond it: nothing here says where "
@@ -107,7 +107,7 @@ def explanation(interface: str, onset_ns: int, victims: tuple[Entity, ...], path
 
 NO_FULL_QUEUE: Check[SentAgain] = Check(
     id="no_full_queue",
-    says="no queue in front of it is full",
+    says="no queue in front of the interface is full",
     holds=lambda found: not found.causes.queue_is_full,
     supports=0.5,
     refutes=4.0,
@@ -134,7 +134,7 @@ NOT_FOR_LISTENERS: Check[SentAgain] = Check(
 )
 NOT_ON_LOOPBACK: Check[SentAgain] = Check(
     id="not_on_loopback",
-    says="packets of loopback, which has no wire, are seen to be dropped",
+    says="drops are seen on loopback, which has no wire",
     holds=lambda found: found.causes.seen_on_loopback,
     supports=0.0,
     refutes=8.0,

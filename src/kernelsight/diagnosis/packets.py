@@ -168,10 +168,10 @@ def interface_of(name: str) -> Entity:
 
 
 def sent_again_claim(scene: Scene, again: Sequence[TcpRetransmitEvent]) -> Step | None:
-    """The claim that programs had to send segments again."""
+    """The claim that programs retransmitted segments."""
     names = ", ".join(comm for _, comm, _ in owners(again, TcpRetransmitEvent.segments)[:3]) or "somebody"
     return claim(
-        f"{names} had to send {sum(row.segments or 1 for row in again)} segments again",
+        f"{names} retransmitted {sum(row.segments or 1 for row in again)} segments",
         scene.evidence(again, TcpRetransmitEvent.segments, "sum"),
     )
 

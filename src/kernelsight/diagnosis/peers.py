@@ -1,8 +1,9 @@
 """Servers of one program that keep each other waiting while their clients wait for them.
 
-A database with a process for each client has its row and table locks in memory that these share, and who waits for
-one sleeps where it also waits for its client: in epoll_wait(2), until the process that lets go of the lock wakes it
-(PostgreSQL: src/backend/storage/lmgr/README). Nothing in the call tells the two apart, but who ends it does.
+A database with a process for each client has its row and table locks in memory that these share. A server that waits
+for a lock sleeps in the same call as one that waits for its client: in epoll_wait(2), until the server that releases
+the lock wakes it (PostgreSQL: src/backend/storage/lmgr/README). The call does not tell the two apart; the process that
+ends it does.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.lines import FOR_WORK, SOMEBODY, waited
+from kernelsight.diagnosis.lock_queues import FOR_WORK, SOMEBODY, waited
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.waiting import Edge, waiting
 
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """A time in which there always was one of several servers that waited for another one of them."""
+    """A stretch in which one of several servers always waited for another one of them."""
 
     run: Run
     edges: Sequence[Edge]

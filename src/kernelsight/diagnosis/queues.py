@@ -62,7 +62,7 @@ class Waiting(Protocol):
 
 NO_QUEUE_OF_JOBS: Check[Waiting] = Check(
     id="no_queue_of_jobs",
-    says="they have more to do than to wait for their turn, as jobs in a queue do",
+    says="they are no queue of jobs, which only wait for their turn",
     holds=lambda found: not found.queue_for_a_job,
     supports=0.0,
     refutes=12.0,

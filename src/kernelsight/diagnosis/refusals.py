@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.lines import SOMEBODY
+from kernelsight.diagnosis.lock_queues import SOMEBODY
 from kernelsight.diagnosis.scene import Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.waiting import Edge, waiting
 from kernelsight.events.syscalls import SyscallError

@@ -1,7 +1,7 @@
 """What the checks of the mechanism judge: a measurement for which all hold, and what makes each of them fail."""
 
 from kernelsight.diagnosis.duration import Duration
-from kernelsight.diagnosis.lines import LockQueue, Queueing
+from kernelsight.diagnosis.lock_queues import LockQueue, Queueing
 from kernelsight.diagnosis.scene import Run
 
 HOLDS = Queueing(

@@ -127,7 +127,7 @@ MECHANISM = Mechanism[AcceptQueue](
         ),
         Check(
             id="half_full",
-            says="it is at least half full",
+            says="that queue is at least half full",
             holds=lambda found: found.fill >= HALF_FULL_SHARE,
             supports=0.5,
             refutes=2.0,

@@ -65,7 +65,7 @@ MECHANISM = Mechanism[Refusing](
     checks=(
         Check(
             id="again",
-            says="again and again",
+            says="it happens again and again",
             holds=lambda found: found.seconds >= LEAST_S,
             supports=1.0,
             refutes=1.0,

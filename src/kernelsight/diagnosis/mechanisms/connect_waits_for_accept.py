@@ -90,7 +90,7 @@ MECHANISM = Mechanism[Connecting](
     checks=(
         Check(
             id="again",
-            says="again and again",
+            says="it happens again and again",
             holds=lambda found: found.seconds > 1,
             supports=1.0,
             refutes=1.5,

@@ -89,7 +89,7 @@ def explain(scene: Scene, found: CutOff) -> Explanation:
         path=path(
             sent_again_claim(scene, found.again),
             claim(
-                f"{found.dropped} packets were dropped at {name} meanwhile: {found.cause}",
+                f"the kernel dropped {found.dropped} packets at {name} meanwhile: {found.cause}",
                 scene.evidence(found.drops, PacketDrop.count, "sum"),
             ),
         ),
@@ -112,7 +112,7 @@ MECHANISM = Mechanism[CutOff](
     checks=(
         Check(
             id="dropped_with_each_try",
-            says="as much is dropped here as is tried",
+            says="there are as many drops here as tries",
             holds=lambda found: found.dropped >= found.tries,
             supports=1.5,
             refutes=4.0,

@@ -79,11 +79,12 @@ def explain(scene: Scene, found: Refused) -> Explanation:
         suffering_s=found.waiting * run.seconds,
         path=path(
             claim(
-                f"{len(found.by_pid)} processes {culprit.name} were refused the lock of a file {refused.counted} times",
+                f"the kernel refused {len(found.by_pid)} processes {culprit.name} the lock of a file (EAGAIN), "
+                f"{refused.counted} times",
                 scene.evidence(refused.rows, SyscallError.count, "sum"),
             ),
             claim(
-                f"they slept before they tried again: {found.waiting:.1f} of them on average",
+                f"{found.waiting:.1f} of them slept on average, to try again later",
                 shown(scene, refused.sleeps, run),
                 shown(scene, refused.sleeps, run, Wait.count),
             ),
@@ -109,7 +110,7 @@ MECHANISM = Mechanism[Refused](
     checks=(
         Check(
             id="refused_most_of_the_time",
-            says="one of them is refused the lock most of the time",
+            says="the kernel refuses one of them the lock most of the time",
             holds=lambda found: found.refused_share >= REFUSED_SHARE,
             supports=2.5,
             refutes=4.0,

@@ -120,7 +120,7 @@ def explain(scene: Scene, found: LockedFile) -> Explanation:
                 scene.evidence(found.rows, FileLockWait.inode, "count"),
             ),
             claim(
-                f"{culprit.name} ({culprit.id}) had it locked in {found.held} of {found.waits} cases",
+                f"{culprit.name} ({culprit.id}) held the lock in {found.held} of {found.waits} cases",
                 scene.evidence(of_holder, FileLockWait.inode, "count"),
             ),
         ),
@@ -147,7 +147,7 @@ MECHANISM = Mechanism[LockedFile](
         ),
         Check(
             id="several_wait",
-            says="several wait, and not only one",
+            says="several processes wait, and not only one",
             holds=lambda found: found.waiting >= WAITING_PROCESSES,
             supports=1.0,
             refutes=0.5,
@@ -155,7 +155,7 @@ MECHANISM = Mechanism[LockedFile](
         ),
         Check(
             id="one_holder",
-            says="one process keeps it locked most of the time, or all holders are of one program",
+            says="one process holds the lock most of the time, or all holders are of one program",
             holds=lambda found: found.held_share >= ONE_HOLDER_SHARE or found.holder_programs == 1,
             supports=1.0,
             refutes=1.5,

@@ -114,7 +114,7 @@ MECHANISM = Mechanism[HalfOpen](
     checks=(
         Check(
             id="asked_in_vain",
-            says="others ask in vain",
+            says="others ask for connections in vain",
             holds=lambda found: found.asked_in_vain,
             supports=2.0,
             refutes=4.0,
@@ -122,7 +122,7 @@ MECHANISM = Mechanism[HalfOpen](
         ),
         Check(
             id="data_arrives",
-            says="what is sent over its connections arrives",
+            says="data over its connections arrives",
             holds=lambda found: found.data_sent_again < found.answered_again,
             supports=0.5,
             refutes=2.0,

@@ -102,7 +102,7 @@ MECHANISM = Mechanism[Counted](
     checks=(
         Check(
             id="good_part",
-            says="they are a good part of what it carries",
+            says="they are a good part of the packets that it carries",
             holds=lambda found: found.lost >= COUNTED_SHARE * found.carried,
             supports=1.5,
             refutes=4.0,
@@ -119,7 +119,7 @@ MECHANISM = Mechanism[Counted](
         ),
         Check(
             id="no_other_cause",
-            says="the kernel names no other cause for it",
+            says="the kernel names no other cause for drops there",
             holds=lambda found: not found.has_other_cause,
             supports=0.5,
             refutes=3.0,

@@ -131,7 +131,7 @@ def _sender_claims(scene: Scene, sender: Entity, queue: FullQueue) -> Iterable[S
         scene.evidence(dropped, PacketDrop.count, "sum"),
     )
     yield claim(
-        f"{sender.name} had to send segments by {queue.interface} again",
+        f"{sender.name} retransmitted segments by {queue.interface}",
         scene.evidence(again, TcpRetransmitEvent.segments, "sum"),
     )
     yield claim(
@@ -156,7 +156,7 @@ def _queue_claims(scene: Scene, found: Saturated) -> Iterable[Step | None]:
         scene.evidence(rows, Qdisc.backlog_bytes, "mean"),
         scene.evidence(rows, Qdisc.drops, "increase"),
     )
-    limit = f", of {queue.limit * 8 / 1e6:.1f} that it may" if queue.limit else ""
+    limit = f" of the {queue.limit * 8 / 1e6:.1f} Mbit/s that it is shaped to" if queue.limit else ""
     yield claim(
         f"{queue.interface} carried {statistics.fmean(queue.rates) * 8 / 1e6:.1f} Mbit/s{limit}",
         scene.evidence(rows, Qdisc.sent_bytes, "increase"),
@@ -179,7 +179,7 @@ MECHANISM = Mechanism[Saturated](
         ),
         Check(
             id="rate_is_level",
-            says="it carries as much from second to second, or what it is shaped to",
+            says="it carries the same in every second, or the rate that it is shaped to",
             holds=_is_level,
             supports=1.5,
             refutes=1.0,
@@ -187,7 +187,7 @@ MECHANISM = Mechanism[Saturated](
         ),
         Check(
             id="sender_known",
-            says="it is known who sends",
+            says="the sender is known",
             holds=lambda found: bool(found.senders),
             supports=0.5,
             refutes=0.0,

@@ -144,12 +144,12 @@ def explain(scene: Scene, found: Dropped) -> Explanation:
         path=path(
             sent_again_claim(scene, found.again),
             claim(
-                f"{found.lost} packets were dropped at {name} in {found.run.seconds} s: {reasons}",
+                f"the kernel dropped {found.lost} packets at {name} in {found.run.seconds} s: {reasons}",
                 scene.evidence(found.drops, PacketDrop.count, "sum"),
             ),
         ),
-        refuted_by=f"as much is sent again without {cause} at {name}",
-        outlook="connections over it stay slow, and what is not sent again stays lost",
+        refuted_by=f"as much is retransmitted without {cause} at {name}",
+        outlook="connections over it stay slow, and datagrams stay lost",
         actions=(
             Proposal(
                 "look",
@@ -186,7 +186,7 @@ MECHANISM = Mechanism[Dropped](
         ),
         Check(
             id="missed",
-            says="somebody misses them: a program here, or one that sends again",
+            says="somebody misses them: a program here, or one that retransmits",
             holds=lambda found: (
                 found.here
                 or found.like_the_others

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from kernelsight.diagnosis.duration import LASTS
 from kernelsight.diagnosis.faults.lock_contention import LOCK_CONTENTION
-from kernelsight.diagnosis.lines import Queueing, queueing, use_meanwhile, who_waited
 from kernelsight.diagnosis.lock_checks import ALIKE, FEW_GO_ON, HOLDER_WORKS, RELEASE_EACH_OTHER
+from kernelsight.diagnosis.lock_queues import Queueing, queueing, use_meanwhile, who_waited
 from kernelsight.diagnosis.mechanism import Explanation, Mechanism, path
 from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.processes import named

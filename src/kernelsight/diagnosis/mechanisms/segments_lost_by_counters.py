@@ -91,14 +91,14 @@ def explain(scene: Scene, found: Counted) -> Explanation:
         (),
         path(
             claim(
-                f"{found.sent_again:.0f} of {found.sent:.0f} segments had to be sent again in {found.run.seconds} s, "
+                f"TCP retransmitted {found.sent_again:.0f} of {found.sent:.0f} segments in {found.run.seconds} s, "
                 f"{found.requests:.0f} of them to ask for connections",
                 scene.evidence(counted, TcpRetransmit.retrans_segs, "increase"),
                 scene.evidence(counted, TcpRetransmit.syn_retrans, "increase"),
                 scene.evidence(counted, TcpRetransmit.out_segs, "increase"),
             ),
             claim(
-                f"of the interfaces, {found.interface} carried most of what may be lost",
+                f"{found.interface} sent most packets of all interfaces, so they are likely lost there",
                 scene.evidence(traffic, Network.tx_packets, "increase"),
             ),
         ),
@@ -113,7 +113,7 @@ MECHANISM = Mechanism[Counted](
     checks=(
         Check(
             id="good_part",
-            says="a good part of what is sent is sent again",
+            says="TCP retransmits a good part of the segments",
             holds=lambda found: (
                 found.segments >= LEAST_LOST_PACKETS and found.segments >= SENT_AGAIN_SHARE * found.sent
             ),

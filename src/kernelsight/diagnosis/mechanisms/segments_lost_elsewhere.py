@@ -85,8 +85,7 @@ def explain(scene: Scene, found: Lost) -> Explanation:
         victims(found.again),
         path(
             claim(
-                f"{found.segments} segments to {peers} had to be sent again by {found.interface} in "
-                f"{found.run.seconds} s",
+                f"TCP retransmitted {found.segments} segments to {peers} by {found.interface} in {found.run.seconds} s",
                 scene.evidence(found.again, TcpRetransmitEvent.segments, "sum"),
             )
         ),
@@ -101,7 +100,7 @@ MECHANISM = Mechanism[Lost](
     checks=(
         Check(
             id="goes_on",
-            says="it goes on",
+            says="it goes on: in most seconds segments are retransmitted",
             holds=lambda found: found.seconds_share >= GOES_ON_SHARE,
             supports=1.0,
             refutes=2.0,
@@ -109,7 +108,7 @@ MECHANISM = Mechanism[Lost](
         ),
         Check(
             id="good_part",
-            says="a good part of what is sent is sent again",
+            says="TCP retransmits a good part of the segments",
             holds=lambda found: (
                 found.segments >= LEAST_LOST_PACKETS and found.segments >= SENT_AGAIN_SHARE * found.sent
             ),

@@ -129,7 +129,7 @@ MECHANISM = Mechanism[Servers](
         FEW_GO_ON,
         Check(
             id="several_wait",
-            says="several wait",
+            says="several servers wait",
             holds=lambda found: found.servers > 1,
             supports=1.0,
             refutes=1.0,

@@ -12,6 +12,7 @@ from kernelsight.diagnosis.packets import LASTS_S, LEAST_LOST_PACKETS, drops, in
 from kernelsight.diagnosis.scene import Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.network import PacketDrop, UdpSocket
+from kernelsight.quantities import quantity
 
 FULL_SHARE = Threshold(
     0.5,
@@ -100,7 +101,7 @@ def _most(amounts: Iterable[int | None]) -> int:
 def explain(scene: Scene, found: Overflowing) -> Explanation:
     """What does not fit into the socket is lost, until its reader keeps up."""
     reader = found.reader
-    limit = f", of {found.buffer_bytes} B that may" if found.buffer_bytes else ""
+    buffer = f" of {quantity(found.buffer_bytes, 'B')}" if found.buffer_bytes else ""
     queued = scene.evidence(found.sockets, UdpSocket.receive_queue_bytes, "max") if found.queued_bytes else None
     return Explanation(
         culprit=reader,
@@ -109,7 +110,7 @@ def explain(scene: Scene, found: Overflowing) -> Explanation:
         suffering_s=0.0,
         path=path(
             claim(f"{found.lost:.0f} {found.place} did not fit into its socket in {found.run.seconds} s", found.shown),
-            claim(f"up to {found.queued_bytes} B waited in it{limit}", queued),
+            claim(f"up to {quantity(found.queued_bytes, 'B')} waited in its receive buffer{buffer}", queued),
         ),
         refuted_by=f"as much is lost when {reader.name} reads as fast as it can",
         outlook="packets that do not fit are lost",
@@ -137,7 +138,7 @@ MECHANISM = Mechanism[Overflowing](
         ),
         Check(
             id="reader_known",
-            says="it is known who should read them",
+            says="the reader of the socket is known",
             holds=lambda found: found.reader_is_known,
             supports=1.5,
             refutes=0.5,
@@ -145,7 +146,7 @@ MECHANISM = Mechanism[Overflowing](
         ),
         Check(
             id="nearly_full",
-            says="its queue is nearly full",
+            says="its receive buffer is half full or more",
             holds=lambda found: (
                 None
                 if not found.queued_bytes

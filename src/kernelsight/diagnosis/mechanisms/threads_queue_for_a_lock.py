@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from kernelsight.diagnosis.duration import LASTS
 from kernelsight.diagnosis.faults.lock_contention import LOCK_CONTENTION
-from kernelsight.diagnosis.lines import Queueing, queueing, use_meanwhile, who_waited
 from kernelsight.diagnosis.lock_checks import ALIKE_SHARE, FEW_GO_ON, HOLDER_WORKS, RELEASE_EACH_OTHER
+from kernelsight.diagnosis.lock_queues import Queueing, queueing, use_meanwhile, who_waited
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, path
 from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.processes import named
@@ -52,7 +52,7 @@ def explain(scene: Scene, found: Queueing) -> Explanation:
         onset_ns=scene.at(found.run.first),
         victims=tuple(named(scene, pid) for pid in sorted(found.queue.pids)[:5]),
         suffering_s=found.waiting * found.run.seconds,
-        path=path(*who_waited(scene, found, culprit, "a lock of their own"), use_meanwhile(scene, found)),
+        path=path(*who_waited(scene, found, culprit, "a lock of their program"), use_meanwhile(scene, found)),
         refuted_by="it gets less done with fewer threads",
         outlook="more threads, or more CPUs, make it no faster",
         actions=(
@@ -93,7 +93,7 @@ MECHANISM = Mechanism[Queueing](
         ),
         Check(
             id="none_idles",
-            says="no thread of it waits for time or for work from outside",
+            says="no thread of the program waits for a timer or for work from outside",
             holds=lambda found: (
                 None if found.passed_on is None or found.passed_on >= PASSED_ON_SHARE else found.idle < IDLE_THREADS
             ),
@@ -104,7 +104,7 @@ MECHANISM = Mechanism[Queueing](
         ),
         Check(
             id="always_held",
-            says="somebody has the lock all the time while others wait for it",
+            says="the lock is held all the time while others wait for it",
             holds=lambda found: (
                 None if found.passed_on is None or found.passed_on >= NOW_AND_THEN_SHARE else found.held >= HELD_THREADS
             ),
@@ -115,7 +115,7 @@ MECHANISM = Mechanism[Queueing](
         ),
         Check(
             id="alike_though_waited",
-            says="its threads do the same, none gives work to the others",
+            says="its threads all do the same; none gives work to the others",
             holds=lambda found: (
                 None
                 if found.busiest is None or (found.passed_on or 0) < NOW_AND_THEN_SHARE
@@ -128,7 +128,7 @@ MECHANISM = Mechanism[Queueing](
         ),
         Check(
             id="alike",
-            says="its threads do the same, none gives work to the others",
+            says="its threads all do the same; none gives work to the others",
             holds=lambda found: (
                 None
                 if found.busiest is None or (found.passed_on or 0) >= NOW_AND_THEN_SHARE

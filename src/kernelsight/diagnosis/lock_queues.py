@@ -243,6 +243,6 @@ def use_meanwhile(scene: Scene, found: Queueing) -> Step | None:
     uses = [use for use in scene.once(cpu_use) if use.pid in found.queue.pids]
     most = sorted(uses, key=lambda use: -use.ran_in(found.run))[:5]
     return claim(
-        f"meanwhile they used {100 * found.ran:.0f} % of a CPU, and {found.waiting:.1f} more waited to go on",
+        f"meanwhile they used {100 * found.ran:.0f} % of a CPU, and {found.waiting:.1f} of them waited on average",
         *(used(scene, use, found.run, "ran") for use in most),
     )
