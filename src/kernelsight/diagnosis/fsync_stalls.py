@@ -1,7 +1,7 @@
 """Commits (fsync and its like) that take long beside what others write through the page cache.
 
 With ordered data (Documentation/filesystems/ext4/journal.rst) a commit writes what all transactions of the file system
-have dirtied, so whoever asks for one waits for everybody's pages.
+have dirtied, so a process that asks for one waits for the pages of all.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ON_DEVICE_SHARE = Threshold(
     0.3,
     "share of what a program writes",
     because="judged: the device of the commits must have written as much meanwhile; the rest may still lie dirty, but "
-    "who writes to another device delays nobody here",
+    "a program that writes to another device delays no commit here",
 )
 WRITES_SHARE = Threshold(
     0.1,

@@ -91,7 +91,7 @@ class MemoryGrowth:
     is_busier: bool = False
     """Whether its threads or descriptors grew along."""
     memory_is_short: bool = False
-    """Whether somebody suffers for want of the memory already."""
+    """Whether processes suffer for want of the memory already."""
     somebody_is_killed: bool = False
     """Whether the kernel killed a process for want of it meanwhile."""
 
@@ -143,7 +143,7 @@ def has_more_to_do(holder: Holder) -> bool:
 
 
 def somebody_suffers(scene: Scene, domain: AnyDomain, going: Trend) -> bool:
-    """Whether somebody suffers for want of memory already: then it is told as that."""
+    """Whether processes suffer for want of memory already: then it is told as that."""
     run = stretch_of(scene, going)
     tight = any(stretch.last >= run.last - ALIVE_S for stretch in short(scene, domain))
     return tight and domain.most_used(scene, run) >= FULL_SHARE
@@ -176,12 +176,12 @@ def explanation(scene: Scene, growth: MemoryGrowth, grows: str, *, meanwhile: St
             ),
             meanwhile,
             claim(
-                f"{domain.whose} has {domain.left_kb / KIB:,.0f} of {domain.limit_kb / KIB:,.0f} MiB left",
+                f"{domain.owner} has {domain.left_kb / KIB:,.0f} of {domain.limit_kb / KIB:,.0f} MiB left",
                 domain.shown_used(scene, rows, "last"),
             ),
         ),
         refuted_by=f"{culprit.name} stops growing by itself, or gives memory back",
-        outlook=f"the memory of {domain.whose} is used up in {growth.until_s:,.0f} s, and the kernel kills a process",
+        outlook=f"the memory of {domain.owner} is used up in {growth.until_s:,.0f} s, and the kernel kills a process",
         actions=_actions(culprit),
     )
 
@@ -227,7 +227,7 @@ GROWTH_CHECKS: tuple[Check[MemoryGrowth], ...] = (
     ),
     Check(
         id="does_not_load",
-        says="it keeps more than it reads: it does not load data",
+        says="it reads less than it keeps: it does not load data",
         holds=lambda growth: growth.read_kb < LOADS_SHARE * growth.grown_kb,
         supports=0.5,
         refutes=6.0,
@@ -235,7 +235,7 @@ GROWTH_CHECKS: tuple[Check[MemoryGrowth], ...] = (
     ),
     Check(
         id="does_not_compute",
-        says="it does not grow because it computes",
+        says="it computes little while it grows",
         holds=lambda growth: growth.wanted_cpu_s < RESTS_SHARE * growth.seen_s,
         supports=1.0,
         refutes=5.0,
@@ -244,7 +244,7 @@ GROWTH_CHECKS: tuple[Check[MemoryGrowth], ...] = (
     ),
     Check(
         id="gives_nothing_back",
-        says="it has not given memory back before",
+        says="it gave no memory back before",
         holds=lambda growth: growth.given_back_kb < GIVEN_BACK_SHARE * growth.grown_kb,
         supports=0.5,
         refutes=5.0,
@@ -252,7 +252,7 @@ GROWTH_CHECKS: tuple[Check[MemoryGrowth], ...] = (
     ),
     Check(
         id="asks_for_more",
-        says="it is more than what was set aside for it",
+        says="its growth does not end with what it has reserved",
         holds=lambda growth: growth.room_kb is None or growth.room_kb >= growth.domain.left_kb,
         supports=0.0,
         refutes=8.0,
@@ -261,7 +261,7 @@ GROWTH_CHECKS: tuple[Check[MemoryGrowth], ...] = (
     ),
     Check(
         id="load_is_the_same",
-        says="its threads and descriptors do not grow along",
+        says="its threads and descriptors do not grow with it",
         holds=lambda growth: not growth.is_busier,
         supports=0.3,
         refutes=1.5,
@@ -270,7 +270,7 @@ GROWTH_CHECKS: tuple[Check[MemoryGrowth], ...] = (
     ),
     Check(
         id="still_to_come",
-        says="there is memory left, and nobody suffers for want of it",
+        says="there is memory left, and no process suffers for want of it",
         holds=lambda growth: not (growth.memory_is_short or growth.somebody_is_killed),
         supports=0.0,
         refutes=8.0,

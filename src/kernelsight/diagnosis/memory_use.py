@@ -1,4 +1,4 @@
-"""Who holds memory, and of what: of the machine, or of a control group that may have only so much."""
+"""Processes and the memory that they hold: of the machine, or of a control group with a limit."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class Domain(Generic[R, C]):
         return sum(delta.of(metric) for metric in self.refaults)
 
     @property
-    def whose(self) -> str:
+    def owner(self) -> str:
         """What has the limit, in a sentence."""
         return self.entity.name if self.is_group else "the machine"
 
@@ -289,7 +289,7 @@ def short(scene: Scene, domain: AnyDomain) -> list[Run]:
 
 
 def killed_in(scene: Scene, domain: AnyDomain, run: Run) -> bool:
-    """Whether the kernel killed somebody for want of this memory within a stretch."""
+    """Whether the kernel killed a process for want of this memory within a stretch."""
     return any(delta.of(domain.kills) for delta in scene.during(domain.deltas, run))
 
 

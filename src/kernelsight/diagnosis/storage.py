@@ -1,4 +1,4 @@
-"""Who waited for storage and who used it: processes and the programs that they belong to.
+"""Processes that waited for storage, and programs that used it.
 
 No source says which process a request of a device is from. But a process is charged with what it reads
 and dirties (Documentation/filesystems/proc.rst, io), and each of its waits that a completed request
@@ -79,7 +79,7 @@ STALLED_SHARE = Threshold(
     0.75 * IO_STALLED_PERCENT / 100,
     "share of the time (PSI, io, some)",
     because="judged: three quarters of what the signal `io_stall` tells at, and of some task instead of all "
-    "(Documentation/accounting/psi.rst): it only says that somebody waits, where nothing records who",
+    "(Documentation/accounting/psi.rst): it only says that some process waits, where nothing records which",
 )
 LEAST_BEFORE = Threshold(
     5, "waits", because="judged: of fewer waits before, their mean does not say how long one usually is"
@@ -196,8 +196,8 @@ def waiters(scene: Scene) -> Mapping[int, Waiter]:
     if not scene.rows(Wait):
         return _by_delays(scene)
     for edge in scene.once(waiting).edges:
-        one = known.get(edge.pid)
-        if not _is_for_storage(edge) or (one is not None and one.is_kernel_thread):
+        process = known.get(edge.pid)
+        if not _is_for_storage(edge) or (process is not None and process.is_kernel_thread):
             continue
         waiter = found.setdefault(edge.pid, Waiter(edge.pid, edge.comm, _program(scene, edge.pid, edge.comm)))
         waiter.edges.append(edge)
@@ -213,10 +213,10 @@ def waiters(scene: Scene) -> Mapping[int, Waiter]:
 
 def waiters_by_program(scene: Scene) -> Mapping[Program, Sequence[Waiter]]:
     """The same by the program that they belong to; use with :meth:`Scene.once`."""
-    found: dict[Program, list[Waiter]] = {}
-    for one in scene.once(waiters).values():
-        found.setdefault(one.program, []).append(one)
-    return found
+    programs: dict[Program, list[Waiter]] = {}
+    for waiter in scene.once(waiters).values():
+        programs.setdefault(waiter.program, []).append(waiter)
+    return programs
 
 
 def users(scene: Scene) -> Sequence[User]:
@@ -241,21 +241,21 @@ def users(scene: Scene) -> Sequence[User]:
 
 
 def slowed(scene: Scene, run: Run) -> list[Waiter]:
-    """Who is slowed by waits for storage, longest first."""
-    found = [one for one in scene.once(waiters).values() if one.is_slowed(run)]
-    return sorted(found, key=lambda one: -one.waited_in(run))
+    """The processes that wait too long for storage, longest first."""
+    waiting_now = [waiter for waiter in scene.once(waiters).values() if waiter.is_slowed(run)]
+    return sorted(waiting_now, key=lambda waiter: -waiter.waited_in(run))
 
 
 def waiting_for(scene: Scene, device: Device, run: Run) -> list[Waiter]:
-    """Who is slowed by waits that may be for a device, longest first."""
+    """The processes that wait too long for storage that may be on a device, longest first."""
     least = SHORTEST_SHARE * device.load(run).latency_s
     elsewhere = {row.pid for row in scene.rows(BlockedTask) if row.device and not is_of(row.device, device.name)}
     return [
-        one
-        for one in slowed(scene, run)
-        if one.pid not in elsewhere
-        and (bool(one.deltas) or one.mean_s(run) >= least)
-        and all(is_of(journal, device.name) for journal in one.journals)
+        waiter
+        for waiter in slowed(scene, run)
+        if waiter.pid not in elsewhere
+        and (bool(waiter.deltas) or waiter.mean_s(run) >= least)
+        and all(is_of(journal, device.name) for journal in waiter.journals)
     ]
 
 
@@ -321,8 +321,8 @@ def _by_delays(scene: Scene) -> Mapping[int, Waiter]:
 
 
 def _program(scene: Scene, pid: int, comm: str) -> Program:
-    one = scene.once(processes).get(pid)
-    return (one.comm, one.group or one.group_id) if one else (comm, None)
+    process = scene.once(processes).get(pid)
+    return (process.comm, process.group or process.group_id) if process else (comm, None)
 
 
 def is_of(device: str, whole: str) -> bool:

@@ -7,4 +7,4 @@ from kernelsight.diagnosis.model import Entity
 
 DB = Entity("process", "12", "db")
 HOLDS = Kills(where=GROUP.entity, domain=GROUP, rows=(), counted=(), user=MemoryUser(DB, 0.3 * GROUP.limit_kb, None))
-FAILS = {"used_most": {"user": MemoryUser(DB, 0.29 * GROUP.limit_kb, None)}}
+FAILS = {"used_much": {"user": MemoryUser(DB, 0.29 * GROUP.limit_kb, None)}}

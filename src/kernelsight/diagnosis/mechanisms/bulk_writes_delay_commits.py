@@ -82,14 +82,14 @@ def explain(scene: Scene, found: DelayedCommits) -> Explanation:
         suffering_s=sum(waiter.commits_in(run) for waiter in found.victims),
         path=path(
             *(_wait_claim(scene, found, waiter) for waiter in found.victims[:3]),
-            claim("dirty pages of files waited to be written", found.dirty),
+            claim("dirty pages waited for writeback", found.dirty),
             claim(
                 f"{culprit.name} wrote {quantity(found.written / run.seconds, 'B/s')}",
                 *found.by.shown_writes(scene, run),
             ),
         ),
-        refuted_by=f"the commits take as long when {culprit.name} does not write",
-        outlook=f"commits take long while {culprit.name} writes",
+        refuted_by=f"commits (fsync) take as long when {culprit.name} does not write",
+        outlook=f"commits (fsync) take long while {culprit.name} writes",
         actions=(
             Proposal("limit_io", culprit, f"limit what the control group of {culprit.name} may write (io.max)"),
             Proposal("sysctl", culprit, "lower vm.dirty_background_bytes, so that less is written at a time"),
@@ -101,7 +101,7 @@ def _wait_claim(scene: Scene, found: DelayedCommits, waiter: Waiter) -> Step | N
     run = found.run
     before = f", {1e3 * found.before_s:.0f} ms before" if found.before_s and waiter is found.worst else ""
     return claim(
-        f"{waiter.comm} ({waiter.pid}) waited {waiter.commits_in(run):.1f} s of {run.seconds} s for its commits, "
+        f"{waiter.comm} ({waiter.pid}) waited {waiter.commits_in(run):.1f} s of {run.seconds} s for commits (fsync), "
         f"{1e3 * waiter.commit_s(run):.0f} ms each time{before}",
         shown_waits(scene, waiter, run, commits=True),
     )
@@ -123,8 +123,8 @@ MECHANISM = Mechanism[DelayedCommits](
             holds=lambda found: found.written >= MOST_SHARE * found.written_by_all,
             supports=1.0,
             refutes=2.0,
-            because="judged: a commit waits for the pages of all; who writes less than half of them delays it less "
-            "than the others do",
+            because="judged: a commit waits for the pages of all programs; one that writes less than half of them "
+            "delays it less than the others do",
         ),
         Check(
             id="lies_in_the_page_cache",
@@ -142,7 +142,7 @@ MECHANISM = Mechanism[DelayedCommits](
             holds=lambda found: not found.a_device_is_slow,
             supports=0.5,
             refutes=3.0,
-            because="judged: on a slow device commits take long whoever writes: `disk_latency`",
+            because="judged: on a slow device commits take long, whatever is written: `disk_latency`",
         ),
     ),
     explain=explain,

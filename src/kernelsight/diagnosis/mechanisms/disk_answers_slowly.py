@@ -65,7 +65,7 @@ def measure(scene: Scene) -> Iterable[SlowDisk]:
 
 
 def explain(scene: Scene, disk: SlowDisk) -> Explanation:
-    """Each request takes long, however few there are, and whoever makes one waits as long."""
+    """Each request takes long, however few there are, and a program waits as long for each of its requests."""
     device, run = disk.device, disk.run
     before = "" if disk.latency_before_s is None else f", {1e3 * disk.latency_before_s:.1f} ms before"
     return Explanation(
@@ -117,8 +117,7 @@ MECHANISM = Mechanism[SlowDisk](
             holds=lambda disk: bool(disk.victims) or (disk.stalled_share or 0) >= STALLED_SHARE,
             supports=2.0,
             refutes=3.0,
-            because="judged: it is the harm that the fault does; what is written back in the background may take its "
-            "time",
+            because="judged: it is the harm that the fault does; writeback in the background may take its time",
         ),
         Check(
             id="not_slow_below",

@@ -31,12 +31,14 @@ from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
 
 LEAST_WRITTEN = Threshold(
-    0.5, "bytes written for each that the files grow by", because="judged: who writes less does not fill them alone"
+    0.5,
+    "bytes written for each that the files grow by",
+    because="judged: a process that writes less does not fill them alone",
 )
 MOST_WRITTEN = Threshold(
     2.0,
     "bytes written for each that the files grow by",
-    because="judged: who writes more writes to somewhere else, and need not be it",
+    because="judged: a process that writes more writes elsewhere, too, and need not be the one",
 )
 
 
@@ -88,7 +90,7 @@ def explain(scene: Scene, growth: MemoryGrowth) -> Explanation:
         f"meanwhile {writer.name} ({writer.id}) wrote as much",
         scene.evidence(since, Process.write_chars, "increase"),
     )
-    return explanation(scene, growth, "what is in files in memory", meanwhile=wrote)
+    return explanation(scene, growth, "the size of files in memory", meanwhile=wrote)
 
 
 MECHANISM = Mechanism[MemoryGrowth](

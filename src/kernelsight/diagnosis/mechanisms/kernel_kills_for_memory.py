@@ -92,7 +92,7 @@ class Kills:
 
 
 def measure(scene: Scene) -> Iterable[Kills]:
-    """The kills by the memory that had run out, and who had most of it."""
+    """The kills by the memory that had run out, and the program that had most of it."""
     for kills in _traced(scene) if scene.rows(OomKill) else _counted(scene):
         yield Kills(kills.where, kills.domain, kills.rows, kills.counted, _who_used_it(scene, kills))
 
@@ -204,7 +204,10 @@ def explain(scene: Scene, kills: Kills) -> Explanation:
                 scene.evidence(kills.rows, OomKill.pid, "count"),
                 scene.evidence(samples_of(kills.counted), domain.kills, "increase") if domain else None,
             ),
-            claim(f"{domain.whose} has {domain.limit_kb / KIB:,.0f} MiB in all", domain.shown_used(scene, domain.rows))
+            claim(
+                f"{domain.owner} has {domain.limit_kb / KIB:,.0f} MiB in all",
+                domain.shown_used(scene, domain.rows),
+            )
             if domain
             else None,
             claim(
@@ -242,7 +245,7 @@ MECHANISM = Mechanism[Kills](
     ),
     checks=(
         Check(
-            id="used_most",
+            id="used_much",
             says="{culprits_name} used much of the memory",
             holds=lambda kills: kills.user_share is None or kills.user_share >= LARGE_SHARE,
             supports=1.0,

@@ -1,4 +1,4 @@
-"""A limit of the root group: whoever uses a device is held back, as if the device were slow."""
+"""A limit of the root group: it holds back every program that uses a device, as if the device were slow."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ MECHANISM = Mechanism[LimitedDevice](
             holds=lambda found: bool(found.waiting) or not found.waits_are_recorded,
             supports=1.5,
             refutes=3.0,
-            because="judged: whom the limit holds back waits for storage; a device may happen to do as much as the "
-            "limit while nobody wants more",
+            because="judged: processes that the limit holds back wait for storage; a device may happen to do as "
+            "much as the limit while no program wants more",
         ),
         Check(
             id="waits_before_the_device",
@@ -104,8 +104,8 @@ MECHANISM = Mechanism[LimitedDevice](
             holds=lambda found: bool(found.waiting),
             supports=0.5,
             refutes=3.0,
-            because="judged: the limit is of each device, and its row names none: only who waits much longer than the "
-            "device takes shows that it is this one; else the device itself may be slow",
+            because="judged: the limit holds for each device, and its row names none: only a wait that is much longer "
+            "than the device takes shows that it is this one; else the device itself may be slow",
         ),
     ),
     explain=explain,

@@ -205,7 +205,7 @@ MECHANISM = Mechanism[BusyDisk](
         ),
         Check(
             id="wants_more",
-            says="more is asked of the device at a time than one task asks",
+            says="more requests queue than one sequential task makes",
             holds=lambda disk: (
                 disk.waiting_tasks >= RIVALS or (disk.queue >= DEEP_QUEUE and not disk.writes_in_background)
             ),
@@ -220,7 +220,7 @@ MECHANISM = Mechanism[BusyDisk](
             holds=lambda disk: disk.user_share >= MOST_SHARE,
             supports=1.0,
             refutes=1.5,
-            because="judged: else the load is that of several, and to stop one of them helps little",
+            because="judged: else several programs make the load, and to stop one of them helps little",
         ),
         Check(
             id="answers_as_usual",

@@ -249,7 +249,7 @@ MECHANISM = Mechanism[FaultStorm](
         ),
         Check(
             id="not_by_reading",
-            says="what it does in the kernel is not reading and writing",
+            says="its time in the kernel does not go to reads and writes",
             holds=lambda storm: storm.per_s >= MANY_FAULTS_PER_S or storm.calls < storm.faults,
             supports=0.5,
             refutes=7.0,
@@ -267,7 +267,7 @@ MECHANISM = Mechanism[FaultStorm](
         ),
         Check(
             id="not_by_new_ones",
-            says="it is not new processes or threads that fault",
+            says="the faults are not those of new processes or threads",
             holds=lambda storm: storm.children * FAULTS_PER_CHILD + storm.threads * FAULTS_PER_THREAD < storm.faults,
             supports=0.5,
             refutes=6.0,

@@ -68,7 +68,7 @@ REREAD_SHARE = Threshold(
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """Who uses the memory of a domain up, and what shows it."""
+    """The process (or else the domain) that uses the memory up, and what shows it."""
 
     entity: Entity
     claim: str = ""
@@ -107,9 +107,9 @@ class ShortMemory:
     stalls: Sequence[CounterDelta[Pressure]]
 
     @property
-    def whose(self) -> str:
+    def owner(self) -> str:
         """What has the limit, in a sentence."""
-        return self.domain.whose
+        return self.domain.owner
 
 
 def measure(scene: Scene) -> Iterable[ShortMemory]:
@@ -188,7 +188,7 @@ def _blamed(scene: Scene, holder: Holder, did: str) -> Blame:
 
 
 def explain(scene: Scene, memory: ShortMemory) -> Explanation:
-    """The kernel evicts pages that are needed, and whoever needs them waits until they are read again."""
+    """The kernel evicts pages that are needed, and a process that needs one waits until it is read again."""
     domain, run, culprit = memory.domain, memory.run, memory.blame.entity
     stalls_shown = scene.evidence(samples_of(memory.stalls), Pressure.some_total_us, "increase")
     return Explanation(
@@ -218,7 +218,7 @@ def explain(scene: Scene, memory: ShortMemory) -> Explanation:
                 if (pages := sum(delta.of(metric) for delta in memory.deltas))
             ),
             claim(
-                f"{domain.whose} used up to {100 * memory.used_share:.0f} % of its {domain.limit_kb / KIB:,.0f} MiB",
+                f"{domain.owner} used up to {100 * memory.used_share:.0f} % of its {domain.limit_kb / KIB:,.0f} MiB",
                 domain.shown_used(scene, scene.within(domain.rows, run)),
             ),
             claim(memory.blame.claim, memory.blame.evidence),
@@ -249,7 +249,7 @@ MECHANISM = Mechanism[ShortMemory](
     checks=(
         Check(
             id="full",
-            says="nearly all memory of {whose} is in use",
+            says="nearly all memory of {owner} is in use",
             holds=lambda memory: memory.used_share >= FULL_SHARE,
             supports=1.5,
             refutes=4.0,
