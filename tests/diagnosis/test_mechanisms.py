@@ -15,6 +15,7 @@ import pytest
 
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.duration import BURST_S, GOES_ON_S, LASTS
+from kernelsight.diagnosis.exhaustible import DESCRIPTORS
 from kernelsight.diagnosis.faults.cpu_steal import CPU_STEAL
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, fields_of, path
 from kernelsight.diagnosis.model import Entity, Evidence
@@ -193,6 +194,11 @@ def measures_lateness(scene):
 
 def judges(late):
     return late >= TWO
+
+
+def test_what_measures_names_the_thresholds_of_a_record_whose_method_it_calls():
+    names = {name for name, _ in used_by(lambda scene: DESCRIPTORS.ends_soon(scene, 1.0), "kernelsight").thresholds}
+    assert names == {"DESCRIPTORS.horizon_s", "DESCRIPTORS.foresight_times"}
 
 
 class Delay:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from types import CodeType, FunctionType
 from typing import Any, Self
 
@@ -46,7 +46,7 @@ class Used:
 
 
 def used_by(function: Callable[..., Any], within: str) -> Used:
-    """The thresholds and numbers that a function uses, also through the functions and classes that it names.
+    """The thresholds and numbers that a function uses, also through the functions, classes and records that it names.
 
     Args:
         function: where to begin.
@@ -67,14 +67,13 @@ def used_by(function: Callable[..., Any], within: str) -> Used:
             numbers.update(value for value in code.co_consts if isinstance(value, int | float))
             for name in code.co_names:
                 value = using.__globals__.get(name)
-                if isinstance(value, Threshold):
-                    thresholds[id(value)] = name, value
-                elif not getattr(value, "__module__", "").startswith(within):
+                thresholds |= {id(held): (its, held) for its, held in _thresholds(name, value)}
+                if not getattr(value, "__module__", "").startswith(within):
                     continue
-                elif isinstance(value, FunctionType):
+                if isinstance(value, FunctionType):
                     waiting.append(value)
-                elif isinstance(value, type):
-                    members |= _methods(value)
+                elif isinstance(value, type) or is_dataclass(value):
+                    members |= _methods(value if isinstance(value, type) else type(value))
         if not waiting:
             waiting = [method for method, name in members.items() if name in names or name.startswith("__")]
             members = {method: name for method, name in members.items() if method not in waiting}
@@ -86,6 +85,15 @@ def _with_nested(code: CodeType) -> Iterator[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _with_nested(constant)
+
+
+def _thresholds(name: str, value: object) -> Iterator[tuple[str, Threshold]]:
+    """A threshold, or those of a record, with their names."""
+    if isinstance(value, Threshold):
+        yield name, value
+    elif is_dataclass(value) and not isinstance(value, type):
+        held = ((field.name, getattr(value, field.name)) for field in fields(value))
+        yield from ((f"{name}.{its}", of) for its, of in held if isinstance(of, Threshold))
 
 
 def _methods(cls: type) -> dict[FunctionType, str]:

@@ -1,0 +1,108 @@
+"""A process that does not close the connections that the other side has closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.faults.connection_leak import CONNECTION_LEAK
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
+from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.trend import Trend, trend
+from kernelsight.diagnosis.unclosed import first_unclosed, unclosed
+from kernelsight.events.network import Tcp
+from kernelsight.events.process import SocketOwner
+
+
+@dataclass(frozen=True, slots=True)
+class Unclosed:
+    """The connections of a process that the other side has closed."""
+
+    process: Entity
+    rows: Sequence[SocketOwner]
+    close_wait: int
+    """Such connections at the end."""
+    established: int
+    """Its connections at the end that both sides have open."""
+    grows: bool
+    """Whether its own become more."""
+    machine: Trend | None
+    """Their growth on the whole machine, if they become more there."""
+
+
+def measure(scene: Scene) -> Iterable[Unclosed]:
+    """Each process with whom such connections pile up."""
+    machine = trend(scene.rows(Tcp), Tcp.close_wait, up=True)
+    for rows in scene.once(unclosed):
+        last = rows[-1]
+        yield Unclosed(
+            process=Entity("process", str(last.pid), str(last.comm)),
+            rows=rows,
+            close_wait=last.close_wait or 0,
+            established=last.established or 0,
+            grows=trend(rows, SocketOwner.close_wait, up=True) is not None,
+            machine=machine,
+        )
+
+
+def explain(scene: Scene, found: Unclosed) -> Explanation:
+    """The process will have no descriptor left."""
+    culprit, machine = found.process, found.machine
+    return Explanation(
+        culprit=culprit,
+        onset_ns=machine.onset_ns if machine else first_unclosed(found.rows).timestamp,
+        victims=(culprit,),
+        suffering_s=0.0,
+        path=path(
+            claim(
+                f"the other side has closed {found.close_wait} connections of {culprit.name}, and {culprit.name} has "
+                "not (CLOSE_WAIT)",
+                scene.evidence(found.rows, SocketOwner.close_wait, "last"),
+            ),
+            claim(
+                "connections in CLOSE_WAIT become more on this machine",
+                scene.evidence(machine.rows, Tcp.close_wait, "slope") if machine else None,
+            ),
+        ),
+        refuted_by=f"the connections of {culprit.name} in CLOSE_WAIT go away by themselves",
+        outlook=f"{culprit.name} runs out of descriptors",
+        actions=(
+            Proposal(
+                "restart",
+                culprit,
+                f"restart {culprit.name}; it must close a connection when it has read its end",
+            ),
+        ),
+    )
+
+
+MECHANISM = Mechanism[Unclosed](
+    fault=CONNECTION_LEAK,
+    summary="The other side closes a connection, and the process does not: the connection stays in CLOSE_WAIT.",
+    measure=measure,
+    prior=Prior(
+        1.5,
+        because="judged: only a process with whom such connections pile up is a suspect; a program that reads the end "
+        "of a connection closes it at once",
+    ),
+    checks=(
+        Check(
+            id="become_more",
+            says="such connections become more",
+            holds=lambda found: found.grows or found.machine is not None,
+            supports=2.0,
+            refutes=2.0,
+            because="judged: a leak goes on with each connection; a number that rests is left from before",
+        ),
+        Check(
+            id="most_are_such",
+            says="most of its connections are such",
+            holds=lambda found: found.close_wait >= found.established,
+            supports=1.0,
+            refutes=1.0,
+            because="judged: a server with many open connections may be some behind with closing",
+        ),
+    ),
+    explain=explain,
+)
