@@ -101,6 +101,14 @@ def test_what_a_rule_drops_before_it_leaves_is_missed_by_its_sender(tmp_path):
     assert findings(tmp_path, carries("near0", 100), loss) == [("packet_loss", "interface", "near0")]
 
 
+def test_packets_that_arrive_damaged_are_lost_by_the_link_and_not_by_a_rule(tmp_path):
+    damaged = dropped("UDP_CSUM", "near0", 5, pid=50)
+    path = stored(tmp_path / "db", [*cpus(2), *carries("near0", 100), *damaged])
+    [finding] = diagnose(path, START, END).findings
+    assert (finding.fault, finding.culprit.id, finding.victims[0].id) == ("packet_loss", "near0", "50")
+    assert "what damages the packets of near0" in finding.actions[0].text
+
+
 @pytest.mark.parametrize(("size", "missed"), [(986, True), (46, False)])
 def test_datagrams_that_are_dropped_among_others_like_them(tmp_path, size, missed):
     loss = (

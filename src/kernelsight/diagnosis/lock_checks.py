@@ -60,7 +60,7 @@ ALIKE: Check[Queueing] = Check(
     supports=2.0,
     refutes=4.0,
     because="judged: the threads of a pool wait for the one that hands out work, and that one does most of what all do "
-    "(recorded: `threads_that_wait_for_work`); then it is no lock",
+    "(recorded, of a lock of a program: `threads_that_wait_for_work`); then it is no lock",
 )
 HOLDER_WORKS: Check[Queueing] = Check(
     id="holder_works",

@@ -68,7 +68,7 @@ def sent_again(scene: Scene) -> Sequence[TcpRetransmitEvent]:
     return [row for row in scene.rows(TcpRetransmitEvent) if row.state in _WITH_DATA]
 
 
-def owners(rows: Iterable[Owned], what: Metric[Owned] | str) -> list[tuple[int, str, float]]:
+def owners(rows: Iterable[Owned], what: Metric[Owned]) -> list[tuple[int, str, float]]:
     """Pid, name and sum of a column of those whose rows these are, the largest first."""
     amount_of: Callable[[Owned], int | None] = attrgetter(name_of(what))
     sums: Counter[tuple[int, str]] = Counter()
@@ -78,7 +78,7 @@ def owners(rows: Iterable[Owned], what: Metric[Owned] | str) -> list[tuple[int, 
     return [(pid, comm, float(amount)) for (pid, comm), amount in sums.most_common()]
 
 
-def stretches(scene: Scene, rows: Iterable[E], value: Metric[E] | str) -> list[Run]:
+def stretches(scene: Scene, rows: Iterable[E], value: Metric[E]) -> list[Run]:
     """The stretches in which a column is not zero: a burst, or an end after a pause, is none."""
     return runs(scene.per_second(rows, value), lambda amount: amount > 0, least=int(LASTS_S), gap=2)
 

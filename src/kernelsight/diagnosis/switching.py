@@ -13,6 +13,7 @@ from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
+from kernelsight.events.scheduler import Wait
 from kernelsight.linux.syscalls import USER_LOCKS
 
 STORM_SHARE = Threshold(
@@ -222,11 +223,11 @@ def explain(scene: Scene, found: Switching) -> Explanation:
             ),
             claim(
                 f"partners such as {found.first.comm} ({found.first.pid}) wake each other each time",
-                shown(scene, (edge for edge in edges if edge.waker_pid in found.partners), run, "count"),
+                shown(scene, (edge for edge in edges if edge.waker_pid in found.partners), run, Wait.count),
             ),
             claim(
                 "they give their CPU away (sched_yield)",
-                shown(scene, (edge for edge in edges if edge.waits_in == "sched_yield"), run, "count"),
+                shown(scene, (edge for edge in edges if edge.waits_in == "sched_yield"), run, Wait.count),
             ),
         ),
         refuted_by=f"the machine switches as often without {name.name}",

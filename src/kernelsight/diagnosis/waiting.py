@@ -105,7 +105,7 @@ def waiting(scene: Scene) -> WaitGraph:
     return WaitGraph(list(found.values()), by_waiter, by_waker)
 
 
-def shown(scene: Scene, edges: Iterable[Edge], run: Run, metric: Metric[Wait] | str = Wait.wait_ns) -> Evidence | None:
+def shown(scene: Scene, edges: Iterable[Edge], run: Run, metric: Metric[Wait] = Wait.wait_ns) -> Evidence | None:
     """The rows of edges that show how long (or, with `Wait.count`, how often) it was waited within a stretch."""
     rows = [row for edge in edges for row in edge.rows]
     return scene.evidence(scene.within(rows, run), metric, "sum")
