@@ -156,7 +156,7 @@ def _busiest_in_kernel(scene: Scene, path: str, start: int) -> tuple[Entity, Evi
     spent = {}
     for (pid, _), changes in scene.deltas(Process).items():
         within = [change for change in changes if change.after.timestamp >= start]
-        if within and is_within(within[-1].after.cgroup, path):
+        if pid is not None and within and is_within(within[-1].after.cgroup, path):
             spent[pid] = sum(change.of(Process.stime_ms) for change in within), within
     most = max(spent, key=lambda pid: (spent[pid][0], -pid), default=None)
     if most is None or spent[most][0] <= MOST_SHARE * sum(ms for ms, _ in spent.values()):
