@@ -50,11 +50,17 @@ DIRTY_SHARE = Threshold(
     because="judged: what is written through the page cache lies there for seconds (vm.dirty_expire_centisecs: 30 s), "
     "what is written directly never does",
 )
-_LEAST_S = 2
-_LEAST_BEFORE_S = 3
-"""Seconds of commits that say how long one usually takes: a stall may begin with a second that is not bad yet."""
-_GAP_S = 3
-"""Seconds without the end of a commit that are no end of a stall: one that takes long is seen when it is over."""
+LEAST_S = Threshold(2, "s", because="judged: within a single second, a few commits that take long are no stall")
+BEFORE_S = Threshold(
+    3,
+    "s with commits",
+    because="judged: fewer do not say how long one usually takes: a stall may begin with a second that is not bad yet",
+)
+GAP_S = Threshold(
+    3,
+    "s without the end of a commit",
+    because="a wait is recorded when it is over, so that a commit of seconds leaves seconds without any",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ def stalls(scene: Scene) -> Sequence[Stall]:
             for second, waited in waiter.commits.items()
             if waiter.commits_counted.of(second)
         }
-        for run in telling(runs(each, lambda mean: mean >= COMMIT_S, gap=_GAP_S)):
+        for run in telling(runs(each, lambda mean: mean >= COMMIT_S, gap=int(GAP_S))):
             by = _who_dirties(scene, waiter, run)
             if by is not None:
                 known += _while_writing(scene, waiter, by, run)
@@ -92,7 +98,7 @@ def _while_writing(scene: Scene, waiter: Waiter, by: User, run: Run) -> Iterator
     most = max(by.written.of(second) for second in range(run.first, run.last + 1))
     writes = [second for second in range(run.first, run.last + 1) if by.written.of(second) >= WRITES_SHARE * most]
     part = Run(writes[0], run.last)
-    if part.seconds < _LEAST_S or not waiter.is_slowed(part):
+    if part.seconds < LEAST_S or not waiter.is_slowed(part):
         return
     if waiter.commit_s(part) >= SLOWED * _usual_s(waiter, part.first - 2):
         yield Stall(part, waiter, by, lying_dirty(scene, by, part))
@@ -101,7 +107,7 @@ def _while_writing(scene: Scene, waiter: Waiter, by: User, run: Run) -> Iterator
 def _usual_s(waiter: Waiter, last: int) -> float:
     """How long a commit took up to a second; 0 where too little is known, as where the stall was there before us."""
     known = sum(1 for second in range(last + 1) if waiter.commits_counted.of(second))
-    return waiter.commit_s(Run(0, last)) if known >= _LEAST_BEFORE_S else 0.0
+    return waiter.commit_s(Run(0, last)) if known >= BEFORE_S else 0.0
 
 
 def _who_dirties(scene: Scene, waiter: Waiter, run: Run) -> User | None:

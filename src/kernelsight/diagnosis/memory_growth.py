@@ -65,8 +65,9 @@ BUSIER_TIMES = Threshold(
 ALIVE_S = Threshold(
     3.0, "s", because="a process has a sample every second; one without has ended, or its growth is not known"
 )
-_FEW = 8
-"""Threads or descriptors more that say nothing."""
+FEW_MORE = Threshold(
+    8, "threads or descriptors", because="judged: a process that has few may have twice as many by chance"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def has_more_to_do(holder: Holder) -> bool:
     """Whether a process has twice as much to do as when the window began."""
     first, *_, last = holder.samples
     return any(
-        now is not None and (before or 0) > 0 and now >= BUSIER_TIMES * (before or 0) + _FEW
+        now is not None and (before or 0) > 0 and now >= BUSIER_TIMES * (before or 0) + FEW_MORE
         for before, now in ((first.threads, last.threads), (first.fds, last.fds))
     )
 

@@ -33,6 +33,9 @@ LARGE_SHARE = Threshold(
     "share of the limit",
     because="judged: a program that holds less did not use the memory up by itself",
 )
+NEAR_S = Threshold(
+    2, "s", because="judged: the counters of a group are read once a second, and a second late where memory is short"
+)
 _MOST_KILLS = 20
 """Of very many kills, so many of the last are looked at: they are all alike."""
 
@@ -114,7 +117,7 @@ def _where(
     """The innermost group around the victim that was at its limit then; else the machine."""
     second, group_path = scene.second(row), row.cgroup
     for group in groups:
-        near = [delta for delta in group.deltas if -1 <= scene.second(delta.after) - second <= 2]
+        near = [delta for delta in group.deltas if -1 <= scene.second(delta.after) - second <= NEAR_S]
         if is_within(group_path, group.entity.id) and any(
             delta.of(metric) for delta in near for metric in (Cgroup.memory_max_events, Cgroup.memory_oom_kills)
         ):

@@ -58,7 +58,11 @@ ALL_READ = Threshold(
     because="judged: a program may seem to read so much more than the device, as the samples are not of one moment; "
     "what is more was read elsewhere",
 )
-_SLACK_BYTES = 1 << 20
+SLACK_BYTES = Threshold(
+    1 << 20,
+    "B",
+    because="judged: so little more than the device reads says nothing, as the samples are not of one moment",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ def _main_user(scene: Scene, device: Device, run: Run) -> tuple[User | None, flo
     best, most = None, 0.0
     for user in scene.once(users):
         read, written = user.read_in(run), user.written_in(run)
-        if read > ALL_READ * load.read_bytes + _SLACK_BYTES or (read < written and not load.write_bytes):
+        if read > ALL_READ * load.read_bytes + SLACK_BYTES or (read < written and not load.write_bytes):
             continue
         moved = min(read, load.read_bytes) + min(written, load.write_bytes)
         waits = sum(waiter.counted.within(run) for waiter in _of_program(scene, user))
