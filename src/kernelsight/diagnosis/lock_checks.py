@@ -46,7 +46,7 @@ class HeldUp(Protocol):
 
 RELEASE_EACH_OTHER: Check[Queueing] = Check(
     id="release_each_other",
-    says="threads of the program release each other, many times a second",
+    says="threads of the program end each other's waits, many times a second",
     holds=lambda queueing: queueing.handed_on >= HANDED_ON_PER_S,
     supports=1.5,
     refutes=4.0,

@@ -221,7 +221,7 @@ def _share(amounts: Iterable[tuple[float | None, float | None]]) -> float | None
 
 
 def who_waited(scene: Scene, found: Queueing, culprit: Entity, lock: str) -> Iterator[Step | None]:
-    """The claims that threads of a program waited for a lock, and that they released each other."""
+    """The claims that threads of a program waited for a lock, and that they ended each other's waits."""
     several = len(found.queue.pids) > 1
     who = (
         f"{len(found.queue.pids)} processes {culprit.name}" if several else f"threads of {culprit.name} ({culprit.id})"
@@ -233,7 +233,7 @@ def who_waited(scene: Scene, found: Queueing, culprit: Entity, lock: str) -> Ite
         shown(scene, edges, run, Wait.runqueue_ns),
     )
     yield claim(
-        f"they released each other {found.handed_on:.0f} times a second",
+        f"they ended each other's waits {found.handed_on:.0f} times a second",
         shown(scene, found.queue.handed_on, run, Wait.count),
     )
 

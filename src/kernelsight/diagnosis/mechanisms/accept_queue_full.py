@@ -92,8 +92,8 @@ def explain(scene: Scene, found: AcceptQueue) -> Explanation:
                 scene.evidence(counted, TcpRetransmit.listen_overflows, "increase"),
             ),
             claim(
-                f"{listener.name} accepts too slowly: up to {most} connections wait at port {found.port}, of "
-                f"{rows[-1].backlog} that may",
+                f"{listener.name} accepts too slowly: up to {most} connections wait at port {found.port}, "
+                f"whose backlog is {rows[-1].backlog}",
                 scene.evidence(rows, TcpListener.accept_queue, "max"),
                 scene.evidence(rows, TcpListener.backlog, "last"),
             ),

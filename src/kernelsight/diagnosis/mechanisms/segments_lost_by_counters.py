@@ -98,7 +98,7 @@ def explain(scene: Scene, found: Counted) -> Explanation:
                 scene.evidence(counted, TcpRetransmit.out_segs, "increase"),
             ),
             claim(
-                f"{found.interface} sent most packets of all interfaces, so they are likely lost there",
+                f"{found.interface} sent most packets of all interfaces, so the loss is likely beyond it",
                 scene.evidence(traffic, Network.tx_packets, "increase"),
             ),
         ),
