@@ -155,7 +155,7 @@ def test_of_two_full_file_systems_each_failure_is_of_the_one_that_its_file_is_on
     assert said == {("logger",), ("updater",)}
     for one in findings:
         mount_point = {"logger": "/srv", "updater": "/boot"}[one.culprit.name]
-        assert any(f"of {mount_point} " in step.claim for step in one.path)
+        assert any(f"{mount_point} has " in step.claim for step in one.path)
 
 
 def test_on_which_of_two_full_file_systems_a_call_fails_is_said_to_be_unknown_where_it_is(tmp_path):
@@ -164,7 +164,7 @@ def test_on_which_of_two_full_file_systems_a_call_fails_is_said_to_be_unknown_wh
         ("mount", "/boot", ()), ("mount", "/srv", ()),
     }  # fmt: skip
     assert all(
-        any("db failed with ENOSPC; on which file system is not known" in s.claim for s in f.path) for f in findings
+        any("db failed with ENOSPC. The file system is not known" in s.claim for s in f.path) for f in findings
     )
 
 

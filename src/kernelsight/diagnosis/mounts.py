@@ -7,20 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.errors import Failures, failures
+from kernelsight.diagnosis.exhaustible import INODES, SPACE, Exhaustible
 from kernelsight.diagnosis.scene import Scene
-from kernelsight.events.fields import Field, name_of
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.fields import getter
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.linux.syscalls import CHANGES_SIZE, COMMITS, COPIES, ENTERS_RING, MAKES_NAMES, OPENS, WRITES
 
-FULL_SHARE = 0.01
-"""Of a file system, what may be left when it is called full."""
+FULL_SHARE = Threshold(
+    0.01,
+    "share of a file system",
+    because="judged: the next writer of some size takes what is left",
+)
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 QUOTA = errno.errorcode[errno.EDQUOT]
-Amount = Field[Filesystem, int | None]
-_RESOURCES = (
-    (Filesystem.avail_bytes, Filesystem.size_bytes),
-    (Filesystem.inodes_free, Filesystem.inodes_total),
-)
+_RESOURCES = (SPACE, INODES)
 _NEEDS_SPACE = (
     WRITES | CHANGES_SIZE | COPIES | COMMITS | OPENS | MAKES_NAMES | ENTERS_RING | {"close", "ioctl", "io_submit"}
 )
@@ -45,15 +46,15 @@ def mounts(scene: Scene) -> Sequence[Sequence[Filesystem]]:
     return found
 
 
-def is_full(rows: Sequence[Filesystem], metric: Amount | str, whole: Amount | str) -> bool:
+def is_full(row: Filesystem, resource: Exhaustible[Filesystem]) -> bool:
     """Whether next to nothing of a resource of a file system is left."""
-    left, size = (getattr(rows[-1], name_of(one)) for one in (metric, whole))
-    return left is not None and bool(size) and left <= FULL_SHARE * size
+    left, whole = getter(resource.level)(row), getter(resource.whole)(row)
+    return left is not None and bool(whole) and left <= FULL_SHARE * (whole or 0)
 
 
 def full_mounts(scene: Scene) -> Sequence[Sequence[Filesystem]]:
     """The file systems that are full, of space or of inodes. Use with :meth:`Scene.once`."""
-    return [rows for rows in scene.once(mounts) if any(is_full(rows, *resource) for resource in _RESOURCES)]
+    return [rows for rows in scene.once(mounts) if any(is_full(rows[-1], of) for of in _RESOURCES)]
 
 
 def no_space(scene: Scene) -> Sequence[Failures]:
