@@ -44,7 +44,7 @@ from kernelsight.ingest.batch import LARGEST_BATCH_BYTES
 from kernelsight.ingest.daemon import Daemon, Settings
 from kernelsight.ingest.decode import LineDecoder
 from kernelsight.ingest.interrupts import Interrupts
-from kernelsight.ingest.source import READ_BYTES, Source
+from kernelsight.ingest.source import READ_BYTES, InputStream
 from kernelsight.stores.base import Row
 from kernelsight.stores.sqlite import ddl
 from kernelsight.stores.sqlite.checkpoint import Checkpointer
@@ -161,7 +161,7 @@ def load_without_seals(path: str) -> int:
     writer = SqliteWriter(Path(path), segment_rows=10**12)
     gc.set_threshold(50_000, 10, 10)
     with Interrupts() as interrupts:
-        source = Source(0, interrupts.fd)
+        source = InputStream(0, interrupts.fd)
         code = Daemon(source, interrupts, writer, db_path=path, settings=Settings(), log=sys.stderr).run()
     writer.close()
     return code

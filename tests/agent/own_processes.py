@@ -12,7 +12,7 @@ import pytest
 
 from kernelsight.agent.acting.action import Request
 from kernelsight.agent.acting.audit import Ledger
-from kernelsight.agent.acting.conduct import Actor
+from kernelsight.agent.acting.executor import Executor
 from kernelsight.agent.acting.policy_file import parse
 from kernelsight.agent.acting.seal import Seal
 from kernelsight.agent.acting.subject import controller_mount, look
@@ -78,8 +78,8 @@ def state(pid):
     return look(HOST, pid).state
 
 
-def actor(tmp_path, policy='mode = "auto"', clock=time.time_ns):
-    return Actor(HOST, parse(policy), Ledger(str(tmp_path / "db"), clock, Seal(tmp_path / "state")), clock)
+def executor(tmp_path, policy='mode = "auto"', clock=time.time_ns):
+    return Executor(HOST, parse(policy), Ledger(str(tmp_path / "db"), clock, Seal(tmp_path / "state")), clock)
 
 
 def asked(action, process, by="person", **parameters):

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from own_processes import HOST, actor, asked, group, needs_v1, python, root, sleeper, stages, state, until
+from own_processes import HOST, asked, executor, group, needs_v1, python, root, sleeper, stages, state, until
 
 from kernelsight.agent.acting.action import actions
 from kernelsight.agent.acting.io_priority import io_priority
@@ -38,7 +38,7 @@ def test_renice_gives_every_thread_way_and_takes_it_back(tmp_path):
         threads = threads_of(HOST, process.pid)
         assert len(threads) == 2
         os.setpriority(os.PRIO_PROCESS, threads[1], 3)
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         step = done(one, asked("renice", process, nice=12))
         assert [os.getpriority(os.PRIO_PROCESS, tid) for tid in threads] == [12, 12]
         one.undo(step.action_id, "test")
@@ -50,15 +50,15 @@ def test_renice_never_raises_a_priority(tmp_path):
     with sleeper() as process:
         os.setpriority(os.PRIO_PROCESS, process.pid, 15)
         with pytest.raises(RefusedError, match="already"):
-            actor(tmp_path).propose(asked("renice", process))
+            executor(tmp_path).propose(asked("renice", process))
     with sleeper() as process, pytest.raises(RefusedError, match="nice"):
-        actor(tmp_path).propose(asked("renice", process, nice=-5))
+        executor(tmp_path).propose(asked("renice", process, nice=-5))
 
 
 @pytest.mark.skipif(not schedulers(HOST) & {"bfq", "mq-deadline"}, reason="no I/O scheduler here heeds priorities")
 def test_ionice_sets_the_class_and_takes_it_back(tmp_path):
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         before = io_priority(process.pid)
         step = done(one, asked("ionice", process, io_class="idle"))
         assert io_priority(process.pid) >> 13 == 3
@@ -70,7 +70,7 @@ def test_ionice_is_refused_where_nothing_heeds_it(tmp_path):
     queue = tmp_path / "sys/block/sda/queue"
     queue.mkdir(parents=True)
     (queue / "scheduler").write_text("[none] mq-deadline\n")
-    one = actor(tmp_path)
+    one = executor(tmp_path)
     one.host = type(HOST)(sys=tmp_path / "sys")
     with sleeper() as process, pytest.raises(RefusedError, match="no disk has a scheduler"):
         one.propose(asked("ionice", process))
@@ -78,7 +78,7 @@ def test_ionice_is_refused_where_nothing_heeds_it(tmp_path):
 
 def test_a_paused_process_goes_on_when_that_is_undone(tmp_path):
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         step = done(one, asked("pause", process))
         until(lambda: state(process.pid) == "T", "stopped")
         with pytest.raises(RefusedError, match="stopped already"):
@@ -89,7 +89,7 @@ def test_a_paused_process_goes_on_when_that_is_undone(tmp_path):
 
 def test_terminate_sends_sigterm_and_cannot_be_undone(tmp_path):
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         step = done(one, asked("terminate", process))
         assert process.wait(10) == -signal.SIGTERM
         with pytest.raises(RefusedError, match="cannot be undone"):
@@ -102,7 +102,7 @@ def test_a_process_gets_a_quota_in_a_group_of_its_own_that_goes_away_again(tmp_p
     with group("cpu") as (path, folder), sleeper(*python(spin)) as process:
         process.stdout.readline()
         (folder / "cgroup.procs").write_text(str(process.pid))
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         share = 0.2 / (os.cpu_count() or 1)
         one.policy = type(one.policy)("auto")
         step = done(one, asked("limit_cpu", process, share=max(share, 0.1)))
@@ -127,7 +127,7 @@ def cpu_seconds(pid):
 def test_a_group_gets_a_quota_and_more_of_it(tmp_path):
     with group("cpu") as (path, folder), sleeper() as process:
         (folder / "cgroup.procs").write_text(str(process.pid))
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         step = done(one, asked("limit_cpu", path, share=0.25))
         period, cpus = 100_000, os.cpu_count() or 1
         assert (folder / "cpu.cfs_quota_us").read_text().strip() == str(period * cpus // 4)
@@ -147,7 +147,7 @@ def test_the_memory_of_a_group_is_bounded_and_raised(tmp_path):
     with group("memory") as (path, folder), sleeper() as process:
         (folder / "cgroup.procs").write_text(str(process.pid))
         before = (folder / "memory.limit_in_bytes").read_text()
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         step = done(one, asked("limit_memory", path))
         limit = int((folder / "memory.limit_in_bytes").read_text())
         assert int((folder / "memory.usage_in_bytes").read_text()) < limit < int(before)
@@ -186,7 +186,7 @@ sys.stdin.readline()
     process = subprocess.Popen(python(program), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         process.stdout.readline()
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         step = done(one, asked("limit_tasks", process, most=20))
         process.stdin.write("go\n")
         process.stdin.flush()
@@ -203,7 +203,7 @@ sys.stdin.readline()
 def test_the_limit_of_files_is_raised_and_put_back(tmp_path):
     with sleeper() as process:
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (64, 128))
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         step = done(one, asked("raise_file_limit", process, factor=4))
         beyond = not missing((Capability.CAP_SYS_RESOURCE,))
         assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == ((256, 256) if beyond else (128, 128))
@@ -217,7 +217,7 @@ def test_a_limit_is_not_put_back_below_what_is_used_by_now(tmp_path):
     with sleeper(*python(program)) as process:
         process.stdout.readline()
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (40, 80))
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         step = done(one, asked("raise_file_limit", process))
         process.stdin.write(b"go on\n")
         process.stdin.flush()
@@ -236,7 +236,7 @@ def test_memory_that_is_used_by_now_is_left_to_a_group(tmp_path):
         process.stdout.readline()
         (folder / "cgroup.procs").write_text(str(process.pid))
         (folder / "memory.limit_in_bytes").write_text(str(16 << 20))
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         step = done(one, asked("raise_memory_limit", path, factor=4))
         process.stdin.write(b"go on\n")
         process.stdin.flush()
@@ -253,7 +253,7 @@ def test_a_sysctl_is_set_only_to_what_the_policy_lists(tmp_path):
     before = path.read_text().strip()
     wanted = str(int(before) + 1)
     policy = f'mode = "auto"\n[actions.sysctl]\nallowed = {{ "net.ipv4.tcp_fin_timeout" = ["{wanted}"] }}'
-    one = actor(tmp_path, policy)
+    one = executor(tmp_path, policy)
     for name, value in [
         ("net.ipv4.tcp_fin_timeout", "1"),
         ("kernel.panic", wanted),
@@ -273,7 +273,7 @@ def test_caches_are_dropped_in_a_recorded_machine(tmp_path):
     file = tmp_path / "proc/sys/vm/drop_caches"
     file.parent.mkdir(parents=True)
     file.write_text("0")
-    one = actor(tmp_path)
+    one = executor(tmp_path)
     one.host = type(HOST)(proc=tmp_path / "proc", cgroup=tmp_path)
     done(one, asked("drop_caches", None))
     assert file.read_text() == "1"
@@ -281,7 +281,7 @@ def test_caches_are_dropped_in_a_recorded_machine(tmp_path):
 
 def test_a_process_that_ends_before_the_deed_is_not_confused_with_the_next(tmp_path):
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         proposed = one.propose(asked("pause", process))
         process.kill()
         process.wait()
@@ -297,7 +297,7 @@ def test_nothing_is_planned_that_is_not_shown(tmp_path):
             if "process" in registered.targets:
                 before = snapshot(process.pid)
                 with contextlib.suppress(RefusedError):
-                    actor(tmp_path).plan(asked(name, process))
+                    executor(tmp_path).plan(asked(name, process))
                 assert snapshot(process.pid) == before, name
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from own_processes import actor, asked, finding, root, sleeper, stages
+from own_processes import asked, executor, finding, root, sleeper, stages
 
 from kernelsight.agent.acting.audit import Ledger
-from kernelsight.agent.acting.conduct import Actor, recorded
+from kernelsight.agent.acting.executor import Executor, recorded
 from kernelsight.agent.acting.proof import Judge, audit
 from kernelsight.agent.acting.seal import Seal
 from kernelsight.agent.acting.subject import RefusedError
@@ -32,7 +32,7 @@ def finished(tmp_path_factory):
     """An action that was done: its folder, with a copy of the database as it was then."""
     folder = tmp_path_factory.mktemp("finished")
     with sleeper() as process:
-        one = actor(folder)
+        one = executor(folder)
         step = one.act(one.propose(asked("renice", process, nice=7)), approved=True)
         one.ledger.deliver()
         shutil.copy(folder / "db", folder / "as it was")
@@ -41,19 +41,19 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def untouched(finished):
-    """The same for each test: the actor, and the name of the action."""
+    """The same for each test: the executor, and the name of the action."""
     folder, name = finished
     for path in folder.glob("db-*"):
         path.unlink()
     shutil.copy(folder / "as it was", folder / "db")
-    return actor(folder), name
+    return executor(folder), name
 
 
 @pytest.fixture
 def done(tmp_path):
-    """An action that was done, for a test that goes on with it: the actor, the name of the action, the process."""
+    """An action that was done, for a test that goes on with it: the executor, the name of the action, the process."""
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         step = one.act(one.propose(asked("renice", process, nice=7)), approved=True)
         one.ledger.deliver()
         yield one, step.action_id, process
@@ -127,7 +127,7 @@ def test_removed_rows_let_nobody_approve_a_second_time(tmp_path, done):
     os.setpriority(os.PRIO_PROCESS, process.pid, 0)
     sql(one, "DELETE FROM {table} WHERE stage <> 'proposed'")
     [proposal] = one.ledger.told(0, action_id=name)
-    for other in (one, actor(tmp_path)):
+    for other in (one, executor(tmp_path)):
         with pytest.raises(RefusedError, match="decided already"):
             other.act(recorded(proposal, other), approved=True)
     assert os.getpriority(os.PRIO_PROCESS, process.pid) == 0
@@ -149,7 +149,7 @@ def test_what_was_undone_is_not_undone_again_when_its_row_is_removed(done):
 
 def test_removed_rows_do_not_free_what_the_policy_counts(tmp_path):
     with sleeper() as process, sleeper() as second:
-        one = actor(tmp_path, 'mode = "auto"\n[rates]\nper_hour = 1\n[actions.renice]\nmode = "auto"\n')
+        one = executor(tmp_path, 'mode = "auto"\n[rates]\nper_hour = 1\n[actions.renice]\nmode = "auto"\n')
         one.act(one.propose(by_itself(process)), approved=True)
         one.ledger.deliver()
         sql(one, "DELETE FROM {table}")
@@ -160,7 +160,7 @@ def test_removed_rows_do_not_free_what_the_policy_counts(tmp_path):
 
 def test_a_declined_proposal_stays_declined(tmp_path):
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         proposed = one.propose(asked("renice", process))
         one.decline(proposed.step, "no")
         one.ledger.deliver()
@@ -173,12 +173,12 @@ def test_a_declined_proposal_stays_declined(tmp_path):
 def test_four_who_approve_while_rows_vanish_act_once(tmp_path):
     """Without the lock of the database, which who can write beside it may remove."""
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         proposed = one.propose(asked("renice", process))
         outcomes = []
 
         def approve():
-            other = actor(tmp_path)
+            other = executor(tmp_path)
             for path in store(other.ledger.db_path).inbox.waiting():
                 path.unlink(missing_ok=True)
             try:
@@ -197,7 +197,7 @@ def test_four_who_approve_while_rows_vanish_act_once(tmp_path):
 def test_after_a_crash_before_the_deed_it_is_told_and_not_repeated(tmp_path, monkeypatch):
     """The writer ends after the decision is on disk, before the database has it."""
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         proposed = one.propose(asked("renice", process))
         keep = Ledger._keep
 
@@ -213,7 +213,7 @@ def test_after_a_crash_before_the_deed_it_is_told_and_not_repeated(tmp_path, mon
         found = audit(one.ledger)
         assert (found.answer, found.pending) == ("ok", 1)
         assert stages(one)[-1] == "begun"
-        later = actor(tmp_path)
+        later = executor(tmp_path)
         with pytest.raises(RefusedError, match="decided already"):
             later.act(proposed, approved=True)
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == 0
@@ -235,7 +235,7 @@ def test_a_copy_is_not_known_to_another_user_and_not_approved_there(tmp_path, fi
     own = Ledger(str(copy), seal=Seal(finished[0] / "state"))
     assert audit(own).answer == "ok"
     [proposal] = [step for step in own.told(0, action_id=name) if step.stage == "proposed"]
-    second = Actor(one.host, one.policy, own)
+    second = Executor(one.host, one.policy, own)
     os.setpriority(os.PRIO_PROCESS, int(proposal.target), 0)
     with pytest.raises(RefusedError, match="decided already"):
         second.act(recorded(proposal, second), approved=True)

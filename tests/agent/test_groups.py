@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from own_processes import HOST, actor, asked, sleeper
+from own_processes import HOST, asked, executor, sleeper
 
 from kernelsight.agent.acting.changes import MakeGroup, MoveProcess, SetFile
 from kernelsight.agent.acting.subject import RefusedError
@@ -47,7 +47,7 @@ class Tree:
         (self.proc / str(pid) / "cgroup").write_text(f"0::{path}\n")
 
     def plan(self, tmp_path, request):
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         one.host = type(HOST)(proc=self.proc, cgroup=self.root)
         return list(one.plan(request).changes)
 

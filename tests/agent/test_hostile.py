@@ -8,9 +8,9 @@ from server import answers, calls
 from story import WINDOW
 
 from hostile import HOSTILE, harmless, storable
-from kernelsight.agent.boundary import MOST_RESULT, MOST_TEXT, as_data, bounded
 from kernelsight.agent.reasoner import Question, reasoner
 from kernelsight.agent.report import lines
+from kernelsight.agent.sanitising import MOST_RESULT, MOST_TEXT, as_data, bounded
 from kernelsight.agent.tool import Desk, call
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from own_processes import HOST, actor, root, sleeper, state, until
+from own_processes import HOST, executor, root, sleeper, state, until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "diagnosis"))
 
@@ -19,9 +19,9 @@ from kernelsight.agent.acting.action import Request
 from kernelsight.agent.acting.audit import by_action
 from kernelsight.agent.acting.policy_file import parse
 from kernelsight.agent.acting.subject import look
-from kernelsight.agent.boundary import moment
 from kernelsight.agent.loop import Loop
 from kernelsight.agent.reasoner import reasoner
+from kernelsight.agent.sanitising import moment
 from kernelsight.agent.wake import Wake
 from kernelsight.diagnosis.model import Entity
 from kernelsight.events.mute import Mute
@@ -74,7 +74,7 @@ class Machine:
         writer.close()
 
     def agent(self, folder, policy=AUTO, approve=lambda _: None, heard=None):
-        one = actor(folder, policy, lambda: self.now)
+        one = executor(folder, policy, lambda: self.now)
         return one, Loop(one, self.said.append, approve, heard and reasoner(heard, self.path))
 
 

@@ -8,14 +8,14 @@ import sys
 import time
 
 import pytest
-from own_processes import actor, asked, root, sleeper, stages
+from own_processes import asked, executor, root, sleeper, stages
 
 from kernelsight.agent.acting import changes as change
 from kernelsight.agent.acting.audit import new_id
-from kernelsight.agent.acting.conduct import recorded
+from kernelsight.agent.acting.executor import recorded
 from kernelsight.agent.acting.seal import Seal
 from kernelsight.agent.acting.subject import RefusedError
-from kernelsight.agent.tending import Tending
+from kernelsight.agent.life_cycle import LifeCycle
 from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep
 from kernelsight.stores.base import store
@@ -46,11 +46,11 @@ def forged(target, stage, seal=None):
 
 @pytest.mark.parametrize("seal", [None, "", "0" * 64, "ß"])
 def test_a_forged_step_is_shown_and_never_acted_upon(tmp_path, target, seal):
-    one = actor(tmp_path)
+    one = executor(tmp_path)
     steps = [forged(target, stage, seal) for stage in ("begun", "done", "proposed", "verified")]
     store(one.ledger.db_path).inbox.leave(steps)
     one.ledger.deliver()
-    tending = Tending(one, lambda _: None)
+    tending = LifeCycle(one, lambda _: None)
     tending.tend()
     tending.finish()
     for step in steps:
@@ -65,7 +65,7 @@ def test_a_forged_step_is_shown_and_never_acted_upon(tmp_path, target, seal):
 @root
 def test_a_step_that_was_changed_on_its_way_is_not_ours_any_more(tmp_path, target):
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         step = one.propose(asked("renice", process)).step
         [ours] = one.ledger.steps()
         assert recorded(ours, one).plan.changes
@@ -79,7 +79,7 @@ def test_a_step_that_was_changed_on_its_way_is_not_ours_any_more(tmp_path, targe
 @root
 def test_steps_come_back_from_the_store_as_ours(tmp_path):
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         one.act(one.propose(asked("renice", process)), approved=True)
         before = stages(one)
         one.ledger.deliver()

@@ -10,7 +10,7 @@ from server import check_schema
 from story import WINDOW
 
 from kernelsight.agent.claims import Answer
-from kernelsight.agent.evidence import Ledger, evidence_of, proof
+from kernelsight.agent.evidence import Citations, evidence_of, proof
 from kernelsight.agent.schema import schema_of
 from kernelsight.agent.tool import Desk, call, tools
 from kernelsight.diagnosis.check import wrong_with
@@ -129,7 +129,7 @@ def test_more_rows_than_can_be_cited_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["", "e", "e0", "e2", "e-1", "1", "E1", "e1 ", "e٣", "e" + "9" * 5000])
 def test_only_what_was_handed_out_can_be_cited(name):
-    ledger = Ledger()
+    ledger = Citations()
     evidence = evidence_of("block", "in_flight", "last", [{"id": 1, "timestamp": 1, "in_flight": 1}])
     assert ledger.enter(evidence) == "e1"
     assert ledger.enter(evidence) == "e1"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kernelsight.anomalies.detector import Detector
-from kernelsight.anomalies.episodes import Episode, Episodes, Sensitivity
+from kernelsight.anomalies.episodes import AnomalyEpisode, Episodes, Sensitivity
 
 SECOND = 1_000_000_000
 MINUTE = 60
@@ -27,13 +27,13 @@ def episodes(
     sensitivity: Sensitivity = SENSITIVITY,
     least: float = 0.0,
     watch: Callable[[Detector], None] | None = None,
-) -> list[Episode]:
+) -> list[AnomalyEpisode]:
     """All episodes of one series (a row a moment) or of several (a column each); NaN: no observation."""
     table = values.reshape(len(values), -1)
     count = table.shape[1]
     detector = Detector(np.full(count, least))
     found = Episodes(detector.baselines, sensitivity)
-    over: list[Episode] = []
+    over: list[AnomalyEpisode] = []
     for row, line in enumerate(table):
         scores = detector.step(np.arange(count), row * every_s, line)
         assert np.isfinite(scores.score).all()
@@ -43,6 +43,6 @@ def episodes(
     return sorted([*over, *found.open], key=lambda one: (one.start_ns, one.series))
 
 
-def starts(found: list[Episode], every_s: float = 1.0) -> list[int]:
+def starts(found: list[AnomalyEpisode], every_s: float = 1.0) -> list[int]:
     """The rows at which episodes begin."""
     return [round(one.start_ns / SECOND / every_s) for one in found]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from streams import SECOND
 
-from kernelsight.anomalies.episodes import Episode
+from kernelsight.anomalies.episodes import AnomalyEpisode
 from kernelsight.anomalies.incidents import TOGETHER_NS, grouped
 
 
-def episode(series: int, start_s: float, score: float, end_s: float | None = None) -> Episode:
+def episode(series: int, start_s: float, score: float, end_s: float | None = None) -> AnomalyEpisode:
     start = round(start_s * SECOND)
     end = None if end_s is None else round(end_s * SECOND)
-    return Episode(
+    return AnomalyEpisode(
         series=series, start_ns=start, score=score, value=9.0, distance=7.0, low=1.0, high=2.0, level=1.5,
         shape="spike", last_ns=start, end_ns=end,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from kernelsight.agent.evidence import Ledger
+from kernelsight.agent.evidence import Citations
 from kernelsight.agent.model import Doubt
 from kernelsight.diagnosis.check import wrong_with
 from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Fault, Finding, Proposal, Step
@@ -90,7 +90,7 @@ class Proven:
     doubts: list[Doubt] = field(default_factory=list)
 
 
-def proven(answer: Answer, reader: Reader, ledger: Ledger, known: Diagnosis) -> Proven:
+def proven(answer: Answer, reader: Reader, ledger: Citations, known: Diagnosis) -> Proven:
     """Hold an answer against the store.
 
     Args:
@@ -129,7 +129,7 @@ def _with_known(findings: Iterable[Finding], known: Diagnosis) -> tuple[Finding,
 
 
 class _Check:
-    def __init__(self, reader: Reader, ledger: Ledger) -> None:
+    def __init__(self, reader: Reader, ledger: Citations) -> None:
         self._reader = reader
         self._ledger = ledger
         self.doubts: list[Doubt] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kernelsight.agent.acting.asking import asked_by_model
-from kernelsight.agent.acting.conduct import Actor
+from kernelsight.agent.acting.executor import Executor
 from kernelsight.agent.acting.subject import RefusedError
 from kernelsight.agent.reasoner import Question, Reasoner
 from kernelsight.diagnosis.model import Diagnosis, Proposal
@@ -19,7 +19,7 @@ _MOST_PROPOSALS = 10
 """Of one report: each is recorded, whatever becomes of it."""
 
 
-def consult(actor: Actor, reasoner: Reasoner, diagnosis: Diagnosis, say: Callable[[str], None]) -> None:
+def consult(executor: Executor, reasoner: Reasoner, diagnosis: Diagnosis, say: Callable[[str], None]) -> None:
     """Let a reasoner investigate, say what it adds, and put what it proposes to the policy.
 
     What the deterministic diagnosis proposes too, the loop decides about by itself. Anything else is refused, and the
@@ -41,11 +41,11 @@ def consult(actor: Actor, reasoner: Reasoner, diagnosis: Diagnosis, say: Callabl
     known = {(one.action, one.target) for finding in diagnosis.findings for one in finding.actions}
     beyond = [one for one in report.proposals if (one.action, one.target) not in known and one.action not in _NOTHING]
     for proposal in beyond[:_MOST_PROPOSALS]:
-        _put(actor, diagnosis, proposal, say)
+        _put(executor, diagnosis, proposal, say)
 
 
-def _put(actor: Actor, diagnosis: Diagnosis, proposal: Proposal, say: Callable[[str], None]) -> None:
+def _put(executor: Executor, diagnosis: Diagnosis, proposal: Proposal, say: Callable[[str], None]) -> None:
     try:
-        asked_by_model(actor, diagnosis, proposal.action, proposal.target, {})
+        asked_by_model(executor, diagnosis, proposal.action, proposal.target, {})
     except RefusedError as error:
         say(f"{proposal.action} of {named(proposal.target)}, asked for by a model, refused: {error}")

@@ -109,7 +109,7 @@ def _thinned(table: str, rows: Sequence[Row], metric: str, how: How) -> Sequence
     return rows
 
 
-class Ledger:
+class Citations:
     """The evidence that was handed out in a conversation, by the short names under which it can be cited."""
 
     def __init__(self) -> None:

@@ -10,15 +10,15 @@ import msgspec
 
 from kernelsight.agent.acting.action import Registered, Request, answers
 from kernelsight.agent.acting.audit import new_id
-from kernelsight.agent.acting.conduct import PROPOSAL_LIFE_S, Actor, Proposed
+from kernelsight.agent.acting.executor import PROPOSAL_LIFE_S, Executor, Proposed
 from kernelsight.agent.acting.policy import NS_PER_S
 from kernelsight.agent.acting.subject import RefusedError
 from kernelsight.agent.acting.verification import is_our_doing
 from kernelsight.agent.consulting import consult
 from kernelsight.agent.forecast import forecasts, told
+from kernelsight.agent.life_cycle import LifeCycle
 from kernelsight.agent.reasoner import Reasoner
 from kernelsight.agent.records import News, in_short
-from kernelsight.agent.tending import Tending
 from kernelsight.agent.wake import Wake
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.model import Diagnosis, Finding, Proposal
@@ -51,7 +51,7 @@ class Loop:
 
     def __init__(
         self,
-        actor: Actor,
+        executor: Executor,
         say: Callable[[str], None],
         approve: Approve = lambda _: None,
         reasoner: Reasoner | None = None,
@@ -59,20 +59,20 @@ class Loop:
         """Begin to look after a store.
 
         Args:
-            actor: who acts, and by which policy.
+            executor: who acts, and by which policy.
             say: takes a line for a person.
             approve: asks a person.
             reasoner: who is heard about new findings, besides the diagnosis.
         """
         self._reasoner = reasoner
-        self._actor = actor
-        self._ledger = actor.ledger
+        self._executor = executor
+        self._ledger = executor.ledger
         self._say = say
         self._approve = approve
         self._news = News()
         self.verdict: Answer = "unknown"
         """Of the last look; not known where the store could not be read."""
-        self._tending = Tending(actor, say)
+        self._life_cycle = LifeCycle(executor, say)
         self._answered: dict[tuple[object, ...], tuple[float, str | None]] = {}
         self._foreseen: set[tuple[object, ...]] = set()
 
@@ -94,7 +94,7 @@ class Loop:
             if reason not in {"stop", "timer"}:
                 self._say(f"woken by {reason}")
                 reason = "stop" if wake.wait(0.0, at_least=_SETTLE_S) == "stop" else reason
-        self._tending.finish()
+        self._life_cycle.finish()
         self._ledger.deliver()
 
     def step(self, *, recent: bool = False) -> bool:
@@ -106,7 +106,7 @@ class Loop:
         """
         self.verdict = "unknown"
         try:
-            waits = self._tending.tend()
+            waits = self._life_cycle.tend()
             when = self._last(WINDOW_S)
             if recent:
                 when = self._since_recorded(when)
@@ -128,7 +128,7 @@ class Loop:
         return TimeRange(max(when.start_ns, since_ns - NS_PER_S), when.end_ns)
 
     def _last(self, seconds: int) -> TimeRange:
-        now = self._actor.clock()
+        now = self._executor.clock()
         return TimeRange(now - seconds * NS_PER_S, now)
 
     # --- observe, explain, predict -----------------------------------------------------------------
@@ -144,7 +144,7 @@ class Loop:
         for one in ahead:
             self._say(f"{diagnosis_id}: {told(one)}")
         if self._reasoner and self._news.begun:
-            consult(self._actor, self._reasoner, diagnosis, self._say)
+            consult(self._executor, self._reasoner, diagnosis, self._say)
 
     def _ahead(self, diagnosis_id: str) -> list[Forecast]:
         """What is foreseen to run out, and was not at the last look."""
@@ -160,7 +160,7 @@ class Loop:
 
     def _decide(self, finding: Finding) -> bool:
         """Do, or propose, the first of what the finding proposes that is not refused; whether anything was done."""
-        if self._actor.policy.mode == "observe" or self._is_in_hand(finding):
+        if self._executor.policy.mode == "observe" or self._is_in_hand(finding):
             return False
         for one, proposal, asked in answers(finding):
             key = (finding.fault, proposal.target, one.name)
@@ -171,7 +171,7 @@ class Loop:
                 continue  # refused, declined, or taken in vain
             self._answered[key] = time.monotonic(), None
             try:
-                proposed = self._actor.propose(self._request(finding, one, proposal, asked))
+                proposed = self._executor.propose(self._request(finding, one, proposal, asked))
                 self._answered[key] = time.monotonic(), proposed.step.action_id
                 return self._take(proposed)
             except RefusedError as error:
@@ -183,7 +183,7 @@ class Loop:
 
     def _is_in_hand(self, finding: Finding) -> bool:
         """Whether something is done about it already, or it is what our own action does."""
-        for steps in self._tending.open():
+        for steps in self._life_cycle.open():
             begun = steps[-1]
             if begun.fault == finding.fault or is_our_doing(finding, begun):
                 return True
@@ -227,7 +227,7 @@ class Loop:
         for change in proposed.plan.changes:
             self._say(f"  {change.text}")
         if judgement.mode == "auto":
-            self._actor.act(proposed)
+            self._executor.act(proposed)
             return True
         if judgement.mode == "propose":
             return False
@@ -235,7 +235,7 @@ class Loop:
         if answer is None:
             self._say(f"  `kernelsight agent approve {step.action_id}` does it")
         elif answer:
-            self._actor.act(proposed, approved=True)
+            self._executor.act(proposed, approved=True)
         else:
-            self._actor.decline(step, "a person said no")
+            self._executor.decline(step, "a person said no")
         return bool(answer)

@@ -20,8 +20,8 @@ from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
-from kernelsight.agent.boundary import Data, bounded
-from kernelsight.agent.evidence import Ledger
+from kernelsight.agent.evidence import Citations
+from kernelsight.agent.sanitising import Data, bounded
 from kernelsight.agent.schema import Schema, schema_of
 from kernelsight.errors import UsageError
 from kernelsight.query.presence import why_no_rows
@@ -39,7 +39,7 @@ class Desk:
 
     source: Source
     when: TimeRange
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: Citations = field(default_factory=Citations)
 
     def range(self, since: str | None, until: str | None) -> TimeRange:
         """The time that a tool is asked about; where nothing is said, the one in question.

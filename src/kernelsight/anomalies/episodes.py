@@ -18,7 +18,7 @@ _FAR_OUTSIDE = 8
 
 
 @dataclass(slots=True)
-class Episode:
+class AnomalyEpisode:
     """One anomaly of one series. Times are those of observations, in ns since the epoch."""
 
     series: int
@@ -66,14 +66,14 @@ class Episodes:
     def __init__(self, baselines: Baselines, sensitivity: Sensitivity) -> None:
         self._baselines = baselines
         self._sensitivity = sensitivity
-        self._open: dict[int, Episode] = {}
+        self._open: dict[int, AnomalyEpisode] = {}
 
     @property
-    def open(self) -> list[Episode]:
+    def open(self) -> list[AnomalyEpisode]:
         """Those that have begun and are not over."""
         return list(self._open.values())
 
-    def step(self, at_ns: int, scores: Scores) -> tuple[list[Episode], list[Episode]]:
+    def step(self, at_ns: int, scores: Scores) -> tuple[list[AnomalyEpisode], list[AnomalyEpisode]]:
         """Take the scores of one moment.
 
         Returns:
@@ -82,8 +82,8 @@ class Episodes:
         odd = scores.score >= self._sensitivity.threshold
         if not self._open and not odd.any():
             return [], []
-        begun: list[Episode] = []
-        over: list[Episode] = []
+        begun: list[AnomalyEpisode] = []
+        over: list[AnomalyEpisode] = []
         place = {int(one): row for row, one in enumerate(scores.series)} if self._open else {}
         for one in [one for one in self._open if one in place]:
             if self._goes_on(self._open[one], place[one], at_ns, scores, odd=bool(odd[place[one]])):
@@ -97,9 +97,9 @@ class Episodes:
                 begun.append(self._open[one])
         return begun, over
 
-    def _begin(self, row: int, at_ns: int, scores: Scores) -> Episode:
+    def _begin(self, row: int, at_ns: int, scores: Scores) -> AnomalyEpisode:
         one, base = int(scores.series[row]), self._baselines
-        return Episode(
+        return AnomalyEpisode(
             series=one,
             start_ns=at_ns,
             score=float(scores.score[row]),
@@ -112,7 +112,7 @@ class Episodes:
             last_ns=at_ns,
         )
 
-    def _goes_on(self, episode: Episode, row: int, at_ns: int, scores: Scores, *, odd: bool) -> bool:
+    def _goes_on(self, episode: AnomalyEpisode, row: int, at_ns: int, scores: Scores, *, odd: bool) -> bool:
         if odd:
             episode.observations += 1
             if scores.score[row] > episode.score:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kernelsight.anomalies.episodes import Episode
+from kernelsight.anomalies.episodes import AnomalyEpisode
 
 TOGETHER_NS = 10_000_000_000
 """Onsets this close to the first one belong to it; a cause needs some seconds to reach averages and queues."""
@@ -16,7 +16,7 @@ class Incident:
     """Episodes that began together, greatest score first."""
 
     onset_ns: int
-    episodes: tuple[Episode, ...]
+    episodes: tuple[AnomalyEpisode, ...]
 
     @property
     def end_ns(self) -> int | None:
@@ -38,10 +38,10 @@ class Onsets:
         return self._first_ns
 
 
-def grouped(episodes: Iterable[Episode]) -> list[Incident]:
+def grouped(episodes: Iterable[AnomalyEpisode]) -> list[Incident]:
     """All incidents of some episodes, by their onset."""
     onsets = Onsets()
-    members: dict[int, list[Episode]] = {}
+    members: dict[int, list[AnomalyEpisode]] = {}
     for episode in sorted(episodes, key=lambda one: (one.start_ns, one.series)):
         members.setdefault(onsets.incident(episode.start_ns), []).append(episode)
     return [

@@ -12,7 +12,7 @@ from typing import Self
 
 import msgspec
 
-from kernelsight.anomalies.episodes import Episode, Sensitivity
+from kernelsight.anomalies.episodes import AnomalyEpisode, Sensitivity
 from kernelsight.anomalies.incidents import Incident, Onsets
 from kernelsight.anomalies.replay import LEARN_NS, Replay, anomalies
 from kernelsight.anomalies.settings import MOST_SERIES, THRESHOLD
@@ -40,7 +40,7 @@ Series = tuple[str, str, str | None]
 """Table, metric, entity."""
 
 
-class Progress(msgspec.Struct, frozen=True):
+class AnomalyProgress(msgspec.Struct, frozen=True):
     """How far the series have been looked at."""
 
     until_ns: int
@@ -67,7 +67,7 @@ class Live:
     def _resume(self) -> None:
         """Go on where the store says, with nothing learned."""
         self._text = self._deriver.progress(_NAME)
-        progress = msgspec.json.decode(self._text, type=Progress) if self._text else Progress(0)
+        progress = msgspec.json.decode(self._text, type=AnomalyProgress) if self._text else AnomalyProgress(0)
         self._until_ns, self._seen = progress.until_ns, progress.seen
         self._show(progress.after)
         self._replay: Replay | None = None
@@ -169,7 +169,7 @@ class Live:
                 changed.append(row)
         return [row for row in changed if row is not None]
 
-    def _over(self, episode: Episode) -> Anomaly | None:
+    def _over(self, episode: AnomalyEpisode) -> Anomaly | None:
         """The row of one that is over; None where it began before this detector did, and was not told of."""
         before = self._open.pop(self._series(episode), None)
         if before is not None:
@@ -178,18 +178,18 @@ class Live:
             )
         return self._row(episode) if episode.start_ns >= self._fresh_ns else None
 
-    def _row(self, episode: Episode, incident_ns: int | None = None) -> Anomaly:
+    def _row(self, episode: AnomalyEpisode, incident_ns: int | None = None) -> Anomaly:
         onset_ns = self._onsets.incident(episode.start_ns) if incident_ns is None else incident_ns
         [row] = anomalies(Incident(onset_ns, (episode,)), self._names)
         return row
 
-    def _series(self, episode: Episode) -> Series:
+    def _series(self, episode: AnomalyEpisode) -> Series:
         name = self._names[episode.series]
         return name.table, name.metric, name.entity
 
     def _store(self, changed: list[Anomaly]) -> bool:
         """Store what has changed; False where somebody else has stored meanwhile, and nothing was."""
-        text = msgspec.json.encode(Progress(self._until_ns, self._seen, self._after)).decode()
+        text = msgspec.json.encode(AnomalyProgress(self._until_ns, self._seen, self._after)).decode()
         stamps = [one.timestamp for one in changed]
         rows = [msgspec.structs.astuple(one) for one in changed]
         changes = [Replacement(Anomaly, rows, min(stamps), max(stamps), _KEYS)] if changed else []

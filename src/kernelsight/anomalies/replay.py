@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from kernelsight.anomalies.detector import Detector
-from kernelsight.anomalies.episodes import Episode, Episodes, Sensitivity
+from kernelsight.anomalies.episodes import AnomalyEpisode, Episodes, Sensitivity
 from kernelsight.anomalies.incidents import Incident, grouped
 from kernelsight.anomalies.settings import LEARN_MINUTES, MOST_SERIES, THRESHOLD
 from kernelsight.anomalies.watched import Name, Watched, pieces, points, present, watch
@@ -36,7 +36,7 @@ class Replay:
         phases = np.array([zlib.crc32(str(name).encode()) % 1024 for name in watched.names], np.int64)
         self._detector = Detector(least, phases)
         self._episodes = Episodes(self._detector.baselines, sensitivity)
-        self._over: list[Episode] = []
+        self._over: list[AnomalyEpisode] = []
 
     def feed(self, reader: Reader, when: TimeRange) -> None:
         """Take all points of a range, which must follow the ranges before."""
@@ -44,17 +44,17 @@ class Replay:
             scores = self._detector.step(np.array(series, np.intp), at_ns / _SECOND, np.array(values))
             self._over.extend(self._episodes.step(at_ns, scores)[1])
 
-    def take_over(self) -> list[Episode]:
+    def take_over(self) -> list[AnomalyEpisode]:
         """Those that are over, once."""
         over, self._over = self._over, []
         return over
 
     @property
-    def open(self) -> list[Episode]:
+    def open(self) -> list[AnomalyEpisode]:
         """Those that are not over."""
         return self._episodes.open
 
-    def episodes(self) -> list[Episode]:
+    def episodes(self) -> list[AnomalyEpisode]:
         """Those that are over and those that are open."""
         return [*self._over, *self._episodes.open]
 

@@ -11,12 +11,12 @@ from kernelsight.errors import StoreBusyError, StoreError, StoreLostError
 from kernelsight.events.declare import kind_of
 from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.batch import LARGEST_BATCH_BYTES, Waiting
-from kernelsight.ingest.complaints import Log
 from kernelsight.ingest.decode import Decoded, LineDecoder
 from kernelsight.ingest.deliveries import Deliveries
 from kernelsight.ingest.interrupts import Interrupts
+from kernelsight.ingest.log import Log
 from kernelsight.ingest.settings import Settings
-from kernelsight.ingest.source import READ_BYTES, Source
+from kernelsight.ingest.source import READ_BYTES, InputStream
 from kernelsight.ingest.status import Commits, Rate, as_json, describe, write_status
 from kernelsight.stores.base import RefusedRow, Writer, open_writer, store
 
@@ -77,7 +77,7 @@ def run(source: int, db_path: str, settings: Settings, log: TextIO) -> int:
     gc.set_threshold(_GC_THRESHOLD, *threshold[1:])
     try:
         with Interrupts() as interrupts:
-            reading = Source(source, interrupts.fd)
+            reading = InputStream(source, interrupts.fd)
             return Daemon(reading, interrupts, writer, db_path=db_path, settings=settings, log=log).run()
     finally:
         gc.set_threshold(*threshold)
@@ -100,7 +100,14 @@ class Daemon:
     """One run of the daemon."""
 
     def __init__(  # noqa: PLR0913 - what it works with is handed in
-        self, source: Source, interrupts: Interrupts, writer: Writer, *, db_path: str, settings: Settings, log: TextIO
+        self,
+        source: InputStream,
+        interrupts: Interrupts,
+        writer: Writer,
+        *,
+        db_path: str,
+        settings: Settings,
+        log: TextIO,
     ) -> None:
         self._source = source
         self._interrupts = interrupts

@@ -20,7 +20,7 @@ _LONGEST_WAIT_S = 86_400.0
 """poll(2) takes no more than 24 days; whoever waits longer asks again."""
 
 
-class Source:
+class InputStream:
     """Reads a file descriptor without ever waiting longer than asked to."""
 
     def __init__(self, fd: int, wake_fd: int) -> None:

@@ -9,7 +9,7 @@ from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX, Kind
 from kernelsight.events.wire import kinds
 from kernelsight.moments import format_time
-from kernelsight.query.compare import Change, changes
+from kernelsight.query.compare import MetricChange, changes
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition
 from kernelsight.query.rows import Row, decoded, rows_of
@@ -42,7 +42,7 @@ class Around(TypedDict):
     end_ns: int
     tables: list[Nearby]
     """Those that have rows there, most rows first."""
-    changed: list[Change]
+    changed: list[MetricChange]
     """As of :func:`kernelsight.query.compare.compare`: the window against the time before it."""
 
 

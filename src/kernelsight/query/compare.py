@@ -44,7 +44,7 @@ _LEAST_OTHERWISE = 0.5
 Key = tuple[Value, ...]
 
 
-class Change(TypedDict):
+class MetricChange(TypedDict):
     """One metric of one entity that differs between two windows."""
 
     table: str
@@ -79,7 +79,7 @@ def compare(
     *,
     tables: Iterable[str] | None = None,
     limit: int = 20,
-) -> list[Change]:
+) -> list[MetricChange]:
     """The metrics that changed most from one window to the other.
 
     Args:
@@ -102,7 +102,7 @@ def compare(
     return found[:limit]
 
 
-def changes(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[Change]:
+def changes(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[MetricChange]:
     """All metrics of one kind that differ between two windows, with their scores."""
     metrics = [column for column in kind.columns if _comparable(column)]
     if not metrics or reader.bounds(kind.table) is None:
@@ -110,7 +110,7 @@ def changes(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[Chan
     labels = _labels(kind)
     before, after = (_parts(reader, kind, metrics, labels, _window(kind, when)) for when in (a, b))
     was_recorded, is_recorded = (_is_recorded(reader, kind, when) for when in (a, b))
-    found: list[Change] = []
+    found: list[MetricChange] = []
     for entity in sorted(before.keys() | after.keys(), key=str):
         who = decoded(kind, dict(zip(labels, entity, strict=True)))
         for name, unit, absent in _measures(kind, metrics, a):

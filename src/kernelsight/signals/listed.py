@@ -7,7 +7,7 @@ from kernelsight.query.dialect import Sql, run
 from kernelsight.query.source import Source, extent, opened
 from kernelsight.query.times import TimeRange
 from kernelsight.signals.model import SECOND_NS
-from kernelsight.signals.progress import NAME, Progress
+from kernelsight.signals.progress import NAME, SignalProgress
 from kernelsight.signals.registry import edition, rules
 from kernelsight.signals.run import BACK_NS, begin, classify, order, stored_signals
 from kernelsight.stores.base import Reader
@@ -34,7 +34,7 @@ def listed(source: Source, when: TimeRange) -> list[Signal]:
     return [one for one in found if (one.last_seen_ns or 0) >= when.start_ns and one.timestamp <= when.end_ns]
 
 
-def _continued(reader: Reader, progress: Progress, end_ns: int) -> list[Signal]:
+def _continued(reader: Reader, progress: SignalProgress, end_ns: int) -> list[Signal]:
     """What is stored, and how it goes on until a moment."""
     latest = progress.rows(reader)
     run_on = begin(latest, rules(), progress.until_ns, 0)
@@ -44,6 +44,6 @@ def _continued(reader: Reader, progress: Progress, end_ns: int) -> list[Signal]:
     return sorted({order(one): one for one in (*stored, *changed)}.values(), key=order)
 
 
-def _progress(reader: Reader) -> Progress | None:
+def _progress(reader: Reader) -> SignalProgress | None:
     found = run(reader, Sql("SELECT progress FROM derivations WHERE name = ?", (NAME,)))
-    return Progress.decode(str(found[0]["progress"])) if found else None
+    return SignalProgress.decode(str(found[0]["progress"])) if found else None

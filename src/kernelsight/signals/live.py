@@ -24,9 +24,9 @@ from kernelsight.query.source import AHEAD_NS, extent
 from kernelsight.query.times import TimeRange, parse_time
 from kernelsight.signals.coincidences import MINUTE_NS, SETTLED_NS, TABLES, Minute
 from kernelsight.signals.model import LOOKBACK_S, SECOND_NS
-from kernelsight.signals.progress import NAME, Progress, news
+from kernelsight.signals.progress import NAME, SignalProgress, news
 from kernelsight.signals.registry import edition, rules
-from kernelsight.signals.run import BACK_NS, Run, begin
+from kernelsight.signals.run import BACK_NS, SignalRun, begin
 from kernelsight.stores.base import Reader, Replacement, open_deriver, open_reader
 
 _PATIENCE_NS = 2 * SECOND_NS
@@ -53,8 +53,8 @@ class Keeper:
         self._reader = self._all_rows
         """What belongs together: all rows, or those since the clock was set back."""
         self._text: str | None = None
-        self._progress = Progress(0, 0, "", {})
-        self._run: Run | None = None
+        self._progress = SignalProgress(0, 0, "", {})
+        self._run: SignalRun | None = None
         self._minute = Minute(0)
         self._anew_ns: int | None = None
         self._gap: tuple[int, int] | None = None
@@ -114,13 +114,13 @@ class Keeper:
         after |= last_ids(self._all_rows, [kind_of(Signal).table])
         apart_ns = max(until_ns, self._progress.apart_ns) + _APART_NS
         from_ns = min(self._progress.from_ns, at_ns)  # what was found before stays found
-        self._progress = Progress(from_ns, at_ns, self._edition, seen, after, apart_ns)
+        self._progress = SignalProgress(from_ns, at_ns, self._edition, seen, after, apart_ns)
         self._show(self._progress)
-        self._run, self._minute = Run(self._rules, at_ns), Minute(_minute(at_ns))
+        self._run, self._minute = SignalRun(self._rules, at_ns), Minute(_minute(at_ns))
         self._anew_ns, self._patience_ns = None, _PATIENCE_NS
         return True
 
-    def _show(self, progress: Progress) -> None:
+    def _show(self, progress: SignalProgress) -> None:
         """Read what belongs together, as far as was found."""
         self._reader = progress.rows(self._all_rows)
 
@@ -167,13 +167,13 @@ class Keeper:
     def _resume(self, whole: TimeRange) -> None:
         """Go on where the store says; begin an hour before its latest row where it says nothing."""
         self._text = self._deriver.progress(NAME)
-        kept = Progress.decode(self._text)
+        kept = SignalProgress.decode(self._text)
         self._anew_ns = None
         self._show(kept or self._progress)
         if kept is None:
             self._run = begin(self._reader, self._rules, _second(max(whole.start_ns, whole.end_ns - BACK_NS)))
             at_ns = self._run.from_ns
-            self._progress, self._minute = Progress(at_ns, at_ns, self._edition, {}), Minute(_minute(at_ns))
+            self._progress, self._minute = SignalProgress(at_ns, at_ns, self._edition, {}), Minute(_minute(at_ns))
             return
         self._progress, self._minute = kept, Minute(_minute(kept.until_ns - SETTLED_NS))
         if kept.rules == self._edition:
@@ -194,7 +194,9 @@ class Keeper:
         changed = [one.signal() for one in run.changed()]
         from_ns = min(self._progress.from_ns, run.from_ns)
         after = self._progress.after if run.until_ns <= self._progress.apart_ns else {}
-        progress = Progress(from_ns, run.until_ns, self._edition, seen, after, self._progress.apart_ns if after else 0)
+        progress = SignalProgress(
+            from_ns, run.until_ns, self._edition, seen, after, self._progress.apart_ns if after else 0
+        )
         changes = [*self._signals(changed), *self._minutes()]
         while not self._deriver.replace(NAME, self._text, progress.encode(), changes):
             attempts -= 1

@@ -11,7 +11,7 @@ from kernelsight.stores.base import Reader
 NAME = "signals"
 
 
-class Progress(msgspec.Struct, frozen=True):
+class SignalProgress(msgspec.Struct, frozen=True):
     """What has been looked at."""
 
     from_ns: int
@@ -27,7 +27,7 @@ class Progress(msgspec.Struct, frozen=True):
     """Until this stamp there are rows of before it among those of now."""
 
     @classmethod
-    def decode(cls, text: str | None) -> Progress | None:
+    def decode(cls, text: str | None) -> SignalProgress | None:
         """What a store has kept; None where it has nothing."""
         return None if text is None else msgspec.json.decode(text, type=cls)
 

@@ -25,7 +25,7 @@ continued from its row, one that is not begins where the range does."""
 LONGEST_NS = 366 * 86400 * SECOND_NS
 
 
-class Run:
+class SignalRun:
     """Signals from one moment on."""
 
     def __init__(self, rules: Mapping[str, Rule], at_ns: int) -> None:
@@ -64,7 +64,7 @@ class Run:
         self.episodes.forget_over()
 
 
-def begin(reader: Reader, rules: Mapping[str, Rule], at_ns: int, back_ns: int = BACK_NS) -> Run:
+def begin(reader: Reader, rules: Mapping[str, Rule], at_ns: int, back_ns: int = BACK_NS) -> SignalRun:
     """A run that begins at a whole second, as if it had begun long before.
 
     Args:
@@ -85,9 +85,9 @@ def begin(reader: Reader, rules: Mapping[str, Rule], at_ns: int, back_ns: int = 
         step_ns *= 2
 
 
-def _warm(reader: Reader, rules: Mapping[str, Rule], at_ns: int) -> Run:
+def _warm(reader: Reader, rules: Mapping[str, Rule], at_ns: int) -> SignalRun:
     """A run that knows what came before it, and counts nothing of it as its own."""
-    run = Run(rules, max(0, at_ns - _LOOKBACK_NS))
+    run = SignalRun(rules, max(0, at_ns - _LOOKBACK_NS))
     run.feed(reader, at_ns)
     run.episodes.forget_over()
     run.from_ns = at_ns

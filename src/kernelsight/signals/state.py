@@ -17,14 +17,14 @@ State = Literal["goes on", "over", "not known"]
 """Not known: nothing was recorded after it was last seen, which says nothing about the symptom."""
 
 
-class Episode(NamedTuple):
+class JudgedSignal(NamedTuple):
     """A signal, and what is known of its end."""
 
     signal: Signal
     state: State
 
 
-def episodes(source: Source, found: Iterable[Signal], when: TimeRange) -> Iterator[Episode]:
+def episodes(source: Source, found: Iterable[Signal], when: TimeRange) -> Iterator[JudgedSignal]:
     """Signals with their states at the end of a range, or now where that is earlier."""
     with opened(source) as reader:
         until_ns = min(when.end_ns, time.time_ns())
@@ -39,9 +39,9 @@ def episodes(source: Source, found: Iterable[Signal], when: TimeRange) -> Iterat
             elif seen_ns not in known:
                 known[seen_ns] = goes_on(reader, names, seen_ns)
             if not known[seen_ns]:
-                yield Episode(one, "not known")
+                yield JudgedSignal(one, "not known")
             else:
-                yield Episode(one, "goes on" if one.end_ns is None else "over")
+                yield JudgedSignal(one, "goes on" if one.end_ns is None else "over")
 
 
 def last_recorded(source: Source, when: TimeRange) -> int | None:

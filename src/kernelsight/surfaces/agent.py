@@ -12,7 +12,7 @@ import click
 
 from kernelsight.agent.acting.action import Request
 from kernelsight.agent.acting.audit import Ledger
-from kernelsight.agent.acting.conduct import Actor, Proposed, recorded
+from kernelsight.agent.acting.executor import Executor, Proposed, recorded
 from kernelsight.agent.acting.policy import require_unprotected
 from kernelsight.agent.acting.policy_file import load
 from kernelsight.agent.acting.subject import RefusedError
@@ -26,13 +26,13 @@ from kernelsight.events.action import ActionStep, Answer
 from kernelsight.printable import printable
 
 
-def actor_of(db_path: str, policy_path: str | None) -> Actor:
+def actor_of(db_path: str, policy_path: str | None) -> Executor:
     """Who takes actions on this machine, under a policy.
 
     Raises:
         PolicyError: the policy is wrong.
     """
-    return Actor(Host(), load(policy_path), Ledger(db_path))
+    return Executor(Host(), load(policy_path), Ledger(db_path))
 
 
 def run(  # noqa: PLR0913 - what the command was given
@@ -43,9 +43,9 @@ def run(  # noqa: PLR0913 - what the command was given
     Raises:
         UsageError: the policy is wrong, or there is no such reasoner.
     """
-    actor = actor_of(db_path, policy_path)
+    executor = actor_of(db_path, policy_path)
     loop = Loop(
-        actor,
+        executor,
         log,
         ask if sys.stdin.isatty() else lambda _: None,
         reasoner(heard, db_path) if heard else None,
@@ -53,10 +53,10 @@ def run(  # noqa: PLR0913 - what the command was given
     if once:
         loop.step()
         return loop.verdict
-    log(f"the policy is to {actor.policy.mode}; a look every {interval_s:g} s, and when something stalls")
+    log(f"the policy is to {executor.policy.mode}; a look every {interval_s:g} s, and when something stalls")
     reading, writing = os.pipe2(os.O_CLOEXEC)
     threading.Thread(target=_tell, args=(stop, writing), daemon=True).start()
-    with Wake(actor.host, db_path, reading) as wake:
+    with Wake(executor.host, db_path, reading) as wake:
         loop.run(wake, interval_s)
     return None
 
@@ -101,18 +101,18 @@ def do_for_person(  # noqa: PLR0913 - what the command was given
     Raises:
         RefusedError: the policy or the machine does not allow it.
     """
-    actor = actor_of(db_path, policy_path)
+    executor = actor_of(db_path, policy_path)
     request = Request(action, entity_of(target), "person", parameters_of(parameters), why="a person asked for it")
     if not yes:
-        plan = actor.plan(request)
-        require_unprotected(actor.policy, plan.subject, actor.host)
+        plan = executor.plan(request)
+        require_unprotected(executor.policy, plan.subject, executor.host)
         say(f"{action} of {plan.subject.name} would write:")
         for one in plan.changes:
             say(f"  {one.text}")
         say("nothing was written; --yes does it" + ("" if plan.reversible else ", and it cannot be undone"))
         return
-    with _delivering(actor):
-        _do(actor, actor.propose(request))
+    with _delivering(executor):
+        _do(executor, executor.propose(request))
 
 
 def approve_proposal(db_path: str, policy_path: str | None, name: str) -> None:
@@ -121,9 +121,9 @@ def approve_proposal(db_path: str, policy_path: str | None, name: str) -> None:
     Raises:
         RefusedError: there is no such proposal, or it does not hold any more.
     """
-    actor = actor_of(db_path, policy_path)
-    with _delivering(actor):
-        _do(actor, recorded(_proposal(actor, name), actor))
+    executor = actor_of(db_path, policy_path)
+    with _delivering(executor):
+        _do(executor, recorded(_proposal(executor, name), executor))
 
 
 def decline_proposal(db_path: str, policy_path: str | None, name: str, why: str) -> None:
@@ -132,9 +132,9 @@ def decline_proposal(db_path: str, policy_path: str | None, name: str, why: str)
     Raises:
         RefusedError: there is no such proposal.
     """
-    actor = actor_of(db_path, policy_path)
-    with _delivering(actor):
-        actor.decline(_proposal(actor, name), why)
+    executor = actor_of(db_path, policy_path)
+    with _delivering(executor):
+        executor.decline(_proposal(executor, name), why)
         say(f"{name} declined")
 
 
@@ -144,22 +144,22 @@ def undo_action(db_path: str, policy_path: str | None, name: str) -> None:
     Raises:
         RefusedError: there is nothing that can be put back.
     """
-    actor = actor_of(db_path, policy_path)
-    with _delivering(actor):
-        step = actor.undo(name, "a person said so")
+    executor = actor_of(db_path, policy_path)
+    with _delivering(executor):
+        step = executor.undo(name, "a person said so")
         say(f"{name}: {step.action} of {step.target_name} undone")
 
 
 @contextmanager
-def _delivering(actor: Actor) -> Iterator[None]:
+def _delivering(executor: Executor) -> Iterator[None]:
     try:
         yield
     finally:
-        actor.ledger.deliver()
+        executor.ledger.deliver()
 
 
-def _do(actor: Actor, proposed: Proposed) -> None:
-    step = actor.act(proposed, approved=True)
+def _do(executor: Executor, proposed: Proposed) -> None:
+    step = executor.act(proposed, approved=True)
     for one in proposed.plan.changes:
         say(f"  {one.text}")
     say(
@@ -167,8 +167,8 @@ def _do(actor: Actor, proposed: Proposed) -> None:
     )
 
 
-def _proposal(actor: Actor, name: str) -> ActionStep:
-    steps = actor.ledger.steps_of(name)
+def _proposal(executor: Executor, name: str) -> ActionStep:
+    steps = executor.ledger.steps_of(name)
     if not steps:
         raise RefusedError(f"there is no proposal {name!r}; `kernelsight agent history` lists them")
     if steps[-1].stage != "proposed":

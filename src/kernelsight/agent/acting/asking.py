@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kernelsight.agent.acting.action import Request
-from kernelsight.agent.acting.conduct import Actor, Proposed
+from kernelsight.agent.acting.executor import Executor, Proposed
 from kernelsight.diagnosis.model import Diagnosis, Entity
 
 
 def asked_by_model(
-    actor: Actor, diagnosis: Diagnosis, action: str, target: Entity, parameters: Mapping[str, object]
+    executor: Executor, diagnosis: Diagnosis, action: str, target: Entity, parameters: Mapping[str, object]
 ) -> Proposed:
     """Plan and judge what a model asks for; the refusal is recorded as well as the proposal.
 
     Args:
-        actor: who would act.
+        executor: who would act.
         diagnosis: what :func:`kernelsight.diagnosis.diagnose` says of the time that the model was asked about; a
             model's own findings do not count.
         action: name of an action.
@@ -37,4 +37,4 @@ def asked_by_model(
         finding=finding,
         why="a model asked for it",
     )
-    return actor.propose(request)
+    return executor.propose(request)

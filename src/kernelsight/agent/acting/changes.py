@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from kernelsight.agent.acting.io_priority import io_priority, named, set_io_priority
+from kernelsight.agent.acting.io_priority import io_priority, priority_name, set_io_priority
 from kernelsight.agent.acting.subject import RefusedError, StaleError, has_ended, held, send, threads
 from kernelsight.collectors.base import Host
 
@@ -233,8 +233,9 @@ class SetIoPriority(OfThreads, frozen=True, tag="ioprio"):
     @property
     def text(self) -> str:
         """What is set."""
-        values = ", ".join(sorted({named(one) for _, one in self.former}))
-        return f"I/O priority of {len(self.former)} threads of process {self.pid}: {named(self.value)} (now: {values})"
+        values = ", ".join(sorted({priority_name(one) for _, one in self.former}))
+        threads = f"{len(self.former)} threads of process {self.pid}"
+        return f"I/O priority of {threads}: {priority_name(self.value)} (now: {values})"
 
     def get(self, tid: int) -> int:
         """The I/O priority of a thread."""

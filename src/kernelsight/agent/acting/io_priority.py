@@ -42,7 +42,7 @@ def _ioprio(which: int, *arguments: int) -> int:
     return result
 
 
-def named(value: int) -> str:
+def priority_name(value: int) -> str:
     """An I/O priority, for a person."""
     kind = ("none", "realtime", "best-effort", "idle")[value >> IO_CLASS_SHIFT & 3]
     return kind if kind in {"none", "idle"} else f"{kind} {value & 7}"

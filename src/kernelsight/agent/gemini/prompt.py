@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from kernelsight.agent.acting.action import actions
-from kernelsight.agent.boundary import moment
 from kernelsight.agent.reasoner import Question
+from kernelsight.agent.sanitising import moment
 from kernelsight.moments import to_second
 
 _SYSTEM = """\

@@ -13,15 +13,15 @@ from typing import Any
 
 import msgspec
 
-from kernelsight.agent.boundary import Data, bounded
 from kernelsight.agent.budget import Budget, BudgetSpentError, Meter
 from kernelsight.agent.claims import Answer, proven
-from kernelsight.agent.evidence import Ledger
+from kernelsight.agent.evidence import Citations
 from kernelsight.agent.gemini.prompt import LAST, asked, complaint, instructions
 from kernelsight.agent.gemini.settings import Settings, settings
 from kernelsight.agent.model import Report
 from kernelsight.agent.plain.times import named_in
 from kernelsight.agent.reasoner import Question, Reasoner, Tell, silent
+from kernelsight.agent.sanitising import Data, bounded
 from kernelsight.agent.schema import schema_of
 from kernelsight.agent.tool import Desk, call, tools
 from kernelsight.diagnosis import diagnose
@@ -55,7 +55,7 @@ class Gemini:
         self._source = source
         self._budget = budget
         self._client = Client(wanted)
-        self._ledger = Ledger()
+        self._ledger = Citations()
         self._exchanges: list[list[types.Content]] = []
 
     def ask(self, question: Question, tell: Tell = silent) -> Report:

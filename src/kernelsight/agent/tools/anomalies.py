@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kernelsight.agent.boundary import Data, row_as_data
+from kernelsight.agent.sanitising import Data, row_as_data
 from kernelsight.agent.tool import Desk, tool
 from kernelsight.anomalies.stored import incidents, silence, stored
 from kernelsight.query.presence import STEADY, last_row, why_nothing

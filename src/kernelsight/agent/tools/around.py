@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from kernelsight import query
-from kernelsight.agent.boundary import Data, row_as_data
+from kernelsight.agent.sanitising import Data, row_as_data
 from kernelsight.agent.tool import Desk, tool
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from kernelsight import query
-from kernelsight.agent.boundary import Data
+from kernelsight.agent.sanitising import Data
 from kernelsight.agent.tool import Desk, tool
 from kernelsight.query.presence import STEADY, last_row, why_nothing
 

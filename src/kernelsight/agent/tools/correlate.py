@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kernelsight import query
-from kernelsight.agent.boundary import Data, row_as_data
+from kernelsight.agent.sanitising import Data, row_as_data
 from kernelsight.agent.tool import Desk, tool
 
 

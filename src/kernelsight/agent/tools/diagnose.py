@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kernelsight.agent.boundary import Data, moment
+from kernelsight.agent.sanitising import Data, moment
 from kernelsight.agent.tool import Desk, tool
 from kernelsight.diagnosis import diagnose as diagnosed
 from kernelsight.diagnosis.model import Evidence, Finding, Muted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from kernelsight.agent.boundary import Data
+from kernelsight.agent.sanitising import Data
 from kernelsight.agent.tool import Desk, tool
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.capabilities import examine

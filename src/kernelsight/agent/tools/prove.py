@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kernelsight.agent.boundary import Data
 from kernelsight.agent.evidence import proof
+from kernelsight.agent.sanitising import Data
 from kernelsight.agent.tool import Desk, tool
 from kernelsight.agent.tools.diagnose import shown
 from kernelsight.diagnosis.model import How

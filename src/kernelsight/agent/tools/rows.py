@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kernelsight.agent.boundary import Data, row_as_data
+from kernelsight.agent.sanitising import Data, row_as_data
 from kernelsight.agent.tool import Desk, tool, with_reason
 from kernelsight.query.rows import rows_of
 from kernelsight.query.source import kind_named, opened

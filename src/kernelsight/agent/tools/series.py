@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from kernelsight import query
-from kernelsight.agent.boundary import Data, moment
+from kernelsight.agent.sanitising import Data, moment
 from kernelsight.agent.tool import Desk, tool, with_reason
 
 _MOST_SERIES = 12

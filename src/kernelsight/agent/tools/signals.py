@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from kernelsight.agent.boundary import Data, moment, row_as_data
+from kernelsight.agent.sanitising import Data, moment, row_as_data
 from kernelsight.agent.tool import Desk, tool
 from kernelsight.query.presence import is_silent_after, why_nothing
 from kernelsight.signals.listed import listed
-from kernelsight.signals.state import Episode, episodes, last_recorded
+from kernelsight.signals.state import JudgedSignal, episodes, last_recorded
 
 _SHOWN = ("timestamp", "rule", "severity", "entity", "summary", "count", "table_name", "metric", "value", "threshold")
 
@@ -34,7 +34,7 @@ def signals(desk: Desk, since: str | None = None, until: str | None = None) -> D
     return told
 
 
-def _shown(one: Episode) -> Data:
+def _shown(one: JudgedSignal) -> Data:
     row = msgspec.structs.asdict(one.signal)
     ended = moment(one.signal.end_ns or one.signal.last_seen_ns or one.signal.timestamp)
     ends = {"goes on": "goes on", "over": ended, "not known": f"last seen {ended}; nothing recorded since"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kernelsight.agent.boundary import Data, moment
+from kernelsight.agent.sanitising import Data, moment
 from kernelsight.agent.tool import Desk, tool
 from kernelsight.events.declare import Column
 from kernelsight.events.wire import kinds

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from kernelsight.collectors.aside import Aside
+from kernelsight.collectors.background_reads import BackgroundReads
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf.columns import Columns, made
 from kernelsight.collectors.bpf.file_calls import ON_A_DESCRIPTOR, ON_A_PATH, ON_A_PATH_AT
@@ -166,7 +166,7 @@ class BlockedTasks:
         self._since: dict[_Sleep, int] = {}
         self._paths: dict[_Sleep, str | None] = {}
         self._read: SimpleQueue[tuple[_Sleep, str | None]] = SimpleQueue()
-        self._aside = Aside(self._read_paths)
+        self._aside = BackgroundReads(self._read_paths)
         self.limitations = limits_on_others("device and mount_point", host.proc)
 
     def collect(self, now: int) -> Iterable[Event]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Literal
 
-from kernelsight.collectors.aside import Aside
+from kernelsight.collectors.background_reads import BackgroundReads
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.damage import note, parsing
 from kernelsight.collectors.files import KernelFile, comm_of
@@ -38,7 +38,7 @@ class FileLocks:
     def __init__(self, host: Host) -> None:
         self._proc = host.proc
         self._file = KernelFile(host.proc / "locks", records=True, size=16384)
-        self._aside = Aside(self._read)
+        self._aside = BackgroundReads(self._read)
         self._rests_until = 0.0
 
     def collect(self, now: int) -> list[FileLockWait]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 from pathlib import Path
 
-from kernelsight.collectors.aside import Aside
+from kernelsight.collectors.background_reads import BackgroundReads
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.files import comm_of, read_once
 from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
@@ -60,7 +60,7 @@ class LimitHoldersCollector:
         if missing:
             raise SourceUnavailableError(f"no {missing[0]}: this kernel has no inotify")
         self.limitations = limits_on_others("inotify instances and watches", host.proc)
-        self._aside = Aside(self._look)
+        self._aside = BackgroundReads(self._look)
         self._rests_until = 0.0
         self._without: dict[str, int] = {}
         """Processes that had no inotify instance, by their directories, and how many descriptors they had."""

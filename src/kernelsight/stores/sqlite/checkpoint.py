@@ -16,7 +16,7 @@ from pathlib import Path
 import apsw
 
 from kernelsight.stores.sqlite.connect import PAGE_BYTES
-from kernelsight.stores.sqlite.log_readers import log_readers, named
+from kernelsight.stores.sqlite.log_readers import log_readers, process_name
 
 BACKGROUND_PAGES = 2_000
 """16 MB of log between two checkpoints of the thread: an fsync or two for each, not for a commit."""
@@ -71,7 +71,7 @@ class Checkpointer:
         """That the log is longer than it should be, and who keeps it from starting anew."""
         if self._pages < 2 * LONGEST_PAGES:
             return []
-        readers = ", ".join(map(named, log_readers(self._path))) or "a reader that /proc/locks does not show"
+        readers = ", ".join(map(process_name, log_readers(self._path))) or "a reader that /proc/locks does not show"
         size = self._pages * PAGE_BYTES / 1e6
         return [f"the write-ahead log has grown to {size:.0f} MB, because {readers} reads an older state: end it"]
 

@@ -50,7 +50,7 @@ def holders(text: str, file: str) -> Iterator[int]:
             yield int(pid)
 
 
-def named(pid: int, proc: Path = _PROC) -> str:
+def process_name(pid: int, proc: Path = _PROC) -> str:
     """A process for a person: its pid and its name, where it still has one."""
     try:
         name = (proc / str(pid) / "comm").read_text(errors="replace").strip()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from kernelsight.collectors import punctual, runner
+from kernelsight.collectors import realtime_priority, runner
 from kernelsight.collectors.base import Host, current_name, list_collectors
 from kernelsight.collectors.options import OPTIONS, parse_options
 from kernelsight.errors import UsageError
@@ -65,8 +65,8 @@ def collect(  # noqa: PLR0913 - one argument an option
     if only_list:
         _list(names, host)
         return
-    punctual.come_first()
-    punctual.make_room(sys.stdout.fileno())
+    realtime_priority.come_first()
+    realtime_priority.make_room(sys.stdout.fileno())
     code = runner.run(
         names,
         host,

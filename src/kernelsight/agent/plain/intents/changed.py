@@ -14,7 +14,7 @@ from kernelsight.errors import UsageError
 from kernelsight.events.declare import Counter, Delta
 from kernelsight.events.wire import kinds
 from kernelsight.quantities import quantity
-from kernelsight.query.compare import Change, compare
+from kernelsight.query.compare import MetricChange, compare
 from kernelsight.query.filters import Condition
 from kernelsight.query.presence import STEADY, last_row, why_nothing
 from kernelsight.query.source import extent, kind_named
@@ -45,7 +45,7 @@ def changed(asked: Asked) -> Iterable[Step]:
     return steps
 
 
-def _is_asked(asked: Asked, change: Change) -> bool:
+def _is_asked(asked: Asked, change: MetricChange) -> bool:
     """Whether a change is about what the question names, and about its subject where it has one."""
     values = {str(value) for value in change["entity"].values()}
     if asked.names and not any(str(name.value) in values for name in asked.names):
@@ -74,7 +74,7 @@ def _first_recorded(asked: Asked) -> int | None:
     return whole.start_ns if whole else None
 
 
-def _step(asked: Asked, change: Change, before: TimeRange, after: TimeRange) -> Iterator[Step]:
+def _step(asked: Asked, change: MetricChange, before: TimeRange, after: TimeRange) -> Iterator[Step]:
     kind = kind_named(change["table"])
     column = kind.by_name.get(change["metric"])
     if column is None:

@@ -25,7 +25,7 @@ class Done(Generic[Question, Answer]):
     """How long it took."""
 
 
-class Aside(Generic[Question, Answer]):
+class BackgroundReads(Generic[Question, Answer]):
     """One reading at a time, by a thread that is started with the first one and never waited for.
 
     Args:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from kernelsight.agent.acting import changes as change
 from kernelsight.agent.acting.age import CLOCK_SET_BACK, age_s
 from kernelsight.agent.acting.audit import by_action
-from kernelsight.agent.acting.conduct import Actor
+from kernelsight.agent.acting.executor import Executor
 from kernelsight.agent.acting.subject import RefusedError
 from kernelsight.agent.acting.verification import Outcome, due_ns, verify
 from kernelsight.events.action import ActionStep, Verdict
@@ -22,16 +22,16 @@ _CRASHED_S = 60.0
 _OVER = frozenset({"undone", "failed", "undo_failed"})
 
 
-class Tending:
+class LifeCycle:
     """Follows the actions of one store."""
 
-    def __init__(self, actor: Actor, say: Callable[[str], None]) -> None:
-        self._actor = actor
+    def __init__(self, executor: Executor, say: Callable[[str], None]) -> None:
+        self._executor = executor
         self._say = say
 
     def open(self) -> Iterator[list[ActionStep]]:
         """The steps of each action that was begun and is not over."""
-        for steps in by_action(self._actor.ledger.steps()).values():
+        for steps in by_action(self._executor.ledger.steps()).values():
             stages = {step.stage for step in steps}
             if "begun" in stages and not stages & _OVER:
                 yield steps
@@ -48,13 +48,13 @@ class Tending:
                 self._undo(last, "nobody is left to see whether it helps", "unknown")
 
     def _one(self, steps: list[ActionStep]) -> bool:
-        actor, last, now = self._actor, steps[-1], self._actor.clock()
+        executor, last, now = self._executor, steps[-1], self._executor.clock()
         if last.stage == "begun" and age_s(last, now) > _CRASHED_S:
             self._undo(last, "it was begun by a process that did not finish it", "unknown")
         elif _is_a_persons(last):
             return False
         elif last.stage == "verified":
-            keep_s = actor.policy.verification.keep_s
+            keep_s = executor.policy.verification.keep_s
             done = next(step for step in steps if step.stage == "begun")
             if keep_s and age_s(done, now) > keep_s and self._can_be_undone(last):
                 kept = (
@@ -65,9 +65,9 @@ class Tending:
             if age_s(last, now) == math.inf:
                 self._settle(last, Outcome("unknown", f"{CLOCK_SET_BACK} it was done"))
                 return False
-            if now < due_ns(last, actor.policy.verification):
+            if now < due_ns(last, executor.policy.verification):
                 return True
-            outcome = verify(actor.ledger.db_path, last, actor.policy.verification, now)
+            outcome = verify(executor.ledger.db_path, last, executor.policy.verification, now)
             if outcome is None:
                 return True
             self._settle(last, outcome)
@@ -75,14 +75,14 @@ class Tending:
 
     def _settle(self, done: ActionStep, outcome: Outcome) -> None:
         measured = {"symptom": outcome.symptom, "before": outcome.before, "after": outcome.after}
-        self._actor.verified(done, outcome.verdict, outcome.why, **measured)
+        self._executor.verified(done, outcome.verdict, outcome.why, **measured)
         self._say(f"{done.action_id}: {done.action} of {done.target_name}: {outcome.verdict}: {outcome.why}")
         if outcome.verdict != "better" and self._can_be_undone(done):
             self._undo(done, f"it did not help: {outcome.why}", outcome.verdict)
 
     def _undo(self, step: ActionStep, why: str, verdict: Verdict) -> None:
         try:
-            self._actor.undo(step.action_id or "", why, verdict)
+            self._executor.undo(step.action_id or "", why, verdict)
             self._say(f"{step.action_id}: {step.action} of {step.target_name} undone: {why}")
         except RefusedError as error:
             self._say(f"{step.action_id}: {step.action} of {step.target_name} could not be undone: {error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import closing
 
-from kernelsight.collectors.aside import Aside
+from kernelsight.collectors.background_reads import BackgroundReads
 
 SOON_S = 0.02
 LATE_S = 30
@@ -18,7 +18,7 @@ def test_an_answer_that_takes_long_is_handed_out_when_it_is_there():
         assert go.wait(LATE_S)
         return 2 * question
 
-    with closing(Aside(read)) as aside:
+    with closing(BackgroundReads(read)) as aside:
         assert aside.answer(SOON_S) is None, "nothing was asked"
         aside.ask(21)
         assert aside.answer(SOON_S) is None
@@ -36,7 +36,7 @@ def test_what_goes_wrong_is_handed_to_who_waits_and_the_next_question_is_answere
             raise OverflowError
         return path
 
-    with closing(Aside(read)) as aside:
+    with closing(BackgroundReads(read)) as aside:
         aside.ask("")
         failed = aside.answer(LATE_S)
         assert failed is not None

@@ -7,10 +7,10 @@ import threading
 import time
 
 import pytest
-from own_processes import HOST, actor, asked, group, needs_v1, root, sleeper, stages, state, until
+from own_processes import HOST, asked, executor, group, needs_v1, root, sleeper, stages, state, until
 
 from kernelsight.agent.acting import changes as change
-from kernelsight.agent.acting.conduct import PROPOSAL_LIFE_S, recorded
+from kernelsight.agent.acting.executor import PROPOSAL_LIFE_S, recorded
 from kernelsight.agent.acting.subject import RefusedError, look
 from kernelsight.errors import StoreError
 from kernelsight.query import rows
@@ -20,12 +20,12 @@ pytestmark = [pytest.mark.root, root]
 
 def test_another_process_can_approve_and_undo_by_the_record_alone(tmp_path):
     with sleeper() as process:
-        actor(tmp_path).propose(asked("renice", process, by="person", nice=7))
-        second = actor(tmp_path, 'mode = "approve"')
+        executor(tmp_path).propose(asked("renice", process, by="person", nice=7))
+        second = executor(tmp_path, 'mode = "approve"')
         [step] = second.ledger.steps()
         second.act(recorded(step, second), approved=True)
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == 7
-        third = actor(tmp_path, "")
+        third = executor(tmp_path, "")
         third.undo(step.action_id, "test")
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == 0
         third.ledger.deliver()
@@ -36,7 +36,7 @@ def test_another_process_can_approve_and_undo_by_the_record_alone(tmp_path):
 
 def test_what_cannot_be_written_down_is_not_done(tmp_path):
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         proposed = one.propose(asked("pause", process))
         write = one.ledger.write
         (tmp_path / "db.inbox").rename(tmp_path / "aside")
@@ -53,11 +53,11 @@ def test_begun_is_on_disk_before_anything_is_written(tmp_path):
 
     class Looks(change.SendSignal, frozen=True, tag="looks"):
         def apply(self, host):
-            seen.extend(stages(actor(tmp_path)))
+            seen.extend(stages(executor(tmp_path)))
             super().apply(host)
 
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         proposed = one.propose(asked("pause", process))
         [planned] = proposed.plan.changes
         looks = Looks(planned.pid, planned.start_ticks, planned.signal, planned.undone_by)
@@ -69,7 +69,7 @@ def test_begun_is_on_disk_before_anything_is_written(tmp_path):
 def test_a_proposal_is_not_done_when_it_is_old_or_was_decided(tmp_path):
     with sleeper() as process:
         now = [time.time_ns()]
-        one = actor(tmp_path, clock=lambda: now[0])
+        one = executor(tmp_path, clock=lambda: now[0])
         proposed = one.propose(asked("pause", process))
         now[0] += int((PROPOSAL_LIFE_S + 1) * 1e9)
         with pytest.raises(RefusedError, match="minutes ago"):
@@ -87,13 +87,13 @@ def test_a_proposal_is_not_done_when_it_is_old_or_was_decided(tmp_path):
 
 def test_of_two_who_approve_at_once_one_finds_it_decided(tmp_path):
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         proposed = one.propose(asked("renice", process))
         outcomes = []
 
         def approve():
             try:
-                outcomes.append(actor(tmp_path).act(proposed, approved=True).stage)
+                outcomes.append(executor(tmp_path).act(proposed, approved=True).stage)
             except RefusedError as error:
                 outcomes.append(str(error))
 
@@ -107,12 +107,12 @@ def test_of_two_who_approve_at_once_one_finds_it_decided(tmp_path):
 
 def test_a_policy_that_changed_since_holds_at_the_moment_of_the_deed(tmp_path):
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         proposed = one.propose(asked("pause", process))
-        stricter = actor(tmp_path, 'mode = "auto"\n[protect]\nnames = ["sleep"]')
+        stricter = executor(tmp_path, 'mode = "auto"\n[protect]\nnames = ["sleep"]')
         with pytest.raises(RefusedError, match="protected"):
             stricter.act(proposed, approved=True)
-        observer = actor(tmp_path, 'mode = "propose"')
+        observer = executor(tmp_path, 'mode = "propose"')
         with pytest.raises(RefusedError):
             observer.act(observer.propose(asked("pause", process)), approved=True)
         assert state(process.pid) == "S"
@@ -122,7 +122,7 @@ def test_a_policy_that_changed_since_holds_at_the_moment_of_the_deed(tmp_path):
 def test_what_fails_half_way_is_undone(tmp_path):
     with group("cpu") as (path, folder), sleeper() as process:
         (folder / "cgroup.procs").write_text(str(process.pid))
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         proposed = one.propose(asked("limit_cpu", process))
         # The last of the writes cannot succeed: the group that it is moved to is not the one that was made.
         *first, last = proposed.plan.changes
@@ -138,7 +138,7 @@ def test_what_fails_half_way_is_undone(tmp_path):
 @needs_v1
 def test_somebody_else_who_changes_it_meanwhile_wins(tmp_path):
     with group("cpu") as (path, folder):
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         proposed = one.propose(asked("limit_cpu", path))
         (folder / "cpu.cfs_quota_us").write_text("50000")
         with pytest.raises(RefusedError, match=r"already|somebody has changed it"):
@@ -148,7 +148,7 @@ def test_somebody_else_who_changes_it_meanwhile_wins(tmp_path):
 
 def test_undoing_what_ended_is_nothing_to_worry_about(tmp_path):
     with sleeper() as process:
-        one = actor(tmp_path)
+        one = executor(tmp_path)
         step = one.act(one.propose(asked("pause", process)), approved=True)
         until(lambda: state(process.pid) == "T", "stopped")
         process.kill()
@@ -159,7 +159,7 @@ def test_undoing_what_ended_is_nothing_to_worry_about(tmp_path):
 
 
 def test_what_does_not_exist_is_said(tmp_path):
-    one = actor(tmp_path)
+    one = executor(tmp_path)
     with pytest.raises(RefusedError, match="no action 'none'"):
         one.undo("none", "test")
     with sleeper() as process:

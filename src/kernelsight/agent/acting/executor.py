@@ -42,7 +42,7 @@ class Proposed:
     judgement: Judgement
 
 
-class Actor:
+class Executor:
     """Takes actions on one machine under one policy, and keeps the books of them."""
 
     def __init__(self, host: Host, policy: Policy, ledger: Ledger, clock: Callable[[], int] = time.time_ns) -> None:
@@ -247,7 +247,7 @@ def _as_a_person(plan: Plan) -> Plan:
     return replace(plan, request=replace(plan.request, by="person"))
 
 
-def recorded(step: ActionStep, actor: Actor) -> Proposed:
+def recorded(step: ActionStep, executor: Executor) -> Proposed:
     """A proposal as it was recorded, by whichever process.
 
     Raises:
@@ -264,6 +264,6 @@ def recorded(step: ActionStep, actor: Actor) -> Proposed:
         diagnosis_id=step.diagnosis_id,
         why=step.reason or "",
     )
-    fresh = actor.plan(request)
+    fresh = executor.plan(request)
     plan = replace(fresh, changes=change.decode(step.changes))
     return Proposed(step, plan, Judgement("approve"))
