@@ -1,4 +1,4 @@
-"""Look after this machine: find what is wrong, foresee what runs out, and do about it what a policy allows.
+"""Look after this machine: find faults, forecast which resources run out, and act as far as a policy allows.
 
 Without a policy it only observes and records. It looks every --interval seconds, and as soon as the kernel says that
 tasks stall; in between it sleeps. Every step is written down before it is taken (`kernelsight agent history`), an
@@ -37,10 +37,14 @@ from kernelsight.surfaces.cli.output import Format, format_option, show, show_js
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Between two looks while all is well.",
+    help="Time between two looks while the machine is healthy.",
 )
 @click.option("--once", is_flag=True, help="Look once, and end.")
-@click.option("--reasoner", metavar="NAME", help="Hear it about new findings, too: gemini, or auto for where a key is.")
+@click.option(
+    "--reasoner",
+    metavar="NAME",
+    help="Ask this model about new findings, too: gemini; or auto: gemini if there is a key.",
+)
 @click.pass_context
 @examples(
     "kernelsight agent --once",
@@ -69,7 +73,7 @@ def agent(  # noqa: PLR0913 - one argument an option
 @until_option
 @format_option
 def history(*, db_path: str, since: str, until: str, form: Format) -> None:
-    """List what the agent found, foresaw and did."""
+    """List the agent's findings, forecasts and actions."""
     from kernelsight.query import time_range  # noqa: PLC0415 - as below
     from kernelsight.surfaces.trace import events  # noqa: PLC0415 - with it comes the query API
 
@@ -97,7 +101,7 @@ def show_(*, db_path: str, name: str) -> None:
 @agent.command("actions")
 @format_option
 def actions_(*, form: Format) -> None:
-    """List the actions that there are; there are no others."""
+    """List all actions that exist."""
     from kernelsight.agent.acting.action import actions  # noqa: PLC0415 - as above
 
     show(
@@ -120,7 +124,7 @@ def actions_(*, form: Format) -> None:
 @click.argument("action")
 @click.argument("target", default="machine")
 @click.option("--set", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the action.")
-@click.option("--yes", is_flag=True, help="Do it; without this, what would be written is only shown.")
+@click.option("--yes", is_flag=True, help="Do it. Without this option, the command only shows what it would write.")
 def do(  # noqa: PLR0913 - one argument an option
     *, db_path: str, policy_path: str | None, action: str, target: str, parameters: tuple[str, ...], yes: bool
 ) -> None:
@@ -147,7 +151,7 @@ def approve(*, db_path: str, policy_path: str | None, name: str) -> None:
 @click.argument("name", metavar="ID")
 @click.option("--why", default="a person said no", show_default=True, metavar="TEXT", help="For the record.")
 def decline(*, db_path: str, policy_path: str | None, name: str, why: str) -> None:
-    """Turn down what the agent proposed; it will not come back with it for a while."""
+    """Turn down a proposal of the agent; the agent does not repeat it for a while."""
     from kernelsight.surfaces.agent import decline_proposal  # noqa: PLC0415 - as above
 
     decline_proposal(db_path, policy_path, name, why)
@@ -158,7 +162,7 @@ def decline(*, db_path: str, policy_path: str | None, name: str, why: str) -> No
 @policy_option
 @click.argument("name", metavar="ID")
 def undo(*, db_path: str, policy_path: str | None, name: str) -> None:
-    """Put back what an action changed, whoever took it."""
+    """Undo an action of the agent or of a person: write the old values back."""
     from kernelsight.surfaces.agent import undo_action  # noqa: PLC0415 - as above
 
     undo_action(db_path, policy_path, name)
@@ -176,7 +180,7 @@ def audit() -> None:
 @click.pass_context
 @examples("kernelsight agent audit verify", "kernelsight agent audit verify --json")
 def verify(ctx: click.Context, *, db_path: str, as_json: bool) -> None:
-    """Say whether every recorded step is proven, and none is missing.
+    """Check that every recorded step is proven and that no step is missing.
 
     Exit status: 0 all are; 1 steps are changed, missing, or sealed by nobody; 3 not known: steps of another user, no
     key, or the database cannot be read.
@@ -194,10 +198,14 @@ def verify(ctx: click.Context, *, db_path: str, as_json: bool) -> None:
 
 @audit.command()
 @db_path_option
-@click.option("--yes", is_flag=True, help="Do it; without this, it is only said what would no longer be looked for.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Do it. Without this option, the command only lists the steps that it would no longer look for.",
+)
 @examples("kernelsight agent audit restart --yes")
 def restart(*, db_path: str, yes: bool) -> None:
-    """Begin a new chain, after steps or the whole database were removed on purpose.
+    """Begin a new chain, after somebody removed steps or the whole database on purpose.
 
     What is missing up to now is not looked for any more. Steps that are still there stay proven.
     """

@@ -1,8 +1,8 @@
-"""What left its usual course: list what was found, or look for it in a past range.
+"""List series that left their usual course, or look for such series in a past range.
 
-An anomaly is one series (a measurement of the machine, a device, a process …) that does what it has not done
-before; those that begin together are one incident. Baselines are learned from what is in the store: half an hour
-before the range is enough, five minutes are needed. The exit status is 3 where nothing was recorded in the range.
+An anomaly is one series (a measurement of the machine, a device, a process …) that behaves as it has not behaved
+before. Anomalies that begin together are one incident. Baselines are learned from the store: they need five minutes
+before the range, and half an hour is enough. The exit status is 3 where nothing was recorded in the range.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _SHAPE = Shape(
     by_row=("value", "low", "high"), first=("time", "series", "entity", "metric", "kind", "value", "high", "score")
 )
-_ALL = click.option("--all", "each", is_flag=True, help="One row an anomaly, not one an incident.")
+_ALL = click.option("--all", "each", is_flag=True, help="Print one row for each anomaly, not for each incident.")
 
 
 @click.group(cls=Group, help=__doc__)
@@ -66,7 +66,11 @@ def list_(*, db_path: str, since: str, until: str, each: bool, form: Format) -> 
 @until_option
 @_ALL
 @click.option(
-    "--learn", default=f"{LEARN_MINUTES}m", show_default=True, metavar="DURATION", help="Learn from so long before it."
+    "--learn",
+    default=f"{LEARN_MINUTES}m",
+    show_default=True,
+    metavar="DURATION",
+    help="Learn the baselines from this much time before the range.",
 )
 @click.option(
     "--threshold",
@@ -74,16 +78,16 @@ def list_(*, db_path: str, since: str, until: str, each: bool, form: Format) -> 
     default=THRESHOLD,
     show_default=True,
     metavar="SCORE",
-    help="How odd, as a decimal logarithm; less finds more.",
+    help="Least score, as a decimal logarithm; a lower score finds more anomalies.",
 )
 @click.option(
     "--max-series",
     type=click.IntRange(min=1),
     default=MOST_SERIES,
     show_default=True,
-    help="Watch at most so many series.",
+    help="Watch at most this many series.",
 )
-@click.option("--events", is_flag=True, help="Print events for `kernelsight ingest` instead, one JSON object a line.")
+@click.option("--events", is_flag=True, help="Print events for `kernelsight ingest`, one JSON object a line.")
 @format_option
 def detect(  # noqa: PLR0913 - one argument an option
     *,
@@ -97,7 +101,7 @@ def detect(  # noqa: PLR0913 - one argument an option
     events: bool,
     form: Format,
 ) -> None:
-    """Look for anomalies in a past range; the store is only read.
+    """Look for anomalies in a past range. This only reads the store.
 
     `kernelsight anomalies detect --events | kernelsight ingest` stores them, while no other daemon writes there.
     """

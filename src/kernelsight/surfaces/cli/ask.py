@@ -43,9 +43,9 @@ _LEAVE = frozenset({"exit", "quit", "bye", ":q"})
 @click.command(cls=Command, help=__doc__)
 @click.argument("question", nargs=-1, metavar="[QUESTION]...")
 @db_path_option
-@since_option("10m", "Where the time begins.")
+@since_option("10m", "Start of the time range.")
 @until_option
-@click.option("--chat", is_flag=True, help="Go on asking, one question a line, until the end of input.")
+@click.option("--chat", is_flag=True, help="Take questions, one a line, until the input ends.")
 @click.option("--offline", is_flag=True, help="Ask no model, even if there is a key.")
 @click.option("--model", envvar="KERNELSIGHT_MODEL", show_envvar=True, metavar="NAME", help="Which Gemini model.")
 @click.option(
@@ -53,14 +53,14 @@ _LEAVE = frozenset({"exit", "quit", "bye", ":q"})
     type=click.IntRange(min=1),
     default=_BUDGET.steps,
     show_default=True,
-    help="Requests to the model, for one answer.",
+    help="Most requests to the model for one answer.",
 )
 @click.option(
     "--max-tokens",
     type=click.IntRange(min=1),
     default=_BUDGET.tokens,
     show_default=True,
-    help="In and out together, for one answer.",
+    help="Most tokens for one answer, input and output together.",
 )
 @click.option(
     "--max-seconds",
@@ -70,7 +70,7 @@ _LEAVE = frozenset({"exit", "quit", "bye", ":q"})
     show_default=True,
     help="For one answer.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object an answer instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print each answer as one JSON object.")
 @examples(
     'kernelsight ask "is any disk full, and who filled it?"',
     'kernelsight ask "why was postgres slow around 14:05?"',
@@ -95,7 +95,9 @@ def ask(  # noqa: PLR0913 - one argument an option
     budget = Budget(max_steps, max_tokens, max_seconds)
     who = reasoner("offline" if offline else AUTO, db_path, budget, model)
     if not offline and has_key() and not has_package():
-        click.echo("there is a key for a model, but not its package: pip install 'kernelsight[agent]'", err=True)
+        click.echo(
+            "there is a key for a model, but its package is not installed: pip install 'kernelsight[agent]'", err=True
+        )
     first, known = " ".join(question), True
     if first or not chat:
         known = _answer(who, Question(time_range(since, until), first), as_json=as_json)

@@ -1,8 +1,8 @@
-"""Read the kernel and print what it says, one JSON event a line.
+"""Read telemetry from the kernel and print it, one JSON event a line.
 
 Without NAMEs, all collectors run that can run here. The samples stand on a fixed grid, by default
-one a second. What cannot run is said on stderr with the reason; the others go on. Once they are open,
-the privileges that none of them needs are given up.
+one a second. If a collector cannot run, stderr says why, and the others go on. When all sources are open, the process
+gives up the privileges that no collector needs.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ from kernelsight.surfaces.stopping import stop_on_signals
     type=float,
     callback=seconds(or_nothing=True),
     metavar="SECONDS",
-    help="Stop after this long; until Ctrl-C when not given.",
+    help="Stop after this time. [default: run until Ctrl-C]",
 )
 @click.option(
-    "--list", "only_list", is_flag=True, help="List the collectors and their sources, what runs here, and if not why."
+    "--list",
+    "only_list",
+    is_flag=True,
+    help="List the collectors and their sources, and say which can run here and why others cannot.",
 )
 @click.option(
-    "--keep-privileges", is_flag=True, help="Do not give up what the collectors do not need once they are open."
+    "--keep-privileges", is_flag=True, help="Keep the privileges that no collector needs after its source is open."
 )
 @click.option(
     "-o",
@@ -44,7 +47,7 @@ from kernelsight.surfaces.stopping import stop_on_signals
     "options",
     multiple=True,
     metavar="NAME=VALUE",
-    help=f"A setting of the collectors, such as threshold_ms=5; may be given several times: {', '.join(OPTIONS)}.",
+    help=f"A setting of the collectors, such as threshold_ms=5; may be repeated: {', '.join(OPTIONS)}.",
 )
 @examples(
     "sudo kernelsight collect | kernelsight ingest",

@@ -44,7 +44,7 @@ UTC_OPTION = click.Option(
     callback=_show_utc,
     help="Times in UTC, shown and taken; local time otherwise.",
 )
-"""Of every command, before or after its name."""
+"""Options of every command, before or after its name."""
 
 
 class _Plain(click.Command):
@@ -228,7 +228,7 @@ policy_option = click.option(
 )
 
 
-def since_option(default: str | None, meaning: str = "Where the range begins.") -> Callable[[F], F]:
+def since_option(default: str | None, meaning: str = "Start of the range.") -> Callable[[F], F]:
     """Where a range of time begins; without a default, the command says in ``meaning`` what it takes."""
     return click.option("--since", default=default, show_default=default is not None, type=TIME, help=meaning)
 

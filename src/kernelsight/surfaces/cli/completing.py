@@ -16,7 +16,7 @@ FORMS = {
     "15m": "15 minutes ago",
     "1h": "an hour ago",
     "1d": "a day ago",
-    "14:05": "the last time a clock showed that",
+    "14:05": "the latest moment with this time of day",
     "2026-11-23T14:05:00": "local time; with Z or an offset of your choice",
 }
 """Forms of a time that every command takes."""

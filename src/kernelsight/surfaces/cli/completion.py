@@ -1,4 +1,4 @@
-"""Print what makes a shell complete commands, tables, metrics and times on the Tab key."""
+"""Print the script with which a shell completes commands, tables, metrics and times on the Tab key."""
 
 from __future__ import annotations
 

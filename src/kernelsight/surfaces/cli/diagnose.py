@@ -1,7 +1,7 @@
-r"""Say what is wrong with this machine, who causes it, who suffers, what shows it, and what to do.
+r"""Say what is wrong with this machine: the fault, its culprit, its victims, the evidence, and the remedies.
 
-The last minute by default; `--live 15` needs no database: it collects for 15 s and answers. Every
-claim cites the rows that show it, and what was considered and found less likely is said too.
+The last minute by default; `--live 15` needs no database: it collects for 15 s and answers. Every claim cites the rows
+that show it. Less likely explanations are listed, too.
 
 Exit status:
 
@@ -59,16 +59,18 @@ def _write(file: Path, text: str) -> None:
 @click.option(
     "--at",
     type=TIME,
-    help="A window of half a minute to either side of this moment instead.",
+    help="Look at a window from 30 s before this moment to 30 s after it.",
 )
-@click.option("--live", type=click.FloatRange(min=3), metavar="SECONDS", help="Collect for so long first; no database.")
+@click.option(
+    "--live", type=click.FloatRange(min=3), metavar="SECONDS", help="Collect for this long first; needs no database."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @click.option(
     "--html",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=_in_a_directory,
-    help="Write a page with plots, too; - is standard output.",
+    help="Also write an HTML page with plots; - is standard output.",
 )
 @examples(
     "kernelsight diagnose --since 5m",

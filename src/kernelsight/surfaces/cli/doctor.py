@@ -1,9 +1,9 @@
-"""Say what does not work on this machine, and what to do about it; with -v, everything that was tried.
+"""Say what does not work on this machine, and what to do about it; with -v, list all that was tried.
 
-What can be tried is tried, with the smallest program of its kind; nothing is changed. Works for every
+The command tries each facility with the smallest program of its kind. It changes nothing. Works for every
 user, and without libbpf. Exit status 0: every collector that runs by default can run here. 1: at least
-one cannot; its line says why and what to do. A lesser source, a column that stays empty, and a facility
-that is missing but stood in for do not change it.
+one cannot; its line says why and what to do. These do not change the status: a second-best source, a column that stays
+empty, a missing facility that has a replacement.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _in_short(examination: Examination) -> Iterator[str]:
         yield f"{', '.join(fact.name for fact in facts)}: {facts[0].says}"
         yield f"  → {remedy}"
     if helpless := [fact.name for fact in broken if not fact.remedy]:
-        yield f"Not here, and nothing to do about it: {', '.join(helpless)}."
+        yield f"Not available here, and nothing can be done about it: {', '.join(helpless)}."
     yield "`kernelsight doctor -v` prints everything that was tried."
 
 

@@ -1,8 +1,8 @@
-"""Store the events that come in on standard input, one JSON object a line.
+"""Store the events from standard input, one JSON object a line.
 
 Every line is accounted for: stored, or kept in rejected_events with the reason, or dropped and
-counted; `kernelsight status` shows the books. SIGTERM, Ctrl-C and the end of the input store what
-is still in memory first. SIGUSR1 prints the books to stderr.
+counted; `kernelsight status` shows the books. On SIGTERM, on Ctrl-C and at the end of the input, the daemon first
+stores the events that are in memory. SIGUSR1 prints the books to stderr.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _permissions(ctx: click.Context, param: click.Parameter, value: str | None) 
     default=100,
     show_default=True,
     metavar="EVENTS",
-    help="Commit when so many events wait.",
+    help="Commit when this many events wait.",
 )
 @click.option(
     "--batch-timeout",
@@ -41,7 +41,7 @@ def _permissions(ctx: click.Context, param: click.Parameter, value: str | None) 
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="Commit when events have waited for so long.",
+    help="Commit when events have waited for this long.",
 )
 @click.option(
     "--complete-since",
@@ -54,12 +54,12 @@ def _permissions(ctx: click.Context, param: click.Parameter, value: str | None) 
     "--mode",
     callback=_permissions,
     metavar="OCTAL",
-    help="Permissions of a database that is made.  [default: 0600, or 0640 for the group kernelsight where it exists]",
+    help="Permissions of a new database.  [default: 0600, or 0640 for the group kernelsight where it exists]",
 )
 @user_option
 @click.option("--init-only", is_flag=True, help="Make the database and its tables, and exit.")
-@click.option("--verbose", "-v", is_flag=True, help="Say more on stderr.")
-@click.option("--brief", is_flag=True, help="At the end, print the books only where a line was not stored.")
+@click.option("--verbose", "-v", is_flag=True, help="Print more messages on stderr.")
+@click.option("--brief", is_flag=True, help="At the end, print the books only if a line was not stored.")
 @examples(
     "sudo kernelsight collect | kernelsight ingest",
     "kernelsight ingest --init-only --db-path archive.db",

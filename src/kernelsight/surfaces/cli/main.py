@@ -1,8 +1,9 @@
 """Kernel telemetry of this machine: collect it, store it, ask it.
 
 `kernelsight start` runs the whole system; the other commands are its parts, to be used alone or
-joined by pipes: `kernelsight collect | kernelsight ingest`. Times are shown in local time with their offset, and
-what is shown is taken by every option for a time; `--utc` does both in UTC, before or after any command's name.
+joined by pipes: `kernelsight collect | kernelsight ingest`. Times are shown in local time with their offset, and every
+option for a time takes them in that form. With `--utc`, before or after any command's name, times are shown and read
+in UTC.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Let an assistant ask: serve the telemetry over the Model Context Protocol, for reading only.
+"""Let an assistant ask: serve the telemetry over the Model Context Protocol, read-only.
 
-On standard streams by default, which is how assistants start servers themselves; with --http at an address, for who
-has the token. Tools, the data dictionary, what the agent recorded, and a prompt for an investigation are offered.
-Needs the extra `mcp` (`pip install 'kernelsight[mcp]'`).
+By default the server uses standard input and output, as assistants expect of a server that they start. With --http it
+listens at an address and asks for a token. It offers tools, the data dictionary, the records of the agent, and a
+prompt for an investigation. Needs the extra `mcp` (`pip install 'kernelsight[mcp]'`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _LEAST_TOKEN = 16
 
 @click.command(cls=Command, help=__doc__)
 @db_path_option
-@click.option("--http", "address", metavar="HOST:PORT", help="Serve HTTP there, at /mcp; 127.0.0.1:8765, for example.")
+@click.option(
+    "--http", "address", metavar="HOST:PORT", help="Serve HTTP at this address, below /mcp; for example 127.0.0.1:8765."
+)
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
@@ -37,7 +39,7 @@ _LEAST_TOKEN = 16
     "hosts",
     multiple=True,
     metavar="NAME",
-    help="Another name by which it may be called over HTTP; may be given several times.",
+    help="Another host name that clients may use over HTTP; may be repeated.",
 )
 @click.option(
     "--time-limit",
@@ -47,7 +49,7 @@ _LEAST_TOKEN = 16
     default=20.0,
     show_default=True,
     metavar="SECONDS",
-    help="For one call; what takes longer is ended, and said to have been.",
+    help="Time limit of one call. A call that takes longer is ended, and the answer says so.",
 )
 @examples("kernelsight mcp")
 def mcp(*, db_path: str, address: str | None, token_file: Path | None, hosts: tuple[str, ...], limit_s: float) -> None:
@@ -62,7 +64,7 @@ def mcp(*, db_path: str, address: str | None, token_file: Path | None, hosts: tu
     host, port = _place(address)
     given = _secret(token_file) if token_file else os.environ.get(_TOKEN, "")
     if given and len(given) < _LEAST_TOKEN:
-        raise UsageError(f"a token of {len(given)} characters can be guessed; give {_LEAST_TOKEN} or more")
+        raise UsageError(f"a token of {len(given)} characters can be guessed; give {_LEAST_TOKEN} characters or more")
     token = given or secrets.token_urlsafe(24)
     click.echo(f"http://{address}{PATH}" + ("" if given else f"  Authorization: Bearer {token}"), err=True)
     over_http(db_path, host, port, token, hosts=hosts, limit_s=limit_s)

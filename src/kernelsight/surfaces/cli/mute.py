@@ -1,8 +1,11 @@
-"""Acknowledge a finding: it is shown as muted, wakes nobody and leads to no action, until it expires or changes.
+"""Acknowledge a finding: it wakes nobody and leads to no action, until the mute expires or the finding changes.
 
-FAULT is a class of faults as `kernelsight diagnose --json` names it. Without --culprit the findings of the last minute
-are muted; with it, also one that is only expected, such as of tonight's backup. A finding has changed when its
-culprit is another one, when it is surer by 0.25 or more, or when its symptom is more than twice what it was.
+A muted finding is still shown, as muted.
+
+FAULT is a class of faults as `kernelsight diagnose --json` names it. Without --culprit, the command mutes the findings
+of the last minute. With it, the finding may also be one that you expect later, such as that of tonight's backup. A
+finding has changed when it has another culprit, when its confidence is higher by 0.25 or more, or when its symptom has
+more than doubled.
 """
 
 from __future__ import annotations
@@ -24,9 +27,9 @@ from kernelsight.surfaces.cli.output import Format, format_option, show
 @click.command(cls=Command, help=__doc__)
 @click.argument("fault", required=False, type=click.Choice([*fault_classes()]), metavar="[FAULT]")
 @db_path_option
-@click.option("--culprit", metavar="NAME", help="Only of this culprit: its name, its pid or its path.")
-@click.option("--reason", metavar="TEXT", help="Why; it is shown wherever the finding would be.")
-@click.option("--for", "duration", metavar="DURATION", help="For how long, such as 8h.")
+@click.option("--culprit", metavar="NAME", help="Mute only findings with this culprit: its name, its pid or its path.")
+@click.option("--reason", metavar="TEXT", help="Why; the reason is shown wherever the finding would be.")
+@click.option("--for", "duration", metavar="DURATION", help="How long the mute lasts, such as 8h.")
 @click.option("--list", "lists", is_flag=True, help="List what is muted now.")
 @format_option
 @examples(

@@ -52,7 +52,11 @@ def _kept(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
 
 
 wide_option = click.option(
-    "--wide", is_flag=True, expose_value=False, callback=_kept(_WIDE), help="All columns on a terminal, however wide."
+    "--wide",
+    is_flag=True,
+    expose_value=False,
+    callback=_kept(_WIDE),
+    help="Show all columns on a terminal, however wide the table becomes.",
 )
 _format = click.option(
     "--format",
@@ -68,7 +72,7 @@ _columns = click.option(
     expose_value=False,
     callback=_kept(_COLUMNS),
     shell_complete=complete_column,
-    help="Only these, separated by commas.",
+    help="Show only these columns, separated by commas.",
 )
 
 

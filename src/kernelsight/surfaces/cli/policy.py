@@ -13,10 +13,10 @@ from kernelsight.surfaces.cli.output import Format, format_option, show
 
 _EXAMPLE = """\
 # What the agent may do. Give it with --policy FILE; others must not be able to write the file.
-#   observe  nothing is done and nothing proposed (also without a policy)
-#   propose  what would be written is worked out and recorded
-#   approve  and done once a person has said so (kernelsight agent approve ID)
-#   auto     and done at once, but only by actions that are marked with it below
+#   observe  the agent proposes nothing and does nothing (also without a policy)
+#   propose  the agent works out what it would write, and records it
+#   approve  as propose; the agent acts once a person approves (kernelsight agent approve ID)
+#   auto     the agent acts at once, but only with actions that are marked "auto" below
 mode = "approve"
 
 [protect]                      # beside pid 1, the kernel's threads, sshd, systemd and the system itself
@@ -26,8 +26,8 @@ groups = ["/system.slice/*"]   # paths of control groups
 
 [rates]                        # of what the agent does by itself
 per_hour = 6
-at_once = 2                    # whose effect is not verified yet
-same_target_pause_s = 900      # so long a target is left alone when an action did not help
+at_once = 2                    # actions whose effect is not verified yet
+same_target_pause_s = 900      # pause for a target after an action that did not help
 
 [verification]
 settle_s = 5
@@ -67,7 +67,7 @@ def policy() -> None:
 @click.argument("path", metavar="FILE")
 @format_option
 def check(*, path: str, form: Format) -> None:
-    """Read a policy file, and say what each action may do now; a mistake is shown with its line."""
+    """Read a policy file, and say what each action may do now. An error names the line."""
     from kernelsight.agent.acting.action import actions  # noqa: PLC0415 - with it come all actions
     from kernelsight.agent.acting.policy_file import load  # noqa: PLC0415
 
@@ -90,5 +90,5 @@ def check(*, path: str, form: Format) -> None:
 
 @policy.command()
 def example() -> None:
-    """Print a policy to begin with."""
+    """Print an example policy to start from."""
     click.echo(_EXAMPLE, nl=False)

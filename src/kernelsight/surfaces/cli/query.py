@@ -1,4 +1,4 @@
-"""Ask a database: rows, top consumers, series, percentiles, what happened around a moment, what changed.
+"""Query a database: rows, top consumers, series, percentiles, events around a moment, changes.
 
 A TABLE is the name of a table or of a kind (`syscall_events` or `syscall`); a METRIC is one of its
 numeric columns; `docs/data-dictionary.md` lists them. Counters are turned into rates a second. A time
@@ -30,13 +30,15 @@ _OF_CHANGES = Shape(
 )
 F = TypeVar("F", bound=Callable[..., Any])
 
-_WHERE = click.option("--where", multiple=True, metavar="CONDITION", help="Only such rows; may be given several times.")
+_WHERE = click.option(
+    "--where", multiple=True, metavar="CONDITION", help="Use only rows that meet this condition; may be repeated."
+)
 _BY = click.option(
     "--by",
     multiple=True,
     metavar="COLUMN",
     shell_complete=complete_column,
-    help="One answer for each value of it; may be repeated.",
+    help="Group by this column; may be repeated.",
 )
 
 
@@ -60,9 +62,11 @@ def query() -> None:
 @query.command("range")
 @click.argument("table", shell_complete=complete_table)
 @_about_a_range
-@click.option("--order-by", default="timestamp", show_default=True, metavar="COLUMN", help="What to order rows by.")
+@click.option("--order-by", default="timestamp", show_default=True, metavar="COLUMN", help="Order rows by this column.")
 @click.option("--descending", is_flag=True, help="Greatest first.")
-@click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="At most so many rows.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="Print at most this many rows."
+)
 @examples("kernelsight query range syscall_events --where 'latency_ns>=100ms' --order-by latency_ns --descending")
 def range_(  # noqa: PLR0913 - one argument an option, here and below
     *,
@@ -102,7 +106,7 @@ def range_(  # noqa: PLR0913 - one argument an option, here and below
 @click.option(
     "--function",
     type=click.Choice(["max", "avg", "sum", "count"]),
-    help="What orders groups; by default the sum of what is counted, the maximum of what is a level.",
+    help="Order groups by this function of METRIC. [default: sum of a counter, max of a level]",
 )
 @examples(
     "kernelsight query top syscall latency_ns --since 1h -n 20",
@@ -121,7 +125,7 @@ def top(  # noqa: PLR0913
     db_path: str,
     form: Format,
 ) -> None:
-    """Print what has most of METRIC in TABLE: rows, or groups of rows with --by."""
+    """Print the rows of TABLE with the most METRIC; with --by, the groups of rows."""
     found = ask.top(db_path, table, metric, since, until, by=by, n=count, function=function, where=where)
     shape = _of_groups(table, metric, by, function) if by else _of_rows(table, metric)
     show(found, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape)
@@ -136,9 +140,9 @@ def top(  # noqa: PLR0913
     type=click.IntRange(min=2),
     default=60,
     show_default=True,
-    help="At most so many a series, the extremes kept.",
+    help="Print at most this many points a series; extremes are kept.",
 )
-@click.option("--raw", is_flag=True, help="Counters as they are stored, not as rates.")
+@click.option("--raw", is_flag=True, help="Print counters as they are stored, not as rates.")
 @examples("kernelsight query series network rx_bytes --where interface_name=eth0 --since 10m")
 def series(  # noqa: PLR0913
     *,
@@ -180,7 +184,7 @@ def series(  # noqa: PLR0913
     default="count,min,avg,max",
     show_default=True,
     metavar="NAMES",
-    help="Of avg, min, max, sum, count, rate, and percentiles such as p95; separated by commas.",
+    help="One or more of avg, min, max, sum, count, rate, and percentiles such as p95; separated by commas.",
 )
 @examples("kernelsight query aggregate syscall latency_ns --by comm --interval 1m --functions count,p95,max")
 def aggregate(  # noqa: PLR0913
@@ -196,7 +200,7 @@ def aggregate(  # noqa: PLR0913
     db_path: str,
     form: Format,
 ) -> None:
-    """Print METRIC of TABLE summed up by intervals of time."""
+    """Print aggregates of METRIC of TABLE, one row for each interval of time."""
     names = [name.strip() for name in functions.split(",")]
     found = ask.aggregate(db_path, table, metric, since, until, interval, functions=names, by=by, where=where)
     shape = _of_functions(table, metric, ["time", *by, *names])
@@ -232,7 +236,13 @@ def percentiles(  # noqa: PLR0913
 @click.argument("moment", type=TIME)
 @db_path_option
 @click.option("--window", default="5s", show_default=True, metavar="DURATION", help="How far to look to either side.")
-@click.option("--limit", type=click.IntRange(min=0), default=5, show_default=True, help="At most so many rows a table.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Print at most this many rows of each table.",
+)
 @wide_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @examples("kernelsight query around 14:05:03 --window 2s")
@@ -252,7 +262,7 @@ def around(*, moment: str, window: str, limit: int, as_json: bool, db_path: str)
             click.echo(f"\n{near['table']}: the longest:")
             show(_with_all_columns(near["largest"]), shape=shape)
     if found["changed"]:
-        click.echo("\nWhat was not as it had been just before:")
+        click.echo("\nWhat differs from the time just before:")
         show(map(_flat_change, found["changed"]), shape=_OF_CHANGES)
 
 
@@ -268,9 +278,11 @@ def around(*, moment: str, window: str, limit: int, as_json: bool, db_path: str)
     multiple=True,
     shell_complete=complete_table,
     metavar="TABLE",
-    help="Only this one; may be given several times.",
+    help="Compare only this table; may be repeated.",
 )
-@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="At most so many metrics.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Print at most this many metrics."
+)
 @format_option
 @examples(
     "kernelsight query compare 2h 1h 1h now",
@@ -287,7 +299,7 @@ def compare(  # noqa: PLR0913
     db_path: str,
     form: Format,
 ) -> None:
-    """Print what changed most between START to END and START2 to END2 (now, when not given)."""
+    """Print the metrics that changed most from the window START to END to the window START2 to END2 (default: now)."""
     windows = (before_start, before_end), (after_start, after_end)
     found = ask.compare(db_path, *windows, tables=tables or None, limit=limit)
     notes = _not_recorded(db_path, tables, windows)
@@ -304,13 +316,23 @@ def compare(  # noqa: PLR0913
 @since_option("15m")
 @until_option
 @click.option(
-    "--tolerance", default="1s", show_default=True, metavar="DURATION", help="How far apart two points may be."
+    "--tolerance",
+    default="1s",
+    show_default=True,
+    metavar="DURATION",
+    help="Greatest time between the two points of a pair.",
 )
-@click.option("--where-a", multiple=True, metavar="CONDITION", help="Only such rows of the first table.")
-@click.option("--where-b", multiple=True, metavar="CONDITION", help="Only such rows of the second table.")
+@click.option(
+    "--where-a", multiple=True, metavar="CONDITION", help="Use only rows of the first table that meet this condition."
+)
+@click.option(
+    "--where-b", multiple=True, metavar="CONDITION", help="Use only rows of the second table that meet this condition."
+)
 @_BY
-@click.option("--pairs", is_flag=True, help="Print the pairs of points themselves.")
-@click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="At most so many pairs.")
+@click.option("--pairs", is_flag=True, help="Also print the pairs of points.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="Print at most this many pairs."
+)
 @format_option
 @examples("kernelsight query correlate syscall.latency_ns memory.mem_available_kb --since 1h")
 def correlate(  # noqa: PLR0913
@@ -328,7 +350,7 @@ def correlate(  # noqa: PLR0913
     db_path: str,
     form: Format,
 ) -> None:
-    """Print how two metrics move together: each point of the first with the nearest in time of the second."""
+    """Print how two metrics move together. Each point of the first is paired with the nearest point of the second."""
     how: dict[str, Any] = {"tolerance": tolerance, "by": by, "where_a": where_a, "where_b": where_b}
     if pairs:
         found = ask.asof_join(db_path, a, b, since, until, limit=limit, **how)

@@ -1,8 +1,8 @@
-"""Find signals and coincidences again from the events, and put them in place of those that are stored.
+"""Compute signals and coincidences again from the events, and replace the stored ones.
 
-For when a rule has changed, or rows were written or deleted long after their time. What is found is what
-`kernelsight signals watch` would have found; it may run meanwhile. An episode that began more than an hour
-before the range and reaches into it keeps its beginning and its row.
+Use it after a rule has changed, or after rows were written or deleted long after their time. The result is the same as
+that of `kernelsight signals watch`, which may run meanwhile. An episode that began more than an hour before the range
+and reaches into it keeps its beginning and its row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kernelsight.surfaces.cli.command import Command, db_path_option, examples, 
 
 @click.command(cls=Command, help=__doc__)
 @db_path_option
-@since_option("1h", "Where to begin; it ends now.")
+@since_option("1h", "Start of the range; the range ends now.")
 @examples("kernelsight reclassify --since 1d")
 def reclassify(*, db_path: str, since: str) -> None:
     """Find signals again."""

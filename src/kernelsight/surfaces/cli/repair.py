@@ -1,9 +1,9 @@
-"""Recover what can be read of a database with damaged parts.
+"""Recover the readable rows of a database with damaged parts.
 
-What is whole is copied into a new file, and rows of damaged parts are taken from their pages. Rows that are lost count
+The command copies whole parts into a new file, and takes the rows of damaged parts from their pages. Lost rows count
 as dropped in the books. The new file takes the place of the damaged one, which is kept beside it as
-FILE.before-repair-TIME unless every row was recovered. It needs as much free space as the file has. End the
-daemon first.
+FILE.before-repair-TIME unless every row was recovered. The repair needs as much free space as the size of the file.
+End the daemon first.
 
 Exit status: 0 where nothing is lost, 1 otherwise.
 """
@@ -52,7 +52,7 @@ def repair(*, db_path: str) -> None:
 def _tell(done: Repaired) -> bool:
     """Say what became of the parts; whether any rows are lost."""
     for part in done.parts:
-        lost = "what is lost is not known" if part.lost is None else f"{part.lost:,} rows are lost"
+        lost = "the number of lost rows is not known" if part.lost is None else f"{part.lost:,} rows are lost"
         click.echo(f"{part.part}: {part.rows:,} rows recovered, {lost}")
     if done.kept:
         click.echo(f"The damaged file is kept as {done.kept}; remove it when you do not need it.")

@@ -1,4 +1,4 @@
-"""Named symptoms: list those of a range, or keep them up with the events as they come.
+"""List the named symptoms of a range, or keep the stored ones up to date while events come in.
 
     kernelsight signals --since 1h
 
@@ -39,9 +39,13 @@ _SEVERITIES: tuple[str, ...] = get_args(Severity)
 @db_path_option
 @since_option("1h")
 @until_option
-@click.option("--rule", metavar="NAME", shell_complete=complete_rule, help="Only those of this rule.")
+@click.option("--rule", metavar="NAME", shell_complete=complete_rule, help="List only signals of this rule.")
 @click.option(
-    "--severity", type=click.Choice(_SEVERITIES), default=_SEVERITIES[0], show_default=True, help="So severe or more."
+    "--severity",
+    type=click.Choice(_SEVERITIES),
+    default=_SEVERITIES[0],
+    show_default=True,
+    help="List only signals of this severity or a higher one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, with all columns.")
 @format_option
@@ -71,7 +75,7 @@ def signals(  # noqa: PLR0913 - one argument an option
     from kernelsight.signals.state import episodes, last_recorded  # noqa: PLC0415
 
     if rule is not None and rule not in rules():
-        raise UsageError(f"there is no rule {rule!r}; docs/signals.md lists them")
+        raise UsageError(f"there is no rule {rule!r}; docs/rules.md lists the rules")
     enough = _SEVERITIES[_SEVERITIES.index(severity) :]
     when = time_range(since, until)
     found = [one for one in listed(db_path, when) if (rule is None or one.rule == rule) and one.severity in enough]
@@ -125,9 +129,9 @@ def _short(row: Row) -> Row:
 @signals.command()
 @db_path_option
 @every_option
-@click.option("--verbose", is_flag=True, help="Say what begins, becomes worse and is over.")
+@click.option("--verbose", is_flag=True, help="Print a line when a signal begins, becomes worse or is over.")
 def watch(*, db_path: str, every: float, verbose: bool) -> None:
-    """Keep signals and coincidences up with the events until Ctrl-C; waits for the database where there is none yet."""
+    """Keep signals and coincidences up to date with the events until Ctrl-C; waits until the database exists."""
     serve_as_owner(db_path, ["query", "signals"])
     from kernelsight.signals.live import Keeper  # noqa: PLC0415 - as above
 

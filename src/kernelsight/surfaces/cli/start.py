@@ -1,9 +1,9 @@
-"""Run the whole system: collect, ingest, show how it goes, until Ctrl-C.
+"""Run the whole system until Ctrl-C: collect, store, and show the state.
 
-The collectors and the ingestion daemon run as processes of their own, joined by a pipe; two more
-look for signals and anomalies in what is stored. A part that dies is started again. Ctrl-C, SIGTERM
-or the end of --duration stop the collectors first; then the daemon stores everything that is still
-under way, and ends, and so do the others after a last look.
+The collectors and the ingestion daemon run as processes of their own, joined by a pipe; two more processes look for
+signals and anomalies in the stored events. A part that dies is started again. Ctrl-C, SIGTERM or the end of --duration
+stop the collectors first; then the daemon stores the events that are still in the pipe, and ends. The other parts take
+a last look and end.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _OBSERVES = "the agent observes; --policy FILE lets it do more"
     type=float,
     callback=seconds(),
     metavar="SECONDS",
-    help="Stop after this long; until Ctrl-C when not given.",
+    help="Stop after this time. [default: run until Ctrl-C]",
 )
 @interval_option
 @click.option("--no-agent", is_flag=True, help="Run without the agent.")
@@ -49,7 +49,7 @@ _OBSERVES = "the agent observes; --policy FILE lets it do more"
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Between two looks of the agent while all is well.",
+    help="Time between two looks of the agent while the machine is healthy.",
 )
 @policy_option
 @examples(

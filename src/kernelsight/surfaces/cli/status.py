@@ -1,4 +1,4 @@
-"""Show what a database holds: rows, size, what became of every line, how the collectors fare."""
+"""Show the state of a database: rows, size, the account of every line, and the reports of the collectors."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _print(state: dict[str, Any]) -> None:
         click.echo("\nWhat became of the lines, by kind (lines = stored + rejected + dropped + in_memory):")
         show(state["accounts"])
     if state["rejected"]:
-        click.echo("\nWhy lines were refused (rejected_events has them):")
+        click.echo("\nWhy the daemon refused lines (rejected_events has them):")
         show([{**row, "last_timestamp": to_second(row["last_timestamp"])} for row in state["rejected"]])
     if state["collectors"]:
         click.echo("\nCollectors, by their last report:")

@@ -1,4 +1,4 @@
-"""End a mute before its time: the finding is told again."""
+"""End a mute before its time: the finding is reported again."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ def unmute(*, mute_id: str, db_path: str, reason: str | None) -> None:
     from kernelsight.surfaces import muting  # noqa: PLC0415 - with it comes the diagnosis
 
     one = muting.unmute(db_path, mute_id, reason)
-    click.echo(printable(f"{mute_id}: {one.fault} is told again"))
+    click.echo(printable(f"{mute_id}: {one.fault} is reported again"))

@@ -13,7 +13,7 @@ from kernelsight.surfaces.cli.command import Command, examples
 @click.command(cls=Command, help=__doc__)
 @examples("kernelsight version")
 def version() -> None:
-    """Print what a report of a fault needs to say."""
+    """Print the versions that a bug report needs."""
     system = platform.uname()
     click.echo(
         f"kernelsight {kernelsight.__version__} (Python {platform.python_version()}, {system.system} {system.release})"
