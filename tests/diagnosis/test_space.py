@@ -163,9 +163,7 @@ def test_on_which_of_two_full_file_systems_a_call_fails_is_said_to_be_unknown_wh
     assert {(one.culprit.kind, one.culprit.name, one.victims) for one in findings} == {
         ("mount", "/boot", ()), ("mount", "/srv", ()),
     }  # fmt: skip
-    assert all(
-        any("db failed with ENOSPC. The file system is not known" in s.claim for s in f.path) for f in findings
-    )
+    assert all(any("db failed with ENOSPC. The file system is not known" in s.claim for s in f.path) for f in findings)
 
 
 def test_watches_are_no_space_though_a_file_system_is_full(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Explanation
 from kernelsight.diagnosis.model import Entity, Proposal, Step
 from kernelsight.diagnosis.packets import owners
@@ -20,7 +21,7 @@ def refused(scene: Scene) -> list[CounterDelta[TcpRetransmit]]:
 def callers(scene: Scene, port: int | None) -> tuple[Entity, ...]:
     """The processes that have to ask again for a connection."""
     asked = owners(asked_again(scene, port), TcpRetransmitEvent.segments)
-    return tuple(Entity("process", str(pid), comm) for pid, comm, _ in asked)[:5]
+    return tuple(process_entity(pid, comm) for pid, comm, _ in asked)[:5]
 
 
 def asked_again(scene: Scene, port: int | None) -> list[TcpRetransmitEvent]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.limit_use import LimitUse, use_of
 from kernelsight.diagnosis.limits import CONNECTION_TABLE
 from kernelsight.diagnosis.model import Entity
@@ -75,7 +76,7 @@ class FullTable:
         """Whose packets they were, where that is known."""
         rows: list[TcpRetransmitEvent | PacketDrop] = [*self.requests, *self.drops]
         return tuple(dict.fromkeys(
-            Entity("process", str(row.pid), str(row.comm or "?")) for row in rows if row.pid
+            process_entity(row.pid, row.comm) for row in rows if row.pid
         ))[:5]  # fmt: skip
 
     def checks(self) -> Iterator[CheckRow]:

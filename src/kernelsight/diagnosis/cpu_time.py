@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from kernelsight.diagnosis.identity import ProgramId, process_entity, program_id
 from kernelsight.diagnosis.mechanism import Check
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.processes import is_within, processes
@@ -53,9 +54,6 @@ LONGEST_S = Threshold(
     "kernels that put off the dequeuing of who sleeps (6.12 on) at times count a sleep of many seconds as a wait for "
     "a CPU",
 )
-
-Program = tuple[str, int | str | None]
-"""Processes of one name in one control group."""
 
 
 @dataclass(slots=True)
@@ -127,14 +125,14 @@ class Use:
         return self.seen_in(run) > run.seconds / 2
 
     @property
-    def program(self) -> Program:
+    def program(self) -> ProgramId:
         """What it is one process of."""
-        return self.comm, self.group
+        return ProgramId(self.comm, self.group)
 
     @property
     def entity(self) -> Entity:
         """It, as a finding names it."""
-        return Entity("process", str(self.pid), self.comm)
+        return process_entity(self.pid, self.comm)
 
     @property
     def is_kernel_worker(self) -> bool:
@@ -152,8 +150,9 @@ def cpu_use(scene: Scene) -> list[Use]:
             continue
         use = found.get(row.pid)
         if use is None:
-            one = known.get(row.pid)
-            use = found[row.pid] = Use(row.pid, row.comm or "?", (one.group if one else None) or row.cgroup_id)
+            process = known.get(row.pid)
+            group = (process.group if process else None) or row.cgroup_id
+            use = found[row.pid] = Use(row.pid, *program_id(scene, row.comm, group))
         use.rows.append(row)
         use.ran.add(second, (row.cpu_time_ms or 0) / 1e3)
         if row.runqueue_ms:
@@ -173,7 +172,7 @@ def _sampled(scene: Scene) -> dict[int, Use]:
             row = delta.after
             use = found.get(pid)
             if use is None:
-                use = found[pid] = Use(pid, row.comm or "?", row.cgroup)
+                use = found[pid] = Use(pid, *program_id(scene, row.comm, row.cgroup))
             use.rows.append(row)
             _spread(scene, use, delta, (delta.of(Process.utime_ms) + delta.of(Process.stime_ms)) / 1e3)
     return found

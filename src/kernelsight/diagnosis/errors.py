@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.scene import Scene, grouped_by
 from kernelsight.events.syscalls import SyscallError
@@ -41,7 +42,7 @@ def failures(
     ]
     found = [
         Failures(
-            entity=Entity("process", str(pid), str(rows[-1].comm)),
+            entity=process_entity(pid, rows[-1].comm),
             error=str(error),
             calls=tuple(sorted({str(row.syscall_name) for row in rows})),
             count=sum(row.count or 0 for row in rows),

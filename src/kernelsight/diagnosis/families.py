@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.scene import Scene, grouped_by
+from kernelsight.diagnosis.identity import ProgramId, by_program
+from kernelsight.diagnosis.scene import Scene
 from kernelsight.events.scheduler import SchedProcess
 
 
@@ -13,19 +14,14 @@ from kernelsight.events.scheduler import SchedProcess
 class Family:
     """A program that has children: its rows of the kind `sched_process`."""
 
-    comm: str
-    group: int | None
+    program: ProgramId
     rows: Sequence[SchedProcess]
 
 
 def families(scene: Scene) -> list[Family]:
     """Who has children, by program. Use with :meth:`Scene.once`."""
     rows = [row for row in scene.rows(SchedProcess) if row.forks]
-    return [Family(str(comm), group, of) for (comm, group), of in grouped_by(rows, _program).items()]
-
-
-def _program(row: SchedProcess) -> tuple[str | None, int | None]:
-    return row.comm, row.cgroup_id
+    return [Family(program, of) for program, of in by_program(scene, rows).items()]
 
 
 def most_children(rows: Iterable[SchedProcess]) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.duration import Duration, duration_of
 from kernelsight.diagnosis.families import Family, families, most_children
+from kernelsight.diagnosis.identity import program_id
 from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal, Step
 from kernelsight.diagnosis.processes import named, processes
@@ -110,8 +111,8 @@ def _forking(scene: Scene, family: Family, run: Run) -> Forking:
     each_other = most < MOST_SHARE * forks and _are_related(scene, rows)
     first = _oldest(scene, family, pid) if each_other else pid
     return Forking(
-        family.comm,
-        named(scene, first) if first in scene.once(processes) else Entity("process", str(first), family.comm),
+        family.program.comm,
+        named(scene, first, family.program.comm),
         run,
         duration_of(scene, run),
         forks=forks,
@@ -124,7 +125,7 @@ def _forking(scene: Scene, family: Family, run: Run) -> Forking:
         refused=[
             row
             for row in scene.within(scene.rows(SyscallError), run)
-            if row.comm == family.comm and row.error == "EAGAIN" and row.syscall_name in FORKS
+            if row.comm == family.program.comm and row.error == "EAGAIN" and row.syscall_name in FORKS
         ],
     )
 
@@ -143,7 +144,7 @@ def _oldest(scene: Scene, family: Family, pid: int) -> int:
     of_program = [
         one
         for one in scene.once(processes).values()
-        if one.samples and one.comm == family.comm and one.group_id == family.group
+        if one.samples and program_id(scene, one.comm, one.group_id) == family.program
     ]
     return min(of_program, key=lambda one: (one.samples[0].start_ticks or 0, one.pid)).pid if of_program else pid
 
@@ -154,7 +155,7 @@ def _started_by_others(scene: Scene, family: Family, run: Run) -> int:
     rows: list[SchedProcess] = [
         row
         for other in scene.once(families)
-        if other.group == family.group and other.comm != family.comm
+        if other.program.group == family.program.group and other.program != family.program
         for row in scene.within(other.rows, run)
         if (process := known.get(row.pid or 0)) is None or len(process.samples) <= 1
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.limits import OPEN_FILES, KernelLimit
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.processes import processes
@@ -85,7 +86,7 @@ def largest_holder(scene: Scene, limit: KernelLimit, uid: int | None, use: Limit
     share = held / in_use
     if share < HOLDS_MUCH or (limit.name == OPEN_FILES and not use.rows and held < MANY_FILES):
         return None
-    entity = Entity("process", str(row.pid), str(row.comm or "?"))
+    entity = process_entity(row.pid, row.comm)
     shown = scene.evidence([row], "fds" if isinstance(row, Process) else "held", "last")
     return Holding(entity, held, share, shown)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from kernelsight.diagnosis.cpu_time import Use, cpu_use
 from kernelsight.diagnosis.cpu_time import shown as used
 from kernelsight.diagnosis.duration import Duration, duration_of
+from kernelsight.diagnosis.identity import ProgramId, program_id
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene, grouped_by, runs
@@ -29,8 +30,7 @@ SOMEBODY = Threshold(1, "threads that wait on average", because="calculated: on 
 class LockQueue:
     """The waits of one program for locks of one sort that the program itself releases."""
 
-    program: tuple[str, int | None]
-    """Name and control group."""
+    program: ProgramId
     in_kernel: bool
     """For locks of the kernel (uninterruptible), and not for those of the program."""
     handed_on: list[Edge] = field(default_factory=list)
@@ -69,8 +69,8 @@ def waited(edges: Iterable[Edge], second: Callable[[Wait], int]) -> dict[int, fl
 def lock_queues(scene: Scene) -> list[LockQueue]:
     """The lock queues of a window; none where nobody records who wakes whom. Use with :meth:`Scene.once`."""
     edges = [edge for edge in scene.once(waiting).edges if edge.state != "runnable"]
-    program = {edge.pid: (edge.comm, edge.rows[-1].cgroup_id) for edge in edges}
-    together: dict[tuple[tuple[str, int | None], bool], LockQueue] = {}
+    program = {edge.pid: program_id(scene, edge.comm, edge.rows[-1].cgroup_id) for edge in edges}
+    together: dict[tuple[ProgramId, bool], LockQueue] = {}
     for edge in edges:
         in_kernel = edge.state == "uninterruptible"
         if edge.waits_in is None or edge.waits_in in _NO_LOCKS or (not in_kernel and edge.waits_in not in USER_LOCKS):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.model import Entity, Evidence, How
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.storage import COMMIT_CALLS
@@ -74,7 +75,7 @@ class Holder:
     @property
     def entity(self) -> Entity:
         """It, as a finding names it."""
-        return Entity("process", str(self.pid), self.comm)
+        return process_entity(self.pid, self.comm)
 
     @property
     def held_kb(self) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal, TypeVar
 
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
@@ -179,4 +180,4 @@ def sent_again_claim(scene: Scene, again: Sequence[TcpRetransmitEvent]) -> Step 
 def victims(again: Sequence[TcpRetransmitEvent], dropped: Sequence[PacketDrop] = ()) -> tuple[Entity, ...]:
     """The processes that sent again, and those whose packets were dropped."""
     known = [*owners(again, TcpRetransmitEvent.segments), *owners(dropped, PacketDrop.count)]
-    return tuple(dict.fromkeys(Entity("process", str(pid), comm) for pid, comm, _ in known))[:5]
+    return tuple(dict.fromkeys(process_entity(pid, comm) for pid, comm, _ in known))[:5]

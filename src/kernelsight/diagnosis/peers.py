@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.identity import ProgramId, program_id
 from kernelsight.diagnosis.lock_queues import FOR_WORK, SOMEBODY, waited
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.waiting import Edge, waiting
@@ -63,12 +64,12 @@ def peers(scene: Scene) -> list[Peers]:
 
 def _peers(scene: Scene) -> Iterator[Peers]:
     graph = scene.once(waiting)
-    program = {edge.pid: (edge.comm, edge.rows[-1].cgroup_id) for edge in graph.edges}
+    program = {edge.pid: program_id(scene, edge.comm, edge.rows[-1].cgroup_id) for edge in graph.edges}
     receiving = [e for e in graph.edges if e.state == "interruptible" and e.waits_in in FOR_WORK and e.waker_pid]
     between = [edge for edge in receiving if edge.waker_pid != edge.pid and edge.waker_pid in program]
     asking = [edge for edge in between if program[edge.waker_pid or 0] != program[edge.pid]]
     served = {edge.pid for edge in asking} & {edge.waker_pid for edge in asking}
-    found: dict[tuple[str, int | None], list[Edge]] = {}
+    found: dict[ProgramId, list[Edge]] = {}
     for edge in between:
         if program[edge.pid] == program[edge.waker_pid or 0] and {edge.pid, edge.waker_pid} <= served:
             found.setdefault(program[edge.pid], []).append(edge)

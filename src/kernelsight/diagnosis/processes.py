@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kernelsight.diagnosis.identity import UNKNOWN, ProgramId, process_entity, program_id
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.events.cgroup import Cgroup
@@ -29,7 +30,7 @@ class Process:
     @property
     def entity(self) -> Entity:
         """It, as a finding names it."""
-        return Entity("process", str(self.pid), self.comm)
+        return process_entity(self.pid, self.comm)
 
     @property
     def parent(self) -> int | None:
@@ -62,7 +63,7 @@ def processes(scene: Scene) -> Mapping[int, Process]:
     _name(found, scene.rows(BlockedTask))
     for wait in {wait.waker_pid: wait for wait in scene.rows(Wait) if wait.waker_comm}.values():
         if wait.waker_pid:
-            found.setdefault(wait.waker_pid, Process(wait.waker_pid, "?")).comm = str(wait.waker_comm)
+            found.setdefault(wait.waker_pid, Process(wait.waker_pid, UNKNOWN)).comm = str(wait.waker_comm)
     _name(found, scene.rows(Wait))
     _name(found, scene.rows(SchedProcess))
     for row in scene.rows(ProcessSample):
@@ -70,7 +71,7 @@ def processes(scene: Scene) -> Mapping[int, Process]:
             continue
         one = found.get(row.pid)
         if one is None:
-            one = found[row.pid] = Process(row.pid, row.comm or "?")
+            one = found[row.pid] = Process(row.pid, row.comm or UNKNOWN)
         if one.samples and one.samples[-1].start_ticks != row.start_ticks:
             one.samples.clear()
         one.samples.append(row)
@@ -83,14 +84,30 @@ def _name(found: dict[int, Process], rows: Sequence[BlockedTask | Wait | SchedPr
     """Take the latest name and control group of each process from rows that have them."""
     for row in {row.pid: row for row in rows if row.comm}.values():
         if row.pid:
-            one = found.setdefault(row.pid, Process(row.pid, "?"))
+            one = found.setdefault(row.pid, Process(row.pid, UNKNOWN))
             one.comm, one.group_id = str(row.comm), row.cgroup_id
 
 
-def named(scene: Scene, pid: int) -> Entity:
-    """A process as a finding names it, even if nothing but its pid is known."""
-    one = scene.once(processes).get(pid)
-    return one.entity if one else Entity("process", str(pid), "?")
+def named(scene: Scene, pid: int, otherwise: str | None = None) -> Entity:
+    """A process as a finding names it, even if nothing but its pid is known.
+
+    Args:
+        scene: the window.
+        pid: the process.
+        otherwise: its name where no row about it says one.
+    """
+    process = scene.once(processes).get(pid)
+    return process.entity if process and process.comm != UNKNOWN else process_entity(pid, otherwise)
+
+
+def program_of(scene: Scene, pid: int, otherwise: str | None = None) -> ProgramId:
+    """The program that a process belongs to; without anything about the process that of a name."""
+    process = scene.once(processes).get(pid)
+    return (
+        program_id(scene, process.comm, process.group or process.group_id)
+        if process
+        else ProgramId(otherwise or UNKNOWN, None)
+    )
 
 
 def ancestors(scene: Scene, pid: int) -> Iterator[Process]:

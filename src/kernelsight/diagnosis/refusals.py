@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.identity import by_program
 from kernelsight.diagnosis.lock_queues import SOMEBODY
-from kernelsight.diagnosis.scene import Run, Scene, grouped_by, runs
+from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.waiting import Edge, waiting
 from kernelsight.events.syscalls import SyscallError
 from kernelsight.linux.syscalls import FILE_LOCKS, POLLS, SLEEPS
@@ -60,7 +61,7 @@ def refusals(scene: Scene) -> Iterator[Refusals]:
     """
     asked = [row for row in scene.rows(SyscallError) if row.error == "EAGAIN" and row.syscall_name in FILE_LOCKS]
     graph = scene.once(waiting)
-    for rows in grouped_by(asked, lambda row: (row.comm, row.cgroup_id)).values():
+    for rows in by_program(scene, asked).values():
         for run in runs(scene.per_second(rows, SyscallError.count), lambda times: times >= 1, gap=_GAP_S):
             within = scene.within(rows, run)
             pids = {row.pid for row in within if row.pid is not None}

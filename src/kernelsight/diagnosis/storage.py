@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kernelsight.diagnosis.cpu_time import Program
 from kernelsight.diagnosis.devices import Device
+from kernelsight.diagnosis.identity import ProgramId, process_entity
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Entity, Evidence, Step
-from kernelsight.diagnosis.processes import named, processes
+from kernelsight.diagnosis.processes import named, processes, program_of
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, samples_of
 from kernelsight.diagnosis.seconds import Seconds
 from kernelsight.diagnosis.threshold import Threshold
@@ -97,7 +97,7 @@ class Waiter:
 
     pid: int
     comm: str
-    program: Program
+    program: ProgramId
     edges: list[Edge] = field(default_factory=list)
     waited: Seconds = field(default_factory=Seconds)
     commits: Seconds = field(default_factory=Seconds)
@@ -112,7 +112,7 @@ class Waiter:
     @property
     def entity(self) -> Entity:
         """It, as a finding names it."""
-        return Entity("process", str(self.pid), self.comm)
+        return process_entity(self.pid, self.comm)
 
     def waited_in(self, run: Run) -> float:
         """Seconds within a stretch."""
@@ -144,7 +144,7 @@ class Waiter:
 class User:
     """The processes of one program, and what they read and wrote (dirtied, if through the page cache)."""
 
-    program: Program
+    program: ProgramId
     members: list[Sequence[CounterDelta[Process]]]
     """The samples of each process."""
     read: Seconds = field(default_factory=Seconds)
@@ -153,7 +153,7 @@ class User:
     @property
     def comm(self) -> str:
         """Its name."""
-        return self.program[0]
+        return self.program.comm
 
     def read_in(self, run: Run) -> float:
         """Bytes read within a stretch."""
@@ -199,7 +199,7 @@ def waiters(scene: Scene) -> Mapping[int, Waiter]:
         process = known.get(edge.pid)
         if not _is_for_storage(edge) or (process is not None and process.is_kernel_thread):
             continue
-        waiter = found.setdefault(edge.pid, Waiter(edge.pid, edge.comm, _program(scene, edge.pid, edge.comm)))
+        waiter = found.setdefault(edge.pid, Waiter(edge.pid, edge.comm, program_of(scene, edge.pid, edge.comm)))
         waiter.edges.append(edge)
         if (journal := journal_of(edge.waker_comm)) is not None:
             waiter.journals.add(journal)
@@ -211,9 +211,9 @@ def waiters(scene: Scene) -> Mapping[int, Waiter]:
     return found
 
 
-def waiters_by_program(scene: Scene) -> Mapping[Program, Sequence[Waiter]]:
+def waiters_by_program(scene: Scene) -> Mapping[ProgramId, Sequence[Waiter]]:
     """The same by the program that they belong to; use with :meth:`Scene.once`."""
-    programs: dict[Program, list[Waiter]] = {}
+    programs: dict[ProgramId, list[Waiter]] = {}
     for waiter in scene.once(waiters).values():
         programs.setdefault(waiter.program, []).append(waiter)
     return programs
@@ -224,12 +224,12 @@ def users(scene: Scene) -> Sequence[User]:
 
     What was done by children that ended before a row told of it counts for the program that started them.
     """
-    found: dict[Program, User] = {}
+    found: dict[ProgramId, User] = {}
     known = scene.once(processes)
     for (pid, _), deltas in scene.deltas(Process).items():
         if pid is None or not deltas or (pid in known and known[pid].is_kernel_thread):
             continue
-        program = _program(scene, pid, str(deltas[-1].after.comm))
+        program = program_of(scene, pid, deltas[-1].after.comm)
         user = found.setdefault(program, User(program, []))
         user.members.append(deltas)
         for delta in deltas:
@@ -313,16 +313,11 @@ def _by_delays(scene: Scene) -> Mapping[int, Waiter]:
     found: dict[int, Waiter] = {}
     for (pid, _), deltas in scene.deltas(Process).items():
         comm = str(deltas[-1].after.comm) if deltas else "?"
-        waiter = Waiter(pid, comm, _program(scene, pid, comm), deltas=list(deltas))
+        waiter = Waiter(pid, comm, program_of(scene, pid, comm), deltas=list(deltas))
         for delta in deltas:
             waiter.waited.add(scene.second(delta.after), delta.of(Process.blkio_delay_ns) / 1e9)
         found[pid] = waiter
     return found
-
-
-def _program(scene: Scene, pid: int, comm: str) -> Program:
-    process = scene.once(processes).get(pid)
-    return (process.comm, process.group or process.group_id) if process else (comm, None)
 
 
 def is_of(device: str, whole: str) -> bool:

@@ -20,6 +20,7 @@ from kernelsight.agent.loop import Loop
 from kernelsight.agent.reasoner import reasoner
 from kernelsight.agent.wake import Wake
 from kernelsight.collectors.base import Host
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.model import Entity
 from kernelsight.errors import UsageError
 from kernelsight.events.action import ActionStep, Answer
@@ -179,7 +180,7 @@ def _proposal(executor: Executor, name: str) -> ActionStep:
 def entity_of(text: str) -> Entity:
     """Whom a person means: a pid, the path of a control group, or the machine."""
     if text.isascii() and text.isdigit():
-        return Entity("process", text, text)
+        return process_entity(text, text)
     if text.startswith("/"):
         return Entity("cgroup", text, text)
     if text == "machine":

@@ -1,11 +1,12 @@
 """What the checks of the mechanism judge: a measurement for which all hold, and what makes each of them fail."""
 
 from kernelsight.diagnosis.duration import Duration
+from kernelsight.diagnosis.identity import ProgramId
 from kernelsight.diagnosis.lock_queues import LockQueue, Queueing
 from kernelsight.diagnosis.scene import Run
 
 HOLDS = Queueing(
-    LockQueue(("app", 5), in_kernel=False),
+    LockQueue(ProgramId("app", 5), in_kernel=False),
     Run(3, 12),
     Duration(seconds=10, over_for_s=20),
     waiting=6.5,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.connection_table import FullTable, full_table
 from kernelsight.diagnosis.hypothesis import hypothesis
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.limit_use import Holding, LimitUse, largest_holder, near_own_limit, uid_of, use_of
 from kernelsight.diagnosis.limits import CONNECTION_TABLE, NOT_CALLED, SYSCTLS, TCP_MEMORY, KernelLimit, limits_of
 from kernelsight.diagnosis.memory_use import machine
@@ -47,7 +48,7 @@ class Refused:
         """Whose calls failed, those of whom most did first."""
         counts: dict[Entity, int] = {}
         for row in self.rows:
-            caller = Entity("process", str(row.pid), str(row.comm or "?"))
+            caller = process_entity(row.pid, row.comm)
             counts[caller] = counts.get(caller, 0) + (row.count or 0)
         return tuple(sorted(counts, key=lambda caller: (-counts[caller], caller.id)))
 
@@ -168,7 +169,7 @@ def _squeezed(change: CounterDelta[TcpRetransmit]) -> float:
 def _most_queued(scene: Scene) -> Entity | None:
     """Who has most in the queues of its sockets, if that is much of all."""
     sums = {
-        Entity("process", str(pid), str(rows[-1].comm or "?")): sum(
+        process_entity(pid, rows[-1].comm): sum(
             rows[-1][column] or 0 for column in ("receive_queue_bytes", "send_queue_bytes")
         )
         for (pid,), rows in grouped(scene.rows(SocketOwner), "pid").items()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.families import families
 from kernelsight.diagnosis.hypothesis import hypothesis
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.limit_use import MET_SHARE, LimitUse, uid_of, use_of
 from kernelsight.diagnosis.limits import FORKS
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
@@ -254,9 +255,7 @@ def _owner(scene: Scene, members: Sequence[Process]) -> Owner | None:
 def _candidate(scene: Scene, use: TaskUse) -> Candidate:
     owner = use.owner if use.owner is not None and use.owner.is_most else None
     culprit = owner.entity if owner else use.place
-    callers = tuple(
-        Entity("process", str(pid), str(rows[-1].comm or "?")) for (pid,), rows in grouped(use.failed, "pid").items()
-    )
+    callers = tuple(process_entity(pid, rows[-1].comm) for (pid,), rows in grouped(use.failed, "pid").items())
     candidate = Candidate("task_limit", culprit, use.onset_ns, callers[:5] or ((culprit,) if owner else ()))
     candidate.check("forks are refused", use.refused > 0, 3.0, 0.5)
     candidate.check("again and again, or the limit will be met", use.refused >= AGAIN or not use.refused, 0.0, 2.0)

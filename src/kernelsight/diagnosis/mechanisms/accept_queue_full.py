@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.backlogs import callers, explanation, refused
 from kernelsight.diagnosis.faults.listen_overflow import LISTEN_OVERFLOW
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped_by, samples_of
@@ -61,7 +62,7 @@ def measure(scene: Scene) -> Iterable[AcceptQueue]:
     fullest = max((_fill(rows) for rows in queues.values()), default=0.0)
     for (address, port), rows in queues.items():
         last, place = rows[-1], f"{address}:{port}"
-        owner = Entity("process", str(last.pid), str(last.comm)) if last.pid is not None else None
+        owner = process_entity(last.pid, last.comm) if last.pid is not None else None
         yield AcceptQueue(
             listener=owner or Entity("listener", place, place),
             port=port,

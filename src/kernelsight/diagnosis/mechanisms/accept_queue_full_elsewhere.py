@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.backlogs import callers, explanation
 from kernelsight.diagnosis.faults.listen_overflow import LISTEN_OVERFLOW
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import FULL_LISTENER
@@ -33,7 +34,7 @@ def measure(scene: Scene) -> Iterable[Refusing]:
     dropped = [row for row in scene.rows(PacketDrop) if row.reason == FULL_LISTENER and row.pid]
     for pid, rows in grouped_by(dropped, lambda row: row.pid).items():
         if pid not in here:
-            yield Refusing(Entity("process", str(pid), str(rows[-1].comm)), len(rows), rows)
+            yield Refusing(process_entity(pid, rows[-1].comm), len(rows), rows)
 
 
 def explain(scene: Scene, found: Refusing) -> Explanation:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kernelsight.diagnosis.cpu_time import Program
 from kernelsight.diagnosis.faults.fsync_stall import FSYNC_STALL
 from kernelsight.diagnosis.fsync_stalls import Stall, stalls
+from kernelsight.diagnosis.identity import ProgramId
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
 from kernelsight.diagnosis.scene import Run, Scene
@@ -46,7 +46,7 @@ class DelayedCommits:
 
 def measure(scene: Scene) -> Iterable[DelayedCommits]:
     """Each program that writes in bulk while commits of others take long, in the stretch in which they wait longest."""
-    worst: dict[Program, Stall] = {}
+    worst: dict[ProgramId, Stall] = {}
     for stall in scene.once(stalls):
         known = worst.get(stall.by.program)
         if known is None or stall.waiter.commits_in(stall.run) > known.waiter.commits_in(known.run):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.faults.connection_leak import CONNECTION_LEAK
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.scene import Scene
@@ -37,7 +38,7 @@ def measure(scene: Scene) -> Iterable[Unclosed]:
     for rows in scene.once(unclosed):
         last = rows[-1]
         yield Unclosed(
-            process=Entity("process", str(last.pid), str(last.comm)),
+            process=process_entity(last.pid, last.comm),
             rows=rows,
             close_wait=last.close_wait or 0,
             established=last.established or 0,

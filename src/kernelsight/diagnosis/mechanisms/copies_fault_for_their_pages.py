@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.contention import of_all_cpus, spent_by_cpus
 from kernelsight.diagnosis.families import Family, families, most_children
 from kernelsight.diagnosis.faults.page_fault_storm import PAGE_FAULT_STORM
+from kernelsight.diagnosis.identity import program_id
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.page_faults import (
@@ -132,7 +133,7 @@ def _of_children(scene: Scene, family: Family, parent: int) -> list[PageFaultSta
     own = [
         row
         for row in scene.rows(PageFaultStats)
-        if row.comm == family.comm and row.cgroup_id == family.group and row.pid != parent
+        if row.pid != parent and program_id(scene, row.comm, row.cgroup_id) == family.program
     ]
     return [
         row

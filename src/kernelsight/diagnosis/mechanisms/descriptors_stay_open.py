@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.errors import Failures, failures
 from kernelsight.diagnosis.exhaustible import DESCRIPTORS
 from kernelsight.diagnosis.faults.fd_leak import FD_LEAK
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.limit_use import near_own_limit
 from kernelsight.diagnosis.limits import DESCRIPTOR_CALLS, OTHER_DESCRIPTOR_CALLS
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
@@ -85,7 +86,7 @@ def measure(scene: Scene) -> Iterable[OpenDescriptors]:
             continue
         asks_limit = refused is not None and not ends_soon
         yield OpenDescriptors(
-            process=Entity("process", str(last.pid), str(last.comm)),
+            process=process_entity(last.pid, last.comm),
             rows=rows,
             growth=growth,
             limit=last.fd_limit,

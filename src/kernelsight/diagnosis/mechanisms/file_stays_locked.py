@@ -99,9 +99,7 @@ def _locked(scene: Scene, file: str, rows: Sequence[FileLockWait], run: Run, *, 
 
 
 def _holder(scene: Scene, pid: int, rows: Sequence[FileLockWait]) -> Entity:
-    known = named(scene, pid)
-    comm = next((row.holder_comm for row in rows if row.holder_pid == pid), None)
-    return Entity("process", str(pid), comm) if known.name == "?" and comm else known
+    return named(scene, pid, next((row.holder_comm for row in rows if row.holder_pid == pid), None))
 
 
 def explain(scene: Scene, found: LockedFile) -> Explanation:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.backlogs import asked_again, callers, refused
 from kernelsight.diagnosis.faults.listen_overflow import LISTEN_OVERFLOW
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import sent_again
@@ -57,7 +58,7 @@ def measure(scene: Scene) -> Iterable[HalfOpen]:
         dropped = samples_of(drops) if pid in here else []
         data = [row for row in scene.once(sent_again) if port in (row.sport, row.dport)]
         yield HalfOpen(
-            listener=Entity("process", str(pid), str(rows[-1].comm)),
+            listener=process_entity(pid, rows[-1].comm),
             port=port,
             peers=len(peers),
             asked_in_vain=bool(asked or dropped),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.faults.bandwidth_saturation import BANDWIDTH_SATURATION
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal, Step
 from kernelsight.diagnosis.packets import (
@@ -84,7 +85,7 @@ def _senders(scene: Scene, queue: FullQueue) -> Sequence[Entity]:
     ]
     senders: dict[int, Entity] = {}
     for pid, comm, _ in known:
-        senders.setdefault(pid, Entity("process", str(pid), comm))
+        senders.setdefault(pid, process_entity(pid, comm))
     return list(senders.values())
 
 

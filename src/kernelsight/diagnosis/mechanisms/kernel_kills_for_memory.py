@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernelsight.diagnosis.faults.oom_kill import OOM_KILL
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.memory_use import (
     KIB,
@@ -165,7 +166,7 @@ def _who_used_it(scene: Scene, kills: Kills) -> MemoryUser | None:
         if holder
         else None
     )
-    return MemoryUser(Entity("process", str(pid), comm), total[comm], evidence)
+    return MemoryUser(process_entity(pid, comm), total[comm], evidence)
 
 
 def _members(scene: Scene, kills: Kills) -> Sequence[Holder]:
@@ -228,7 +229,7 @@ def explain(scene: Scene, kills: Kills) -> Explanation:
 
 
 def _killed(row: OomKill) -> Entity:
-    return Entity("process", str(row.pid), str(row.comm or "?"))
+    return process_entity(row.pid, row.comm)
 
 
 def _actions(kills: Kills, culprit: Entity) -> tuple[Proposal, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.contention import of_all_cpus
 from kernelsight.diagnosis.faults.page_fault_storm import PAGE_FAULT_STORM
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.memory_use import KIB, PAGE_KB
 from kernelsight.diagnosis.model import Entity, Evidence
@@ -138,7 +139,7 @@ def _fault_storm(scene: Scene, faulting: Faulting, run: Run) -> FaultStorm:
     major = (delta.of(Process.major_faults) for delta in deltas)
     children, threads = _started(scene, faulting.pid, run)
     return FaultStorm(
-        Entity("process", str(faulting.pid), faulting.comm),
+        process_entity(faulting.pid, faulting.comm),
         run,
         faults=run.total(faulting.by_second),
         read_in=sum(row.major_faults or 0 for row in traced) if faulting.traced else sum(major),

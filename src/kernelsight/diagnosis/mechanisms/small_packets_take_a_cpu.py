@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.contention import CPU_TIMES
 from kernelsight.diagnosis.faults.softirq_load import SOFTIRQ_LOAD
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import carried, packets
@@ -143,7 +144,7 @@ def _senders(scene: Scene, run: Run) -> list[Sender]:
             continue
         spent = sum(delta.of(Process.stime_ms) for delta in within) / 1e3
         if spent >= SENDER_SHARE * run.seconds:
-            entity = Entity("process", str(pid), str(within[-1].after.comm))
+            entity = process_entity(pid, within[-1].after.comm)
             found.append((spent, Sender(entity, samples_of(within))))
     return [sender for _, sender in sorted(found, key=lambda item: (-item[0], item[1].entity.id))]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.faults.packet_loss import PACKET_LOSS
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.packets import LASTS_S, LEAST_LOST_PACKETS, drops, interface_of, stretches
@@ -52,7 +53,7 @@ def measure(scene: Scene) -> Iterable[Overflowing]:
     by_reader: dict[Entity, list[PacketDrop]] = {}
     for (cause, interface), rows in scene.once(drops).items():
         for row in rows if cause == "reader" else ():
-            reader = Entity("process", str(row.pid), str(row.comm)) if row.pid else interface_of(interface)
+            reader = process_entity(row.pid, row.comm) if row.pid else interface_of(interface)
             by_reader.setdefault(reader, []).append(row)
     if not by_reader:
         yield from _by_counters(scene)
@@ -79,7 +80,7 @@ def _by_counters(scene: Scene) -> Iterator[Overflowing]:
         for run in runs(counts, lambda count: count > 0, least=int(LASTS_S), gap=2):
             within = scene.during(deltas, run)
             place, last = f"{address}:{port}", within[-1].after
-            owner = Entity("process", str(last.pid), str(last.comm)) if last.pid else None
+            owner = process_entity(last.pid, last.comm) if last.pid else None
             sockets = samples_of(within)
             yield Overflowing(
                 reader=owner or Entity("listener", place, place),
