@@ -11,7 +11,7 @@ from scenes import END, FROM, LENGTH, SECOND, START, stored
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check
 from kernelsight.diagnosis.commands import shell_command
-from kernelsight.diagnosis.limits import DESCRIPTOR_CALLS, FORKS, LIMITS, OTHER_DESCRIPTOR_CALLS, limits_of
+from kernelsight.diagnosis.limits import DESCRIPTOR_CALLS, LIMITS, OTHER_DESCRIPTOR_CALLS, limits_of
 from kernelsight.diagnosis.model import Entity, EntityKind, Finding, Proposal
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.declare import Event
@@ -21,6 +21,7 @@ from kernelsight.events.network import Network, PacketDrop, TcpRetransmitEvent
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
 from kernelsight.events.syscalls import SyscallError
+from kernelsight.linux.syscalls import FORKS
 
 INSTANCES = "fs.inotify.max_user_instances"
 TABLE = "net.netfilter.nf_conntrack_max"

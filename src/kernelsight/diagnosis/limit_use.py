@@ -10,17 +10,28 @@ from kernelsight.diagnosis.limits import OPEN_FILES, KernelLimit
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.limit import Limit, LimitHolder
 from kernelsight.events.process import Process
 
-MET_SHARE = 0.98
-"""Of a limit, the use from which on it is met: it is sampled every few seconds, while objects come and go."""
-HOLDS_MUCH = 0.3
-"""Of what is held, the share of one process from which on it is the holder, and not one of many."""
-MANY_FILES = 10_000
-"""Open files of one process: of the machine's limit, which has at least some 100,000, a good part."""
-NEAR_SHARE = 0.8
-"""Of its limit of descriptors, what a process has open at least when that limit refuses it more."""
+MET_SHARE = Threshold(
+    0.98, "share of a limit", because="judged: it is sampled every few seconds, while objects come and go"
+)
+HOLDS_MUCH = Threshold(
+    0.3, "share of what is held", because="judged: from so much on, a process is the holder, and not one of many"
+)
+MANY_FILES = Threshold(
+    10_000,
+    "open files of one process",
+    because="calculated: a tenth of what fs.file-max is by default with 1 GiB of memory (files_maxfiles_init in "
+    "fs/file_table.c: a file for each 10 KiB)",
+)
+NEAR_SHARE = Threshold(
+    0.8,
+    "share of the descriptors that a process may have",
+    because="judged: samples show one moment of each second; a process that is refused more has nearly all open in "
+    "most of them",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,6 @@ DESCRIPTOR_CALLS = _calls(
 """Calls that make a descriptor: EMFILE of them is the process's own limit (RLIMIT_NOFILE)."""
 OTHER_DESCRIPTOR_CALLS = _calls("inotify_init inotify_init1 fanotify_init mq_open")
 """These make one as well, and have a limit of their own that says EMFILE too."""
-FORKS = _calls("fork vfork clone clone3")
 CONNECTION_TABLE = "net.netfilter.nf_conntrack_max"
 TCP_MEMORY = "net.ipv4.tcp_mem"
 OPEN_FILES = "fs.file-max"

@@ -1,0 +1,67 @@
+"""A parent that does not wait for its children: those that have ended stay as zombies, and count as tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kernelsight.diagnosis.faults.task_limit import TASK_LIMIT
+from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior, claim, path
+from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.task_use import (
+    AGAIN_AND_AGAIN,
+    FORKS_REFUSED,
+    TaskUse,
+    outlook,
+    raise_limit,
+    steps,
+    task_uses,
+)
+
+
+def measure(scene: Scene) -> Iterable[TaskUse]:
+    """Each limit that is filled mostly by ended children of one parent."""
+    return (use for use in scene.once(task_uses) if use.owner is not None and use.owner.have_ended)
+
+
+def explain(scene: Scene, use: TaskUse) -> Explanation:
+    """The parent must wait for them; when it ends, they go away."""
+    owner = use.owner
+    culprit = owner.entity if owner else use.place
+    return Explanation(
+        culprit=culprit,
+        onset_ns=use.onset_ns,
+        victims=use.victims,
+        suffering_s=0.0,
+        path=path(
+            *steps(scene, use),
+            claim(
+                f"{culprit.name} ({culprit.id}) does not wait for {owner.tasks} children that have ended (zombies), of "
+                f"{owner.of_seen} tasks that were seen",
+                owner.evidence,
+            )
+            if owner
+            else None,
+        ),
+        refuted_by=f"forks are refused as well after {culprit.name} has been ended, which ends its zombies",
+        outlook=outlook(use),
+        actions=(
+            Proposal("restart", culprit, f"restart {culprit.name}; it must wait for its children (waitpid, SIGCHLD)"),
+            raise_limit(use),
+        ),
+    )
+
+
+MECHANISM = Mechanism[TaskUse](
+    fault=TASK_LIMIT,
+    summary="A parent does not wait for children that have ended. Each stays as a zombie and counts as a task, until "
+    "the limit is met and nobody can start one.",
+    measure=measure,
+    prior=Prior(
+        2.0,
+        because="judged: only a limit that refuses forks, or will be met soon, is a suspect, and it is known who fills "
+        "it: a parent that leaves so many zombies has a defect",
+    ),
+    checks=(FORKS_REFUSED, AGAIN_AND_AGAIN),
+    explain=explain,
+)

@@ -1,0 +1,98 @@
+"""As many processes and threads as a control group, a user or the machine may have: none can be started any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from kernelsight.diagnosis.families import families
+from kernelsight.diagnosis.faults.task_limit import TASK_LIMIT
+from kernelsight.diagnosis.forking import FORKS_PER_S
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
+from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.scene import Scene, runs
+from kernelsight.diagnosis.task_use import (
+    AGAIN_AND_AGAIN,
+    FORKS_REFUSED,
+    TaskUse,
+    outlook,
+    raise_limit,
+    steps,
+    task_uses,
+)
+from kernelsight.events.scheduler import SchedProcess
+
+
+def measure(scene: Scene) -> Iterable[TaskUse]:
+    """Each limit that is not filled mostly by ended children of one parent."""
+    for use in scene.once(task_uses):
+        if use.owner is None or not use.owner.have_ended:
+            yield replace(use, is_storm=_is_storm(scene, use))
+
+
+def _is_storm(scene: Scene, use: TaskUse) -> bool:
+    """Whether one of the programs that are refused starts processes so fast that any limit would be met."""
+    pids = {row.pid for row in use.failed}
+    return any(
+        pids & {row.pid for row in family.rows}
+        and runs(scene.per_second(family.rows, SchedProcess.forks), lambda forks: forks >= FORKS_PER_S)
+        for family in scene.once(families)
+    )
+
+
+def explain(scene: Scene, use: TaskUse) -> Explanation:
+    """Whoever has most of the tasks, or else the limit, is what to act on."""
+    owner = use.owner
+    culprit = owner.entity if owner else use.place
+    return Explanation(
+        culprit=culprit,
+        onset_ns=use.onset_ns,
+        victims=use.victims,
+        suffering_s=0.0,
+        path=path(
+            *steps(scene, use),
+            claim(
+                f"{culprit.name} ({culprit.id}) has {owner.tasks} of the {owner.of_seen} tasks that were seen",
+                owner.evidence,
+            )
+            if owner
+            else None,
+        ),
+        refuted_by=f"forks are refused as well with a larger limit ({use.name})",
+        outlook=outlook(use),
+        actions=(
+            raise_limit(use),
+            Proposal("look", culprit, f"see why {culprit.name} has so many tasks: ps -eLf"),
+        ),
+    )
+
+
+MECHANISM = Mechanism[TaskUse](
+    fault=TASK_LIMIT,
+    summary="There are as many processes and threads as a control group (pids.max), a user (RLIMIT_NPROC) or the "
+    "machine may have. A fork fails with EAGAIN.",
+    measure=measure,
+    prior=Prior(1.0, because="judged: only a limit that refuses forks, or will be met soon, is a suspect"),
+    checks=(
+        FORKS_REFUSED,
+        AGAIN_AND_AGAIN,
+        Check(
+            id="owner_is_known",
+            says="it is known who has most of the tasks",
+            holds=lambda use: use.owner is not None,
+            supports=1.0,
+            refutes=0.5,
+            because="judged: a program that has most of the tasks makes it sure that they are too many; the limit may "
+            "as well be too small",
+        ),
+        Check(
+            id="no_storm",
+            says="none of the refused programs starts processes all the time",
+            holds=lambda use: not use.is_storm,
+            supports=0.0,
+            refutes=6.0,
+            because="judged: a program that starts processes all the time meets any limit, and is told as `fork_storm`",
+        ),
+    ),
+    explain=explain,
+)

@@ -1,0 +1,6 @@
+"""What the checks of the mechanism judge: a measurement for which all hold, and what makes each of them fail."""
+
+import task_uses
+
+HOLDS = task_uses.met(have_ended=True)
+FAILS = task_uses.FAILS
