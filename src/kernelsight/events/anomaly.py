@@ -19,7 +19,7 @@ class Anomaly(Event, tag="anomaly"):
     """
 
     incident: Annotated[
-        Int | None, Label("ns"), Means("onset of the first of the anomalies that began together: one incident")
+        Int | None, Label("ns"), Means("onset of the incident: of the first of the anomalies that began together")
     ] = None
     table_name: Annotated[Text | None, Label(), Means("table of the series")] = None
     metric: Annotated[Text | None, Label(), Means("column of the series; a counter stands for its rate")] = None
@@ -32,19 +32,21 @@ class Anomaly(Event, tag="anomaly"):
         Label(),
         Means(
             "spike: left its range and came back; shift: left it and stayed; flat: stopped moving; "
-            "pattern: an unknown course within its range"
+            "pattern: a new course within its range"
         ),
     ] = None
     direction: Annotated[Literal["up", "down"] | None, Label()] = None
     end_ns: Annotated[
-        Int | None, Label("ns"), Means("the last observation that belongs to it; NULL: not over when written")
+        Int | None,
+        Label("ns"),
+        Means("last observation of the anomaly; NULL: the anomaly was not over when the row was written"),
     ] = None
     score: Annotated[
         Real | None,
         Gauge(),
-        Means("greatest; minus the decimal logarithm of how rare it is for its series (docs/anomalies.md)"),
+        Means("greatest score: minus the decimal logarithm of the rarity for this series (docs/anomalies.md)"),
     ] = None
-    value: Annotated[Real | None, Gauge(), Means("at the greatest score, in the unit of the series")] = None
-    low: Annotated[Real | None, Gauge(), Means("baseline at the onset: 1st percentile of what was usual")] = None
-    high: Annotated[Real | None, Gauge(), Means("baseline at the onset: 99th percentile")] = None
+    value: Annotated[Real | None, Gauge(), Means("value at the greatest score, in the unit of the series")] = None
+    low: Annotated[Real | None, Gauge(), Means("baseline at the onset: 1st percentile of the usual values")] = None
+    high: Annotated[Real | None, Gauge(), Means("baseline at the onset: 99th percentile of the usual values")] = None
     observations: Annotated[Int | None, Gauge("observations"), Means("that were odd")] = None

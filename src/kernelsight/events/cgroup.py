@@ -40,13 +40,13 @@ class Cgroup(Event, tag="cgroup"):
     memory_anon_bytes: Annotated[Int | None, Gauge("B")] = None
     memory_file_bytes: Annotated[Int | None, Gauge("B")] = None
     memory_shmem_bytes: Annotated[
-        Int | None, Gauge("B"), Means("of these, tmpfs and shared memory: only swap makes room of it")
+        Int | None, Gauge("B"), Means("part of this that is tmpfs and shared memory; only swap can free it")
     ] = None
     memory_slab_bytes: Annotated[
         Int | None, Gauge("B"), Means("kernel objects: dentries, inodes, sockets; all kernel memory on v1")
     ] = None
     memory_slab_unreclaimable_bytes: Annotated[
-        Int | None, Gauge("B"), Means("of these, what cannot be dropped when memory is wanted")
+        Int | None, Gauge("B"), Means("part of this that the kernel cannot free when memory is short")
     ] = None
     memory_dirty_bytes: Annotated[Int | None, Gauge("B")] = None
     memory_pgmajfault: Annotated[Count | None, Counter("faults")] = None
@@ -61,7 +61,9 @@ class Cgroup(Event, tag="cgroup"):
     io_write_ios: Annotated[Count | None, Counter("requests")] = None
     pids_current: Annotated[Int | None, Gauge("tasks")] = None
     pids_limit: Annotated[Int | None, Gauge("tasks"), Means("NULL: no limit")] = None
-    pids_limit_events: Annotated[Count | None, Counter("forks"), Means("refused at the limit")] = None
+    pids_limit_events: Annotated[
+        Count | None, Counter("forks"), Means("forks that the kernel refused at the limit")
+    ] = None
     io_read_bytes_limit: Annotated[Int | None, Gauge("B/s"), Means("of the device with the lowest; NULL: none")] = None
     io_write_bytes_limit: Annotated[Int | None, Gauge("B/s"), Means("as for reading")] = None
     io_read_ios_limit: Annotated[Int | None, Gauge("requests/s"), Means("as for bytes")] = None

@@ -18,9 +18,9 @@ class ClockStep(Event, tag="clock_step"):
     `suspended_ns`, those that came after it begin at `timestamp`.
     """
 
-    step_ns: Annotated[Int | None, Gauge("ns"), Means("how far the clock was set; below 0: back")] = None
+    step_ns: Annotated[Int | None, Gauge("ns"), Means("by how much the clock was set; negative: back")] = None
     suspended_ns: Annotated[Int | None, Gauge("ns"), Means("how long the machine was asleep; 0: it was not")] = None
-    before_ns: Annotated[
-        Int | None, Label("ns"), Means("what the clock would have read at this moment, had it not been set")
-    ] = None
+    before_ns: Annotated[Int | None, Label("ns"), Means("time that the clock would show now if nobody had set it")] = (
+        None
+    )
     monotonic_ns: Annotated[Int | None, Label("ns"), Means("CLOCK_MONOTONIC at this moment")] = None

@@ -1,4 +1,4 @@
-"""What the collectors say of themselves."""
+"""Reports of the collectors about themselves."""
 
 from typing import Annotated, Literal
 
@@ -13,41 +13,55 @@ from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label,
     interval_s=10.0,
 )
 class CollectorReport(Event, tag="collector"):
-    """How one collector fares: what it uses, how long it takes, and what it could not record."""
+    """State of one collector: its source, its cost, and the events that it could not record."""
 
     name: Annotated[Text | None, Label()] = None
-    source: Annotated[Text | None, Label(), Means("which of its sources it uses, such as procfs or bpf")] = None
+    source: Annotated[Text | None, Label(), Means("source that the collector uses, such as procfs or bpf")] = None
     status: Annotated[Literal["running", "unavailable", "failed"] | None, Label()] = None
     reason: Annotated[
-        Text | None, Label(), Means("why it is not running, or which columns stay empty and why, and what to do")
+        Text | None,
+        Label(),
+        Means("why the collector does not run, or which columns stay empty and why, and what to do"),
     ] = None
-    events: Annotated[Count | None, Counter("events"), Means("written since it started")] = None
+    events: Annotated[Count | None, Counter("events"), Means("events written since the collector started")] = None
     runs: Annotated[Count | None, Counter("runs")] = None
     failures: Annotated[Count | None, Counter("runs"), Means("runs that raised an error")] = None
-    missed: Annotated[Count | None, Counter("runs"), Means("seconds of the grid skipped because it was late")] = None
-    lost: Annotated[Count | None, Counter("events"), Means("dropped in the kernel: ring buffer or map full")] = None
+    missed: Annotated[
+        Count | None, Counter("runs"), Means("seconds of the grid that the collector skipped because it was late")
+    ] = None
+    lost: Annotated[
+        Count | None, Counter("events"), Means("events dropped in the kernel because a ring buffer or map was full")
+    ] = None
     left_out: Annotated[
-        Count | None, Counter("rows"), Means("not written because there were more in a second than a kind may have")
+        Count | None,
+        Counter("rows"),
+        Means("events not written because their kind had more in a second than it may have"),
     ] = None
     not_understood: Annotated[
-        Count | None, Counter("times"), Means("fields, lines and entities left out because what the kernel said is odd")
+        Count | None,
+        Counter("times"),
+        Means("fields, lines and entities left out because the kernel's data was not as expected"),
     ] = None
     cpu_ns: Annotated[Count | None, Counter("ns"), Means("CPU time of the collector's own runs")] = None
     last_duration_ns: Annotated[Int | None, Gauge("ns")] = None
     kinds: Annotated[
-        Text | None, Label(), Means("kinds of event that it yields, separated by ','; NULL: the one of its name")
+        Text | None,
+        Label(),
+        Means("kinds of event that the collector yields, separated by ','; NULL: the kind of its name"),
     ] = None
-    pid: Annotated[Int | None, Label(), Means("process that it runs in")] = None
+    pid: Annotated[Int | None, Label(), Means("process in which the collector runs")] = None
     supervisor_pid: Annotated[
-        Int | None, Label(), Means("process that started it and the other parts; NULL: started by itself")
+        Int | None,
+        Label(),
+        Means("process that started this part and the others; NULL: the collector was started alone"),
     ] = None
     run: Annotated[
         Int | None,
         Label("ns"),
-        Means("when the run of `kernelsight collect` began that it is part of, since the epoch"),
+        Means("start of this run of `kernelsight collect`, since the epoch"),
     ] = None
     printed: Annotated[
         Text | None,
         Label(),
-        Means("lines of each kind that the run has printed before this one, as kind=count, separated by ','"),
+        Means("lines of each kind that the run printed before this line, as kind=count, separated by ','"),
     ] = None

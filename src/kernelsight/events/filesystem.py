@@ -22,7 +22,9 @@ class Filesystem(Event, tag="filesystem"):
     device: Annotated[Text | None, Label()] = None
     fs_type: Annotated[Text | None, Label()] = None
     size_bytes: Annotated[Int | None, Gauge("B")] = None
-    free_bytes: Annotated[Int | None, Gauge("B"), Means("including what is reserved for root")] = None
+    free_bytes: Annotated[
+        Int | None, Gauge("B"), Means("free space, including the space that is reserved for root")
+    ] = None
     avail_bytes: Annotated[
         Int | None,
         Gauge("B"),

@@ -1,4 +1,4 @@
-"""Limits of the kernel on kinds of objects: how much of each is in use, and who holds it."""
+"""Limits of the kernel on kinds of objects: how much of each is in use, and by which processes."""
 
 from typing import Annotated
 
@@ -17,9 +17,9 @@ class Limit(Event, tag="limit"):
     """Use of one limit of the kernel: by the machine, by one user, or within the collector's namespaces."""
 
     limit_name: Annotated[Text | None, Label(), Means("the sysctl that sets it, such as `fs.file-max`")] = None
-    uid: Annotated[Int | None, Label(), Means("user whose use it is; NULL: all users count together")] = None
+    uid: Annotated[Int | None, Label(), Means("user whose objects are counted; NULL: all users together")] = None
     used: Annotated[Int | None, Gauge("objects")] = None
-    maximum: Annotated[Int | None, Gauge("objects"), Means("from here on the kernel refuses more")] = None
+    maximum: Annotated[Int | None, Gauge("objects"), Means("number at which the kernel refuses more objects")] = None
 
 
 @event(
@@ -31,10 +31,10 @@ class Limit(Event, tag="limit"):
     interval_s=10.0,
 )
 class LimitHolder(Event, tag="limit_holder"):
-    """What one process holds of the objects that a limit of the kernel counts."""
+    """Objects of one process that a limit of the kernel counts."""
 
     limit_name: Annotated[Text | None, Label(), Means("as in `kernel_limits`")] = None
     pid: Annotated[Int | None, Label()] = None
     comm: Annotated[Text | None, Label()] = None
-    uid: Annotated[Int | None, Label(), Means("user whom they count for: the process's real one")] = None
+    uid: Annotated[Int | None, Label(), Means("user for whom the objects count: the real user of the process")] = None
     held: Annotated[Int | None, Gauge("objects")] = None

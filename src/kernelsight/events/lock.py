@@ -13,7 +13,7 @@ from kernelsight.events.declare import Event, Int, Label, Means, Text, event
     indexes=(("pid", "timestamp"), ("holder_pid", "timestamp")),
 )
 class FileLockWait(Event, tag="file_lock_wait"):
-    """A process that waits for a file to be unlocked, at the moment of the sample, and who keeps it locked."""
+    """A process that waits for a file lock at the moment of the sample, and the process that holds the lock."""
 
     pid: Annotated[Int | None, Label(), Means("process that waits; NULL: a lock of an open file, not of a process")] = (
         None

@@ -49,7 +49,7 @@ class PageFault(Event, tag="page_fault"):
         Literal["major", "minor"] | None,
         Label(),
         Flagged("is_major", yes="major", no="minor"),
-        Means("major: it had to wait for I/O"),
+        Means("major: the fault waited for I/O"),
     ] = None
     access_type: Annotated[
         Literal["read", "write", "exec"] | None,
@@ -158,7 +158,8 @@ class Memory(Event, tag="memory"):
         Int | None,
         Gauge("KiB"),
         Means(
-            "what ZFS's cache (ARC) gives back when it is wanted: its size above its minimum; not in mem_available_kb"
+            "memory that the cache of ZFS (ARC) gives back on demand: its size above its minimum; "
+            "not part of mem_available_kb"
         ),
     ] = None
 
@@ -171,7 +172,7 @@ class Memory(Event, tag="memory"):
     indexes=(),
 )
 class Vmstat(Event, tag="vmstat"):
-    """What the virtual memory system has done since boot (mm/vmstat.c)."""
+    """Counters of the virtual memory system since boot (mm/vmstat.c)."""
 
     pgfault: Annotated[Count | None, Counter("faults"), Spoken("fault", "page fault")] = None
     pgmajfault: Annotated[Count | None, Counter("faults"), Spoken("major fault", "major page fault")] = None
@@ -230,4 +231,4 @@ class OomKill(Event, tag="oom_kill"):
     trigger_pid: Annotated[Int | None, Label(), Means("whose allocation failed")] = None
     trigger_comm: Annotated[Text | None, Label()] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup of the victim")] = None
-    cgroup: Annotated[Text | None, Label(), Means("path of the group that its memory counts to, where known")] = None
+    cgroup: Annotated[Text | None, Label(), Means("path of the group to which its memory counts, where known")] = None

@@ -75,18 +75,20 @@ class Qdisc(Event, tag="qdisc"):
     discipline: Annotated[Text | None, Label(), Means("such as fq_codel, tbf, pfifo_fast")] = None
     sent_bytes: Annotated[Count | None, Counter("B"), Means("handed to the interface")] = None
     sent_packets: Annotated[Count | None, Counter("packets", bits=32)] = None
-    drops: Annotated[Count | None, Counter("packets", bits=32), Means("found the queue full, or were chosen to go")] = (
-        None
-    )
-    overlimits: Annotated[
-        Count | None, Counter("times", bits=32), Means("had to wait for the rate that it is shaped to")
+    drops: Annotated[
+        Count | None,
+        Counter("packets", bits=32),
+        Means("dropped because the queue was full, or earlier by its algorithm"),
     ] = None
-    requeues: Annotated[Count | None, Counter("packets", bits=32), Means("put back, as the interface had no room")] = (
-        None
-    )
+    overlimits: Annotated[
+        Count | None, Counter("times", bits=32), Means("packets delayed by the rate limit of the queue")
+    ] = None
+    requeues: Annotated[
+        Count | None, Counter("packets", bits=32), Means("packets put back because the interface had no room")
+    ] = None
     backlog_bytes: Annotated[Int | None, Gauge("B"), Means("in the queue now")] = None
     backlog_packets: Annotated[Int | None, Gauge("packets"), Spoken("queue backlog", "qdisc backlog")] = None
-    rate_limit_bytes: Annotated[Int | None, Gauge("B/s"), Means("what tbf shapes to; NULL of others")] = None
+    rate_limit_bytes: Annotated[Int | None, Gauge("B/s"), Means("rate limit of tbf; NULL for other queues")] = None
 
 
 @event(
@@ -115,7 +117,7 @@ class Tcp(Event, tag="tcp"):
     orphan: Annotated[
         Int | None,
         Gauge("sockets"),
-        Means("closed by their owner, not by the protocol"),
+        Means("sockets that their owner has closed and TCP has not closed yet"),
         Spoken("orphan", "orphaned socket"),
     ] = None
     allocated: Annotated[Int | None, Gauge("sockets")] = None
@@ -183,10 +185,12 @@ class TcpRetransmitEvent(Event, tag="tcp_retransmit_event"):
     daddr: Annotated[Text | None, Label()] = None
     dport: Annotated[Int | None, Label()] = None
     state: Annotated[Text | None, Label(), Means("TCP state")] = None
-    comm: Annotated[Text | None, Label(), Means("owner, where it can be known")] = None
+    comm: Annotated[Text | None, Label(), Means("owner of the socket, where known")] = None
     pid: Annotated[Int | None, Label()] = None
-    segments: Annotated[Int | None, Gauge("segments"), Means("in the packet, which the device may divide")] = None
-    interface_name: Annotated[Text | None, Label(), Means("that its route leaves by, where it has one")] = None
+    segments: Annotated[
+        Int | None, Gauge("segments"), Means("segments in the packet; the device may divide it further")
+    ] = None
+    interface_name: Annotated[Text | None, Label(), Means("interface of its route, where it has one")] = None
 
 
 @event(
@@ -207,10 +211,12 @@ class PacketDrop(Event, tag="packet_drop"):
     origin: Annotated[
         Literal["local", "remote"] | None, Label(), Means("sent from here, or come in by an interface")
     ] = None
-    pid: Annotated[Int | None, Label(), Means("who has the socket that it came from or was for, where known")] = None
+    pid: Annotated[
+        Int | None, Label(), Means("owner of the socket that sent it or should have got it, where known")
+    ] = None
     comm: Annotated[Text | None, Label()] = None
     count: Annotated[Int | None, Delta("packets"), Spoken("drop", "dropped packet", "packet drop")] = None
-    bytes: Annotated[Int | None, Delta("B"), Means("without headers that were taken off before")] = None
+    bytes: Annotated[Int | None, Delta("B"), Means("bytes, without headers that the kernel had removed before")] = None
 
 
 @event(
@@ -227,7 +233,7 @@ class TcpListener(Event, tag="tcp_listener"):
     port: Annotated[Int | None, Label()] = None
     accept_queue: Annotated[Int | None, Gauge("connections"), Means("waiting to be accepted")] = None
     backlog: Annotated[Int | None, Gauge("connections"), Means("the queue's limit")] = None
-    pid: Annotated[Int | None, Label(), Means("an owner, where it can be known")] = None
+    pid: Annotated[Int | None, Label(), Means("an owner of the socket, where known")] = None
     comm: Annotated[Text | None, Label()] = None
     inode: Annotated[Int | None, Label(), Means("of the socket")] = None
 
@@ -240,18 +246,20 @@ class TcpListener(Event, tag="tcp_listener"):
     indexes=(("port", "timestamp"), ("drops",)),
 )
 class UdpSocket(Event, tag="udp_socket"):
-    """Receive queue of one UDP socket, and what did not fit into it: a reader that is too slow."""
+    """Receive queue of one UDP socket, and the datagrams that did not fit into it because the reader is too slow."""
 
     address: Annotated[Text | None, Label()] = None
     port: Annotated[Int | None, Label()] = None
-    receive_queue_bytes: Annotated[Int | None, Gauge("B"), Means("not yet read, with the kernel's overhead")] = None
+    receive_queue_bytes: Annotated[Int | None, Gauge("B"), Means("bytes not yet read, with the kernel's overhead")] = (
+        None
+    )
     receive_buffer_bytes: Annotated[Int | None, Gauge("B"), Means("the queue's limit")] = None
     drops: Annotated[
         Count | None,
         Counter("datagrams", bits=32),
-        Means("arrived and were not kept"),
+        Means("datagrams that arrived and did not fit into the queue"),
         Spoken("udp drop", "dropped datagram"),
     ] = None
-    pid: Annotated[Int | None, Label(), Means("an owner, where it can be known")] = None
+    pid: Annotated[Int | None, Label(), Means("an owner of the socket, where known")] = None
     comm: Annotated[Text | None, Label()] = None
     inode: Annotated[Int | None, Label(), Means("of the socket")] = None

@@ -1,4 +1,4 @@
-"""Processes: what each has used, and what it had to wait for."""
+"""Processes: what each used, and what each waited for."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ CPU_JITTER_MS = 1_000
     matters=("utime_ms", "stime_ms", "rss_kb", "read_bytes", "write_bytes", "children_write_bytes"),
 )
 class Process(Event, tag="process"):
-    """One process, all its threads together: the largest, and every one that moved."""
+    """One process with all its threads. The largest processes have rows, and all that changed."""
 
     pid: Annotated[Int | None, Label()] = None
     ppid: Annotated[Int | None, Label()] = None
@@ -28,7 +28,9 @@ class Process(Event, tag="process"):
     threads: Annotated[Int | None, Gauge("threads"), Spoken("thread")] = None
     nice: Annotated[Int | None, Gauge()] = None
     start_ticks: Annotated[
-        Int | None, Label("1/100 s since boot"), Means("with pid, tells one process from the next")
+        Int | None,
+        Label("1/100 s since boot"),
+        Means("with the pid, tells a process from a later one with the same pid"),
     ] = None
     utime_ms: Annotated[
         Count | None, Counter("ms", jitter=CPU_JITTER_MS), Spoken("cpu", "cpu time", "user time", "processor", rank=2)
@@ -45,18 +47,18 @@ class Process(Event, tag="process"):
     read_bytes: Annotated[
         Count | None,
         Counter("B"),
-        Means("from storage, by itself and not by its children"),
+        Means("from storage, by the process itself, without its children"),
         Spoken("read", "disk read", "reader", "disk", "io", "disk io", "storage", rank=2),
     ] = None
     write_bytes: Annotated[
         Count | None,
         Counter("B"),
-        Means("to storage: pages dirtied, by itself and not by its children"),
+        Means("to storage: pages that the process itself dirtied, without its children"),
         Spoken("write", "disk write", "writer", "disk", "io", "disk io", "storage"),
     ] = None
-    cancelled_write_bytes: Annotated[Count | None, Counter("B"), Means("of pages that were thrown away unwritten")] = (
-        None
-    )
+    cancelled_write_bytes: Annotated[
+        Count | None, Counter("B"), Means("bytes of dirty pages that were dropped before they were written")
+    ] = None
     read_chars: Annotated[Count | None, Counter("B"), Means("by read(2) and its like, cached or not")] = None
     write_chars: Annotated[Count | None, Counter("B")] = None
     read_syscalls: Annotated[Count | None, Counter("calls")] = None
@@ -89,15 +91,22 @@ class Process(Event, tag="process"):
     cgroup: Annotated[Text | None, Label(), Means("path")] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup v2 id")] = None
     memory_cgroup: Annotated[
-        Text | None, Label(), Means("path of the group that its memory counts to, of version 1 where that accounts it")
+        Text | None,
+        Label(),
+        Means("path of the group to which its memory counts; the group of version 1 where that accounts memory"),
     ] = None
     io_cgroup: Annotated[
-        Text | None, Label(), Means("path of the group that its I/O counts to, of version 1 where that accounts it")
+        Text | None,
+        Label(),
+        Means("path of the group to which its I/O counts; the group of version 1 where that accounts I/O"),
     ] = None
     children_read_bytes: Annotated[
         Count | None,
         Counter("B"),
-        Means("from storage, by children that it has waited for since they ended and whose own rows do not tell of it"),
+        Means(
+            "from storage, by ended children whose exit status the process has read; without reads "
+            "that the children's own rows show"
+        ),
     ] = None
     children_write_bytes: Annotated[Count | None, Counter("B"), Means("pages dirtied, likewise")] = None
 
@@ -111,7 +120,7 @@ class Process(Event, tag="process"):
     matters=("close_wait", "established", "receive_queue_bytes", "send_queue_bytes"),
 )
 class SocketOwner(Event, tag="socket_owner"):
-    """TCP sockets of one process by the states that leak."""
+    """TCP sockets of one process in states that a leak shows in."""
 
     pid: Annotated[Int | None, Label()] = None
     comm: Annotated[Text | None, Label()] = None
@@ -122,5 +131,7 @@ class SocketOwner(Event, tag="socket_owner"):
     syn_sent: Annotated[Int | None, Gauge("sockets")] = None
     listening: Annotated[Int | None, Gauge("sockets")] = None
     other: Annotated[Int | None, Gauge("sockets")] = None
-    receive_queue_bytes: Annotated[Int | None, Gauge("B"), Means("not yet read, all its sockets")] = None
-    send_queue_bytes: Annotated[Int | None, Gauge("B"), Means("not yet acknowledged, all its sockets")] = None
+    receive_queue_bytes: Annotated[Int | None, Gauge("B"), Means("bytes not yet read, over all its sockets")] = None
+    send_queue_bytes: Annotated[Int | None, Gauge("B"), Means("bytes not yet acknowledged, over all its sockets")] = (
+        None
+    )

@@ -1,4 +1,4 @@
-"""The scheduler: who ran, who waited, and for whom."""
+"""The scheduler: which threads ran, which waited, and for which other threads."""
 
 from typing import Annotated, Literal
 
@@ -36,7 +36,7 @@ TICKS_JITTER = 100
     matters=("latency_ns",),
 )
 class Sched(Event, tag="sched"):
-    """A thread that was runnable and had to wait long for a CPU."""
+    """A thread that was runnable and waited long for a CPU."""
 
     pid: Annotated[Int | None, Label(), Means("process that waited")] = None
     tid: Annotated[Int | None, Label()] = None
@@ -48,10 +48,10 @@ class Sched(Event, tag="sched"):
         Scaled("latency_ms", 1e6),
         Means("runnable until running"),
     ] = None
-    prev_state: Annotated[Int | None, Label(), Means("state in which the thread it followed was switched out")] = None
+    prev_state: Annotated[Int | None, Label(), Means("state of the previous thread when it was switched out")] = None
     next_pid: Annotated[Int | None, Label(), Means("thread that got the CPU: the waiter itself")] = None
     comm: Annotated[Text | None, Label()] = None
-    prev_pid: Annotated[Int | None, Label(), Means("thread that had the CPU before it")] = None
+    prev_pid: Annotated[Int | None, Label(), Means("thread that had the CPU before")] = None
     prev_comm: Annotated[Text | None, Label()] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
 
@@ -90,15 +90,19 @@ class SchedProcess(Event, tag="sched_process"):
         Spoken("run queue", "scheduling delay", "scheduling latency", "cpu wait"),
     ] = None
     forks: Annotated[Int | None, Delta("children"), Spoken("fork", "new process", "child process")] = None
-    threads_started: Annotated[Int | None, Delta("threads"), Means("of its own, besides the first")] = None
-    execs: Annotated[Int | None, Delta("execs"), Means("by its children and itself")] = None
+    threads_started: Annotated[
+        Int | None, Delta("threads"), Means("threads of its own that it started, besides the first")
+    ] = None
+    execs: Annotated[Int | None, Delta("execs"), Means("programs that it and its children executed")] = None
     exits: Annotated[Int | None, Delta("children"), Means("children that ended")] = None
     child_lifetime_ms: Annotated[Real | None, Delta("ms"), Means("summed over the children that ended")] = None
-    active_threads: Annotated[Int | None, Gauge("threads"), Means("of those at its end, that did anything")] = None
-    most_voluntary_switches: Annotated[
-        Int | None, Gauge("switches"), Means("of the one of these threads that has most of them")
+    active_threads: Annotated[
+        Int | None, Gauge("threads"), Means("threads that were active in the second and exist at its end")
     ] = None
-    most_cpu_time_ms: Annotated[Real | None, Gauge("ms"), Means("of the one of these threads that used most")] = None
+    most_voluntary_switches: Annotated[
+        Int | None, Gauge("switches"), Means("of the active thread with the most switches")
+    ] = None
+    most_cpu_time_ms: Annotated[Real | None, Gauge("ms"), Means("of the active thread with the most CPU time")] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
 
 
@@ -112,14 +116,14 @@ class SchedProcess(Event, tag="sched_process"):
     most_per_s=200,
 )
 class Wait(Event, tag="wait"):
-    """Who waited for whom within one second: threads of one process, woken by another."""
+    """Waits within one second: of the threads of one process, with the process that woke them."""
 
     pid: Annotated[Int | None, Label(), Means("process that waited")] = None
     comm: Annotated[Text | None, Label()] = None
     waker_pid: Annotated[Int | None, Label(), Means("process that woke it; 0: an interrupt or a timer")] = None
     waker_comm: Annotated[Text | None, Label()] = None
     waker_context: Annotated[
-        Literal["task", "softirq", "hardirq", "idle"] | None, Label(), Means("what the waking CPU was doing")
+        Literal["task", "softirq", "hardirq", "idle"] | None, Label(), Means("what the waking CPU did at that moment")
     ] = None
     waits_in: Annotated[Text | None, Label(), Means("system call, `page_fault`, or NULL for neither")] = None
     state: Annotated[Literal["runnable", "interruptible", "uninterruptible"] | None, Label()] = None
@@ -128,9 +132,9 @@ class Wait(Event, tag="wait"):
     runqueue_ns: Annotated[Int | None, Delta("ns"), Means("woken until running")] = None
     max_wait_ns: Annotated[Int | None, Gauge("ns")] = None
     passed_on: Annotated[
-        Int | None, Delta("waits"), Means("ended by a thread that had waited for the same futex before: a lock")
+        Int | None, Delta("waits"), Means("ended by a thread that had waited for the same futex before, as with a lock")
     ] = None
-    cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup of the process that waited")] = None
+    cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup of the waiting process")] = None
 
 
 @event(
@@ -147,7 +151,7 @@ class BlockedTask(Event, tag="blocked_task"):
     pid: Annotated[Int | None, Label()] = None
     tid: Annotated[Int | None, Label()] = None
     comm: Annotated[Text | None, Label()] = None
-    blocked_ms: Annotated[Real | None, Gauge("ms"), Means("for how long by now")] = None
+    blocked_ms: Annotated[Real | None, Gauge("ms"), Means("how long it has waited so far")] = None
     syscall_nr: Annotated[Int | None, Label()] = None
     syscall_name: Annotated[Text | None, Label()] = None
     wchan: Annotated[Text | None, Label(), Means("function of the kernel that it sleeps in")] = None
@@ -189,7 +193,7 @@ class Load(Event, tag="load"):
     most_per_s=5000,
 )
 class Cpu(Event, tag="cpu"):
-    """Where the time of one CPU has gone since boot (Documentation/filesystems/proc.rst)."""
+    """Time of one CPU by state since boot (Documentation/filesystems/proc.rst)."""
 
     cpu: Annotated[Int | None, Label(), Means("-1: all together")] = None
     user: Annotated[Count | None, Counter("USER_HZ ticks", jitter=TICKS_JITTER)] = None

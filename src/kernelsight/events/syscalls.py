@@ -1,4 +1,4 @@
-"""System calls: the slow ones, and those that fail for want of something."""
+"""System calls: the slow ones, and those that fail because a resource is used up."""
 
 from typing import Annotated
 
@@ -31,11 +31,11 @@ from kernelsight.events.declare import (
     matters=("latency_ns",),
 )
 class Syscall(Event, tag="syscall"):
-    """A system call that took long, and where its time went."""
+    """A slow system call, and how its time was spent."""
 
     pid: Annotated[Int | None, Label(), Means("process (tgid)")] = None
     tid: Annotated[Int | None, Label(), Means("thread")] = None
-    cpu: Annotated[Int | None, Label(), Means("CPU it returned on")] = None
+    cpu: Annotated[Int | None, Label(), Means("CPU on which the call returned")] = None
     uid: Annotated[Int | None, Label()] = None
     syscall_nr: Annotated[Int | None, Label(), Aka("syscall", "syscall_id", "nr"), Means("number on this ABI")] = None
     syscall_name: Annotated[Text | None, Label(), Aka("name", "syscall")] = None
@@ -72,14 +72,14 @@ class Syscall(Event, tag="syscall"):
     matters=("count",),
 )
 class SyscallError(Event, tag="syscall_error"):
-    """System calls of one process that failed for want of something, or of a file's lock, within one second."""
+    """System calls of one process that failed within one second because a resource was used up or a file was locked."""
 
     pid: Annotated[Int | None, Label()] = None
     comm: Annotated[Text | None, Label()] = None
     syscall_nr: Annotated[Int | None, Label()] = None
     syscall_name: Annotated[Text | None, Label()] = None
     errno: Annotated[Int | None, Label(), Means("positive errno")] = None
-    error: Annotated[Text | None, Label(), Means("its name, such as ENOSPC")] = None
+    error: Annotated[Text | None, Label(), Means("name of the error, such as ENOSPC")] = None
     count: Annotated[
         Int | None, Delta("calls"), Spoken("syscall error", "failed syscall", "failed system call", "system call error")
     ] = None
@@ -87,5 +87,5 @@ class SyscallError(Event, tag="syscall_error"):
     device_number: Annotated[
         Text | None,
         Label(),
-        Means("major:minor of the file system of its file; NULL: by path, or about none"),
+        Means("major:minor of the file system of the call's file; NULL: the call names a path or no file"),
     ] = None

@@ -20,9 +20,9 @@ declare(
         scope="device",
         levels={"warning": 50, "critical": 200},
         raise_after_s=2,
-        because="a seek and a turn of a disk take 10 to 15 ms, flash 0.1: a request of 50 ms waits for others or for "
-        "a device that is ill (await of iostat(1))",
-        harm="whoever asked for the request waits so long for it",
+        because="a seek and a turn of a disk take 10 to 15 ms, on flash 0.1 ms: a request of 50 ms "
+        "waits for others or for a device that is ill (await of iostat(1))",
+        harm="the program that issued the request waits this long for it",
         summary="a request of {device_name} takes {amount}",
     ),
     rule(
@@ -32,7 +32,8 @@ declare(
         scope="device",
         levels={"info": DEVICE_BUSY_PERCENT},
         raise_after_s=4,
-        because="always a request in flight; one that serves several at once may have more to give (%util of "
+        because="a request is always in flight; a device that serves several requests at once may "
+        "have capacity left (%util of "
         "iostat(1))",
         summary="{device_name} is busy {value:.0f} % of the time",
     ),
@@ -43,9 +44,9 @@ declare(
         scope="device",
         levels={"warning": DEVICE_QUEUE_REQUESTS},
         raise_after_s=3,
-        because="as many as the one queue of a SATA disk holds (NCQ: 32); one that serves many at once has as many "
-        "under way without being slow, which device_slow tells",
-        summary="{value:,.0f} requests of {device_name} are waiting or under way",
+        because="the one queue of a SATA disk holds this many requests (NCQ: 32). A device that "
+        "serves many requests at once has as many in flight without being slow; device_slow shows whether it is",
+        summary="{value:,.0f} requests of {device_name} are queued or in flight",
     ),
     rule(
         "flush_slow",
@@ -54,8 +55,8 @@ declare(
         scope="device",
         levels={"warning": 100, "critical": 1000},
         raise_after_s=2,
-        because="who calls fsync(2) waits for it; 0.1 s is noticed, 1 s interrupts (Nielsen 1993)",
-        harm="whoever called fsync(2) waits for it",
+        because="a caller of fsync(2) waits for the flush; 0.1 s is noticed, 1 s interrupts (Nielsen 1993)",
+        harm="callers of fsync(2) wait for the flush",
         summary="a flush of {device_name} takes {amount}",
     ),
     rule(
@@ -64,7 +65,7 @@ declare(
         Measure(of=("errors",), unit="requests/s"),
         scope="device",
         levels={"critical": 1},
-        because="a request that failed for good: the kernel has tried again before it says so",
+        because="the request failed for good: the kernel reports it only after its own retries",
         harm="a request fails",
         summary="{value:,.0f} requests/s of {device} fail",
     ),

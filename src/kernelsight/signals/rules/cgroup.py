@@ -22,11 +22,11 @@ declare(
         scope="cgroup",
         levels={"warning": 25, "critical": 50},
         raise_after_s=3,
-        because="what its threads want and do not get until the next period "
-        "(Documentation/scheduler/sched-bwc.rst); that a quota is used up in each period says nothing, it may be "
-        "missed by a little",
-        harm="its threads wait as long as they run, or longer",
-        summary="{cgroup} is held back by its CPU quota in {value:.0f} % of the time in which it could run",
+        because="the share of their time in which its threads are throttled until the next period "
+        "(Documentation/scheduler/sched-bwc.rst). A quota that is used up in each period is no "
+        "symptom: the group may lack only little",
+        harm="its threads are throttled as long as they run, or longer",
+        summary="{cgroup} is throttled by its CPU quota in {value:.0f} % of the time in which it could run",
     ),
     rule(
         "cgroup_memory_near_limit",
@@ -35,8 +35,8 @@ declare(
         scope="cgroup",
         levels={"warning": 90},
         raise_after_s=2,
-        because="file pages can be dropped, anonymous ones cannot without swap: at the limit the OOM killer comes "
-        "(cgroup_oom_kills); a heap of fixed size may stay this near to it for ever",
+        because="the kernel can drop file pages, but without swap no anonymous pages: at the limit "
+        "the OOM killer acts (cgroup_oom_kills). A heap of fixed size may stay near the limit for ever",
         summary="anonymous memory of {cgroup} fills {value:.0f} % of its limit",
     ),
     rule(
@@ -46,9 +46,10 @@ declare(
         scope="cgroup",
         levels={"warning": REFAULTS_PER_S, "critical": 10 * REFAULTS_PER_S},
         raise_after_s=3,
-        because="10 MB/s (100 MB/s) read again for want of memory in the group, as of the machine (refaults)",
+        because="10 MB/s (100 MB/s) of reads that more memory in the group would save; the levels "
+        "are those of the machine (refaults)",
         harm="programs wait for pages that are read again",
-        summary="{value:,.0f} pages/s of {cgroup} are read again that were evicted shortly before",
+        summary="{value:,.0f} pages/s of {cgroup} are read again shortly after their eviction",
     ),
     rule(
         "cgroup_oom_kills",
@@ -56,9 +57,9 @@ declare(
         Measure(of=("memory_oom_kills",), unit="kills/s"),
         scope="cgroup",
         levels={"critical": MOVED},
-        because="memory.events, oom_kill: the group was at its limit and a process of it was killed",
+        because="memory.events, oom_kill: the group was at its limit, and the kernel killed one of its processes",
         harm="a process is killed",
-        summary="a process of {cgroup} was killed as the group's memory ran out",
+        summary="a process of {cgroup} was killed because the group's memory ran out",
     ),
     rule(
         "cgroup_pids_near_limit",
@@ -67,9 +68,9 @@ declare(
         scope="cgroup",
         levels={"warning": 80},
         raise_after_s=2,
-        because="at the limit fork(2) fails with EAGAIN (Documentation/admin-guide/cgroup-v1/pids.rst), which "
-        "cgroup_forks_refused tells",
-        summary="{cgroup} has {value:.0f} % of the tasks that it may have",
+        because="at the limit fork(2) fails with EAGAIN "
+        "(Documentation/admin-guide/cgroup-v1/pids.rst), which cgroup_forks_refused shows",
+        summary="{cgroup} has {value:.0f} % of its allowed number of tasks",
     ),
     rule(
         "cgroup_forks_refused",
@@ -78,7 +79,7 @@ declare(
         scope="cgroup",
         levels={"critical": MOVED},
         because="pids.events, max: a fork that failed at the limit",
-        harm="a program cannot start another, or a thread",
+        harm="a program cannot start another program or a thread",
         summary="{cgroup} is at its limit of tasks: forks fail",
     ),
 )

@@ -28,7 +28,7 @@ declare(
         raise_after_s=1,
         because="as df(1) counts, so 100 % is where users get ENOSPC; ext4 keeps 5 % for root by default because "
         "allocation gets slow and scattered there (mke2fs(8), -m)",
-        harm="no space left: what writes there fails",
+        harm="no space is left: writes to this file system fail",
         summary="{value:.1f} % of the space of {mount_point} is used",
     ),
     rule(
@@ -41,7 +41,7 @@ declare(
         clear_below=94,
         raise_after_s=1,
         because="without an inode no file can be made, however much space there is (ENOSPC); as of space",
-        harm="no inode is left: no file can be made",
+        harm="no inode is left: nobody can create a file",
         summary="{value:.1f} % of the inodes of {mount_point} are used",
     ),
 )

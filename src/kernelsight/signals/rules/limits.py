@@ -1,4 +1,4 @@
-"""Limits of the kernel that are nearly used up."""
+"""Limits of the kernel that are nearly reached."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ declare(
         levels={"warning": 90, "critical": 99.9},
         raise_after_s=0,
         clear_after_s=20,
-        because="these limits are set far above what is usual, and whoever asks for one more than that is refused, "
-        "whatever the machine has left (Documentation/admin-guide/sysctl)",
-        harm="nothing is left: the next call that needs one fails",
+        because="these limits are far above usual use; at the limit the kernel refuses the next "
+        "object, whatever the machine has left (Documentation/admin-guide/sysctl)",
+        harm="the limit is reached: the next call that needs such an object fails",
         summary="{limit_name} is used up to {value:.0f} %",
     ),
 )

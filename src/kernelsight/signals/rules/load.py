@@ -1,4 +1,4 @@
-"""How much there is to do for the CPUs, and what keeps them from it.
+"""The load of the CPUs, and the time that programs cannot use.
 
 The ticks of all states together are 100 (USER_HZ) a second and CPU, which is how the CPUs are counted.
 """
@@ -25,8 +25,8 @@ declare(
         levels={"warning": 3},
         clear_below=2,
         raise_after_s=4,
-        because="with three for one CPU each gets a third of it, for as long as this lasts; of those that were told "
-        "to give way it is what they were told, so who is slowed is told by process_waits_for_cpu",
+        because="three tasks for one CPU get a third of it each. Tasks of low priority may wait by "
+        "design; process_waits_for_cpu names the slowed programs",
         summary="{value:.1f} tasks for each CPU are running or waiting to",
     ),
     rule(
@@ -38,8 +38,8 @@ declare(
         levels={"warning": 2},
         clear_below=1,
         raise_after_s=4,
-        because="more tasks wait for I/O than CPUs could run if they did not; copies do so all the time, and what "
-        "waits for an io_uring that is idle counts as well",
+        because="more tasks wait for I/O than the CPUs could run. Copies always wait for I/O, and a "
+        "waiter of an idle io_uring counts as well",
         summary="{value:.1f} tasks for each CPU are blocked",
     ),
     rule(
@@ -50,7 +50,7 @@ declare(
         where=_MACHINE,
         levels={"info": 95},
         raise_after_s=9,
-        because="nothing is left to give; that is a fault only where somebody waits (waits_for_cpu, cpu_pressure)",
+        because="no CPU time is left; that is a fault only if a task waits (waits_for_cpu, cpu_pressure)",
         summary="the CPUs are {value:.0f} % busy",
     ),
     rule(
@@ -61,10 +61,10 @@ declare(
         where=_MACHINE,
         levels={"warning": 10, "critical": 30},
         raise_after_s=4,
-        because="the hypervisor runs others in a tenth of the time that programs here believe to have "
+        because="the hypervisor takes a tenth of the CPU time that programs here count on "
         "(Documentation/filesystems/proc.rst, steal)",
         harm="all programs run slower by a third",
-        summary="{value:.0f} % of the CPU time is taken by the hypervisor",
+        summary="the hypervisor takes {value:.0f} % of the CPU time",
     ),
     rule(
         "softirq_bound_cpu",
@@ -74,8 +74,8 @@ declare(
         where=(Condition("cpu", ">=", 0),),
         levels={"warning": 50},
         raise_after_s=3,
-        because="a CPU that handles interrupts for half of its time has become a device's; beyond its time budget "
-        "the kernel moves them to ksoftirqd (net.core.netdev_budget_usecs, "
+        because="a CPU that handles interrupts for half of its time has little time for programs; "
+        "beyond a time budget the kernel moves soft interrupts to ksoftirqd (net.core.netdev_budget_usecs, "
         "Documentation/admin-guide/sysctl/net.rst)",
         summary="CPU {cpu} handles interrupts in {value:.0f} % of its time",
     ),

@@ -27,11 +27,11 @@ declare(
         scope="machine",
         levels={"warning": MEMORY_USED_PERCENT, "critical": 99},
         raise_after_s=2,
-        because="MemAvailable estimates what can be had without swapping (Documentation/filesystems/proc.rst); huge "
-        "pages are set apart and are no part of what is shared out, and ZFS gives its cache back; earlyoom ends "
-        "programs when 10 % are left",
-        harm="next to nothing is left: programs wait for reclaim, or are killed",
-        summary="{value:.1f} % of the memory is in use and cannot be had without swapping",
+        because="MemAvailable estimates the memory that programs can get without swapping "
+        "(Documentation/filesystems/proc.rst). Reserved huge pages are left out, and the cache of "
+        "ZFS counts as available. earlyoom ends programs when 10 % are left",
+        harm="almost no memory is left: programs wait for reclaim, or are killed",
+        summary="{value:.1f} % of the memory is in use and cannot be freed without swapping",
     ),
     rule(
         "swap_used_up",
@@ -40,8 +40,9 @@ declare(
         scope="machine",
         levels={"warning": 80},
         raise_after_s=2,
-        because="systemd-oomd acts at 90 % (SwapUsedLimit, oomd.conf(5)); once it is full, anonymous memory cannot "
-        "be reclaimed. Full of pages that nobody needs it harms nobody: memory_stall and oom_kill tell",
+        because="systemd-oomd acts at 90 % (SwapUsedLimit, oomd.conf(5)); once swap is full, the "
+        "kernel cannot reclaim anonymous memory. Swap full of unused pages harms nobody; "
+        "memory_stall and oom_kill show harm",
         summary="{value:.1f} % of the swap space is used",
     ),
     rule(
@@ -54,10 +55,10 @@ declare(
         scope="machine",
         levels={"warning": 10, "critical": 1000},
         raise_after_s=2,
-        because="kswapd frees memory in the background; a program that must do it itself waits "
+        because="kswapd frees memory in the background; a program that must free memory itself waits "
         "(Documentation/admin-guide/mm/concepts.rst, reclaim), some 0.1 to 10 ms each time",
-        harm="programs wait until they have freed memory",
-        summary="{value:,.0f} times a second a program has to free memory before it gets any",
+        harm="programs wait while they free memory",
+        summary="{value:,.0f} times a second a program must free memory before it gets memory",
     ),
     rule(
         "refaults",
@@ -66,10 +67,10 @@ declare(
         scope="machine",
         levels={"warning": REFAULTS_PER_S, "critical": 10 * REFAULTS_PER_S},
         raise_after_s=3,
-        because="pages that were evicted and are needed again (mm/workingset.c): 2,500 are 10 MB/s read for want of "
-        "memory",
+        because="a refault reads a page again that was evicted (mm/workingset.c): 2,500 pages/s are "
+        "10 MB/s of reads that more memory would save",
         harm="programs wait for pages that are read again",
-        summary="{value:,.0f} pages/s are read again that were evicted shortly before",
+        summary="{value:,.0f} pages/s are read again shortly after their eviction",
     ),
     rule(
         "swapping_in",
@@ -78,7 +79,8 @@ declare(
         scope="machine",
         levels={"warning": 250, "critical": 2_500},
         raise_after_s=3,
-        because="each page read back is a program that waits: 250 are 1 MB/s, what a disk manages at 4 KiB a request",
+        because="a program waits for each page that is read back: 250 pages/s are 1 MB/s, which a "
+        "disk manages at 4 KiB a request",
         harm="programs wait for pages that are read back",
         summary="{value:,.0f} pages/s are read back from swap",
     ),
@@ -98,7 +100,7 @@ declare(
         Measure(of=("oom_kill",), unit="kills/s"),
         scope="machine",
         levels={"critical": MOVED},
-        because="as oom_kill, where no tracer says which process it was",
+        because="as oom_kill, where no tracer names the process",
         harm="a process is killed",
         summary="a process was killed because memory ran out",
     ),

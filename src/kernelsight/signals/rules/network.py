@@ -31,8 +31,8 @@ declare(
         scope="interface",
         levels={"warning": INTERFACE_DROPS_PERCENT},
         raise_after_s=2,
-        because=f"{_MATHIS}; of fewer than 100 packets a second one is not a rate. Packets that nobody wanted are "
-        "counted as well, so it is never critical by itself",
+        because=f"{_MATHIS}; below 100 packets a second, one packet is no rate. The counters include "
+        "packets that nobody wanted, so the signal is never critical by itself",
         summary="{interface_name} drops {value:.1f} % of its packets",
     ),
     rule(
@@ -50,7 +50,7 @@ declare(
         raise_after_s=2,
         because="a sound link has less than one bad frame in a million (IEEE 802.3: bit error rate 1e-12 or better); "
         "0.1 % is a cable, a plug or a driver",
-        harm="what was in these packets is lost, or sent again",
+        harm="the data in these packets is lost, or sent again",
         summary="{value:.2f} % of the packets of {interface_name} are in error",
     ),
     *(
@@ -63,8 +63,8 @@ declare(
             scope="interface",
             levels={"warning": 90},
             raise_after_s=3,
-            because="headers and gaps of Ethernet take 5 % of full-sized frames, more of small ones: beyond 90 % "
-            "there is no more",
+            because="headers and gaps of Ethernet take 5 % of full-sized frames, more of small ones: "
+            "little capacity is left above 90 %",
             summary="{interface_name} " + verb + " at {value:.0f} % of its speed",
         )
         for direction, verb in (("rx", "receives"), ("tx", "sends"))
@@ -78,9 +78,9 @@ declare(
         where=(Condition("reason", "=", tuple(sorted(DROP_CLASSES))),),
         levels={"warning": PACKETS_LOST_PER_S},
         raise_after_s=2,
-        because="reasons that mean a loss (kernelsight/linux/drop_reasons.py), and not the answer to what came in; ten "
-        "a second let each of ten connections wait for a retransmission. A rule may turn away as many strangers as "
-        "come: nobody is harmed",
+        because="only drop reasons that mean a loss count (kernelsight/linux/drop_reasons.py), not "
+        "packets that the machine rejects. With ten drops a second, each of ten connections waits "
+        "for a retransmission. A firewall rule may reject any number of packets: that harms nobody",
         summary="{value:,.0f} packets/s are dropped on {interface_name}: {reason}",
     ),
     rule(
@@ -90,7 +90,7 @@ declare(
         scope="socket",
         levels={"warning": 1, "critical": 1000},
         raise_after_s=1,
-        because="nobody sends a datagram again: each one is lost because its reader was too slow (udp(7), SO_RCVBUF)",
+        because="nobody sends a datagram again: the kernel drops it because its reader is too slow (udp(7), SO_RCVBUF)",
         harm="datagrams are lost for good",
         summary="{value:,.0f} datagrams/s to port {port} are lost: {comm} ({pid}) reads too slowly",
     ),

@@ -22,7 +22,7 @@ declare(
         by=("comm",),
         levels={"warning": 100, "critical": 1000},
         because="a page from a disk takes some 10 ms; 0.1 s is noticed, 1 s interrupts (Nielsen 1993)",
-        harm="a thread stands still for a second",
+        harm="a thread is blocked for a second",
         summary="a page fault of {comm} ({pid}) took {amount}",
     ),
     rule(
@@ -33,7 +33,7 @@ declare(
         by=("comm",),
         levels={"warning": FAULT_TIME_PERCENT},
         raise_after_s=3,
-        because="a third of a thread's time goes to handling faults, as when a program starts",
+        because="faults take a third of a thread's time, as when a program starts",
         summary="{comm} ({pid}) spends {value:.0f} % of a thread's time on page faults",
     ),
     rule(
@@ -44,8 +44,8 @@ declare(
         by=("comm",),
         levels={"warning": 100},
         raise_after_s=3,
-        because="each waits for a device: at 10 ms (a disk) a hundred are all of a thread's time; who reads a file "
-        "by mmap(2) has nothing else to do",
+        because="each waits for a device: at 10 ms (a disk) a hundred take all of a thread's time. "
+        "For a program that reads a file by mmap(2) this is normal",
         summary="{comm} ({pid}) waits for {value:,.0f} pages/s from storage",
     ),
     rule(
@@ -56,8 +56,8 @@ declare(
         by=("comm",),
         levels={"warning": MINOR_FAULTS_PER_S},
         raise_after_s=4,
-        because="at 4 KiB a page that is 1 GB/s of memory; as no machine has it for long, it is given back and taken "
-        "again",
-        summary="{comm} ({pid}) takes {value:,.0f} pages/s by faults",
+        because="at 4 KiB a page that is 1 GB/s of memory; no machine can keep this up, so the "
+        "program frees memory and allocates it again",
+        summary="{comm} ({pid}) allocates {value:,.0f} pages/s by faults",
     ),
 )

@@ -34,23 +34,23 @@ class _Stall(NamedTuple):
 _STALLS = (
     _Stall(
         "cpu_pressure", "cpu", "some", 60, None, "some task waits for a CPU",
-        "more often than not there is nothing left; one task that was told to give way is enough for all of the "
-        "time, so it is never critical by itself",
+        "for more than half of the time, some task finds no free CPU. One waiting task of low "
+        "priority is enough for 100 %, so the signal is never critical by itself",
     ),
     _Stall(
         "memory_pressure", "memory", "some", MEMORY_STALLED_PERCENT, 40, "some task waits for memory",
-        "a machine with enough memory shows none; at a tenth of the time programs are slowed down by a tenth",
+        "a machine with enough memory shows no such time; at 10 %, programs are slowed down by a tenth",
         "programs wait for memory",
     ),
     _Stall(
         "memory_stall", "memory", "full", 5, 30, "all tasks wait for memory",
-        "time in which nothing at all was done; systemd-oomd kills at 60 % over 30 s (oomd.conf(5)), which is late",
-        "nothing at all gets done",
+        "no task makes progress in this time; systemd-oomd kills at 60 % over 30 s (oomd.conf(5)), which is late",
+        "no task makes progress",
     ),
     _Stall(
         "io_stall", "io", "full", IO_STALLED_PERCENT, None, "all tasks wait for I/O",
-        "a program that only copies waits most of the time, and one that waits for an io_uring on which nothing "
-        "happens counts for all of it (io_uring/io_uring.c, io_cqring_wait): nobody need be harmed",
+        "a program that only copies waits most of the time, and a waiter of an idle io_uring counts "
+        "for all of it (io_uring/io_uring.c, io_cqring_wait). Neither need be harmed",
     ),
 )  # fmt: skip
 

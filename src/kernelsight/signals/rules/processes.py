@@ -1,4 +1,4 @@
-"""Processes that are kept from running, or near a limit of theirs."""
+"""Processes that wait instead of running, or are near one of their limits."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ declare(
         levels={"warning": 80, "critical": 99.9},
         raise_after_s=1,
         because="at the limit open(2), accept(2) and socket(2) fail with EMFILE (getrlimit(2), RLIMIT_NOFILE)",
-        harm="no descriptor is left: it can open and accept nothing",
-        summary="{comm} ({pid}) has {value:.0f} % of the descriptors open that it may have",
+        harm="no descriptor is left: the process can open and accept nothing",
+        summary="{comm} ({pid}) has {value:.0f} % of its allowed descriptors open",
     ),
     rule(
         "process_waits_for_cpu",
@@ -35,7 +35,8 @@ declare(
         where=(Condition("nice", "<=", 0),),  # who was told to give way waits as it should
         levels={"warning": 500, "critical": 2000},
         raise_after_s=3,
-        because=f"runnable without a CPU for half of a thread's time, or all of two threads'; {_DELAYS}",
+        because="its threads are runnable without a CPU for half of one thread's time (warning) or "
+        f"all of two threads' time (critical); {_DELAYS}",
         harm="its threads wait instead of running",
         summary="the threads of {comm} ({pid}) wait {amount} in a second for a CPU",
     ),
@@ -47,8 +48,8 @@ declare(
         by=("comm",),
         levels={"warning": WAITS_FOR_IO_MS_PER_S},
         raise_after_s=3,
-        because=f"waiting for block I/O for half of a thread's time; a copy or a backup has nothing else to do, so "
-        f"it is never critical by itself; {_DELAYS}",
+        because="its threads wait for block I/O for half of one thread's time. For a copy or a "
+        f"backup this is normal, so the signal is never critical by itself; {_DELAYS}",
         summary="the threads of {comm} ({pid}) wait {amount} in a second for block I/O",
     ),
     rule(
@@ -59,7 +60,7 @@ declare(
         by=("comm",),
         levels={"warning": WAITS_FOR_MEMORY_MS_PER_S, "critical": 5 * WAITS_FOR_MEMORY_MS_PER_S},
         raise_after_s=2,
-        because=f"reclaim, thrashing and swap-in are time that enough memory would have saved whole; {_DELAYS}",
+        because=f"enough memory would save all of the time in reclaim, thrashing and swap-in; {_DELAYS}",
         harm="its threads wait for memory instead of running",
         summary="the threads of {comm} ({pid}) wait {amount} in a second for memory",
     ),

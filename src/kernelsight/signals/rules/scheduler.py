@@ -1,4 +1,4 @@
-"""Threads that wait for a CPU, lose it all the time, are blocked, or are started without end."""
+"""Threads that wait for a CPU, are switched too often, are blocked, or are created at a high rate."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ declare(
         by=("comm",),
         levels={"warning": 50},
         raise_after_s=3,
-        because="it wants a tenth of a CPU or more and waits longer than it runs: its work takes twice as long. Who "
-        "was told to give way waits as it should, which is not known here",
+        because="the process wants a tenth of a CPU or more and waits longer than it runs: its work "
+        "takes twice as long. A process of low priority waits by design; this rule does not know priorities",
         summary="{comm} ({pid}) waits for a CPU in {value:.0f} % of the time in which it could run",
     ),
     rule(
@@ -34,7 +34,7 @@ declare(
         scope="program",
         by=("comm",),
         levels={"warning": 100},
-        because="one wait that a person notices (Nielsen 1993), and 30 times the base slice of the scheduler (3 ms, "
+        because="a person notices one such wait (Nielsen 1993); it is 30 times the base slice of the scheduler (3 ms, "
         "kernel/sched/fair.c)",
         summary="a thread of {comm} ({pid}) waited {amount} for a CPU",
     ),
@@ -46,9 +46,9 @@ declare(
         by=("comm",),
         levels={"warning": 50},
         raise_after_s=3,
-        because="a switch costs 4 µs without what the caches lose (Li, Ding, Shen: Quantifying the cost of context "
+        because="a switch costs 4 µs, without the cost of cold caches (Li, Ding, Shen: Quantifying the cost of context "
         "switch, 2007): at slices of 20 µs a fifth of the time, at 5 µs nearly all",
-        summary="{comm} ({pid}) is switched {value:,.0f} times in each millisecond that it runs",
+        summary="{comm} ({pid}) is switched {value:,.0f} times in each millisecond of its CPU time",
     ),
     rule(
         "fork_storm",
@@ -58,8 +58,7 @@ declare(
         by=("comm",),
         levels={"warning": 300},
         raise_after_s=3,
-        because="to start a program and let it end takes 1 ms of CPU time or more: 300 a second are a third of a CPU "
-        "that does nothing else",
+        because="the start and end of a program take 1 ms of CPU time or more: 300 a second cost a third of a CPU",
         summary="{comm} ({pid}) starts {value:,.0f} children a second",
     ),
     rule(
@@ -70,8 +69,8 @@ declare(
         by=("comm",),
         levels={"warning": BLOCKED_S},
         clear_after_s=5,
-        because="a device that answers at all does so within a second. Some threads of the kernel and of drivers "
-        "idle like this, and who has called vfork(2) waits so for its child",
+        because="a working device answers within a second. Some threads of the kernel and of drivers "
+        "idle in this state, and a caller of vfork(2) waits in it for the child",
         summary="a thread of {comm} ({pid}) has been blocked for {amount} in {wchan}",
     ),
     rule(
@@ -84,8 +83,7 @@ declare(
         where=(Condition("syscall_name", "!=", _STARTS_OTHERS),),
         levels={"critical": 10},
         clear_after_s=5,
-        because="the kernel gives a request of a disk 30 s (SD_TIMEOUT, drivers/scsi/sd.h), and no caller is as "
-        "patient",
+        because="the kernel lets a disk request run for 30 s (SD_TIMEOUT, drivers/scsi/sd.h); no caller is as patient",
         harm="a program's call does not return",
         summary="a {syscall_name} of {comm} ({pid}) has not returned for {value:,.0f} s: it is blocked in {wchan}",
     ),
@@ -98,7 +96,7 @@ declare(
         where=(Condition("state", "=", "uninterruptible"),),
         levels={"warning": 500},
         raise_after_s=3,
-        because="half of a thread's time in uninterruptible sleep; a copy has nothing else to do",
+        because="the threads spend half of one thread's time in uninterruptible sleep; for a copy this is normal",
         summary="the threads of {comm} ({pid}) are blocked for {amount} in a second",
     ),
 )

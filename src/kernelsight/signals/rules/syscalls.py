@@ -1,4 +1,4 @@
-"""System calls that take long or fail for want of something.
+"""System calls that take long, or fail because a resource is used up.
 
 The limits of time are those of human attention (Nielsen, Usability Engineering, 1993, chapter 5): after 0.1 s an
 answer is no longer immediate, after 1 s the thought is interrupted.
@@ -28,8 +28,8 @@ declare(
         # Who has started a child by vfork(2) waits for it to begin.
         where=(Condition("syscall_name", "!=", ("vfork", "clone", "clone3", "fork")),),
         levels=_ATTENTION_MS,
-        because=f"uninterruptible sleep is waiting for a device or for memory; {_ATTENTION}",
-        harm="the caller stands still for a second",
+        because=f"a thread in uninterruptible sleep waits for a device or for memory; {_ATTENTION}",
+        harm="the caller is blocked for a second",
         summary="{comm} ({pid}) was blocked for {amount} in one {syscall_name}",
     ),
     rule(
@@ -39,7 +39,7 @@ declare(
         scope="program",
         by=("comm", "syscall_name"),
         levels={"warning": 100},
-        because=f"a call that could have returned had no CPU to do so; {_ATTENTION}",
+        because=f"the call was ready to go on and had no CPU; {_ATTENTION}",
         summary="a {syscall_name} of {comm} ({pid}) waited {amount} for a CPU",
     ),
     rule(
@@ -49,8 +49,9 @@ declare(
         scope="program",
         by=("comm", "syscall_name"),
         levels={"warning": 1000},
-        because="the kernel itself works that long in one call: reclaim, a long list, a lock that spins; it takes a "
-        "CPU for 20 s for stuck (Documentation/admin-guide/lockup-watchdogs.rst). Loading a BPF program may "
+        because="the kernel itself works this long in one call: reclaim, a long list, a spinning "
+        "lock. The kernel reports a CPU as stuck after 20 s "
+        "(Documentation/admin-guide/lockup-watchdogs.rst). Loading a BPF program may "
         "take 0.2 s",
         summary="one {syscall_name} of {comm} ({pid}) ran for {amount} in the kernel",
     ),
@@ -66,8 +67,8 @@ declare(
             Condition("count", ">", 0),
         ),
         levels={"warning": 1, "critical": 100},
-        because="one call that fails so is one thing that was not done (errno(3)); a hundred a second are a program "
-        "that does not stop trying",
+        because="each such call is one operation that did not happen (errno(3)); a program with a "
+        "hundred a second keeps retrying",
         harm="calls fail",
         summary="{value:,.0f} calls/s of {comm} ({pid}) fail with {error}, last in {syscall_name}",
     ),
@@ -80,7 +81,8 @@ declare(
         where=(Condition("blocked_ns", ">=", 10_000_000),),
         levels={"warning": 50},
         raise_after_s=2,
-        because="each of them was blocked for 10 ms or more: fifty a second are half a thread's time or many threads",
+        because="each call was blocked for 10 ms or more: fifty a second take half of one thread's "
+        "time, or come from many threads",
         summary="{value:,.0f} calls/s of {syscall_name} by {comm} ({pid}) are blocked for 10 ms or more",
     ),
 )

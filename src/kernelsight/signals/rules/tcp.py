@@ -26,8 +26,8 @@ declare(
         raise_after_s=2,
         because="a sound network loses well below 1 %; at 2 % TCP gets 9 segments a round trip, at 10 % 4 (Mathis et "
         "al., 1997)",
-        harm="connections wait for what was lost",
-        summary="{value:.1f} % of TCP's segments are sent again",
+        harm="connections wait for lost segments",
+        summary="{value:.1f} % of TCP's segments are retransmitted",
     ),
     rule(
         "retransmission_timeouts",
@@ -36,9 +36,9 @@ declare(
         scope="machine",
         levels={"warning": 5, "critical": 100},
         raise_after_s=2,
-        because="each is a connection that stood still for 0.2 s or more (TCP_RTO_MIN, include/net/tcp.h)",
-        harm="a hundred connections stand still each second",
-        summary="{value:,.0f} times a second a connection waits in vain for an acknowledgement",
+        because="each is a connection that stalled for 0.2 s or more (TCP_RTO_MIN, include/net/tcp.h)",
+        harm="a hundred connections stall each second",
+        summary="{value:,.0f} times a second a connection gets no acknowledgement in time",
     ),
     rule(
         "connections_unanswered",
@@ -47,9 +47,9 @@ declare(
         scope="machine",
         levels={"warning": 5, "critical": 100},
         raise_after_s=2,
-        because="each is a connection that nobody answered for a second or more (RFC 6298: 1 s at first)",
+        because="each is a connection request without an answer for a second or more (RFC 6298: 1 s at first)",
         harm="programs wait for connections that nobody answers",
-        summary="{value:,.0f} times a second a connection is asked for again",
+        summary="{value:,.0f} times a second a connection request is sent again",
     ),
     rule(
         "listen_overflow",
@@ -57,10 +57,10 @@ declare(
         Measure(of=("listen_overflows",), unit="connections/s"),
         scope="machine",
         levels={"warning": 0.5, "critical": 50},
-        because="a finished handshake was thrown away as the accept queue was full (listen(2)); the client waits for "
-        "a second or more",
+        because="the kernel dropped a finished handshake because the accept queue was full "
+        "(listen(2)); the client waits for a second or more",
         harm="clients wait a second or more to be connected",
-        summary="{value:,.0f} connections/s find a listener's queue full",
+        summary="{value:,.0f} connections/s meet a full accept queue",
     ),
     rule(
         "accept_queue_full",
@@ -69,9 +69,9 @@ declare(
         scope="listener",
         levels={"warning": 80, "critical": ACCEPT_QUEUE_FULL_PERCENT},
         raise_after_s=2,
-        because="the queue holds bursts; one that stays full has a listener that accepts too slowly, and overflows "
+        because="the queue holds bursts; if it stays full, the listener accepts too slowly and the queue overflows "
         "(listen(2))",
-        harm="whoever connects now waits, or is refused",
+        harm="a client that connects now waits, or is refused",
         summary="the accept queue of port {port} is {value:.0f} % full: {comm} ({pid}) accepts too slowly",
     ),
     rule(
@@ -81,8 +81,8 @@ declare(
         scope="process",
         levels={"warning": 100},
         raise_after_s=4,
-        because="the other side has closed, the owner has not, and no timer of the kernel does it (RFC 9293, "
-        "CLOSE-WAIT); it is descriptors that run out by it (descriptors_near_limit)",
+        because="the other side has closed the connection, its owner has not, and no timer of the "
+        "kernel closes it (RFC 9293, CLOSE-WAIT). The owner runs out of descriptors (descriptors_near_limit)",
         summary="{comm} ({pid}) holds {value:,.0f} connections that the other side has closed",
     ),
     rule(
@@ -92,9 +92,9 @@ declare(
         scope="machine",
         levels={"info": 70},
         raise_after_s=2,
-        because="each keeps a port for 60 s; by default there are 28,232 to one address (ip_local_port_range), and "
-        "to each of many addresses as many: a busy server has 40,000 and lacks nothing. Who lacks one is told by "
-        "syscalls_fail",
+        because="each keeps a port for 60 s. By default there are 28,232 ports to each remote "
+        "address (ip_local_port_range), so a server with many clients may have 40,000 sockets in "
+        "TIME_WAIT and lack no port. syscalls_fail names programs that lack a port",
         summary="sockets in TIME_WAIT hold as many ports as {value:.0f} % of those to one address",
     ),
     rule(
@@ -104,8 +104,9 @@ declare(
         scope="machine",
         levels={"warning": 1},
         raise_after_s=2,
-        because="a receive queue was over its memory and had to be thrown away or squeezed (net/ipv4/tcp_input.c, "
+        because="a receive queue was over its memory limit, so the kernel compacted it or dropped "
+        "packets (net/ipv4/tcp_input.c, "
         "tcp_prune_queue): a reader is too slow, or tcp_rmem too small",
-        summary="{value:,.0f} times a second a receive queue has no memory left",
+        summary="{value:,.0f} times a second a receive queue is over its memory limit",
     ),
 )
