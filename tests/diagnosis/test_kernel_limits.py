@@ -58,7 +58,7 @@ def failed(pid: int, comm: str, call: str, error: str, errno: int, each: int = 2
 def test_no_pair_of_call_and_error_means_two_limits_that_are_certain():
     pairs = {(call, error) for limit in LIMITS for error, calls in limit.met_by.items() for call in calls}
     for call, error in pairs:
-        certain = [limit.name for limit in limits_of(call, error) if limit.meaning >= 2]
+        certain = [limit.name for limit in limits_of(call, error) if not limit.is_ambiguous]
         assert len(certain) <= 1, (call, error, certain)
 
 

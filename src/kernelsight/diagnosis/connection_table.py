@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.identity import process_entity
@@ -11,6 +11,7 @@ from kernelsight.diagnosis.limits import CONNECTION_TABLE
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import LASTS_S, carried, packets
 from kernelsight.diagnosis.scene import CounterDelta, Scene, runs
+from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.limit import Limit
 from kernelsight.events.network import Network, PacketDrop, TcpRetransmit, TcpRetransmitEvent
 
@@ -22,18 +23,21 @@ A rule of nftables drops in `nft_do_chain` (net/netfilter/core.c, nf_conntrack_c
 _REASONS = frozenset({"NETFILTER_DROP", None})
 _REQUEST = "syn_sent"
 """State in which a request for a connection is sent again."""
-_LEAST_LOST = 10
-"""Packets: fewer are an accident."""
-ASKED_AGAIN_SHARE = 0.01
-"""Of the packets that are dropped, the connections of this machine that are asked for again at least if somebody here
-misses them; what others miss they ask for again by themselves (after 1, 3, 7 s ...; RFC 6298, tcp_syn_retries)."""
-ASKED_AGAIN_PER_S = 1.0
-"""Connections a second that are asked for again; a few always go to hosts that are down."""
-PASSES_SHARE = 0.5
-"""Of all packets, those that are dropped at most: connections that are in the table go on, new ones are refused."""
-
-CheckRow = tuple[str, bool, float, float]
-"""What a check says, whether it holds, and what it speaks for and against (nats)."""
+LEAST_LOST_PACKETS = Threshold(10, "packets", because="judged: fewer are an accident")
+ASKED_AGAIN_SHARE = Threshold(
+    0.01,
+    "connections that are asked for again, per packet that is dropped",
+    because="judged: somebody here misses them then; what others miss they ask for again by themselves (after 1, 3, 7 "
+    "s and so on: RFC 6298, tcp_syn_retries)",
+)
+ASKED_AGAIN_PER_S = Threshold(
+    1.0, "connections/s", because="judged: a few are always asked for again, of hosts that are down"
+)
+PASSES_SHARE = Threshold(
+    0.5,
+    "share of all packets",
+    because="judged: of a full table, fewer are dropped: connections that are in the table go on, new ones are refused",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,31 +83,30 @@ class FullTable:
             process_entity(row.pid, row.comm) for row in rows if row.pid
         ))[:5]  # fmt: skip
 
-    def checks(self) -> Iterator[CheckRow]:
-        """What speaks for a full table and against it."""
-        yield f"more than {_LEAST_LOST} packets are lost", self.lost >= _LEAST_LOST, 0.0, 3.0
-        missed = bool(self.victims) or self._is_missed
-        if self.use.is_met is not None:
-            yield f"{CONNECTION_TABLE} is seen to be met", self.use.is_met, 3.5, 6.0
-            yield "somebody misses them: connections are asked for again meanwhile", missed, 0.5, 0.0
-            return
-        yield "a hook drops them, and no rule of nftables", True, 1.0, 0.0
-        yield "somebody misses them: connections are asked for again meanwhile", missed, 1.0, 4.0
-        if self.carried:
-            yield "most packets pass: connections that there are go on", self._most_pass, 0.5, 1.5
+    @property
+    def is_known(self) -> bool:
+        """Whether the use of the table was recorded."""
+        return self.use.is_met is not None
 
     @property
-    def _is_missed(self) -> bool:
+    def is_missed(self) -> bool:
+        """Whether as many connections are asked for again as somebody here who misses them would."""
         return self.tries >= max(ASKED_AGAIN_SHARE * self.lost, ASKED_AGAIN_PER_S * self.seconds)
 
     @property
-    def _most_pass(self) -> bool:
+    def is_missed_here(self) -> bool:
+        """Whether programs of this machine miss the packets: whose they are is known, or connections are asked for."""
+        return bool(self.victims) or self.is_missed
+
+    @property
+    def most_pass(self) -> bool:
+        """Whether most packets are not dropped."""
         return self.lost <= PASSES_SHARE * (self.carried + self.lost)
 
     @property
     def explains(self) -> bool:
         """Whether the table is likelier than a rule: it is known to be full, or requests for connections are missed."""
-        return self.use.is_met is True or (self.use.is_met is None and self._is_missed)
+        return self.use.is_met is True or (self.use.is_met is None and self.is_missed)
 
 
 def full_table(scene: Scene) -> FullTable | None:

@@ -77,10 +77,13 @@ class Exhaustible(Generic[E]):
 
     def ends_soon(self, going: Trend | None, whole: float | None) -> bool:
         """Whether a trend goes on, and its end is near enough to be foreseen."""
-        until_s = self.ends_in_s(going, whole)
-        if going is None or until_s is None or going.has_stopped:
+        if going is None or going.has_stopped:
             return False
-        return until_s <= min(self.horizon_s, self.foresight_times * going.seconds)
+        return self.is_foreseen(self.ends_in_s(going, whole), going.seconds)
+
+    def is_foreseen(self, until_s: float | None, seen_s: float) -> bool:
+        """Whether an end is near enough, and its cause has been seen for long enough, to be foreseen."""
+        return until_s is not None and until_s <= min(self.horizon_s, self.foresight_times * seen_s)
 
 
 MEMORY = Exhaustible(

@@ -15,9 +15,6 @@ from typing import Literal
 CountedBy = Literal["process", "user", "machine", "namespace"]
 """Whose objects count together: those of one process, of one user, of all, or of one network or IPC namespace."""
 
-CERTAIN, AMBIGUOUS = 2.0, 0.5
-"""Log-odds that a pair of call and error gives: it means this limit alone, or others as well."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KernelLimit:
@@ -34,8 +31,8 @@ class KernelLimit:
     """How to see who holds them: a command."""
     source: str
     """Where that is said."""
-    meaning: float = CERTAIN
-    """What the pair of call and error says for it (nats)."""
+    is_ambiguous: bool = False
+    """Whether a pair of call and error means other limits as well."""
     takes_memory: bool = False
     """The error is also that of a machine without memory: it means the limit only while memory is left."""
     remedy: str = ""
@@ -139,7 +136,7 @@ LIMITS: tuple[KernelLimit, ...] = (
         "vm.max_map_count", "mappings of memory", "process",
         {"ENOMEM": _calls("mmap mmap2 shmat")},
         "wc -l /proc/[0-9]*/maps", "mmap(2): also RLIMIT_AS, RLIMIT_DATA and vm.overcommit_memory=2",
-        meaning=AMBIGUOUS, takes_memory=True,
+        is_ambiguous=True, takes_memory=True,
         remedy="vm.max_map_count; if it has fewer mappings than that, RLIMIT_AS (ulimit -v) or vm.overcommit_memory",
     ),
     KernelLimit(
@@ -181,7 +178,7 @@ LIMITS: tuple[KernelLimit, ...] = (
         TCP_MEMORY, "pages of memory of TCP sockets", "machine",
         {"ENOBUFS": _calls("socket accept accept4 connect setsockopt")},
         "cat /proc/net/sockstat; ss -tmn", "tcp(7), tcp_mem",
-        meaning=AMBIGUOUS,
+        is_ambiguous=True,
     ),
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TypeGuard
 
+from kernelsight.diagnosis.exhaustible import FORESIGHT_TIMES
 from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
 from kernelsight.diagnosis.memory_use import FULL_SHARE, KIB, AnyDomain, Holder, killed_in, short
 from kernelsight.diagnosis.model import Entity, Proposal, Step
@@ -24,20 +25,16 @@ LEAST_KB = Threshold(
     "KiB",
     because="judged: allocators take memory by the mebibyte, used or not (glibc's heaps, Python's arenas of 1 MiB)",
 )
-HORIZON_S = Threshold(
-    7200.0, "s", because="judged: a limit that will be met later than in two hours leaves time to look again before"
-)
 BOLD_TIMES = Threshold(
-    300.0,
+    5 * FORESIGHT_TIMES,
     "times as long as it has been seen",
     because="judged: to say of memory that grew for ten seconds that it will be used up in an hour is bold; beyond "
     "that, it is no more than a guess",
 )
-FAIR_TIMES = Threshold(
-    60.0, "times as long as it has been seen", because="judged: from a minute of growth, an hour can be foreseen"
-)
 SAFE_TIMES = Threshold(
-    10.0, "times as long as it has been seen", because="judged: from a tenth of the way, its end can be foreseen"
+    FORESIGHT_TIMES / 6,
+    "times as long as it has been seen",
+    because="judged: from a tenth of the way, its end can be foreseen",
 )
 LOADS_SHARE = Threshold(
     0.5, "share of what it grew by", because="judged: a process that reads so much may keep what it has read"
@@ -211,7 +208,7 @@ GROWTH_CHECKS: tuple[Check[MemoryGrowth], ...] = (
     Check(
         id="foreseen_fairly",
         says="it has been seen to grow for a good part of the way",
-        holds=lambda growth: growth.until_s <= FAIR_TIMES * growth.seen_s,
+        holds=lambda growth: growth.until_s <= FORESIGHT_TIMES * growth.seen_s,
         supports=1.0,
         refutes=0.5,
         because="judged: the longer it grows, the less likely does it stop by itself (recorded: `keeps_every_answer`, "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kernelsight.diagnosis.exhaustible import HORIZON_S
 from kernelsight.diagnosis.faults.memory_leak import MEMORY_LEAK
 from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior, claim
 from kernelsight.diagnosis.mechanisms.process_never_frees_memory import process_growths
 from kernelsight.diagnosis.memory_growth import (
     GROWTH_CHECKS,
-    HORIZON_S,
     LEAST_S,
     STEADY,
     MemoryGrowth,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from kernelsight.diagnosis.exhaustible import HORIZON_S
 from kernelsight.diagnosis.faults.memory_leak import MEMORY_LEAK
 from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior
 from kernelsight.diagnosis.memory_growth import (
     ALIVE_S,
     GROWTH_CHECKS,
-    HORIZON_S,
     LEAST_KB,
     LEAST_S,
     MAPPED_SHARE,
