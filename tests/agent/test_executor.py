@@ -41,7 +41,7 @@ def test_what_cannot_be_written_down_is_not_done(tmp_path):
         write = one.ledger.write
         (tmp_path / "db.inbox").rename(tmp_path / "aside")
         (tmp_path / "db.inbox").write_text("in the way")
-        with pytest.raises(StoreError, match="nothing can be left"):
+        with pytest.raises(StoreError, match="no file can be left"):
             one.act(proposed, approved=True)
         assert state(process.pid) == "S"
         assert write == one.ledger.write

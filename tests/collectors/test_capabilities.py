@@ -61,7 +61,7 @@ def test_where_functions_cannot_be_traced_it_is_said_what_is_done_instead(here):
     found = {fact.name: fact for fact in here.facts}
     for kind in ("fentry", "kprobe"):
         fact = found[probe.SERVES[kind]]
-        assert fact.works or "the tracers take tracepoints or perf events instead" in fact.says
+        assert fact.works or "the tracers use tracepoints or perf events instead" in fact.says
 
 
 def test_a_locked_kernel_is_said_with_its_remedy(tmp_path):

@@ -21,7 +21,7 @@ def test_a_collector_of_one_kind_has_its_name():
 
 @pytest.mark.parametrize(("name", "emits"), [("processors", (Cpu,)), ("", (Cpu, Load))])
 def test_another_name_is_refused(name, emits):
-    with pytest.raises(TypeError, match="a collector has its kind's name"):
+    with pytest.raises(TypeError, match="a collector of one kind has the name of that kind"):
         collector(name=name, source="test", emits=emits)(object)
 
 

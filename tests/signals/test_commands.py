@@ -54,7 +54,7 @@ def test_people_get_a_table_or_are_told_that_there_is_nothing(database):
     assert "of the space of" in done.stdout
     none = kernelsight("signals", "--db-path", database, "--since", "2020-01-01", "--until", "2020-01-02")
     assert (none.returncode, none.stdout) == (3, "")
-    assert "not known: nothing was recorded in that time; what was recorded is from" in none.stderr
+    assert "not known: nothing was recorded in that time; events were recorded from" in none.stderr
 
 
 @pytest.mark.slow

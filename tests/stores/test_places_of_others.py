@@ -112,10 +112,10 @@ def test_in_a_directory_for_all_what_others_lay_beside_a_database_is_not_taken(p
     laid.write_bytes(b"theirs")
     os.chown(laid, OTHER, OTHER)
     for begin in (lambda: open_writer(str(database)), lambda: DatabaseManager(database).init_schema()):
-        with pytest.raises(StoreError, match="somebody else has laid it"):
+        with pytest.raises(StoreError, match="another user created this file"):
             begin()
     if not is_new:
-        with pytest.raises(StoreError, match="somebody else has laid it"):
+        with pytest.raises(StoreError, match="another user created this file"):
             open_reader(str(database))
     assert laid.read_bytes() == b"theirs"
 

@@ -57,7 +57,7 @@ def query(database, *arguments):
         ("syscall_error", "30m", "nothing was recorded in syscall_errors in that time, though its collector"),
         ("block", "30m", "block_stats was never recorded here; the collector block yields it"),
         ("memory", "10m", "memory_metrics was recorded only from"),
-        ("forecast", "30m", "forecasts was never recorded here; it comes from kernelsight agent"),
+        ("forecast", "30m", "forecasts was never recorded here; its source is kernelsight agent"),
     ],
 )
 @pytest.mark.parametrize("form", ["table", "json"])
@@ -83,7 +83,7 @@ def test_every_question_about_rows_does(database, arguments):
 
 def test_rows_that_do_not_fit_are_told_from_rows_that_are_not_there(database):
     done = query(database, "top", "memory", "mem_free_kb", "--since", "30m", "--where", "mem_free_kb>0")
-    assert "there are rows of memory_metrics in that time, but none with such a value" in done.stderr
+    assert "memory_metrics has rows in that time, but none with such a value" in done.stderr
 
 
 def test_a_comparison_with_time_that_nobody_recorded_says_so(database):

@@ -164,7 +164,8 @@ def collector(  # noqa: PLR0913 - all that there is to say about one
         used = frozenset(needs).union(BPF if factory.__module__.startswith(_ON_BPF) else ())
         if (len(emits) == 1) == bool(name):
             raise TypeError(
-                f"{factory}: a collector has its kind's name, and one of its own where it has several kinds"
+                f"{factory}: a collector of one kind has the name of that kind; a collector of "
+                "several kinds has its own name"
             )
         own_name = name or kind_of(emits[0]).name
         entry = Registered(own_name, source, factory, emits, rank, summary, default, used, formerly)

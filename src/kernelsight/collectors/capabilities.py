@@ -24,7 +24,7 @@ from kernelsight.quantities import quantity
 
 _AS_ROOT = "run as root, or with these capabilities (docs/collectors.md)"
 _MOUNT_TRACEFS = "sudo mount -t tracefs tracefs /sys/kernel/tracing"
-_INSTEAD = "the tracers take tracepoints or perf events instead"
+_INSTEAD = "the tracers use tracepoints or perf events instead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ def _others(host: Host) -> Fact:
 def _settings(host: Host) -> Iterator[Fact]:
     yield _lockdown(host.sys / "kernel/security/lockdown")
     for name, meaning in (
-        ("unprivileged_bpf_disabled", "0 lets others load a few kinds of program, none of ours"),
-        ("perf_event_paranoid", "0 or less lets others count whole CPUs"),
+        ("unprivileged_bpf_disabled", "0 lets other users load a few kinds of program, none of them ours"),
+        ("perf_event_paranoid", "0 or less lets other users count whole CPUs"),
     ):
         value = _text(host.proc / "sys/kernel" / name)
         yield Fact(f"kernel.{name}", None, f"{value} ({meaning})" if value else "this kernel does not have it")

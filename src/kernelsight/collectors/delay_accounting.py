@@ -40,7 +40,9 @@ class DelayAccounting:
             return
         self._switched = True
         self.since_tick = time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
-        self.reason = "kernel.task_delayacct was 0 until now: processes that run already have no delays but the CPU's"
+        self.reason = (
+            "kernel.task_delayacct was 0 until now: processes that already run have no delays except that of the CPU"
+        )
 
     def restore(self) -> None:
         """Put the switch back if it was turned on here; calling it again does nothing."""

@@ -19,16 +19,16 @@ class Option(NamedTuple):
 
 
 OPTIONS: Mapping[str, Option] = {
-    "threshold_ms": Option(float, "system calls that take so long are recorded one by one"),
-    "runqueue_threshold_ms": Option(float, "waits for a CPU that take so long are recorded one by one"),
-    "include_waits": Option(bool, "system calls that wait for events by design are recorded too"),
-    "fault_source": Option(str, "where page faults are read: a name that `collect --list` shows"),
-    "fault_samples_per_s": Option(float, "page faults that are recorded one by one in a second, per CPU"),
-    "fault_threshold_ms": Option(float, "page faults that take so long are recorded in any case"),
-    "enable_delayacct": Option(bool, "switch the kernel's delay accounting on while collectors run"),
-    "pressure_groups": Option(int, "control groups whose pressure is read at most"),
-    "remote_filesystems": Option(bool, "ask network file systems for their space too, which may hang"),
-    "tcp_many": Option(int, "sockets from which on only their states are counted"),
+    "threshold_ms": Option(float, "shortest system call that is recorded by itself"),
+    "runqueue_threshold_ms": Option(float, "shortest wait for a CPU that is recorded by itself"),
+    "include_waits": Option(bool, "also record system calls that wait for events by design"),
+    "fault_source": Option(str, "source of page faults: a name that `collect --list` shows"),
+    "fault_samples_per_s": Option(float, "most page faults that are recorded by themselves, per second and CPU"),
+    "fault_threshold_ms": Option(float, "shortest page fault that is always recorded"),
+    "enable_delayacct": Option(bool, "switch on the kernel's delay accounting while collectors run"),
+    "pressure_groups": Option(int, "most control groups whose pressure is read"),
+    "remote_filesystems": Option(bool, "also ask network file systems for their space; that may hang"),
+    "tcp_many": Option(int, "number of sockets above which only their states are counted"),
 }
 
 

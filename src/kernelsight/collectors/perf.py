@@ -202,7 +202,7 @@ def refusal(error: OSError) -> SourceUnavailableError:
     """One clear line for a counter that the kernel refused, with what to do about it."""
     if error.errno in (errno.EACCES, errno.EPERM):
         return SourceUnavailableError(
-            "counting whole CPUs is not allowed to this user; run as root or with CAP_PERFMON, "
+            "this user may not count whole CPUs; run as root or with CAP_PERFMON, "
             "or set sysctl kernel.perf_event_paranoid=0"
         )
     if error.errno == errno.ENOSYS:
@@ -243,7 +243,9 @@ class PerfCollector:
         """The counters that no CPU has here."""
         found = {column for cpu in self._cpus.values() for group in cpu.groups for column in group.columns}
         lacking = [column for group in (SOFTWARE, *HARDWARE) for column, _ in group if column not in found]
-        return [f"{', '.join(lacking)}: not counted by this machine, as by most virtual ones"] if lacking else []
+        return (
+            [f"{', '.join(lacking)}: this machine does not count them; most virtual machines do not"] if lacking else []
+        )
 
     def collect(self, now: int) -> Iterable[Perf]:
         """One event for each CPU that is online."""

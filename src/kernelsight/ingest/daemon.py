@@ -211,7 +211,8 @@ class Daemon:
         total = self._accounts.never_came.total()
         if total > self._told_lost:
             self._log.say(
-                f"lost {total - self._told_lost:,} lines that a daemon had read that was killed; counted as dropped"
+                f"lost {total - self._told_lost:,} lines in the memory of a daemon that was killed; "
+                "they count as dropped"
             )
             self._told_lost = total
 

@@ -91,7 +91,7 @@ def translate(line: object, clocks: Clocks) -> Translated:
     except (WrongValueError, msgspec.ValidationError) as error:
         raise UnusableLineError(f"wrong value: {error}", kind.name) from None
     if others and kind.interval_s is not None and all(_is_label(kind, name) for name in values):
-        raise UnusableLineError("only labels, and no measurement under a name that is known", kind.name)
+        raise UnusableLineError("only labels, and no measurement under a known name", kind.name)
     return Translated(event, kind, len(others), stamp.arrival, len(below))
 
 
@@ -120,7 +120,7 @@ def _refuse_objects(words: Vocabulary, names: frozenset[str], objects: frozenset
 def _refuse_nothing(kind: Kind, values: Mapping[str, Stored], below: list[str]) -> None:
     """A line that measures nothing but what fell below zero is kept as it came."""
     if below and all(_is_label(kind, name) for name in values):
-        raise WrongValueError(f"{below[0]}: below zero, and nothing else is measured")
+        raise WrongValueError(f"{below[0]}: below zero, and the line has no other measurement")
 
 
 def as_ours(text: bytes, line: object, clocks: Clocks) -> Event | None:

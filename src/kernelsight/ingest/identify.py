@@ -60,7 +60,7 @@ def _verdict(word: str | None, names: frozenset[str], unknown: int) -> Kind | st
     fitting = fitting or [kind for kind in wire.kinds().values() if _fit(kind, names)[0]]
     fitting = fitting or [kind for kind in called if _fit(kind, names)[1]]
     if not fitting:
-        return "unknown kind: no field of what `type` says" if called else "unknown kind"
+        return "unknown kind: the line has no field of the kind that `type` names" if called else "unknown kind"
     first, *others = sorted(fitting, key=lambda kind: _fit(kind, names), reverse=True)
     rivals = [first, *(kind for kind in others if _fit(kind, names) == _fit(first, names))]
     # Labels alone leave it open (`pid` and `comm` of a `sched`); then our own word means our own kind.

@@ -41,12 +41,15 @@ _REFUSED_FORMS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("a number with thousands separators", r"[+-]?\d{1,3}([,_' ]\d{3})+([.,]\d+)?"),
         ("a number with a decimal comma", r"[+-]?\d+,\d+"),
         ("a hexadecimal number", r"0x[0-9a-f]+"),
-        ("the form of ctime(3), which names no time zone", r"[a-z]{3}\ [a-z]{3}\ +\d{1,2}\ \d\d:\d\d:\d\d.*\d{4}"),
+        ("the form of ctime(3), without a time zone", r"[a-z]{3}\ [a-z]{3}\ +\d{1,2}\ \d\d:\d\d:\d\d.*\d{4}"),
         ("the form of e-mail (RFC 5322)", r"([a-z]{3},\s)?\d{1,2}\s[a-z]{3}\s\d{4}\s\d\d:\d\d.*"),
-        ("the form of syslog (RFC 3164), which names no year", r"[a-z]{3}\s+\d{1,2}\s\d\d:\d\d:\d\d.*"),
+        ("the form of syslog (RFC 3164), without a year", r"[a-z]{3}\s+\d{1,2}\s\d\d:\d\d:\d\d.*"),
         ("the form of a web server's log", r"\[?\d{1,2}/[a-z]{3}/\d{4}:\d\d:\d\d.*"),
         ("the form of the kernel's log", r"\[\s*\d+\.\d+\]"),
-        ("a date with slashes or dots, whose order is not known", r"\d{1,4}[/.]\d{1,2}[/.]\d{1,4}(\D.*)?"),
+        (
+            "a date with slashes or dots, so the order of day and month is not known",
+            r"\d{1,4}[/.]\d{1,2}[/.]\d{1,4}(\D.*)?",
+        ),
         ("a duration", r"P[\dTYMDHS.,W]+|(\d+(\.\d+)?\s?(ns|us|ms|s|m|h|d))+"),
         ("a time of 12 hours", r"\d{4}-\d\d-\d\d.\d{1,2}:\d\d.*[ap]\.?m\.?"),
         ("a time with the name of a time zone", r"\d{4}-\d\d-\d\d.\d\d:\d\d.*(\s[a-z]{2,5}|\[[a-z/_+-]+\]|/[a-z_]+)"),
@@ -104,7 +107,7 @@ def _zone(match: re.Match[str]) -> timezone:
         return UTC
     minutes = int(match["zone_minute"] or 0)
     if minutes > 59:
-        raise ValueError("the minutes of its offset from UTC must be in 0..59")
+        raise ValueError("the minutes of the offset from UTC must be in 0..59")
     offset = timedelta(hours=int(match["zone_hour"]), minutes=minutes)
     return timezone(-offset if match["sign"] == "-" else offset)
 

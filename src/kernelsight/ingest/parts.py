@@ -70,7 +70,7 @@ def keep_apart(kind: Kind, values: dict[str, Stored], others: Mapping[str, objec
         if kind.name == "cgroup" and "cgroup" in values:
             return
         if column is None or column.choices or column.name not in values:
-            raise PartError(f"about a part of the machine, {parts}: no column of {kind.table} says which")
+            raise PartError(f"measured for a part of the machine, {parts}: no column of {kind.table} says which")
         values[column.name] = f"{values[column.name]} ({parts})"
     elif kind.entity and not any(name in values for name in kind.entity):
         labels = sorted(name for name, value in others.items() if isinstance(value, str) and not _is_origin(name))

@@ -225,9 +225,7 @@ def _number(value: object) -> Decimal | None:
         if not PLAIN_NUMBER.fullmatch(text):
             return None
         if COMPACT_DATE.fullmatch(text):
-            raise UnreadableTimeError(
-                "timestamp is a date without separators, or a number: which of the two is not known"
-            )
+            raise UnreadableTimeError("timestamp may be a date without separators or a number")
         value = Decimal(text)
     try:
         number = Decimal(as_exact(value))
@@ -236,7 +234,7 @@ def _number(value: object) -> Decimal | None:
     if number.adjusted() > len(str(INT64_MAX)) or (isinstance(value, int) and abs(value) > INT64_MAX):
         raise UnreadableTimeError("timestamp out of range")
     if _lacks_digits(number):
-        raise UnreadableTimeError("timestamp is a number with an exponent, which lacks the digits of a second")
+        raise UnreadableTimeError("timestamp is a number with an exponent, without enough digits for a second")
     return number
 
 

@@ -71,7 +71,7 @@ def aggregate(  # noqa: PLR0913, PLR0917 - a question has as many parts, all but
     _check_method(method)
     when, width = time_range(start, end), parse_duration(interval)
     if width < 1:
-        raise UsageError("an interval must be longer than nothing")
+        raise UsageError("an interval must be longer than 0")
     with opened(source) as reader:
         part = clipped(reader, kind.table, when)
         if part is None:
@@ -216,7 +216,7 @@ def _function(kind: Kind, metric: str | None, name: str, *, raw: bool) -> str:
         raise UsageError(f"no function {name!r}; there are {', '.join(FUNCTIONS)} and percentiles such as p95")
     if metric is None:
         if name not in {"count", "rate"}:
-            raise UsageError(f"{name} of what? name a metric; without one there are count and rate, of rows")
+            raise UsageError(f"{name} of which metric? without a metric only count and rate of rows work")
     elif name == "rate" and (raw or is_level(kind.by_name[metric])):
         raise UsageError(f"{kind.table}.{metric} is a level, not a count; it has no rate")
     elif name == "sum":

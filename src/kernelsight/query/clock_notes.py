@@ -51,7 +51,7 @@ def _never_set(reader: Reader, when: TimeRange) -> list[Note]:
     if first_ns >= EARLIEST_EPOCH_NS:
         return []
     return [
-        Note(first_ns, f"the machine's clock read {to_second(first_ns)}: it had not been set, so times are not true")
+        Note(first_ns, f"the machine's clock read {to_second(first_ns)}: nobody had set it, so its times are wrong")
     ]
 
 

@@ -38,7 +38,7 @@ def why_no_rows(source: Source, table: str, when: TimeRange) -> str:
     with opened(source) as reader:
         bounds = reader.bounds(kind.table) if reader.holds(kind.table) else None
         if bounds is not None and clipped(reader, kind.table, when) and _first(reader, kind, when) is not None:
-            return f"there are rows of {kind.table} in that time, but none with such a value"
+            return f"{kind.table} has rows in that time, but none with such a value"
         ran = _ran(reader, kind, when)
         if ran is not None and ran["status"] == "running":
             return f"nothing was recorded in {kind.table} in that time, though its collector {ran['name']!s} ran"
@@ -56,7 +56,7 @@ def why_nothing(source: Source) -> str:
         ever = extent(reader, (kinds()[name].table for name in STEADY if reader.holds(kinds()[name].table)))
     if ever is None:
         return "nothing was ever recorded here; `kernelsight start` records"
-    rows = f"what was recorded is from {to_second(ever.start_ns)} to {to_second(ever.end_ns)}"
+    rows = f"events were recorded from {to_second(ever.start_ns)} to {to_second(ever.end_ns)}"
     return f"nothing was recorded in that time; {rows}"
 
 
@@ -73,7 +73,7 @@ def _source(kind: Kind, ran: Row | None) -> str:
         return f"its collector {ran['name']!s} did not run: {ran['reason'] or ran['status']!s}"
     collectors = yielding((kind.name,))
     if not collectors:
-        return f"it comes from {kind.source}"
+        return f"its source is {kind.source}"
     return f"the collector {collectors[0]} yields it (`kernelsight collect --list` says whether it can run here)"
 
 

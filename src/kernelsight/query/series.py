@@ -77,7 +77,7 @@ def series(  # noqa: PLR0913 - a question has as many parts, all but the first f
     when = time_range(start, end)
     gap_ns = None if max_gap is None else parse_duration(max_gap)
     if points is not None and points < 2:
-        raise UsageError(f"{points} points cannot hold a least and a greatest value; ask for 2 or more")
+        raise UsageError(f"{points} points cannot hold a minimum and a maximum; ask for 2 or more")
     with opened(source) as reader:
         part = clipped(reader, kind.table, when)
         if part is None:

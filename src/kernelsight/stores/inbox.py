@@ -67,7 +67,7 @@ class Inbox:
                 os.rename(new, name, src_dir_fd=directory, dst_dir_fd=directory)
                 os.fsync(directory)
         except OSError as error:
-            raise StoreError(f"{self.folder}: nothing can be left there for the writer: {error.strerror}") from error
+            raise StoreError(f"{self.folder}: no file can be left there for the writer: {error.strerror}") from error
         except UntrustedPathError as error:
             raise StoreError(f"nothing can be left for the writer: {error}") from error
         return self.folder / name

@@ -119,7 +119,7 @@ class Asked:
         choice = self._fitting(self.subject, whole=whole)
         if not choice:
             who = ", ".join(name.said for name in self.names)
-            self.limits.append(f"what is recorded of {self.subject.name} does not tell how much of it is of {who}")
+            self.limits.append(f"the records of {self.subject.name} do not say how much belongs to {who}")
             return None
         found = next((metric for metric in choice if self.recorded(metric.kind)), None)
         if found is None:

@@ -52,8 +52,8 @@ def resolve(asked: Asked) -> bool:
     found = _listening(asked, role) or _called(asked, role)
     if found is None:
         asked.limits.append(
-            f"no process of that time listens on a port of {role.said.removeprefix('the ')}s or is called as one is;"
-            " ask for it by its name"
+            f"no process of that time listens on the port of a {role.said.removeprefix('the ')} or "
+            "has the name of one; ask for it by its name"
         )
         return False
     name, step = found

@@ -43,7 +43,7 @@ _COUNTING = ("on_thread_free", "scan_faults")
 _EXCEPTIONS = ("begin_user", "begin_kernel")
 _SOURCES = ("fexit", "fentry", "tracepoint", "kprobe", "perf")
 _TRACED = "a kernel that lets programs trace its functions (CONFIG_FUNCTION_TRACER, since 5.5; arm64: 6.0)"
-_EXCEPTIONS_EXIST = "the tracepoints exceptions:page_fault_*, which x86 has and arm64 only of late"
+_EXCEPTIONS_EXIST = "the tracepoints exceptions:page_fault_* (x86, and recent arm64 kernels)"
 
 # PERF_COUNT_SW_PAGE_FAULTS, _MIN, _MAJ
 _BEGIN, _MINOR, _MAJOR = Trigger("begin_perf", 2), Trigger("end_minor", 5), Trigger("end_major", 6)
@@ -234,9 +234,7 @@ class PageFaults:
             return self.limits
         untimed = "fault_ns, max_latency_ns and slow minor faults" if level == MAJORS else "all but the counts"
         rate = round(self._pace.bearable_ns / TIMING_NS[level - 1] / 2)
-        thinned = (
-            f"{untimed}: not taken above {rate} faults a second, which would cost {LARGEST_SHARE:.0%} of the machine"
-        )
+        thinned = f"{untimed}: not measured above {rate} faults a second, because that would cost {LARGEST_SHARE:.0%} of the machine"
         return (*self.limits, thinned)
 
     def close(self) -> None:

@@ -73,7 +73,9 @@ class Checkpointer:
             return []
         readers = ", ".join(map(process_name, log_readers(self._path))) or "a reader that /proc/locks does not show"
         size = self._pages * PAGE_BYTES / 1e6
-        return [f"the write-ahead log has grown to {size:.0f} MB, because {readers} reads an older state: end it"]
+        return [
+            f"the write-ahead log has grown to {size:.0f} MB, because {readers} reads an older state: end that program"
+        ]
 
     def _run(self) -> None:
         while True:

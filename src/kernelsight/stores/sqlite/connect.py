@@ -61,7 +61,7 @@ def translated(path: Path, connection: apsw.Connection | None = None) -> Iterato
     except apsw.NotADBError as error:
         raise StoreError(f"{path}: is not an SQLite database") from error
     except apsw.BusyError as error:
-        raise StoreError(f"{path}: another program holds it locked; end its transaction") from error
+        raise StoreError(f"{path}: another program has locked it; end that program's transaction") from error
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.FullError, apsw.IOError) as error:
         raise StoreError(
             f"{path}: {why_unusable(path, error, connection.system_errno if connection else 0)}"
@@ -99,7 +99,7 @@ def make_file(path: Path, mode: int | None = None) -> None:
     except UntrustedPathError as error:
         raise StoreError(str(error)) from error
     except OSError as error:
-        raise StoreError(f"{path}: cannot be made: {error.strerror}; ask for the right to it") from error
+        raise StoreError(f"{path}: cannot be created: {error.strerror}; get the permission") from error
 
 
 def _make_in(directory: int, path: Path, mode: int | None) -> None:
@@ -159,7 +159,7 @@ def _settle(directory: int, file: Path, database: os.stat_result) -> None:
         return
     is_ours = status.st_uid in {0, database.st_uid, os.geteuid()}
     if not is_ours or not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-        raise StoreError(f"{file}: somebody else has laid it, for SQLite to take it for its own; remove it")
+        raise StoreError(f"{file}: another user created this file, and SQLite would use it as its own; remove it")
 
 
 def keep_no_statistics() -> None:
@@ -219,7 +219,7 @@ def reading_user(path: Path) -> tuple[int, int]:
     except FileNotFoundError:
         raise StoreError(_missing(path)) from None
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}; ask for the right to it, or name another file") from error
+        raise StoreError(f"{path}: {error.strerror}; get the permission, or name another file") from error
     except UntrustedPathError as error:
         raise StoreError(str(error)) from error
 

@@ -50,7 +50,7 @@ class SqliteDeriver:
         if now == self._identity:
             return
         if now is None or not _is_ready(self._path):
-            raise StoreError(f"{self._path}: has gone, and is not made again yet; `kernelsight ingest` makes it")
+            raise StoreError(f"{self._path}: was removed, and does not exist again yet; `kernelsight ingest` makes it")
         abandon(self._connection)
         self._connection, self._identity = connect_writer(self._path), now
 

@@ -134,7 +134,7 @@ class Layout:
                 if table == "rejected_events":
                     for statement in CREATE_REJECTED:
                         self.connection.execute(statement)
-            self._notices.append(f"{table} is damaged ({reason}) and kept as {aside}; it begins anew")
+            self._notices.append(f"{table} is damaged ({reason}) and kept as {aside}; a new table begins")
         return bool(damaged)
 
     def _set_aside(self, segment: Segment, reason: str) -> None:
@@ -150,7 +150,7 @@ class Layout:
         self._pending = None
         self._notices.append(
             f"{segment.name} is damaged ({reason}) and set aside with {segment.rows:,} rows;"
-            " run `kernelsight repair` when the daemon has ended"
+            " end the daemon, then run `kernelsight repair`"
         )
 
     def take_notices(self) -> list[str]:

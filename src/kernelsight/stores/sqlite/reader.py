@@ -285,7 +285,7 @@ def _stamp(value: Value) -> int | None:
 
 
 def _described_file(path: Path) -> Damage:
-    return Damage("all tables", path.name, None, None, None, "it was set aside as a whole")
+    return Damage("all tables", path.name, None, None, None, "the whole part was set aside")
 
 
 def _checked(table: str, known: Iterable[str], columns: Iterable[str] | None) -> list[str]:

@@ -12,16 +12,16 @@ import apsw
 _LEAST_FREE_BYTES = 1 << 20
 """With less than this free, what cannot be written cannot be written for want of space."""
 _ENOSPC = "the disk is full; make room on its file system, and the daemon goes on by itself"
-_EROFS = "its file system is mounted read-only; `mount -o remount,rw` it, and read in `dmesg` why it is so"
-_EACCES = "this user may not write to it, or to its directory; ask for the right to it, or name another file"
+_EROFS = "its file system is mounted read-only; `mount -o remount,rw` it, and look for the reason in `dmesg`"
+_EACCES = "this user may not write to it or to its directory; get the permission, or name another file"
 _LOOK = "read `dmesg`, and copy the file elsewhere"
 _ADVICE: Mapping[int, str] = {
     errno.ENOSPC: _ENOSPC,
     errno.EROFS: _EROFS,
     errno.EIO: f"the disk fails to read or write it (EIO); {_LOOK}",
     errno.EDQUOT: "the quota of this user is used up (EDQUOT); remove files or ask for more",
-    errno.EFBIG: "it may not grow larger (EFBIG); raise the limit of the size of files (`ulimit -f`)",
-    errno.ESTALE: "the server of its file system does not know it any more (ESTALE); mount it anew",
+    errno.EFBIG: "the file may not grow larger (EFBIG); raise the limit of the size of files (`ulimit -f`)",
+    errno.ESTALE: "the server of its file system does not know the file any more (ESTALE); mount the file system again",
 }
 
 

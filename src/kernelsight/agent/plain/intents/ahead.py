@@ -41,7 +41,7 @@ def ahead(asked: Asked) -> Iterable[Step]:
     )
     if wanted is None and asked.subject is not None:
         asked.limits.append(
-            f"of {asked.subject.name} nothing is foreseen; of memory, space, inodes, tasks and open files it is"
+            f"there is no forecast for {asked.subject.name}; memory, space, inodes, tasks and open files have one"
         )
         return
     found = [one for one in forecasts(asked.reader, asked.when) if wanted is None or one.resource == wanted]

@@ -33,7 +33,7 @@ _WORDS: tuple[tuple[How, str], ...] = (("mean", "on average"), ("min", "at least
     each_subject=True,
 )
 def amounts(asked: Asked) -> Iterable[Step]:
-    """Of a level the last, the mean and the extremes; of what is counted the sum."""
+    """Of a level: the last value, the mean and the extremes. Of a counter: the sum."""
     metric = asked.metric(
         whole=not asked.of("process") and not asked.by_process,
         unless="how much of what? name something such as cpu, memory, disk, network, or table.column",
@@ -161,7 +161,7 @@ def _percentile(asked: Asked, metric: Metric, share: str) -> Iterator[Step]:
     """A percentile of a level: the nearest rank, which is the value of a row."""
     if isinstance(metric.declared.semantics, Counter):
         asked.limits.append(
-            f"{called(metric)} is counted, and a percentile of a count says nothing; ask for its average"
+            f"{called(metric)} is a counter, and a percentile of a counter says nothing; ask for its average"
         )
         return
     when, where = asked.when, asked.conditions(metric)

@@ -32,7 +32,7 @@ _TOO_MUCH = re.compile(
     each_subject=True,
 )
 def any_of(asked: Asked) -> Iterable[Step]:
-    """Yes with the number where something was counted; No only where it was recorded and did not happen."""
+    """Yes with the number where something was counted. No only where its collector ran and nothing happened."""
     assert asked.subject is not None
     if not asked.is_yes_no:
         metric = asked.metric(whole=not asked.names, unless="")
@@ -97,7 +97,7 @@ def counted_any(asked: Asked, metrics: list[Metric]) -> Iterator[Step]:
         return
     report = watched(asked, metrics[0].kind.name)
     if report is not None and metrics[0].declared.semantics.__class__.__name__ == "Delta":
-        yield Step(f"No: {what}{of}: none in that time, and it was watched for", (report,))
+        yield Step(f"No: {what}{of}: none in that time, and its collector ran", (report,))
         return
     asked.limits.append(why_no_rows(asked.reader, metrics[0].table, asked.when))
 

@@ -39,7 +39,7 @@ def changed(asked: Asked) -> Iterable[Step]:
     found = [change for change in found if _is_asked(asked, change)]
     steps = [step for change in found for step in _step(asked, change, before, after)][:_MOST]
     if not steps:
-        asked.limits.append("nothing changed that can be told from the rows of both times")
+        asked.limits.append("the rows of both times show no change")
         if last_row(asked.reader, STEADY, after) is None:
             asked.limits.append(why_nothing(asked.reader))
     return steps
@@ -62,7 +62,7 @@ def _before_and_after(asked: Asked) -> tuple[TimeRange, TimeRange]:
     first = _first_recorded(asked)
     if first is None or first <= when.start_ns - when.length_ns // 2:
         return TimeRange(max(0, when.start_ns - when.length_ns), max(0, when.start_ns - 1)), when
-    asked.limits.append("what was before that time was not recorded; its first half is compared with its second")
+    asked.limits.append("nothing was recorded before that time; its first half is compared with its second half")
     start = max(first, when.start_ns)
     middle = start + max(when.end_ns - start, 0) // 2
     return TimeRange(start, middle), TimeRange(min(middle + 1, when.end_ns), when.end_ns)

@@ -141,7 +141,7 @@ def restarts(asked: Asked) -> Iterable[Step]:
     """Which programs were started again, or ended, in that time."""
     kind = kinds()["process"]
     if re.search(r"\b(?:machine|computer|server|box|system|reboot)\b", asked.plain) and not asked.names:
-        asked.limits.append("ask for a program by its name; of the machine, ask what was before the reboot")
+        asked.limits.append("name a program; about the machine, ask what happened before the reboot")
         return
     if not asked.recorded(kind):
         asked.limits.append(why_no_rows(asked.reader, kind.table, asked.when))

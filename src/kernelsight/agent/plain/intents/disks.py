@@ -50,12 +50,10 @@ def latency(asked: Asked) -> Iterable[Step]:
     """Of reads and of writes of each device the percentile that is asked for: its mean and its worst second."""
     share = _SHARE.search(asked.plain)
     if share is None and _OTHER_SHARE.search(asked.plain):
-        asked.limits.append(
-            "of disks the percentiles p50, p95 and p99 are recorded, and the longest; ask for one of them"
-        )
+        asked.limits.append("the latency of disks is recorded as p50, p95, p99 and maximum; ask for one of them")
         return
     if asked.names and not asked.of("device"):
-        asked.limits.append(f"latency is recorded by disk, and not of {asked.names[0].said}")
+        asked.limits.append(f"latency is recorded for each disk, not for {asked.names[0].said}")
         return
     name = next((part for part in (share[1], share[2]) if part), None) if share else "99"
     column = (
@@ -111,7 +109,7 @@ def speed(asked: Asked) -> Iterable[Step]:
         )
         return
     if asked.names and not asked.of("device"):
-        asked.limits.append(f"that is recorded by disk and by interface, and not of {asked.names[0].said}")
+        asked.limits.append(f"that is recorded for each disk and interface, not for {asked.names[0].said}")
         return
     iops = re.search(r"\biops\b|\brequest", asked.plain)
     columns = (Block.read_ios, Block.write_ios) if iops else (Block.read_sectors, Block.write_sectors)

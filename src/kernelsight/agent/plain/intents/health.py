@@ -48,8 +48,9 @@ def health(asked: Asked) -> Iterable[Step]:
     if open_faults:
         faults = ", ".join(plain(one.fault) for one in open_faults)
         asked.limits.append(
-            f"the diagnosis finds nothing of that, but cannot exclude {faults}, as what shows it was not recorded;"
-            " ask for what was, such as “any network errors?” or “are there retransmits?”"
+            f"the diagnosis finds no such fault, but cannot exclude {faults}: the events that would "
+            "show it were not recorded; ask about recorded events, such as “any network errors?” or “are there "
+            "retransmits?”"
         )
         return ()
     return _none(asked, asks_bad=asks_bad)

@@ -1,4 +1,4 @@
-"""Which processes the kernel killed because memory ran out, and whose demand made it."""
+"""Which processes the kernel killed because memory ran out, and which process had asked for memory."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def _none(asked: Asked, whose: str, others: list[OomKill]) -> Iterator[Step]:
     if counted is not None and counted.value and not others:
         number = quantity(counted.value, "kills")
         yield Step(
-            f"{'Yes: ' if asked.is_yes_no and not asked.names else ''}the kernel counted {number} for want "
-            f"of memory; whom was not recorded",
+            f"{'Yes: ' if asked.is_yes_no and not asked.names else ''}the kernel counted {number} "
+            "because memory ran out; their names were not recorded",
             (counted,),
         )
         return

@@ -37,7 +37,7 @@ def leak(asked: Asked) -> Iterable[Step]:
     """Those that grow steadily up to the end of the time, the fastest first."""
     kind = kinds()["process"]
     if asked.names and not asked.of("process"):
-        asked.limits.append(f"growth is judged by process, and not of {asked.names[0].said}")
+        asked.limits.append(f"growth is judged for each process, not for {asked.names[0].said}")
         return
     if not asked.recorded(kind):
         asked.limits.append(why_no_rows(asked.reader, kind.table, asked.when))

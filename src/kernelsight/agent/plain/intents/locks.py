@@ -37,7 +37,7 @@ _KINDS = ("file_lock_wait", "blocked_task", "wait")
 def locks(asked: Asked) -> Iterable[Step]:
     """A cycle of waits is a deadlock; else who waits for whom, and how long."""
     if asked.names and not asked.of("process"):
-        asked.limits.append(f"waits and locks are recorded of processes, and not of {asked.names[0].said}")
+        asked.limits.append(f"waits and locks are recorded for processes, not for {asked.names[0].said}")
         return
     waits = _about(asked, asked.rows(FileLockWait), lambda row: {row.pid, row.comm, row.holder_pid, row.holder_comm})
     blocked = _about(asked, asked.rows(BlockedTask), lambda row: {row.pid, row.comm})
@@ -96,7 +96,7 @@ def _deadlock(
     if cycle:
         chain = ", ".join(f"{_waiter(row)} waits for {_holder(row)}" for row in cycle)
         yield Step(
-            f"Yes: {chain}, so that none can go on (file locks, at {at(cycle[0])})",
+            f"Yes: {chain}, so none of them can go on (file locks, at {at(cycle[0])})",
             (shown_by(cycle, FileLockWait.pid, "count"),),
         )
         return

@@ -1,4 +1,4 @@
-"""How many descriptors processes have open, of those that they may have."""
+"""How many descriptors processes have open, and their limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_files(asked: Asked) -> Iterable[Step]:
     """Those that are nearest to their limit, or those who are named; whether one is near it."""
     kind = kinds()["process"]
     if asked.names and not asked.of("process"):
-        asked.limits.append(f"open files are known by process, and not of {asked.names[0].said}")
+        asked.limits.append(f"open files are recorded for each process, not for {asked.names[0].said}")
         return
     fullest: dict[tuple[object, object], Process] = {}
     for row in asked.rows(Process, asked.conditions_of(kind)):
@@ -37,7 +37,7 @@ def open_files(asked: Asked) -> Iterable[Step]:
             fullest[own] = row
     if not fullest:
         asked.limits.append(
-            "the open files of it were not recorded" if asked.recorded(kind)
+            "its open files were not recorded" if asked.recorded(kind)
             else why_no_rows(asked.reader, kind.table, asked.when)
         )  # fmt: skip
         return
@@ -52,11 +52,7 @@ def _told(asked: Asked, rows: list[Process]) -> Iterator[Step]:
         head = "Yes: " if near else "No: " if all(row.fd_limit for row in rows) else "Not known of all: "
     for place, row in enumerate((near or rows)[:_MOST] if not asked.names else rows[:_MOST]):
         limit = row.fd_limit
-        of = (
-            f" of the {limit} that it may have ({_used(row):.0%})"
-            if limit
-            else "; how many it may have is not recorded"
-        )
+        of = f" of {limit} allowed ({_used(row):.0%})" if limit else "; its limit is not recorded"
         known = [metric for metric in (Process.fds, Process.fd_limit) if getter(metric)(row) is not None]
         shown = [shown_by([row], metric, "last") for metric in known]
         claim = f"{row.comm} ({row.pid}) had {row.fds} descriptors open{of}, at {at(row)}"

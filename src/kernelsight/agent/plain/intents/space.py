@@ -99,7 +99,7 @@ def _mounts(asked: Asked) -> list[_Mount]:
         ]
         if not named:
             asked.limits.append(
-                f"which file system lies on {devices[0]} is not in the rows; ask for a mount such as "
+                f"the rows do not say which file system is on {devices[0]}; ask about a mount such as "
                 f"{', '.join(by_point) or '/'}"
             )
             return []
@@ -131,7 +131,7 @@ def _shown(row: Filesystem, *, inodes: bool) -> tuple[Evidence, ...]:
 def _now(asked: Asked, mounts: list[_Mount], *, inodes: bool) -> Iterator[Step]:
     ordered = _fullest(mounts, inodes=inodes)
     if not ordered:
-        asked.limits.append("the rows of that time do not tell how large the file systems are")
+        asked.limits.append("the rows of that time do not say how large the file systems are")
         return
     asks_fill = "fill" in asked.plain.split() and re.search(r"\b(?:who|what|which)\b", asked.plain)
     asks_full = re.search(r"\b(?:full|fill|out|low)\b", asked.plain) and asked.is_yes_no
@@ -170,9 +170,9 @@ def _writers(asked: Asked, mount: _Mount, *, inodes: bool) -> Iterator[Step]:
     first, last = _falling(mount, inodes=inodes)
     if first is None or last is None or not asked.recorded(kinds()["process"]):
         asked.limits.append(
-            f"who filled {mount.point} is not in the rows of that time: it did not fill up in them"
+            f"the rows of that time do not say who filled {mount.point}: it did not fill up in that time"
             if first is None
-            else "who wrote was not recorded"
+            else "writes by process were not recorded"
         )
         return
     when = TimeRange(first.timestamp, last.timestamp)

@@ -23,7 +23,7 @@ from kernelsight.events.wire import kinds
 def profile(asked: Asked) -> Iterable[Step]:
     """Everything that is known of it, a number each."""
     if not asked.names:
-        asked.limits.append("no process of that time is named in the question, and no disk, mount, interface or group")
+        asked.limits.append("the question names no process, disk, mount, interface or group of that time")
         return ()
     return _known(asked)
 

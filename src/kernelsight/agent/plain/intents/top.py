@@ -36,9 +36,7 @@ def most(asked: Asked) -> Iterable[Step]:
         return _of_all_parts(asked, metric)
     if not metric.by:
         if _WHOSE.search(asked.plain):
-            asked.limits.append(
-                f"what is recorded of {called(metric)} is of the whole machine, and does not tell whose"
-            )
+            asked.limits.append(f"{called(metric)} is recorded for the whole machine only")
             return ()
         return sum_up(asked, metric)
     return ranked(asked, metric)
@@ -47,7 +45,9 @@ def most(asked: Asked) -> Iterable[Step]:
 def _of_all_parts(asked: Asked, metric: Metric) -> Iterator[Step]:
     """The processes, where what is recorded of them does not tell the disk or interface that is named."""
     where = ", ".join(name.said for name in asked.names)
-    asked.limits.append(f"who has how much of {called(metric)} at {where} is not recorded; what is, is of all together")
+    asked.limits.append(
+        f"{called(metric)} by process is not recorded for {where} alone; the numbers are those of all together"
+    )
     asked.names = ()
     whole = asked.metric(whole=False, unless="")
     if whole is not None and "comm" in whole.by:
@@ -58,7 +58,7 @@ def ranked(asked: Asked, metric: Metric) -> Iterator[Step]:
     """One claim for each, with its number."""
     parts = [part for part in parts_of(asked, metric, asked.count) if part.evidence.value or metric.least]
     if not parts:
-        asked.limits.append(f"in that time nobody and nothing had any {called(metric)}")
+        asked.limits.append(f"there was no {called(metric)} in that time")
         return
     word = "least" if metric.least else "most"
     for place, part in enumerate(parts):

@@ -56,7 +56,9 @@ def when(asked: Asked) -> Iterable[Step]:
         return
     limit = _LIMIT.search(asked.text)
     if limit and metric.how == "increase":
-        asked.limits.append(f"{called(metric)} is a count since boot, which passes no limit; ask when it was highest")
+        asked.limits.append(
+            f"{called(metric)} is a counter since boot, so it crosses no limit; ask when it was highest"
+        )
     else:
         yield from _passed(asked, metric, limit) if limit else _extreme(asked, metric)
 
@@ -133,7 +135,7 @@ def _passed(asked: Asked, metric: Metric, limit: re.Match[str]) -> Iterator[Step
     word = "below" if below else "above"
     said = f"{called(metric)} was {word} {limit[2]} {limit[3] or metric.declared.unit}".rstrip()
     if not found:
-        asked.limits.append(f"in that time it was never so that {said}")
+        asked.limits.append(f"never in that time: {said}")
         return
     evidence = evidence_of(metric.table, metric.column, "last", found)
     unit = metric.declared.unit
