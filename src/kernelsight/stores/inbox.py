@@ -69,7 +69,7 @@ class Inbox:
         except OSError as error:
             raise StoreError(f"{self.folder}: no file can be left there for the writer: {error.strerror}") from error
         except UntrustedPathError as error:
-            raise StoreError(f"nothing can be left for the writer: {error}") from error
+            raise StoreError(f"no file can be left for the writer: {error}") from error
         return self.folder / name
 
     def waiting(self) -> list[Path]:

@@ -234,7 +234,9 @@ class PageFaults:
             return self.limits
         untimed = "fault_ns, max_latency_ns and slow minor faults" if level == MAJORS else "all but the counts"
         rate = round(self._pace.bearable_ns / TIMING_NS[level - 1] / 2)
-        thinned = f"{untimed}: not measured above {rate} faults a second, because that would cost {LARGEST_SHARE:.0%} of the machine"
+        thinned = (
+            f"{untimed}: not measured above {rate} faults a second: that would cost {LARGEST_SHARE:.0%} of the machine"
+        )
         return (*self.limits, thinned)
 
     def close(self) -> None:
