@@ -142,7 +142,7 @@ def test_rows_and_sums_of_intervals_have_rates_too(asked):
     [
         ("mem_free_kb", ("median",), "1m", "no function"),
         ("mem_free_kb", ("rate",), "1m", "level"),
-        (None, ("avg",), "1m", "of what"),
+        (None, ("avg",), "1m", "of which metric"),
         ("mem_free_kb", ("avg",), "0s", "longer than 0"),
         ("mem_free_kb", ("p101",), "1m", "no function"),
         ("mem_free_kb", ("avg",), "1us", "intervals"),
