@@ -58,7 +58,7 @@ def top(  # noqa: PLR0913 - a question has as many parts, all but the first four
         require_addable(kind, metric)
     when = time_range(start, end)
     if not 0 <= n <= INT64_MAX:
-        raise UsageError(f"n is {n}: give 0 or more")
+        raise UsageError(f"the top {n}: give 0 or more")
     with opened(source) as reader:
         if not groups:
             known = (*conditions(where), Condition(metric, "!=", None))
