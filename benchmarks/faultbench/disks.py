@@ -51,6 +51,10 @@ class ServedFile:
         """From now on, requests take their time."""
         self.server.process.send_signal(signal.SIGUSR1)
 
+    def break_down(self) -> None:
+        """From now on, reads and writes fail (EIO)."""
+        self.server.process.send_signal(signal.SIGUSR2)
+
 
 @dataclass(frozen=True, slots=True)
 class SlowDisk(Disk):
@@ -62,6 +66,10 @@ class SlowDisk(Disk):
     def slow_down(self) -> None:
         """From now on, requests take their time."""
         self.served.slow_down()
+
+    def break_down(self) -> None:
+        """From now on, requests fail (EIO)."""
+        self.served.break_down()
 
 
 def disk(stage: Stage, size_mb: int) -> Disk:
@@ -99,6 +107,11 @@ def slow_disk(stage: Stage, size_mb: int, delay_ms: float, *, at_once: int = 4) 
     backing = _image(stage, folder, size_mb)
     with served_file(stage, backing, delay_ms, at_once=at_once) as served:
         yield SlowDisk(*_mounted(stage, served.path), served)
+
+
+def report_error(disk: Disk) -> None:
+    """Let the kernel find an error in a disk's file system, as it does in one that is damaged (fs/ext4/sysfs.c)."""
+    Path("/sys/fs/ext4", disk.device, "trigger_fs_error").write_text("a test")
 
 
 @contextmanager

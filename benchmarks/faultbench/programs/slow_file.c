@@ -4,7 +4,7 @@
  *     slow_file MOUNT_POINT BACKING_FILE DELAY_US AT_ONCE
  *
  * AT_ONCE threads answer, each one request at a time. Answers take no time until SIGUSR1 comes, and DELAY_US from
- * then on; a negative delay means that no answer comes at all. The protocol is that of linux/fuse.h, spoken directly.
+ * then on; a negative delay means that no answer comes at all. From SIGUSR2 on, reads and writes fail (EIO). The protocol is that of linux/fuse.h, spoken directly.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,12 +25,18 @@
 
 static int channel, backing;
 static long delay_us;
-static volatile sig_atomic_t slow;
+static volatile sig_atomic_t slow, broken;
 
 static void become_slow(int number)
 {
 	(void)number;
 	slow = 1;
+}
+
+static void become_broken(int number)
+{
+	(void)number;
+	broken = 1;
 }
 
 static void wait_a_while(void)
@@ -80,6 +86,8 @@ static void serve(const struct fuse_in_header *in, const void *body, char *data)
 	};
 	ssize_t size;
 
+	if (broken && (in->opcode == FUSE_READ || in->opcode == FUSE_WRITE || in->opcode == FUSE_FSYNC))
+		return answer(in, -EIO, NULL, 0);
 	switch (in->opcode) {
 	case FUSE_INIT:
 		return answer(in, 0, &init, sizeof(init));
@@ -143,6 +151,7 @@ int main(int count, char **words)
 	backing = open(words[2], O_RDWR);
 	channel = open("/dev/fuse", O_RDWR);
 	signal(SIGUSR1, become_slow);
+	signal(SIGUSR2, become_broken);
 	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", channel);
 	if (backing < 0 || channel < 0 || mount("slow_file", words[1], "fuse.slow_file", MS_NOSUID | MS_NODEV, options))
 		return 1;

@@ -1,0 +1,73 @@
+"""Devices that answer with errors: calls on their files fail (EIO)."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator
+
+from kernelsight.diagnosis.failed_storage import FailedStorage, explanation, failed_storage
+from kernelsight.diagnosis.faults.io_errors import IO_ERRORS
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
+from kernelsight.diagnosis.model import Step
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.syscalls import SyscallError
+from kernelsight.linux.syscalls import COMMITS
+
+AGAIN_CALLS = Threshold(2, "calls", because="judged: a call that fails once may be tried again with success")
+
+
+def measure(scene: Scene) -> Iterable[FailedStorage]:
+    """Each file system on which calls failed with EIO."""
+    return failed_storage(scene, errno.EIO)
+
+
+def explain(scene: Scene, failed: FailedStorage) -> Explanation:
+    """The device, or what it is made of, does not do what it is asked for."""
+    name = failed.culprit.name
+    return explanation(
+        scene,
+        failed,
+        *_became_read_only(scene, failed),
+        refuted_by=f"`dmesg` has no I/O error and no file-system error of {name}",
+        outlook="data that was written since may be lost, and more calls fail",
+    )
+
+
+def _became_read_only(scene: Scene, failed: FailedStorage) -> Iterator[Step | None]:
+    for other in failed_storage(scene, errno.EROFS):
+        if failed.number is not None and other.number == failed.number:
+            yield claim(
+                f"the kernel lets nobody write there any more: {other.count} calls failed with EROFS",
+                scene.evidence(other.rows, SyscallError.count, "sum"),
+            )
+
+
+MECHANISM = Mechanism[FailedStorage](
+    fault=IO_ERRORS,
+    summary="A device answers requests with errors, or its file system is damaged, and the calls on its files fail "
+    "(EIO).",
+    measure=measure,
+    checks=(
+        Check(
+            id="on_storage",
+            says="the calls are on the file system of a device, or commit data",
+            holds=lambda failed: failed.is_storage or bool(failed.calls & COMMITS),
+            supports=4.0,
+            refutes=5.0,
+            because="EIO of read(2) and write(2) is also what a terminal gives that was hung up, a pseudoterminal "
+            "without its other side, and /proc/PID/mem (read(2), pty(7)): these are on file systems without a device, "
+            "and cannot be committed (fsync(2): EINVAL). On a file system that is not known, it may be either",
+        ),
+        Check(
+            id="again",
+            says="more than one call failed",
+            holds=lambda failed: failed.count >= AGAIN_CALLS,
+            supports=1.0,
+            refutes=0.5,
+            because="judged: a defect shows again and again. But the kernel tells each open file of a failed write "
+            "only once (fsync(2)), so that a single failure is no reason to doubt it",
+        ),
+    ),
+    explain=explain,
+)

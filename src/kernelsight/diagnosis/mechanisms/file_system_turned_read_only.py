@@ -1,0 +1,108 @@
+"""File systems to which the kernel lets nobody write any more, after an error."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.failed_storage import FailedStorage, explanation, failed_storage
+from kernelsight.diagnosis.faults.io_errors import IO_ERRORS
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
+from kernelsight.diagnosis.model import Step
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.events.filesystem import Filesystem
+from kernelsight.linux.syscalls import COMMITS, WRITES
+
+_ON_OPEN_FILES = WRITES | COMMITS | {"ftruncate", "fallocate"}
+"""Calls that fail so on files that were open for writing alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedReadOnly:
+    """Calls that failed because their file system lets nobody write."""
+
+    failed: FailedStorage
+    was_writable: bool | None
+    """Whether the file system could be written to at the first sample; None: the last one does not say that it cannot,
+    as after an error of ext4 since Linux 6.15, or when only another mount of it is read-only."""
+
+    @property
+    def on_open_files(self) -> bool:
+        """Whether calls failed on files that had been opened for writing."""
+        return bool(self.failed.calls & _ON_OPEN_FILES)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the file system is known."""
+        return self.failed.is_storage
+
+
+def measure(scene: Scene) -> Iterable[TurnedReadOnly]:
+    """Each file system on which calls failed with EROFS, unless its device returned errors: then it is that."""
+    broken = {failed.number for failed in failed_storage(scene, errno.EIO)} - {None}
+    for failed in failed_storage(scene, errno.EROFS):
+        if failed.number in broken:
+            continue
+        samples = failed.file_system
+        is_read_only = bool(samples) and bool(samples[-1].read_only)
+        yield TurnedReadOnly(failed, not samples[0].read_only if is_read_only else None)
+
+
+def explain(scene: Scene, found: TurnedReadOnly) -> Explanation:
+    """The file system stays read-only until it is checked and mounted again."""
+    name = found.failed.culprit.name
+    return explanation(
+        scene,
+        found.failed,
+        _became(scene, found),
+        refuted_by=f"`dmesg` has no file-system error of {name}: somebody made it read-only",
+        outlook="nothing can be written there until it is checked (fsck) and mounted again",
+    )
+
+
+def _became(scene: Scene, found: TurnedReadOnly) -> Step | None:
+    if not found.was_writable:
+        return None
+    return claim(
+        f"{found.failed.file_system[-1].mount_point} could be written to and became read-only",
+        scene.evidence(found.failed.file_system, Filesystem.read_only, "max"),
+    )
+
+
+MECHANISM = Mechanism[TurnedReadOnly](
+    fault=IO_ERRORS,
+    summary="The kernel met an error in a file system and lets nobody write to it any more (EROFS).",
+    measure=measure,
+    checks=(
+        Check(
+            id="open_files",
+            says="the calls failed on files that had been opened for writing",
+            holds=lambda found: found.on_open_files,
+            supports=4.0,
+            refutes=1.5,
+            because="nobody can make a file system read-only while a file of it is open for writing (mount(2): EBUSY); "
+            "only the kernel does after an error (ext4(5), errors=remount-ro). What fails to open a file may have met "
+            "a mount that is read-only by intention",
+        ),
+        Check(
+            id="was_writable",
+            says="the file system could be written to before",
+            holds=lambda found: found.was_writable,
+            supports=2.5,
+            refutes=1.0,
+            because="judged: what became read-only while programs write there did so unexpectedly; what was so at the "
+            "first look may be meant so, or the error was before",
+        ),
+        Check(
+            id="known_file_system",
+            says="it is known on which file system they failed",
+            holds=lambda found: found.is_known,
+            supports=0.5,
+            refutes=4.0,
+            because="judged: images, interfaces of the kernel and file systems of containers are read-only by "
+            "intention and not watched. Nothing can be said about an error of what is not seen",
+        ),
+    ),
+    explain=explain,
+)
