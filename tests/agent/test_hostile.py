@@ -83,6 +83,7 @@ def test_on_the_wire_to_a_model_a_name_is_a_value_in_a_result_of_a_tool(scripted
             "healthy",
             "unknown",
             "findings",
+            "processes",
             "ruled_out",
             "could_not_be_looked_at",
             "not_excluded",

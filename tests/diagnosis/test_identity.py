@@ -1,10 +1,15 @@
 """A program is its name and its control group, from whichever row says them."""
 
-from scenes import SECOND, START
+import msgspec
+from scenes import FROM, SECOND, START, cpus, stored, used
 
+from kernelsight.diagnosis import diagnose
+from kernelsight.diagnosis.course import courses
 from kernelsight.diagnosis.identity import ProgramId, by_program, process_entity, program_id
-from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.processes import named, program_of
+from kernelsight.diagnosis.model import Diagnosis, Entity, Window
+from kernelsight.diagnosis.page import page
+from kernelsight.diagnosis.processes import identity_of, named, program_of
+from kernelsight.diagnosis.report import introduced, report
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import SchedProcess
@@ -36,3 +41,72 @@ def test_a_process_that_no_row_names_has_the_name_that_is_given(scene_of):
     assert named(scene, 11, "other") == Entity("process", "11", "other")
     assert program_of(scene, 11, "other") == ProgramId("other", None)
     assert process_entity(11, None).name == "?"
+
+
+UNIT = "postgresql@15-main.service"
+DATABASE = f"/system.slice/system-postgresql.slice/{UNIT}"
+INIT = Process(START, pid=1, ppid=0, comm="systemd", start_ticks=0, uid=0)
+MAIN = Process(START, pid=40, ppid=1, comm="postgres", start_ticks=5, uid=114, cgroup=DATABASE)
+SERVERS = [
+    Process(START, pid=pid, ppid=40, comm="postgres", start_ticks=pid, uid=114, cgroup=DATABASE) for pid in (41, 42)
+]
+
+
+def introductions(scene, *pids):
+    """What a person reads of some processes."""
+    entities = [named(scene, pid) for pid in pids]
+    identities = tuple(identity for entity in entities if (identity := identity_of(scene, entity)))
+    diagnosis = Diagnosis(Window(START, START + SECOND), False, (), identities=identities)
+    return introduced(diagnosis, *entities)
+
+
+def test_a_process_is_introduced_with_its_service_user_and_parent(scene_of):
+    scene = scene_of(INIT, MAIN, *SERVERS)
+    assert introductions(scene, 40) == f"postgres 40 ({UNIT}, uid 114, started by systemd)"
+    assert introductions(scene, 41, 42) == f"postgres 41, 42 ({UNIT}, uid 114, started by postgres 40)"
+    identity = identity_of(scene, named(scene, 41))
+    assert identity.unit == UNIT
+    assert identity.cgroup == DATABASE
+    assert [(parent.name, parent.id) for parent in identity.parents] == [("postgres", "40"), ("systemd", "1")]
+
+
+def test_of_whom_the_first_process_has_adopted_nobody_says_that_it_started_it(scene_of):
+    orphan = Process(START, pid=50, ppid=1, comm="job", start_ticks=9, uid=0, cgroup="/user.slice/session-3.scope")
+    assert introductions(scene_of(INIT, orphan), 50) == "job 50 (session-3.scope, root, child of systemd)"
+
+
+def test_what_no_row_says_is_left_out(scene_of):
+    scene = scene_of(Process(START, pid=50, ppid=49, comm="job", start_ticks=9), *SERVERS[:1])
+    assert introductions(scene, 50) == "job 50 (started by process 49)"
+    assert introductions(scene, 99) == "? (99)"
+    assert identity_of(scene, Entity("process", "50", "former")) is None, "another process had the pid"
+    assert identity_of(scene, Entity("cgroup", "50", "job")) is None
+
+
+def test_a_pid_that_was_given_away_since_names_no_parent(scene_of):
+    child = Process(START, pid=50, ppid=49, comm="job", start_ticks=9)
+    later = Process(START, pid=49, ppid=1, comm="stranger", start_ticks=20)
+    assert introductions(scene_of(child, later), 50) == "job 50 (started by process 49)"
+
+
+def test_threads_of_the_kernel_are_called_so_and_parents_in_a_circle_end(scene_of):
+    worker = Process(START, pid=60, ppid=2, comm="kworker/0:1", start_ticks=1, uid=0)
+    assert introductions(scene_of(worker), 60) == "kworker/0:1 60 (kernel thread)"
+    circle = [Process(START, pid=pid, ppid=parent, comm="x", start_ticks=1) for pid, parent in ((70, 71), (71, 70))]
+    scene = scene_of(*circle)
+    assert len(identity_of(scene, named(scene, 70)).parents) == 2
+
+
+def test_a_diagnosis_says_who_the_processes_of_its_findings_are(tmp_path):
+    hogs = [event for pid in (41, 42) for event in used(pid, "postgres", 900, 600, group=5, since=FROM)]
+    waiting = used(13, "api", 90, 300, group=2, since=FROM)
+    path = stored(tmp_path / "db", [*cpus(2), *hogs, *waiting, INIT, MAIN, *SERVERS])
+    found = diagnose(path, START, START + 30 * SECOND)
+    culprit = found.findings[0].culprit
+    assert found.identity(culprit).unit == UNIT
+    assert found.identity(Entity("process", "13", "api")) is None
+    text = "\n".join(line.text for line in report(found))
+    assert f"by process postgres {culprit.id} ({UNIT}, uid 114, started by postgres 40), since" in text
+    assert "suffering: api (13)" in text
+    assert f"postgres {culprit.id} ({UNIT}, uid 114, started by postgres 40)" in page(found, courses(path, found))
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Diagnosis) == found

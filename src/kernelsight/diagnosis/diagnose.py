@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.coverage import coverage
-from kernelsight.diagnosis.model import Diagnosis, Window
+from kernelsight.diagnosis.model import Diagnosis, Finding, Identity, Window
 from kernelsight.diagnosis.muting import holding, mutes, split
+from kernelsight.diagnosis.processes import identity_of
 from kernelsight.diagnosis.ranking import rank
 from kernelsight.diagnosis.registry import finders
 from kernelsight.diagnosis.scene import Scene
@@ -41,6 +42,7 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         candidates, failures = _tested(scene)
         findings, ruled_out = rank(candidates, scene)
         findings, muted = split(findings, holding(mutes(reader), when.end_ns))
+        identities = _identities(scene, (*findings, *(one.finding for one in muted)))
         unseen = scene.unseen
         known = scene.once(coverage)
         notes = clock_notes(reader, when, scene.clock_steps)
@@ -56,7 +58,23 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         notes=notes,
         not_excluded=not_excluded,
         muted=muted,
+        identities=identities,
     )
+
+
+def _identities(scene: Scene, findings: Iterable[Finding]) -> tuple[Identity, ...]:
+    """Who the processes are that findings name, in the order in which they are named."""
+    named = dict.fromkeys(
+        entity
+        for finding in findings
+        for entity in (
+            finding.culprit,
+            *finding.victims,
+            *(alternative.culprit for alternative in finding.alternatives),
+            *(proposal.target for proposal in finding.actions),
+        )
+    )
+    return tuple(identity for entity in named if (identity := identity_of(scene, entity)) is not None)
 
 
 def _tested(scene: Scene) -> tuple[list[Candidate], list[str]]:

@@ -29,6 +29,26 @@ class Entity(msgspec.Struct, frozen=True):
     """What people call it: the name of the program, the path, the device."""
 
 
+class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who a process is, as far as the rows of the window tell; what they do not tell is left out."""
+
+    process: Entity
+    unit: str = ""
+    """Unit of systemd that it belongs to, as systemctl(1) takes it."""
+    container: str = ""
+    """Who runs the container that it is in, and the container's short id or its name: `docker 3f1c0a9b2d4e`."""
+    pod: str = ""
+    """UID of the pod that it is in."""
+    cgroup: str = ""
+    """Path of its control group."""
+    uid: int | None = None
+    """Its effective user."""
+    parents: tuple[Entity, ...] = ()
+    """Its parent, the parent of that, and so on up to the first process, or as far as they are known."""
+    is_kernel_thread: bool = False
+    """Whether it is a thread of the kernel."""
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """A number, and the rows of the store that it comes from."""
 
@@ -142,11 +162,17 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """Of what was recorded: the faults that this answer cannot exclude."""
     muted: tuple[Muted, ...] = ()
     """Findings that somebody acknowledged, and that have not changed since; they are none of :attr:`findings`."""
+    identities: tuple[Identity, ...] = ()
+    """Who the processes are that the findings name; of those that the window tells nothing more of there is none."""
 
     @property
     def present(self) -> tuple[Finding, ...]:
         """All that is there: the findings, and those that are muted."""
         return (*self.findings, *(one.finding for one in self.muted))
+
+    def identity(self, entity: Entity) -> Identity | None:
+        """Who a process is that a finding names; None where nothing more is known of it."""
+        return next((identity for identity in self.identities if identity.process == entity), None)
 
     @property
     def but_for(self) -> str:

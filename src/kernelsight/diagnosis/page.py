@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 from kernelsight.diagnosis.commands import Commands, shell_command
 from kernelsight.diagnosis.course import Course
 from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
-from kernelsight.diagnosis.report import cited, considered, muted, named, not_excluded, plain, since
+from kernelsight.diagnosis.report import cited, considered, introduced, muted, not_excluded, plain, since
 from kernelsight.moments import time_of_day, to_next_second, to_second
 from kernelsight.quantities import quantity
 
@@ -51,7 +52,6 @@ def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course], command: Comm
         lstrip_blocks=True,
     )
     environment.filters.update(
-        named=named,
         plain=plain,
         not_excluded=not_excluded,
         muted=muted,
@@ -69,6 +69,7 @@ def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course], command: Comm
     }
     return environment.get_template("page.html").render(
         diagnosis=diagnosis,
+        introduced=partial(introduced, diagnosis),
         plots=plots,
         width=WIDTH,
         height=HEIGHT,

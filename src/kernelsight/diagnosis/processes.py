@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.identity import UNKNOWN, ProgramId, process_entity, program_id
-from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.model import Entity, Identity
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process as ProcessSample
 from kernelsight.events.scheduler import BlockedTask, SchedProcess, Wait
+from kernelsight.linux.services import Service, service_of
 
 _KTHREADD = 2
 """Parent of all kernel threads."""
@@ -108,6 +109,52 @@ def program_of(scene: Scene, pid: int, otherwise: str | None = None) -> ProgramI
         if process
         else ProgramId(otherwise or UNKNOWN, None)
     )
+
+
+def identity_of(scene: Scene, entity: Entity) -> Identity | None:
+    """Who a process is that a finding names; None where no sample is of it.
+
+    A pid that was used twice is the last process that had it: of one with another name nothing is said.
+    """
+    process = scene.once(_by_id).get(entity.id) if entity.kind == "process" else None
+    if process is None or not process.samples or process.comm != entity.name:
+        return None
+    group = program_id(scene, process.comm, process.group or process.group_id).group
+    path = group if isinstance(group, str) else ""
+    service = service_of(path) or Service()
+    return Identity(
+        entity,
+        unit=service.unit or "",
+        container=service.container or "",
+        pod=service.pod or "",
+        cgroup=path,
+        uid=process.samples[-1].uid,
+        parents=tuple(_parents(scene, process)),
+        is_kernel_thread=process.is_kernel_thread,
+    )
+
+
+def _by_id(scene: Scene) -> Mapping[str, Process]:
+    return {str(pid): process for pid, process in scene.once(processes).items()}
+
+
+def _parents(scene: Scene, process: Process) -> Iterator[Entity]:
+    """The parents of a process up to the first process, or to one of which the window only has the pid."""
+    seen: set[int] = set()
+    while process.parent and process.pid not in seen:
+        seen.add(process.pid)
+        parent = scene.once(processes).get(process.parent)
+        if parent is None or _started(parent) > _started(process):  # of that pid the window has another process
+            yield process_entity(process.parent, None)
+            return
+        yield parent.entity
+        process = parent
+
+
+def _started(process: Process) -> int:
+    """When it started (ticks since boot); 0 where that is not known."""
+    ticks = process.samples[-1].start_ticks if process.samples else None
+    return ticks if isinstance(ticks, int) else 0  # another program may have stored anything
 
 
 def ancestors(scene: Scene, pid: int) -> Iterator[Process]:

@@ -7,9 +7,11 @@ from typing import Literal, NamedTuple
 
 from kernelsight.diagnosis.commands import Commands, shell_command
 from kernelsight.diagnosis.course import Course
-from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Finding, Muted, RuledOut
+from kernelsight.diagnosis.identity import UNKNOWN
+from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Finding, Identity, Muted, RuledOut
 from kernelsight.events.declare import Label
 from kernelsight.events.wire import tables
+from kernelsight.linux.services import Service
 from kernelsight.moments import format_time, to_next_second, to_second
 from kernelsight.quantities import number, quantity
 
@@ -17,6 +19,8 @@ Style = Literal["plain", "quiet", "good", "fault", "claim", "course", "advice"]
 
 _MOST_RULED_OUT = 5
 _MOST_AGAINST = 2
+_INIT = "1"
+"""Pid of the first process."""
 _WIDTH = 48
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -52,7 +56,7 @@ def report(
     yield from noted(diagnosis)
     for finding in diagnosis.findings:
         yield Line("")
-        yield from _finding(finding, courses or {}, command)
+        yield from _finding(diagnosis, finding, courses or {}, command)
     if others := considered(diagnosis)[:_MOST_RULED_OUT]:
         yield Line("")
         yield Line("Considered, and less likely:", "quiet")
@@ -133,6 +137,44 @@ def named(entity: Entity) -> str:
     return entity.name if entity.id == entity.name else f"{entity.name} ({entity.id})"
 
 
+def introduced(diagnosis: Diagnosis, *entities: Entity) -> str:
+    """Entities, each with who it is; processes of one name that are described alike stand together.
+
+    Such as `postgres 4182 (postgresql@15-main.service, uid 114, started by systemd)`; where nothing more is known of a
+    process than its name and pid, `postgres (4182)`.
+    """
+    alike: dict[tuple[str, str], list[Entity]] = {}
+    for entity in entities:
+        alike.setdefault((entity.name, _described(diagnosis.identity(entity))), []).append(entity)
+    return ", ".join(
+        f"{name} {', '.join(entity.id for entity in group)} ({described})"
+        if described
+        else ", ".join(map(named, group))
+        for (name, described), group in alike.items()
+    )
+
+
+def _described(identity: Identity | None) -> str:
+    if identity is None:
+        return ""
+    if identity.is_kernel_thread:
+        return "kernel thread"
+    service = Service(identity.unit or None, identity.container or None, identity.pod or None)
+    user = "" if identity.uid is None else "root" if identity.uid == 0 else f"uid {identity.uid}"
+    return ", ".join(part for part in (service.text, user, _origin(identity)) if part)
+
+
+def _origin(identity: Identity) -> str:
+    """Who started it: its parent, but that the first process is given those whose parents have ended, too."""
+    if not identity.parents:
+        return ""
+    parent = identity.parents[0]
+    if parent.id == _INIT:
+        of_service = identity.unit.endswith(".service") and not identity.container
+        return "" if parent.name == UNKNOWN else f"{'started by' if of_service else 'child of'} {parent.name}"
+    return f"started by {'process' if parent.name == UNKNOWN else parent.name} {parent.id}"
+
+
 def plain(fault: str) -> str:
     """A class of fault in words."""
     return fault.replace("_", " ")
@@ -162,11 +204,13 @@ def _amount(evidence: Evidence, value: float) -> str:
     return quantity(value, f"{column.unit}/s" if evidence.how == "slope" else column.unit)
 
 
-def _finding(finding: Finding, courses: Mapping[Evidence, Course], command: Commands) -> Iterator[Line]:
-    who = f"{finding.culprit.kind} {named(finding.culprit)}"
+def _finding(
+    diagnosis: Diagnosis, finding: Finding, courses: Mapping[Evidence, Course], command: Commands
+) -> Iterator[Line]:
+    who = f"{finding.culprit.kind} {introduced(diagnosis, finding.culprit)}"
     yield Line(f"{plain(finding.fault).upper()} by {who}, {since(finding)} ({finding.confidence:.0%} sure)", "fault")
     if finding.victims:
-        yield Line(f"  suffering: {', '.join(named(victim) for victim in finding.victims)}")
+        yield Line(f"  suffering: {introduced(diagnosis, *finding.victims)}")
     for place, step in enumerate(finding.path, 1):
         yield Line(f"  {place}. {step.claim}", "claim")
         for evidence in step.evidence:
@@ -174,7 +218,10 @@ def _finding(finding: Finding, courses: Mapping[Evidence, Course], command: Comm
             if course := courses.get(evidence):
                 yield from _drawn(course)
     if finding.alternatives:
-        others = (f"{plain(one.fault)} by {named(one.culprit)} ({one.confidence:.0%})" for one in finding.alternatives)
+        others = (
+            f"{plain(one.fault)} by {introduced(diagnosis, one.culprit)} ({one.confidence:.0%})"
+            for one in finding.alternatives
+        )
         yield Line(f"  it may be instead: {', '.join(others)}")
     if finding.refuted_by:
         yield Line(f"  wrong if: {finding.refuted_by}")

@@ -17,7 +17,8 @@ def diagnose(desk: Desk, since: str | None = None, until: str | None = None) -> 
     It follows who waits for whom, and is right in most cases. What it ruled out is said with what speaks against it.
     `healthy` is null where that is not known: `unknown` says what was not recorded, and nothing may be concluded from
     it. `muted` findings are there, but a person acknowledged them. `not_excluded` names the faults that may be there
-    because nothing recorded what would show them.
+    because nothing recorded what would show them. `processes` says who the processes are that findings name: their
+    unit of systemd, container, control group, user, and parents.
 
     Args:
         since: where the time begins, in UTC; the window in question when not given. Half a minute or more is best.
@@ -29,6 +30,7 @@ def diagnose(desk: Desk, since: str | None = None, until: str | None = None) -> 
         "healthy": found.healthy,
         "unknown": list(found.unknown),
         "clock": [{"at": moment(note.timestamp), "what": note.text} for note in found.notes],
+        "processes": msgspec.to_builtins(found.identities),
         "findings": [_finding(desk, finding) for finding in found.findings],
         "ruled_out": [msgspec.to_builtins(one) for one in found.ruled_out],
         "could_not_be_looked_at": list(found.unseen),
