@@ -1,8 +1,12 @@
 """A program is its name and its control group, from whichever row says them."""
 
+import ast
+from pathlib import Path
+
 import msgspec
 from scenes import FROM, SECOND, START, cpus, stored, used
 
+import kernelsight
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.course import courses
 from kernelsight.diagnosis.identity import ProgramId, by_program, process_entity, program_id
@@ -110,3 +114,21 @@ def test_a_diagnosis_says_who_the_processes_of_its_findings_are(tmp_path):
     assert "suffering: api (13)" in text
     assert f"postgres {culprit.id} ({UNIT}, uid 114, started by postgres 40)" in page(found, courses(path, found))
     assert msgspec.json.decode(msgspec.json.encode(found), type=Diagnosis) == found
+
+
+def test_a_process_becomes_an_entity_in_one_place():
+    source = Path(kernelsight.__file__).parent
+    files = [path.relative_to(source).as_posix() for path in source.rglob("*.py") if _makes_a_process(path)]
+    assert files == ["diagnosis/identity.py"]
+
+
+def _makes_a_process(path):
+    return any(
+        isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "Entity"
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and call.args[0].value == "process"
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Explanation, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal, Step
 from kernelsight.diagnosis.scene import Scene, grouped_by
@@ -105,7 +106,7 @@ def explanation(scene: Scene, failed: FailedStorage, *more: Step | None, refuted
     """
     by_process = grouped_by(failed.rows, lambda row: row.pid)
     of_most = sorted(by_process.items(), key=lambda item: -sum(row.count or 0 for row in item[1]))
-    programs = [Entity("process", str(pid), str(rows[-1].comm)) for pid, rows in of_most]
+    programs = [process_entity(pid, rows[-1].comm) for pid, rows in of_most]
     culprit, calls = failed.culprit, ", ".join(sorted(failed.calls))
     return Explanation(
         culprit=culprit,
