@@ -9,7 +9,7 @@ Brier score (the mean square of confidence minus truth: 0 is perfect, 0.25 is a 
 that would fit best, for :data:`kernelsight.diagnosis.ranking.SHARPNESS`. That is temperature scaling (Guo
 et al., "On Calibration of Modern Neural Networks", ICML 2017), which leaves the order and what is a finding
 as they are, with Platt's targets (N+1)/(N+2) and 1/(N+2) instead of 1 and 0: the cases are those that the
-hypotheses were written upon, and of N answers that were all right not every further one will be.
+mechanisms were written upon, and of N answers that were all right not every further one will be.
 
 An answer is right when its first finding is a fault of the case with its culprit, or when there is nothing
 to find and nothing is found. Leave one scenario out: the sharpness is fitted on all other scenarios and

@@ -3,7 +3,7 @@
 There are two ways to have many of a thing, and no third:
 
 - :class:`Registry`: modules declare what they have as they are imported, by a decorator or a call; whoever asks for
-  one of them gets all of them loaded. Kinds of event, collectors, rules, hypotheses, actions, tools, intents.
+  one of them gets all of them loaded. Kinds of event, collectors, rules, actions, tools, intents.
 - :class:`Plugins`: a module *is* the thing, of the module's name. It may be imported alone when that one is used, as
   where it is slow to load or needs what may not be installed. Commands, reasoners, stores; faults, mechanisms.
 """

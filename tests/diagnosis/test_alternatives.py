@@ -7,7 +7,7 @@ import itertools
 import pytest
 from scenes import LENGTH, SECOND, START, stored
 
-from kernelsight.diagnosis.candidate import Candidate
+from kernelsight.diagnosis.candidate import Candidate, Outcome
 from kernelsight.diagnosis.model import Diagnosis, Entity, Step, Window
 from kernelsight.diagnosis.ranking import rank
 from kernelsight.diagnosis.report import report
@@ -32,7 +32,7 @@ def scene(tmp_path):
 
 def candidate(fault, culprit, *victims, odds=3.0, onset=10):
     one = Candidate(fault, culprit, START + onset * SECOND, victims)
-    one.check("it is so", True, odds, 4.0)
+    one.checks = [Outcome("it is so", True, odds, 4.0)]
     one.path = [Step("shown", ())]
     return one
 

@@ -129,7 +129,7 @@ def test_who_watches_for_what_seldom_occurs_says_so_in_its_reports(tmp_path):
     assert "lock_contention" in faults_not_excluded(half), "it watched for half of the time"
 
 
-def test_what_no_hypothesis_reads_proves_nothing(tmp_path):
+def test_what_no_mechanism_reads_proves_nothing(tmp_path):
     path = stored(tmp_path / "db", [Load(moment, load_1min=0.1) for moment in seconds()])
     assert diagnose(path, START, END).verdict == "unknown"
 

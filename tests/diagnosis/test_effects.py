@@ -3,7 +3,7 @@
 import pytest
 from scenes import LENGTH, SECOND, START, stored, used
 
-from kernelsight.diagnosis.candidate import Candidate
+from kernelsight.diagnosis.candidate import Candidate, Outcome
 from kernelsight.diagnosis.effects import explains, is_again, kin, split
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.ranking import rank
@@ -32,7 +32,7 @@ def scene(tmp_path):
 
 def candidate(fault, culprit, *victims, onset=10, sure=True):
     one = Candidate(fault, culprit, START + onset * SECOND, victims)
-    one.check("it is so", sure, 4.0, 4.0)
+    one.checks = [Outcome("it is so", sure, 4.0, 4.0)]
     one.path = [Step("shown", ())]  # only whether there is one matters here
     return one
 

@@ -13,13 +13,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from kernelsight.diagnosis.exhaustible import (
+    DESCRIPTORS,
+    FORECAST_FORESIGHT_TIMES,
+    FORECAST_HORIZON_S,
+    GROUP_MEMORY,
+    INODES,
+    MEMORY,
+    SPACE,
+    TASKS,
+    Exhaustible,
+)
 from kernelsight.diagnosis.measure import slopes, some_of
 from kernelsight.diagnosis.scene import NS_PER_S, grouped_by
 from kernelsight.diagnosis.trend import trend
-from kernelsight.events.action import Forecast, Resource
+from kernelsight.events.action import Forecast
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.declare import Event, kind_of
-from kernelsight.events.fields import Field, Metric, getter, name_of, row_getter
+from kernelsight.events.fields import Field, getter, name_of, row_getter
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
@@ -30,13 +41,9 @@ from kernelsight.stores.base import Reader
 
 E = TypeVar("E", bound=Event)
 
-HORIZON_S = 6 * 3600.0
-"""What lies further ahead will be seen in time."""
-FORESIGHT = 30.0
-"""How many times as long as it has been seen, a trend is followed: a quarter of an hour ahead from half a minute."""
 _LEAST_FILES = 16
-"""Of the usual limit of 1024, a trend that is followed :data:`FORESIGHT` times as far has used a 31st, which is twice
-this; half of that for smaller limits."""
+"""Of the usual limit of 1024, a trend that is followed :data:`FORECAST_FORESIGHT_TIMES` times as far has used a 31st,
+which is twice this; half of that for smaller limits."""
 _STALE_S = 60.0
 """Since the last row, so that what is sampled by the minute still counts."""
 _Z95 = 1.96
@@ -69,12 +76,16 @@ def slope(points: Sequence[tuple[int, float]]) -> Slope | None:
 class _Watched:
     """Something that is limited."""
 
-    resource: Resource
+    resource: Exhaustible[Any]
     owner: str | None
     rows: Sequence[Event]
-    metric: Metric[Any]
-    limit: float
-    up: bool
+    whole: float | None
+    """As much as there may be; None where the level is what is left, and this is not asked for."""
+
+    @property
+    def limit(self) -> float:
+        """The level at which it is used up."""
+        return 0.0 if self.resource.is_left else self.whole or 0.0
 
 
 def forecasts(reader: Reader, when: TimeRange) -> list[Forecast]:
@@ -90,17 +101,20 @@ def _goes_on(watched: _Watched, when: TimeRange) -> bool:
 
 def _of(watched: _Watched) -> Forecast | None:
     """The forecast of one resource; None while it is in no steady trend, or the end is far."""
-    going = trend(watched.rows, watched.metric, up=watched.up) if watched.rows else None
-    seconds = going.seconds_to(watched.limit) if going else None
-    if going is None or going.has_stopped or seconds is None or seconds > min(HORIZON_S, FORESIGHT * going.seconds):
+    resource = watched.resource
+    going = trend(watched.rows, resource.level, up=not resource.is_left) if watched.rows else None
+    seconds = resource.ends_in_s(going, watched.whole)
+    if going is None or going.has_stopped or seconds is None:
+        return None
+    if seconds > min(FORECAST_HORIZON_S, FORECAST_FORESIGHT_TIMES * going.seconds):
         return None
     speed = slope(going.points)
     if speed is None:
         return None
-    fast, slow = (speed.high, speed.low) if watched.up else (speed.low, speed.high)
+    fast, slow = (speed.high, speed.low) if not resource.is_left else (speed.low, speed.high)
     return Forecast(
         going.rows[-1].timestamp,
-        resource=watched.resource,
+        resource=resource.name,
         owner=watched.owner,
         level=going.last,
         level_limit=watched.limit,
@@ -113,27 +127,23 @@ def _of(watched: _Watched) -> Forecast | None:
 
 
 def _limited(reader: Reader, when: TimeRange) -> Iterator[_Watched]:
-    available = Memory.mem_available_kb
-    machine = stored_rows(reader, Memory, when, columns=[available])
-    yield _Watched("memory", None, machine, available, 0.0, up=False)
-    space, inodes, mount = Filesystem.avail_bytes, Filesystem.inodes_free, Filesystem.mount_point
-    writable = stored_rows(reader, Filesystem, when, where={"read_only": 0}, columns=[space, inodes, mount])
+    machine = stored_rows(reader, Memory, when, columns=[MEMORY.level])
+    yield _Watched(MEMORY, None, machine, None)
+    mount, levels = Filesystem.mount_point, [SPACE.level, INODES.level]
+    writable = stored_rows(reader, Filesystem, when, where={"read_only": 0}, columns=[*levels, mount])
     for name, rows in grouped_by(writable, getter(mount)).items():
-        yield _Watched("space", str(name), rows, space, 0.0, up=False)
-        yield _Watched("inodes", str(name), rows, inodes, 0.0, up=False)
-    path = (Cgroup.cgroup,)
-    yield from _up_to(reader, when, "group_memory", (Cgroup.memory_current_bytes, Cgroup.memory_limit_bytes), path)
-    yield from _up_to(reader, when, "tasks", (Cgroup.pids_current, Cgroup.pids_limit), path)
-    many = [Condition("fds", ">=", _LEAST_FILES)]
-    names = (Process.comm, Process.pid)
-    yield from _up_to(reader, when, "descriptors", (Process.fds, Process.fd_limit), names, many)
+        yield _Watched(SPACE, str(name), rows, None)
+        yield _Watched(INODES, str(name), rows, None)
+    yield from _up_to(reader, when, GROUP_MEMORY, (Cgroup.cgroup,))
+    yield from _up_to(reader, when, TASKS, (Cgroup.cgroup,))
+    many = [Condition(name_of(DESCRIPTORS.level), ">=", _LEAST_FILES)]
+    yield from _up_to(reader, when, DESCRIPTORS, (Process.comm, Process.pid), many)
 
 
-def _up_to(  # noqa: PLR0913, PLR0917 - a limit has as many parts
+def _up_to(
     reader: Reader,
     when: TimeRange,
-    resource: Resource,
-    what: tuple[Metric[E], Metric[E]],
+    resource: Exhaustible[E],
     names: tuple[Field[E, Any], ...],
     where: Sequence[Condition] = (),
 ) -> Iterator[_Watched]:
@@ -143,18 +153,17 @@ def _up_to(  # noqa: PLR0913, PLR0917 - a limit has as many parts
         reader: of the store.
         when: the time to be read.
         resource: what is limited.
-        what: the columns of the level and of its limit.
         names: the columns that tell a person which entity it is.
         where: which of them.
     """
-    metric, limit = what
-    limited = [*where, Condition(name_of(limit), ">", 0)]
-    struct: type[E] = metric.__objclass__
+    level, whole = resource.level, resource.whole
+    limited = [*where, Condition(name_of(whole), ">", 0)]
+    struct: type[E] = level.__objclass__
     entity = [getattr(struct, name) for name in kind_of(struct).entity]
-    rows = stored_rows(reader, struct, when, where=limited, columns=[metric, limit, *entity, *names])
+    rows = stored_rows(reader, struct, when, where=limited, columns=[level, whole, *entity, *names])
     for its in grouped_by(rows, row_getter(*entity)).values():
         owner = " ".join(map(str, row_getter(*names)(its[-1])))
-        yield _Watched(resource, owner, its, metric, float(getter(limit)(its[-1]) or 0), up=True)
+        yield _Watched(resource, owner, its, float(getter(whole)(its[-1]) or 0))
 
 
 def told(one: Forecast) -> str:

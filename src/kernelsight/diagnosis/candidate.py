@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kernelsight.diagnosis.model import Entity, Evidence, Fault, Proposal, Step
+from kernelsight.diagnosis.model import Entity, Fault, Proposal, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Outcome:
     supports: float = 1.0
     refutes: float = 1.0
     check_id: str = ""
-    """The check of its mechanism; empty where a hypothesis made it up on the way."""
+    """The check of its mechanism."""
 
     @property
     def odds(self) -> float:
@@ -45,16 +45,6 @@ class Candidate:
     suffering_s: float = 0.0
     """Seconds of waiting that it explains, within the window."""
     mechanism: str = ""
-    """Which one it is of; empty: of a hypothesis."""
+    """Its name."""
     prior: float = 0.0
     """What its mechanism is more likely than others before any check, in nats of log-odds."""
-
-    def check(self, says: str, holds: bool, speaks_for: float, speaks_against: float) -> None:  # noqa: FBT001 - it is about the outcome
-        """Note the outcome of a test."""
-        self.checks.append(Outcome(says, holds, speaks_for, speaks_against))
-
-    def step(self, claim: str, *evidence: Evidence | None) -> None:
-        """Add a claim to the path; one without any evidence is not made."""
-        shown = tuple(one for one in evidence if one is not None)
-        if shown:
-            self.path.append(Step(claim, shown))

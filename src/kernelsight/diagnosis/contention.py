@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from kernelsight.diagnosis.cpu_time import Use, cpu_use, queued
-from kernelsight.diagnosis.duration import BURST_S, GOES_ON_S, duration_of
+from kernelsight.diagnosis.duration import BURST_S
 from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
@@ -187,12 +187,6 @@ def largest_kin(uses: Iterable[Use], kin: Callable[[Use], K], amount: Callable[[
     for use in uses:
         sums[kin(use)] = sums.get(kin(use), 0.0) + amount(use)
     return max(sums, key=lambda one: sums[one])
-
-
-def is_burst(scene: Scene, run: Run) -> bool:
-    """Whether a stretch was short and is over, as when a few jobs are started by the clock."""
-    duration = duration_of(scene, run)
-    return duration.seconds < BURST_S and duration.over_for_s > GOES_ON_S
 
 
 def interrupted(scene: Scene, run: Run) -> float:

@@ -1,11 +1,12 @@
 """What there is only so much of: how it is counted, who frees it, and how far ahead its end is foreseen.
 
-A finding wakes somebody, so it foresees less than a forecast (:mod:`kernelsight.agent.forecast`), which wakes nobody
-and says how uncertain it is. All of them scale the same two numbers.
+A finding wakes somebody. A forecast (:mod:`kernelsight.agent.forecast`) wakes nobody, and looks further ahead. Growth
+of memory, of counted things and of files, and forecasts, all scale one horizon and one foresight.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -49,6 +50,17 @@ SPACE_FORESIGHT_TIMES = Threshold(
     because="judged: files are written in bursts of known size; only a trend that has gone a fifth of its way is "
     "expected to go on to the end",
 )
+FORECAST_HORIZON_S = Threshold(
+    3 * HORIZON_S,
+    "s",
+    because="judged: six hours. A forecast wakes nobody; what ends later than in a working day is seen in time",
+)
+FORECAST_FORESIGHT_TIMES = Threshold(
+    FORESIGHT_TIMES / 2,
+    "times as long as it has been seen",
+    because="judged: a quarter of an hour ahead from half a minute. A forecast has only the trend, and no checks that "
+    "tell a leak from a start",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +83,8 @@ class Exhaustible(Generic[E]):
 
     def ends_in_s(self, going: Trend | None, whole: float | None) -> float | None:
         """Seconds until nothing is left, if it goes on like this; None where it is in no trend towards that."""
-        if going is None or not whole:
-            return None
-        return going.seconds_to(0.0 if self.is_left else float(whole))
+        end = 0.0 if self.is_left else float(whole or 0) or None
+        return None if going is None or end is None else going.seconds_to(end)
 
     def ends_soon(self, going: Trend | None, whole: float | None) -> bool:
         """Whether a trend goes on, and its end is near enough to be foreseen."""
@@ -138,3 +149,9 @@ TASKS = Exhaustible(
     foresight_times=COUNTED_FORESIGHT_TIMES,
 )
 EXHAUSTIBLES: tuple[Exhaustible[Any], ...] = (MEMORY, SPACE, INODES, GROUP_MEMORY, TASKS, DESCRIPTORS)
+"""All of them, as forecasts and the page of mechanisms go through them."""
+
+
+def foresights() -> Mapping[str, Threshold]:
+    """How far ahead ends are foreseen, by name: what all of them scale, then each."""
+    return {name: value for name, value in globals().items() if isinstance(value, Threshold)}

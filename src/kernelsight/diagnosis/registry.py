@@ -10,7 +10,6 @@ from typing import Any
 
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.fault import FaultClass, Traits
-from kernelsight.diagnosis.hypothesis import hypotheses
 from kernelsight.diagnosis.mechanism import Mechanism
 from kernelsight.diagnosis.model import Fault
 from kernelsight.diagnosis.scene import Scene
@@ -65,10 +64,8 @@ def mechanisms() -> Mapping[str, Mechanism[Any]]:
 
 @cache
 def finders() -> Mapping[Fault, Sequence[Finder]]:
-    """What tests a window for each class: its mechanisms, and its hypothesis where it still has one."""
+    """What tests a window for each class: its mechanisms."""
     found: dict[Fault, list[Finder]] = {fault: [] for fault in fault_classes()}
-    for fault, test in hypotheses().items():
-        found[fault].append(test)
     for mechanism in mechanisms().values():
         found[mechanism.fault.name].append(mechanism.candidates)
     return found

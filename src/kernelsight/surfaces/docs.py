@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 
 from kernelsight.diagnosis.fault import Traits, trait_meanings
-from kernelsight.diagnosis.hypothesis import hypotheses
 from kernelsight.diagnosis.registry import fault_classes, mechanisms
 from kernelsight.errors import KernelSightError
 from kernelsight.events.declare import Column, Counter, Delta, Gauge, Kind, Label, Semantics
@@ -108,9 +107,6 @@ def _found_by(fault: str) -> Iterator[str]:
     for mechanism in mechanisms().values():
         if mechanism.fault.name == fault:
             yield f"[{mechanism.name}](mechanisms.md#{mechanism.name})"
-    for name, test in hypotheses().items():
-        if name == fault:
-            yield f"`{test.__module__.rpartition('.')[2]}.py`"
 
 
 # --- the data dictionary ---------------------------------------------------------------------------

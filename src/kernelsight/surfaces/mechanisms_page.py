@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from kernelsight.diagnosis.exhaustible import EXHAUSTIBLES, Exhaustible, foresights
 from kernelsight.diagnosis.mechanism import Check, Mechanism
 from kernelsight.diagnosis.ranking import PRIOR
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.declare import kind_of
 
 _FIELD = re.compile(r"\{(\w+)[^}]*\}")
 
@@ -31,6 +34,17 @@ def mechanisms_page(mechanisms: Iterable[Mechanism[Any]]) -> Iterator[str]:
         yield from ("", f"## {fault}", "", several[0].fault.meaning)
         for mechanism in several:
             yield from _section(mechanism)
+    yield from ("", "## What can be used up", "")
+    yield (
+        "How far ahead a finding foresees the end of each resource: at most so many *times* as long as its trend has "
+        "been seen, and at most the *horizon*. Forecasts of the agent have numbers of their own, the same for all."
+    )
+    yield from ("", "| resource | level | of | freed by | times | horizon |", "|---|---|---|---|---|---|")
+    for resource in EXHAUSTIBLES:
+        yield _row(*_exhaustible(resource))
+    yield from ("", "| threshold | value | because |", "|---|---|---|")
+    for name, threshold in foresights().items():
+        yield _threshold(name, threshold)
 
 
 def _section(mechanism: Mechanism[Any]) -> Iterator[str]:
@@ -44,7 +58,21 @@ def _section(mechanism: Mechanism[Any]) -> Iterator[str]:
     if thresholds := mechanism.thresholds:
         yield from ("", "| threshold | value | because |", "|---|---|---|")
         for name, threshold in thresholds:
-            yield _row(f"`{name}`", f"{threshold:,.15g} {threshold.unit}", threshold.because)
+            yield _threshold(name, threshold)
+
+
+def _threshold(name: str, threshold: Threshold) -> str:
+    return _row(f"`{name}`", f"{threshold:,.15g} {threshold.unit}", threshold.because)
+
+
+def _exhaustible(resource: Exhaustible[Any]) -> Iterator[str]:
+    table = kind_of(resource.level.__objclass__).table
+    yield resource.name.replace("_", " ")
+    yield f"`{table}.{resource.level.__name__}` ({'left' if resource.is_left else 'used'})"
+    yield f"`{resource.whole.__name__}`"
+    yield resource.freed_by
+    yield f"{resource.foresight_times:g}"
+    yield f"{resource.horizon_s:,.0f} s"
 
 
 def _check(check: Check[Any]) -> Iterator[str]:

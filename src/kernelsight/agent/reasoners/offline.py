@@ -30,7 +30,7 @@ _FORESEES = re.compile(r"\b(?:will|run(?:ning)? out|going to|until)\b", re.IGNOR
 
 
 class Offline:
-    """Answers with what the hypotheses find and what the query API tells."""
+    """Answers with what the mechanisms find and what the query API tells."""
 
     name = "offline"
 

@@ -1,1 +1,0 @@
-"""One module per family of faults; each registers its hypotheses."""
