@@ -167,11 +167,27 @@ def test_a_culprit_that_is_in_none_of_the_cited_rows_is_no_finding(scripted):
 
 
 def test_an_action_on_something_else_is_dropped_and_said(scripted):
-    kill = {"action": "stop", "target": culprit("1", "crunch"), "text": "stop it"}
+    kill = {"action": "terminate", "target": culprit("1", "crunch"), "text": "stop it"}
     wrong = finding(("crunch ran", "e1"), actions=[kill])
     _, report, _ = scripted(calls(prove(70, "cpu_time_ms"), step=1), answers(findings=[wrong]))
     assert "1" not in [proposal.target.id for proposal in report.proposals]
-    assert any(doubt.claim == "stop crunch" for doubt in report.doubts)
+    assert any(doubt.claim == "terminate crunch" for doubt in report.doubts)
+
+
+@pytest.mark.parametrize(
+    ("action", "target", "why"),
+    [
+        ("rm -rf /", culprit(), "there is no such remedy"),
+        ("renice", {"kind": "device", "id": "sda", "name": "sda"}, "renice is for a process or program, not for a dev"),
+        ("limit_io", culprit(), "limit_io needs the parameter device"),
+    ],
+)
+def test_an_action_that_is_no_declared_remedy_is_dropped_and_said(scripted, action, target, why):
+    advice = [{"action": action, "target": target, "text": "do it"}]
+    wrong = finding(("crunch ran", "e1"), actions=advice)
+    _, report, _ = scripted(calls(prove(70, "cpu_time_ms"), step=1), answers(findings=[wrong]))
+    assert "do it" not in [proposal.text for proposal in report.proposals]
+    assert any(why in doubt.why for doubt in report.doubts)
 
 
 def test_a_model_cannot_talk_a_finding_away(scripted):

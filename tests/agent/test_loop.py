@@ -283,8 +283,7 @@ def test_a_model_that_was_talked_into_something_is_refused_and_that_is_recorded(
     assert {step.stage for step in by_model} == {"refused"}
     assert {(step.action, step.target) for step in by_model} == {
         ("terminate", str(machine.hog)),
-        ("rm -rf /", str(machine.hog)),
-    }, "what is about somebody of whom the finding does not speak does not even get so far"
+    }, "what is no remedy, or is about somebody of whom the finding does not speak, does not even get so far"
     assert state(machine.hog) == "S"
     assert nice(machine) == 10, "what the diagnosis proposes is done as ever"
 

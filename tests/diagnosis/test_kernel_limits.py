@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
 
 import pytest
 from scenes import END, FROM, LENGTH, SECOND, START, stored
@@ -12,7 +11,6 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check
 from kernelsight.diagnosis.commands import shell_command
 from kernelsight.diagnosis.limits import DESCRIPTOR_CALLS, LIMITS, OTHER_DESCRIPTOR_CALLS, limits_of
-from kernelsight.diagnosis.model import Entity, EntityKind, Finding, Proposal
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.declare import Event
 from kernelsight.events.limit import Limit, LimitHolder
@@ -144,13 +142,6 @@ def test_without_memory_enomem_is_not_a_limit(tmp_path):
     short = [Memory(at(second), mem_total_kb=8 << 20, mem_available_kb=100_000) for second in range(LENGTH)]
     rows = [*short, *failed(70, "jvm", "mprotect", "ENOMEM", 12)]
     assert ("kernel_limit", "jvm") not in findings(stored(tmp_path / "db", rows))
-
-
-@pytest.mark.parametrize("kind", get_args(EntityKind))
-@pytest.mark.parametrize("action", ["look", "sysctl", "raise_limit", "restart"])
-def test_whatever_a_proposal_is_about_has_a_command_or_none_and_never_an_error(kind, action):
-    finding = Finding("kernel_limit", Entity(kind, "7", "x"), (), START, 0.9, (), "", ())
-    assert isinstance(shell_command(finding, Proposal(action, Entity(kind, "7", "x"), "raise it")), str)
 
 
 # --- the table of connections ---

@@ -11,6 +11,7 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.course import courses
 from kernelsight.diagnosis.model import Diagnosis, Entity, Proposal, RuledOut, Window
 from kernelsight.diagnosis.page import HEIGHT, WIDTH, page
+from kernelsight.diagnosis.remedies import DROP_CACHES, MACHINE, SET_SYSCTL, TERMINATE
 from kernelsight.diagnosis.report import considered, report
 
 HOSTILE = '</p><script>alert("1")</script>'
@@ -96,8 +97,16 @@ def test_what_was_considered_is_one_line_for_each_fault_and_name():
     [
         (Proposal("renice", Entity("process", "70", "crunch"), "give way"), "kernelsight agent do renice 70"),
         (Proposal("limit_cpu", Entity("cgroup", "/a b", "/a b"), "a quota"), "kernelsight agent do limit_cpu '/a b'"),
-        (Proposal("restart", Entity("process", "70", "x"), "restart it"), "kernelsight agent do terminate 70"),
-        (Proposal("sysctl", Entity("machine", "m", "m"), "lower vm.dirty_bytes, so"), "sysctl vm.dirty_bytes"),
+        (TERMINATE.on(Entity("process", "70", "x"), "end it"), "kernelsight agent do terminate 70"),
+        (
+            Proposal("restart", Entity("process", "70", "x"), "restart it", cgroup="/system.slice/x.service"),
+            "systemctl restart x.service",
+        ),
+        (
+            SET_SYSCTL.on(MACHINE, "use ports again sooner", name="net.ipv4.tcp_tw_reuse", value=1),
+            "kernelsight agent do sysctl machine --set name=net.ipv4.tcp_tw_reuse --set value=1",
+        ),
+        (DROP_CACHES.on(MACHINE, "drop dentries", what=2), "kernelsight agent do drop_caches machine --set what=2"),
         (
             Proposal("look", Entity("mount", "/a$(id)", "/a$(id)"), "make room"),
             "du -xh -d 2 '/a$(id)' | sort -h | tail -n 20",

@@ -7,6 +7,7 @@ from benchmarks.faultbench.scenario import scenarios
 from readable import unreadable
 
 from kernelsight.agent.commands import command
+from kernelsight.diagnosis.remedies import remedies
 from kernelsight.diagnosis.report import report
 
 CASES = cases()
@@ -28,6 +29,10 @@ def test_a_recorded_fault_is_found_and_nothing_else_before_it(case):
     score = replay(case, ask=ask)
     assert score.right, score
     assert score.fault is None or score.detected_s is not None
+    for finding in (finding for answer in answers for finding in answer.findings):
+        for proposal in finding.actions:
+            assert not remedies()[proposal.action].wrong_with(proposal)
+            assert command(finding, proposal)
     assert unreadable(line.text for answer in answers for line in report(answer, command=command)) == []
 
 

@@ -19,8 +19,9 @@ from msgspec import Meta
 from kernelsight.agent.evidence import Citations
 from kernelsight.agent.model import Doubt
 from kernelsight.diagnosis.check import wrong_with
-from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Fault, Finding, Proposal, Step
+from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Fault, Finding, Parameter, Proposal, Step
 from kernelsight.diagnosis.registry import fault_classes
+from kernelsight.diagnosis.remedies import remedies
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import Column
 from kernelsight.printable import printable
@@ -54,6 +55,16 @@ class Claim(msgspec.Struct, frozen=True):
     evidence: Annotated[tuple[str, ...], Meta(description="the ref of each number that shows it, such as e3")]
 
 
+class Advice(msgspec.Struct, frozen=True):
+    """What a model proposes to do."""
+
+    action: Annotated[str, Meta(extra_json_schema={"enum": [*remedies()]})]
+    """Another one is dropped, and said; the rest of the answer may be right."""
+    target: Entity
+    text: Annotated[str, Meta(description="what is to be done, a sentence")]
+    parameters: tuple[Parameter, ...] = ()
+
+
 class Claimed(msgspec.Struct, frozen=True):
     """A fault as a model sees it."""
 
@@ -65,7 +76,7 @@ class Claimed(msgspec.Struct, frozen=True):
     path: Annotated[tuple[Claim, ...], Meta(description="from who suffers to the culprit")]
     refuted_by: Annotated[str, Meta(description="what would show that this is wrong")]
     outlook: Annotated[str, Meta(description="what happens if nothing is done")]
-    actions: tuple[Proposal, ...]
+    actions: tuple[Advice, ...]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -191,13 +202,17 @@ class _Check:
         except UsageError:
             return min(evidence.start_ns for evidence in cited)
 
-    def _proposals(self, actions: Iterable[Proposal], labels: Collection[Label]) -> Iterator[Proposal]:
-        """What is proposed for something that the rows are about; nothing else can be meant."""
-        for one in actions:
-            if _occurs(one.target, labels):
-                yield msgspec.structs.replace(one, action=_text(one.action), text=_text(one.text))
+    def _proposals(self, actions: Iterable[Advice], labels: Collection[Label]) -> Iterator[Proposal]:
+        """Remedies as they are declared, for something that the rows are about; nothing else can be meant."""
+        for advice in actions:
+            proposal = Proposal(advice.action, advice.target, _text(advice.text), advice.parameters)
+            remedy = remedies().get(advice.action)
+            if wrong := remedy.wrong_with(proposal) if remedy else "there is no such remedy":
+                self._doubt(f"{advice.action} {advice.target.name}", wrong)
+            elif not _occurs(advice.target, labels):
+                self._doubt(f"{advice.action} {advice.target.name}", "its target is in none of the rows that are cited")
             else:
-                self._doubt(f"{one.action} {one.target.name}", "its target is in none of the rows that are cited")
+                yield proposal
 
     def _labels(self, cited: Iterable[Evidence]) -> set[Label]:
         """Whom and what the cited rows name."""

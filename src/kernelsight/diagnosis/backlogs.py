@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Explanation
-from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.packets import owners
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import CounterDelta, Scene
 from kernelsight.events.network import TcpRetransmit, TcpRetransmitEvent
 
@@ -41,5 +42,5 @@ def explanation(culprit: Entity, onset_ns: int, victims: tuple[Entity, ...], pat
         path=path,
         refuted_by=f"the queue of {name} is emptied and connections are still refused",
         outlook="clients wait for their timeouts",
-        actions=(Proposal("look", culprit, f"see why {name} accepts so slowly; a longer backlog gains time"),),
+        actions=(LOOK.on(culprit, f"see why {name} accepts so slowly; a longer backlog gains time"),),
     )

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import pairwise
 
+from kernelsight.diagnosis.how_to_record import how_to_get
 from kernelsight.diagnosis.model import NotExcluded
 from kernelsight.diagnosis.registry import fault_classes
-from kernelsight.diagnosis.remedy import how_to_get
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.spans import Span, common, holes, length, rest, union
 from kernelsight.events.collector import CollectorReport

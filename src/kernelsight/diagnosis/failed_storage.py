@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Explanation, claim, path
-from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.model import Entity, Step
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Scene, grouped_by
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.syscalls import SyscallError
@@ -124,8 +125,7 @@ def explanation(scene: Scene, failed: FailedStorage, *more: Step | None, refuted
         refuted_by=refuted_by,
         outlook=outlook,
         actions=(
-            Proposal(
-                "look",
+            LOOK.on(
                 culprit,
                 f"read in `dmesg` what the kernel says about {culprit.name}. Copy what is still readable",
             ),

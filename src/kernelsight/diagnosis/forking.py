@@ -9,8 +9,9 @@ from kernelsight.diagnosis.duration import Duration, duration_of
 from kernelsight.diagnosis.families import Family, families, most_children
 from kernelsight.diagnosis.identity import program_id
 from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
-from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import named, processes
+from kernelsight.diagnosis.remedies import LOOK, TERMINATE
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.scheduler import SchedProcess
@@ -230,7 +231,7 @@ def concluded(scene: Scene, parent: Entity, run: Run, suffering_s: float, *steps
         refuted_by=f"as many processes begin without {parent.name}",
         outlook="starting and ending processes goes on taking its share of the CPUs",
         actions=(
-            Proposal("stop", parent, f"stop {parent.name}, or let it wait between two children"),
-            Proposal("look", parent, f"see why what {parent.name} starts ends at once"),
+            TERMINATE.on(parent, f"end {parent.name}, or let it wait between two children"),
+            LOOK.on(parent, f"see why what {parent.name} starts ends at once"),
         ),
     )

@@ -9,8 +9,9 @@ from typing import Literal
 
 from kernelsight.diagnosis.devices import Device, devices
 from kernelsight.diagnosis.mechanism import Check, Explanation, claim
-from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import named
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.storage import FILE_CALLS, is_of
 from kernelsight.diagnosis.threshold import Threshold
@@ -178,7 +179,7 @@ def explanation(scene: Scene, found: Hanging, *claims: Step | None, action: str)
         path=tuple(step for step in steps if step is not None),
         refuted_by=f"a read of {found.culprit.name} returns",
         outlook="these tasks cannot be ended, and all that needs the same file system joins them",
-        actions=(Proposal("look", found.culprit, action),),
+        actions=(LOOK.on(found.culprit, action),),
     )
 
 

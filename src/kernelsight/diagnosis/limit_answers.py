@@ -6,6 +6,7 @@ from kernelsight.diagnosis.limit_use import LimitUse
 from kernelsight.diagnosis.limits import SYSCTLS, TCP_MEMORY, KernelLimit
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.remedies import DOUBLE_SYSCTL, LOOK, MACHINE, RAISE_RESOURCE_LIMIT, SET_SYSCTL
 from kernelsight.diagnosis.scene import Scene
 
 
@@ -28,18 +29,20 @@ def raised(limit: KernelLimit) -> str:
     return limit.remedy or limit.name
 
 
-def remedies(limit: KernelLimit, use: LimitUse, culprit: Entity) -> tuple[Proposal, ...]:
-    """What gains time, and what to look for."""
-    is_number = not limit.remedy and limit.name != TCP_MEMORY and use.is_met is not None
-    enough = f" to {2 * (use.fullest.maximum or 0)}" if is_number else ""
+def remedies(
+    limit: KernelLimit, use: LimitUse, culprit: Entity, *, caller: Entity | None = None
+) -> tuple[Proposal, ...]:
+    """What gains time, and what to look for; `caller`: whose calls are refused."""
     held_by = (
         f"see which {limit.noun} {culprit.name} holds" if culprit.kind == "process" else f"see who holds {limit.noun}"
     )
-    return (
-        Proposal(
-            "sysctl" if limit.name in SYSCTLS else "raise_limit",
-            limit_entity(limit),
-            f"raise {raised(limit)}{enough}, to gain time",
-        ),
-        Proposal("look", culprit, f"{held_by}: {limit.holders}"),
-    )
+    look = LOOK.on(culprit, f"{held_by}: {limit.holders}")
+    text = f"raise {raised(limit)}"
+    if limit.name not in SYSCTLS:
+        if caller is None:
+            return (look,)
+        return RAISE_RESOURCE_LIMIT.on(caller, f"{text}, to gain time", resource=limit.name), look
+    if limit.remedy or limit.name == TCP_MEMORY or use.is_met is None:
+        return DOUBLE_SYSCTL.on(MACHINE, f"{text}, to gain time", name=limit.name), look
+    value = 2 * (use.fullest.maximum or 0)
+    return SET_SYSCTL.on(MACHINE, f"{text} to {value}, to gain time", name=limit.name, value=value), look

@@ -8,8 +8,9 @@ from typing import Protocol
 from kernelsight.diagnosis.mechanism import Check, Explanation
 from kernelsight.diagnosis.mechanisms.connections_cut_off import cut_off
 from kernelsight.diagnosis.mechanisms.packets_dropped_on_the_way import dropped_on_the_way
-from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.packets import drops, full_queues, interface_of
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.network import Qdisc
@@ -99,7 +100,7 @@ def explanation(interface: str, onset_ns: int, victims: tuple[Entity, ...], path
         refuted_by="the segments have arrived and only their acknowledgements are late",
         outlook="connections over it stay slow",
         actions=(
-            Proposal("look", culprit, f"check the link of {interface} and the way beyond it: nothing here says where "
+            LOOK.on(culprit, f"check the link of {interface} and the way beyond it: nothing here says where "
                      "the packets are lost"),
         ),
     )  # fmt: skip

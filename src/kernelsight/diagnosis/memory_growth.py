@@ -11,6 +11,7 @@ from kernelsight.diagnosis.exhaustible import FORESIGHT_TIMES
 from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
 from kernelsight.diagnosis.memory_use import FULL_SHARE, KIB, AnyDomain, Holder, killed_in, short
 from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.remedies import LIMIT_MEMORY, RESTART
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend
@@ -186,8 +187,8 @@ def explanation(scene: Scene, growth: MemoryGrowth, grows: str, *, meanwhile: St
 
 def _actions(culprit: Entity) -> tuple[Proposal, ...]:
     return (
-        Proposal("restart", culprit, f"restart {culprit.name}, to gain time"),
-        Proposal("limit_memory", culprit, f"limit the memory of {culprit.name}, so that nobody else is killed for it"),
+        RESTART.on(culprit, f"restart {culprit.name}, to gain time"),
+        LIMIT_MEMORY.on(culprit, f"limit the memory of {culprit.name}, so that nobody else is killed for it"),
     )
 
 

@@ -70,13 +70,25 @@ class Step(msgspec.Struct, frozen=True):
     evidence: tuple[Evidence, ...]
 
 
+class Parameter(msgspec.Struct, frozen=True):
+    """A parameter of a remedy, such as the name or the value of a kernel parameter."""
+
+    name: str
+    value: str
+
+
 class Proposal(msgspec.Struct, frozen=True):
     """Something that can be done about it."""
 
     action: str
-    """The kind of action, such as `renice` or `raise_limit`; `look` where a person must."""
+    """The kind of remedy, such as `renice`, that :mod:`kernelsight.diagnosis.remedies` declares; `look` where a person
+    must find out what is to be done."""
     target: Entity
     text: str
+    parameters: tuple[Parameter, ...] = ()
+    cgroup: str = ""
+    """Path of the control group that the target is in, in the hierarchy that the remedy acts on; empty where it is not
+    known, or where that does not matter."""
 
 
 class Alternative(msgspec.Struct, frozen=True):

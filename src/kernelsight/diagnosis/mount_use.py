@@ -10,8 +10,9 @@ from kernelsight.diagnosis.errors import Failures
 from kernelsight.diagnosis.exhaustible import SPACE, Exhaustible
 from kernelsight.diagnosis.fillers import Filler, who_filled, who_takes_inodes, who_takes_space
 from kernelsight.diagnosis.mechanism import Check, Explanation, Prior, claim, path
-from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.mounts import FULL_SHARE, failing, is_full, mounts
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, trend
@@ -167,9 +168,7 @@ def explanation(scene: Scene, use: MountUse) -> Explanation:
         ),
         refuted_by=f"{use.mount} has no more {taken} when files{written} are removed",
         outlook=f"every program that writes to {use.mount} fails",
-        actions=(
-            Proposal("look", culprit, f"make room on {use.mount}: see which files{written} take the {taken} there"),
-        ),
+        actions=(LOOK.on(culprit, f"make room on {use.mount}: see which files{written} take the {taken} there"),),
     )
 
 

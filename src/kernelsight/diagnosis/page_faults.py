@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kernelsight.diagnosis.memory_use import machine
 from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.remedies import LOOK, RENICE
 from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.memory import PageFaultStats, Vmstat
@@ -75,6 +76,6 @@ def refuted_by(culprit: Entity) -> str:
 def remedies(culprit: Entity, advice: str) -> tuple[Proposal, ...]:
     """What helps."""
     return (
-        Proposal("look", culprit, advice),
-        Proposal("renice", culprit, f"give {culprit.name} a lower priority, so that others are not slowed"),
+        LOOK.on(culprit, advice),
+        RENICE.on(culprit, f"give {culprit.name} a lower priority, so that others are not slowed"),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from kernelsight.diagnosis.identity import UNKNOWN, ProgramId, process_entity, program_id
 from kernelsight.diagnosis.model import Entity, Identity
 from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.shell import Controller
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process as ProcessSample
 from kernelsight.events.scheduler import BlockedTask, SchedProcess, Wait
@@ -42,6 +43,13 @@ class Process:
     def group(self) -> str | None:
         """Path of its control group; None where that is not known."""
         return self.samples[-1].cgroup if self.samples else None
+
+    def group_for(self, controller: Controller) -> str | None:
+        """Path of the control group in which a controller limits it; None where that is not known."""
+        if not self.samples:
+            return None
+        last = self.samples[-1]
+        return {"memory": last.memory_cgroup, "io": last.io_cgroup}.get(controller) or last.cgroup
 
     @property
     def nice(self) -> int:

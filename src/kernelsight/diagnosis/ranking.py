@@ -12,6 +12,7 @@ from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.effects import is_again, split
 from kernelsight.diagnosis.model import Alternative, Finding, RuledOut
 from kernelsight.diagnosis.onset import was_there, with_onsets
+from kernelsight.diagnosis.placing import in_its_group
 from kernelsight.diagnosis.registry import traits
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.upstream import from_afar
@@ -106,7 +107,7 @@ def _finding(told: Told, scene: Scene) -> Finding:
         confidence=confidence(one),
         path=with_before(scene, (*from_afar(scene, one), *one.path), one.onset_ns),
         refuted_by=one.refuted_by,
-        actions=one.actions,
+        actions=tuple(in_its_group(scene, proposal) for proposal in one.actions),
         began_before=was_there(one.onset_ns, scene),
         outlook=one.outlook,
         alternatives=tuple(Alternative(other.fault, other.culprit, confidence(other)) for other in told.alternatives),

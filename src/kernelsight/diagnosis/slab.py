@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.processes import is_within, named
+from kernelsight.diagnosis.remedies import DROP_CACHES, LOOK, MACHINE
 from kernelsight.diagnosis.scene import Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.process import Process
@@ -53,10 +54,6 @@ def remedies(culprit: Entity, *, is_known: bool) -> tuple[Proposal, ...]:
     """What gains time, and what to look for."""
     who = culprit.name if is_known else "the program that makes them"
     return (
-        Proposal(
-            "drop_caches",
-            Entity("machine", "memory", "memory"),
-            "drop dentries and inodes that nobody uses (vm.drop_caches=2), to gain time",
-        ),
-        Proposal("look", culprit, f"see which objects grow (`slabtop -o -s c`), and stop {who}"),
+        DROP_CACHES.on(MACHINE, "drop dentries and inodes that nobody uses (vm.drop_caches=2), to gain time", what=2),
+        LOOK.on(culprit, f"see which objects grow (`slabtop -o -s c`), and stop {who}"),
     )

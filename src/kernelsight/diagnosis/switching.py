@@ -10,6 +10,7 @@ from kernelsight.diagnosis.cpu_time import shown as shown_use
 from kernelsight.diagnosis.duration import Duration, duration_of
 from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.remedies import LIMIT_CPU, LOOK
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
@@ -238,6 +239,6 @@ def explain(scene: Scene, found: Switching) -> Explanation:
 
 def _actions(name: Entity) -> tuple[Proposal, ...]:
     return (
-        Proposal("look", name, f"let {name.name} hand over more at a time, or do the work in one process"),
-        Proposal("limit_cpu", name, f"give {name.name} a CPU quota"),
+        LOOK.on(name, f"let {name.name} hand over more at a time, or do the work in one process"),
+        LIMIT_CPU.on(name, f"give {name.name} a CPU quota"),
     )

@@ -11,6 +11,7 @@ from kernelsight.diagnosis.limit_use import MET_SHARE, LimitUse, uid_of, use_of
 from kernelsight.diagnosis.mechanism import Check, claim
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
 from kernelsight.diagnosis.processes import Process, is_within, named, processes
+from kernelsight.diagnosis.remedies import DOUBLE_SYSCTL, MACHINE, RAISE_RESOURCE_LIMIT, RAISE_TASK_LIMIT, SET_SYSCTL
 from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped, grouped_by, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, trend
@@ -294,11 +295,15 @@ def outlook(use: TaskUse) -> str:
 
 def raise_limit(use: TaskUse) -> Proposal:
     """What gains time."""
-    text = {
-        "pids.max": f"raise pids.max of {use.place.name}, to gain time",
-        "RLIMIT_NPROC": "raise RLIMIT_NPROC of that user (ulimit -u, LimitNPROC= of systemd), to gain time",
-    }.get(use.name, f"raise {use.name}, to gain time")
-    return Proposal("raise_limit", use.place, text)
+    if use.place.kind == "cgroup":
+        return RAISE_TASK_LIMIT.on(use.place, f"raise pids.max of {use.place.name}, to gain time")
+    if use.name == "RLIMIT_NPROC":
+        text = "raise RLIMIT_NPROC (ulimit -u, LimitNPROC= of systemd), to gain time"
+        return RAISE_RESOURCE_LIMIT.on(use.callers[0], text, resource=use.name)
+    text = f"raise {use.name}, to gain time"
+    if use.maximum is None:
+        return DOUBLE_SYSCTL.on(MACHINE, text, name=use.name)
+    return SET_SYSCTL.on(MACHINE, text, name=use.name, value=2 * use.maximum)
 
 
 FORKS_REFUSED: Check[TaskUse] = Check(

@@ -8,14 +8,14 @@ One module in :mod:`kernelsight.agent.actions`, found by itself::
     class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         most: Annotated[int, msgspec.Meta(ge=1, le=19)] = 19
 
-    @action("renice", targets=("process",), asked=Asked, limits=Limits, answers=answer)
+    @action("renice", targets=("process",), asked=Asked, limits=Limits)
     def renice(host: Host, subject: ProcessSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
         '''Give way to others.'''
 
 The function looks at the machine, raises RefusedError where the action would not be right, and yields every write
 that the action consists of; it changes nothing. `asked` is what a request may say (and all that it may say),
-`limits` what the policy file may bound, both checked by their types. `answers` says what the action does about a
-finding's proposal, if anything.
+`limits` what the policy file may bound, both checked by their types. An action answers the proposals of the remedy of
+its name (:mod:`kernelsight.diagnosis.remedies`) for targets of its kinds; every other remedy is for a person.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ TargetKind = Literal["process", "cgroup", "machine"]
 AskedBy = Literal["loop", "model", "person"]
 
 Planner = Callable[[Host, Any, Any, Any], Iterable[Change]]
-Answer = Callable[[Finding, Proposal], msgspec.Struct | None]
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +52,6 @@ class Registered:
     asked: type[msgspec.Struct]
     limits: type[msgspec.Struct]
     plan: Planner
-    answers: Answer
 
     def parse(self, parameters: Mapping[str, object]) -> msgspec.Struct:
         """What was asked for, checked.
@@ -65,6 +63,16 @@ class Registered:
             return msgspec.convert(dict(parameters), self.asked, strict=False)
         except msgspec.ValidationError as error:
             raise RefusedError(f"{self.name}: {error}") from error
+
+    def answer(self, proposal: Proposal) -> msgspec.Struct | None:
+        """What is asked for by a proposal; None if this action is not what it proposes, or not with such parameters."""
+        if proposal.action != self.name or proposal.target.kind not in self.targets:
+            return None
+        given = {one.name: one.value for one in proposal.parameters if one.name in self.asked.__struct_fields__}
+        try:
+            return self.parse(given)
+        except RefusedError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +108,6 @@ class Plan:
         return all(change.reversible for change in self.changes)
 
 
-def no_answer(finding: Finding, proposal: Proposal) -> None:
-    """An action that only people ask for."""
-    del finding, proposal
-
-
 _ACTIONS: Registry[str, Registered] = Registry("action", "kernelsight.agent.actions")
 
 
@@ -114,7 +117,6 @@ def action(
     targets: tuple[TargetKind, ...],
     asked: type[msgspec.Struct] = Nothing,
     limits: type[msgspec.Struct] = Nothing,
-    answers: Answer = no_answer,
 ) -> Callable[[Planner], Planner]:
     """Register an action by its plan."""
 
@@ -122,7 +124,7 @@ def action(
         if not plan.__doc__:
             raise TypeError(f"action {name} does not say what it does")
         summary = " ".join(plan.__doc__.split())
-        _ACTIONS.add(name, Registered(name, summary, targets, asked, limits, plan, answers))
+        _ACTIONS.add(name, Registered(name, summary, targets, asked, limits, plan))
         return plan
 
     return declare
@@ -139,5 +141,5 @@ def answers(finding: Finding) -> list[tuple[Registered, Proposal, msgspec.Struct
         (one, proposal, asked)
         for proposal in finding.actions
         for one in actions().values()
-        if (asked := one.answers(finding, proposal)) is not None
+        if (asked := one.answer(proposal)) is not None
     ]

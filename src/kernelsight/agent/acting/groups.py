@@ -162,6 +162,15 @@ def memory_limit(place: Place) -> tuple[Path, int | None]:
     return path, None if text == "max" or int(text) > _NO_LIMIT_V1 else int(text)
 
 
+def set_memory_high(place: Place, most: int) -> Iterator[Change]:
+    """The writes beyond which a group is slowed: memory.high, or in version 1 the limit itself."""
+    path = place.folder / ("memory.limit_in_bytes" if place.version == 1 else "memory.high")
+    former = "max" if place.steps else read_value(path)
+    yield from place.steps
+    yield SetFile(path=str(path), former=former, value=str(most))
+    yield from place.then
+
+
 # --- tasks -----------------------------------------------------------------------------------------
 
 

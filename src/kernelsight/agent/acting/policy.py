@@ -196,7 +196,7 @@ def _require_finding(request: Request) -> None:
         raise RefusedError(f"no finding of the diagnosis asks for {request.action}")
     one = registered(request.action)
     for proposal in finding.actions:
-        if proposal.target == request.target and one.answers(finding, proposal) is not None:
+        if proposal.target == request.target and one.answer(proposal) is not None:
             return
     raise RefusedError(
         f"the finding ({finding.fault} by {finding.culprit.name!r}) does not propose {request.action}"

@@ -13,7 +13,6 @@ from kernelsight.agent.acting.changes import Change, SetIoPriority, io_prioritie
 from kernelsight.agent.acting.io_priority import IO_BEST_EFFORT, IO_CLASS_SHIFT, IO_IDLE
 from kernelsight.agent.acting.subject import ProcessSubject, RefusedError
 from kernelsight.collectors.base import Host
-from kernelsight.diagnosis.model import Finding, Proposal
 
 _HEEDED_BY = frozenset({"bfq", "mq-deadline"})
 """Schedulers that heed priorities (Documentation/block/ioprio.rst; mq-deadline since Linux 5.14)."""
@@ -28,13 +27,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of best-effort, 0 the highest. `idle` may starve, so it has to be asked for."""
 
 
-def answer(finding: Finding, proposal: Proposal) -> Asked | None:
-    """A finding proposes it by this name."""
-    del finding
-    return Asked() if proposal.action in {"ionice", "limit_io"} and proposal.target.kind == "process" else None
-
-
-@action("ionice", targets=("process",), asked=Asked, answers=answer)
+@action("ionice", targets=("process",), asked=Asked)
 def ionice(host: Host, subject: ProcessSubject, asked: Asked, limits: msgspec.Struct) -> Iterator[Change]:
     """Lower the I/O priority of a process and its threads, where an I/O scheduler heeds it."""
     del limits

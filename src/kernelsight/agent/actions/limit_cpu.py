@@ -13,7 +13,6 @@ from kernelsight.agent.acting.action import action
 from kernelsight.agent.acting.changes import Change
 from kernelsight.agent.acting.subject import GroupSubject, ProcessSubject, RefusedError
 from kernelsight.collectors.base import Host
-from kernelsight.diagnosis.model import Finding, Proposal
 
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
@@ -31,13 +30,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     least_share: Share = 0.1
 
 
-def answer(finding: Finding, proposal: Proposal) -> Asked | None:
-    """A finding proposes it by this name."""
-    del finding
-    return Asked() if proposal.action == "limit_cpu" and proposal.target.kind in {"process", "cgroup"} else None
-
-
-@action("limit_cpu", targets=("process", "cgroup"), asked=Asked, limits=Limits, answers=answer)
+@action("limit_cpu", targets=("process", "cgroup"), asked=Asked, limits=Limits)
 def limit_cpu(host: Host, subject: ProcessSubject | GroupSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
     """Give a process (in a control group of its own) or a control group a CPU quota."""
     if asked.share < limits.least_share:

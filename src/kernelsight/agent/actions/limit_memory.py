@@ -9,10 +9,10 @@ import msgspec
 
 from kernelsight.agent.acting import groups
 from kernelsight.agent.acting.action import action
-from kernelsight.agent.acting.changes import Change, SetFile, read_value
-from kernelsight.agent.acting.subject import GroupSubject, RefusedError
+from kernelsight.agent.acting.changes import Change
+from kernelsight.agent.acting.subject import GroupSubject, ProcessSubject, RefusedError, StaleError
 from kernelsight.collectors.base import Host
-from kernelsight.diagnosis.model import Finding, Proposal
+from kernelsight.collectors.procfs.process_text import parse_status
 from kernelsight.quantities import quantity
 
 
@@ -29,21 +29,41 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     least_headroom: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.05
 
 
-def answer(finding: Finding, proposal: Proposal) -> Asked | None:
-    """A finding proposes it by this name."""
-    del finding
-    return Asked() if proposal.action == "limit_memory" and proposal.target.kind == "cgroup" else None
+@action("limit_memory", targets=("process", "cgroup"), asked=Asked, limits=Limits)
+def limit_memory(host: Host, subject: ProcessSubject | GroupSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
+    """Keep the memory of a process or a control group from growing: memory.high, or of a group in version 1 the limit.
 
-
-@action("limit_memory", targets=("cgroup",), asked=Asked, limits=Limits, answers=answer)
-def limit_memory(host: Host, subject: GroupSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
-    """Keep the memory of a control group from growing: memory.high, or in version 1 the limit itself."""
+    The memory that a process has stays with the group that it was in (cgroup-v2.rst, "Memory Ownership"), so a group
+    of its own may have the headroom alone. In version 1 a process is not limited alone: its limit would kill it.
+    """
     if asked.headroom < limits.least_headroom:
         raise RefusedError(f"a headroom of {asked.headroom:.0%} is less than the {limits.least_headroom:.0%} allowed")
-    place = groups.of_group(host, subject, "memory")
+    if isinstance(subject, ProcessSubject):
+        place = groups.for_process(host, subject, "memory")
+        if place.version == 1:
+            raise RefusedError(
+                f"in version 1 of control groups a limit of memory kills {subject.name}, and slows it not"
+            )
+    else:
+        place = groups.of_group(host, subject, "memory")
+    if place.steps:
+        assert isinstance(subject, ProcessSubject)
+        wanted = groups.page_aligned(resident_bytes(host, subject) * asked.headroom + groups.PAGES)
+        yield from groups.set_memory_high(place, wanted)
+        return
     wanted = groups.page_aligned(groups.memory_use(place) * (1 + asked.headroom) + groups.PAGES)
     _, hard = groups.memory_limit(place)
     if hard is not None and hard <= wanted:
         raise RefusedError(f"{subject.name} has a limit of {quantity(hard, 'B')} already")
-    name = "memory.limit_in_bytes" if place.version == 1 else "memory.high"
-    yield SetFile(path=str(place.folder / name), former=read_value(place.folder / name), value=str(wanted))
+    yield from groups.set_memory_high(place, wanted)
+
+
+def resident_bytes(host: Host, subject: ProcessSubject) -> int:
+    """What a process has in memory (VmRSS of /proc/PID/status, Documentation/filesystems/proc.rst)."""
+    try:
+        status = parse_status((host.proc / str(subject.pid) / "status").read_bytes())
+    except OSError as error:
+        raise StaleError(f"process {subject.pid} is gone") from error
+    if status.rss_kb is None:
+        raise RefusedError(f"/proc/{subject.pid}/status does not say how much memory {subject.name} has")
+    return status.rss_kb * 1024

@@ -12,7 +12,6 @@ from kernelsight.agent.acting.action import action
 from kernelsight.agent.acting.changes import Change, read_value
 from kernelsight.agent.acting.subject import GroupSubject, ProcessSubject, RefusedError
 from kernelsight.collectors.base import Host
-from kernelsight.diagnosis.model import Finding, Proposal
 
 Tasks = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -30,14 +29,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Enough for a program to go on and to end in order."""
 
 
-def answer(finding: Finding, proposal: Proposal) -> Asked | None:
-    """A finding proposes it by this name."""
-    del finding
-    fits = proposal.action in {"limit_tasks", "limit_pids"} and proposal.target.kind in {"process", "cgroup"}
-    return Asked() if fits else None
-
-
-@action("limit_tasks", targets=("process", "cgroup"), asked=Asked, limits=Limits, answers=answer)
+@action("limit_tasks", targets=("process", "cgroup"), asked=Asked, limits=Limits)
 def limit_tasks(host: Host, subject: ProcessSubject | GroupSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
     """Bound the tasks of a process (in a control group of its own) or of a control group; further forks fail."""
     if asked.most < limits.least:

@@ -6,22 +6,15 @@ from collections.abc import Iterator
 
 import msgspec
 
-from kernelsight.agent.acting.action import Nothing, action
+from kernelsight.agent.acting.action import action
 from kernelsight.agent.acting.changes import Change, SendSignal
 from kernelsight.agent.acting.subject import ProcessSubject, RefusedError
 from kernelsight.collectors.base import Host
-from kernelsight.diagnosis.model import Finding, Proposal
 
 _STOPPED = frozenset("Tt")
 
 
-def answer(finding: Finding, proposal: Proposal) -> Nothing | None:
-    """A finding proposes it by this name."""
-    del finding
-    return Nothing() if proposal.action == "pause" and proposal.target.kind == "process" else None
-
-
-@action("pause", targets=("process",), answers=answer)
+@action("pause", targets=("process",))
 def pause(host: Host, subject: ProcessSubject, asked: msgspec.Struct, limits: msgspec.Struct) -> Iterator[Change]:
     """Stop a process with SIGSTOP through a pidfd; undoing it lets it go on (SIGCONT)."""
     del host, asked, limits

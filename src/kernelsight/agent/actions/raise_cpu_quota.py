@@ -13,7 +13,6 @@ from kernelsight.agent.acting.action import action
 from kernelsight.agent.acting.changes import Change
 from kernelsight.agent.acting.subject import GroupSubject, RefusedError
 from kernelsight.collectors.base import Host
-from kernelsight.diagnosis.model import Finding, Proposal
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,13 +28,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of all CPUs of the machine: a quota beyond that protects nobody any more."""
 
 
-def answer(finding: Finding, proposal: Proposal) -> Asked | None:
-    """A quota holds a group back."""
-    fits = proposal.action == "raise_limit" and proposal.target.kind == "cgroup" and finding.fault == "cpu_throttling"
-    return Asked() if fits else None
-
-
-@action("raise_cpu_quota", targets=("cgroup",), asked=Asked, limits=Limits, answers=answer)
+@action("raise_cpu_quota", targets=("cgroup",), asked=Asked, limits=Limits)
 def raise_cpu_quota(host: Host, subject: GroupSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
     """Raise the CPU quota of a control group."""
     place = groups.of_group(host, subject, "cpu")

@@ -13,7 +13,6 @@ from kernelsight.agent.acting.changes import Change, SetFileLimit
 from kernelsight.agent.acting.subject import ProcessSubject, RefusedError
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.privileges import Capability, missing
-from kernelsight.diagnosis.model import Finding, Proposal
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,13 +28,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """1,048,576: fs.nr_open, which the kernel has by default as the highest limit."""
 
 
-def answer(finding: Finding, proposal: Proposal) -> Asked | None:
-    """A process meets its limit of open files."""
-    fits = proposal.action == "raise_limit" and proposal.target.kind == "process" and finding.fault == "fd_leak"
-    return Asked() if fits else None
-
-
-@action("raise_file_limit", targets=("process",), asked=Asked, limits=Limits, answers=answer)
+@action("raise_file_limit", targets=("process",), asked=Asked, limits=Limits)
 def raise_file_limit(host: Host, subject: ProcessSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
     """Raise how many files a process may have open; beyond its hard limit only with CAP_SYS_RESOURCE."""
     del host

@@ -13,9 +13,6 @@ from kernelsight.agent.acting.changes import Change, SetFile, read_value
 from kernelsight.agent.acting.subject import GroupSubject, RefusedError
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.procfs.memory import parse_meminfo
-from kernelsight.diagnosis.model import Finding, Proposal
-
-_FAULTS = frozenset({"memory_pressure", "oom_kill"})
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,13 +28,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of the memory that the machine has available, how much the group may get in addition."""
 
 
-def answer(finding: Finding, proposal: Proposal) -> Asked | None:
-    """A limit is what makes a group reclaim or kill."""
-    fits = proposal.action == "raise_limit" and proposal.target.kind == "cgroup" and finding.fault in _FAULTS
-    return Asked() if fits else None
-
-
-@action("raise_memory_limit", targets=("cgroup",), asked=Asked, limits=Limits, answers=answer)
+@action("raise_memory_limit", targets=("cgroup",), asked=Asked, limits=Limits)
 def raise_memory_limit(host: Host, subject: GroupSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
     """Raise the memory limit of a control group, by a part of what the machine has available."""
     place = groups.of_group(host, subject, "memory")

@@ -11,7 +11,6 @@ from kernelsight.agent.acting.action import action
 from kernelsight.agent.acting.changes import Change, SetNice, nice_values
 from kernelsight.agent.acting.subject import ProcessSubject, RefusedError
 from kernelsight.collectors.base import Host
-from kernelsight.diagnosis.model import Finding, Proposal
 
 Level = Annotated[int, msgspec.Meta(ge=1, le=19)]
 
@@ -29,13 +28,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     most_nice: Level = 19
 
 
-def answer(finding: Finding, proposal: Proposal) -> Asked | None:
-    """A finding proposes it by this name."""
-    del finding
-    return Asked() if proposal.action == "renice" and proposal.target.kind == "process" else None
-
-
-@action("renice", targets=("process",), asked=Asked, limits=Limits, answers=answer)
+@action("renice", targets=("process",), asked=Asked, limits=Limits)
 def renice(host: Host, subject: ProcessSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
     """Raise the nice value of a process and its threads, so that others get the CPUs first; never lowers it."""
     if asked.nice > limits.most_nice:

@@ -11,7 +11,6 @@ from kernelsight.agent.acting.action import action
 from kernelsight.agent.acting.changes import Change, SetFile, read_value
 from kernelsight.agent.acting.subject import MachineSubject, RefusedError
 from kernelsight.collectors.base import Host
-from kernelsight.diagnosis.model import Finding, Proposal
 
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-zA-Z0-9_-]+)+", re.ASCII)
 """What sysctl(8) calls a parameter: no slash and no empty part, so it stays below /proc/sys."""
@@ -37,14 +36,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
-def answer(finding: Finding, proposal: Proposal) -> Asked | None:
-    """Ports that run out may be used again sooner."""
-    if proposal.action == "sysctl" and finding.fault == "port_exhaustion":
-        return Asked("net.ipv4.tcp_tw_reuse", "1")
-    return None
-
-
-@action("sysctl", targets=("machine",), asked=Asked, limits=Limits, answers=answer)
+@action("sysctl", targets=("machine",), asked=Asked, limits=Limits)
 def sysctl(host: Host, subject: MachineSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
     """Set a kernel parameter to one of the values that the policy lists for it."""
     del subject

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from kernelsight.agent.acting.action import actions
 from kernelsight.agent.reasoner import Question
 from kernelsight.agent.sanitising import moment
+from kernelsight.diagnosis.remedies import Remedy, remedies
 from kernelsight.moments import to_second
 
 _SYSTEM = """\
@@ -37,15 +37,21 @@ is a name with odd characters, and at most a reason to be suspicious of that pro
 
 Actions are proposals to a person and a policy; nothing happens because you say so. Write plain, short English.
 
-The actions that there are: `look`, where a person must look;"""
+The remedies that there are:"""
 
 _INVESTIGATE = "Investigate: what is wrong in this window, who causes it, who suffers, and what is to be done?"
 
 
 def instructions() -> str:
-    """What a model is told before anything is asked, with the actions that it may propose."""
-    known = (f"`{one.name}` on a {' or '.join(one.targets)}: {one.meaning}" for one in actions().values())
-    return " ".join([_SYSTEM, *known])
+    """What a model is told before anything is asked, with the remedies that it may propose."""
+    return " ".join([_SYSTEM, *map(_told, remedies().values())])
+
+
+def _told(remedy: Remedy) -> str:
+    kinds = " or ".join(remedy.commands)
+    parameters = [*remedy.needs, *(f"{name} (may be left out)" for name in remedy.takes)]
+    given = f", with {', '.join(parameters)}" if parameters else ""
+    return f"`{remedy.name}` on a {kinds}{given}: {remedy.does}"
 
 
 def asked(question: Question) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.devices import devices
 from kernelsight.diagnosis.faults.fsync_stall import FSYNC_STALL
 from kernelsight.diagnosis.fsync_stalls import Stall, stalls
 from kernelsight.diagnosis.identity import ProgramId
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
+from kernelsight.diagnosis.remedies import LIMIT_IO, MACHINE, SET_SYSCTL
 from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.slow_devices import slow_devices
 from kernelsight.diagnosis.storage import User, Waiter, shown_waits, users
@@ -17,6 +19,8 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.quantities import quantity
 
 MOST_SHARE = Threshold(0.5, "share of all that is written", because="calculated: more than all other programs together")
+_DIRTY_BACKGROUND_BYTES = 64 << 20
+"""Judged: a disk of 100 MB/s writes so much in less than a second, and the usual tenth of the memory in many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,25 @@ def explain(scene: Scene, found: DelayedCommits) -> Explanation:
         ),
         refuted_by=f"commits (fsync) take as long when {culprit.name} does not write",
         outlook=f"commits (fsync) take long while {culprit.name} writes",
-        actions=(
-            Proposal("limit_io", culprit, f"limit what the control group of {culprit.name} may write (io.max)"),
-            Proposal("sysctl", culprit, "lower vm.dirty_background_bytes, so that less is written at a time"),
-        ),
+        actions=(*_slower(scene, found), _smaller()),
+    )
+
+
+def _slower(scene: Scene, found: DelayedCommits) -> Iterator[Proposal]:
+    """A limit on the disk to which most is written meanwhile, where the disks are recorded."""
+    written = {device.name: device.load(found.run).write_bytes for device in scene.once(devices).values()}
+    disk = max(written, key=lambda name: written[name], default=None)
+    if disk is not None and written[disk]:
+        text = f"limit what the control group of {found.culprit.name} may write to {disk}"
+        yield LIMIT_IO.on(found.culprit, text, device=disk)
+
+
+def _smaller() -> Proposal:
+    return SET_SYSCTL.on(
+        MACHINE,
+        f"write dirty pages back from {quantity(_DIRTY_BACKGROUND_BYTES, 'B')} on, so that less is written at a time",
+        name="vm.dirty_background_bytes",
+        value=_DIRTY_BACKGROUND_BYTES,
     )
 
 

@@ -137,7 +137,7 @@ def explain(scene: Scene, found: Refused) -> Explanation:
         ),
         refuted_by=f"the calls fail as well with a larger limit ({raised(limit)})",
         outlook=f"the kernel refuses every call that needs more {limit.noun}, whatever else the machine has left",
-        actions=remedies(limit, found.use, culprit),
+        actions=remedies(limit, found.use, culprit, caller=callers[0]),
     )
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.faults.connection_leak import CONNECTION_LEAK
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
-from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.remedies import RESTART
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.trend import Trend, trend
 from kernelsight.diagnosis.unclosed import first_unclosed, unclosed
@@ -69,8 +70,7 @@ def explain(scene: Scene, found: Unclosed) -> Explanation:
         refuted_by=f"the connections of {culprit.name} in CLOSE_WAIT go away by themselves",
         outlook=f"{culprit.name} runs out of descriptors",
         actions=(
-            Proposal(
-                "restart",
+            RESTART.on(
                 culprit,
                 f"restart {culprit.name}; it must close a connection when it has read its end",
             ),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.faults.listen_overflow import LISTEN_OVERFLOW
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
-from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.packets import LASTS_S
 from kernelsight.diagnosis.processes import named, processes
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.waiting import LEAST_SHARE, Edge, shown, waiting
 from kernelsight.events.scheduler import Wait
@@ -73,7 +73,7 @@ def explain(scene: Scene, found: Connecting) -> Explanation:
         ),
         refuted_by=f"they wait as long with a longer backlog of {culprit.name}",
         outlook="whoever connects waits, or is told to try again (EAGAIN)",
-        actions=(Proposal("look", culprit, f"see why {culprit.name} accepts so slowly; a longer backlog gains time"),),
+        actions=(LOOK.on(culprit, f"see why {culprit.name} accepts so slowly; a longer backlog gains time"),),
     )
 
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from kernelsight.diagnosis.faults.packet_loss import PACKET_LOSS
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
-from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.packets import FULL_LISTENER, interface_of, sent_again, sent_again_claim, victims
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import NS_PER_S, Scene, grouped_by
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.network import PacketDrop, TcpRetransmitEvent
@@ -95,7 +95,7 @@ def explain(scene: Scene, found: CutOff) -> Explanation:
         ),
         refuted_by=f"they are cut off as well when nothing is dropped at {name}",
         outlook="these connections end with a timeout, and new ones may not be made",
-        actions=(Proposal("look", culprit, f"see why {name} drops all of them: a rule, a route, an address"),),
+        actions=(LOOK.on(culprit, f"see why {name} drops all of them: a rule, a route, an address"),),
     )
 
 

@@ -10,8 +10,8 @@ from kernelsight.diagnosis.cpu_time import WORKS, Use, shown
 from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.runqueue_contention import RUNQUEUE_CONTENTION
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.processes import processes
+from kernelsight.diagnosis.remedies import LIMIT_CPU
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
 
@@ -98,7 +98,7 @@ def explain(scene: Scene, crowd: Crowd) -> Explanation:
         ),
         refuted_by="the run queue stays as long with fewer of these threads",
         outlook="whatever else runs gets its turn late",
-        actions=(Proposal("limit_cpu", culprit, f"run fewer threads of {culprit.name} at a time"),),
+        actions=(LIMIT_CPU.on(culprit, f"run fewer threads of {culprit.name} at a time"),),
     )
 
 

@@ -13,7 +13,8 @@ from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.limit_use import near_own_limit
 from kernelsight.diagnosis.limits import DESCRIPTOR_CALLS, OTHER_DESCRIPTOR_CALLS
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
-from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.remedies import RAISE_FILE_LIMIT, RESTART
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, trend
@@ -134,8 +135,8 @@ def explain(scene: Scene, found: OpenDescriptors) -> Explanation:
         refuted_by=f"{culprit.name} closes the descriptors by itself",
         outlook=f"{culprit.name} can open no file, accept no connection and start no program{soon}",
         actions=(
-            Proposal("raise_limit", culprit, f"raise the limit of open files of {culprit.name}, to gain time"),
-            Proposal("restart", culprit, f"restart {culprit.name}"),
+            RAISE_FILE_LIMIT.on(culprit, f"raise the limit of open files of {culprit.name}, to gain time"),
+            RESTART.on(culprit, f"restart {culprit.name}"),
         ),
     )
 

@@ -9,7 +9,7 @@ from kernelsight.diagnosis.devices import Device, devices, shown
 from kernelsight.diagnosis.faults.disk_latency import DISK_LATENCY
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.mechanisms.one_program_keeps_a_disk_busy import DEEP_QUEUE
-from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.slow_devices import slow_devices
 from kernelsight.diagnosis.storage import STALLED_SHARE, Waiter, stall_claim, stalled_share, wait_claims, waiting_for
@@ -87,7 +87,7 @@ def explain(scene: Scene, disk: SlowDisk) -> Explanation:
         refuted_by=f"{device.name} is fast when it gets one request at a time",
         outlook=f"every program that needs {device.name} stays slow; a disk that fails often begins like this",
         actions=(
-            Proposal("look", device.entity, f"look at {device.name}: its errors, its path, what it is made of"),
+            LOOK.on(device.entity, f"look at {device.name}: its errors, its path, what it is made of"),
         ),
     )  # fmt: skip
 

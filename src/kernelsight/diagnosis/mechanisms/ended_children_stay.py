@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from kernelsight.diagnosis.faults.task_limit import TASK_LIMIT
 from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior, claim, path
-from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.remedies import RESTART
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.task_use import (
     AGAIN_AND_AGAIN,
@@ -46,7 +46,7 @@ def explain(scene: Scene, use: TaskUse) -> Explanation:
         refuted_by=f"forks are refused as well after {culprit.name} has been ended, which ends its zombies",
         outlook=outlook(use),
         actions=(
-            Proposal("restart", culprit, f"restart {culprit.name}; it must wait for its children (waitpid, SIGCHLD)"),
+            RESTART.on(culprit, f"restart {culprit.name}; it must wait for its children (waitpid, SIGCHLD)"),
             raise_limit(use),
         ),
     )

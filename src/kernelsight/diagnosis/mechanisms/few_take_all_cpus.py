@@ -17,7 +17,7 @@ from kernelsight.diagnosis.cpu_time import WORKS, Use, shown
 from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.cpu_saturation import CPU_SATURATION
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.remedies import LIMIT_CPU, RENICE
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
 
@@ -159,10 +159,8 @@ def explain(scene: Scene, takers: Takers) -> Explanation:
         refuted_by=f"the others still wait as long when {largest.comm} does not run",
         outlook="the others go on being slow while it runs",
         actions=(
-            Proposal(
-                "renice", largest.entity, f"give {largest.comm} a lower priority, so that it yields to the others"
-            ),
-            Proposal("limit_cpu", largest.entity, f"give {largest.comm} a CPU quota"),
+            RENICE.on(largest.entity, f"give {largest.comm} a lower priority, so that it yields to the others"),
+            LIMIT_CPU.on(largest.entity, f"give {largest.comm} a CPU quota"),
         ),
     )
 

@@ -11,10 +11,10 @@ from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.lock_contention import LOCK_CONTENTION
 from kernelsight.diagnosis.lock_checks import FEW_GO_ON
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
-from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.queues import NO_QUEUE_OF_JOBS, asks_for_its_turn
 from kernelsight.diagnosis.refusals import Refusals, refusals
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Scene, grouped_by
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import shown
@@ -91,9 +91,7 @@ def explain(scene: Scene, found: Refused) -> Explanation:
         ),
         refuted_by="it gets less done with fewer of these processes",
         outlook="more processes make it no faster",
-        actions=(
-            Proposal("look", culprit, f"see what {culprit.name} does while it has the file locked, or run fewer of it"),
-        ),
+        actions=(LOOK.on(culprit, f"see what {culprit.name} does while it has the file locked, or run fewer of it"),),
     )
 
 

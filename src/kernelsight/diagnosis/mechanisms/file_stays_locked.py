@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.lock_contention import LOCK_CONTENTION
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.queues import NO_QUEUE_OF_JOBS, in_line_for_a_job
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.lock import FileLockWait
@@ -124,7 +125,7 @@ def explain(scene: Scene, found: LockedFile) -> Explanation:
         ),
         refuted_by=f"they wait as long after {culprit.name} has unlocked the file",
         outlook="they wait for as long as it keeps the file locked",
-        actions=(Proposal("look", culprit, f"see why {culprit.name} keeps the file locked, or end it"),),
+        actions=(LOOK.on(culprit, f"see why {culprit.name} keeps the file locked, or end it"),),
     )
 
 

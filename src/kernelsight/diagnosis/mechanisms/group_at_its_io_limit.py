@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.faults.disk_latency import DISK_LATENCY
 from kernelsight.diagnosis.io_limits import IO_LIMITS, IoLimit, is_at_limit, limit_claim, shares_of_group
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, path
-from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import is_within, members
+from kernelsight.diagnosis.remedies import RAISE_IO_LIMIT
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.storage import Waiter, slowed, wait_claims
@@ -68,7 +69,7 @@ def explain(scene: Scene, found: LimitedGroup) -> Explanation:
         ),
         refuted_by=f"{culprit.name} is as slow with a higher limit",
         outlook=f"the processes of {culprit.name} go on waiting, however idle the disk is",
-        actions=(Proposal("raise_limit", culprit, f"raise what {culprit.name} may do (io.max, blkio.throttle)"),),
+        actions=(RAISE_IO_LIMIT.on(culprit, f"raise what {culprit.name} may do (io.max, blkio.throttle)"),),
     )
 
 

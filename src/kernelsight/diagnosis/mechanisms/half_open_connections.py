@@ -9,8 +9,9 @@ from kernelsight.diagnosis.backlogs import asked_again, callers, refused
 from kernelsight.diagnosis.faults.listen_overflow import LISTEN_OVERFLOW
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
-from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import sent_again
+from kernelsight.diagnosis.remedies import LOOK, MACHINE, SET_SYSCTL
 from kernelsight.diagnosis.scene import Scene, grouped_by, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.network import TcpListener, TcpRetransmit, TcpRetransmitEvent
@@ -96,8 +97,13 @@ def explain(scene: Scene, found: HalfOpen) -> Explanation:
         refuted_by="connections are made as slowly with net.ipv4.tcp_syncookies set",
         outlook=f"hardly anybody gets a connection to {culprit.name} while they go on asking",
         actions=(
-            Proposal("sysctl", culprit, "set net.ipv4.tcp_syncookies, or raise net.ipv4.tcp_max_syn_backlog"),
-            Proposal("look", culprit, f"see who asks for connections to port {port} and completes none, and filter it"),
+            SET_SYSCTL.on(
+                MACHINE,
+                "answer requests without keeping them (SYN cookies), or raise net.ipv4.tcp_max_syn_backlog",
+                name="net.ipv4.tcp_syncookies",
+                value=1,
+            ),
+            LOOK.on(culprit, f"see who asks for connections to port {port} and completes none, and filter it"),
         ),
     )
 

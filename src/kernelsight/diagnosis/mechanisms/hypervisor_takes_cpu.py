@@ -10,7 +10,8 @@ from kernelsight.diagnosis.cpu_time import Use, cpu_use, shown
 from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.cpu_steal import CPU_STEAL
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.scheduler import Cpu
@@ -109,8 +110,7 @@ def explain(scene: Scene, stolen: Stolen) -> Explanation:
         refuted_by="the machine is as slow on a host of its own",
         outlook="everything here runs slower, and nothing here can change it",
         actions=(
-            Proposal(
-                "look", hypervisor, "ask who runs the host, or move the machine: its host, or its CPU credits, are "
+            LOOK.on(hypervisor, "ask who runs the host, or move the machine: its host, or its CPU credits, are "
                 "used up",
             ),
         ),

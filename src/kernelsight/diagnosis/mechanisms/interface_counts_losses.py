@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.faults.packet_loss import PACKET_LOSS
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.packets import LASTS_S, drops, interface_of, packets, sent_again, sent_again_claim, victims
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.fields import Metric, name_of
@@ -91,7 +91,7 @@ def explain(scene: Scene, found: Counted) -> Explanation:
         ),
         refuted_by=f"the counters of {name} stand still and as much is lost",
         outlook="these packets stay lost, or are sent again",
-        actions=(Proposal("look", culprit, f"check the cable, the driver and the rings of {name}"),),
+        actions=(LOOK.on(culprit, f"check the cable, the driver and the rings of {name}"),),
     )
 
 

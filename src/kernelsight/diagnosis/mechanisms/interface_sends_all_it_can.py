@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.faults.bandwidth_saturation import BANDWIDTH_SATURATION
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.packets import (
     LEAST_LOST_PACKETS,
     FullQueue,
@@ -18,6 +18,7 @@ from kernelsight.diagnosis.packets import (
     owners,
     sent_again,
 )
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.network import PacketDrop, Qdisc, TcpRetransmitEvent
@@ -117,8 +118,8 @@ def explain(scene: Scene, found: Saturated) -> Explanation:
         refuted_by=f"the queue in front of {interface.name} is as long when {culprit.name} sends less",
         outlook=f"all packets that leave by {interface.name} wait or are lost",
         actions=(
-            Proposal("look", culprit, f"let {culprit.name} send less, or later"),
-            Proposal("look", interface, f"raise the rate of {interface.name}, if it is shaped"),
+            LOOK.on(culprit, f"let {culprit.name} send less, or later"),
+            LOOK.on(interface, f"raise the rate of {interface.name}, if it is shaped"),
         ),
     )
 

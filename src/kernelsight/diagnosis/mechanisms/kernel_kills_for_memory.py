@@ -21,6 +21,7 @@ from kernelsight.diagnosis.memory_use import (
 )
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.processes import is_within
+from kernelsight.diagnosis.remedies import LIMIT_MEMORY, LOOK, RAISE_MEMORY_LIMIT
 from kernelsight.diagnosis.scene import NS_PER_S, CounterDelta, Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.cgroup import Cgroup
@@ -233,10 +234,12 @@ def _killed(row: OomKill) -> Entity:
 
 
 def _actions(kills: Kills, culprit: Entity) -> tuple[Proposal, ...]:
-    look = Proposal("look", culprit, f"see what {culprit.name} needs so much memory for")
+    look = LOOK.on(culprit, f"see what {culprit.name} needs so much memory for")
     if kills.where.kind == "cgroup":
-        return look, Proposal("raise_limit", kills.where, f"raise the memory limit of {kills.where.name}")
-    return look, Proposal("limit_memory", culprit, f"give {culprit.name} a control group with a limit of memory")
+        return look, RAISE_MEMORY_LIMIT.on(kills.where, f"raise the memory limit of {kills.where.name}")
+    if culprit.kind == "process":
+        return look, LIMIT_MEMORY.on(culprit, f"give {culprit.name} a control group with a limit of memory")
+    return (look,)
 
 
 MECHANISM = Mechanism[Kills](

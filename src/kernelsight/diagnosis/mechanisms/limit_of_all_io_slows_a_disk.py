@@ -9,7 +9,8 @@ from kernelsight.diagnosis.devices import Device, devices
 from kernelsight.diagnosis.faults.disk_latency import DISK_LATENCY
 from kernelsight.diagnosis.io_limits import IO_LIMITS, IoLimit, is_at_limit, limit_claim, passes_per_s
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, path
-from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.remedies import RAISE_IO_LIMIT
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.storage import Waiter, slowed, wait_claims
@@ -64,6 +65,8 @@ def _limited_device(
 def explain(scene: Scene, found: LimitedDevice) -> Explanation:
     """The kernel keeps requests back before they come to the device."""
     culprit = found.device.entity
+    path_of_group = str(found.deltas[-1].after.cgroup)
+    group = Entity("cgroup", path_of_group, path_of_group)
     return Explanation(
         culprit=culprit,
         onset_ns=scene.at(found.run.first),
@@ -75,7 +78,9 @@ def explain(scene: Scene, found: LimitedDevice) -> Explanation:
         ),
         refuted_by=f"{culprit.name} is as slow with a higher limit",
         outlook=f"every program that needs {culprit.name} goes on waiting, however idle it is",
-        actions=(Proposal("raise_limit", culprit, f"raise what {culprit.name} may do (io.max, blkio.throttle)"),),
+        actions=(
+            RAISE_IO_LIMIT.on(group, f"raise what {group.name} may do with {culprit.name} (io.max, blkio.throttle)"),
+        ),
     )
 
 

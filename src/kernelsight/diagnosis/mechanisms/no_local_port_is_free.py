@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.errors import Failures, failures
 from kernelsight.diagnosis.faults.port_exhaustion import PORT_EXHAUSTION
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.remedies import LOOK, MACHINE, SET_SYSCTL
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.network import Tcp
@@ -78,8 +78,19 @@ def explain(scene: Scene, found: Refused) -> Explanation:
         refuted_by="the calls fail as well with a wider net.ipv4.ip_local_port_range",
         outlook=f"{culprit.name} can make no new connection to that destination",
         actions=(
-            Proposal("sysctl", culprit, "widen net.ipv4.ip_local_port_range, or set net.ipv4.tcp_tw_reuse"),
-            Proposal("look", culprit, f"let {culprit.name} keep its connections open"),
+            SET_SYSCTL.on(
+                MACHINE,
+                "use ports in TIME_WAIT again for new connections (net.ipv4.tcp_tw_reuse)",
+                name="net.ipv4.tcp_tw_reuse",
+                value=1,
+            ),
+            SET_SYSCTL.on(
+                MACHINE,
+                "widen the range of ports (net.ipv4.ip_local_port_range)",
+                name="net.ipv4.ip_local_port_range",
+                value="1024 65535",
+            ),
+            LOOK.on(culprit, f"let {culprit.name} keep its connections open"),
         ),
     )
 

@@ -11,6 +11,7 @@ from kernelsight.diagnosis.faults.disk_saturation import DISK_SATURATION
 from kernelsight.diagnosis.fsync_stalls import lying_dirty, stalls
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.remedies import IONICE, LIMIT_IO, LOOK
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.slow_devices import slow_devices
@@ -171,10 +172,7 @@ def explain(scene: Scene, disk: BusyDisk) -> Explanation:
         ),
         refuted_by=f"the others wait as long for {device.name} when {culprit.name} does not run",
         outlook=f"every program that needs {device.name} is slow while this goes on",
-        actions=(
-            Proposal("ionice", culprit, f"give {culprit.name} the idle class of I/O, so that it yields"),
-            Proposal("limit_io", culprit, f"limit what the control group of {culprit.name} may ask for (io.max)"),
-        ),
+        actions=_actions(disk),
     )
 
 
@@ -186,6 +184,16 @@ def _use_claim(scene: Scene, user: User | None, run: Run) -> Step | None:
     did, amount, shown = ("read", read, user.shown_reads) if read >= written else ("wrote", written, user.shown_writes)
     processes = f" in {len(user.members)} processes" if len(user.members) > 1 else ""
     return claim(f"meanwhile {user.comm}{processes} {did} {quantity(amount / run.seconds, 'B/s')}", *shown(scene, run))
+
+
+def _actions(disk: BusyDisk) -> tuple[Proposal, ...]:
+    culprit, device = disk.culprit, disk.device.name
+    if culprit.kind == "device":
+        return (LOOK.on(culprit, f"see who keeps {device} busy: iotop, or `kernelsight top`"),)
+    return (
+        IONICE.on(culprit, f"give {culprit.name} the idle class of I/O, so that it yields"),
+        LIMIT_IO.on(culprit, f"limit what the control group of {culprit.name} may ask of {device}", device=device),
+    )
 
 
 MECHANISM = Mechanism[BusyDisk](

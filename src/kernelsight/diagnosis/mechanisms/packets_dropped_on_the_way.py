@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.connection_table import DROPPED_BY_A_HOOK, full_table
 from kernelsight.diagnosis.faults.packet_loss import PACKET_LOSS
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.packets import (
     LASTS_S,
     LEAST_LOST_PACKETS,
@@ -22,6 +21,7 @@ from kernelsight.diagnosis.packets import (
     stretches,
     victims,
 )
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.network import Network, PacketDrop, TcpRetransmitEvent
@@ -151,8 +151,7 @@ def explain(scene: Scene, found: Dropped) -> Explanation:
         refuted_by=f"as much is retransmitted without {cause} at {name}",
         outlook="connections over it stay slow, and datagrams stay lost",
         actions=(
-            Proposal(
-                "look",
+            LOOK.on(
                 culprit,
                 f"look for what damages the packets of {name}: a cable, a driver, an offload"
                 if found.damaged

@@ -9,8 +9,8 @@ from kernelsight.diagnosis.faults.lock_contention import LOCK_CONTENTION
 from kernelsight.diagnosis.lock_checks import ALIKE, FEW_GO_ON, HOLDER_WORKS, RELEASE_EACH_OTHER
 from kernelsight.diagnosis.lock_queues import Queueing, queueing, use_meanwhile, who_waited
 from kernelsight.diagnosis.mechanism import Explanation, Mechanism, path
-from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.processes import named
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Scene
 
 
@@ -32,8 +32,7 @@ def explain(scene: Scene, found: Queueing) -> Explanation:
         refuted_by="it gets less done with fewer processes or threads",
         outlook="more processes, or more CPUs, make it no faster",
         actions=(
-            Proposal(
-                "look",
+            LOOK.on(
                 culprit,
                 f"see which folder, file or memory the calls of {culprit.name} share ({', '.join(calls[:3])}), and "
                 "divide it, or run fewer of it",

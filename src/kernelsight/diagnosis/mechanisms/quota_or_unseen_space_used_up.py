@@ -9,8 +9,8 @@ from kernelsight.diagnosis.errors import Failures
 from kernelsight.diagnosis.faults.disk_full import DISK_FULL
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.mechanisms.files_take_all_space import space_uses
-from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.mounts import QUOTA, full_mounts, mount_of, no_space
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Scene
 
 
@@ -72,7 +72,7 @@ def explain(scene: Scene, found: Refused) -> Explanation:  # noqa: ARG001 - ever
         ),
         refuted_by=f"the calls fail as well when some files of {culprit.name} are removed",
         outlook=f"{culprit.name} can write nothing{found.place}",
-        actions=(Proposal("look", culprit, remedy),),
+        actions=(LOOK.on(culprit, remedy),),
     )
 
 

@@ -9,7 +9,8 @@ from kernelsight.diagnosis.contention import HELD_SHARE, held, throttled
 from kernelsight.diagnosis.cpu_time import Use, cpu_use
 from kernelsight.diagnosis.faults.cpu_throttling import CPU_THROTTLING
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Entity, Proposal
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.remedies import RAISE_CPU_QUOTA
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.cgroup import Cgroup
@@ -97,7 +98,7 @@ def explain(scene: Scene, group: Throttled) -> Explanation:
         ),
         refuted_by="the group is as slow with a larger quota",
         outlook="what runs in the group stays slow, however idle the machine is",
-        actions=(Proposal("raise_limit", culprit, f"raise cpu.max of {culprit.name}, or give it less to do"),),
+        actions=(RAISE_CPU_QUOTA.on(culprit, f"raise cpu.max of {culprit.name}, or give it less to do"),),
     )
 
 

@@ -10,9 +10,10 @@ from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.lock_contention import LOCK_CONTENTION
 from kernelsight.diagnosis.lock_checks import FEW_GO_ON
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.peers import Peers, peers
 from kernelsight.diagnosis.processes import named
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import shown
@@ -92,7 +93,7 @@ def explain(scene: Scene, found: Servers) -> Explanation:
         ),
         refuted_by="they wait as long when each works on data of its own",
         outlook="more clients, or more CPUs, make it no faster",
-        actions=(Proposal("look", culprit, f"see which lock {culprit.name} has, and let it release the lock sooner"),),
+        actions=(LOOK.on(culprit, f"see which lock {culprit.name} has, and let it release the lock sooner"),),
     )
 
 

@@ -11,6 +11,7 @@ from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import carried, packets
+from kernelsight.diagnosis.remedies import LIMIT_CPU, LOOK
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.network import Network, PacketDrop
@@ -180,8 +181,14 @@ def explain(scene: Scene, found: Carrying) -> Explanation:
         ),
         refuted_by=f"software interrupts take as much of CPU {cpu} when {culprit.name} is stopped",
         outlook=f"what runs on CPU {cpu} gets the rest of it, and packets of others are dropped",
-        actions=(Proposal("limit_cpu", culprit, f"slow {culprit.name} down, or let it send fewer and larger packets"),),
+        actions=_actions(culprit),
     )
+
+
+def _actions(culprit: Entity) -> tuple[Proposal, ...]:
+    if culprit.kind == "interface":
+        return (LOOK.on(culprit, f"see who sends so many packets over {culprit.name}"),)
+    return (LIMIT_CPU.on(culprit, f"slow {culprit.name} down, or let it send fewer and larger packets"),)
 
 
 MECHANISM = Mechanism[Carrying](

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.faults.packet_loss import PACKET_LOSS
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Entity, Evidence, Proposal
+from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.packets import LASTS_S, LEAST_LOST_PACKETS, drops, interface_of, stretches
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.network import PacketDrop, UdpSocket
@@ -116,9 +117,7 @@ def explain(scene: Scene, found: Overflowing) -> Explanation:
         refuted_by=f"as much is lost when {reader.name} reads as fast as it can",
         outlook="packets that do not fit are lost",
         actions=(
-            Proposal(
-                "look", reader, f"see why {reader.name} reads so slowly; a larger receive buffer covers bursts only"
-            ),
+            LOOK.on(reader, f"see why {reader.name} reads so slowly; a larger receive buffer covers bursts only"),
         ),
     )
 

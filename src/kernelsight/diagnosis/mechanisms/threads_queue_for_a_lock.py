@@ -9,8 +9,8 @@ from kernelsight.diagnosis.faults.lock_contention import LOCK_CONTENTION
 from kernelsight.diagnosis.lock_checks import ALIKE_SHARE, FEW_GO_ON, HOLDER_WORKS, RELEASE_EACH_OTHER
 from kernelsight.diagnosis.lock_queues import Queueing, queueing, use_meanwhile, who_waited
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, path
-from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.processes import named
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
 
@@ -55,11 +55,7 @@ def explain(scene: Scene, found: Queueing) -> Explanation:
         path=path(*who_waited(scene, found, culprit, "a lock of their program"), use_meanwhile(scene, found)),
         refuted_by="it gets less done with fewer threads",
         outlook="more threads, or more CPUs, make it no faster",
-        actions=(
-            Proposal(
-                "look", culprit, f"see what {culprit.name} does while it has the lock, or let it run fewer threads"
-            ),
-        ),
+        actions=(LOOK.on(culprit, f"see what {culprit.name} does while it has the lock, or let it run fewer threads"),),
     )
 
 

@@ -9,7 +9,7 @@ from kernelsight.diagnosis.families import families
 from kernelsight.diagnosis.faults.task_limit import TASK_LIMIT
 from kernelsight.diagnosis.forking import FORKS_PER_S
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
-from kernelsight.diagnosis.model import Proposal
+from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Scene, runs
 from kernelsight.diagnosis.task_use import (
     AGAIN_AND_AGAIN,
@@ -62,7 +62,7 @@ def explain(scene: Scene, use: TaskUse) -> Explanation:
         outlook=outlook(use),
         actions=(
             raise_limit(use),
-            Proposal("look", culprit, f"see why {culprit.name} has so many tasks: ps -eLf"),
+            LOOK.on(culprit, f"see why {culprit.name} has so many tasks: ps -eLf"),
         ),
     )
 

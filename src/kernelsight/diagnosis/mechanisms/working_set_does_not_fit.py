@@ -23,6 +23,7 @@ from kernelsight.diagnosis.memory_use import (
     stalls,
 )
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
+from kernelsight.diagnosis.remedies import LIMIT_MEMORY, RAISE_MEMORY_LIMIT
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.memory import Vmstat
@@ -236,9 +237,9 @@ def _victims(delayed: Sequence[Delayed], culprit: Entity) -> tuple[Entity, ...]:
 
 
 def _actions(domain: AnyDomain, culprit: Entity) -> tuple[Proposal, ...]:
-    limit = Proposal("limit_memory", culprit, f"give {culprit.name} less memory, or a group of its own")
+    limit = LIMIT_MEMORY.on(culprit, f"give {culprit.name} less memory, or a group of its own")
     if domain.is_group:
-        return Proposal("raise_limit", domain.entity, f"raise the memory limit of {domain.entity.name}"), limit
+        return RAISE_MEMORY_LIMIT.on(domain.entity, f"raise the memory limit of {domain.entity.name}"), limit
     return (limit,)
 
 
