@@ -1,6 +1,6 @@
 """The anomaly detector on labelled series: NAB's standard score, precision and recall, and cost; prints JSON.
 
-    .venv/bin/python benchmarks/anomalies.py [--data DIR] [--detections FILE] [--threshold T]
+    .venv/bin/python benchmarks/anomalies.py [--data DIR] [--detections FILE] [--threshold T] [--no-cost]
 
 DIR holds one CSV a series (`timestamp,value`) and `windows.json` (file → windows that hold an anomaly). All series
 are streamed side by side, each by its own clock, without look-ahead and with one setting. Scoring is that of the
@@ -257,6 +257,7 @@ def main() -> None:
     options.add_argument("--data", type=Path, default=DATA, help="folder with the series and windows.json")
     options.add_argument("--detections", type=Path, help="write `file,timestamp` of each detection there")
     options.add_argument("--threshold", type=float, default=THRESHOLD)
+    options.add_argument("--no-cost", action="store_true", help="leave out the cost, which no series has a say in")
     given = options.parse_args()
     if not (given.data / "windows.json").is_file():
         print(f"skipped: {given.data} has no windows.json; give a folder of labelled series with --data")
@@ -272,9 +273,8 @@ def main() -> None:
             for series in corpus:
                 rows = (row for row in found[given.threshold][series.name] if row >= series.probation)
                 writer.writerows((series.name, series.stamps[row]) for row in rows)
-    print(
-        json.dumps({**report(corpus, given.threshold, found), "stream_cpu_s": round(took, 1), "cost": cost()}, indent=2)
-    )
+    figures = {**report(corpus, given.threshold, found), "stream_cpu_s": round(took, 1)}
+    print(json.dumps(figures if given.no_cost else {**figures, "cost": cost()}, indent=2))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from kernelsight.stores.base import Batch, open_reader, open_writer
 
 ROWS_A_SECOND = 4
 STEP_S = 100
+BESIDE = {0, 1, 11, 12, 13, 14}
+"""Batches after which two look: each time the second learns anew, so that they leave out most of the quiet ones."""
 
 
 def batches(*, trouble=True):
@@ -99,8 +101,9 @@ def test_of_two_at_once_each_goes_on_from_what_the_other_has_stored(tmp_path):
     with Live(path) as first, Live(path) as second:
         for number, batch in enumerate(batches()):
             assert not writer.write(batch)
-            for live in (first, second) if number % 2 else (second, first):
-                live.look()
+            if number in BESIDE:
+                for live in (first, second) if number % 2 else (second, first):
+                    live.look()
     writer.close()
     rows = open_reader(path).query("SELECT table_name, metric, entity FROM anomalies")
     assert len(rows) == len({tuple(row.values()) for row in rows}) == 3

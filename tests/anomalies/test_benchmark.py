@@ -59,7 +59,7 @@ def test_a_folder_of_ones_own_is_scored_and_detections_are_written(tmp_path):
     text = "".join(f"{stamp},{value}\n" for stamp, value in zip(rows, values, strict=True))
     (tmp_path / "a.csv").write_text("timestamp,value\n" + text)
     (tmp_path / "windows.json").write_text(json.dumps({"a.csv": [[rows[1150], rows[1250]]]}))
-    command = [sys.executable, PROGRAM, "--data", tmp_path, "--detections", tmp_path / "found.csv"]
+    command = [sys.executable, PROGRAM, "--data", tmp_path, "--detections", tmp_path / "found.csv", "--no-cost"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["recall"] == 1.0
     head, *found = (tmp_path / "found.csv").read_text().splitlines()
@@ -69,8 +69,10 @@ def test_a_folder_of_ones_own_is_scored_and_detections_are_written(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not benchmark.DATA.is_dir(), reason=f"needs the labelled series of NAB in {benchmark.DATA}")
-def test_server_metrics_are_scored_60_or_more():
-    corpus = benchmark.load(benchmark.DATA)
+def test_server_metrics_of_two_weeks_are_scored_69_or_more():
+    """Without the two series of months, which take most of the time: `make bench` scores these, too."""
+    corpus = [series for series in benchmark.load(benchmark.DATA) if len(series.values) < 5000]
+    assert len(corpus) == 9
     found = benchmark.stream(corpus, [benchmark.THRESHOLD])[benchmark.THRESHOLD]
     total = sum((benchmark.outcome(one, found[one.name]) for one in corpus), benchmark.Outcome())
-    assert total.score >= 60
+    assert total.score >= 69

@@ -19,7 +19,7 @@ VALUES = st.one_of(
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     pieces=st.lists(st.tuples(VALUES, st.integers(1, 120)), min_size=1, max_size=12),
     odd=st.lists(VALUES, max_size=30),
