@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -289,11 +290,12 @@ def test_threads_count_even_when_the_main_thread_sleeps(collector, start):
 
 def test_switches_do_not_fall_when_a_thread_ends(collector, start):
     child = start(
-        "import sys, threading, time\n"
-        "def work():\n    for _ in range(200): time.sleep(0.001)\n"
+        "import signal, sys, threading, time\n"
+        "told = threading.Event(); signal.signal(signal.SIGUSR1, lambda *_: told.set())\n"
+        "def work():\n    while not told.is_set(): time.sleep(0.001)\n"
         "thread = threading.Thread(target=work); thread.start()\n"
         "keep = threading.Thread(target=time.sleep, args=(600,)); keep.start()\n"
-        "thread.join(); print('joined', flush=True)\n"
+        "while thread.is_alive(): time.sleep(0.01)\n"
     )
     seen = []
 
@@ -304,6 +306,7 @@ def test_switches_do_not_fall_when_a_thread_ends(collector, start):
         return (seen and seen[-1][0] == 2) or None
 
     until(collector, lambda events: ((e := events.get(child.pid)) and e.threads == 3) or None)
+    child.send_signal(signal.SIGUSR1)
     until(collector, left)
     switches = [count for _, count in seen if count is not None]
     assert switches == sorted(switches)
@@ -349,6 +352,7 @@ def test_processes_that_come_and_go_between_two_reads_do_no_harm(collector):
     try:
         for _ in range(50):
             assert any(event.pid == os.getpid() for event in collector.collect(time.time_ns()))
+            time.sleep(0.001)  # who waits has run again; of who is on a CPU all the time, that shows with the next tick
     finally:
         stop.set()
         forker.join()

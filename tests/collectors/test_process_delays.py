@@ -18,7 +18,7 @@ from kernelsight.errors import SourceUnavailableError
 
 SWITCH = Path("/proc/sys/kernel/task_delayacct")
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-WANTED = Delays(3, 30, 50, 70, 11, 12, 13, 14)
+WANTED = Delays(3, 30, 50, 70, 90, 11, 12, 13, 14)
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def answer(version, length, fields):
     return struct.pack("=IHHII", 16 + len(payload), 31, 0, 77, 0) + payload
 
 
-USUAL = {16: 3, 24: 30, 40: 50, 56: 70, 272: 11, 280: 12, 320: 13, 336: 14}
-WITH_EXTREMES_BETWEEN = {16: 3, 24: 30, 56: 50, 88: 70, 320: 11, 328: 12, 368: 13, 400: 14}
+USUAL = {16: 3, 24: 30, 40: 50, 56: 70, 72: 90, 272: 11, 280: 12, 320: 13, 336: 14}
+WITH_EXTREMES_BETWEEN = {16: 3, 24: 30, 56: 50, 88: 70, 120: 90, 320: 11, 328: 12, 368: 13, 400: 14}
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,28 @@ def test_an_answer_that_is_an_error_or_cut_short_says_nothing():
         assert parse_answer(whole[:end]) == (77, None)
     refused = struct.pack("=IHHIIi", 36, 2, 0, 77, 0, -3) + b"\0" * 16
     assert parse_answer(refused) == (77, None)
+
+
+def test_the_time_on_a_cpu_is_that_of_all_threads_though_none_is_switched_out(client):
+    spins = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-S", "-c", spins]) as child:
+
+        def ran_ns():
+            texts = [file.read_text() for file in Path(f"/proc/{child.pid}/task").glob("*/schedstat")]
+            return len(texts), sum(int(text.split()[0]) for text in texts)
+
+        try:
+            deadline = time.monotonic() + 20
+            while ran_ns()[0] < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            for _ in range(3):
+                (_, before), said, (_, after) = ran_ns(), client.ask([child.pid])[child.pid].ran_ns, ran_ns()
+                assert 0 < before <= said <= after
+                while ran_ns()[1] == after and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                assert client.ask([child.pid])[child.pid].ran_ns > said
+        finally:
+            child.kill()
 
 
 def test_the_wait_for_a_cpu_is_what_schedstat_says(client):

@@ -1,5 +1,6 @@
 """Every tracer on other kernels: each check of ``guest/`` inside a virtual machine is a test of its own here."""
 
+import compileall
 import json
 import os
 import shutil
@@ -37,6 +38,7 @@ def root(tmp_path_factory):
         BPF_TESTS, checks, ignore=shutil.ignore_patterns("test_*", "conftest.py", "*.c", "*.h", "__pycache__")
     )
     shutil.copytree(HERE / "guest", checks / "guest")
+    compileall.compile_dir(checks, quiet=2)
     for source in sorted((BPF_TESTS / "programs").glob("*.c")):
         subprocess.run(
             ["gcc", "-O1", "-static", "-pthread", "-o", checks / "programs" / source.stem, source], check=True

@@ -33,7 +33,7 @@ _AT_ONCE = 64
 class Delays(NamedTuple):
     """What a process, all its threads together, had to wait for since it started.
 
-    The delays of threads that have ended are included, their switches are not. Those after
+    The delays of threads that have ended are included, their switches are not. Delays other than
     ``cpu_delay_ns`` stay 0 while `kernel.task_delayacct` is off, and for tasks forked while it was.
     """
 
@@ -42,19 +42,21 @@ class Delays(NamedTuple):
     cpu_delay_ns: int
     blkio_delay_ns: int
     swapin_delay_ns: int
+    ran_ns: int
+    """Time on a CPU, as of the last tick or switch: a thread that is never switched out has no new run."""
     voluntary_switches: int
     involuntary_switches: int
     reclaim_delay_ns: int | None
     thrashing_delay_ns: int | None
 
 
-_OFFSETS = (16, 24, 40, 56, 272, 280, 320, 336)
+_OFFSETS = (16, 24, 40, 56, 72, 272, 280, 320, 336)
 """Where `struct taskstats` has the fields of :class:`Delays`, in their order."""
 
-_OFFSETS_V15 = (16, 24, 56, 88, 320, 328, 368, 400)
+_OFFSETS_V15 = (16, 24, 56, 88, 120, 320, 328, 368, 400)
 """Linux 6.14 and 6.15 put a maximum and a minimum behind each delay (658eb5ab916d); 6.16 moved them to the end."""
 
-_REQUIRED = 6
+_REQUIRED = 7
 
 
 class TaskstatsClient:

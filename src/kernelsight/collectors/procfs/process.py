@@ -200,7 +200,7 @@ class ProcessCollector:
         delays = self._ask_delays(threaded)
         for process in threaded:
             said = delays.get(process.pid)
-            used[process.key] = (said and said.runs, process.rss_pages)
+            used[process.key] = (said and (said.runs, said.ran_ns), process.rss_pages)
         chosen = self._selection.choose(moment, used)
         return [self._tracked[str(pid)] for pid, _ in chosen], delays
 
