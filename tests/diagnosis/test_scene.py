@@ -32,20 +32,20 @@ def scene(tmp_path_factory):
 
 @pytest.mark.parametrize(("how", "value"), [("increase", COUNT - 1), ("last", COUNT - 1), ("slope", 2.0)])
 def test_what_grows_steadily_is_shown_by_some_of_the_rows_as_well_as_by_all(scene, how, value):
-    shown = scene.evidence("vmstat", scene.rows("vmstat"), "pgfault", how)
+    shown = scene.evidence(scene.rows(Vmstat), Vmstat.pgfault, how)
     assert shown.value == pytest.approx(value)
     assert len(shown.row_ids) < 150
     assert (shown.start_ns, shown.end_ns) == (START, START + (COUNT - 1) * SECOND // 2)
 
 
 def test_the_largest_of_many_is_among_the_rows_that_are_cited(scene):
-    shown = scene.evidence("memory", scene.rows("memory"), "dirty_kb", "max")
+    shown = scene.evidence(scene.rows(Memory), Memory.dirty_kb, "max")
     assert shown.value == 10_000
     assert len(shown.row_ids) < 150
 
 
 def test_a_sum_cites_every_row(scene):
-    shown = scene.evidence("memory", scene.rows("memory"), "mem_free_kb", "sum")
+    shown = scene.evidence(scene.rows(Memory), Memory.mem_free_kb, "sum")
     assert shown.value == sum(range(COUNT))
     assert len(shown.row_ids) == COUNT
 
@@ -58,7 +58,7 @@ def changes_of(tmp_path, values, stamps=None, window=None):
     rows += [Cpu(at, cpu=-1, idle=i * 100) for i, at in enumerate(stamps)]
     reader = open_reader(stored(tmp_path / "db", rows))
     scene = Scene(reader, window or TimeRange(min(stamps), max(stamps)))
-    return scene, scene.changes("block").get(("vda",), [])
+    return scene, scene.deltas(Block).get(("vda",), [])
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def changes_of(tmp_path, values, stamps=None, window=None):
 )
 def test_a_change_is_what_the_rule_says(tmp_path, values, grown):
     scene, changes = changes_of(tmp_path, values)
-    found = [change.of("read_ios") for change in changes]
+    found = [change.of(Block.read_ios) for change in changes]
     assert found == grown
-    evidence = scene.evidence("block", samples_of(changes), "read_ios", "increase")
+    evidence = scene.evidence(samples_of(changes), Block.read_ios, "increase")
     assert evidence.value == sum(found)
     assert wrong_with(scene.reader, evidence) == ""
     scene.reader.close()
@@ -84,8 +84,8 @@ def test_a_change_is_what_the_rule_says(tmp_path, values, grown):
 def test_a_window_that_begins_within_a_glitch_knows_what_was_before_it(tmp_path):
     values = [10**12, 10**12 + 10, 0, 0, 10**12 + 40, 10**12 + 50]
     scene, changes = changes_of(tmp_path, values, window=TimeRange(START + 2 * SECOND, START + 5 * SECOND))
-    assert [change.of("read_ios") for change in changes] == [10, 10, 10]
-    evidence = scene.evidence("block", samples_of(changes), "read_ios", "increase")
+    assert [change.of(Block.read_ios) for change in changes] == [10, 10, 10]
+    evidence = scene.evidence(samples_of(changes), Block.read_ios, "increase")
     assert evidence.value == 10
     scene.reader.close()
 
@@ -94,7 +94,7 @@ def test_a_window_that_begins_within_a_glitch_knows_what_was_before_it(tmp_path)
 def test_a_clock_that_is_set_changes_no_rate(tmp_path, step_ns):
     stamps = [START + i * SECOND + (step_ns if i >= 10 else 0) for i in range(20)]
     scene, changes = changes_of(tmp_path, [i * 100 for i in range(20)], stamps)
-    assert [change.of("read_ios") / change.seconds for change in changes] == 19 * [pytest.approx(100)]
+    assert [change.of(Block.read_ios) / change.seconds for change in changes] == 19 * [pytest.approx(100)]
     scene.reader.close()
 
 

@@ -69,4 +69,4 @@ def test_members_of_a_group_are_those_below_it_too_and_none_beside_it(scene_of):
         Process(START, pid=30, ppid=1, comm="c", start_ticks=1, cgroup="/shopping"),
         Cgroup(START, cgroup="/shop", cgroup_id=7),
     )
-    assert {one.pid for one in members(scene, scene.rows("cgroup")[0])} == {10, 20}
+    assert {one.pid for one in members(scene, scene.rows(Cgroup)[0])} == {10, 20}

@@ -11,6 +11,7 @@ from kernelsight.diagnosis.measure import measured
 from kernelsight.diagnosis.model import Evidence, Step
 from kernelsight.diagnosis.scene import NS_PER_S, Scene, moment
 from kernelsight.events.wire import tables
+from kernelsight.query.stored import row_id
 
 LEAST_S = 3.0
 """Seconds that must be known before, for a number of them to say anything."""
@@ -41,20 +42,20 @@ def before(scene: Scene, evidence: Evidence, onset_ns: int) -> float | None:
         None where nothing, or less than :data:`LEAST_S`, is known of that time.
     """
     kind = tables()[evidence.table]
-    known = scene.rows(kind.name)
+    known = scene.rows(kind.struct)
     begins = min(onset_ns, evidence.start_ns)
     known_s = float(begins - known[0].timestamp) / NS_PER_S if known else 0.0
     if known_s < LEAST_S:
         return None
     cited, first = set(evidence.row_ids), bisect_left(known, evidence.start_ns, key=moment)
     within = known[first : bisect_right(known, evidence.end_ns, lo=first, key=moment)]
-    entities = {tuple(row[column] for column in kind.entity) for row in within if row.id in cited}
+    entities = {tuple(getattr(row, column) for column in kind.entity) for row in within if row_id(row) in cited}
     rows = sorted(
         (
             row
             for entity in entities
-            for row in scene.series(kind.name)[entity]
-            if row.timestamp < begins and row[evidence.metric] is not None
+            for row in scene.series(kind.struct)[entity]
+            if row.timestamp < begins and getattr(row, evidence.metric) is not None
         ),
         key=moment,
     )

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.model import Diagnosis, Evidence
-from kernelsight.diagnosis.scene import Change, Row, Scene
-from kernelsight.events.declare import Counter, Delta, Kind
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.events.declare import Counter, Delta, Event, Kind
 from kernelsight.events.wire import tables
 from kernelsight.query.source import Source, opened
+from kernelsight.query.stored import row_id
 from kernelsight.query.times import TimeRange
 
 
@@ -58,16 +59,16 @@ def _course(scene: Scene, evidence: Evidence) -> Course:
     kind = tables()[evidence.table]
     column = kind.by_name[evidence.metric]
     ids = set(evidence.row_ids)
-    entities = {_entity(kind, row) for row in scene.rows(kind.name) if row.id in ids}
+    entities = {_entity(kind, row) for row in scene.rows(kind.struct) if row_id(row) in ids}
     together = isinstance(column.semantics, Counter | Delta)
     if isinstance(column.semantics, Counter):
-        changes = [change for entity in entities for change in scene.changes(kind.name).get(entity, ())]
-        values = [(change.after, _rate(change, evidence.metric)) for change in changes]
+        deltas = [delta for entity in entities for delta in scene.deltas(kind.struct).get(entity, ())]
+        values = [(delta.after, delta.of(evidence.metric) / delta.seconds) for delta in deltas]
     else:
         values = [
-            (row, float(row[evidence.metric]))
-            for row in scene.rows(kind.name)
-            if row[evidence.metric] is not None and _entity(kind, row) in entities
+            (row, float(level))
+            for row in scene.rows(kind.struct)
+            if (level := getattr(row, evidence.metric)) is not None and _entity(kind, row) in entities
         ]
     unit = f"{column.unit}/s" if together else column.unit
     window = (scene.when.start_ns, scene.when.end_ns)
@@ -75,15 +76,11 @@ def _course(scene: Scene, evidence: Evidence) -> Course:
     return Course(kind.table, column.name, unit, window, cited, _by_second(scene, values, together=together))
 
 
-def _rate(change: Change, metric: str) -> float:
-    return change.of(metric) / change.seconds
+def _entity(kind: Kind, row: Event) -> tuple[object, ...]:
+    return tuple(getattr(row, name) for name in kind.entity)
 
 
-def _entity(kind: Kind, row: Row) -> tuple[object, ...]:
-    return tuple(row[name] for name in kind.entity)
-
-
-def _by_second(scene: Scene, values: Sequence[tuple[Row, float]], *, together: bool) -> tuple[tuple[int, float], ...]:
+def _by_second(scene: Scene, values: Sequence[tuple[Event, float]], *, together: bool) -> tuple[tuple[int, float], ...]:
     """One value a second: the sum of what flows, the largest of levels."""
     found: dict[int, float] = {}
     for row, value in values:

@@ -14,6 +14,7 @@ from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import ancestors, is_within, processes
 from kernelsight.diagnosis.registry import traits
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
+from kernelsight.events.scheduler import SchedProcess
 
 LIVES_SHORTLY_S = 5
 """Seconds within which a process of a storm of forks has ended."""
@@ -90,9 +91,9 @@ def _does_it_too(cause: Candidate, effect: Candidate, scene: Scene) -> bool:
         return True
     if not traits(cause.fault).starts_others or not _descends(effect.culprit, cause.culprit, scene):
         return False
-    rows = [row for row in scene.rows("sched_process") if str(row["pid"]) == effect.culprit.id]
+    rows = [row for row in scene.rows(SchedProcess) if str(row.pid) == effect.culprit.id]
     seconds = {scene.second(row) for row in rows}
-    return len(seconds) <= LIVES_SHORTLY_S or any(row["forks"] for row in rows)
+    return len(seconds) <= LIVES_SHORTLY_S or any(row.forks for row in rows)
 
 
 def _is_same_suffering(cause: Candidate, effect: Candidate) -> bool:

@@ -86,4 +86,4 @@ def _known_from_ns(scene: Scene) -> int:
 def _first_ns(scene: Scene, names: Iterable[str]) -> int:
     """The first stamp of several kinds; 0 where they have no row."""
     sampled = (name for name in names if kinds()[name].interval_s is not None)
-    return min((moment(rows[0]) for name in sampled if (rows := scene.rows(name))), default=0)
+    return min((moment(rows[0]) for name in sampled if (rows := scene.rows(kinds()[name].struct))), default=0)

@@ -122,10 +122,6 @@ class CounterDelta(Generic[E]):
         return self.samples.grown(metric if isinstance(metric, str) else name_of(metric))[self.place]
 
 
-Change = CounterDelta[Any]
-"""A delta in code that does not name columns by their declaration yet."""
-
-
 def counter_of(kind: Kind, metric: str) -> Counter:
     """The declaration of a counter.
 

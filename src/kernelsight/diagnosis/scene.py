@@ -7,27 +7,27 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from operator import attrgetter
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 from kernelsight.diagnosis.measure import measured, needed
 from kernelsight.diagnosis.model import Evidence, How
 from kernelsight.diagnosis.own import REPORTS_BACK_NS, of_others, own_pids
 from kernelsight.diagnosis.passes import without_first_pass
-from kernelsight.diagnosis.samples import NS_PER_S, Change, CounterDelta, Row, Samples, ordered
+from kernelsight.diagnosis.samples import NS_PER_S, CounterDelta, Samples, ordered
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event, Kind, kind_of
 from kernelsight.events.deltas import REACH
 from kernelsight.events.fields import Metric, name_of
+from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, Wait
-from kernelsight.events.wire import kinds
 from kernelsight.query.clock_steps import Step, clock_steps
 from kernelsight.query.stored import moment, row_id, stored_rows
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
 
 __all__ = [
-    "NS_PER_S", "Change", "CounterDelta", "Row", "Run", "Scene", "grouped", "grouped_by", "moment", "runs",
+    "NS_PER_S", "CounterDelta", "Run", "Scene", "grouped", "grouped_by", "moment", "runs",
     "samples_of",
 ]  # fmt: skip
 
@@ -39,7 +39,7 @@ Key = tuple[Any, ...]
 
 _MOST_CITED = 120
 """Rows cited for a number that some of them show as well as all: the first, the last, and some between."""
-_MACHINE = ("cpu", "memory")
+_MACHINE: tuple[type[Event], ...] = (Cpu, Memory)
 """Kinds that have a row in every second in which anything is collected."""
 _UNKNOWN_S = 30.0
 """A collector that is starved is late by seconds; where there is nothing for longer, it did not run or the clock was
@@ -114,16 +114,12 @@ class Scene:
         """The kinds that somebody has asked for."""
         return frozenset(self._rows)
 
-    @overload
-    def rows(self, kind: type[E]) -> Sequence[E]: ...
-    @overload
-    def rows(self, kind: str) -> Sequence[Row]: ...
-    def rows(self, kind: type[Event] | str) -> Sequence[Any]:
+    def rows(self, kind: type[E]) -> Sequence[E]:
         """All rows of a kind within the window, by time, but for those that are about our own processes.
 
         They are not validated: a value that some other program has stored may be of another type than is declared.
         """
-        declared = _declared(kind)
+        declared = kind_of(kind)
         if declared.name not in self._rows:
             self._rows[declared.name] = of_others(declared, self._recorded(declared.struct), self.own)
         return self._rows[declared.name]
@@ -142,13 +138,9 @@ class Scene:
         reports = stored_rows(self.reader, CollectorReport, lately)
         return own_pids(reports, self._recorded(Process), self._recorded(Wait)) if reports else frozenset()
 
-    @overload
-    def series(self, kind: type[E]) -> Mapping[Key, Sequence[E]]: ...
-    @overload
-    def series(self, kind: str) -> Mapping[Key, Sequence[Row]]: ...
-    def series(self, kind: type[Event] | str) -> Mapping[Key, Sequence[Any]]:
+    def series(self, kind: type[E]) -> Mapping[Key, Sequence[E]]:
         """The rows of each entity of a kind, by time; of a time that the clock showed twice, those of the second."""
-        declared = _declared(kind)
+        declared = kind_of(kind)
         if declared.name not in self._series:
             rows = without_first_pass(self.rows(declared.struct), self.clock_steps)
             self._series[declared.name] = grouped(rows, *declared.entity)
@@ -192,10 +184,6 @@ class Scene:
                 for key, samples in self.samples(kind).items()
             }
         return self._deltas[name]
-
-    def changes(self, kind: str) -> Mapping[Key, Sequence[Change]]:
-        """As :meth:`deltas`, for code that does not name columns by their declaration yet."""
-        return self.deltas(kinds()[kind].struct)
 
     @cached_property
     def begin_ns(self) -> int:
@@ -252,37 +240,30 @@ class Scene:
         start, end = self.at(run.first), self.at(run.last + 1)
         return [delta for delta in deltas if start <= delta.after.timestamp < end]
 
-    @overload
-    def evidence(self, rows: Sequence[E], metric: Metric[E] | str, how: How, /) -> Evidence | None: ...
-    @overload
-    def evidence(self, kind: str, rows: Sequence[Row], metric: str, how: How, /) -> Evidence | None: ...
-    def evidence(self, *arguments: Any) -> Evidence | None:
+    def evidence(self, rows: Sequence[E], metric: Metric[E] | str, how: How) -> Evidence | None:
         """A number out of rows, citing them; None where there is no value in them.
 
         Args:
-            arguments: the rows of one kind that the claim is about (of very many, enough to show it are cited), the
-                column, such as `Process.rss_kb`, and what becomes of its values.
+            rows: those of one kind that the claim is about; of very many, enough to show it are cited.
+            metric: the column, such as `Process.rss_kb`.
+            how: what becomes of its values.
         """
-        if isinstance(arguments[0], str):
-            return self._evidence(*arguments)
-        rows, metric, how = arguments
-        return self._evidence(kind_of(type(rows[0])).name, rows, name_of(metric), how) if rows else None
-
-    def _evidence(self, kind: str, rows: Sequence[Any], metric: str, how: How) -> Evidence | None:
-        declared = kinds()[kind]
+        if not rows:
+            return None
+        declared, name = kind_of(type(rows[0])), name_of(metric)
         if how == "increase":
-            samples = self.samples(declared.struct)
-            rows = [row for row in rows if row_id(row) not in _glitches(samples, declared, row, metric)]
-        known = _enough(declared, rows, metric, how)
+            samples = self.samples(type(rows[0]))
+            rows = [row for row in rows if row_id(row) not in _glitches(samples, declared, row, name)]
+        known = _enough(declared, rows, name, how)
         if not known:
             return None
         return Evidence(
             table=declared.table,
             start_ns=min(map(moment, known)),
             end_ns=max(map(moment, known)),
-            metric=metric,
+            metric=name,
             how=how,
-            value=measured(how, declared, metric, known),
+            value=measured(how, declared, name, known),
             row_ids=tuple(map(row_id, known)),
         )
 
@@ -338,10 +319,6 @@ def runs(values: Mapping[int, float], holds: Callable[[float], bool], *, least: 
         else:
             found.append(Run(second, second))
     return [run for run in found if run.seconds >= least]
-
-
-def _declared(kind: type[Event] | str) -> Kind:
-    return kinds()[kind] if isinstance(kind, str) else kind_of(kind)
 
 
 def _enough(kind: Kind, rows: Iterable[E], metric: str, how: How) -> list[E]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kernelsight.agent.evidence import Row
 from kernelsight.agent.plain.asked import Asked
 from kernelsight.agent.plain.subjects import Metric
 from kernelsight.agent.plain.words import called, whom
 from kernelsight.diagnosis.model import Evidence
-from kernelsight.diagnosis.scene import Row
 from kernelsight.query.filters import Condition
 from kernelsight.query.top import top
 
