@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from benchmarks.faultbench.stage import Stage
 
 from kernelsight.diagnosis import Diagnosis, diagnose
 from kernelsight.diagnosis.check import grounded
+from kernelsight.ingest import daemon
 
 NS = 1_000_000_000
 QUIET_S = (5, 9)
@@ -157,9 +159,11 @@ def replay(path: Path, *, tracers: bool = True, ask: Ask | None = None) -> Score
 def replayed(path: Path, *, tracers: bool = True) -> Iterator[str]:
     """The store that a recorded run fills."""
     with tempfile.TemporaryDirectory(prefix="faultbench-replay-") as folder:
-        database = Path(folder) / "run.db"
-        command = [sys.executable, "-m", "kernelsight", "ingest", "--db-path", str(database)]
-        subprocess.run(command, input=recording.read(path, tracers=tracers), stderr=subprocess.DEVNULL, check=True)
+        database, lines, log = Path(folder) / "run.db", Path(folder) / "lines", io.StringIO()
+        lines.write_bytes(recording.read(path, tracers=tracers))
+        with lines.open("rb") as source:  # by the daemon, but in this process: to start another takes most of the time
+            if daemon.run(source.fileno(), str(database), daemon.Settings(), log):
+                raise RuntimeError(f"{path} could not be stored: {log.getvalue()}")
         yield str(database)
 
 
