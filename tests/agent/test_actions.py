@@ -241,7 +241,7 @@ def test_memory_that_is_used_by_now_is_left_to_a_group(tmp_path):
         process.stdin.write(b"go on\n")
         process.stdin.flush()
         process.stdout.readline()
-        with pytest.raises(RefusedError, match="less than the present use"):
+        with pytest.raises(RefusedError, match="less than what is used"):
             one.undo(step.action_id, "test")
         assert int((folder / "memory.limit_in_bytes").read_text()) == 64 << 20
         process.kill()

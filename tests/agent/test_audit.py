@@ -287,7 +287,7 @@ def test_each_mark_says_what_is_known(untouched):
     assert [(step.stage, judge.mark(step)) for step in one.ledger.told()] == [
         ("proposed", None),
         ("approved", None),
-        ("begun", "CHANGED after this user sealed it"),
+        ("begun", "CHANGED: not as this user sealed it"),
         ("done", "unproven: not sealed by this user"),
     ]
 
@@ -337,10 +337,10 @@ def test_history_show_and_the_resources_mark_what_is_not_proven(typed):
         " SELECT timestamp + 1, 'cafe', 'no stage', 'kill', 'junk', 'many' FROM {table} WHERE stage = 'begun'",
     )
     rows = {row["id"]: row for row in map(json.loads, run("history", "--format=json").stdout.splitlines())}
-    assert rows[name]["proof"] == "CHANGED after this user sealed it; MISSING from the database"
+    assert rows[name]["proof"] == "CHANGED: not as this user sealed it; MISSING from the database"
     assert rows["cafe"]["proof"] == "UNPROVEN: sealed by nobody"
     shown = run("show", name).stdout
-    assert "approved [CHANGED after this user sealed it]: it was ordered" in shown
+    assert "approved [CHANGED: not as this user sealed it]: it was ordered" in shown
     assert "done [MISSING from the database]" in shown
     forged = run("show", "cafe")
     assert forged.exit_code == 0

@@ -128,7 +128,7 @@ def test_what_fails_half_way_is_undone(tmp_path):
         *first, last = proposed.plan.changes
         broken = change.MoveProcess(last.pid, last.start_ticks, last.former, f"{last.path}-not-there")
         object.__setattr__(proposed.plan, "changes", (*first, broken))
-        with pytest.raises(RefusedError, match="the writes before it were undone"):
+        with pytest.raises(RefusedError, match="what was done was undone"):
             one.act(proposed, approved=True)
         assert stages(one)[-1] == "failed"
         assert not (folder / f"kernelsight-{process.pid}").exists()

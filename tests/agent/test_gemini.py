@@ -163,7 +163,7 @@ def test_a_culprit_that_is_in_none_of_the_cited_rows_is_no_finding(scripted):
     wrong = finding(("web waited", "e1"), culprit=culprit("1", "systemd"))
     _, report, _ = scripted(calls(prove(12, "runqueue_ms"), step=1), answers(findings=[wrong]))
     assert "systemd" not in [one.culprit.name for one in report.diagnosis.findings]
-    assert any("systemd does not occur in the cited rows" in doubt.why for doubt in report.doubts)
+    assert any("systemd is in none of the rows" in doubt.why for doubt in report.doubts)
 
 
 def test_an_action_on_something_else_is_dropped_and_said(scripted):

@@ -59,7 +59,7 @@ def test_a_process_may_not_escape_a_limit_of_its_group(tree, tmp_path, limit):
         tree.group("/user/session", limits=limit, members=(process.pid, 1))
         tree.put(process.pid, "/user/session")
         (tree.proc / "1").symlink_to("/proc/1")
-        with pytest.raises(RefusedError, match=f"would escape the {next(iter(limit))}"):
+        with pytest.raises(RefusedError, match=f"would escape its {next(iter(limit))}"):
             tree.plan(tmp_path, asked("limit_cpu", process))
 
 
@@ -67,7 +67,7 @@ def test_a_controller_that_is_not_handed_on_limits_nothing(tree, tmp_path):
     (tree.root / "cgroup.subtree_control").write_text("memory")
     with sleeper() as process:
         tree.put(process.pid, "/")
-        with pytest.raises(RefusedError, match="does not enable cpu"):
+        with pytest.raises(RefusedError, match="does not hand cpu on"):
             tree.plan(tmp_path, asked("limit_cpu", process))
 
 

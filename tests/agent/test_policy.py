@@ -72,8 +72,8 @@ def test_the_first_process_the_kernel_we_and_those_we_come_from_are_protected():
     why = Protection(HOST).why
     assert "first process" in (why(look(HOST, 1)) or "")
     assert "kernel" in (why(look(HOST, 2)) or "")
-    assert "part of KernelSight" in (why(look(HOST, os.getpid())) or "")
-    assert "part of KernelSight" in (why(look(HOST, os.getppid())) or "")
+    assert "this system" in (why(look(HOST, os.getpid())) or "")
+    assert "this system" in (why(look(HOST, os.getppid())) or "")
 
 
 def test_every_command_of_ours_is_protected_by_its_command_line(tmp_path):
@@ -81,7 +81,7 @@ def test_every_command_of_ours_is_protected_by_its_command_line(tmp_path):
     with sleeper() as other, sleeper(*daemon) as part:
         until((tmp_path / "db").exists, "the daemon")
         assert Protection(HOST).why(look(HOST, other.pid)) is None
-        assert "part of KernelSight" in (Protection(HOST).why(look(HOST, part.pid)) or "")
+        assert "this system" in (Protection(HOST).why(look(HOST, part.pid)) or "")
 
 
 def test_a_name_protects_whether_it_is_the_program_or_called_so(tmp_path):
@@ -185,7 +185,7 @@ def test_a_target_on_which_it_did_not_help_is_left_alone(tmp_path):
         request = Request("renice", there, "loop", finding=finding(there, "renice"))
         step = one.act(one.propose(request), approved=True)
         one.undo(step.action_id, "it did not help", "same")
-        with pytest.raises(RefusedError, match="shortly before"):
+        with pytest.raises(RefusedError, match="short while ago"):
             one.propose(request)
         assert one.propose(replace(request, by="person", finding=None)).judgement.mode == "approve"
 

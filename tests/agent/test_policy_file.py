@@ -60,7 +60,7 @@ def test_a_file_that_others_may_write_is_refused(tmp_path):
     path = tmp_path / "policy.toml"
     path.write_text('mode = "auto"')
     path.chmod(0o666)
-    with pytest.raises(PolicyError, match="other users can change this policy"):
+    with pytest.raises(PolicyError, match="others than you"):
         load(path)
     path.chmod(0o644)
     assert load(path).mode == "auto"

@@ -246,15 +246,6 @@ def test_who_used_the_memory_is_named_and_not_who_was_killed_for_it(tmp_path):
     assert (found[0].fault, found[0].culprit.name, found[0].victims[0].name) == ("oom_kill", "hog", "small")
 
 
-def test_processes_of_one_name_in_two_groups_are_not_one_program(tmp_path):
-    services = [*process(70, "python3", lambda _: 80, group="/a"), *process(71, "python3", lambda _: 80, group="/b")]
-    hog = process(72, "hog", lambda s: min(120, 10 * s), group="/c")
-    small = process(12, "small", lambda _: 5, group="/d", until=20)
-    scene = [*machine(), *services, *hog, *small, killed(12, "small", 19, 5, None)]
-    [finding] = findings(stored(tmp_path / "db", scene))
-    assert (finding.fault, finding.culprit.name) == ("oom_kill", "hog")
-
-
 def test_one_that_is_started_again_and_killed_again_is_one_finding(tmp_path):
     kills = [killed(100 + second, "worker", second, 180) for second in range(FROM, LENGTH, 4)]
     neighbour = process(12, "web", lambda _: 60, group=GROUP)

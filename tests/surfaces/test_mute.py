@@ -107,7 +107,7 @@ def test_a_muted_finding_is_shown_but_is_none_until_it_is_unmuted(database):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("mute", "memory_leak", "--reason", "x", "--for", "1h"), "there is no finding of memory_leak"),
+        (("mute", "memory_leak", "--reason", "x", "--for", "1h"), "nothing is found of memory_leak"),
         (("mute", "cpu_saturation", "--for", "1h"), "give a FAULT, --reason TEXT"),
         (("mute", "cpu_saturation", "--reason", "x", "--for", "0s"), "mutes nothing"),
         (("mute", "nonsense", "--reason", "x", "--for", "1h"), "nonsense"),

@@ -52,7 +52,7 @@ class Claim(msgspec.Struct, frozen=True):
     """One statement of a model."""
 
     claim: Annotated[str, Meta(description="one sentence")]
-    evidence: Annotated[tuple[str, ...], Meta(description="the ref of each number that shows the claim, such as e3")]
+    evidence: Annotated[tuple[str, ...], Meta(description="the ref of each number that shows it, such as e3")]
 
 
 class Advice(msgspec.Struct, frozen=True):
@@ -73,9 +73,9 @@ class Claimed(msgspec.Struct, frozen=True):
     victims: tuple[Entity, ...]
     since: Annotated[str, Meta(description="when it began, in UTC, such as 2026-11-23 14:00:05Z")]
     confidence: Annotated[float, Meta(ge=0, le=1)]
-    path: Annotated[tuple[Claim, ...], Meta(description="from the victim to the culprit")]
-    refuted_by: Annotated[str, Meta(description="evidence that would refute this finding")]
-    outlook: Annotated[str, Meta(description="what happens if nobody acts")]
+    path: Annotated[tuple[Claim, ...], Meta(description="from who suffers to the culprit")]
+    refuted_by: Annotated[str, Meta(description="what would show that this is wrong")]
+    outlook: Annotated[str, Meta(description="what happens if nothing is done")]
     actions: tuple[Advice, ...]
 
 
@@ -150,12 +150,12 @@ class _Check:
         path = tuple(self.steps(claimed.path))
         what = f"{claimed.fault} by {_text(claimed.culprit.name)}"
         if not path:
-            self._doubt(what, "no step of its path has evidence")
+            self._doubt(what, "no step of its path is shown")
             return None
         cited = [evidence for step in path for evidence in step.evidence]
         labels = self._labels(cited)
         if not _occurs(claimed.culprit, labels):
-            self._doubt(what, f"{_text(claimed.culprit.name)} does not occur in the cited rows")
+            self._doubt(what, f"{_text(claimed.culprit.name)} is in none of the rows that it cites")
             return None
         return Finding(
             fault=claimed.fault,
@@ -210,7 +210,7 @@ class _Check:
             if wrong := remedy.wrong_with(proposal) if remedy else "there is no such remedy":
                 self._doubt(f"{advice.action} {advice.target.name}", wrong)
             elif not _occurs(advice.target, labels):
-                self._doubt(f"{advice.action} {advice.target.name}", "its target does not occur in the cited rows")
+                self._doubt(f"{advice.action} {advice.target.name}", "its target is in none of the rows that are cited")
             else:
                 yield proposal
 

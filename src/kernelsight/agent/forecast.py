@@ -172,7 +172,7 @@ def told(one: Forecast) -> str:
     later = "or never" if one.latest_s is None else f"and {_time(one.latest_s)}"
     return (
         f"{(one.resource or '').replace('_', ' ')}{whose}: used up in {_time(one.seconds_left or 0)}"
-        f" (between {_time(one.soonest_s or 0)} {later}) by the trend of the last {_time(one.seen_s or 0)}"
+        f" (between {_time(one.soonest_s or 0)} {later}) if it goes on as in the last {_time(one.seen_s or 0)}"
     )
 
 

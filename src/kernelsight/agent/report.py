@@ -15,7 +15,7 @@ from kernelsight.moments import to_second
 def lines(report: Report) -> Iterator[Line]:
     """The lines of a report; those of an investigation are the diagnosis's."""
     if report.stopped:
-        yield Line(f"The model gave no answer ({report.stopped}); this is the deterministic diagnosis.", "fault")
+        yield Line(f"The model gave no answer ({report.stopped}); this is what the diagnosis says by itself.", "fault")
     if report.question and not report.stopped:
         yield from _answer(report)
     if not report.question or report.stopped or report.explains:
@@ -24,7 +24,7 @@ def lines(report: Report) -> Iterator[Line]:
         yield from _in_short(report)
     if report.doubts:
         yield Line("")
-        yield Line("Left out, because the rows do not show it:", "quiet")
+        yield Line("Claimed, but not shown by the rows, and therefore left out:", "quiet")
         yield from (Line(f"  {doubt.claim}: {doubt.why}", "quiet") for doubt in report.doubts)
     if report.usage.steps:
         yield Line("")

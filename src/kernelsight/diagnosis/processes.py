@@ -109,19 +109,14 @@ def named(scene: Scene, pid: int, otherwise: str | None = None) -> Entity:
     return process.entity if process and process.comm != UNKNOWN else process_entity(pid, otherwise)
 
 
-def program_of(scene: Scene, pid: int, otherwise: str | None = None, group: str | int | None = None) -> ProgramId:
-    """The program that a process belongs to.
-
-    Args:
-        scene: the window.
-        pid: the process.
-        otherwise: its name where the window has no other row about it.
-        group: likewise its control group, by path or id.
-    """
+def program_of(scene: Scene, pid: int, otherwise: str | None = None) -> ProgramId:
+    """The program that a process belongs to; without anything about the process that of a name."""
     process = scene.once(processes).get(pid)
-    if process is None:
-        return program_id(scene, otherwise, group)
-    return program_id(scene, process.comm, process.group or process.group_id)
+    return (
+        program_id(scene, process.comm, process.group or process.group_id)
+        if process
+        else ProgramId(otherwise or UNKNOWN, None)
+    )
 
 
 def identity_of(scene: Scene, entity: Entity) -> Identity | None:

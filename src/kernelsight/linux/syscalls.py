@@ -30,7 +30,9 @@ COPIES = _calls("sendfile copy_file_range splice")
 POLLS = _calls("poll ppoll ppoll_time64 select _newselect pselect6 pselect6_time64 epoll_wait epoll_pwait epoll_pwait2")
 """Calls that wait for any of several descriptors, or for a time."""
 ACCEPTS = _calls("accept accept4")
-RECEIVES = _calls("read readv recvfrom recvmsg recvmmsg recvmmsg_time64")
+RECEIVES_MESSAGES = _calls("recvfrom recvmsg recvmmsg recvmmsg_time64")
+"""Calls that wait for data on a socket."""
+RECEIVES = _calls("read readv") | RECEIVES_MESSAGES
 """Calls that wait for data on one descriptor."""
 SLEEPS = _calls("nanosleep clock_nanosleep clock_nanosleep_time64")
 WAITS_FOR_SIGNAL = _calls("pause rt_sigsuspend sigsuspend rt_sigtimedwait rt_sigtimedwait_time64")

@@ -37,7 +37,7 @@ def lines_of_audit(found: Audit) -> Iterator[str]:
     if found.before_chain:
         yield f"  {found.before_chain} of them were sealed before there was a chain; others of that time may be missing"
     if found.pending:
-        yield f"  {found.pending} not stored yet: the writer ended before; the next step stores them"
+        yield f"  {found.pending} not stored yet: the writer ended before; the next step brings them along"
     if any(flaw.what == "missing" for flaw in found.flaws):
         yield "  if they were removed on purpose, by retention or with the database: `kernelsight agent audit restart`"
 
@@ -51,8 +51,8 @@ def restart_chain(db_path: str, *, yes: bool) -> str:
     chain = Ledger(db_path).chain
     head = chain.start_anew() if yes else chain.head()
     if head is None:
-        return "that database has no action of this user; nothing was changed"
+        return "this user has taken no action that is recorded there; nothing was changed"
     steps = f"steps 1 to {head.sequence} of chain {head.chain}"
     if yes:
-        return f"a new chain begins with the next step; the audit does not look for {steps} any more"
-    return f"the audit would not look for {steps} any more; --yes does it"
+        return f"a new chain begins with the next step; {steps} are not looked for any more"
+    return f"{steps} would not be looked for any more; --yes does it"

@@ -40,7 +40,7 @@ def mute(db_path: str, fault: str, culprit: str | None, reason: str, until_ns: i
     present = [one for one in found.present if one.fault == fault and is_named(one.culprit, culprit)]
     if not present and culprit is None:
         raise UsageError(
-            f"there is no finding of {fault} in the last {_WINDOW_S} s; --culprit NAME mutes an expected finding"
+            f"nothing is found of {fault} in the last {_WINDOW_S} s; --culprit NAME mutes what is expected of a culprit"
         )
     plain = Mute(now, stage="muted", fault=fault, culprit=culprit, reason=reason, until_ns=until_ns, muted_by=user())
     rows = [_of_finding(plain, one) for one in present] or [plain]
@@ -122,4 +122,4 @@ def _write(db_path: str, rows: Iterable[Mute]) -> None:
             if wanted <= {(one.mute_id, one.timestamp) for one in mutes(reader)}:
                 return
         time.sleep(0.1)
-    raise StoreError(f"{db_path}: the mute is in the inbox, but the daemon has not stored it within {_WAIT_S:g} s")
+    raise StoreError(f"{db_path}: it is written down, but the daemon has not stored it within {_WAIT_S:g} s")

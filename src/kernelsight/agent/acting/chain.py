@@ -140,7 +140,7 @@ def _read(path: Path) -> Head:
         return msgspec.json.decode(read_private(path), type=Head)
     except msgspec.MsgspecError as error:
         raise StoreError(
-            f"{path}: is not the head of a chain ({error}); move it away; then missing steps cannot be detected"
+            f"{path}: is not the head of a chain ({error}); move it away, and what is missing cannot be told"
         ) from error
 
 

@@ -79,7 +79,7 @@ class SetFile(Change, frozen=True, tag="file"):
         if not path.exists() or read_value(path) == self.former:
             return
         if self.use_path and int(read_value(Path(self.use_path))) > int(self.former):
-            raise RefusedError(f"{self.path} stays {self.value}: {self.former} is less than the present use")
+            raise RefusedError(f"{self.path} stays {self.value}: {self.former} is less than what is used by now")
         self._exchange(self.value, self.former)
 
     def _exchange(self, expected: str, value: str) -> None:
@@ -354,5 +354,5 @@ def _write_pid(folder: str, pid: int) -> None:
 def explain(error: OSError) -> str:
     """Why the kernel did not take a write."""
     if error.errno in {errno.EPERM, errno.EACCES}:
-        return f"{error.strerror}; this needs root, or the capability for it"
+        return f"{error.strerror}; it takes root, or the capability for it"
     return error.strerror or str(error)

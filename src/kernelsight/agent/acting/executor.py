@@ -111,11 +111,9 @@ class Executor:
             raise RefusedError(f"{target.id!r} is not a pid")
         found = look(self.host, int(target.id))
         if request.start_ticks is not None and found.start_ticks != request.start_ticks:
-            raise StaleError(f"pid {target.id} belongs to another process now")
+            raise StaleError(f"pid {target.id} belongs to another process than the one that was meant")
         if request.seen_ns is not None and self._began_ns(found) > request.seen_ns + _SLACK_S * NS_PER_S:
-            raise StaleError(
-                f"pid {target.id} belongs to a process that began after the intended process was last seen"
-            )
+            raise StaleError(f"pid {target.id} belongs to a process that began after the one that was meant was seen")
         return found
 
     def _began_ns(self, process: ProcessSubject) -> int:
@@ -159,9 +157,7 @@ class Executor:
             why = change.explain(error) if isinstance(error, OSError) else str(error)
             trouble = self._take_back(done)
             self._note(step, "failed", reason="; ".join([f"{one.text}: {why}", *trouble]))
-            raise RefusedError(
-                f"{step.action} of {step.target_name}: {why}; the writes before it were undone"
-            ) from error
+            raise RefusedError(f"{step.action} of {step.target_name}: {why}; what was done was undone") from error
         return self._note(step, "done", mode=proposed.judgement.mode)
 
     def _require_now(self, proposed: Proposed, *, approved: bool) -> None:
@@ -169,7 +165,7 @@ class Executor:
         step, plan = proposed.step, proposed.plan
         now = self.clock()
         if age_s(step, now) == math.inf:
-            raise RefusedError(f"{CLOCK_SET_BACK} it was proposed, so the age of the proposal is not known")
+            raise RefusedError(f"{CLOCK_SET_BACK} it was proposed, so how long ago that was is not known")
         if age_s(step, now) > PROPOSAL_LIFE_S:
             raise RefusedError(f"it was proposed more than {PROPOSAL_LIFE_S / 60:.0f} minutes ago")
         if any(other.stage != "proposed" for other in self._since(step) if other.stage != "approved"):
@@ -214,9 +210,9 @@ class Executor:
             raise RefusedError(f"there is no action {action_id!r}")
         stages = {step.stage for step in steps}
         if "begun" not in stages:
-            raise RefusedError(f"{action_id} was not carried out: {steps[-1].stage}")
+            raise RefusedError(f"{action_id} was not done: {steps[-1].stage}")
         if stages & {"undone", "failed"}:
-            raise RefusedError(f"{action_id} was undone already")
+            raise RefusedError(f"{action_id} is undone already")
         begun = next(step for step in steps if step.stage == "begun")
         written = change.decode(begun.changes or "[]")
         if not any(one.reversible for one in written):
@@ -238,7 +234,7 @@ class Executor:
             except RefusedError as error:
                 trouble.append(str(error))
             except OSError as error:
-                trouble.append(f"{one.text}: cannot be undone: {change.explain(error)}")
+                trouble.append(f"{one.text}: cannot be put back: {change.explain(error)}")
         return trouble
 
     def _note(self, step: ActionStep, stage: Stage, **more: object) -> ActionStep:

@@ -71,20 +71,18 @@ def for_process(host: Host, subject: ProcessSubject, controller: str) -> Place:
         raise RefusedError(f"{subject.name} is in no group of {controller}")
     folder = group_folder(mount, path)
     if Path(path).name.startswith(OWN_PREFIX):
-        raise RefusedError(f"{subject.name} is already in a group of KernelSight: {path}")
+        raise RefusedError(f"{subject.name} is in a group of ours already: {path}")
     if mount.version == 1:
         return _moved(subject, folder, folder, 1)
     if folder != mount.point and _alone(host, subject, folder):
         return Place(folder, 2)
     parent = folder if folder == mount.point else folder.parent
     if controller not in read_value(parent / "cgroup.subtree_control").split():
-        raise RefusedError(f"{parent} does not enable {controller} for its child groups")
+        raise RefusedError(f"{parent} does not hand {controller} on to its groups")
     if folder != mount.point:
         for name in _V2_LIMITS:
             if (folder / name).exists() and read_value(folder / name).split()[0] != "max":
-                raise RefusedError(
-                    f"{subject.name} shares {path} with other processes, and would escape the {name} of that group"
-                )
+                raise RefusedError(f"{subject.name} shares {path} with others, and would escape its {name}")
     return _moved(subject, folder, parent, 2)
 
 

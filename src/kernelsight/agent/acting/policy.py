@@ -154,7 +154,7 @@ def judge(policy: Policy, plan: Plan, host: Host, history: Collection[ActionStep
         _require_finding(request)
     mode = policy.mode_of(one, wall_clock(now_ns))
     if mode == "observe":
-        raise RefusedError(f"the policy allows nobody to use {one.name} (mode observe)")
+        raise RefusedError(f"the policy lets nobody use {one.name} (mode observe)")
     if request.by == "person":
         return Judgement(mode)
     _require_rest(policy, request, history, now_ns)
@@ -210,7 +210,7 @@ def _require_rest(policy: Policy, request: Request, history: Collection[ActionSt
     for step in history:
         same = (step.action, step.target_kind, step.target) == (request.action, request.target.kind, request.target.id)
         if same and step.stage in {"undone", "failed", "declined"} and step.timestamp >= since:
-            raise RefusedError(f"{request.action} of {request.target.name} was {step.stage} shortly before")
+            raise RefusedError(f"{request.action} of {request.target.name} was {step.stage} a short while ago")
 
 
 def _doubt(policy: Policy, one: Registered, request: Request, history: Collection[ActionStep], now_ns: int) -> str:
@@ -218,7 +218,7 @@ def _doubt(policy: Policy, one: Registered, request: Request, history: Collectio
     assert request.finding is not None
     least = policy.rule(one).least_confidence
     if request.finding.confidence < least:
-        return f"the finding is {request.finding.confidence:.0%} sure, and the policy requires {least:.0%}"
+        return f"the finding is {request.finding.confidence:.0%} sure, and {least:.0%} is asked for"
     begun = [step for step in history if step.stage == "begun" and step.asked_by != "person"]
     if len([step for step in begun if step.timestamp >= now_ns - _HOUR_NS]) >= policy.rates.per_hour:
         return f"{policy.rates.per_hour} actions were taken within the last hour"

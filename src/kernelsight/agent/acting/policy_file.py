@@ -59,7 +59,7 @@ def load(path: str | os.PathLike[str] | None) -> Policy:
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"{file}: the policy cannot be read: {error}") from error
     except UntrustedPathError as error:
-        raise PolicyError(f"other users can change this policy: {error}") from error
+        raise PolicyError(f"others than you may decide what is done: {error}") from error
     return parse(text, str(file))
 
 

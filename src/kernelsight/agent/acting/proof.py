@@ -19,7 +19,7 @@ Standing = Literal["proven", "changed", "unsealed", "not_ours", "no_key"]
 
 MARKS: dict[Standing, str | None] = {
     "proven": None,
-    "changed": "CHANGED after this user sealed it",
+    "changed": "CHANGED: not as this user sealed it",
     "unsealed": "UNPROVEN: sealed by nobody",
     "not_ours": "unproven: not sealed by this user",
     "no_key": "unproven: this user has no key to judge it by",
@@ -176,7 +176,7 @@ def _gaps(
         sequence = step.sequence or 0
         if sequence > head.sequence or (sequence > 1 and seals.get(sequence - 1) and not _follows(step, seals)):
             why = "is later than the head" if sequence > head.sequence else "does not follow the one before it"
-            text = f"step {sequence} ({step.stage} of {step.action_id}) {why}: were the files beside the key set back?"
+            text = f"step {sequence} ({step.stage} of {step.action_id}) {why}: was what is kept with the key set back?"
             yield Flaw("out_of_place", text, step.timestamp, step.action_id, head.chain, sequence, sequence)
     if not head.database:
         return  # the chain was ended, and with it the search for what is missing

@@ -59,7 +59,7 @@ class Protection:
         if one.is_kernel or _KTHREADD in (one.pid, one.ppid):
             return f"{one.name} is a thread of the kernel"
         if self._is_ours(one):
-            return f"{one.name} is a part of KernelSight, or started it"
+            return f"{one.name} is a part of this system, or runs it"
         return None
 
     def _by_name(self, one: ProcessSubject) -> str | None:
@@ -83,7 +83,7 @@ class Protection:
             except StaleError:
                 continue
             if reason:
-                return f"{group.path} contains a protected process: {reason}"
+                return f"{group.path} holds others: {reason}"
         return None
 
     def _members(self, group: GroupSubject) -> Iterator[int]:

@@ -103,9 +103,7 @@ class Seal:
         with os.fdopen(fd, "rb") as file:
             state, key = os.fstat(fd), file.read(_KEY_BYTES + 1)
         if state.st_uid != os.geteuid() or state.st_mode & (stat.S_IRWXG | stat.S_IRWXO) or len(key) != _KEY_BYTES:
-            raise StoreError(
-                f"{path}: other users can read this key, or it is not a key; remove it, and a new one is made"
-            )
+            raise StoreError(f"{path}: others can read this key, or it is none; remove it, a new one will be made")
         return key
 
     @staticmethod

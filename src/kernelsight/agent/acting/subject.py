@@ -134,7 +134,7 @@ def held(host: Host, pid: int, start_ticks: int) -> Iterator[int]:
         raise StaleError(f"process {pid} is gone") from error
     try:
         if look(host, pid).start_ticks != start_ticks:
-            raise StaleError(f"pid {pid} belongs to another process now")
+            raise StaleError(f"pid {pid} belongs to another process than the one that was meant")
         yield fd
     finally:
         os.close(fd)

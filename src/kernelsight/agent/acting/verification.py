@@ -56,11 +56,11 @@ def verify(db_path: str, done: ActionStep, how: Verification, now_ns: int) -> Ou
     """
     before = finding_of(db_path, done)
     if before is None:
-        return Outcome("unknown", "the action answers no finding with a symptom that can be measured")
+        return Outcome("unknown", "it answers no finding whose symptom could be looked for")
     start = done.timestamp + int(how.settle_s * NS_PER_S)
     if told_until(db_path) < start + how.observe_s / 2 * NS_PER_S:
         late = now_ns - due_ns(done, how) > _PATIENCE_S * NS_PER_S
-        return Outcome("unknown", "there is no telemetry of the time after the action") if late else None
+        return Outcome("unknown", "there is no telemetry of the time after it") if late else None
     found = diagnose(db_path, start, now_ns).findings
     others = [one for one in found if one.fault == before.fault or not is_our_doing(one, done)]
     return compare(before, others, done)
@@ -75,7 +75,7 @@ def compare(before: Finding, after: Iterable[Finding], done: ActionStep) -> Outc
     same = [one for one in after if one.fault == before.fault]
     if new:
         names = ", ".join(sorted({one.fault for one in new}))
-        return Outcome("worse", f"since then there is {names} about the same processes", symptom, was, None)
+        return Outcome("worse", f"since then there is {names}, about the same ones", symptom, was, None)
     if not same:
         return Outcome("better", f"{before.fault} is not found any more", symptom, was, 0.0)
     now = max(severity(one)[1] for one in same if severity(one)[0] == symptom) if _alike(same, symptom) else None

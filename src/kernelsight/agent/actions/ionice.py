@@ -32,7 +32,7 @@ def ionice(host: Host, subject: ProcessSubject, asked: Asked, limits: msgspec.St
     """Lower the I/O priority of a process and its threads, where an I/O scheduler heeds it."""
     del limits
     if not schedulers(host) & _HEEDED_BY:
-        raise RefusedError(f"no disk has a scheduler that uses I/O priorities: {', '.join(sorted(_HEEDED_BY))}")
+        raise RefusedError(f"no disk has a scheduler that heeds priorities: {', '.join(sorted(_HEEDED_BY))}")
     value = IO_IDLE << IO_CLASS_SHIFT if asked.io_class == "idle" else IO_BEST_EFFORT << IO_CLASS_SHIFT | asked.level
     former = io_priorities(host, subject.pid)
     if all(one == value for _, one in former):

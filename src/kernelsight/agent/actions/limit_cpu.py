@@ -34,9 +34,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def limit_cpu(host: Host, subject: ProcessSubject | GroupSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
     """Give a process (in a control group of its own) or a control group a CPU quota."""
     if asked.share < limits.least_share:
-        raise RefusedError(
-            f"{asked.share:.0%} of the CPUs is less than the {limits.least_share:.0%} that the policy leaves to it"
-        )
+        raise RefusedError(f"{asked.share:.0%} of the CPUs is less than the {limits.least_share:.0%} that it must have")
     if isinstance(subject, ProcessSubject):
         place = groups.for_process(host, subject, "cpu")
     else:

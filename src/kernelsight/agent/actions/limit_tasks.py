@@ -33,7 +33,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def limit_tasks(host: Host, subject: ProcessSubject | GroupSubject, asked: Asked, limits: Limits) -> Iterator[Change]:
     """Bound the tasks of a process (in a control group of its own) or of a control group; further forks fail."""
     if asked.most < limits.least:
-        raise RefusedError(f"{asked.most} tasks are fewer than the {limits.least} that the policy leaves to it")
+        raise RefusedError(f"{asked.most} tasks are fewer than the {limits.least} that it must be allowed")
     if isinstance(subject, ProcessSubject):
         place = groups.for_process(host, subject, "pids")
     else:

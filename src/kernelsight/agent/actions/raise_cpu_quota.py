@@ -38,5 +38,5 @@ def raise_cpu_quota(host: Host, subject: GroupSubject, asked: Asked, limits: Lim
     most = round(limits.most_share * (os.cpu_count() or 1) * period)
     wanted = min(round(quota * asked.factor), most)
     if wanted <= quota:
-        raise RefusedError(f"{subject.name} has {quota} us in each {period} us, the most that the policy allows")
+        raise RefusedError(f"{subject.name} has {quota} us in each {period} us, which is all that the policy allows")
     yield from groups.set_cpu_quota(place, wanted)

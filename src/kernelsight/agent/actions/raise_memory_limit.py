@@ -48,4 +48,4 @@ def available_bytes(host: Host) -> int:
     available_kb = parse_meminfo((host.proc / "meminfo").read_bytes(), 0).mem_available_kb
     if available_kb is not None:
         return available_kb * 1024
-    raise RefusedError("the available memory is not known")
+    raise RefusedError("the machine does not say how much memory is available")

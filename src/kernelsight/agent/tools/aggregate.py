@@ -25,8 +25,8 @@ def aggregate(
         table: name of the table.
         metric: one of its numeric columns.
         interval: length of an interval, such as 10s or 1m.
-        since: start of the range, in UTC; default: the window in question.
-        until: end of the range.
+        since: where the time begins, in UTC; the window in question when not given.
+        until: where it ends.
         functions: of avg, min, max, sum, count, rate, and percentiles such as p95.
         by: columns to group by besides the interval.
         where: conditions such as comm=postgres.

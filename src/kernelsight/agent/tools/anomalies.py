@@ -10,11 +10,11 @@ from kernelsight.query.presence import STEADY, last_row, why_nothing
 
 @tool
 def anomalies(desk: Desk, since: str | None = None, until: str | None = None) -> Data:
-    """List stored incidents. An incident is one or more series that left their usual range at the same time.
+    """List stored incidents: series that left what they had learned to be usual, those that began together as one.
 
     Args:
-        since: start of the range, in UTC; default: the window in question.
-        until: end of the range.
+        since: where the time begins, in UTC; the window in question when not given.
+        until: where it ends.
     """
     when = desk.range(since, until)
     found = incidents(stored(desk.source, when.start_ns, when.end_ns), silence(desk.source, when))

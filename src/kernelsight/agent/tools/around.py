@@ -23,9 +23,9 @@ def around(
 
     Args:
         time: the moment, in UTC.
-        window: time to either side of it.
-        tables: only these; default: all.
-        limit: most rows of each table.
+        window: how far to look to either side.
+        tables: only these; all when not given.
+        limit: at most so many rows of each table.
     """
     moment = desk.range(time, time).start_ns
     found = query.around(desk.source, moment, window, tables=tables or None, limit=limit)

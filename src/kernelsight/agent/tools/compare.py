@@ -22,15 +22,15 @@ def compare(
     tables: tuple[str, ...] = (),
     limit: Annotated[int, Meta(ge=1, le=40)] = 15,
 ) -> Data:
-    """Show which metrics of all tables changed most from one time range to another.
+    """Show which metrics changed most from one time to another, whatever they are about.
 
     Args:
-        before_since: start of the time range to compare with, in UTC.
-        before_until: end of that range.
-        since: start of the range in question; default: the window in question.
-        until: end of that range.
-        tables: only these; default: all.
-        limit: most metrics.
+        before_since: where the time to compare with begins, in UTC.
+        before_until: where that ends.
+        since: where the time in question begins; the window in question when not given.
+        until: where that ends.
+        tables: only these; all when not given.
+        limit: at most so many metrics.
     """
     before, when = desk.range(before_since, before_until), desk.range(since, until)
     found = query.compare(

@@ -24,8 +24,8 @@ def correlate(
     Args:
         a: table and metric, such as syscall_events.latency_ns.
         b: table and metric; where the table has several entities, pick one by where_b.
-        since: start of the range, in UTC; default: the window in question.
-        until: end of the range.
+        since: where the time begins, in UTC; the window in question when not given.
+        until: where it ends.
         tolerance: how far apart two points may be.
         by: columns of a's table; one answer for each value.
         where_a: conditions on rows of a.

@@ -14,15 +14,15 @@ from kernelsight.diagnosis.model import Evidence, Finding, Muted
 def diagnose(desk: Desk, since: str | None = None, until: str | None = None) -> Data:
     """Run the deterministic diagnosis: faults with culprit, victims and a path whose evidence can be cited by `ref`.
 
-    It follows waits from process to process, and is right in most cases. It lists the explanations that it ruled out,
-    with the evidence against them. `healthy` is null where that is not known: `unknown` says what was not recorded,
-    and nothing may be concluded from it. `muted` findings exist, but a person acknowledged them. `not_excluded` names
-    the faults that may exist, because the events that would show them were not recorded. `processes` describes the
-    processes in the findings: systemd unit, container, control group, user, and parents.
+    It follows who waits for whom, and is right in most cases. What it ruled out is said with what speaks against it.
+    `healthy` is null where that is not known: `unknown` says what was not recorded, and nothing may be concluded from
+    it. `muted` findings are there, but a person acknowledged them. `not_excluded` names the faults that may be there
+    because nothing recorded what would show them. `processes` says who the processes are that findings name: their
+    unit of systemd, container, control group, user, and parents.
 
     Args:
-        since: start of the range, in UTC; default: the window in question. Half a minute or more is best.
-        until: end of the range.
+        since: where the time begins, in UTC; the window in question when not given. Half a minute or more is best.
+        until: where it ends.
     """
     when = desk.range(since, until)
     found = diagnosed(desk.source, when.start_ns, when.end_ns)

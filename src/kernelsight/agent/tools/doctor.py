@@ -12,7 +12,7 @@ from kernelsight.collectors.capabilities import examine
 
 @tool
 def doctor(desk: Desk) -> Data:
-    """Examine what this user can record on this machine, what to do about the rest, and why a table is empty."""
+    """Examine what can be recorded here and by this user, and what to do about the rest: why a table is empty."""
     del desk
     found = examine(Host())
     return {"missing": list(found.missing), "machine": [asdict(fact) for fact in found.facts]}

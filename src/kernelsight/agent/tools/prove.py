@@ -25,9 +25,9 @@ def prove(
     Args:
         table: name of the table.
         metric: one of its numeric columns, as stored (counters are not turned into rates).
-        how: how its values are combined; `increase` is the growth of a counter, `slope` is per second.
-        since: start of the range, in UTC; default: the window in question.
-        until: end of the range.
+        how: what becomes of its values in the rows; `increase` is what a counter grew by, `slope` is per second.
+        since: where the time begins, in UTC; the window in question when not given.
+        until: where it ends.
         where: conditions that pick the rows of one entity, such as pid=123 or device_name=vda.
     """
     evidence = proof(desk.source, table, metric, how, desk.range(since, until), where)

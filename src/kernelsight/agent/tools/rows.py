@@ -28,13 +28,13 @@ def rows(
 
     Args:
         table: its name.
-        since: start of the range, in UTC (2026-11-23 14:00:05Z); default: the window in question.
-        until: end of the range.
+        since: where the time begins, in UTC (2026-11-23 14:00:05Z); the window in question when not given.
+        until: where it ends.
         where: conditions such as comm=postgres, latency_ns>=10ms, comm like kworker%.
-        columns: only these; default: all.
+        columns: only these; all when not given.
         order_by: a column.
         descending: greatest first.
-        limit: most rows.
+        limit: at most so many.
     """
     when, kind = desk.range(since, until), kind_named(table)
     with opened(desk.source) as reader:

@@ -28,10 +28,10 @@ def series(
     Args:
         table: name of the table.
         metric: one of its numeric columns.
-        since: start of the range, in UTC; default: the window in question.
-        until: end of the range.
+        since: where the time begins, in UTC; the window in question when not given.
+        until: where it ends.
         where: conditions such as device_name=vda or pid=123; narrow it to few entities.
-        points: most points a series.
+        points: at most so many a series.
     """
     when = desk.range(since, until)
     found = query.series(desk.source, table, metric, when.start_ns, when.end_ns, where=where, points=points)

@@ -20,8 +20,8 @@ def signals(desk: Desk, since: str | None = None, until: str | None = None) -> D
     A symptom is no cause. Cite its table and metric by `prove`.
 
     Args:
-        since: start of the range, in UTC; default: the window in question.
-        until: end of the range.
+        since: where the time begins, in UTC; the window in question when not given.
+        until: where it ends.
     """
     when = desk.range(since, until)
     found = list(listed(desk.source, when))

@@ -23,17 +23,17 @@ def top(
     where: tuple[str, ...] = (),
     limit: Annotated[int, Meta(ge=1, le=30)] = 10,
 ) -> Data:
-    """Show the rows with the most of a metric, or groups of rows such as processes (by pid and comm).
+    """Show what has most of a metric: rows, or groups of rows such as processes (by pid and comm).
 
     Args:
         table: name of the table.
         metric: one of its numeric columns; of a counter, `sum` is its increase, `avg` and `max` are rates a second.
-        since: start of the range, in UTC; default: the window in question.
-        until: end of the range.
-        by: columns of a group; default: single rows.
-        function: order of the groups; default: the sum of a counter, the maximum of a level.
+        since: where the time begins, in UTC; the window in question when not given.
+        until: where it ends.
+        by: columns of a group; single rows when not given.
+        function: what orders groups; the sum of what is counted, the maximum of a level when not given.
         where: conditions such as comm=postgres.
-        limit: most rows.
+        limit: at most so many.
     """
     when = desk.range(since, until)
     found = query.top(

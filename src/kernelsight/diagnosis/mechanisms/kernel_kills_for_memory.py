@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernelsight.diagnosis.faults.oom_kill import OOM_KILL
-from kernelsight.diagnosis.identity import ProgramId, process_entity
+from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.memory_use import (
     KIB,
@@ -20,7 +20,7 @@ from kernelsight.diagnosis.memory_use import (
     machine,
 )
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
-from kernelsight.diagnosis.processes import is_within, program_of
+from kernelsight.diagnosis.processes import is_within
 from kernelsight.diagnosis.remedies import LIMIT_MEMORY, LOOK, RAISE_MEMORY_LIMIT
 from kernelsight.diagnosis.scene import NS_PER_S, CounterDelta, Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
@@ -148,16 +148,16 @@ def _grew(domain: AnyDomain) -> list[CounterDelta[Any]]:
 def _who_used_it(scene: Scene, kills: Kills) -> MemoryUser | None:
     """The program that had most, on average over the kills: processes that take turns are not added up."""
     present = _members(scene, kills)
-    total: dict[ProgramId, float] = {}
-    largest: dict[ProgramId, tuple[float, int]] = {}
+    total: dict[str, float] = {}
+    largest: dict[str, tuple[float, int]] = {}
     for at in kills.moments:
-        for (pid, program), held in _had(scene, kills, present, at).items():
-            total[program] = total.get(program, 0.0) + held / len(kills.moments)
-            largest[program] = max(largest.get(program, (held, pid)), (held, pid))
+        for (pid, comm), held in _had(kills, present, at).items():
+            total[comm] = total.get(comm, 0.0) + held / len(kills.moments)
+            largest[comm] = max(largest.get(comm, (0.0, 0)), (held, pid)) if comm in largest else (held, pid)
     if not total:
         return None
-    most = max(total, key=lambda program: total[program])
-    _, pid = largest[most]
+    comm = max(total, key=lambda name: total[name])
+    _, pid = largest[comm]
     killed = [row for row in kills.rows if row.pid == pid and row.anon_rss_kb is not None]
     holder = next((holder for holder in present if holder.pid == pid), None)
     evidence = (
@@ -167,7 +167,7 @@ def _who_used_it(scene: Scene, kills: Kills) -> MemoryUser | None:
         if holder
         else None
     )
-    return MemoryUser(process_entity(pid, most.comm), total[most], evidence)
+    return MemoryUser(process_entity(pid, comm), total[comm], evidence)
 
 
 def _members(scene: Scene, kills: Kills) -> Sequence[Holder]:
@@ -176,19 +176,17 @@ def _members(scene: Scene, kills: Kills) -> Sequence[Holder]:
     return [holder for holder in scene.once(holders) if is_within(holder.group, kills.where.id)]
 
 
-def _had(scene: Scene, kills: Kills, present: Sequence[Holder], at: int) -> Mapping[tuple[int, ProgramId], float]:
+def _had(kills: Kills, present: Sequence[Holder], at: int) -> Mapping[tuple[int, str], float]:
     """What each process had at a kill: by the last sample before, and of the killed one by the kernel."""
     gone = {row.pid for row in kills.rows if row.timestamp < at}
-    had: dict[tuple[int, ProgramId], float] = {}
+    had: dict[tuple[int, str], float] = {}
     for holder in present:
         before = [row for row in holder.samples if 0 <= at - row.timestamp <= RECENT_S * NS_PER_S]
         if before and holder.pid not in gone:
-            had[holder.pid, program_of(scene, holder.pid, holder.comm)] = max(
-                map(demand_kb, before)
-            )  # a process that dies has nothing any more
+            had[holder.pid, holder.comm] = max(map(demand_kb, before))  # a process that dies has nothing any more
     for row in kills.rows:
         if row.timestamp == at and row.pid is not None:
-            key = row.pid, program_of(scene, row.pid, row.comm, row.cgroup if row.cgroup_id is None else row.cgroup_id)
+            key = row.pid, str(row.comm or "?")
             had[key] = max(had.get(key, 0.0), float((row.anon_rss_kb or 0) + (row.shmem_rss_kb or 0)))
     return had
 

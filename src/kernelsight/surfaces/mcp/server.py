@@ -110,10 +110,10 @@ def server(db_path: str, limit_s: float = TIME_LIMIT_S) -> Server[Any]:
 
 _PROMPT = types.Prompt(
     name="investigate",
-    title="Find out what is wrong, the culprit, and the evidence",
+    title="Find out what is wrong, who causes it, and what shows it",
     arguments=[
         types.PromptArgument(name="question", description="What was noticed, in words", required=False),
-        types.PromptArgument(name="since", description="Start of the time range, such as 15m", required=False),
+        types.PromptArgument(name="since", description="Where the time begins, such as 15m", required=False),
     ],
 )
 
