@@ -52,13 +52,14 @@ def explains(cause: Candidate, effect: Candidate, scene: Scene) -> bool:
 
     That two culprits are relatives is no reason: a program may start another one that does harm of its own.
     """
-    if cause is effect or (cause.fault, cause.culprit) == (effect.fault, effect.culprit):
-        return False
+    is_same = cause is effect or (cause.fault, cause.culprit) == (effect.fault, effect.culprit)
     of_cause, of_effect = traits(cause.fault), traits(effect.fault)
-    if of_effect.uses_up or of_effect.is_limit or cause.onset_ns > effect.onset_ns + LATER_NS:
+    stands_still = of_cause.stands_still and cause.culprit == effect.culprit
+    is_later = cause.onset_ns > effect.onset_ns + LATER_NS and not stands_still
+    if is_same or is_later or of_effect.uses_up or of_effect.is_limit or of_effect.stands_still:
         return False
     held_back = of_cause.is_limit and of_effect.shows_when_held_back
-    if held_back and belongs(effect.culprit, cause.culprit, scene):
+    if stands_still or (held_back and belongs(effect.culprit, cause.culprit, scene)):
         return True
     if cause.culprit.kind == effect.culprit.kind and _does_it_too(cause, effect, scene):
         return _is_same_suffering(cause, effect)

@@ -58,6 +58,10 @@ class Traits:
     by_children: bool = _trait(
         "A script does it by the programs that it starts: that it starts so many is how, and no second fault."
     )
+    stands_still: bool = _trait(
+        "Somebody has stopped the culprit, so that it does nothing at all. That is no effect of anything, and what "
+        "else others wait for because of the culprit is an effect of it."
+    )
     only_holds_up: bool = _trait("It holds up those who want the same thing, and makes nobody start others.")
 
 

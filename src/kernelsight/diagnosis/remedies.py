@@ -119,6 +119,14 @@ IONICE = Remedy(
     commands={"process": _text("ionice -c 3 -p {pid}"), "program": _each("ionice -c 3 -p")},
 )
 
+# --- going on --------------------------------------------------------------------------------------
+
+CONTINUE = Remedy(
+    name="continue",
+    does="Let a process that was stopped go on.",
+    commands={"process": _text("kill -CONT {pid}")},
+)
+
 # --- less for a process or a group -------------------------------------------------------------------
 
 

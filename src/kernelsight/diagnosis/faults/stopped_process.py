@@ -1,0 +1,10 @@
+"""The class `stopped_process`."""
+
+from kernelsight.diagnosis.fault import FaultClass, Traits
+
+STOPPED_PROCESS = FaultClass(
+    "stopped_process",
+    meaning="A process was stopped, by a signal or by a debugger, and others wait for it.",
+    needs=("process", "socket_owner|tcp_listener|file_lock_wait"),
+    traits=Traits(stands_still=True),
+)

@@ -1,0 +1,103 @@
+"""Processes that somebody has stopped, though others wait for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kernelsight.diagnosis.faults.stopped_process import STOPPED_PROCESS
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.remedies import CONTINUE, LOOK
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.stopped import Stopped, stopped
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.lock import FileLockWait
+from kernelsight.events.network import TcpListener
+from kernelsight.events.process import Process, SocketOwner
+from kernelsight.events.scheduler import Wait
+
+LASTS_S = Threshold(
+    3, "s", because="judged: a debugger that looks at something and goes on, or a checkpoint, is done in less"
+)
+
+
+def measure(scene: Scene) -> Iterable[Stopped]:
+    """Each process that is stopped at the end of the window."""
+    return stopped(scene)
+
+
+def explain(scene: Scene, found: Stopped) -> Explanation:
+    """Who waits for it waits until somebody lets it go on."""
+    process = found.process
+    how = "a debugger" if found.by_debugger else "a signal"
+    remedy = (
+        LOOK.on(process, f"see which debugger has {process.name}: TracerPid in /proc/{process.id}/status")
+        if found.by_debugger
+        else CONTINUE.on(process, f"let {process.name} go on (kill -CONT {process.id}), if nobody needs it stopped")
+    )
+    answered = [row for edge in found.cut_off for row in edge.rows]
+    return Explanation(
+        culprit=process,
+        onset_ns=found.rows[0].timestamp,
+        victims=tuple(found.victims[:5]),
+        suffering_s=found.stopped_s * len(found.victims),
+        path=path(
+            claim(
+                f"{process.name} ended waits of {len(found.cut_off)} others before, and none since",
+                scene.evidence(answered, Wait.count, "sum"),
+            ),
+            claim(
+                found.waited_for,
+                scene.evidence(found.locks, FileLockWait.inode, "count"),
+                scene.evidence(found.queued, TcpListener.accept_queue, "last"),
+                scene.evidence(found.unread, SocketOwner.receive_queue_bytes, "last"),
+            )
+            if found.waited_for
+            else None,
+            claim(
+                f"{process.name} ({process.id}) was stopped by {how} and has not gone on for {found.stopped_s:.0f} s",
+                scene.evidence(found.rows, Process.threads, "last"),
+            ),
+        ),
+        refuted_by=f"they wait as long after {process.name} has gone on",
+        outlook=f"they wait until somebody lets {process.name} go on",
+        actions=(remedy,),
+    )
+
+
+MECHANISM = Mechanism[Stopped](
+    fault=STOPPED_PROCESS,
+    summary="Somebody has stopped a process (SIGSTOP, SIGTSTP, a debugger), and its clients, or those who want what it "
+    "has locked, wait for it.",
+    measure=measure,
+    checks=(
+        Check(
+            id="others_wait",
+            says="others wait for it: requests that it does not read, connections, or a file that it has locked",
+            holds=lambda found: bool(found.waited_for),
+            supports=5.0,
+            refutes=6.0,
+            because="a process that is stopped does nothing until it is let go on (signal(7)), so who waits for it "
+            "waits for that. Jobs that are stopped in a shell, downloads and programs in a debugger have nobody that "
+            "waits",
+        ),
+        Check(
+            id="stays_stopped",
+            says="it has been stopped for some seconds and has not run meanwhile",
+            holds=lambda found: found.stopped_s >= LASTS_S and not found.has_run,
+            supports=0.0,
+            refutes=8.0,
+            because="judged: strace(1) and debuggers stop a process again and again for moments, in which it is "
+            "likely to be seen; it then runs from one look to the next",
+        ),
+        Check(
+            id="answered_before",
+            says="processes that it woke again and again have not been woken by it since",
+            holds=lambda found: bool(found.cut_off),
+            supports=1.0,
+            refutes=0.0,
+            because="judged: these are its clients. Those of other machines are not seen, nor those of a process that "
+            "was stopped before anybody looked",
+        ),
+    ),
+    explain=explain,
+)

@@ -1,0 +1,187 @@
+"""Processes that are stopped, by a signal (state T) or by a debugger (t), and what waits for them to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, takewhile
+
+from kernelsight.diagnosis.duration import GOES_ON_S
+from kernelsight.diagnosis.identity import process_entity
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.scene import NS_PER_S, Scene
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.waiting import Edge, waiting
+from kernelsight.events.lock import FileLockWait
+from kernelsight.events.network import TcpListener
+from kernelsight.events.process import Process, SocketOwner
+from kernelsight.linux.syscalls import EXITS, WAITS_FOR_CHILD
+from kernelsight.query.filters import Condition
+from kernelsight.query.stored import stored_rows
+from kernelsight.query.times import TimeRange
+
+ANSWERS = Threshold(5, "waits", because="judged: less may be chance, as when one process starts another")
+LOOKED_AGAIN_S = Threshold(
+    12,
+    "s",
+    because="sockets are looked at every 10 s, and locks less often than every second where it takes long to read them "
+    "(kernelsight.collectors.procfs): what was seen so lately may still be",
+)
+_BY_DEBUGGER, _BY_SIGNAL = "t", "T"
+_BACK_NS = 60 * NS_PER_S
+"""Every process has a row at least this often (kernelsight.collectors.selection)."""
+_FIRST_PID = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A process that was stopped and has not gone on, and what waits for it at the end of the window."""
+
+    process: Entity
+    by_debugger: bool
+    stopped_s: float
+    """For how long it has been stopped, as far as that was seen."""
+    has_run: bool
+    """Whether it used CPU time meanwhile: it goes on between two looks, as under strace(1)."""
+    serves: bool
+    """Whether it or its parent listens for connections."""
+    rows: Sequence[Process]
+    """Its samples since it was stopped."""
+    unread: Sequence[SocketOwner]
+    """Its sockets, where something waits there to be read."""
+    queued: Sequence[TcpListener]
+    """Its listener, where connections wait and none is accepted."""
+    locks: Sequence[FileLockWait]
+    """Waits for files that it has locked."""
+    cut_off: Sequence[Edge]
+    """The waits of others that it ended before, and has not since."""
+
+    @property
+    def waited_for(self) -> str:
+        """What waits for it, in words; empty if nothing does."""
+        several = (
+            (self.locks, f"{len({row.pid for row in self.locks})} processes wait for a file that it has locked"),
+            (self.queued, f"{self.queued[-1].accept_queue if self.queued else 0} connections wait to be accepted"),
+            (
+                self.serves and self.unread,
+                f"{self.unread[-1].receive_queue_bytes if self.unread else 0} bytes of its clients wait to be read",
+            ),
+        )
+        return ", ".join(text for rows, text in several if rows)
+
+    @property
+    def victims(self) -> Sequence[Entity]:
+        """Who waits for it, as far as that is known."""
+        waiters: dict[int | None, str | None] = {row.pid: row.comm for row in self.locks}
+        clients: dict[int | None, str | None] = {edge.pid: edge.comm for edge in self.cut_off}
+        return [process_entity(pid, comm) for pid, comm in (clients | waiters).items() if pid is not None]
+
+
+def stopped(scene: Scene) -> Iterator[Stopped]:
+    """The processes that are stopped at the end of a window."""
+    samples = _samples(scene)
+    still = {pid: since for pid, rows in samples.items() if (since := _since(rows))}
+    for pid, since in still.items():
+        yield _stopped(scene, samples[pid], since, still)
+
+
+def _samples(scene: Scene) -> Mapping[int, Sequence[Process]]:
+    """The samples of each process, by time; of one that has none in the window but others wait for, those before it."""
+    found: dict[int, list[Process]] = {}
+    for row in scene.rows(Process):
+        if row.pid is not None:
+            _add(found, row.pid, row)
+    named = {row.holder_pid for row in scene.rows(FileLockWait)}
+    named |= {row.pid for row in scene.rows(TcpListener) if row.accept_queue}
+    named |= {row.pid for row in scene.rows(SocketOwner) if row.receive_queue_bytes}
+    if unseen := {pid for pid in named if pid is not None} - {*found}:
+        start_ns = scene.when.start_ns
+        before = TimeRange(max(0, start_ns - _BACK_NS), max(0, start_ns - 1))
+        for row in stored_rows(scene.reader, Process, before, where=[Condition("pid", "=", sorted(unseen))]):
+            _add(found, row.pid or 0, row)
+    return found
+
+
+def _add(found: dict[int, list[Process]], pid: int, row: Process) -> None:
+    rows = found.setdefault(pid, [])
+    if rows and rows[-1].start_ticks != row.start_ticks:  # the pid was given to another process
+        rows.clear()
+    rows.append(row)
+
+
+def _since(rows: Sequence[Process]) -> Sequence[Process]:
+    """The last samples of a process, all of which show it stopped."""
+    found = takewhile(lambda row: row.state in {_BY_SIGNAL, _BY_DEBUGGER}, reversed(rows))
+    return [*found][::-1]
+
+
+def _stopped(
+    scene: Scene, samples: Sequence[Process], rows: Sequence[Process], others: Mapping[int, object]
+) -> Stopped:
+    pid, parent = samples[-1].pid or 0, samples[-1].ppid
+    since_ns = rows[0].timestamp if rows[0] is not samples[0] else 0  # it was stopped before it was first seen
+    sockets = {row.pid: row for row in _last_pass(scene)}
+    last, above = sockets.get(pid), sockets.get(parent if parent != _FIRST_PID else None)
+    unread = [last] if last is not None and last.timestamp >= since_ns and last.receive_queue_bytes else []
+    return Stopped(
+        process=process_entity(pid, rows[-1].comm),
+        by_debugger=rows[-1].state == _BY_DEBUGGER,
+        stopped_s=(scene.when.end_ns - rows[0].timestamp) / NS_PER_S,
+        has_run=_used(rows[1:]),
+        serves=any(owner is not None and bool(owner.listening) for owner in (last, above)),
+        rows=rows,
+        unread=unread,
+        queued=_queued(scene, pid, since_ns),
+        locks=_locks(scene, pid, since_ns),
+        cut_off=_cut_off(scene, pid, parent, rows[0].timestamp, others),
+    )
+
+
+def _used(rows: Sequence[Process]) -> bool:
+    """Whether a process ran between its samples. The first one after it was stopped may show what was before."""
+    spent = [((row.utime_ms or 0) + (row.stime_ms or 0), row.voluntary_switches or 0) for row in rows]
+    return any(before != after for before, after in pairwise(spent))
+
+
+def _last_pass(scene: Scene) -> Sequence[SocketOwner]:
+    """The sockets of all processes at the last look at them: who has ended since the one before has none."""
+    rows = scene.rows(SocketOwner)
+    latest = max((row.timestamp for row in rows), default=0)
+    if scene.when.end_ns - latest > LOOKED_AGAIN_S * NS_PER_S:
+        return ()
+    return [row for row in rows if latest - row.timestamp < NS_PER_S]
+
+
+def _queued(scene: Scene, pid: int, since_ns: int) -> Sequence[TcpListener]:
+    """The listener of a process of whose queue nobody takes anything since it was stopped, if it still has one."""
+    rows = [row for row in scene.rows(TcpListener) if row.pid == pid and row.timestamp >= since_ns]
+    for port in {(row.address, row.port) for row in rows}:
+        queue = [row for row in rows if (row.address, row.port) == port]
+        grows = all((a.accept_queue or 0) <= (b.accept_queue or 0) for a, b in pairwise(queue))
+        is_recent = scene.when.end_ns - queue[-1].timestamp <= GOES_ON_S * NS_PER_S
+        if grows and queue[-1].accept_queue and is_recent:
+            return queue
+    return ()
+
+
+def _locks(scene: Scene, pid: int, since_ns: int) -> Sequence[FileLockWait]:
+    rows = [row for row in scene.rows(FileLockWait) if row.holder_pid == pid and row.timestamp >= since_ns]
+    return rows if rows and scene.when.end_ns - rows[-1].timestamp <= LOOKED_AGAIN_S * NS_PER_S else ()
+
+
+def _cut_off(scene: Scene, pid: int, parent: int | None, since_ns: int, others: Mapping[int, object]) -> Sequence[Edge]:
+    """The waits of others that a process ended before it was stopped, and none since; those it ended most often first.
+
+    Its parent, which waits for its end, and processes that are stopped as well do not count.
+    """
+    found = [
+        edge
+        for edge in scene.once(waiting).by_waker.get(pid, ())
+        if edge.pid not in {pid, parent}
+        and edge.pid not in others
+        and edge.state == "interruptible"
+        and edge.waits_in not in WAITS_FOR_CHILD | EXITS
+        and sum(row.count or 0 for row in edge.rows) >= ANSWERS
+        and edge.rows[-1].timestamp <= since_ns + NS_PER_S
+    ]
+    return sorted(found, key=lambda edge: -sum(row.count or 0 for row in edge.rows))
