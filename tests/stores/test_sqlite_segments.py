@@ -144,6 +144,58 @@ def test_another_client_may_insert_delete_and_update(writer, reader, other):
     assert reader.bounds(TABLE) == (BASE + 2 * SECOND, BASE + 103 * SECOND)
 
 
+def test_a_changed_row_of_a_full_segment_stays_in_it_and_a_refused_one_as_it_was(writer, reader, other):
+    write(writer, rows(TABLE, 25))
+    other.execute(f"UPDATE {TABLE} SET pid = '500' WHERE pid IN (0, 14 * 7)")
+    with pytest.raises(apsw.ConstraintError, match=rf"{TABLE}\.pid must be an integer, or NULL"):
+        other.execute(f"UPDATE {TABLE} SET pid = 'none' WHERE pid = 24 * 7 OR pid = 3 * 7")
+    expected = [row(TABLE, n, pid=500 if n in (0, 14) else n * 7) for n in range(25)]
+    assert without_id(read(reader, TABLE)) == [as_dict(TABLE, line) for line in expected]
+    for number, count in ((1, 10), (2, 10), (3, 5)):
+        assert reader.query(f"SELECT count(*) AS n FROM {TABLE}__{number}") == [{"n": count}]
+        assert segments(reader)[number - 1]["rows"] == count
+    assert not any(line["stale"] for line in segments(reader))
+
+
+@pytest.mark.parametrize("written", [0, 5, 15, 20])
+def test_segments_of_an_older_version_have_their_columns_in_another_order(path, written):
+    """A column that is new comes last in the segments that there are; where it is declared does not matter."""
+    SqliteWriter(path, segment_rows=10).close()
+    with closing(apsw.Connection(str(path))) as older:
+        older.execute(f"DROP VIEW v_recent_slow_syscalls; DROP VIEW {TABLE}; DROP VIEW {TABLE}__checked")
+        older.execute(f"ALTER TABLE {TABLE}__1 DROP COLUMN comm")
+        older.execute(f"ALTER TABLE {TABLE}__1 ADD COLUMN comm TEXT")
+        columns = ", ".join(struct(TABLE).__struct_fields__)
+        stored = rows(TABLE, written)
+        marks = ", ".join("?" * len(stored[0])) if stored else ""
+        for line in stored:
+            older.execute(f"INSERT INTO {TABLE}__1 (id, {columns}) VALUES (?, {marks})", (line[0], *line))
+        older.execute(
+            "UPDATE segments SET rows = ?1, last_id = ?2, first_timestamp = ?3, last_timestamp = ?2"
+            " WHERE table_name = ?4 AND ?1 > 0",
+            (written, stored[-1][0] if stored else None, stored[0][0] if stored else None, TABLE),
+        )
+    with closing(SqliteWriter(path, segment_rows=10)) as writer:
+        write(writer, rows(TABLE, 15, start=written))
+        with closing(apsw.Connection(str(path))) as other:
+            other.execute(f"UPDATE {TABLE} SET latency_ns = latency_ns + 1")
+            with pytest.raises(apsw.ConstraintError, match=rf"{TABLE}\.comm must be text"):
+                other.execute(f"UPDATE {TABLE} SET comm = x'00'")
+            other.execute(f"INSERT INTO {TABLE} (timestamp, pid) VALUES (?, 99)", (str(BASE + 500 * SECOND),))
+            other.execute(f"DELETE FROM {TABLE} WHERE pid IN (0, 99)")
+        with closing(open_reader(str(path))) as reader:
+            expected = [row(TABLE, n, latency_ns=n * 7 + 1) for n in range(1, written + 15)]
+            assert without_id(read(reader, TABLE)) == [as_dict(TABLE, line) for line in expected]
+            assert reader.count(TABLE) == written + 14
+
+
+def test_the_books_follow_a_stamp_that_is_written_as_text(writer, reader, other):
+    write(writer, rows(TABLE, 3))
+    other.execute(f"INSERT INTO {TABLE} (timestamp, pid) VALUES (?, 99)", (str(BASE - SECOND),))
+    assert reader.bounds(TABLE) == (BASE - SECOND, BASE + 2 * SECOND)
+    assert [line["pid"] for line in read(reader, TABLE, None, BASE - 1)] == [99]
+
+
 def test_another_client_cannot_insert_without_a_timestamp(writer, other):
     with pytest.raises(apsw.ConstraintError, match="timestamp"):
         other.execute(f"INSERT INTO {TABLE} (pid) VALUES (1)")

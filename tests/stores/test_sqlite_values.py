@@ -11,6 +11,8 @@ from rows import BASE
 from kernelsight.events.wire import kinds
 from kernelsight.stores.base import open_reader
 from kernelsight.stores.sqlite import initialise
+from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.views import public_view
 
 BAD = {
     "INTEGER": ["twelve", 1.5, b"\x01", "12 apples", "1e3", 1e300, float("inf"), -(2.0**63), f"{-(2**63)}.0"],
@@ -87,4 +89,20 @@ def test_the_schema_that_every_program_parses_when_it_opens_the_database_is_shor
     with closing(sqlite3.connect(database)) as connection:
         [(length,)] = connection.execute("SELECT sum(length(sql)) FROM sqlite_master")
     columns = sum(len(kind.columns) for kind in kinds().values())
-    assert length < 600 * columns, f"{length / columns:.0f} characters a column"
+    assert length < 400 * columns, f"{length / columns:.0f} characters a column"
+
+
+def test_a_segment_more_adds_no_more_to_a_table_of_many_columns_than_to_one_of_few():
+    """A database of a month has 30 segments a table."""
+    views = {}
+    for kind in kinds().values():
+        before, after = (_length_of_views(kind, count) for count in (2, 3))
+        views[kind.table] = after - before
+    assert max(views.values()) < min(views.values()) + 9 * (max(map(len, views)) - min(map(len, views))) + 1
+
+
+def _length_of_views(kind, count):
+    columns = ["id", *kind.column_names]
+    segments = [Segment(kind.table, number, number, 0, number, full=number < count) for number in range(1, count + 1)]
+    made = public_view(kind, segments, {segment.name: columns for segment in segments})
+    return sum(len(statement) for statements in made.values() for statement in statements)

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from kernelsight.events.clock import ClockStep
-from kernelsight.events.declare import Kind, kind_of
-from kernelsight.events.memory import Memory, Vmstat
-from kernelsight.events.scheduler import Cpu, Load
+from kernelsight.events.declare import Kind
+from kernelsight.events.wire import kinds
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
@@ -27,7 +25,7 @@ _TOLD_TWICE_NS = 2 * _NS_PER_S
 _FEWEST_SAMPLES = 4
 _UNSURE = 0.2
 """Part of a time without samples that the pace of CPU time may be wrong by, as when CPUs went offline."""
-_ONE_A_GRID_POINT = (Memory, Load, Vmstat)
+_ONE_A_GRID_POINT = ("memory", "load", "vmstat")
 _CPU_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
@@ -81,7 +79,7 @@ def clock_steps(reader: Reader, when: TimeRange) -> list[Step]:
 
 
 def _told(reader: Reader, when: TimeRange) -> list[Step]:
-    kind = kind_of(ClockStep)
+    kind = kinds()["clock_step"]
     if not reader.holds(kind.table) or reader.bounds(kind.table) is None:
         return []
     columns = ("timestamp", "step_ns", "suspended_ns")
@@ -110,11 +108,11 @@ class _Sample:
 
 
 def _inferred(reader: Reader, when: TimeRange) -> list[Step]:
-    samples = next((found for struct in _ONE_A_GRID_POINT if (found := _samples(reader, kind_of(struct), when))), [])
+    samples = next((found for name in _ONE_A_GRID_POINT if (found := _samples(reader, kinds()[name], when))), [])
     if samples and not _leaps(samples):
         return []
     cpu_time = "+".join(f"COALESCE({name}, 0)" for name in _CPU_TIMES)
-    return infer(_samples(reader, kind_of(Cpu), when, cpu_time, " WHERE cpu = -1") or samples)
+    return infer(_samples(reader, kinds()["cpu"], when, cpu_time, " WHERE cpu = -1") or samples)
 
 
 def _samples(reader: Reader, kind: Kind, when: TimeRange, value: str = "NULL", where: str = "") -> list[_Sample]:

@@ -67,10 +67,10 @@ def is_silent_after(last_ns: int, when: TimeRange) -> bool:
 
 def _source(kind: Kind, ran: Row | None) -> str:
     """Where rows of a kind come from, and why there are none."""
-    from kernelsight.collectors.yielding import yielding  # noqa: PLC0415 - loads all collectors
-
     if ran is not None:
         return f"its collector {ran['name']!s} did not run: {ran['reason'] or ran['status']!s}"
+    from kernelsight.collectors.yielding import yielding  # noqa: PLC0415 - loads all collectors
+
     collectors = yielding((kind.name,))
     if not collectors:
         return f"its source is {kind.source}"

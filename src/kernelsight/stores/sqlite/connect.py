@@ -165,7 +165,7 @@ def _settle(directory: int, file: Path, database: os.stat_result) -> None:
 def keep_no_statistics() -> None:
     """Switch off SQLite's statistics of its memory, for which every allocation takes a lock; nothing here reads them.
 
-    Opening a store parses the triggers of all tables, in some 50,000 pieces of memory: it takes a fifth less so.
+    Opening a store parses the triggers of all tables, in tens of thousands of pieces of memory: it takes less time so.
     SQLite takes this setting only while it is idle, so where a connection is open already, all stays as it is.
     """
     with _CONFIGURING:
