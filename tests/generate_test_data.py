@@ -22,10 +22,11 @@ from kernelsight.events.block import Block, IoLatency
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Column, Counter, Event, Kind, Label
 from kernelsight.events.memory import Memory, PageFault
-from kernelsight.events.network import Network, Tcp, TcpRetransmit
+from kernelsight.events.network import Network
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, Load, Sched, SchedProcess
 from kernelsight.events.syscalls import Syscall
+from kernelsight.events.tcp import Tcp, TcpRetransmit
 from kernelsight.events.wire import encode_lines, kinds
 
 SECOND = 1_000_000_000

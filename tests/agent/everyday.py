@@ -12,9 +12,10 @@ from kernelsight.events.declare import Event
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.lock import FileLockWait
 from kernelsight.events.memory import Memory, OomKill, Vmstat
-from kernelsight.events.network import Network, Tcp, TcpListener, TcpRetransmit
+from kernelsight.events.network import Network
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, Load, SchedProcess
+from kernelsight.events.tcp import Tcp, TcpListener, TcpRetransmit
 from kernelsight.query.times import TimeRange
 
 SECOND = 1_000_000_000

@@ -17,8 +17,8 @@ from kernelsight.collectors.base import Host, collector, list_collectors
 from kernelsight.collectors.damage import note
 from kernelsight.errors import KernelSightError, SourceUnavailableError, UsageError
 from kernelsight.events.clock import ClockStep
-from kernelsight.events.network import Tcp
 from kernelsight.events.scheduler import Load
+from kernelsight.events.tcp import Tcp
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from kernelsight.collectors.procfs.tcp import TcpFromProc
 from kernelsight.collectors.sockets import Listener, ListenerEvents
 from kernelsight.collectors.sockstat import TcpTotals
 from kernelsight.errors import SourceUnavailableError, UsageError
-from kernelsight.events.network import Tcp
+from kernelsight.events.tcp import Tcp
 
 SECOND = 1_000_000_000
 

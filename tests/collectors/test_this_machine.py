@@ -23,8 +23,9 @@ from kernelsight.collectors.procfs.pressure import PressureCollector
 from kernelsight.collectors.sysfs.block import BlockCollector
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.memory import Memory, Vmstat
-from kernelsight.events.network import Network, TcpRetransmit
+from kernelsight.events.network import Network
 from kernelsight.events.scheduler import Cpu, Load
+from kernelsight.events.tcp import TcpRetransmit
 from kernelsight.events.wire import decoder, kinds
 
 pytestmark = pytest.mark.alone

@@ -6,8 +6,8 @@ from scenes import END, FROM, LENGTH, SECOND, START, stored
 
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check
-from kernelsight.events.network import TcpRetransmitEvent
 from kernelsight.events.scheduler import Wait
+from kernelsight.events.tcp import TcpRetransmitEvent
 
 
 def named(path):

@@ -10,9 +10,10 @@ from kernelsight.diagnosis.registry import fault_classes
 from kernelsight.diagnosis.spans import common, holes, rest, union
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.memory import Memory, Vmstat
-from kernelsight.events.network import Network, Tcp
+from kernelsight.events.network import Network
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, Load
+from kernelsight.events.tcp import Tcp
 from kernelsight.events.wire import kinds
 
 

@@ -15,10 +15,12 @@ from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.declare import Event
 from kernelsight.events.limit import Limit, LimitHolder
 from kernelsight.events.memory import Memory
-from kernelsight.events.network import Network, PacketDrop, TcpRetransmitEvent
+from kernelsight.events.network import Network
+from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
 from kernelsight.events.syscalls import SyscallError
+from kernelsight.events.tcp import TcpRetransmitEvent
 from kernelsight.linux.syscalls import FORKS
 
 INSTANCES = "fs.inotify.max_user_instances"

@@ -5,17 +5,13 @@ from scenes import END, FROM, LENGTH, SECOND, START, cpus, stored
 
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check
-from kernelsight.events.network import (
-    Network,
-    PacketDrop,
-    Qdisc,
-    TcpListener,
-    TcpRetransmit,
-    TcpRetransmitEvent,
-    UdpSocket,
-)
+from kernelsight.events.network import Network
+from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import Process, SocketOwner
+from kernelsight.events.qdisc import Qdisc
 from kernelsight.events.scheduler import Cpu
+from kernelsight.events.tcp import TcpListener, TcpRetransmit, TcpRetransmitEvent
+from kernelsight.events.udp_socket import UdpSocket
 
 SECONDS = range(LENGTH)
 FAULTY = range(FROM, LENGTH)

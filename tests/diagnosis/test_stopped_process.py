@@ -5,9 +5,9 @@ from scenes import END, LENGTH, SECOND, START, cpus, stored, used
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import grounded
 from kernelsight.events.lock import FileLockWait
-from kernelsight.events.network import TcpListener
 from kernelsight.events.process import Process, SocketOwner
 from kernelsight.events.scheduler import Wait
+from kernelsight.events.tcp import TcpListener
 
 SERVER, CLIENT, SHELL = 70, 80, 60
 STOP = 10

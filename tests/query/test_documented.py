@@ -10,8 +10,9 @@ from filled import SECOND, START, reader_of
 from kernelsight.errors import UsageError
 from kernelsight.events.block import Block, IoLatency
 from kernelsight.events.memory import Memory
-from kernelsight.events.network import Network, Tcp, TcpRetransmit
+from kernelsight.events.network import Network
 from kernelsight.events.syscalls import Syscall
+from kernelsight.events.tcp import Tcp, TcpRetransmit
 from kernelsight.query import documented as asked
 
 MB = 1024 * 1024

@@ -9,7 +9,7 @@ import pytest
 from kernelsight.events.declare import kind_of
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.memory import Memory, PageFault
-from kernelsight.events.network import UdpSocket
+from kernelsight.events.udp_socket import UdpSocket
 from kernelsight.query.rows import rows_of
 from kernelsight.query.stored import row_id, stored_rows
 from kernelsight.query.times import TimeRange

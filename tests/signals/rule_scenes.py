@@ -7,11 +7,14 @@ from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.limit import Limit
 from kernelsight.events.memory import Memory, OomKill, PageFault, PageFaultStats, Vmstat
-from kernelsight.events.network import Network, PacketDrop, Tcp, TcpListener, TcpRetransmit, UdpSocket
+from kernelsight.events.network import Network
+from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process, SocketOwner
 from kernelsight.events.scheduler import BlockedTask, Cpu, Sched, SchedProcess, Wait
 from kernelsight.events.syscalls import Syscall, SyscallError
+from kernelsight.events.tcp import Tcp, TcpListener, TcpRetransmit
+from kernelsight.events.udp_socket import UdpSocket
 
 WHO = {"pid": 7, "comm": "db"}
 CPU = {"cpu": -1, "idle": (0, 200), "user": 0, "nice": 0, "system": 0, "iowait": 0, "irq": 0, "softirq": 0, "steal": 0}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernelsight.collectors.sockstat import TcpTotals
-from kernelsight.events.network import Tcp, TcpListener
+from kernelsight.events.tcp import Tcp, TcpListener
 from kernelsight.linux.sockets import STATES
 
 _INVENTORY_NS = 10_000_000_000

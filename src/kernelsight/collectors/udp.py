@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from kernelsight.events.network import UdpSocket
+from kernelsight.events.udp_socket import UdpSocket
 
 _INVENTORY_NS = 10_000_000_000
 _MOST_ROWS = 64

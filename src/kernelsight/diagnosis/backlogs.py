@@ -8,7 +8,7 @@ from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.packets import owners
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import CounterDelta, Scene
-from kernelsight.events.network import TcpRetransmit, TcpRetransmitEvent
+from kernelsight.events.tcp import TcpRetransmit, TcpRetransmitEvent
 
 
 def refused(scene: Scene) -> list[CounterDelta[TcpRetransmit]]:

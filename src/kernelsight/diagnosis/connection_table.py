@@ -13,7 +13,9 @@ from kernelsight.diagnosis.packets import LASTS_S, carried, packets
 from kernelsight.diagnosis.scene import CounterDelta, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.limit import Limit
-from kernelsight.events.network import Network, PacketDrop, TcpRetransmit, TcpRetransmitEvent
+from kernelsight.events.network import Network
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.tcp import TcpRetransmit, TcpRetransmitEvent
 
 DROPPED_BY_A_HOOK = "nf_hook_slow"
 """Function in which netfilter drops what one of its hooks refuses: connection tracking, or a rule of iptables.

@@ -13,7 +13,7 @@ from kernelsight.diagnosis.packets import drops, full_queues, interface_of
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.network import Qdisc
+from kernelsight.events.qdisc import Qdisc
 from kernelsight.signals.rules.tcp import RETRANSMITTED_PERCENT
 
 SENT_AGAIN_SHARE = Threshold(

@@ -15,8 +15,11 @@ from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.declare import Event
 from kernelsight.events.fields import Metric, name_of
-from kernelsight.events.network import Network, PacketDrop, Qdisc, TcpRetransmitEvent
+from kernelsight.events.network import Network
+from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import SocketOwner
+from kernelsight.events.qdisc import Qdisc
+from kernelsight.events.tcp import TcpRetransmitEvent
 from kernelsight.linux.drop_reasons import DropClass, drop_class
 from kernelsight.signals.rules.network import PACKETS_LOST_PER_S
 

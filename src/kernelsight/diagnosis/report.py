@@ -15,7 +15,7 @@ from kernelsight.linux.services import Service
 from kernelsight.moments import format_time, to_next_second, to_second
 from kernelsight.quantities import number, quantity
 
-Style = Literal["plain", "quiet", "good", "fault", "claim", "course", "advice"]
+Style = Literal["plain", "quiet", "good", "fault", "claim", "course", "advice", "command"]
 
 _MOST_RULED_OUT = 5
 _MOST_AGAINST = 2
@@ -230,7 +230,7 @@ def _finding(
     for proposal in finding.actions:
         yield Line(f"  to do: {proposal.text}", "advice")
         if typed := command(finding, proposal):
-            yield Line(f"         {typed}", "advice")
+            yield Line(f"         {typed}", "command")
 
 
 def _drawn(course: Course) -> Iterator[Line]:

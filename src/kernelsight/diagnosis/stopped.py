@@ -13,8 +13,8 @@ from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, waiting
 from kernelsight.events.lock import FileLockWait
-from kernelsight.events.network import TcpListener
 from kernelsight.events.process import Process, SocketOwner
+from kernelsight.events.tcp import TcpListener
 from kernelsight.linux.syscalls import EXITS, WAITS_FOR_CHILD
 from kernelsight.query.filters import Condition
 from kernelsight.query.stored import stored_rows

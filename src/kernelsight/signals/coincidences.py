@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from kernelsight.events.coincidence import Coincidence
 from kernelsight.events.declare import Event, Gauge, kind_of
 from kernelsight.events.memory import PageFault
-from kernelsight.events.network import TcpRetransmitEvent
 from kernelsight.events.scheduler import Sched
 from kernelsight.events.syscalls import Syscall
+from kernelsight.events.tcp import TcpRetransmitEvent
 from kernelsight.query.dialect import Sql, dialect_of, run
 from kernelsight.query.rows import Row
 from kernelsight.signals.context import SOURCES, Second, Use, seconds

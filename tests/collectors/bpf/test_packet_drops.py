@@ -14,7 +14,7 @@ from kernelsight.collectors.bpf.btf import of_kernel
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.bpf.packet_drop import PacketDrops, Reasons, function
-from kernelsight.events.network import PacketDrop
+from kernelsight.events.packet_drop import PacketDrop
 
 NOW = 1_800_000_000_000_000_000
 

@@ -4,7 +4,8 @@ from kernelsight.diagnosis.connection_table import FullTable
 from kernelsight.diagnosis.limit_use import LimitUse
 from kernelsight.diagnosis.limits import CONNECTION_TABLE
 from kernelsight.events.limit import Limit
-from kernelsight.events.network import PacketDrop, TcpRetransmitEvent
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.tcp import TcpRetransmitEvent
 
 UNKNOWN = LimitUse(())
 

@@ -4,7 +4,7 @@ from kernelsight.diagnosis.limit_use import LimitUse
 from kernelsight.diagnosis.limits import TCP_MEMORY
 from kernelsight.diagnosis.mechanisms.tcp_memory_used_up import FullMemory
 from kernelsight.events.limit import Limit
-from kernelsight.events.network import PacketDrop
+from kernelsight.events.packet_drop import PacketDrop
 
 HOLDS = FullMemory(
     use=LimitUse((Limit(1, TCP_MEMORY, None, 98, 100),)),

@@ -10,8 +10,8 @@ from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.plain.asked import Asked
 from kernelsight.agent.plain.names import Name
 from kernelsight.diagnosis.model import Step
-from kernelsight.events.network import TcpListener
 from kernelsight.events.process import Process
+from kernelsight.events.tcp import TcpListener
 from kernelsight.query.filters import Condition
 
 

@@ -18,7 +18,7 @@ from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
-from kernelsight.events.network import PacketDrop
+from kernelsight.events.packet_drop import PacketDrop
 
 _SUBSYSTEM_SHIFT = 16  # SKB_DROP_REASON_SUBSYS_SHIFT, include/net/dropreason.h
 _FORGET_AFTER = 60

@@ -17,7 +17,7 @@ from kernelsight.collectors.sockets import Listener, ListenerEvents, tcp_event
 from kernelsight.collectors.sockstat import SockstatFiles
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.declare import Event
-from kernelsight.events.network import Tcp, TcpListener
+from kernelsight.events.tcp import Tcp, TcpListener
 
 
 class _Listener(msgspec.Struct, gc=False):

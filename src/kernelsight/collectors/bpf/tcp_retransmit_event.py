@@ -12,7 +12,7 @@ from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
-from kernelsight.events.network import TcpRetransmitEvent
+from kernelsight.events.tcp import TcpRetransmitEvent
 from kernelsight.linux.sockets import STATES
 
 _MAPPED = bytes(10) + b"\xff\xff"

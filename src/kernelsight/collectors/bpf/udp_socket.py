@@ -15,7 +15,7 @@ from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.place import address
 from kernelsight.collectors.udp import Receiver, UdpEvents
 from kernelsight.errors import SourceUnavailableError
-from kernelsight.events.network import UdpSocket
+from kernelsight.events.udp_socket import UdpSocket
 
 
 class _Socket(msgspec.Struct, gc=False):

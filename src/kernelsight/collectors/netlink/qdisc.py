@@ -13,7 +13,7 @@ from kernelsight.collectors.damage import parsing
 from kernelsight.collectors.netlink.dump import Netlink
 from kernelsight.collectors.netlink.messages import attributes, messages
 from kernelsight.errors import SourceUnavailableError
-from kernelsight.events.network import Qdisc
+from kernelsight.events.qdisc import Qdisc
 
 # include/uapi/linux: netlink.h, rtnetlink.h, gen_stats.h, pkt_sched.h
 _NETLINK_ROUTE = 0

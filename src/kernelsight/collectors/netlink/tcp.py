@@ -21,7 +21,7 @@ from kernelsight.collectors.sockets import (
 from kernelsight.collectors.sockstat import SockstatFiles, TcpTotals
 from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event
-from kernelsight.events.network import Tcp, TcpListener
+from kernelsight.events.tcp import Tcp, TcpListener
 from kernelsight.linux.sockets import ESTABLISHED, FIN_WAIT2, LISTEN, STATES, TIME_WAIT
 
 # include/uapi/linux/netlink.h, inet_diag.h

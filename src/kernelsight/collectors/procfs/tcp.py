@@ -14,7 +14,7 @@ from kernelsight.collectors.sockstat import SockstatFiles
 from kernelsight.collectors.text import integer, lines, uncut
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.declare import Event
-from kernelsight.events.network import Tcp, TcpListener
+from kernelsight.events.tcp import Tcp, TcpListener
 from kernelsight.linux.sockets import LISTEN, address, check_header, parse_socket
 
 

@@ -10,7 +10,7 @@ from kernelsight.collectors.damage import bounded, parsing
 from kernelsight.collectors.files import KernelFile
 from kernelsight.collectors.text import CutLine, lines, number
 from kernelsight.errors import SourceUnavailableError
-from kernelsight.events.network import TcpRetransmit
+from kernelsight.events.tcp import TcpRetransmit
 
 _TCP = {
     "retrans_segs": b"RetransSegs",

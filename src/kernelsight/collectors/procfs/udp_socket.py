@@ -11,7 +11,7 @@ from kernelsight.collectors.files import KernelFile
 from kernelsight.collectors.text import integer, lines, uncut
 from kernelsight.collectors.udp import Receiver, UdpEvents
 from kernelsight.errors import SourceUnavailableError
-from kernelsight.events.network import UdpSocket
+from kernelsight.events.udp_socket import UdpSocket
 from kernelsight.linux.sockets import address, hexadecimal
 
 

@@ -12,7 +12,7 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped_by, samples_of
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.network import TcpListener, TcpRetransmit
+from kernelsight.events.tcp import TcpListener, TcpRetransmit
 from kernelsight.signals.rules.tcp import ACCEPT_QUEUE_FULL_PERCENT
 
 FULL_SHARE = Threshold(

@@ -13,7 +13,8 @@ from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import FULL_LISTENER
 from kernelsight.diagnosis.scene import Scene, grouped_by
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.network import PacketDrop, TcpListener
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.tcp import TcpListener
 
 LEAST_S = Threshold(2, "seconds", because="judged: within a single second it is one burst")
 

@@ -13,8 +13,8 @@ from kernelsight.diagnosis.remedies import RESTART
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.trend import Trend, trend
 from kernelsight.diagnosis.unclosed import first_unclosed, unclosed
-from kernelsight.events.network import Tcp
 from kernelsight.events.process import SocketOwner
+from kernelsight.events.tcp import Tcp
 
 
 @dataclass(frozen=True, slots=True)

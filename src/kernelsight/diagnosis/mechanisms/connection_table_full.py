@@ -10,7 +10,8 @@ from kernelsight.diagnosis.limit_answers import limit_entity, remedies, use_clai
 from kernelsight.diagnosis.limits import CONNECTION_TABLE, NOT_CALLED
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.scene import Scene, samples_of
-from kernelsight.events.network import PacketDrop, TcpRetransmit, TcpRetransmitEvent
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.tcp import TcpRetransmit, TcpRetransmitEvent
 
 _LIMIT = NOT_CALLED[CONNECTION_TABLE]
 

@@ -12,7 +12,8 @@ from kernelsight.diagnosis.packets import FULL_LISTENER, interface_of, sent_agai
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import NS_PER_S, Scene, grouped_by
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.network import PacketDrop, TcpRetransmitEvent
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.tcp import TcpRetransmitEvent
 from kernelsight.linux.drop_reasons import ARRIVED
 
 TRIES_APART_S = Threshold(

@@ -14,7 +14,7 @@ from kernelsight.diagnosis.packets import sent_again
 from kernelsight.diagnosis.remedies import LOOK, MACHINE, SET_SYSCTL
 from kernelsight.diagnosis.scene import Scene, grouped_by, samples_of
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.network import TcpListener, TcpRetransmit, TcpRetransmitEvent
+from kernelsight.events.tcp import TcpListener, TcpRetransmit, TcpRetransmitEvent
 
 LEAST_PEERS = Threshold(
     10, "peers", because="judged: half-open connections of fewer may be ones whose answers were lost"

@@ -12,7 +12,8 @@ from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.fields import Metric, name_of
-from kernelsight.events.network import Network, TcpRetransmitEvent
+from kernelsight.events.network import Network
+from kernelsight.events.tcp import TcpRetransmitEvent
 from kernelsight.signals.rules.network import INTERFACE_DROPS_PERCENT, PACKETS_LOST_PER_S
 
 COUNTED_PER_S = Threshold(

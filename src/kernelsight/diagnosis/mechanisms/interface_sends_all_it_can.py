@@ -21,8 +21,10 @@ from kernelsight.diagnosis.packets import (
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.network import PacketDrop, Qdisc, TcpRetransmitEvent
+from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import SocketOwner
+from kernelsight.events.qdisc import Qdisc
+from kernelsight.events.tcp import TcpRetransmitEvent
 
 WAITS_SHARE = Threshold(
     0.5,

@@ -12,7 +12,7 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.remedies import LOOK, MACHINE, SET_SYSCTL
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.network import Tcp
+from kernelsight.events.tcp import Tcp
 
 AGAIN = Threshold(3, "failed calls", because="judged: fewer are single tries of an address that is not this machine's")
 MANY_WAIT = Threshold(

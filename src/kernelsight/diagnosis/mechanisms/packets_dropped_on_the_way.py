@@ -24,7 +24,9 @@ from kernelsight.diagnosis.packets import (
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.network import Network, PacketDrop, TcpRetransmitEvent
+from kernelsight.events.network import Network
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.tcp import TcpRetransmitEvent
 
 MISSED_SHARE = Threshold(
     0.1,

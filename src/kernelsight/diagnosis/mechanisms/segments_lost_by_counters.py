@@ -19,7 +19,8 @@ from kernelsight.diagnosis.lost_elsewhere import (
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.packets import LASTS_S, LEAST_LOST_PACKETS, carried, packets
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
-from kernelsight.events.network import Network, TcpRetransmit, TcpRetransmitEvent
+from kernelsight.events.network import Network
+from kernelsight.events.tcp import TcpRetransmit, TcpRetransmitEvent
 
 
 @dataclass(frozen=True, slots=True)

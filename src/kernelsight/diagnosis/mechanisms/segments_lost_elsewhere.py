@@ -28,7 +28,8 @@ from kernelsight.diagnosis.packets import (
 )
 from kernelsight.diagnosis.scene import Run, Scene, grouped_by
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.network import PacketDrop, TcpRetransmitEvent
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.tcp import TcpRetransmitEvent
 
 GOES_ON_SHARE = Threshold(
     0.5, "share of the seconds", because="judged: a loss that lasts shows in most seconds in which anything is sent"

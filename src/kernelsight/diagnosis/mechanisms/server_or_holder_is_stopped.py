@@ -11,9 +11,9 @@ from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.stopped import Stopped, stopped
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.lock import FileLockWait
-from kernelsight.events.network import TcpListener
 from kernelsight.events.process import Process, SocketOwner
 from kernelsight.events.scheduler import Wait
+from kernelsight.events.tcp import TcpListener
 
 LASTS_S = Threshold(
     3, "s", because="judged: a debugger that looks at something and goes on, or a checkpoint, is done in less"

@@ -14,7 +14,8 @@ from kernelsight.diagnosis.packets import carried, packets
 from kernelsight.diagnosis.remedies import LIMIT_CPU, LOOK
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.network import Network, PacketDrop
+from kernelsight.events.network import Network
+from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu
 from kernelsight.linux.drop_reasons import reasons_of

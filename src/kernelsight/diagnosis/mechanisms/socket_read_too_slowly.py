@@ -13,7 +13,8 @@ from kernelsight.diagnosis.packets import LASTS_S, LEAST_LOST_PACKETS, drops, in
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.network import PacketDrop, UdpSocket
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.udp_socket import UdpSocket
 from kernelsight.quantities import quantity
 
 FULL_SHARE = Threshold(

@@ -14,8 +14,9 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped_by, moment, samples_of
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.network import PacketDrop, TcpRetransmit
+from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import SocketOwner
+from kernelsight.events.tcp import TcpRetransmit
 
 MOST_SHARE = Threshold(
     0.5, "share of the bytes in queues of sockets", because="judged: from so much on, a process is who fills the memory"

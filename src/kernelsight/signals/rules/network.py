@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kernelsight.events.network import Network, PacketDrop, UdpSocket
+from kernelsight.events.network import Network
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.udp_socket import UdpSocket
 from kernelsight.linux.drop_reasons import DROP_CLASSES
 from kernelsight.query.filters import Condition
 from kernelsight.signals.model import Measure, rule

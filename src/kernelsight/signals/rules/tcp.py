@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kernelsight.events.network import Tcp, TcpListener, TcpRetransmit
 from kernelsight.events.process import SocketOwner
+from kernelsight.events.tcp import Tcp, TcpListener, TcpRetransmit
 from kernelsight.signals.model import Measure, rule
 from kernelsight.signals.registry import declare
 

@@ -34,6 +34,7 @@ _STYLES: Mapping[Style, str] = {
     "claim": "bold",
     "course": "cyan",
     "advice": "green",
+    "command": "green",
 }
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.plain.asked import Asked, intent
 from kernelsight.diagnosis.model import Step
-from kernelsight.events.network import TcpListener
+from kernelsight.events.tcp import TcpListener
 from kernelsight.query.presence import why_no_rows
 
 _PORT = re.compile(r"\bport (\d{1,5})\b")
