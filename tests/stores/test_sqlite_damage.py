@@ -238,7 +238,7 @@ def test_readers_and_those_who_derive_follow_the_path_to_a_new_file(path):
         assert reader.count(TABLE) == 10
         assert deriver.replace("test", None, "far", [])
         path.unlink()
-        with pytest.raises(StoreError, match="has gone"):
+        with pytest.raises(StoreError, match="was removed"):
             deriver.progress("test")
         with closing(open_writer(str(path))) as writer:
             writer.write(Batch({struct(TABLE): rows(TABLE, 3)}))

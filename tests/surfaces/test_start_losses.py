@@ -43,4 +43,4 @@ def test_what_was_printed_is_stored_or_counted_after_kill_9(tmp_path):
     for kind, table in (("cpu", "cpu_stats"), ("process", "process_stats"), ("memory", "memory_metrics")):
         assert books[kind][1] == rows(database, table)
     assert sum(books[kind][2] for kind in printed) > 0
-    assert "counted as dropped" in err
+    assert "lost with a daemon that was killed, among the dropped:" in err

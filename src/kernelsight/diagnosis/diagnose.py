@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.coverage import coverage
@@ -14,14 +12,11 @@ from kernelsight.diagnosis.model import Diagnosis, Finding, Identity, Window
 from kernelsight.diagnosis.muting import holding, mutes, split
 from kernelsight.diagnosis.processes import identity_of
 from kernelsight.diagnosis.ranking import rank
-from kernelsight.diagnosis.registry import finders
+from kernelsight.diagnosis.registry import finders, found_by
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.query.clock_notes import clock_notes
 from kernelsight.query.source import Source, opened
 from kernelsight.query.times import Time, time_range
-
-_ODD_VALUES = (ArithmeticError, TypeError, ValueError)
-"""What arithmetic on a missing or absurd value raises."""
 
 
 def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
@@ -85,13 +80,10 @@ def _tested(scene: Scene) -> tuple[list[Candidate], list[str]]:
     """
     candidates: list[Candidate] = []
     failures: list[str] = []
-    for fault, test in ((fault, test) for fault, several in finders().items() for test in several):
-        try:
-            candidates += test(scene)
-        except _ODD_VALUES as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{Path(place.filename).stem}, line {place.lineno}"
-            failures.append(f"{fault}: its rows hold a value that cannot be used ({type(error).__name__}, {where})")
+    for fault, finder in ((fault, finder) for fault, several in finders().items() for finder in several):
+        found, failure = found_by(finder, scene)
+        candidates += found
+        failures += [f"{fault}: {failure}"] if failure else []
     return candidates, failures
 
 

@@ -28,6 +28,16 @@ class Entity(msgspec.Struct, frozen=True):
     name: str
     """What people call it: the name of the program, the path, the device."""
 
+    def __post_init__(self) -> None:
+        """Refuse names that are no text: any SQLite client may write a row with one.
+
+        Raises:
+            TypeError: id or name is no text.
+        """
+        texts: tuple[object, ...] = (self.id, self.name)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"{self.kind} {self.id!r} ({self.name!r}): a name that is no text")
+
 
 class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who a process is, as far as the rows of the window tell; what they do not tell is left out."""

@@ -13,7 +13,7 @@ import msgspec
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.effects import same_program
 from kernelsight.diagnosis.model import Finding
-from kernelsight.diagnosis.registry import finders, traits
+from kernelsight.diagnosis.registry import finders, found_by, traits
 from kernelsight.diagnosis.scene import NS_PER_S, Scene, moment
 from kernelsight.events.wire import kinds
 from kernelsight.query.times import TimeRange
@@ -51,7 +51,7 @@ def _dated(found: Finding, scene: Scene, earlier: dict[int, Scene], likely: Call
         onsets = [
             one.onset_ns
             for test in finders()[found.fault]
-            for one in test(before)
+            for one in found_by(test, before)[0]
             if one.onset_ns <= found.onset_ns and _is_same(one, found, before) and one.path and likely(one)
         ]
         if not onsets:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +17,8 @@ from kernelsight.diagnosis.model import Fault
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.registry import Plugins
 
+_ODD_VALUES = (ArithmeticError, TypeError, ValueError)
+"""What arithmetic on a missing or absurd value raises."""
 Finder = Callable[[Scene], Iterable[Candidate]]
 """What yields the candidates of a window for one class of faults."""
 
@@ -69,3 +73,18 @@ def finders() -> Mapping[Fault, Sequence[Finder]]:
     for mechanism in mechanisms().values():
         found[mechanism.fault.name].append(mechanism.candidates)
     return found
+
+
+def found_by(finder: Finder, scene: Scene) -> tuple[list[Candidate], str]:
+    """What a finder yields of a window; and why it cannot judge it, or could not go on, empty where it can.
+
+    Any SQLite client may write rows, with values that no kernel gives. Such a value ends this finder alone.
+    """
+    candidates: list[Candidate] = []
+    try:
+        candidates.extend(finder(scene))
+    except _ODD_VALUES as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).stem}, line {place.lineno}"
+        return candidates, f"its rows hold a value that cannot be used ({type(error).__name__}, {where})"
+    return candidates, ""

@@ -4,21 +4,21 @@ import pytest
 from test_objects import COMMITTED
 
 from kernelsight.collectors.bpf import (
-    block_io,
-    blocked_tasks,
+    blocked_task,
     holders,
-    oom_kills,
-    packet_drops,
+    io_latency,
+    oom_kill,
+    packet_drop,
     page_faults,
+    process,
     scheduler,
-    socket_owners,
-    syscall_errors,
-    syscalls,
-    tasks,
+    socket_owner,
+    syscall,
+    syscall_error,
     tcp,
-    tcp_retransmits,
-    udp,
-    waits,
+    tcp_retransmit_event,
+    udp_socket,
+    wait,
 )
 from kernelsight.collectors.bpf.btf import of_image
 from kernelsight.collectors.bpf.layout import Records
@@ -29,24 +29,24 @@ def records(structure, record):
 
 
 READ = {
-    "block_io": [block_io.Devices],
-    "oom_kills": [oom_kills.KILLS.of, records("kill", oom_kills._Victim)],
-    "packet_drops": [records("drop_key", packet_drops.Key), records("drop_count", packet_drops._Place)],
+    "block_io": [io_latency.Devices],
+    "oom_kills": [oom_kill.KILLS.of, records("kill", oom_kill._Victim)],
+    "packet_drops": [records("drop_key", packet_drop.Key), records("drop_count", packet_drop._Place)],
     "page_faults": [page_faults.FAULTS.of, page_faults.Counting],
-    "socket_owners": [socket_owners.OWNERS.of, records("holder", holders._Record)],
-    "tasks": [tasks._Reader],
+    "socket_owners": [socket_owner.OWNERS.of, records("holder", holders._Record)],
+    "tasks": [process._Reader],
     "tcp": [records("listener", tcp._Listener)],
-    "tcp_retransmits": [tcp_retransmits.RETRANSMITS.of],
+    "tcp_retransmits": [tcp_retransmit_event.RETRANSMITS.of],
     "threads": [
-        blocked_tasks.BLOCKED.of,
-        records("blocked", blocked_tasks.Record),
+        blocked_task.BLOCKED.of,
+        records("blocked", blocked_task.Record),
         scheduler.QUEUE_WAITS.of,
         scheduler.Folding,
-        syscall_errors.ERRORS.of,
-        syscalls.SLOW_CALLS.of,
-        waits.WAITS.of,
+        syscall_error.ERRORS.of,
+        syscall.SLOW_CALLS.of,
+        wait.WAITS.of,
     ],
-    "udp": [records("record", udp._Socket)],
+    "udp": [records("record", udp_socket._Socket)],
 }
 
 

@@ -17,7 +17,7 @@ BLOCK = 16384
 READS, WRITES = 60, 40
 
 
-@check("block_io")
+@check("io_latency")
 def requests_are_counted_exactly_and_timed(entry: Registered) -> None:
     with closing(entry.factory(Host())) as collector:
         list(collector.collect(time.time_ns()))

@@ -77,7 +77,7 @@ def ours(events: list, said: dict) -> tuple[list[PageFault], PageFaultStats]:
     return there, stats
 
 
-@check("oom_kills")
+@check("oom_kill")
 def who_is_killed_for_want_of_memory_is_seen_once(entry: Registered) -> None:
     group = make("small", {"memory.max": "32M", "memory.swap.max": "0"})
     enter = f'echo 0 >{group}/cgroup.procs && exec "$@"'

@@ -22,7 +22,7 @@ def lose(entry: Registered, program: str, how: str) -> Observed:
     return observe([entry.factory], *IN_OWN_NETWORK, PROGRAMS / program, how, LOOPBACK)
 
 
-@check("tcp_retransmits")
+@check("tcp_retransmit_event")
 def segments_that_are_sent_again_are_counted_exactly(entry: Registered) -> None:
     observed = lose(entry, "lossy_tcp.py", "data")
     client = observed.one_said("client")
@@ -33,7 +33,7 @@ def segments_that_are_sent_again_are_counted_exactly(entry: Registered) -> None:
     assert observed.lost == 0
 
 
-@check("packet_drops")
+@check("packet_drop")
 def dropped_packets_are_counted_with_their_reason(entry: Registered) -> None:
     for how, reason in (("filter", "NETFILTER_DROP"), ("closed", "NO_SOCKET"), ("full", "SOCKET_RCVBUFF")):
         observed = lose(entry, "drops.py", how)
@@ -74,7 +74,7 @@ def agree(mine: list[Row], theirs: list[Row]) -> bool:
 
 
 @check("tcp")
-@check("udp")
+@check("udp_socket")
 @check("socket_owner")
 def sockets_are_what_proc_says(entry: Registered) -> None:
     said = sockets()[entry.name]

@@ -41,7 +41,7 @@ def waits_for_a_cpu_and_children_are_seen(entry: Registered) -> None:
     assert observed.lost == 0
 
 
-@check("waits")
+@check("wait")
 def it_is_seen_who_waits_for_whom(entry: Registered) -> None:
     observed = observe([entry.factory], PROGRAMS / "waits", "mutex")
     said = observed.one_said("futex")
@@ -71,7 +71,7 @@ def total(edges: list[Wait]) -> int:
     return sum(edge.wait_ns + edge.runqueue_ns for edge in edges)
 
 
-@check("blocked_tasks")
+@check("blocked_task")
 def a_parent_that_waits_for_its_vfork_child_is_blocked(entry: Registered) -> None:
     found: list[BlockedTask] = []
     with (

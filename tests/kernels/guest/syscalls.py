@@ -16,7 +16,7 @@ SLACK_NS = {"flock": 20 * MS, "read": 20 * MS, "clock_nanosleep": 20 * MS, "fsyn
 """The start of a call that does not sleep is known to half a tick, which comes late when the other CPU has its turn."""
 
 
-@check("syscalls")
+@check("syscall")
 def slow_calls_are_seen_with_their_latency(entry: Registered) -> None:
     observed = observe([entry.factory], PROGRAMS / "slow_calls", "/data/file", -1, include_waits=True, threshold_ms=1)
     for what, slack_ns in SLACK_NS.items():
@@ -38,7 +38,7 @@ def slow_calls_are_seen_with_their_latency(entry: Registered) -> None:
     assert observed.lost == 0
 
 
-@check("syscall_errors")
+@check("syscall_error")
 def failed_calls_are_counted_exactly(entry: Registered) -> None:
     observed = observe([entry.factory], PROGRAMS / "errors", "/absent")
     failed = observed.of(SyscallError, pid=observed.pid)
