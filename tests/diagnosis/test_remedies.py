@@ -48,6 +48,8 @@ SERVICE = "/system.slice/web.service"
 CONTAINER = f"/system.slice/docker-3f1c0a9b2d4e{52 * '0'}.scope"
 SET_PROPERTY = "systemctl set-property --runtime web.service"
 FOLDER = f"/sys/fs/cgroup{SERVICE}"
+MEMORY_LIMITS = [("MemoryHigh", "memory.high"), ("MemoryMax", "memory.max")]
+PIDS_MAX = "/sys/fs/cgroup/batch/pids.max"
 TARGETS = {
     "process": Entity("process", "9622", "crunch"),
     "program": Entity("program", "crunch", "crunch"),
@@ -61,6 +63,10 @@ TARGETS = {
     "machine": MACHINE,
 }
 GIVEN = {"device": "sda", "name": "vm.max_map_count", "value": "262144", "resource": "RLIMIT_MSGQUEUE"}
+
+
+def multiple(factor, unlimited, file):
+    return f"""$(awk '{{if ($1 == "max") print "{unlimited}"; else printf "%.0f", {factor} * $1}}' {file})"""
 
 
 def proposal(remedy, kind, group=""):
@@ -136,11 +142,12 @@ def test_a_hostile_name_is_one_word_or_gives_no_command(tmp_path, remedy, kind, 
         ),
         (
             typed(RAISE_MEMORY_LIMIT, Entity("cgroup", SERVICE, SERVICE)),
-            f"systemctl set-property --runtime web.service MemoryMax=$(($(cat {FOLDER}/memory.max) / 2 * 3))",
+            f"{SET_PROPERTY} "
+            + " ".join(f"{key}={multiple('1.5', 'infinity', f'{FOLDER}/{file}')}" for key, file in MEMORY_LIMITS),
         ),
         (
             typed(RAISE_TASK_LIMIT, TARGETS["cgroup"]),
-            "echo $((2 * $(cat /sys/fs/cgroup/batch/pids.max))) > /sys/fs/cgroup/batch/pids.max",
+            f'echo "{multiple("2", "max", PIDS_MAX)}" > {PIDS_MAX}',
         ),
         (
             typed(SET_SYSCTL, MACHINE, name="net.ipv4.tcp_tw_reuse", value=1),
@@ -355,3 +362,25 @@ def test_limits_of_the_disks_of_a_group_of_version_2_are_doubled(tmp_path):
         "8:0 rbps=6000000000 wbps=max riops=200 wiops=max",
         "8:16 rbps=max wbps=20 riops=max wiops=max",
     ]
+
+
+@pytest.mark.parametrize(
+    ("remedy", "limits", "raised"),
+    [
+        (RAISE_MEMORY_LIMIT, {"memory.high": "3000000000", "memory.max": "max"}, ["4500000000", "max"]),
+        (RAISE_MEMORY_LIMIT, {"memory.high": "max", "memory.max": "4096"}, ["max", "6144"]),
+        (RAISE_TASK_LIMIT, {"pids.max": "100"}, ["200"]),
+        (RAISE_TASK_LIMIT, {"pids.max": "max"}, ["max"]),
+    ],
+)
+def test_a_limit_that_a_group_does_not_have_is_not_made_0(tmp_path, remedy, limits, raised):
+    """The shell's arithmetic takes `max` for 0, and a memory.max of 0 ends everything in the group."""
+    for name, value in limits.items():
+        (tmp_path / name).write_text(f"{value}\n")
+    run(typed(remedy, TARGETS["cgroup"]).replace("/sys/fs/cgroup/batch", str(tmp_path)))
+    assert [(tmp_path / name).read_text().strip() for name in limits] == raised
+    in_unit = typed(remedy, Entity("cgroup", SERVICE, SERVICE)).replace(FOLDER, str(tmp_path))
+    shown = run(in_unit.replace("systemctl", "echo")).split()[3:]
+    factor = 1.5 if remedy is RAISE_MEMORY_LIMIT else 2
+    again = ["infinity" if value == "max" else f"{factor * int(value):.0f}" for value in raised]
+    assert [value.partition("=")[2] for value in shown] == again

@@ -247,17 +247,26 @@ RAISE_CPU_QUOTA = Remedy(
 )
 
 
+def _times(factor: str, unlimited: str, file: str) -> str:
+    """A multiple of the limit in a file; the shell's arithmetic would make 0 of `max`, and the kernel end the group."""
+    return f"""$(awk '{{if ($1 == "max") print "{unlimited}"; else printf "%.0f", {factor} * $1}}' {file})"""
+
+
 def _raise_memory_limit(shell: Shell) -> str:
     file = shell.file("memory", "memory.max", "memory.limit_in_bytes")
-    more = f"$(($(cat {file}) / 2 * 3))"
-    if shell.unit and shell.version("memory") == 2:
-        return f"systemctl set-property --runtime {shell.unit} MemoryMax={more}"
-    return f"echo {more} > {file}"
+    if shell.version("memory") == 1:
+        return f"echo $(($(cat {file}) / 2 * 3)) > {file}"
+    high = shell.file("memory", "memory.high", "")
+    if shell.unit:
+        limits = f"MemoryHigh={_times('1.5', 'infinity', high)} MemoryMax={_times('1.5', 'infinity', file)}"
+        return f"systemctl set-property --runtime {shell.unit} {limits}"
+    more = _times("1.5", "max", '"$file"')
+    return f'for file in {file} {high}; do echo "{more}" > "$file"; done'
 
 
 RAISE_MEMORY_LIMIT = Remedy(
     name="raise_memory_limit",
-    does="Raise the memory limit of a control group by half.",
+    does="Raise the memory limits that a control group has (slowed beyond, killed beyond) by half.",
     commands={"cgroup": _raise_memory_limit},
     controller="memory",
 )
@@ -286,8 +295,9 @@ RAISE_IO_LIMIT = Remedy(
 
 def _raise_task_limit(shell: Shell) -> str:
     file = shell.file("pids", "pids.max", "pids.max")
-    more = f"$((2 * $(cat {file})))"
-    return f"systemctl set-property --runtime {shell.unit} TasksMax={more}" if shell.unit else f"echo {more} > {file}"
+    if shell.unit:
+        return f"systemctl set-property --runtime {shell.unit} TasksMax={_times('2', 'infinity', file)}"
+    return f'echo "{_times("2", "max", file)}" > {file}'
 
 
 RAISE_TASK_LIMIT = Remedy(
