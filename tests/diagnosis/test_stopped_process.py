@@ -115,6 +115,12 @@ def test_a_queue_from_which_others_take_is_not_that_of_the_stopped_process(tmp_p
     assert against(found) == [(NOBODY,)]
 
 
+def test_a_connection_that_waits_at_one_look_may_be_for_others_who_accept(tmp_path):
+    found = answer(tmp_path, running(), [sample(STOP, "T")], queue([*[0] * 19, 1]))
+    assert found.findings == ()
+    assert against(found) == [(NOBODY,)]
+
+
 def test_a_holder_of_a_lock_that_was_stopped_is_the_cause_of_the_queue_behind_it(tmp_path):
     found = answer(tmp_path, running(), [sample(STOP, "T")], locks(since=2))
     assert named(found) == STOPPED
@@ -126,6 +132,14 @@ def test_a_debugger_is_said_to_have_stopped_it(tmp_path):
     (finding,) = answer(tmp_path, running(), [sample(STOP, "t")], sockets(15, 25)).findings
     assert "stopped by a debugger" in finding.path[-1].claim
     assert "TracerPid" in finding.actions[0].text
+
+
+def test_a_debugger_that_listens_for_those_who_use_it_makes_no_server_of_what_it_debugs(tmp_path):
+    events = sockets(15, 25, listening=0), sockets(15, 25, pid=SHELL, unread=0)
+    found = answer(tmp_path / "client", running(), [sample(STOP, "t")], *events)
+    assert found.findings == ()
+    assert against(found) == [(NOBODY,)]
+    assert named(answer(tmp_path / "worker", running(), [sample(STOP, "t")], *events, waits())) == STOPPED
 
 
 def test_it_may_have_been_stopped_before_anybody_looked(tmp_path):

@@ -44,7 +44,8 @@ class Stopped:
     has_run: bool
     """Whether it used CPU time meanwhile: it goes on between two looks, as under strace(1)."""
     serves: bool
-    """Whether it or its parent listens for connections."""
+    """Whether it or its parent listens for connections. The parent of who is in a debugger may be that debugger, which
+    listens for those who use it (gdbserver(1)): it counts where clients have had answers before."""
     rows: Sequence[Process]
     """Its samples since it was stopped."""
     unread: Sequence[SocketOwner]
@@ -122,18 +123,21 @@ def _stopped(
     since_ns = rows[0].timestamp if rows[0] is not samples[0] else 0  # it was stopped before it was first seen
     sockets = {row.pid: row for row in _last_pass(scene)}
     last, above = sockets.get(pid), sockets.get(parent if parent != _FIRST_PID else None)
+    by_debugger = rows[-1].state == _BY_DEBUGGER
+    cut_off = _cut_off(scene, pid, parent, rows[0].timestamp, others)
+    listens = (last, None if by_debugger and not cut_off else above)
     unread = [last] if last is not None and last.timestamp >= since_ns and last.receive_queue_bytes else []
     return Stopped(
         process=process_entity(pid, rows[-1].comm),
-        by_debugger=rows[-1].state == _BY_DEBUGGER,
+        by_debugger=by_debugger,
         stopped_s=(scene.when.end_ns - rows[0].timestamp) / NS_PER_S,
         has_run=_used(rows[1:]),
-        serves=any(owner is not None and bool(owner.listening) for owner in (last, above)),
+        serves=any(owner is not None and bool(owner.listening) for owner in listens),
         rows=rows,
         unread=unread,
         queued=_queued(scene, pid, since_ns),
         locks=_locks(scene, pid, since_ns),
-        cut_off=_cut_off(scene, pid, parent, rows[0].timestamp, others),
+        cut_off=cut_off,
     )
 
 
@@ -153,13 +157,17 @@ def _last_pass(scene: Scene) -> Sequence[SocketOwner]:
 
 
 def _queued(scene: Scene, pid: int, since_ns: int) -> Sequence[TcpListener]:
-    """The listener of a process of whose queue nobody takes anything since it was stopped, if it still has one."""
+    """The listener of a process of whose queue nobody takes anything since it was stopped, if it still has one.
+
+    Others may accept from it as well, and at a single look a connection may wait for them: it must wait at two.
+    """
     rows = [row for row in scene.rows(TcpListener) if row.pid == pid and row.timestamp >= since_ns]
     for port in {(row.address, row.port) for row in rows}:
         queue = [row for row in rows if (row.address, row.port) == port]
         grows = all((a.accept_queue or 0) <= (b.accept_queue or 0) for a, b in pairwise(queue))
         is_recent = scene.when.end_ns - queue[-1].timestamp <= GOES_ON_S * NS_PER_S
-        if grows and queue[-1].accept_queue and is_recent:
+        waits = all(row.accept_queue for row in queue[-2:]) and len(queue) > 1
+        if grows and waits and is_recent:
             return queue
     return ()
 
