@@ -1,6 +1,6 @@
 """Whether a diagnosis is as sure as it may be, and what each check is good for, over all recorded cases.
 
-python -m benchmarks.faultbench.calibrate [--json] [--jobs 1] [NAME ...]
+python -m benchmarks.faultbench.calibrate [--json] [--jobs 1] [--keep FOLDER] [--fit] [NAME ...]
 
 Every case is asked about before its onset, in its midst and at its end, with and without what tracers
 recorded. Each candidate that is not merely the effect of another one counts: it is right when it names
@@ -14,7 +14,8 @@ mechanisms were written upon, and of N answers that were all right not every fur
 An answer is right when its first finding is a fault of the case with its culprit, or when there is nothing
 to find and nothing is found. Leave one scenario out: the sharpness is fitted on all other scenarios and
 judged on the one that is left out, for each of them in turn. The weights of the checks are not fitted, so
-leaving a scenario out changes no answer.
+leaving a scenario out changes no answer. ``--fit`` fits them, too, and compares what they say of the scenarios
+that were left out with what the judged weights say (:mod:`benchmarks.faultbench.comparison`).
 
 For each check of a mechanism: for how many candidates it held and failed, and how many answers would change
 without it, of which right ones that become wrong (lost) and wrong ones that become right (won). A check without
@@ -25,45 +26,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from benchmarks.faultbench import recording
+from benchmarks.faultbench.answers import Answer, answers_it, best_sharpness, brier, is_right
+from benchmarks.faultbench.comparison import compared
+from benchmarks.faultbench.comparison import lines as lines_of_comparison
 from benchmarks.faultbench.removal import Removal, Told, removals, told, worths
-from benchmarks.faultbench.run import LOOKS_BACK_S, NS, replayed
-from benchmarks.faultbench.scenario import Truth
+from benchmarks.faultbench.windows import Window, windows_of
 
-from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.ranking import SHARPNESS, log_odds, weigh
-from kernelsight.diagnosis.registry import finders
-from kernelsight.diagnosis.scene import Scene
-from kernelsight.query.source import opened
-from kernelsight.query.times import TimeRange
 
 BINS = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0)
-SHARPNESSES = [0.05 * step for step in range(1, 101)]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One candidate of one answer."""
-
-    case: str
-    said: str
-    log_odds: float
-    right: bool
-
-    def confidence(self, sharpness: float = SHARPNESS) -> float:
-        """How sure it is."""
-        return 1 / (1 + math.exp(-sharpness * self.log_odds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +66,21 @@ def main() -> int:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep the windows of the replays there, and use them"
+    )
+    parser.add_argument("--fit", action="store_true", help="fit the weights of the checks, and compare")
     arguments = parser.parse_args()
+    cases = recording.cases(arguments.names)
     with ProcessPoolExecutor(arguments.jobs) as pool:
-        cases = pool.map(questions_of, recording.cases(arguments.names))
-        questions = [question for of_case in cases for question in of_case]
+        if arguments.fit:
+            windows = pool.map(partial(windows_of, keep=arguments.keep), cases)
+            comparison = compared([window for of_case in windows for window in of_case], pool)
+            print(json.dumps(comparison, indent=1) if arguments.json else "\n".join(lines_of_comparison(comparison)))
+            return 0
+        questions = [
+            asked for of_case in pool.map(partial(questions_of, keep=arguments.keep), cases) for asked in of_case
+        ]
     answers = [answer for question in questions for answer in question.answers]
     wrong = sorted((one for one in answers if one.confidence() >= BINS[4] and not one.right), key=Answer.confidence)
     for one in wrong:
@@ -139,31 +132,24 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
     yield f"without these, no answer changes: {', '.join(unneeded) or 'none'}"
 
 
-def questions_of(case: Path) -> list[Question]:
-    """The questions about one case, with their answers."""
-    about = recording.about(case)
-    truth = msgspec.convert(about["truth"], Truth)
-    onset, offset = about["onset_ns"], about["offset_ns"]
-    found = []
-    for tracers in (True, False):
-        with replayed(case, tracers=tracers) as database, opened(database) as reader:
-            for moment in (onset - NS, (onset + offset) // 2, offset - NS):
-                scene = Scene(reader, TimeRange(moment - LOOKS_BACK_S * NS, moment))
-                there = truth if moment > onset else Truth(None)
-                found.append(_asked(scene, about["scenario"], there, tracers=tracers))
-    return found
+def questions_of(case: Path, keep: Path | None = None) -> list[Question]:
+    """The questions about one case, with their answers; see :func:`windows_of`."""
+    return [_asked(window) for window in windows_of(case, keep)]
 
 
-def _asked(scene: Scene, scenario: str, truth: Truth, *, tracers: bool) -> Question:
-    candidates = [one for several in finders().values() for find in several for one in find(scene)]
+def _asked(window: Window) -> Question:
+    candidates, scene, truth = window.candidates, window.scene, window.truth
     weighed = weigh(candidates, scene)
     whole, without = told(candidates, scene), list(removals(candidates, scene))
     return Question(
-        scenario,
-        tracers,
+        window.scenario,
+        window.tracers,
         [
             Answer(
-                scenario, f"{one.fault} by {one.culprit.name}", log_odds(one), is_right(one.fault, one.culprit, truth)
+                window.scenario,
+                f"{one.fault} by {one.culprit.name}",
+                log_odds(one),
+                is_right(one.fault, one.culprit, truth),
             )
             for one in (*weighed.causes, *weighed.unlikely)
         ],
@@ -171,13 +157,6 @@ def _asked(scene: Scene, scenario: str, truth: Truth, *, tracers: bool) -> Quest
         without,
         [answers_it(findings, truth) for findings in (whole, *(removal.told for removal in without))],
     )
-
-
-def answers_it(findings: Told, truth: Truth) -> bool:
-    """Whether findings are the right answer: the first of them is right, or there are none and nothing to find."""
-    if truth.fault is None:
-        return not findings
-    return bool(findings) and is_right(*findings[0], truth)
 
 
 def accuracy(questions: Iterable[Question]) -> dict[str, int]:
@@ -193,7 +172,7 @@ def left_out(questions: Sequence[Question]) -> dict[str, float]:
     for scenario in scenarios:
         others = [one for question in questions if question.scenario != scenario for one in question.answers]
         its_own = [one for question in questions if question.scenario == scenario for one in question.answers]
-        fitted.append(best_sharpness(others) if others else SHARPNESS)
+        fitted.append(best_sharpness(others))
         squares += [(one.confidence(fitted[-1]) - one.right) ** 2 for one in its_own]
     return {
         "scenarios": len(scenarios),
@@ -201,14 +180,6 @@ def left_out(questions: Sequence[Question]) -> dict[str, float]:
         "sharpness_least": min(fitted),
         "sharpness_most": max(fitted),
     }
-
-
-def is_right(said: str, culprit: Entity, truth: Truth) -> bool:
-    """Whether a fault is one of the case, with its culprit."""
-    entity = msgspec.to_builtins(culprit)
-    return any(
-        said in fault.right and any(one.is_named(entity) for one in fault.culprits) for fault in (truth, *truth.also)
-    )
 
 
 def row_of(answers: Iterable[Answer], low: float, high: float) -> dict[str, float] | None:
@@ -223,27 +194,6 @@ def row_of(answers: Iterable[Answer], low: float, high: float) -> dict[str, floa
         "mean": round(statistics.fmean(one.confidence() for one in within), 3),
         "right": round(statistics.fmean(one.right for one in within), 3),
     }
-
-
-def brier(answers: Iterable[Answer]) -> float:
-    """Mean square of confidence minus truth."""
-    return statistics.fmean((one.confidence() - one.right) ** 2 for one in answers)
-
-
-def best_sharpness(answers: Sequence[Answer]) -> float:
-    """The sharpness with the greatest likelihood of Platt's targets."""
-    right = sum(one.right for one in answers)
-    yes, no = (right + 1) / (right + 2), 1 / (len(answers) - right + 2)
-
-    def loss(sharpness: float) -> float:
-        total = 0.0
-        for one in answers:
-            target, odds = yes if one.right else no, sharpness * one.log_odds
-            # The logarithms of confidence and of its complement, without loss where one of them is tiny.
-            total += target * math.log1p(math.exp(-odds)) + (1 - target) * math.log1p(math.exp(odds))
-        return total
-
-    return round(min(SHARPNESSES, key=loss), 2)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What is said of confidences and of checks, held against answers in which it is known."""
 
 import pytest
-from benchmarks.faultbench.calibrate import Answer, Question, answers_it, best_sharpness, left_out
+from benchmarks.faultbench.answers import Answer, answers_it, best_sharpness
+from benchmarks.faultbench.calibrate import Question, left_out
 from benchmarks.faultbench.removal import removals, told, worths
 from benchmarks.faultbench.scenario import Culprit, Truth
 from scenes import START, used

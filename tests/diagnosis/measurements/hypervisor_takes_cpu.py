@@ -9,7 +9,6 @@ HOLDS = Stolen(
     duration=Duration(seconds=10, over_for_s=20),
     stolen_share=0.15,
     lost_share=0.15,
-    waited_per_s=0.1,
     suffering_s=3.0,
     waiting=(),
     deltas=(),
@@ -17,7 +16,5 @@ HOLDS = Stolen(
 FAILS = {
     "takes_much": {"stolen_share": 0.14},
     "slows_what_wants_a_cpu": {"lost_share": 0.14},
-    "programs_wait": {"waited_per_s": 0.09},
     "lasts": {"duration": Duration(seconds=5, over_for_s=4)},
 }
-DOES_NOT_APPLY = {"programs_wait": {"waited_per_s": None}}

@@ -17,6 +17,5 @@ HOLDS = Saturated(
 FAILS = {
     "queue_is_full": {"waits_share": 0.4},
     "rate_is_level": {"rate_mean": 799_999.0},
-    "sender_known": {"senders": ()},
 }
 DOES_NOT_APPLY = {"rate_is_level": {"rate_mean": None}}

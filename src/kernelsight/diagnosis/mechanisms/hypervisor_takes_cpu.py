@@ -33,9 +33,6 @@ LOST_SHARE = Threshold(
     "share of the CPU time that this machine wanted",
     because="calculated: programs that get 85 % of what they want take 1/0.85 of the time, a sixth longer",
 )
-WAITS_PER_S = Threshold(
-    0.1, "s of waiting for a CPU per second", because="judged: of all processes together, less is felt by nobody"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +45,6 @@ class Stolen:
     """Of all CPU time."""
     lost_share: float
     """Of the time in which this machine wanted a CPU."""
-    waited_per_s: float | None
-    """Seconds a second that processes waited for a CPU together; None: it is not recorded who ran."""
     suffering_s: float
     waiting: Sequence[Use]
     """Processes that waited for a CPU meanwhile, those that waited longest first."""
@@ -72,7 +67,6 @@ def measure(scene: Scene) -> Iterable[Stolen]:
             duration_of(scene, run),
             stolen_share=share,
             lost_share=spent[Cpu.steal] / busy,
-            waited_per_s=sum(use.queued_in(run) for use in waiting) / run.seconds if uses else None,
             suffering_s=share * scene.cpus * run.seconds,
             waiting=waiting,
             deltas=within,
@@ -139,15 +133,6 @@ MECHANISM = Mechanism[Stolen](
             refutes=4.0,
             because="judged: it follows from much being taken, so it supports little; where programs get nearly all "
             "that they want, nobody is harmed",
-        ),
-        Check(
-            id="programs_wait",
-            says="programs wait for a CPU meanwhile",
-            holds=lambda stolen: None if stolen.waited_per_s is None else stolen.waited_per_s >= WAITS_PER_S,
-            supports=0.5,
-            refutes=0.5,
-            because="judged: a thread whose virtual CPU is stolen counts as running, so that nobody waits says little, "
-            "and others may wait for other reasons",
         ),
         LASTS,
     ),

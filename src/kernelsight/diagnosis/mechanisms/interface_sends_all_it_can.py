@@ -189,15 +189,6 @@ MECHANISM = Mechanism[Saturated](
             refutes=1.0,
             because="judged: what is at its limit does not vary; with many senders that react to loss, it may",
         ),
-        Check(
-            id="sender_known",
-            says="the sender is known",
-            holds=lambda found: bool(found.senders),
-            supports=0.5,
-            refutes=0.0,
-            because="judged: a program with packets in the queue shows that the queue is one of this machine's; "
-            "without a tracer, senders are often not seen, so its failure says nothing",
-        ),
     ),
     explain=explain,
 )

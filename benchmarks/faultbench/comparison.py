@@ -1,0 +1,158 @@
+"""Fitted weights against judged ones, on scenarios that they were not fitted to."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from benchmarks.faultbench.answers import answers_it, best_sharpness, is_right
+from benchmarks.faultbench.removal import told
+from benchmarks.faultbench.weights import Example, Weight, Weights, example, fitted, judged, reweighed
+from benchmarks.faultbench.windows import Window
+
+from kernelsight.diagnosis.ranking import weigh
+
+SPREADS_NATS = (0.25, 0.5, 1.0, 2.0)
+"""How far off judged weights are thought to be: from hardly at all to more than most of them are."""
+_MOST_SHOWN = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Merit:
+    """How good the answers are with some weights, each scenario with those that were fitted without it."""
+
+    weights: str
+    brier: float
+    """With the sharpness as it is."""
+    brier_sharpened: float
+    """With the sharpness that fits the other scenarios best."""
+    right_with_tracers: int
+    right_without_tracers: int
+    wrong: int
+    """Answers whose first finding is not right."""
+    on_healthy: int
+    """Of these, where nothing is wrong: controls, and the time before an onset."""
+    wrong_anywhere: int
+    """Findings that are not right, first or further ones."""
+    lost: Sequence[str]
+    """Windows with a right answer by the judged weights, and a wrong one by these."""
+    won: Sequence[str]
+
+
+def compared(windows: Sequence[Window], executor: Executor) -> dict[str, Any]:
+    """Judged weights and fitted ones.
+
+    Args:
+        windows: all that is known.
+        executor: where fits run side by side.
+    """
+    examples = [candidate for window in windows for candidate in examples_of(window)]
+    weights = judged()
+    scenarios = sorted({window.scenario for window in windows})
+    as_judged = [answers_it(told(window.candidates, window.scene), window.truth) for window in windows]
+    rows = [_judge("judged", windows, examples, as_judged, lambda _: weights)]
+    for spread in SPREADS_NATS:
+        fits = executor.map(partial(_without, examples, weights, spread), scenarios)
+        by_scenario = dict(zip(scenarios, fits, strict=True))
+        rows.append(_judge(f"fitted, {spread:g} nats", windows, examples, as_judged, by_scenario.__getitem__))
+    likeliest = min(rows[1:], key=lambda row: row.brier)
+    spread = SPREADS_NATS[rows.index(likeliest) - 1]
+    final = fitted(examples, weights, spread)
+    moved = sorted(weights, key=lambda key: (-abs(final[key] - weights[key]), key))
+    return {
+        "scenarios": len(scenarios),
+        "examples": len(examples),
+        "windows": len(windows),
+        "windows_with_tracers": sum(window.tracers for window in windows),
+        "weights": sum(weight > 0 for weight in weights.values()),
+        "met": len({key for one in examples for key in (*one.supporting, *one.refuting) if weights[key]}),
+        "rows": [asdict(row) for row in rows],
+        "spread_nats": spread,
+        "moved": [
+            {"check": f"{key[0]}/{key[1]}", "holds": key[2], "judged": weights[key], "fitted": round(final[key], 2)}
+            for key in moved[:_MOST_SHOWN]
+        ],
+    }
+
+
+def lines(result: Mapping[str, Any]) -> Iterator[str]:
+    """The comparison, for people."""
+    yield (
+        f"{result['met']} of {result['weights']} weights are met by {result['examples']} candidates in "
+        f"{result['windows']} windows; each of {result['scenarios']} scenarios left out in turn:"
+    )
+    with_tracers = result["windows_with_tracers"]
+    yield ""
+    yield "                     Brier score          right answers       wrong findings     answers"
+    yield "weights           as it is  sharpened   tracers  without  first healthy all   lost   won"
+    for row in result["rows"]:
+        right = f"{row['right_with_tracers']}/{with_tracers}"
+        without = f"{row['right_without_tracers']}/{result['windows'] - with_tracers}"
+        lost, won = len(row["lost"]), len(row["won"])
+        yield (
+            f"{row['weights']:17} {row['brier']:8.4f}   {row['brier_sharpened']:8.4f}  {right:>8} {without:>8}"
+            f"  {row['wrong']:5} {row['on_healthy']:7} {row['wrong_anywhere']:3} {lost:6} {won:5}"
+        )
+    for change in ("lost", "won"):
+        changed = {row["weights"]: row[change] for row in result["rows"] if row[change]}
+        for weights, windows in changed.items():
+            yield f"{change} by {weights}: {', '.join(windows)}"
+    yield ""
+    yield f"moved most when fitted to all scenarios, {result['spread_nats']:g} nats:   judged  fitted"
+    for moved in result["moved"]:
+        outcome = "supports" if moved["holds"] else "refutes"
+        yield f"{moved['check'] + ' ' + outcome:58} {moved['judged']:6.2f}  {moved['fitted']:6.2f}"
+
+
+def examples_of(window: Window) -> Iterator[Example]:
+    """The candidates of a window that are not merely effects of others, by the judged weights."""
+    weighed = weigh(window.candidates, window.scene)
+    for candidate in (*weighed.causes, *weighed.unlikely):
+        right = is_right(candidate.fault, candidate.culprit, window.truth)
+        yield example(window.scenario, candidate, right=right)
+
+
+def _without(examples: Sequence[Example], weights: Weights, spread: float, scenario: str) -> dict[Weight, float]:
+    """The weights that are fitted to all scenarios but one."""
+    return fitted([one for one in examples if one.scenario != scenario], weights, spread)
+
+
+def _judge(
+    name: str,
+    windows: Sequence[Window],
+    examples: Sequence[Example],
+    as_judged: Sequence[bool],
+    weights_for: Callable[[str], Weights],
+) -> Merit:
+    squares, squares_sharpened = [], []
+    for scenario in sorted({candidate.scenario for candidate in examples}):
+        weights = weights_for(scenario)
+        answers = [candidate.answer(weights) for candidate in examples]
+        sharpness = best_sharpness([answer for answer in answers if answer.case != scenario])
+        for answer in answers:
+            if answer.case == scenario:
+                squares.append((answer.confidence() - answer.right) ** 2)
+                squares_sharpened.append((answer.confidence(sharpness) - answer.right) ** 2)
+    findings = [told(reweighed(window.candidates, weights_for(window.scenario)), window.scene) for window in windows]
+    rights = [answers_it(found, window.truth) for found, window in zip(findings, windows, strict=True)]
+    judgements = [*zip(windows, findings, rights, as_judged, strict=True)]
+    return Merit(
+        name,
+        round(statistics.fmean(squares), 4),
+        round(statistics.fmean(squares_sharpened), 4),
+        sum(right for window, _, right, _ in judgements if window.tracers),
+        sum(right for window, _, right, _ in judgements if not window.tracers),
+        sum(bool(found) and not right for _, found, right, _ in judgements),
+        sum(bool(found) for window, found, _, _ in judgements if window.truth.fault is None),
+        sum(
+            not (window.truth.fault and is_right(fault, culprit, window.truth))
+            for window, found, _, _ in judgements
+            for fault, culprit in found
+        ),
+        [window.name for window, _, right, was in judgements if was and not right],
+        [window.name for window, _, right, was in judgements if right and not was],
+    )
