@@ -18,7 +18,20 @@ from kernelsight.diagnosis.ranking import weigh
 
 SPREADS_NATS = (0.25, 0.5, 1.0, 2.0)
 """How far off judged weights are thought to be: from hardly at all to more than most of them are."""
+FEW_SCENARIOS = 3
 _MOST_SHOWN = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How much the recorded cases tell of weights."""
+
+    met: int
+    """Weights that count for some candidate."""
+    in_few: int
+    """Of these, those that count in :data:`FEW_SCENARIOS` at most."""
+    one_sided: int
+    """Of these, those that count only for candidates that are right, or only for such that are wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,7 @@ def compared(windows: Sequence[Window], executor: Executor) -> dict[str, Any]:
         "windows": len(windows),
         "windows_with_tracers": sum(window.tracers for window in windows),
         "weights": sum(weight > 0 for weight in weights.values()),
-        "met": len({key for one in examples for key in (*one.supporting, *one.refuting) if weights[key]}),
+        **asdict(_known(examples, weights)),
         "rows": [asdict(row) for row in rows],
         "spread_nats": spread,
         "moved": [
@@ -82,9 +95,11 @@ def compared(windows: Sequence[Window], executor: Executor) -> dict[str, Any]:
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
     """The comparison, for people."""
     yield (
-        f"{result['met']} of {result['weights']} weights are met by {result['examples']} candidates in "
-        f"{result['windows']} windows; each of {result['scenarios']} scenarios left out in turn:"
+        f"{result['weights']} weights; {result['met']} count for some of {result['examples']} candidates, "
+        f"{result['in_few']} of these in {FEW_SCENARIOS} scenarios at most, and {result['one_sided']} "
+        "only for right ones or only for wrong ones"
     )
+    yield f"{result['windows']} windows; each of {result['scenarios']} scenarios left out in turn:"
     with_tracers = result["windows_with_tracers"]
     yield ""
     yield "                     Brier score          right answers       wrong findings     answers"
@@ -114,6 +129,21 @@ def examples_of(window: Window) -> Iterator[Example]:
     for candidate in (*weighed.causes, *weighed.unlikely):
         right = is_right(candidate.fault, candidate.culprit, window.truth)
         yield example(window.scenario, candidate, right=right)
+
+
+def _known(examples: Sequence[Example], weights: Weights) -> Known:
+    scenarios: dict[Weight, set[str]] = {}
+    rights: dict[Weight, set[bool]] = {}
+    for candidate in examples:
+        for key in (*candidate.supporting, *candidate.refuting):
+            if weights[key]:
+                scenarios.setdefault(key, set()).add(candidate.scenario)
+                rights.setdefault(key, set()).add(candidate.right)
+    return Known(
+        len(scenarios),
+        sum(len(names) <= FEW_SCENARIOS for names in scenarios.values()),
+        sum(len(sides) == 1 for sides in rights.values()),
+    )
 
 
 def _without(examples: Sequence[Example], weights: Weights, spread: float, scenario: str) -> dict[Weight, float]:

@@ -143,6 +143,7 @@ def test_a_scenario_is_not_judged_by_weights_that_were_fitted_to_it(scene_of):
     with ThreadPoolExecutor(1) as executor:
         found = compared([only, *healthy], executor)
     assert (found["scenarios"], found["windows"], found["examples"], found["met"]) == (4, 4, 1, 1)
+    assert (found["in_few"], found["one_sided"]) == (1, 1)
     judged_row, *fitted_rows = found["rows"]
     assert len(fitted_rows) == 4
     assert all({**row, "weights": "judged"} == judged_row for row in fitted_rows), "the others say nothing of its check"
