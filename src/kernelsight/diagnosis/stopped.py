@@ -28,6 +28,7 @@ LOOKED_AGAIN_S = Threshold(
     "(kernelsight.collectors.procfs): what was seen so lately may still be",
 )
 _BY_DEBUGGER, _BY_SIGNAL = "t", "T"
+_STATES = frozenset({_BY_DEBUGGER, _BY_SIGNAL})
 _BACK_NS = 60 * NS_PER_S
 """Every process has a row at least this often (kernelsight.collectors.selection)."""
 _FIRST_PID = 1
@@ -87,15 +88,20 @@ def stopped(scene: Scene) -> Iterator[Stopped]:
 
 
 def _samples(scene: Scene) -> Mapping[int, Sequence[Process]]:
-    """The samples of each process, by time; of one that has none in the window but others wait for, those before it."""
+    """The samples of each process that was seen stopped, by time.
+
+    Of a process that has no sample in the window and that others wait for, those before it.
+    """
     found: dict[int, list[Process]] = {}
-    for row in scene.rows(Process):
-        if row.pid is not None:
+    rows = scene.rows(Process)
+    halted = {row.pid for row in rows if row.state in _STATES}
+    for row in rows if halted else ():
+        if row.pid is not None and row.pid in halted:
             _add(found, row.pid, row)
     named = {row.holder_pid for row in scene.rows(FileLockWait)}
     named |= {row.pid for row in scene.rows(TcpListener) if row.accept_queue}
     named |= {row.pid for row in scene.rows(SocketOwner) if row.receive_queue_bytes}
-    if unseen := {pid for pid in named if pid is not None} - {*found}:
+    if unseen := {pid for pid in named if pid is not None} - {row.pid for row in rows}:
         start_ns = scene.when.start_ns
         before = TimeRange(max(0, start_ns - _BACK_NS), max(0, start_ns - 1))
         for row in stored_rows(scene.reader, Process, before, where=[Condition("pid", "=", sorted(unseen))]):
@@ -112,7 +118,7 @@ def _add(found: dict[int, list[Process]], pid: int, row: Process) -> None:
 
 def _since(rows: Sequence[Process]) -> Sequence[Process]:
     """The last samples of a process, all of which show it stopped."""
-    found = takewhile(lambda row: row.state in {_BY_SIGNAL, _BY_DEBUGGER}, reversed(rows))
+    found = takewhile(lambda row: row.state in _STATES, reversed(rows))
     return [*found][::-1]
 
 

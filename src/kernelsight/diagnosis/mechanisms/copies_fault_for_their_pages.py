@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.contention import of_all_cpus, spent_by_cpus
 from kernelsight.diagnosis.families import Family, families, most_children
 from kernelsight.diagnosis.faults.page_fault_storm import PAGE_FAULT_STORM
-from kernelsight.diagnosis.identity import program_id
+from kernelsight.diagnosis.identity import ProgramId, by_program
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.page_faults import (
@@ -127,14 +127,15 @@ def _copying(scene: Scene, family: Family) -> Iterator[Copying]:
         )
 
 
+def _faults(scene: Scene) -> dict[ProgramId, list[PageFaultStats]]:
+    """The faults by the program of who had them."""
+    return by_program(scene, scene.rows(PageFaultStats))
+
+
 def _of_children(scene: Scene, family: Family, parent: int) -> list[PageFaultStats]:
     """The faults of processes of the same program and group that came and went."""
     known = scene.once(processes)
-    own = [
-        row
-        for row in scene.rows(PageFaultStats)
-        if row.pid != parent and program_id(scene, row.comm, row.cgroup_id) == family.program
-    ]
+    own = [row for row in scene.once(_faults).get(family.program, ()) if row.pid != parent]
     return [
         row
         for pid, rows in grouped_by(own, lambda row: row.pid or 0).items()
