@@ -137,6 +137,10 @@ def test_a_hostile_name_is_one_word_or_gives_no_command(tmp_path, remedy, kind, 
             "systemctl set-property --runtime web.service TasksMax=100",
         ),
         (
+            typed(LIMIT_TASKS, Entity("cgroup", "/system.slice/_cpu.service", "_cpu.service")),
+            "systemctl set-property --runtime cpu.service TasksMax=100",
+        ),
+        (
             typed(RAISE_CPU_QUOTA, TARGETS["cgroup"]),
             "echo \"$(awk '{print 2 * $1, $2}' /sys/fs/cgroup/batch/cpu.max)\" > /sys/fs/cgroup/batch/cpu.max",
         ),

@@ -95,6 +95,7 @@ class Shell:
         if self.proposal.target.kind != "cgroup":
             return self.service
         parent, _, name = self.group.rpartition("/")
+        name = name.removeprefix("_")  # of a name that could be a file of the kernel (kernelsight.linux.services)
         return word(name) if _UNIT.fullmatch(name) and _is_of_the_machine(f"{parent}/") else ""
 
     @property
