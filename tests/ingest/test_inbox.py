@@ -100,6 +100,18 @@ def test_what_is_left_while_the_daemon_ends_is_stored(tmp_path):
     assert inbox(path).waiting() == []
 
 
+def test_who_delivers_from_an_inbox_that_others_may_write_is_told_as_of_any_store_that_fails(tmp_path):
+    path = tmp_path / "db"
+    inbox(path).leave([step("begun")])
+    folder = inbox(path).folder
+    folder.chmod(0o777)
+    with pytest.raises(StoreError, match=f"others may write it; type: chmod go-w {folder}"):
+        deliver(str(path))
+    folder.chmod(0o700)
+    assert deliver(str(path))
+    assert stages(path) == ["begun"]
+
+
 def test_half_a_file_is_not_taken(tmp_path):
     path = tmp_path / "db"
     inbox(path).leave([step("done")])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from kernelsight.errors import StoreBusyError
+from kernelsight.errors import StoreBusyError, StoreError
 from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.decode import Decoded, LineDecoder, defect_in
 from kernelsight.ingest.identify import UNKNOWN
@@ -143,11 +143,16 @@ def deliver(db_path: str) -> bool:
     """Store what waits in the inbox, where nobody else writes to the database; False: a daemon does, and will.
 
     Raises:
-        StoreError: the store cannot be written.
+        StoreError: the store cannot be written, or others may write to its inbox.
     """
     inbox = store(db_path).inbox
-    if inbox is None:
-        return True
+    try:
+        return inbox is None or _deliver(inbox, db_path)
+    except UntrustedPathError as error:
+        raise StoreError(f"the inbox is not read: {error}") from error
+
+
+def _deliver(inbox: Inbox, db_path: str) -> bool:
     with as_owner_of(inbox.folder.parent):
         if not inbox.waiting():
             return True
