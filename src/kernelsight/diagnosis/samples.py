@@ -119,7 +119,7 @@ class CounterDelta(Generic[E]):
 
     def of(self, metric: Metric[E] | str) -> float:
         """How much a counter grew; 0 where it is not known."""
-        return self.samples.grown(metric if isinstance(metric, str) else name_of(metric))[self.place]
+        return self.samples.grown(name_of(metric))[self.place]
 
 
 def counter_of(kind: Kind, metric: str) -> Counter:

@@ -218,11 +218,7 @@ class Scene:
 
     def per_second(self, rows: Iterable[E], value: Metric[E] | Callable[[E], float | None] | str) -> dict[int, float]:
         """Sum of a column (or of a function of the row) by second; a NULL is nothing."""
-        value_of: Callable[[E], float | None]
-        if isinstance(value, str):
-            value_of = attrgetter(value)
-        else:
-            value_of = value if callable(value) else attrgetter(name_of(value))
+        value_of: Callable[[E], float | None] = value if callable(value) else attrgetter(name_of(value))
         found: dict[int, float] = {}
         rows = list(rows)
         for second, amount in zip(self.seconds(rows), map(value_of, rows), strict=True):

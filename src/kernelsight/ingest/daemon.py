@@ -112,12 +112,12 @@ class Daemon:
         self._source = source
         self._interrupts = interrupts
         self._writer = writer
-        self._db_path = db_path
         self._settings = settings
         self._log = Log(log, verbose=settings.verbose)
         self._accounts = Accounts(before=writer.accounts(), complete_since_ns=settings.complete_since_ns)
         self._decoder = LineDecoder(self._accounts)
-        inbox = store(db_path).inbox
+        self._store = store(db_path)
+        inbox = self._store.inbox
         self._deliveries = Deliveries(inbox, self._accounts) if inbox else None
         self._waiting = Waiting(settings, self._accounts)
         self._commits = Commits()
@@ -403,7 +403,7 @@ class Daemon:
             started_ns=self._started_ns,
             events_per_s=self._events_rate.since_last(self._accounts.total().lines),
             rows_per_s=self._rows_rate.since_last(self._commits.rows),
-            db_bytes=store(self._db_path).size_bytes() or 0,
+            db_bytes=self._store.size_bytes() or 0,
             last_refusals=list(self._log.last_reasons),
             waiting_lines=self._decoder.waiting_lines,
             done=done,

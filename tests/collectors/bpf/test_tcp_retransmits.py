@@ -29,7 +29,8 @@ def between(observed, port):
 @pytest.mark.root
 @LOOPBACK
 def test_data_sent_again_is_seen_as_often_as_the_kernel_counts_it(loopback):
-    # The kernel also counts segments that a full queue of its own sends back (EBUSY), which happens now and then.
+    # Once in many runs the kernel counted more than it traced, and why is not known: it may count what its own queue
+    # sends back (EBUSY). Each try must be exact or is made again.
     for _ in range(3):
         observed = lose("data", loopback)
         client = observed.one_said("client")

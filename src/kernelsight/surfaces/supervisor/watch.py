@@ -49,6 +49,7 @@ class Watch:
 
     def __init__(self, db_path: str) -> None:
         self.db_path = db_path
+        self._store = store(db_path)
         self._began = time.monotonic()
         self._recent: deque[tuple[float, int]] = deque([(0.0, 0)])
         self._details_at = -_DETAILS_EVERY_S
@@ -81,7 +82,7 @@ class Watch:
             seconds,
             totals,
             self._rate(seconds, totals.lines),
-            size_bytes=store(self.db_path).size_bytes(),
+            size_bytes=self._store.size_bytes(),
             collectors=self._collectors,
             verdict=self._verdict,
         )
