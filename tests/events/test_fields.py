@@ -14,7 +14,13 @@ ROOT = Path(__file__).parents[2]
 HEAD = """
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
+from kernelsight.query.filters import Filter
+from kernelsight.signals.model import COUNT, Measure, if_known, minus, product, rule
+
+def of_memory(measure: Measure[Memory], *tests: Filter[Memory]) -> None:
+    rule("r", Memory, measure, scope="machine", levels={"warning": 1}, because="", summary="", where=tests)
 
 def asked(scene: Scene, row: Process) -> None:
 """
@@ -24,6 +30,9 @@ RIGHT = (
     "scene.per_second(scene.rows(Process), Process.fds)",
     "[delta.of(Process.utime_ms) for deltas in scene.deltas(Process).values() for delta in deltas]",
     "max(scene.rows(Process), key=lambda row: row.timestamp)",
+    "of_memory(Measure((Memory.mem_total_kb, minus(Memory.mem_free_kb)), '%', per=(if_known(Memory.dirty_kb),)))",
+    "of_memory(Measure((product(Memory.mem_total_kb, Memory.mem_free_kb), COUNT), 'B'))",
+    "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Memory.dirty_kb, '>', 0))",
 )
 WRONG = (
     "scene.rows(Process)[0].rss",
@@ -34,6 +43,15 @@ WRONG = (
     "scene.evidence(scene.rows(Process), row.rss_kb, 'last')",
     "[delta.of(Process.utime) for deltas in scene.deltas(Process).values() for delta in deltas]",
     "[delta.of(Cgroup.cpu_periods) for deltas in scene.deltas(Process).values() for delta in deltas]",
+    "of_memory(Measure((Memory.mem_total,), 'KiB'))",
+    "of_memory(Measure((minus(Memory.mem_total),), 'KiB'))",
+    "of_memory(Measure((Process.rss_kb,), 'KiB'))",
+    "of_memory(Measure((COUNT, if_known(Process.rss_kb)), 'KiB'))",
+    "of_memory(Measure(('mem_total_kb',), 'KiB'))",
+    "of_memory(Measure((product(Memory.mem_total_kb, Process.rss_kb),), 'KiB'))",
+    "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Process.rss_kb, '>', 0))",
+    "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Memory.mem_total, '>', 0))",
+    "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Memory.mem_total_kb, '>>', 0))",
     "[delta.after.utime for deltas in scene.deltas(Process).values() for delta in deltas]",
 )
 

@@ -21,7 +21,7 @@ def a_rule(raise_after_s, clear_after_s, struct=Memory, measure=None):
     return rule(
         "r",
         struct,
-        measure or Measure(of=("dirty_kb",), unit="KiB"),
+        measure or Measure(of=(Memory.dirty_kb,), unit="KiB"),
         scope="machine",
         levels={"warning": RAISE, "critical": 2 * RAISE},
         harm="it is a test",
@@ -106,7 +106,7 @@ def test_it_finds_the_episodes_that_a_reader_of_the_whole_course_finds(course, r
 
 
 def test_two_entities_have_an_episode_each():
-    how = a_rule(0, 5, Block, Measure(of=("in_flight",), unit="requests"))
+    how = a_rule(0, 5, Block, Measure(of=(Block.in_flight,), unit="requests"))
     episodes = Episodes()
     for second in range(5):
         for name in ("sda", "sdb"):

@@ -77,7 +77,7 @@ def test_a_critical_level_says_whom_it_harms_and_other_rules_have_none():
         declared(
             "loud",
             Load,
-            Measure(("load_1min",), "tasks"),
+            Measure((Load.load_1min,), "tasks"),
             scope="machine",
             levels={"critical": 1},
             because="",

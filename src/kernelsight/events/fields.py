@@ -17,7 +17,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-from kernelsight.events.declare import Event
+from kernelsight.events.declare import Event, Kind
 
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 V_co = TypeVar("V_co", covariant=True)
@@ -40,6 +40,16 @@ Metric = Field[E, float | None]
 def name_of(field: Field[Any, Any] | str) -> str:
     """The name of a column; in code that does not name columns by their declaration yet, it is given."""
     return field if isinstance(field, str) else field.__name__
+
+
+def field_named(kind: Kind, name: str) -> Field[Any, Any]:
+    """A column that somebody names while the program runs: a person, a stored row, the declaration of its kind.
+
+    Raises:
+        AttributeError: the kind has no such column.
+    """
+    field: Field[Any, Any] = getattr(kind.struct, name)
+    return field
 
 
 def getter(field: Field[E, V]) -> Callable[[E], V]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from kernelsight.errors import UsageError
-from kernelsight.events.declare import INT64_MAX, INT64_MIN, Column, Kind
+from kernelsight.events.declare import INT64_MAX, INT64_MIN, Column, Event, Kind
+from kernelsight.events.fields import Field, name_of
 from kernelsight.events.unsigned import fits_64_bits, wrap_u64
 from kernelsight.query.dialect import Sql
 from kernelsight.query.source import column_named
@@ -17,6 +18,7 @@ from kernelsight.stores.base import Value
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "like"]
 Wanted = Value | Sequence[Value]
+E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 
 _TEXT = re.compile(r"\s*(\w+)\s*(<=|>=|!=|=|<|>|\blike\b)\s*(.*?)\s*", re.IGNORECASE | re.DOTALL)
 _TRUTH = {"true": 1, "yes": 1, "1": 1, "false": 0, "no": 0, "0": 0}
@@ -46,6 +48,15 @@ class Condition:
         if match is None:
             raise UsageError(f"{text!r} is not a condition; write for example latency_ns>=10ms or comm=postgres")
         return cls(match[1], operators[match[2].lower()], match[3])
+
+
+class Filter(Condition, Generic[E_contra]):
+    """A condition on a column that is named by its declaration: ``Filter(Process.nice, "<=", 0)``."""
+
+    __slots__ = ()
+
+    def __init__(self, column: Field[E_contra, Any], operator: Operator, value: Wanted) -> None:
+        super().__init__(name_of(column), operator, value)
 
 
 Where = Mapping[str, Wanted] | Iterable[Condition | str]

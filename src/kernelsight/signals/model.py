@@ -5,7 +5,9 @@
     rule(
         "memory_used_up",
         Memory,
-        Measure(of=("mem_total_kb", "-mem_available_kb"), per=("mem_total_kb",), scale=100, unit="%"),
+        Measure(
+            of=(Memory.mem_total_kb, minus(Memory.mem_available_kb)), per=(Memory.mem_total_kb,), scale=100, unit="%"
+        ),
         levels={"warning": 92, "critical": 97},
         ...
     )
@@ -17,55 +19,75 @@ Nothing else knows a rule: :mod:`kernelsight.signals.samples` reads what the rul
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from string import Formatter
-from typing import Literal, NamedTuple
+from typing import Any, Generic, Literal, TypeVar
 
 from kernelsight.events.declare import Column, Counter, Delta, Event, Kind, kind_of
+from kernelsight.events.fields import Field, Metric, name_of
 from kernelsight.events.signal import Severity
 from kernelsight.quantities import quantity
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Condition, Filter
 
 MOVED = 0.01
 """A level of the rate of a counter that moved at all, with samples up to a minute apart."""
 SECOND_NS = 1_000_000_000
 LOOKBACK_S = 120
 """What happened longer ago has no influence on what is found, but through an episode that has not ended."""
-COUNT = "*"
-"""As a column of a summed measure: the number of rows."""
 
 Function = Literal["sum", "max"]
-
-
-class Term(NamedTuple):
-    """One term of a sum of columns."""
-
-    sign: float
-    optional: bool
-    factors: tuple[str, ...]
-    """Columns, or :data:`COUNT`."""
-
-    @classmethod
-    def parse(cls, text: str) -> Term:
-        """Read ``-?huge_pages_total*huge_page_size_kb``."""
-        marks = text[: len(text) - len(text.lstrip("-?"))]
-        name = text[len(marks) :]
-        factors = (COUNT,) if name == COUNT else tuple(name.split("*"))
-        return cls(-1.0 if "-" in marks else 1.0, "?" in marks, factors)
+E = TypeVar("E", bound=Event)
+E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class Term(Generic[E_contra]):
+    """One term of a sum of columns: made by :func:`minus`, :func:`if_known` and :func:`product`."""
+
+    factors: tuple[str, ...]
+    """Columns; none for the number of rows."""
+    sign: float = 1.0
+    optional: bool = False
+
+    def __str__(self) -> str:
+        """As people write it."""
+        return ("-" if self.sign < 0 else "") + ("*".join(self.factors) or "*")
+
+
+COUNT: Term[Event] = Term(())
+"""Of what is summed: the number of rows."""
+
+
+def minus(column: Metric[E] | Term[E]) -> Term[E]:
+    """Subtract it."""
+    return replace(_term(column), sign=-1.0)
+
+
+def if_known(column: Metric[E] | Term[E]) -> Term[E]:
+    """Leave it out where it has no value and others do."""
+    return replace(_term(column), optional=True)
+
+
+def product(*columns: Metric[E]) -> Term[E]:
+    """Several columns, multiplied."""
+    return Term(tuple(map(name_of, columns)))
+
+
+def _term(column: Metric[E] | Term[E]) -> Term[E]:
+    return column if isinstance(column, Term) else Term((name_of(column),))
+
+
+@dataclass(frozen=True, slots=True)
+class Measure(Generic[E_contra]):
     """``(sum of columns) / (sum of other columns) * scale``; a counter stands for its rate a second.
 
-    A minus before a column subtracts it. There is no value where a column is NULL, a counter has no sample
-    before (or went back), or the divisor is below ``least_per``. A question mark before a column lets it be
-    left out where it has no value and others do. A ``*`` between two columns multiplies them.
+    There is no value where a column is NULL, a counter has no sample before (or went back), or the divisor is below
+    ``least_per``.
     """
 
-    of: tuple[str, ...]
+    of: tuple[Metric[E_contra] | Term[E_contra], ...]
     unit: str
-    per: tuple[str, ...] = ()
+    per: tuple[Metric[E_contra] | Term[E_contra], ...] = ()
     scale: float = 1.0
     least_per: float = 0.0
     """A share of less than this says nothing; in the unit of ``per``."""
@@ -73,14 +95,23 @@ class Measure:
     """For events that occur by themselves: how those of one second become one value."""
 
     @property
+    def above(self) -> tuple[Term[E_contra], ...]:
+        """The terms of the dividend."""
+        return tuple(map(_term, self.of))
+
+    @property
+    def below(self) -> tuple[Term[E_contra], ...]:
+        """The terms of the divisor; none where nothing is divided."""
+        return tuple(map(_term, self.per))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """All columns that are needed."""
-        factors = (name for term in (*self.of, *self.per) if term != COUNT for name in Term.parse(term).factors)
-        return tuple(dict.fromkeys(factors))
+        return tuple(dict.fromkeys(name for term in (*self.above, *self.below) for name in term.factors))
 
     def __str__(self) -> str:
         """The calculation, for people."""
-        above, below = (" + ".join(terms).replace("+ -", "- ").replace("?", "") for terms in (self.of, self.per))
+        above, below = (" + ".join(map(str, terms)).replace("+ -", "- ") for terms in (self.above, self.below))
         if self.function == "max":
             above = f"max({above})"
         if len(self.of) > 1 and below:
@@ -96,7 +127,7 @@ class Rule:
 
     name: str
     kind: Kind
-    measure: Measure
+    measure: Measure[Any]
     scope: str
     """What the entity is, in a word."""
     levels: Mapping[Severity, float]
@@ -159,8 +190,8 @@ class Rule:
 
 def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by keyword
     name: str,
-    struct: type[Event],
-    measure: Measure,
+    struct: type[E],
+    measure: Measure[E],
     *,
     scope: str,
     levels: Mapping[Severity, float],
@@ -170,8 +201,8 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
     clear_below: float | None = None,
     raise_after_s: int = 0,
     clear_after_s: int = 10,
-    by: tuple[str, ...] | None = None,
-    where: tuple[str | Condition, ...] = (),
+    by: tuple[Field[E, Any], ...] | None = None,
+    where: tuple[Filter[E], ...] = (),
 ) -> Rule:
     """A rule, complete and checked.
 
@@ -195,7 +226,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
         TypeError: the declaration contradicts itself or the kind's.
     """
     kind = kind_of(struct)
-    entity = kind.entity if by is None else by
+    entity = kind.entity if by is None else tuple(map(name_of, by))
     fields = [field for _, field, _, _ in Formatter().parse(summary) if field and field not in {"value", "amount"}]
     if "comm" in entity and "pid" in kind.by_name:
         fields.append("pid")  # of one process of the program
@@ -214,7 +245,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
         summary=summary,
         harm=harm,
         by=entity,
-        where=tuple(Condition.parse(one) if isinstance(one, str) else one for one in where),
+        where=where,
         sparse=kind.interval_s is None or Delta in semantics or (entity != kind.entity and Counter not in semantics),
         labels=labels,
     )

@@ -17,7 +17,7 @@ from kernelsight.events.declare import Counter, Kind
 from kernelsight.query.dialect import dialect_of
 from kernelsight.query.filters import Condition, where_sql
 from kernelsight.signals.episodes import Key, Row
-from kernelsight.signals.model import COUNT, LOOKBACK_S, SECOND_NS, Measure, Rule, Term
+from kernelsight.signals.model import LOOKBACK_S, SECOND_NS, Measure, Rule, Term
 from kernelsight.signals.rates import Rates
 from kernelsight.stores.base import Reader, Value
 from kernelsight.stores.base import Row as RawRow
@@ -216,21 +216,20 @@ class _Sums:
             yield Sample(rule, row[:width], _integer(at_ns), float(found), dict(zip(self._names, named, strict=True)))
 
 
-def _value_sql(measure: Measure) -> str:
+def _value_sql(measure: Measure[Any]) -> str:
     """The calculation over the rows of one second; NULL where there is no value."""
 
-    def total(terms: tuple[str, ...]) -> str:
-        parsed = [Term.parse(term) for term in terms]
-        return " + ".join(("-1.0 * " if term.sign < 0 else "") + one(term.factors) for term in parsed)
+    def total(terms: tuple[Term[Any], ...]) -> str:
+        return " + ".join(("-1.0 * " if term.sign < 0 else "") + one(term.factors) for term in terms)
 
     def one(factors: tuple[str, ...]) -> str:
         product = " * ".join(f"samples.{column}" for column in factors)
-        return "count(*)" if factors == (COUNT,) else f"{measure.function}({product})"
+        return f"{measure.function}({product})" if factors else "count(*)"
 
-    above = f"({total(measure.of)}) * {float(measure.scale)!r}"
+    above = f"({total(measure.above)}) * {float(measure.scale)!r}"
     if not measure.per:
         return above
-    below = total(measure.per)
+    below = total(measure.below)
     return f"(CASE WHEN ({below}) > 0 AND ({below}) >= {float(measure.least_per)!r} THEN {above} / ({below}) END)"
 
 
@@ -249,8 +248,8 @@ def _test(condition: Condition, columns: Columns) -> Test:
     return lambda row: row[place] is not None and compare(row[place], wanted)
 
 
-def _calculation(measure: Measure, columns: Columns) -> Calculation:
-    above, below = _sum(measure.of, columns), _sum(measure.per, columns)
+def _calculation(measure: Measure[Any], columns: Columns) -> Calculation:
+    above, below = _sum(measure.above, columns), _sum(measure.below, columns)
     scale, least = measure.scale, measure.least_per
 
     def quotient(row: Sequence[Value]) -> float | None:
@@ -267,10 +266,9 @@ def _calculation(measure: Measure, columns: Columns) -> Calculation:
     return quotient if measure.per else scaled
 
 
-def _sum(terms: tuple[str, ...], columns: Columns) -> Calculation:
-    parsed = [Term.parse(term) for term in terms]
-    signed = [(term.sign, term.optional, columns[term.factors[0]]) for term in parsed if len(term.factors) == 1]
-    products = [(term, [columns[name] for name in term.factors]) for term in parsed if len(term.factors) > 1]
+def _sum(terms: tuple[Term[Any], ...], columns: Columns) -> Calculation:
+    signed = [(term.sign, term.optional, columns[term.factors[0]]) for term in terms if len(term.factors) == 1]
+    products = [(term, [columns[name] for name in term.factors]) for term in terms if len(term.factors) > 1]
 
     def total(row: Sequence[Value]) -> float | None:
         result, known = 0.0, False

@@ -16,7 +16,12 @@ declare(
     rule(
         "device_slow",
         Block,
-        Measure(of=("read_ticks", "write_ticks"), per=("read_ios", "write_ios"), unit="ms per request", least_per=5),
+        Measure(
+            of=(Block.read_ticks, Block.write_ticks),
+            per=(Block.read_ios, Block.write_ios),
+            unit="ms per request",
+            least_per=5,
+        ),
         scope="device",
         levels={"warning": 50, "critical": 200},
         raise_after_s=2,
@@ -28,7 +33,7 @@ declare(
     rule(
         "device_busy",
         Block,
-        Measure(of=("io_ticks",), scale=0.1, unit="%"),
+        Measure(of=(Block.io_ticks,), scale=0.1, unit="%"),
         scope="device",
         levels={"info": DEVICE_BUSY_PERCENT},
         raise_after_s=4,
@@ -40,7 +45,7 @@ declare(
     rule(
         "device_queue_long",
         Block,
-        Measure(of=("time_in_queue",), scale=1e-3, unit="requests"),
+        Measure(of=(Block.time_in_queue,), scale=1e-3, unit="requests"),
         scope="device",
         levels={"warning": DEVICE_QUEUE_REQUESTS},
         raise_after_s=3,
@@ -51,7 +56,7 @@ declare(
     rule(
         "flush_slow",
         Block,
-        Measure(of=("flush_ticks",), per=("flush_ios",), unit="ms per flush", least_per=1),
+        Measure(of=(Block.flush_ticks,), per=(Block.flush_ios,), unit="ms per flush", least_per=1),
         scope="device",
         levels={"warning": 100, "critical": 1000},
         raise_after_s=2,
@@ -62,7 +67,7 @@ declare(
     rule(
         "device_errors",
         IoLatency,
-        Measure(of=("errors",), unit="requests/s"),
+        Measure(of=(IoLatency.errors,), unit="requests/s"),
         scope="device",
         levels={"critical": 1},
         because="the request failed for good: the kernel reports it only after its own retries",

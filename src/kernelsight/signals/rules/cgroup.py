@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kernelsight.events.cgroup import Cgroup
-from kernelsight.signals.model import MOVED, Measure, rule
+from kernelsight.signals.model import MOVED, Measure, if_known, rule
 from kernelsight.signals.registry import declare
 from kernelsight.signals.rules.memory import REFAULTS_PER_S
 
@@ -13,8 +13,8 @@ declare(
         "cgroup_throttled",
         Cgroup,
         Measure(
-            of=("cpu_throttled_us",),
-            per=("?cpu_usage_us", "cpu_throttled_us"),  # version 1 may account usage elsewhere
+            of=(Cgroup.cpu_throttled_us,),
+            per=(if_known(Cgroup.cpu_usage_us), Cgroup.cpu_throttled_us),  # version 1 may account usage elsewhere
             scale=100,
             unit="% of what it wants",
             least_per=100_000,
@@ -31,7 +31,7 @@ declare(
     rule(
         "cgroup_memory_near_limit",
         Cgroup,
-        Measure(of=("memory_anon_bytes",), per=("memory_limit_bytes",), scale=100, unit="%", least_per=1),
+        Measure(of=(Cgroup.memory_anon_bytes,), per=(Cgroup.memory_limit_bytes,), scale=100, unit="%", least_per=1),
         scope="cgroup",
         levels={"warning": 90},
         raise_after_s=2,
@@ -42,7 +42,7 @@ declare(
     rule(
         "cgroup_refaults",
         Cgroup,
-        Measure(of=("memory_refaults",), unit="pages/s"),
+        Measure(of=(Cgroup.memory_refaults,), unit="pages/s"),
         scope="cgroup",
         levels={"warning": REFAULTS_PER_S, "critical": 10 * REFAULTS_PER_S},
         raise_after_s=3,
@@ -54,7 +54,7 @@ declare(
     rule(
         "cgroup_oom_kills",
         Cgroup,
-        Measure(of=("memory_oom_kills",), unit="kills/s"),
+        Measure(of=(Cgroup.memory_oom_kills,), unit="kills/s"),
         scope="cgroup",
         levels={"critical": MOVED},
         because="memory.events, oom_kill: the group was at its limit, and the kernel killed one of its processes",
@@ -64,7 +64,7 @@ declare(
     rule(
         "cgroup_pids_near_limit",
         Cgroup,
-        Measure(of=("pids_current",), per=("pids_limit",), scale=100, unit="%", least_per=1),
+        Measure(of=(Cgroup.pids_current,), per=(Cgroup.pids_limit,), scale=100, unit="%", least_per=1),
         scope="cgroup",
         levels={"warning": 80},
         raise_after_s=2,
@@ -75,7 +75,7 @@ declare(
     rule(
         "cgroup_forks_refused",
         Cgroup,
-        Measure(of=("pids_limit_events",), unit="forks/s"),
+        Measure(of=(Cgroup.pids_limit_events,), unit="forks/s"),
         scope="cgroup",
         levels={"critical": MOVED},
         because="pids.events, max: a fork that failed at the limit",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kernelsight.events.filesystem import Filesystem
-from kernelsight.query.filters import Condition
-from kernelsight.signals.model import Measure, rule
+from kernelsight.query.filters import Filter
+from kernelsight.signals.model import Measure, minus, rule
 from kernelsight.signals.registry import declare
 
-_WRITABLE = (Condition("read_only", "=", 0),)  # an image is full by design
+_WRITABLE = (Filter(Filesystem.read_only, "=", 0),)  # an image is full by design
 
 declare(
     __name__,
@@ -15,8 +15,8 @@ declare(
         "space_low",
         Filesystem,
         Measure(
-            of=("size_bytes", "-free_bytes"),
-            per=("size_bytes", "-free_bytes", "avail_bytes"),
+            of=(Filesystem.size_bytes, minus(Filesystem.free_bytes)),
+            per=(Filesystem.size_bytes, minus(Filesystem.free_bytes), Filesystem.avail_bytes),
             scale=100,
             unit="%",
             least_per=1,
@@ -34,7 +34,13 @@ declare(
     rule(
         "inodes_low",
         Filesystem,
-        Measure(of=("inodes_total", "-inodes_free"), per=("inodes_total",), scale=100, unit="%", least_per=1),
+        Measure(
+            of=(Filesystem.inodes_total, minus(Filesystem.inodes_free)),
+            per=(Filesystem.inodes_total,),
+            scale=100,
+            unit="%",
+            least_per=1,
+        ),
         scope="mount",
         where=_WRITABLE,
         levels={"warning": 95, "critical": 99.95},

@@ -11,7 +11,7 @@ declare(
     rule(
         "kernel_limit_near",
         Limit,
-        Measure(of=("used",), per=("maximum",), scale=100, unit="%", least_per=1),
+        Measure(of=(Limit.used,), per=(Limit.maximum,), scale=100, unit="%", least_per=1),
         scope="limit",
         levels={"warning": 90, "critical": 99.9},
         raise_after_s=0,

@@ -6,12 +6,12 @@ The ticks of all states together are 100 (USER_HZ) a second and CPU, which is ho
 from __future__ import annotations
 
 from kernelsight.events.scheduler import Cpu
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Filter
 from kernelsight.signals.model import Measure, rule
 from kernelsight.signals.registry import declare
 
-_ALL = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
-_MACHINE = (Condition("cpu", "=", -1),)
+_ALL = (Cpu.user, Cpu.nice, Cpu.system, Cpu.idle, Cpu.iowait, Cpu.irq, Cpu.softirq, Cpu.steal)
+_MACHINE = (Filter(Cpu.cpu, "=", -1),)
 _USER_HZ = 100
 
 declare(
@@ -19,7 +19,7 @@ declare(
     rule(
         "run_queue_long",
         Cpu,
-        Measure(of=("procs_running",), per=_ALL, scale=_USER_HZ, unit="tasks per CPU"),
+        Measure(of=(Cpu.procs_running,), per=_ALL, scale=_USER_HZ, unit="tasks per CPU"),
         scope="machine",
         where=_MACHINE,
         levels={"warning": 3},
@@ -32,7 +32,7 @@ declare(
     rule(
         "many_tasks_blocked",
         Cpu,
-        Measure(of=("procs_blocked",), per=_ALL, scale=_USER_HZ, unit="tasks per CPU"),
+        Measure(of=(Cpu.procs_blocked,), per=_ALL, scale=_USER_HZ, unit="tasks per CPU"),
         scope="machine",
         where=_MACHINE,
         levels={"warning": 2},
@@ -45,7 +45,7 @@ declare(
     rule(
         "cpus_busy",
         Cpu,
-        Measure(of=("user", "nice", "system", "irq", "softirq", "steal"), per=_ALL, scale=100, unit="%"),
+        Measure(of=(Cpu.user, Cpu.nice, Cpu.system, Cpu.irq, Cpu.softirq, Cpu.steal), per=_ALL, scale=100, unit="%"),
         scope="machine",
         where=_MACHINE,
         levels={"info": 95},
@@ -56,7 +56,7 @@ declare(
     rule(
         "cpu_stolen",
         Cpu,
-        Measure(of=("steal",), per=_ALL, scale=100, unit="%"),
+        Measure(of=(Cpu.steal,), per=_ALL, scale=100, unit="%"),
         scope="machine",
         where=_MACHINE,
         levels={"warning": 10, "critical": 30},
@@ -69,9 +69,9 @@ declare(
     rule(
         "softirq_bound_cpu",
         Cpu,
-        Measure(of=("irq", "softirq"), per=_ALL, scale=100, unit="%"),
+        Measure(of=(Cpu.irq, Cpu.softirq), per=_ALL, scale=100, unit="%"),
         scope="cpu",
-        where=(Condition("cpu", ">=", 0),),
+        where=(Filter(Cpu.cpu, ">=", 0),),
         levels={"warning": 50},
         raise_after_s=3,
         because="a CPU that handles interrupts for half of its time has little time for programs; "

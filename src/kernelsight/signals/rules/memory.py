@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kernelsight.events.memory import Memory, OomKill, Vmstat
-from kernelsight.signals.model import COUNT, MOVED, Measure, rule
+from kernelsight.signals.model import COUNT, MOVED, Measure, if_known, minus, product, rule
 from kernelsight.signals.registry import declare
 
-_HUGE = "huge_pages_total*huge_page_size_kb"
+_HUGE = if_known(product(Memory.huge_pages_total, Memory.huge_page_size_kb))
 """Memory that was set apart as huge pages when it was reserved, used or not."""
 MEMORY_USED_PERCENT = 90
 """From which on `memory_available_low` is raised."""
@@ -19,8 +19,8 @@ declare(
         "memory_available_low",
         Memory,
         Measure(
-            of=("mem_total_kb", f"-?{_HUGE}", "-mem_available_kb", "-?zfs_arc_kb"),
-            per=("mem_total_kb", f"-?{_HUGE}"),
+            of=(Memory.mem_total_kb, minus(_HUGE), minus(Memory.mem_available_kb), minus(if_known(Memory.zfs_arc_kb))),
+            per=(Memory.mem_total_kb, minus(_HUGE)),
             scale=100,
             unit="%",
         ),
@@ -36,7 +36,13 @@ declare(
     rule(
         "swap_used_up",
         Memory,
-        Measure(of=("swap_total_kb", "-swap_free_kb"), per=("swap_total_kb",), scale=100, unit="%", least_per=1),
+        Measure(
+            of=(Memory.swap_total_kb, minus(Memory.swap_free_kb)),
+            per=(Memory.swap_total_kb,),
+            scale=100,
+            unit="%",
+            least_per=1,
+        ),
         scope="machine",
         levels={"warning": 80},
         raise_after_s=2,
@@ -50,7 +56,13 @@ declare(
         Vmstat,
         # A machine has the counters of the zones that it has.
         Measure(
-            of=("?allocstall_dma", "?allocstall_dma32", "?allocstall_normal", "?allocstall_movable"), unit="stalls/s"
+            of=(
+                if_known(Vmstat.allocstall_dma),
+                if_known(Vmstat.allocstall_dma32),
+                if_known(Vmstat.allocstall_normal),
+                if_known(Vmstat.allocstall_movable),
+            ),
+            unit="stalls/s",
         ),
         scope="machine",
         levels={"warning": 10, "critical": 1000},
@@ -63,7 +75,7 @@ declare(
     rule(
         "refaults",
         Vmstat,
-        Measure(of=("workingset_refault_anon", "workingset_refault_file"), unit="pages/s"),
+        Measure(of=(Vmstat.workingset_refault_anon, Vmstat.workingset_refault_file), unit="pages/s"),
         scope="machine",
         levels={"warning": REFAULTS_PER_S, "critical": 10 * REFAULTS_PER_S},
         raise_after_s=3,
@@ -75,7 +87,7 @@ declare(
     rule(
         "swapping_in",
         Vmstat,
-        Measure(of=("pswpin",), unit="pages/s"),
+        Measure(of=(Vmstat.pswpin,), unit="pages/s"),
         scope="machine",
         levels={"warning": 250, "critical": 2_500},
         raise_after_s=3,
@@ -97,7 +109,7 @@ declare(
     rule(
         "oom_kills",
         Vmstat,
-        Measure(of=("oom_kill",), unit="kills/s"),
+        Measure(of=(Vmstat.oom_kill,), unit="kills/s"),
         scope="machine",
         levels={"critical": MOVED},
         because="as oom_kill, where no tracer names the process",

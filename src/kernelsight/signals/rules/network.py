@@ -6,7 +6,7 @@ from kernelsight.events.network import Network
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.udp_socket import UdpSocket
 from kernelsight.linux.drop_reasons import DROP_CLASSES
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Filter
 from kernelsight.signals.model import Measure, rule
 from kernelsight.signals.registry import declare
 
@@ -24,8 +24,8 @@ declare(
         "interface_drops",
         Network,
         Measure(
-            of=("rx_drops", "tx_drops"),
-            per=("rx_packets", "tx_packets", "rx_drops", "tx_drops"),
+            of=(Network.rx_drops, Network.tx_drops),
+            per=(Network.rx_packets, Network.tx_packets, Network.rx_drops, Network.tx_drops),
             scale=100,
             unit="% of packets",
             least_per=100,
@@ -41,8 +41,8 @@ declare(
         "interface_errors",
         Network,
         Measure(
-            of=("rx_errors", "tx_errors"),
-            per=("rx_packets", "tx_packets"),
+            of=(Network.rx_errors, Network.tx_errors),
+            per=(Network.rx_packets, Network.tx_packets),
             scale=100,
             unit="% of packets",
             least_per=100,
@@ -60,7 +60,7 @@ declare(
             f"interface_full_{direction}",
             Network,
             Measure(
-                of=(f"{direction}_bytes",), per=("speed_mbps",), scale=8e-4, unit="% of the link's speed", least_per=1
+                of=(transferred,), per=(Network.speed_mbps,), scale=8e-4, unit="% of the link's speed", least_per=1
             ),
             scope="interface",
             levels={"warning": 90},
@@ -69,15 +69,18 @@ declare(
             "little capacity is left above 90 %",
             summary="{interface_name} " + verb + " at {value:.0f} % of its speed",
         )
-        for direction, verb in (("rx", "receives"), ("tx", "sends"))
+        for direction, transferred, verb in (
+            ("rx", Network.rx_bytes, "receives"),
+            ("tx", Network.tx_bytes, "sends"),
+        )
     ),
     rule(
         "packets_lost",
         PacketDrop,
-        Measure(of=("count",), unit="packets/s"),
+        Measure(of=(PacketDrop.count,), unit="packets/s"),
         scope="interface",
-        by=("reason", "interface_name"),
-        where=(Condition("reason", "=", tuple(sorted(DROP_CLASSES))),),
+        by=(PacketDrop.reason, PacketDrop.interface_name),
+        where=(Filter(PacketDrop.reason, "=", tuple(sorted(DROP_CLASSES))),),
         levels={"warning": PACKETS_LOST_PER_S},
         raise_after_s=2,
         because="only drop reasons that mean a loss count (kernelsight/linux/drop_reasons.py), not "
@@ -88,7 +91,7 @@ declare(
     rule(
         "udp_receive_overflow",
         UdpSocket,
-        Measure(of=("drops",), unit="datagrams/s"),
+        Measure(of=(UdpSocket.drops,), unit="datagrams/s"),
         scope="socket",
         levels={"warning": 1, "critical": 1000},
         raise_after_s=1,

@@ -17,9 +17,9 @@ declare(
     rule(
         "slow_page_fault",
         PageFault,
-        Measure(of=("latency_ns",), scale=1e-6, unit="ms", function="max"),
+        Measure(of=(PageFault.latency_ns,), scale=1e-6, unit="ms", function="max"),
         scope="program",
-        by=("comm",),
+        by=(PageFault.comm,),
         levels={"warning": 100, "critical": 1000},
         because="a page from a disk takes some 10 ms; 0.1 s is noticed, 1 s interrupts (Nielsen 1993)",
         harm="a thread is blocked for a second",
@@ -28,9 +28,9 @@ declare(
     rule(
         "fault_time",
         PageFaultStats,
-        Measure(of=("fault_ns",), scale=1e-7, unit="% of a CPU"),
+        Measure(of=(PageFaultStats.fault_ns,), scale=1e-7, unit="% of a CPU"),
         scope="program",
-        by=("comm",),
+        by=(PageFaultStats.comm,),
         levels={"warning": FAULT_TIME_PERCENT},
         raise_after_s=3,
         because="faults take a third of a thread's time, as when a program starts",
@@ -39,9 +39,9 @@ declare(
     rule(
         "major_faults",
         PageFaultStats,
-        Measure(of=("major_faults",), unit="faults/s"),
+        Measure(of=(PageFaultStats.major_faults,), unit="faults/s"),
         scope="program",
-        by=("comm",),
+        by=(PageFaultStats.comm,),
         levels={"warning": 100},
         raise_after_s=3,
         because="each waits for a device: at 10 ms (a disk) a hundred take all of a thread's time. "
@@ -51,9 +51,9 @@ declare(
     rule(
         "minor_fault_storm",
         Process,
-        Measure(of=("minor_faults",), unit="faults/s"),
+        Measure(of=(Process.minor_faults,), unit="faults/s"),
         scope="program",
-        by=("comm",),
+        by=(Process.comm,),
         levels={"warning": MINOR_FAULTS_PER_S},
         raise_after_s=4,
         because="at 4 KiB a page that is 1 GB/s of memory; no machine can keep this up, so the "

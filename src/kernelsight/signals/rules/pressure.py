@@ -5,11 +5,12 @@ Totals are used rather than the averages, which need ten seconds to tell.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from kernelsight.events.fields import Metric
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.signal import Severity
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Filter
 from kernelsight.signals.model import Measure, Rule, rule
 from kernelsight.signals.registry import declare
 
@@ -22,7 +23,7 @@ IO_STALLED_PERCENT = 40
 class _Stall(NamedTuple):
     name: str
     resource: str
-    share: Literal["some", "full"]
+    stalled_us: Metric[Pressure]
     warning: float
     critical: float | None
     """None: never."""
@@ -33,22 +34,22 @@ class _Stall(NamedTuple):
 
 _STALLS = (
     _Stall(
-        "cpu_pressure", "cpu", "some", 60, None, "some task waits for a CPU",
+        "cpu_pressure", "cpu", Pressure.some_total_us, 60, None, "some task waits for a CPU",
         "for more than half of the time, some task finds no free CPU. One waiting task of low "
         "priority is enough for 100 %, so the signal is never critical by itself",
     ),
     _Stall(
-        "memory_pressure", "memory", "some", MEMORY_STALLED_PERCENT, 40, "some task waits for memory",
+        "memory_pressure", "memory", Pressure.some_total_us, MEMORY_STALLED_PERCENT, 40, "some task waits for memory",
         "a machine with enough memory shows no such time; at 10 %, programs are slowed down by a tenth",
         "programs wait for memory",
     ),
     _Stall(
-        "memory_stall", "memory", "full", 5, 30, "all tasks wait for memory",
+        "memory_stall", "memory", Pressure.full_total_us, 5, 30, "all tasks wait for memory",
         "no task makes progress in this time; systemd-oomd kills at 60 % over 30 s (oomd.conf(5)), which is late",
         "no task makes progress",
     ),
     _Stall(
-        "io_stall", "io", "full", IO_STALLED_PERCENT, None, "all tasks wait for I/O",
+        "io_stall", "io", Pressure.full_total_us, IO_STALLED_PERCENT, None, "all tasks wait for I/O",
         "a program that only copies waits most of the time, and a waiter of an idle io_uring counts "
         "for all of it (io_uring/io_uring.c, io_cqring_wait). Neither need be harmed",
     ),
@@ -56,14 +57,17 @@ _STALLS = (
 
 
 def _rule(stall: _Stall, *, of_group: bool) -> Rule:
-    where = (Condition("resource", "=", stall.resource), Condition("scope", "!=" if of_group else "=", "system"))
+    where = (
+        Filter(Pressure.resource, "=", stall.resource),
+        Filter(Pressure.scope, "!=" if of_group else "=", "system"),
+    )
     levels: dict[Severity, float] = {"warning": stall.warning}
     if stall.critical is not None:
         levels["critical"] = stall.critical
     return rule(
         stall.name + ("_of_group" if of_group else ""),
         Pressure,
-        Measure(of=(f"{stall.share}_total_us",), scale=1e-4, unit="% of the time"),
+        Measure(of=(stall.stalled_us,), scale=1e-4, unit="% of the time"),
         scope="cgroup" if of_group else "machine",
         where=where,
         levels=levels,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kernelsight.events.process import Process
-from kernelsight.query.filters import Condition
-from kernelsight.signals.model import Measure, rule
+from kernelsight.query.filters import Filter
+from kernelsight.signals.model import Measure, if_known, rule
 from kernelsight.signals.registry import declare
 
 WAITS_FOR_IO_MS_PER_S = 500
@@ -18,7 +18,7 @@ declare(
     rule(
         "descriptors_near_limit",
         Process,
-        Measure(of=("fds",), per=("fd_limit",), scale=100, unit="%", least_per=1),
+        Measure(of=(Process.fds,), per=(Process.fd_limit,), scale=100, unit="%", least_per=1),
         scope="process",
         levels={"warning": 80, "critical": 99.9},
         raise_after_s=1,
@@ -29,10 +29,10 @@ declare(
     rule(
         "process_waits_for_cpu",
         Process,
-        Measure(of=("cpu_delay_ns",), scale=1e-6, unit="ms/s"),
+        Measure(of=(Process.cpu_delay_ns,), scale=1e-6, unit="ms/s"),
         scope="program",
-        by=("comm",),
-        where=(Condition("nice", "<=", 0),),  # who was told to give way waits as it should
+        by=(Process.comm,),
+        where=(Filter(Process.nice, "<=", 0),),  # who was told to give way waits as it should
         levels={"warning": 500, "critical": 2000},
         raise_after_s=3,
         because="its threads are runnable without a CPU for half of one thread's time (warning) or "
@@ -43,9 +43,9 @@ declare(
     rule(
         "process_waits_for_io",
         Process,
-        Measure(of=("blkio_delay_ns",), scale=1e-6, unit="ms/s"),
+        Measure(of=(Process.blkio_delay_ns,), scale=1e-6, unit="ms/s"),
         scope="program",
-        by=("comm",),
+        by=(Process.comm,),
         levels={"warning": WAITS_FOR_IO_MS_PER_S},
         raise_after_s=3,
         because="its threads wait for block I/O for half of one thread's time. For a copy or a "
@@ -55,9 +55,17 @@ declare(
     rule(
         "process_waits_for_memory",
         Process,
-        Measure(of=("?reclaim_delay_ns", "?thrashing_delay_ns", "?swapin_delay_ns"), scale=1e-6, unit="ms/s"),
+        Measure(
+            of=(
+                if_known(Process.reclaim_delay_ns),
+                if_known(Process.thrashing_delay_ns),
+                if_known(Process.swapin_delay_ns),
+            ),
+            scale=1e-6,
+            unit="ms/s",
+        ),
         scope="program",
-        by=("comm",),
+        by=(Process.comm,),
         levels={"warning": WAITS_FOR_MEMORY_MS_PER_S, "critical": 5 * WAITS_FOR_MEMORY_MS_PER_S},
         raise_after_s=2,
         because=f"enough memory would save all of the time in reclaim, thrashing and swap-in; {_DELAYS}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kernelsight.events.scheduler import BlockedTask, Sched, SchedProcess, Wait
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Filter
 from kernelsight.signals.model import Measure, rule
 from kernelsight.signals.registry import declare
 
@@ -17,10 +17,14 @@ declare(
         "waits_for_cpu",
         SchedProcess,
         Measure(
-            of=("runqueue_ms",), per=("cpu_time_ms", "runqueue_ms"), scale=100, unit="% of what it wants", least_per=100
+            of=(SchedProcess.runqueue_ms,),
+            per=(SchedProcess.cpu_time_ms, SchedProcess.runqueue_ms),
+            scale=100,
+            unit="% of what it wants",
+            least_per=100,
         ),
         scope="program",
-        by=("comm",),
+        by=(SchedProcess.comm,),
         levels={"warning": 50},
         raise_after_s=3,
         because="the process wants a tenth of a CPU or more and waits longer than it runs: its work "
@@ -30,9 +34,9 @@ declare(
     rule(
         "scheduling_delay",
         Sched,
-        Measure(of=("latency_ns",), scale=1e-6, unit="ms", function="max"),
+        Measure(of=(Sched.latency_ns,), scale=1e-6, unit="ms", function="max"),
         scope="program",
-        by=("comm",),
+        by=(Sched.comm,),
         levels={"warning": 100},
         because="a person notices one such wait (Nielsen 1993); it is 30 times the base slice of the scheduler (3 ms, "
         "kernel/sched/fair.c)",
@@ -41,9 +45,14 @@ declare(
     rule(
         "tiny_time_slices",
         SchedProcess,
-        Measure(of=("context_switches",), per=("cpu_time_ms",), unit="switches per ms of CPU time", least_per=200),
+        Measure(
+            of=(SchedProcess.context_switches,),
+            per=(SchedProcess.cpu_time_ms,),
+            unit="switches per ms of CPU time",
+            least_per=200,
+        ),
         scope="program",
-        by=("comm",),
+        by=(SchedProcess.comm,),
         levels={"warning": 50},
         raise_after_s=3,
         because="a switch costs 4 µs, without the cost of cold caches (Li, Ding, Shen: Quantifying the cost of context "
@@ -53,9 +62,9 @@ declare(
     rule(
         "fork_storm",
         SchedProcess,
-        Measure(of=("forks",), unit="children/s"),
+        Measure(of=(SchedProcess.forks,), unit="children/s"),
         scope="program",
-        by=("comm",),
+        by=(SchedProcess.comm,),
         levels={"warning": 300},
         raise_after_s=3,
         because="the start and end of a program take 1 ms of CPU time or more: 300 a second cost a third of a CPU",
@@ -64,9 +73,9 @@ declare(
     rule(
         "blocked_task",
         BlockedTask,
-        Measure(of=("blocked_ms",), scale=1e-3, unit="s", function="max"),
+        Measure(of=(BlockedTask.blocked_ms,), scale=1e-3, unit="s", function="max"),
         scope="program",
-        by=("comm",),
+        by=(BlockedTask.comm,),
         levels={"warning": BLOCKED_S},
         clear_after_s=5,
         because="a working device answers within a second. Some threads of the kernel and of drivers "
@@ -76,11 +85,11 @@ declare(
     rule(
         "blocked_call",
         BlockedTask,
-        Measure(of=("blocked_ms",), scale=1e-3, unit="s", function="max"),
+        Measure(of=(BlockedTask.blocked_ms,), scale=1e-3, unit="s", function="max"),
         scope="program",
-        by=("comm",),
+        by=(BlockedTask.comm,),
         # Threads of the kernel are in no call, and who has started a child by vfork(2) waits for it to begin.
-        where=(Condition("syscall_name", "!=", _STARTS_OTHERS),),
+        where=(Filter(BlockedTask.syscall_name, "!=", _STARTS_OTHERS),),
         levels={"critical": 10},
         clear_after_s=5,
         because="the kernel lets a disk request run for 30 s (SD_TIMEOUT, drivers/scsi/sd.h); no caller is as patient",
@@ -90,10 +99,10 @@ declare(
     rule(
         "blocked_time",
         Wait,
-        Measure(of=("wait_ns",), scale=1e-6, unit="ms/s"),
+        Measure(of=(Wait.wait_ns,), scale=1e-6, unit="ms/s"),
         scope="program",
-        by=("comm",),
-        where=(Condition("state", "=", "uninterruptible"),),
+        by=(Wait.comm,),
+        where=(Filter(Wait.state, "=", "uninterruptible"),),
         levels={"warning": 500},
         raise_after_s=3,
         because="the threads spend half of one thread's time in uninterruptible sleep; for a copy this is normal",

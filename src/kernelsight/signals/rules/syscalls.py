@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from kernelsight.events.signal import Severity
 from kernelsight.events.syscalls import Syscall, SyscallError
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Filter
 from kernelsight.signals.model import COUNT, Measure, rule
 from kernelsight.signals.registry import declare
 
@@ -22,11 +22,11 @@ declare(
     rule(
         "syscall_blocked",
         Syscall,
-        Measure(of=("blocked_ns",), scale=1e-6, unit="ms", function="max"),
+        Measure(of=(Syscall.blocked_ns,), scale=1e-6, unit="ms", function="max"),
         scope="program",
-        by=("comm", "syscall_name"),
+        by=(Syscall.comm, Syscall.syscall_name),
         # Who has started a child by vfork(2) waits for it to begin.
-        where=(Condition("syscall_name", "!=", ("vfork", "clone", "clone3", "fork")),),
+        where=(Filter(Syscall.syscall_name, "!=", ("vfork", "clone", "clone3", "fork")),),
         levels=_ATTENTION_MS,
         because=f"a thread in uninterruptible sleep waits for a device or for memory; {_ATTENTION}",
         harm="the caller is blocked for a second",
@@ -35,9 +35,9 @@ declare(
     rule(
         "syscall_waited_for_cpu",
         Syscall,
-        Measure(of=("runqueue_ns",), scale=1e-6, unit="ms", function="max"),
+        Measure(of=(Syscall.runqueue_ns,), scale=1e-6, unit="ms", function="max"),
         scope="program",
-        by=("comm", "syscall_name"),
+        by=(Syscall.comm, Syscall.syscall_name),
         levels={"warning": 100},
         because=f"the call was ready to go on and had no CPU; {_ATTENTION}",
         summary="a {syscall_name} of {comm} ({pid}) waited {amount} for a CPU",
@@ -45,9 +45,9 @@ declare(
     rule(
         "syscall_burns_cpu",
         Syscall,
-        Measure(of=("on_cpu_ns",), scale=1e-6, unit="ms", function="max"),
+        Measure(of=(Syscall.on_cpu_ns,), scale=1e-6, unit="ms", function="max"),
         scope="program",
-        by=("comm", "syscall_name"),
+        by=(Syscall.comm, Syscall.syscall_name),
         levels={"warning": 1000},
         because="the kernel itself works this long in one call: reclaim, a long list, a spinning "
         "lock. The kernel reports a CPU as stuck after 20 s "
@@ -58,13 +58,15 @@ declare(
     rule(
         "syscalls_fail",
         SyscallError,
-        Measure(of=("count",), unit="calls/s"),
+        Measure(of=(SyscallError.count,), unit="calls/s"),
         scope="program",
-        by=("comm", "error"),
+        by=(SyscallError.comm, SyscallError.error),
         # EAGAIN, ENOMEM and EROFS are also what a program gets that only tries.
         where=(
-            Condition("error", "=", ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "EIO")),
-            Condition("count", ">", 0),
+            Filter(
+                SyscallError.error, "=", ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "EIO")
+            ),
+            Filter(SyscallError.count, ">", 0),
         ),
         levels={"warning": 1, "critical": 100},
         because="each such call is one operation that did not happen (errno(3)); a program with a "
@@ -77,8 +79,8 @@ declare(
         Syscall,
         Measure(of=(COUNT,), unit="calls/s"),
         scope="program",
-        by=("comm", "syscall_name"),
-        where=(Condition("blocked_ns", ">=", 10_000_000),),
+        by=(Syscall.comm, Syscall.syscall_name),
+        where=(Filter(Syscall.blocked_ns, ">=", 10_000_000),),
         levels={"warning": 50},
         raise_after_s=2,
         because="each call was blocked for 10 ms or more: fifty a second take half of one thread's "

@@ -20,7 +20,13 @@ declare(
     rule(
         "retransmissions",
         TcpRetransmit,
-        Measure(of=("retrans_segs",), per=("out_segs",), scale=100, unit="% of segments", least_per=20),
+        Measure(
+            of=(TcpRetransmit.retrans_segs,),
+            per=(TcpRetransmit.out_segs,),
+            scale=100,
+            unit="% of segments",
+            least_per=20,
+        ),
         scope="machine",
         levels={"warning": RETRANSMITTED_PERCENT, "critical": 10},
         raise_after_s=2,
@@ -32,7 +38,7 @@ declare(
     rule(
         "retransmission_timeouts",
         TcpRetransmit,
-        Measure(of=("timeouts",), unit="timeouts/s"),
+        Measure(of=(TcpRetransmit.timeouts,), unit="timeouts/s"),
         scope="machine",
         levels={"warning": 5, "critical": 100},
         raise_after_s=2,
@@ -43,7 +49,7 @@ declare(
     rule(
         "connections_unanswered",
         TcpRetransmit,
-        Measure(of=("syn_retrans",), unit="segments/s"),
+        Measure(of=(TcpRetransmit.syn_retrans,), unit="segments/s"),
         scope="machine",
         levels={"warning": 5, "critical": 100},
         raise_after_s=2,
@@ -54,7 +60,7 @@ declare(
     rule(
         "listen_overflow",
         TcpRetransmit,
-        Measure(of=("listen_overflows",), unit="connections/s"),
+        Measure(of=(TcpRetransmit.listen_overflows,), unit="connections/s"),
         scope="machine",
         levels={"warning": 0.5, "critical": 50},
         because="the kernel dropped a finished handshake because the accept queue was full "
@@ -65,7 +71,7 @@ declare(
     rule(
         "accept_queue_full",
         TcpListener,
-        Measure(of=("accept_queue",), per=("backlog",), scale=100, unit="%", least_per=1),
+        Measure(of=(TcpListener.accept_queue,), per=(TcpListener.backlog,), scale=100, unit="%", least_per=1),
         scope="listener",
         levels={"warning": 80, "critical": ACCEPT_QUEUE_FULL_PERCENT},
         raise_after_s=2,
@@ -77,7 +83,7 @@ declare(
     rule(
         "unclosed_connections",
         SocketOwner,
-        Measure(of=("close_wait",), unit="sockets"),
+        Measure(of=(SocketOwner.close_wait,), unit="sockets"),
         scope="process",
         levels={"warning": 100},
         raise_after_s=4,
@@ -88,7 +94,7 @@ declare(
     rule(
         "time_wait_many",
         Tcp,
-        Measure(of=("time_wait",), scale=100 / _PORTS, unit="% of the ports to one address"),
+        Measure(of=(Tcp.time_wait,), scale=100 / _PORTS, unit="% of the ports to one address"),
         scope="machine",
         levels={"info": 70},
         raise_after_s=2,
@@ -100,7 +106,7 @@ declare(
     rule(
         "receive_memory_full",
         TcpRetransmit,
-        Measure(of=("prune_called",), unit="times/s"),
+        Measure(of=(TcpRetransmit.prune_called,), unit="times/s"),
         scope="machine",
         levels={"warning": 1},
         raise_after_s=2,
