@@ -34,6 +34,9 @@ _TOLD = re.compile(r"(stress-ng|fio)[\w-]*")
 _KERNEL = re.compile(r"(kworker|ksoftirqd|migration|kswapd|rcu_|jbd2|kcompactd|khugepaged|cpuhp|watchdog|loop\d).*")
 
 
+_COMMON_PROGRAMS = ("/usr/bin/", "/usr/sbin/", "/usr/lib/", "/bin/", "/sbin/", "/lib/")
+"""Where executables are that every machine may have; the path of another one tells where somebody keeps his files."""
+
 _SINGLE = (Syscall, Sched, PageFault)
 """Kinds with a row for every slow call, wait or fault: what others had of these is noise, and most of a recording."""
 
@@ -58,6 +61,10 @@ def scrubbed(events: Iterable[Event], ours: dict[int, str]) -> Iterator[Event]:
         for column in event.__struct_fields__:
             value = getattr(event, column)
             if not isinstance(value, str):
+                continue
+            if column == "exe":
+                if getattr(event, "pid", None) not in ours or not value.startswith(_COMMON_PROGRAMS):
+                    changes[column] = None
                 continue
             if column in _NAMES:
                 pid = getattr(event, _NAMES[column], None)

@@ -4,9 +4,11 @@ import ast
 from pathlib import Path
 
 import msgspec
+import pytest
 from scenes import FROM, SECOND, START, cpus, stored, used
 
 import kernelsight
+from hostile import HOSTILE, harmless, storable
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.course import courses
 from kernelsight.diagnosis.identity import ProgramId, by_program, process_entity, program_id
@@ -17,6 +19,7 @@ from kernelsight.diagnosis.report import introduced, report
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import SchedProcess
+from kernelsight.printable import printable
 
 SHOP = "/system.slice/shop.service"
 
@@ -72,6 +75,46 @@ def test_a_process_is_introduced_with_its_service_user_and_parent(scene_of):
     assert identity.unit == UNIT
     assert identity.cgroup == DATABASE
     assert [(parent.name, parent.id) for parent in identity.parents] == [("postgres", "40"), ("systemd", "1")]
+
+
+def executed(comm, *executables):
+    """What a person reads of a process with these executables in its rows, one after the other."""
+    return [
+        Process(START + place, pid=60, ppid=59, comm=comm, start_ticks=9, exe=exe)
+        for place, exe in enumerate(executables)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("comm", "executables", "expected"),
+    [
+        ("worker", ["/usr/bin/python3.11"], "/usr/bin/python3.11, "),
+        ("worker", ["/usr/bin/python3.11", None, None], "/usr/bin/python3.11, "),
+        ("worker", ["/bin/sh", None, "/opt/node", None], "/opt/node, "),
+        ("python3", ["/usr/bin/python3.11"], ""),
+        ("a-long-name-of-a", ["/srv/a-long-name-of-a-program"], ""),
+        ("postgres", ["/usr/lib/postgresql/15/bin/postgres"], ""),
+        ("postgres", ["/usr/lib/postgres (deleted)"], "/usr/lib/postgres (deleted), "),
+        ("worker", [f"/{'d' * 4000}/python3"], f"…{'d' * 55}/python3, "),
+        ("worker", [], ""),
+        ("worker", ["", None], ""),
+    ],
+)
+def test_the_executable_is_told_where_the_name_does_not_tell_it(scene_of, comm, executables, expected):
+    rows = executed(comm, *executables or [None])
+    assert introductions(scene_of(*rows), 60) == f"{comm} 60 ({expected}started by process 59)"
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_an_executable_may_be_called_anything(tmp_path, text):
+    hogs = [event for pid in (41, 42) for event in used(pid, "worker", 900, 600, group=5, since=FROM)]
+    exe = f"/{storable(text)}"
+    rows = [Process(START, pid=pid, ppid=40, comm="worker", start_ticks=pid, exe=exe) for pid in (41, 42)]
+    path = stored(tmp_path / "db", [*cpus(2), *hogs, *used(13, "api", 90, 300, group=2, since=FROM), *rows])
+    found = diagnose(path, START, START + 30 * SECOND)
+    assert found.identity(found.findings[0].culprit).executable
+    assert harmless("\n".join(printable(line.text) for line in report(found)))
+    assert "<script" not in page(found, courses(path, found))
 
 
 def test_of_whom_the_first_process_has_adopted_nobody_says_that_it_started_it(scene_of):

@@ -54,6 +54,19 @@ def test_parents_are_followed_up_to_init(scene_of):
     assert [one.comm for one in ancestors(scene, 30)] == ["shell", "supervisor"]
 
 
+def test_a_process_that_started_after_its_child_is_not_the_parent(scene_of):
+    scene = scene_of(
+        Process(START, pid=10, ppid=1, comm="stranger", start_ticks=9),
+        Process(START, pid=20, ppid=10, comm="worker", start_ticks=5),
+        Process(START, pid=30, ppid=20, comm="child", start_ticks=6),
+        Process(START, pid=40, ppid=10, comm="own", start_ticks=9),
+        Process(START, pid=50, ppid=10, comm="undated"),
+    )
+    assert [ancestor.comm for ancestor in ancestors(scene, 30)] == ["worker"]
+    assert [ancestor.comm for ancestor in ancestors(scene, 40)] == ["stranger"]
+    assert [ancestor.comm for ancestor in ancestors(scene, 50)] == ["stranger"]
+
+
 def test_a_pid_that_was_used_again_is_the_last_process_that_had_it(scene_of):
     scene = scene_of(
         Process(START, pid=10, ppid=1, comm="old", start_ticks=1),

@@ -43,6 +43,8 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who a process is, as far as the rows of the window tell; what they do not tell is left out."""
 
     process: Entity
+    executable: str = ""
+    """Path of the file that it runs, as the kernel says it: with ` (deleted)` where that was removed or replaced."""
     unit: str = ""
     """Unit of systemd that it belongs to, as systemctl(1) takes it."""
     container: str = ""

@@ -14,6 +14,7 @@ from kernelsight.events.process import Process as ProcessSample
 from kernelsight.events.scheduler import BlockedTask, SchedProcess, Wait
 from kernelsight.linux.services import Service, service_of
 
+_INIT = 1
 _KTHREADD = 2
 """Parent of all kernel threads."""
 
@@ -50,6 +51,12 @@ class Process:
             return None
         last = self.samples[-1]
         return {"memory": last.memory_cgroup, "io": last.io_cgroup}.get(controller) or last.cgroup
+
+    @property
+    def executable(self) -> str:
+        """Path of the file that it runs, as the last row that says it has it; empty where none does."""
+        # Another program may have stored anything.
+        return next((row.exe for row in reversed(self.samples) if isinstance(row.exe, str)), "")
 
     @property
     def nice(self) -> int:
@@ -132,6 +139,7 @@ def identity_of(scene: Scene, entity: Entity) -> Identity | None:
     service = service_of(path) or Service()
     return Identity(
         entity,
+        executable=process.executable,
         unit=service.unit or "",
         container=service.container or "",
         pod=service.pod or "",
@@ -151,12 +159,21 @@ def _parents(scene: Scene, process: Process) -> Iterator[Entity]:
     seen: set[int] = set()
     while process.parent and process.pid not in seen:
         seen.add(process.pid)
-        parent = scene.once(processes).get(process.parent)
-        if parent is None or _started(parent) > _started(process):  # of that pid the window has another process
+        parent = _parent_of(scene, process)
+        if parent is None:
             yield process_entity(process.parent, None)
             return
         yield parent.entity
         process = parent
+
+
+def _parent_of(scene: Scene, process: Process) -> Process | None:
+    """The parent of a process; None where the window does not have it.
+
+    A process that started after its child is not the parent: the parent has ended, and its pid was used again.
+    """
+    parent = scene.once(processes).get(process.parent) if process.parent else None
+    return None if parent is None or 0 < _started(process) < _started(parent) else parent
 
 
 def _started(process: Process) -> int:
@@ -167,14 +184,14 @@ def _started(process: Process) -> int:
 
 def ancestors(scene: Scene, pid: int) -> Iterator[Process]:
     """The parent of a process, its parent, and so on, as far as they are known; without pid 1."""
-    known = scene.once(processes)
+    process = scene.once(processes).get(pid)
     seen = {pid}
-    one = known.get(pid)
-    while one is not None and one.parent is not None and one.parent > 1 and one.parent not in seen:
-        seen.add(one.parent)
-        one = known.get(one.parent)
-        if one is not None:
-            yield one
+    while process is not None and (parent := _parent_of(scene, process)) is not None:
+        if parent.pid in {_INIT, *seen}:
+            return
+        seen.add(parent.pid)
+        yield parent
+        process = parent
 
 
 def is_within(group: str | None, path: str) -> bool:

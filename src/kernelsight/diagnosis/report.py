@@ -21,6 +21,9 @@ _MOST_RULED_OUT = 5
 _MOST_AGAINST = 2
 _INIT = "1"
 """Pid of the first process."""
+_DELETED = " (deleted)"
+"""What the kernel puts behind the path of a file that has no name any more (proc_pid_exe(5))."""
+_LONGEST_PATH = 64
 _WIDTH = 48
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -161,7 +164,24 @@ def _described(identity: Identity | None) -> str:
         return "kernel thread"
     service = Service(identity.unit or None, identity.container or None, identity.pod or None)
     user = "" if identity.uid is None else "root" if identity.uid == 0 else f"uid {identity.uid}"
-    return ", ".join(part for part in (service.text, user, _origin(identity)) if part)
+    return ", ".join(part for part in (_executable(identity), service.text, user, _origin(identity)) if part)
+
+
+def _executable(identity: Identity) -> str:
+    """The file that it runs, where its name does not tell: of a script that is the interpreter, of a thread anything.
+
+    A file that was removed or replaced is told in any case: the process runs what is not there any more.
+    """
+    path = identity.executable.removesuffix(_DELETED)
+    name, file = identity.process.name, path.rpartition("/")[2]
+    if path == identity.executable and (not file or file.startswith(name) or name.startswith(file)):
+        return ""
+    return _path_end(path) + (_DELETED if path != identity.executable else "")
+
+
+def _path_end(path: str) -> str:
+    """A path; of one that is long, its end."""
+    return path if len(path) <= _LONGEST_PATH else f"…{path[1 - _LONGEST_PATH :]}"
 
 
 def _origin(identity: Identity) -> str:

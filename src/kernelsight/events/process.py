@@ -109,6 +109,14 @@ class Process(Event, tag="process"):
         ),
     ] = None
     children_write_bytes: Annotated[Count | None, Counter("B"), Means("pages dirtied, likewise")] = None
+    exe: Annotated[
+        Text | None,
+        Label(),
+        Means(
+            "path of the file that it runs, with ` (deleted)` where that was removed; in the first row of a process, "
+            "where its name changes, and every 10 s"
+        ),
+    ] = None
 
 
 @event(

@@ -16,9 +16,10 @@ from kernelsight.collectors.bpf.layout import Records
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.delay_accounting import DelayAccounting
+from kernelsight.collectors.executables import Executables
 from kernelsight.collectors.files import read_once
 from kernelsight.collectors.own_io import Account, OwnIo
-from kernelsight.collectors.privileges import OTHERS_PROCESSES
+from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
 from kernelsight.collectors.procfs.cgroup_paths import find_mounts
 from kernelsight.collectors.procfs.process_text import Groups, parse_cgroup
 from kernelsight.collectors.selection import Selection
@@ -226,12 +227,14 @@ class TasksCollector:
         self._times = CpuTimes()
         self._selection: Selection[bytes] = Selection()
         self._own_io: OwnIo[bytes] = OwnIo()
+        self._executables: Executables[bytes] = Executables(host.proc)
+        self._on_others = limits_on_others("executables", host.proc)
         self._delays = DelayAccounting(host.proc, enable=bool(host.options.get("enable_delayacct")))
 
     @property
     def limitations(self) -> list[str]:
-        """The delays, where they are not counted."""
-        return [self._delays.reason] if self._delays.reason else []
+        """The executables, where they cannot be read, and the delays, where they are not counted."""
+        return [*self._on_others, *([self._delays.reason] if self._delays.reason else [])]
 
     @property
     def lost(self) -> int:
@@ -253,10 +256,13 @@ class TasksCollector:
             {key: (record[moves], pages) for (key, record), pages in zip(records.items(), resident, strict=True)},
         )
         self._own_io.look(records.keys())
+        self._executables.look(records.keys())
         lines = [records[key] for key in chosen]
         events = self._reader.events(now, lines)
         for key, record, task, event in zip(chosen, lines, self._reader.tasks.listed(lines), events, strict=True):
             self._complete(event, task, key, self._reader.account(record, task))
+            if event.vsize_kb is not None:  # a thread of the kernel runs no file
+                event.exe = self._executables.of(key, task.pid, event.comm, moment)
         return events
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.damage import bounded, parsing
 from kernelsight.collectors.delay_accounting import DelayAccounting
+from kernelsight.collectors.executables import Executables
 from kernelsight.collectors.files import read_once
 from kernelsight.collectors.hidepid import limits_of_hidepid
 from kernelsight.collectors.netlink.taskstats import Delays, TaskstatsClient
@@ -106,6 +107,7 @@ class ProcessCollector:
         self._seen = 0
         self._selection: Selection[tuple[int, int]] = Selection()
         self._own_io: OwnIo[tuple[int, int]] = OwnIo()
+        self._executables: Executables[tuple[int, int]] = Executables(host.proc)
         self._page_kb = os.sysconf("SC_PAGE_SIZE") // 1024
         self._ms_per_tick = 1000 // os.sysconf("SC_CLK_TCK")
         self._links_left = 0
@@ -120,7 +122,7 @@ class ProcessCollector:
         live = str(os.getpid()) in names
         self._sizes_fd = live and (host.proc / "self/fd").stat().st_size > 0  # since Linux 6.2
         self.limitations += limits_on_others(
-            "I/O and sockets" if self._sizes_fd else "I/O, descriptors and sockets", host.proc
+            "executables, I/O and sockets" if self._sizes_fd else "executables, I/O, descriptors and sockets", host.proc
         )
         self.limitations += limits_of_hidepid(host.proc)
         self._budget = DescriptorBudget(share=0.75)
@@ -152,7 +154,9 @@ class ProcessCollector:
         self._links_left = _LINKS_A_RUN
         moment = self._monotonic_ns()
         shown, delays = self._find_shown(moment)
-        self._own_io.look({process.key for process in self._tracked.values()})
+        living = {process.key for process in self._tracked.values()}
+        self._own_io.look(living)
+        self._executables.look(living)
         delays |= self._ask_delays([process for process in shown if process.pid not in delays])
         for process in shown:
             try:
@@ -301,6 +305,7 @@ class ProcessCollector:
             io_cgroup=process.io_cgroup,
             children_read_bytes=shares.children_read_bytes if shares else None,
             children_write_bytes=shares.children_write_bytes if shares else None,
+            exe=None if stat.is_kernel else self._executables.of(process.key, process.pid, stat.comm, moment),
         )
 
     def _divide_io(self, process: _Tracked, stat: Stat) -> Shares | None:
