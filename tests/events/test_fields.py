@@ -17,6 +17,7 @@ from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
 from kernelsight.query.filters import Filter
+from kernelsight.query.points import points_of
 from kernelsight.signals.model import COUNT, Measure, if_known, minus, product, rule
 
 def of_memory(measure: Measure[Memory], *tests: Filter[Memory]) -> None:
@@ -33,6 +34,8 @@ RIGHT = (
     "of_memory(Measure((Memory.mem_total_kb, minus(Memory.mem_free_kb)), '%', per=(if_known(Memory.dirty_kb),)))",
     "of_memory(Measure((product(Memory.mem_total_kb, Memory.mem_free_kb), COUNT), 'B'))",
     "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Memory.dirty_kb, '>', 0))",
+    "[one.of(Memory.dirty_kb) for one in points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when)]",
+    "points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when, only=[Filter(Memory.dirty_kb, '>', 0)])",
 )
 WRONG = (
     "scene.rows(Process)[0].rss",
@@ -52,6 +55,10 @@ WRONG = (
     "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Process.rss_kb, '>', 0))",
     "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Memory.mem_total, '>', 0))",
     "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Memory.mem_total_kb, '>>', 0))",
+    "points_of(scene.reader, Memory, (Memory.dirty,), scene.when)",
+    "points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when, only=[Filter(Process.rss_kb, '>', 0)])",
+    "[one.of(Memory.dirty) for one in points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when)]",
+    "[one.of(Process.rss_kb) for one in points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when)]",
     "[delta.after.utime for deltas in scene.deltas(Process).values() for delta in deltas]",
 )
 

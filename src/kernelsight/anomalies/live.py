@@ -21,6 +21,7 @@ from kernelsight.events.anomaly import Anomaly
 from kernelsight.events.declare import INT64_MAX, kind_of
 from kernelsight.events.wire import kinds
 from kernelsight.query.arrivals import LaterRows, first_stamp, last_ids, quiet_until
+from kernelsight.query.filters import Filter
 from kernelsight.query.rows import event_of, rows_of
 from kernelsight.query.source import AHEAD_NS, extent
 from kernelsight.query.times import TimeRange, parse_time
@@ -203,6 +204,8 @@ class Live:
         """The anomalies that were going on when somebody looked last."""
         columns = Anomaly.__struct_fields__[1:]
         everything = TimeRange(max(0, self._until_ns - _OLDEST_NS), INT64_MAX)
-        found = rows_of(self._reader, kind_of(Anomaly), everything, columns=columns, where={"end_ns": None})
+        found = rows_of(
+            self._reader, kind_of(Anomaly), everything, columns=columns, where=[Filter(Anomaly.end_ns, "=", None)]
+        )
         rows = [event_of(Anomaly, row) for row in found]
         return {(row.table_name or "", row.metric or "", row.entity): row for row in rows}

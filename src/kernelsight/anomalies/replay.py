@@ -120,12 +120,10 @@ def moments(reader: Reader, watched: Watched, when: TimeRange) -> Iterator[Momen
     for kind in watched.kinds():
         entities = watched.rows[kind.table]
         metrics = sorted({metric for series in entities.values() for metric in series})
-        for row in points(reader, kind, when, metrics):
+        for timestamp, row in points(reader, kind, when, metrics):
             series = entities.get(tuple(row[name] for name in kind.entity))
             if series is None:
                 continue
-            timestamp = row["timestamp"]
-            assert isinstance(timestamp, int)
             _, values = grid.setdefault(timestamp // _GRID_NS, (timestamp, {}))
             values.update(_numbers((one, row[metric]) for metric, one in series.items()))
     for _, (timestamp, values) in sorted(grid.items()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kernelsight.events.anomaly import Anomaly
+from kernelsight.events.declare import kind_of
 from kernelsight.moments import format_time
 from kernelsight.query.presence import STEADY, is_silent_after, last_row
 from kernelsight.query.rows import Row, event_of, rows, with_time
@@ -22,7 +23,7 @@ def stored(source: Source, start: Time, end: Time = "now") -> list[Anomaly]:
         StoreError: the store cannot be read.
     """
     found: dict[tuple[object, ...], Anomaly] = {}
-    for row in rows(source, "anomalies", start, end):
+    for row in rows(source, kind_of(Anomaly).table, start, end):
         anomaly = event_of(Anomaly, row)
         key = (anomaly.timestamp, anomaly.table_name, anomaly.metric, anomaly.entity)
         if key not in found or found[key].end_ns is None:

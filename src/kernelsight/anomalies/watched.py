@@ -12,11 +12,12 @@ from kernelsight.anomalies.settings import MOST_SERIES
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Column, Kind, Label
+from kernelsight.events.fields import name_of
 from kernelsight.events.wire import kinds, tables
 from kernelsight.query.compare import least_that_matters
 from kernelsight.query.dialect import run
 from kernelsight.query.points import Selection, points_sql, unit_of
-from kernelsight.query.rows import entity_text
+from kernelsight.query.rows import Row, entity_text
 from kernelsight.query.source import clipped
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader, Value
@@ -98,14 +99,14 @@ def watch(reader: Reader, when: TimeRange, most: int = MOST_SERIES) -> Watched:
     return Watched(tuple(names), rows)
 
 
-def points(reader: Reader, kind: Kind, when: TimeRange, metrics: Iterable[str]) -> list[dict[str, Value]]:
-    """Measurements of a kind in a range, counters as rates, ordered by time."""
+def points(reader: Reader, kind: Kind, when: TimeRange, metrics: Iterable[str]) -> list[tuple[int, Row]]:
+    """Measurements of a kind in a range, counters as rates, each with its stamp; ordered by time."""
     part = clipped(reader, kind.table, when)
     if part is None:
         return []
-    found = run(reader, points_sql(reader, Selection(kind, tuple(metrics), part)))
-    found.sort(key=itemgetter("timestamp"))
-    return found
+    stamp = name_of(kind.struct.timestamp)
+    rows = run(reader, points_sql(reader, Selection(kind, tuple(metrics), part)))
+    return sorted([(at, row) for row in rows if isinstance(at := row[stamp], int)], key=itemgetter(0))
 
 
 def present(reader: Reader, when: TimeRange) -> TimeRange | None:
@@ -127,7 +128,7 @@ def _changing(reader: Reader, kind: Kind, when: TimeRange) -> dict[Key, Counter[
     last: dict[tuple[Key, str], Value] = {}
     changes: dict[Key, Counter[str]] = {}
     names = [column.name for column in measurements(kind)]
-    for row in chain.from_iterable(points(reader, kind, piece, names) for piece in pieces(when)):
+    for _, row in chain.from_iterable(points(reader, kind, piece, names) for piece in pieces(when)):
         entity = tuple(row[name] for name in kind.entity)
         for name in names:
             value = row[name]

@@ -17,18 +17,22 @@ does not hold.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from kernelsight.errors import UsageError
-from kernelsight.events.declare import INT64_MAX, Column, Counter, Delta, Kind
+from kernelsight.events.declare import INT64_MAX, Column, Counter, Delta, Event, Kind, kind_of
+from kernelsight.events.fields import Field, Metric, name_of
 from kernelsight.query.dialect import Sql, run
-from kernelsight.query.filters import Condition, where_sql
+from kernelsight.query.filters import Condition, Filter, where_sql
 from kernelsight.query.growth import with_growth
 from kernelsight.query.source import column_named
 from kernelsight.query.times import TimeRange
-from kernelsight.stores.base import Reader
+from kernelsight.stores.base import Reader, Value
 
+E = TypeVar("E", bound=Event)
+V = TypeVar("V")
 PATIENCE = 5
 """An entity that has not been seen for more than this many intervals has been away."""
 
@@ -137,6 +141,43 @@ def points_sql(reader: Reader, selection: Selection, gap_ns: int | None = None) 
     text = f"SELECT {', '.join(chosen)} FROM ({inner.text}) AS pairs WHERE timestamp >= ? AND {outside.text}"
     gaps = (gap_ns,) * (3 * len(selection.counters))
     return Sql(text, (*gaps, *inner.params, when.start_ns, *outside.params))
+
+
+class RowOfPoints(Generic[E]):
+    """What is known of an entity at a moment."""
+
+    __slots__ = ("_values", "timestamp")
+
+    def __init__(self, timestamp: int, values: Mapping[str, Value]) -> None:
+        self.timestamp = timestamp
+        self._values = values
+
+    def of(self, metric: Metric[E]) -> float | None:
+        """A level, or the rate a second of a counter; None where it is not known."""
+        value = self._values[name_of(metric)]
+        return float(value) if isinstance(value, (int, float)) else None
+
+    def label(self, column: Field[E, V]) -> V:
+        """The value of a column that tells which entity it is."""
+        value: Any = self._values[name_of(column)]
+        return value  # type: ignore[no-any-return] # as it is stored
+
+
+def points_of(  # noqa: PLR0913 - a question has as many parts
+    reader: Reader,
+    struct: type[E],
+    metrics: Sequence[Metric[E]],
+    when: TimeRange,
+    *,
+    only: Sequence[Filter[E]] = (),
+    gap_ns: int | None = None,
+) -> list[RowOfPoints[E]]:
+    """The points of some metrics of a kind; the arguments as of :class:`Selection` and :func:`points_sql`."""
+    kind = kind_of(struct)
+    selection = Selection(kind, tuple(map(name_of, metrics)), when, tuple(only))
+    rows = run(reader, points_sql(reader, selection, gap_ns))
+    stamp = name_of(kind.struct.timestamp)
+    return [RowOfPoints(at, row) for row in rows if isinstance(at := row[stamp], int)]
 
 
 def longest_gap_ns(reader: Reader, selection: Selection) -> int:

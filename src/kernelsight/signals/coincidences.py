@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from kernelsight.events.coincidence import Coincidence
 from kernelsight.events.declare import Event, Gauge, kind_of
+from kernelsight.events.fields import Field, Metric, field_named, name_of
 from kernelsight.events.memory import PageFault
 from kernelsight.events.scheduler import Sched
 from kernelsight.events.syscalls import Syscall
 from kernelsight.events.tcp import TcpRetransmitEvent
-from kernelsight.query.dialect import Sql, dialect_of, run
-from kernelsight.query.rows import Row
+from kernelsight.query.dialect import dialect_of
 from kernelsight.signals.context import SOURCES, Second, Use, seconds
 from kernelsight.signals.model import SECOND_NS
-from kernelsight.stores.base import Reader
+from kernelsight.stores.base import Reader, Value
 
 MINUTE_NS = 60 * SECOND_NS
 SETTLED_NS = 2 * SECOND_NS
@@ -36,28 +37,29 @@ class Trouble:
 
     what: str
     struct: type[Event]
-    name: str
-    """SQL of what it was ..."""
-    columns: tuple[str, ...]
-    """... and the columns that this needs."""
-    latency: bool = True
+    comm: Field[Any, str | None]
+    name: tuple[Field[Any, Any], ...] = ()
+    """What it was: their values, with a colon between."""
+    latency_ns: Metric[Any] | None = None
     least_ns: int = 0
     """Shorter ones are no trouble."""
 
 
 TROUBLES = (
-    Trouble("slow_syscall", Syscall, "syscall_name", ("syscall_name",)),
+    Trouble("slow_syscall", Syscall, Syscall.comm, (Syscall.syscall_name,), Syscall.latency_ns),
     # Faults are sampled, too, whatever they take; one that took a millisecond waited for something.
-    Trouble("page_fault", PageFault, "fault_type", ("fault_type",), least_ns=1_000_000),
-    Trouble("run_queue_wait", Sched, "NULL", ()),
-    Trouble("retransmit", TcpRetransmitEvent, "daddr || ':' || dport", ("daddr", "dport"), latency=False),
+    Trouble("page_fault", PageFault, PageFault.comm, (PageFault.fault_type,), PageFault.latency_ns, least_ns=1_000_000),
+    Trouble("run_queue_wait", Sched, Sched.comm, (), Sched.latency_ns),
+    Trouble(
+        "retransmit", TcpRetransmitEvent, TcpRetransmitEvent.comm, (TcpRetransmitEvent.daddr, TcpRetransmitEvent.dport)
+    ),
 )
 TABLES = frozenset(kind_of(struct).table for struct in (*SOURCES, *(one.struct for one in TROUBLES)))
 """What the rows are made of."""
-_LEVELS = tuple(
-    column.name
+_LEVELS: tuple[Metric[Coincidence], ...] = tuple(
+    field_named(kind_of(Coincidence), column.name)
     for column in kind_of(Coincidence).columns
-    if isinstance(column.semantics, Gauge) and column.name != "max_ms"
+    if isinstance(column.semantics, Gauge) and column.name != name_of(Coincidence.max_ms)
 )
 
 Group = tuple[str, str | None, str | None]
@@ -93,8 +95,9 @@ class Minute:
         if end_ns <= self._until_ns:
             return
         for trouble in TROUBLES:
-            for group, second, row in _occurrences(reader, trouble, self._until_ns, end_ns):
-                self._sums.setdefault(group, _Sum()).add(second, *_figures(row))
+            for found in _occurrences(reader, trouble, self._until_ns, end_ns):
+                group = trouble.what, found.name, found.comm
+                self._sums.setdefault(group, _Sum()).add(found.second, found.count, found.total_ms, found.max_ms)
         new = seconds(reader, self._until_ns, end_ns)
         for second, state in new.items():
             for resource, stalled_pct in state.stalls.items():
@@ -111,41 +114,53 @@ class Minute:
         return [_row(self.start_ns, group, sums[group], self._around) for group in most]
 
 
-def _occurrences(reader: Reader, trouble: Trouble, start_ns: int, end_ns: int) -> Iterator[tuple[Group, int, Row]]:
+@dataclass(frozen=True, slots=True)
+class _Occurrences:
+    """What happened alike in one second."""
+
+    comm: str | None
+    name: str | None
+    second: int
+    count: int
+    total_ms: float
+    max_ms: float
+
+
+def _occurrences(reader: Reader, trouble: Trouble, start_ns: int, end_ns: int) -> Iterator[_Occurrences]:
     kind = kind_of(trouble.struct)
-    columns = ("timestamp", "comm", *trouble.columns, *(("latency_ns",) if trouble.latency else ()))
+    comm, stamp = name_of(trouble.comm), name_of(trouble.struct.timestamp)
+    named, latency = [*map(name_of, trouble.name)], name_of(trouble.latency_ns) if trouble.latency_ns else None
+    columns = (stamp, comm, *named, *((latency,) if latency else ()))
     relation, params = reader.relation(kind.table, start_ns, end_ns - 1, columns)
-    second = dialect_of(reader).int_div("timestamp", str(SECOND_NS))
-    latency = "sum(latency_ns) / 1e6 AS total_ms, max(latency_ns) / 1e6 AS max_ms"
-    slow = f"WHERE latency_ns >= {trouble.least_ns}" if trouble.least_ns else ""
+    second = dialect_of(reader).int_div(stamp, str(SECOND_NS))
+    name = " || ':' || ".join(named) or "NULL"
+    total, most = (f"sum({latency}) / 1e6", f"max({latency}) / 1e6") if latency else ("0.0", "0.0")
+    slow = f"WHERE {latency} >= {trouble.least_ns}" if trouble.least_ns else ""
     text = (
-        f"SELECT comm, {trouble.name} AS name, {second} AS second, count(*) AS count,"  # noqa: S608 - names declared above
-        f" {latency if trouble.latency else '0.0 AS total_ms, 0.0 AS max_ms'}"
-        f" FROM {relation} AS events {slow} GROUP BY comm, name, second ORDER BY second"
+        f"SELECT {comm}, {name} AS name, {second} AS second, count(*), {total}, {most}"  # noqa: S608 - declared names
+        f" FROM {relation} AS events {slow} GROUP BY {comm}, name, second ORDER BY second"
     )
-    for row in run(reader, Sql(text, params)):
-        name, comm, second_at = row["name"], row["comm"], row["second"]
+    for whose, what, second_at, count, total_ms, max_ms in reader.tuples(text, params):
         assert isinstance(second_at, int)
-        yield (trouble.what, _text(name), _text(comm)), second_at, row
+        assert isinstance(count, int)
+        yield _Occurrences(_text(whose), _text(what), second_at, count, _number(total_ms), _number(max_ms))
 
 
-def _figures(row: Row) -> tuple[int, float, float]:
-    count, total_ms, max_ms = row["count"], row["total_ms"] or 0.0, row["max_ms"] or 0.0
-    assert isinstance(count, int)
-    assert isinstance(total_ms, (int, float))
-    assert isinstance(max_ms, (int, float))
-    return count, float(total_ms), float(max_ms)
-
-
-def _text(value: object) -> str | None:
+def _text(value: Value) -> str | None:
     return None if value is None else str(value)
+
+
+def _number(value: Value) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
 
 
 def _row(minute_ns: int, group: Group, found: _Sum, around: Mapping[int, Second]) -> Coincidence:
     what, name, comm = group
     states = [around[second] for second in found.weights]
     runner, writer = _top([one.runners for one in states], comm), _top([one.writers for one in states], comm)
-    devices = Counter(one.busiest for one in states if one.busiest and one.levels.get("block_busy_pct", 0.0) > 0)
+    devices = Counter(
+        one.busiest for one in states if one.busiest and one.levels.get(Coincidence.block_busy_pct, 0.0) > 0
+    )
     timed = what != "retransmit"
     return Coincidence(
         minute_ns,
@@ -163,11 +178,11 @@ def _row(minute_ns: int, group: Group, found: _Sum, around: Mapping[int, Second]
         top_writer=writer.comm if writer else None,
         top_writer_pid=writer.pid if writer else None,
         top_writer_bytes=round(writer.amount) if writer else None,
-        **{level: _mean(found.weights, around, level) for level in _LEVELS},
+        **{name_of(level): _mean(found.weights, around, level) for level in _LEVELS},
     )
 
 
-def _mean(weights: Mapping[int, float], around: Mapping[int, Second], level: str) -> float | None:
+def _mean(weights: Mapping[int, float], around: Mapping[int, Second], level: Metric[Coincidence]) -> float | None:
     """The level in the seconds of the trouble, weighted by it."""
     pairs = [(weight, around[second].levels.get(level)) for second, weight in weights.items()]
     known = [(weight, value) for weight, value in pairs if value is not None]

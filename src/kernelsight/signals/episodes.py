@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from kernelsight.events.fields import name_of
 from kernelsight.events.signal import Signal
 from kernelsight.query.rows import entity_text
 from kernelsight.signals.model import LOOKBACK_S, SECOND_NS, Rule
@@ -45,7 +46,7 @@ class Episode:
         """Its row."""
         rule, labels = self.rule, self.labels
         summary = self.said if self.said is not None else rule.said(self.worst, _shown(labels))
-        pid, comm = labels.get("pid"), labels.get("comm")
+        pid, comm = labels.get(name_of(Signal.pid)), labels.get(name_of(Signal.comm))
         return Signal(
             timestamp=self.first_ns,
             rule=rule.name,
@@ -171,7 +172,7 @@ def _restored(rule: Rule, row: Signal, last_ns: int, worst: float) -> Episode:
         last_ns=last_ns,
         worst=worst,
         worst_ns=row.value_ns or last_ns,
-        labels={"pid": row.pid, "comm": row.comm},
+        labels={name_of(Signal.pid): row.pid, name_of(Signal.comm): row.comm},
         count=row.count or 1,
         raised=True,
         said=row.summary,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kernelsight.events.signal import Signal
-from kernelsight.query.dialect import Sql, run
 from kernelsight.query.source import Source, extent, opened
 from kernelsight.query.times import TimeRange
 from kernelsight.signals.model import SECOND_NS
@@ -45,5 +44,5 @@ def _continued(reader: Reader, progress: SignalProgress, end_ns: int) -> list[Si
 
 
 def _progress(reader: Reader) -> SignalProgress | None:
-    found = run(reader, Sql("SELECT progress FROM derivations WHERE name = ?", (NAME,)))
-    return SignalProgress.decode(str(found[0]["progress"])) if found else None
+    found = [*reader.tuples("SELECT progress FROM derivations WHERE name = ?", (NAME,))]
+    return SignalProgress.decode(str(found[0][0])) if found else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from kernelsight.query.arrivals import LaterRows, last_ids
-from kernelsight.query.dialect import Sql, run
 from kernelsight.stores.base import Reader
 
 NAME = "signals"
@@ -58,10 +57,10 @@ def news(reader: Reader, tables: list[str], seen: dict[str, int], since_ns: int)
         else:
             relation, params = reader.relation(table, columns=["id", "timestamp"])
             # A condition on the stamp alone would look at every row.
-            text = "SELECT min(CASE WHEN timestamp >= ? THEN timestamp END) AS first"
+            text = "SELECT min(CASE WHEN timestamp >= ? THEN timestamp END)"
             text += f" FROM {relation} AS news WHERE id > ?"
-            [row] = run(reader, Sql(text, (since_ns, *params, seen[table])))
-            earliest = row["first"] if isinstance(row["first"], int) else None
+            [(found,)] = reader.tuples(text, (since_ns, *params, seen[table]))
+            earliest = found if isinstance(found, int) else None
         if earliest is not None:
             first.append(max(earliest, since_ns))
     return News(min(first, default=None), now_seen)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from kernelsight.events.declare import kind_of
 from kernelsight.events.signal import Signal
 from kernelsight.query.arrivals import quiet_until
+from kernelsight.query.filters import Filter
 from kernelsight.query.rows import event_of, rows_of
 from kernelsight.query.times import TimeRange
 from kernelsight.signals.episodes import Episode, Episodes
@@ -104,13 +105,9 @@ def signals_around(reader: Reader, at_ns: int, rules: Mapping[str, Rule]) -> Ite
 
 def stored_signals(reader: Reader, start_ns: int, end_ns: int, *, alive_ns: int = 0) -> list[Signal]:
     """Stored signals that began in a range and were seen at or after a moment, in the order of their beginnings."""
-    found = rows_of(
-        reader,
-        kind_of(Signal),
-        TimeRange(start_ns, end_ns),
-        columns=Signal.__struct_fields__[1:],
-        where=(f"last_seen_ns>={alive_ns}",) if alive_ns else (),
-    )
+    seen = [Filter(Signal.last_seen_ns, ">=", alive_ns)] if alive_ns else []
+    columns = Signal.__struct_fields__[1:]
+    found = rows_of(reader, kind_of(Signal), TimeRange(start_ns, end_ns), columns=columns, where=seen)
     return [event_of(Signal, row) for row in found]
 
 
