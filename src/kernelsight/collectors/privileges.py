@@ -9,6 +9,7 @@ others once all are open:
 - CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for what /proc shows of others' processes (I/O, descriptors),
   and for mounts below directories of others.
 - CAP_NET_ADMIN for taskstats, where processes are read from /proc: the kernel asks for it each time.
+- CAP_SYSLOG for the kernel's log, where `kernel.dmesg_restrict` is set.
 - CAP_SYS_ADMIN only when delay accounting was switched on (`-o enable_delayacct=true`): the kernel lets
   nobody else switch it back.
 
@@ -49,6 +50,7 @@ class Capability(IntEnum):
     CAP_SYS_PTRACE = 19
     CAP_SYS_ADMIN = 21
     CAP_SYS_RESOURCE = 24
+    CAP_SYSLOG = 34
     CAP_PERFMON = 38
     CAP_BPF = 39
 

@@ -19,7 +19,9 @@ from kernelsight.diagnosis.remedies import remedies
 from kernelsight.errors import KernelSightError
 from kernelsight.events.declare import Column, Counter, Delta, Gauge, Kind, Label, Semantics
 from kernelsight.events.wire import kinds
+from kernelsight.linux.kernel_log.reading import KINDS as MESSAGE_KINDS
 from kernelsight.signals.registry import rules
+from kernelsight.surfaces.kernel_log_page import kernel_log_page
 from kernelsight.surfaces.mechanisms_page import mechanisms_page
 from kernelsight.surfaces.remedies_page import remedies_page
 from kernelsight.surfaces.rules_page import rules_page
@@ -38,6 +40,7 @@ def pages(cli: click.Command) -> dict[str, str]:
         "cli.md": cli_reference(cli),
         "data-dictionary.md": data_dictionary(kinds().values()),
         "faults.md": fault_reference(),
+        "kernel-log.md": "\n".join([_GENERATED, "", *kernel_log_page(MESSAGE_KINDS.values()), ""]),
         "mechanisms.md": "\n".join([_GENERATED, "", *mechanisms_page(mechanisms().values()), ""]),
         "remedies.md": "\n".join([_GENERATED, "", *remedies_page(remedies().values(), actions()), ""]),
         "rules.md": "\n".join([_GENERATED, "", *rules_page(rules().values()), ""]),
