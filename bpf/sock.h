@@ -9,19 +9,20 @@
 #define AF_INET6 10
 
 /* include/net/tcp_states.h */
-enum { ESTABLISHED = 1, SYN_SENT = 2, TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LISTEN = 10, STATES = 16 };
+enum { ESTABLISHED = 1, SYN_SENT = 2, FIN_WAIT1 = 4, TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LISTEN = 10, STATES = 16 };
 
 typedef struct { int counter; } atomic_t;
 typedef struct { struct net *net; } possible_net_t;
 struct in6_addr { u8 bytes[16]; };
 struct hlist_nulls_node { struct hlist_nulls_node *next; } VIEW;
 struct sock_common {
-	u32 skc_rcv_saddr;
+	u32 skc_daddr, skc_rcv_saddr;
+	u16 skc_dport; /* in the byte order of the network */
 	u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	possible_net_t skc_net;
-	struct in6_addr skc_v6_rcv_saddr;
+	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 	struct hlist_nulls_node skc_nulls_node;
 } VIEW;
 struct inode { unsigned long i_ino; } VIEW;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * TCP sockets by state, and who listens (read by collectors/bpf/tcp.py).
+ * TCP sockets by state, who listens, and which connections do not get on (read by collectors/bpf/tcp.py).
  *
  * Reads the kernel's tables of sockets itself. Their size follows the machine's memory, not the number
  * of sockets, so most of the cost of iter/tcp, of sock_diag and of /proc/net/tcp is looking at empty
  * chains one by one; here 256 of them are copied at once. Kernels from 6.1 on: earlier ones lack the
  * pointer from the network namespace to the tables (e9bd0cca09d1) or keep listeners in another (cae3873c5b3a).
  */
-#include "sock.h"
+#include "troubled.h"
 
 #define HEADS 256
 #define GROUP 8
@@ -78,9 +78,10 @@ static long one_socket(u32 index, struct walk *walk)
 	if (bpf_probe_read_kernel(common, sizeof(common), sk))
 		return 1;
 	walk->node = COMMON_FIELD(u64, skc_nulls_node.next);
+	state = COMMON_FIELD(u8, skc_state);
+	note_if_troubled(sk, state); /* the tables are shared by the network namespaces */
 	if (COMMON_FIELD(struct net *, skc_net.net) != walk->net)
 		return 0;
-	state = COMMON_FIELD(u8, skc_state);
 	if (state == TIME_WAIT)
 		state = BPF_CORE_READ((struct inet_timewait_sock *)sk, tw_substate);
 	states[state & (STATES - 1)]++;
@@ -158,7 +159,7 @@ int count_tcp(void *ctx)
 
 	if (!next_chain) {
 		__builtin_memset(states, 0, sizeof(states));
-		found = 0;
+		found = troubled = lost_connections = 0;
 		walk.table = (u64)BPF_CORE_READ(tables, lhash2);
 		walk.chains = BPF_CORE_READ(tables, lhash2_mask) + 1ULL;
 		bpf_loop(walk.chains / (HEADS / step) + 1, listening, &walk, 0);

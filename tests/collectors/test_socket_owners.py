@@ -104,7 +104,7 @@ def test_it_looks_every_ten_seconds(source, step_ns):
 
 
 def test_a_socket_with_two_descriptors_counts_once():
-    sockets = {b"5": Socket(b"", 1, 20, 10, b"5"), b"6": Socket(b"", 10, 128, 3, b"6")}
+    sockets = {b"5": Socket(b"", 1, 20, 10, b"5", b"", 0, 0), b"6": Socket(b"", 10, 128, 3, b"6", b"", 0, 0)}
     owned = match(["socket:[5]", "socket:[5]", "socket:[6]", "socket:[7]", "/dev/null"], sockets)
     assert (owned.established, owned.listening, owned.receive_queue, owned.send_queue) == (1, 1, 10, 20)
     assert match(["socket:[7]", "pipe:[5]"], sockets) is None

@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 from moments import Moments
@@ -20,7 +20,7 @@ from kernelsight.collectors.procfs.tcp import TcpFromProc
 from kernelsight.collectors.sockets import Listener, ListenerEvents
 from kernelsight.collectors.sockstat import TcpTotals
 from kernelsight.errors import SourceUnavailableError, UsageError
-from kernelsight.events.tcp import Tcp
+from kernelsight.events.tcp import Tcp, TcpConnection
 
 SECOND = 1_000_000_000
 
@@ -111,6 +111,69 @@ def test_connections_that_nobody_accepts_are_the_accept_queue(source):
         assert row(NOW + 2 * SECOND).accept_queue == 0  # that it has emptied is worth one more row
         assert row(NOW + 3 * SECOND) is None
         assert row(NOW + 10 * SECOND).accept_queue == 0  # the inventory
+
+
+def troubled(collector, port: int, now: int) -> list[TcpConnection]:
+    rows = [row for row in collector.collect(now) if isinstance(row, TcpConnection)]
+    return sorted((row for row in rows if port in (row.sport, row.dport)), key=lambda row: row.is_accepted or False)
+
+
+def until(collector, port: int, wanted: set[str]) -> list[TcpConnection]:
+    """The connections of a port that do not get on, once they wait for all of that, and their owners are known."""
+    knows = isinstance(collector, TcpFromTables)
+    deadline = time.monotonic() + 30
+    while True:
+        rows = troubled(collector, port, NOW)
+        if {row.waits_for for row in rows} == wanted and all(row.pid for row in rows if knows):
+            return rows
+        assert time.monotonic() < deadline, rows
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("source", [TcpFromTables, TcpFromSockDiag, TcpFromProc])
+def test_who_does_not_read_is_told_from_who_waits_until_it_does(source):
+    with ExitStack() as stack:
+        collector = opened(stack, source)
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port = listener.getsockname()[1]
+        writer = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        reader = stack.enter_context(listener.accept()[0])
+        assert troubled(collector, port, NOW) == []
+        writer.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                writer.send(bytes(65536))
+        rows = until(collector, port, {"window", "reader"})
+        by_need = {row.waits_for: row for row in rows}
+        waits, reads = by_need["window"], by_need["reader"]
+        assert (waits.saddr, waits.sport) == writer.getsockname() == (reads.daddr, reads.dport)
+        assert (reads.saddr, reads.sport) == reader.getsockname() == (waits.daddr, waits.dport)
+        assert (waits.state, waits.inode) == ("established", os.fstat(writer.fileno()).st_ino)
+        assert reads.unread_bytes >= 65536
+        if source is TcpFromTables:
+            assert (waits.is_accepted, reads.is_accepted) == (False, True)
+            assert waits.unsent_bytes > waits.send_window_bytes
+            assert reads.unread_bytes > reads.receive_window_bytes
+            assert waits.pid == reads.pid == os.getpid()
+        while reader.recv(1 << 20, socket.MSG_DONTWAIT) and troubled(collector, port, NOW):
+            pass
+        assert until(collector, port, set()) == []
+
+
+@pytest.mark.parametrize("source", [TcpFromTables, TcpFromSockDiag, TcpFromProc])
+def test_a_request_for_a_connection_that_nobody_answers(source):
+    with ExitStack() as stack:
+        collector = opened(stack, source)
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = listener.getsockname()[1]
+        stack.enter_context(socket.create_connection(("127.0.0.1", port)))  # takes the only place
+        asking = stack.enter_context(socket.socket())
+        asking.setblocking(False)
+        assert asking.connect_ex(("127.0.0.1", port)) == errno.EINPROGRESS
+        (row,) = until(collector, port, {"answer"})
+        assert (row.daddr, row.dport, row.state) == ("127.0.0.1", port, "syn_sent")
+        assert row.retransmits >= 1
+        assert row.pid == (os.getpid() if source is TcpFromTables else None)
 
 
 def test_the_cheapest_that_can_run_comes_first_and_proc_on_a_recorded_tree():

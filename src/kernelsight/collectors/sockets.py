@@ -5,13 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from kernelsight.collectors.sockstat import TcpTotals
-from kernelsight.events.tcp import Tcp, TcpListener
-from kernelsight.linux.sockets import STATES
+from kernelsight.events.tcp import Tcp, TcpConnection, TcpListener
+from kernelsight.linux.sockets import LISTEN, STATES, SYN_SENT, TIME_WAIT, TIMER_OF_PROBES
 
 _INVENTORY_NS = 10_000_000_000
 _MOST_LISTENERS = 64
+_MOST_CONNECTIONS = 64
+_LONG_WITHOUT_ACK = 2
+"""Retransmissions in a row, as in bpf/troubled.h."""
+_MUCH_UNREAD_BYTES = 65_536
+"""Where the window is not told: as much as TCP takes at a time without window scaling (RFC 9293)."""
+
+
+WaitsFor = Literal["answer", "acknowledgement", "window", "reader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +78,50 @@ class ListenerEvents:
             )
             for one in chosen[:_MOST_LISTENERS]
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One connection, as sources describe it that do not tell its windows."""
+
+    local: tuple[str, int]
+    peer: tuple[str, int]
+    state: int
+    unread_bytes: int
+    unacknowledged_bytes: int
+    """With what is not sent yet."""
+    waits_for: WaitsFor
+    retransmits: int
+    inode: int | None
+
+
+def waits_for(state: int, timer: int, retransmits: int, unread_bytes: int) -> WaitsFor | None:
+    """What a socket that does not get on waits for; None: it gets on, or is no connection."""
+    if state in (LISTEN, TIME_WAIT):
+        return None
+    if state == SYN_SENT:
+        return "answer" if retransmits else None
+    if timer == TIMER_OF_PROBES:
+        return "window"
+    if retransmits >= _LONG_WITHOUT_ACK:
+        return "acknowledgement"
+    return "reader" if unread_bytes >= _MUCH_UNREAD_BYTES else None
+
+
+def connection_events(now: int, connections: Sequence[Connection]) -> list[TcpConnection]:
+    """The events of connections that do not get on: at most 64, those that were sent again most often first."""
+    chosen = sorted(connections, key=lambda one: -one.retransmits)[:_MOST_CONNECTIONS]
+    return [
+        TcpConnection(
+            now,
+            *one.local,
+            *one.peer,
+            STATES.get(one.state),
+            one.waits_for,
+            unacknowledged_bytes=one.unacknowledged_bytes,
+            unread_bytes=one.unread_bytes,
+            retransmits=one.retransmits,
+            inode=one.inode,
+        )
+        for one in chosen
+    ]

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from kernelsight.events.declare import Aka, Count, Counter, Event, Gauge, Int, Label, Means, Spoken, Text, event
+from kernelsight.events.declare import (
+    Aka,
+    Count,
+    Counter,
+    Event,
+    Flag,
+    Gauge,
+    Int,
+    Label,
+    Means,
+    Spoken,
+    Text,
+    event,
+)
 
 
 @event(
@@ -123,6 +136,45 @@ class TcpListener(Event, tag="tcp_listener"):
     port: Annotated[Int | None, Label()] = None
     accept_queue: Annotated[Int | None, Gauge("connections"), Means("waiting to be accepted")] = None
     backlog: Annotated[Int | None, Gauge("connections"), Means("the queue's limit")] = None
+    pid: Annotated[Int | None, Label(), Means("an owner of the socket, where known")] = None
+    comm: Annotated[Text | None, Label()] = None
+    inode: Annotated[Int | None, Label(), Means("of the socket")] = None
+
+
+@event(
+    table="tcp_connections",
+    source="the kernel's tables of sockets, sock_diag(7), or /proc/net/tcp and tcp6; those that do not get on",
+    entity=("saddr", "sport", "daddr", "dport"),
+    recognised_by=(("waits_for", "unacknowledged_bytes"),),
+    indexes=(("daddr", "dport", "timestamp"), ("pid", "timestamp")),
+    matters=("retransmits", "unsent_bytes", "unread_bytes"),
+)
+class TcpConnection(Event, tag="tcp_connection"):
+    """A TCP connection that does not get on, once a second for as long as it does not."""
+
+    saddr: Annotated[Text | None, Label()] = None
+    sport: Annotated[Int | None, Label()] = None
+    daddr: Annotated[Text | None, Label()] = None
+    dport: Annotated[Int | None, Label()] = None
+    state: Annotated[Text | None, Label(), Means("TCP state")] = None
+    waits_for: Annotated[
+        Literal["answer", "acknowledgement", "window", "reader", "round_trip"] | None,
+        Label(),
+        Means(
+            "`answer`: the request for the connection was sent again; `acknowledgement`: data was sent again twice or "
+            "more; `window`: the other end takes no more data; `reader`: more waits to be read than still fits; "
+            "`round_trip`: a round trip takes 100 ms or more, and four times the shortest"
+        ),
+    ] = None
+    is_accepted: Annotated[Flag | None, Label(), Means("this end accepted it; the other end asked for it")] = None
+    unsent_bytes: Annotated[Int | None, Gauge("B"), Means("written and not sent yet")] = None
+    unacknowledged_bytes: Annotated[Int | None, Gauge("B"), Means("sent and not acknowledged yet")] = None
+    unread_bytes: Annotated[Int | None, Gauge("B"), Means("received and not read yet")] = None
+    send_window_bytes: Annotated[Int | None, Gauge("B"), Means("what the other end takes at a time")] = None
+    receive_window_bytes: Annotated[Int | None, Gauge("B"), Means("what this end takes at a time")] = None
+    round_trip_us: Annotated[Int | None, Gauge("us"), Means("smoothed round-trip time")] = None
+    shortest_round_trip_us: Annotated[Int | None, Gauge("us"), Means("in the last minutes")] = None
+    retransmits: Annotated[Int | None, Gauge("times"), Means("in a row, without an answer")] = None
     pid: Annotated[Int | None, Label(), Means("an owner of the socket, where known")] = None
     comm: Annotated[Text | None, Label()] = None
     inode: Annotated[Int | None, Label(), Means("of the socket")] = None

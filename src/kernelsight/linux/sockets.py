@@ -27,6 +27,8 @@ STATES = {
     12: "syn_recv",
 }
 ESTABLISHED, SYN_SENT, FIN_WAIT2, TIME_WAIT, CLOSE_WAIT, LISTEN = 1, 2, 5, 6, 8, 10
+TIMER_OF_PROBES = 4
+"""The timer of a connection whose other end has closed its window (/proc/net/tcp, sock_diag(7))."""
 
 _HEADER = b"sl"
 _COLUMNS = 10
@@ -48,6 +50,12 @@ class Socket(NamedTuple):
     """Bytes that wait to be read; of a listening socket the connections that wait to be accepted."""
     inode: bytes
     """Digits; `0`: no process has it (in TIME_WAIT, or not yet accepted)."""
+    peer: bytes
+    """Address and port of the other end, as :func:`address` takes them."""
+    timer: int
+    """Which timer runs; 0: none."""
+    retransmits: int
+    """How often the first of what is not acknowledged was sent again."""
 
 
 def check_header(line: bytes) -> None:
@@ -72,7 +80,16 @@ def parse_socket(line: bytes) -> Socket:
     if len(columns[3]) != _STATE_DIGITS:
         raise ValueError("no state")
     sent, _, received = columns[4].partition(b":")
-    return Socket(columns[1], hexadecimal(columns[3]), hexadecimal(sent), hexadecimal(received), columns[9])
+    return Socket(
+        columns[1],
+        hexadecimal(columns[3]),
+        hexadecimal(sent),
+        hexadecimal(received),
+        columns[9],
+        columns[2],
+        hexadecimal(columns[5].partition(b":")[0]),
+        hexadecimal(columns[6]),
+    )
 
 
 def address(field: bytes) -> tuple[str, int]:

@@ -14,14 +14,18 @@ from kernelsight.collectors.damage import parsing
 from kernelsight.collectors.netlink.dump import Netlink
 from kernelsight.collectors.netlink.messages import messages
 from kernelsight.collectors.sockets import (
+    Connection,
     Listener,
     ListenerEvents,
+    WaitsFor,
+    connection_events,
     tcp_event,
+    waits_for,
 )
 from kernelsight.collectors.sockstat import SockstatFiles, TcpTotals
 from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event
-from kernelsight.events.tcp import Tcp, TcpListener
+from kernelsight.events.tcp import Tcp, TcpConnection, TcpListener
 from kernelsight.linux.sockets import ESTABLISHED, FIN_WAIT2, LISTEN, STATES, TIME_WAIT
 
 # include/uapi/linux/netlink.h, inet_diag.h
@@ -29,17 +33,19 @@ _NETLINK_SOCK_DIAG = 4
 _TCPDIAG_GETSOCK = 18  # the older request: the newer has to be sent, and the table walked, once a family
 _MESSAGE = struct.Struct("=4B2H16s16sI8s5I")
 _REQUEST = struct.Struct("=4B48xII")
+_UNREAD = struct.Struct("=I")
+_UNREAD_AT = struct.calcsize("=4B2H16s16sI8sI")
 _EVERY_STATE = sum(1 << state for state in STATES)
 _TIMER_OF_TIME_WAIT = 3
 _MANY = 500
 
 
-@collector(name="tcp", source="sock_diag", emits=(Tcp, TcpListener), rank=1)
+@collector(name="tcp", source="sock_diag", emits=(Tcp, TcpListener, TcpConnection), rank=1)
 class TcpFromSockDiag:
-    """TCP sockets by state, and the accept queues of those that listen.
+    """TCP sockets by state, the accept queues of those that listen, and connections that do not get on.
 
     Options: `tcp_many`: sockets from which on those that are established or in TIME_WAIT are counted by
-    difference from the kernel's totals (500).
+    difference from the kernel's totals (500). Of these, it is not known then which do not get on.
     """
 
     def __init__(self, host: Host) -> None:
@@ -67,7 +73,8 @@ class TcpFromSockDiag:
         counted = _EVERY_STATE & ~(1 << ESTABLISHED | 1 << TIME_WAIT) if many else _EVERY_STATE
         dump = parse_dump(self._dump(counted))
         by_state = by_difference(dump, totals) if many else dump.by_state
-        return [tcp_event(now, by_state, totals), *self._listeners.choose(now, dump.listeners)]
+        listeners = self._listeners.choose(now, dump.listeners)
+        return [tcp_event(now, by_state, totals), *listeners, *connection_events(now, dump.troubled)]
 
     def close(self) -> None:
         """Close the socket and the files."""
@@ -86,11 +93,13 @@ def request_body(states: int) -> bytes:
 
 @dataclass(slots=True)
 class Dump:
-    """What a dump says: sockets by state; how many of FIN_WAIT2 are TIME_WAIT's mini-sockets; who listens."""
+    """What a dump says: sockets by state, listeners, connections that do not get on, and mini-sockets of TIME_WAIT."""
 
     by_state: Counter[int] = field(default_factory=Counter)
     mini_fin_wait2: int = 0
+    """TIME_WAIT's mini-sockets that are shown as FIN_WAIT2."""
     listeners: list[Listener] = field(default_factory=list)
+    troubled: list[Connection] = field(default_factory=list)
 
 
 def parse_dump(answers: Iterable[bytes]) -> Dump:
@@ -109,6 +118,8 @@ def parse_dump(answers: Iterable[bytes]) -> Dump:
                     dump.listeners.append(_listener(answer, at))
                 elif state == FIN_WAIT2 and timer == _TIMER_OF_TIME_WAIT:
                     dump.mini_fin_wait2 += 1
+                elif (waits := waits_for(state, timer, answer[at + 3], _unread(answer, at))) is not None:
+                    dump.troubled.append(_connection(answer, at, waits))
     dump.by_state.update(states)
     return dump
 
@@ -120,6 +131,21 @@ def _sockets(answer: bytes) -> Iterator[tuple[int, int, int]]:
             if end - start < _MESSAGE.size:
                 raise ValueError("a message is too short")
             yield answer[start + 1], answer[start + 2], start
+
+
+def _unread(answer: bytes, start: int) -> int:
+    unread: int = _UNREAD.unpack_from(answer, start + _UNREAD_AT)[0]
+    return unread
+
+
+def _connection(answer: bytes, start: int, waits: WaitsFor) -> Connection:
+    family, state, _, retransmits, sport, dport, source, peer, _, _, _, unread, unsent, _, inode = _MESSAGE.unpack_from(
+        answer, start
+    )
+    size = 4 if family == socket.AF_INET else 16
+    local, remote = (socket.inet_ntop(family, raw[:size]) for raw in (source, peer))
+    ports = socket.ntohs(sport), socket.ntohs(dport)
+    return Connection((local, ports[0]), (remote, ports[1]), state, unread, unsent, waits, retransmits, inode)
 
 
 def _listener(answer: bytes, start: int) -> Listener:

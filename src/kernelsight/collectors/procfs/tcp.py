@@ -9,18 +9,25 @@ from contextlib import suppress
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.damage import bounded, ledger, parsing, rows
 from kernelsight.collectors.files import KernelFile
-from kernelsight.collectors.sockets import Listener, ListenerEvents, tcp_event
+from kernelsight.collectors.sockets import (
+    Connection,
+    Listener,
+    ListenerEvents,
+    connection_events,
+    tcp_event,
+    waits_for,
+)
 from kernelsight.collectors.sockstat import SockstatFiles
 from kernelsight.collectors.text import integer, lines, uncut
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.declare import Event
-from kernelsight.events.tcp import Tcp, TcpListener
+from kernelsight.events.tcp import Tcp, TcpConnection, TcpListener
 from kernelsight.linux.sockets import LISTEN, address, check_header, parse_socket
 
 
-@collector(name="tcp", source="procfs", emits=(Tcp, TcpListener))
+@collector(name="tcp", source="procfs", emits=(Tcp, TcpListener, TcpConnection))
 class TcpFromProc:
-    """TCP sockets by state, and the accept queues of those that listen (without their limit)."""
+    """TCP sockets by state, accept queues of those that listen (without limit), and connections that do not get on."""
 
     def __init__(self, host: Host) -> None:
         self._files = [KernelFile(host.proc / "net/tcp", records=True, size=65536)]
@@ -33,13 +40,16 @@ class TcpFromProc:
         """Read all once."""
         by_state: Counter[int] | None = Counter()
         listeners: list[Listener] = []
+        connections: list[Connection] = []
         for file in self._files:
             states = None
             with bounded(str(file.path)):
-                states, listening = parse_proc_tcp(file.read())
+                states, listening, troubled = parse_proc_tcp(file.read())
                 listeners += listening
+                connections += troubled
             by_state = None if states is None or by_state is None else by_state + Counter(states)
-        return [tcp_event(now, by_state, self._sockstat.read()), *self._listeners.choose(now, listeners)]
+        events: list[Event] = [tcp_event(now, by_state, self._sockstat.read())]
+        return [*events, *self._listeners.choose(now, listeners), *connection_events(now, connections)]
 
     def close(self) -> None:
         """Close the files."""
@@ -48,8 +58,10 @@ class TcpFromProc:
         self._sockstat.close()
 
 
-def parse_proc_tcp(text: bytes) -> tuple[Mapping[int, int] | None, Sequence[Listener]]:
-    """Parse the table: the number of sockets in each state, and those that listen.
+def parse_proc_tcp(
+    text: bytes,
+) -> tuple[Mapping[int, int] | None, Sequence[Listener], Sequence[Connection]]:
+    """Parse the table: the number of sockets in each state, those that listen, and those that do not get on.
 
     Where a line cannot be read, the numbers are not known, and None.
 
@@ -61,12 +73,19 @@ def parse_proc_tcp(text: bytes) -> tuple[Mapping[int, int] | None, Sequence[List
         header, *sockets = lines(text)
         check_header(header)
         found = list(rows(_socket, sockets))
-        listeners = [listener for _, listener in found if listener is not None]
-        return Counter(state for state, _ in found) if ledger().count == before else None, listeners
+        listeners = [one for _, one in found if isinstance(one, Listener)]
+        troubled = [one for _, one in found if isinstance(one, Connection)]
+        return Counter(state for state, _ in found) if ledger().count == before else None, listeners, troubled
 
 
-def _socket(line: bytes) -> tuple[int, Listener | None]:
+def _socket(line: bytes) -> tuple[int, Listener | Connection | None]:
     socket = parse_socket(uncut(line))
-    if socket.state != LISTEN:
-        return socket.state, None
-    return socket.state, Listener(*address(socket.local), socket.receive_queue, None, integer(socket.inode))
+    state, unread = socket.state, socket.receive_queue
+    if state == LISTEN:
+        return state, Listener(*address(socket.local), unread, None, integer(socket.inode))
+    waits = waits_for(state, socket.timer, socket.retransmits, unread)
+    if waits is None:
+        return state, None
+    ends = address(socket.local), address(socket.peer)
+    inode = integer(socket.inode)
+    return state, Connection(*ends, state, unread, socket.send_queue, waits, socket.retransmits, inode)
