@@ -279,6 +279,20 @@ class StoreContract:
         writer.maintain(budget_s=5)
         assert (read(reader, SYSCALLS), reader.bounds(SYSCALLS), reader.count(SYSCALLS)) == before
 
+    def test_of_a_store_that_is_whole_a_repair_loses_nothing(self, url: str):
+        writer = open_writer(url)
+        writer.write(Batch({struct(SYSCALLS): rows(SYSCALLS, 9)}))
+        writer.close()
+        assert all(repaired.is_complete for repaired in store(url).repair())
+        reader = open_reader(url)
+        assert reader.count(SYSCALLS) == 9
+        reader.close()
+
+    def test_what_does_not_exist_cannot_be_repaired(self, url: str):
+        with pytest.raises(StoreError):
+            list(store(url).repair())
+        assert not store(url).exists()
+
     def test_closing_twice_does_nothing(self, url: str):
         writer = open_writer(url)
         reader = open_reader(url)

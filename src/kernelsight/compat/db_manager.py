@@ -20,9 +20,9 @@ from kernelsight.compat.event_parsers import translated
 from kernelsight.errors import StoreBusyError, StoreError
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import DEFAULT_DB_PATH, open_reader
-from kernelsight.stores.database_path import database_path
 from kernelsight.stores.sqlite import initialise
 from kernelsight.stores.sqlite.connect import make_file
+from kernelsight.stores.sqlite.database_path import database_path
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 Fields = Mapping[str, Any]

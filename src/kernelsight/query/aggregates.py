@@ -9,13 +9,14 @@ from typing import Literal, get_args
 
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX, Kind
-from kernelsight.query.dialect import Dialect, Sql, dialect_of, run
+from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Where, conditions
 from kernelsight.query.points import Selection, is_level, metric_named, points_sql, require_addable
 from kernelsight.query.rows import Row, decoded
 from kernelsight.query.source import Source, clipped, columns_named, kind_named, opened
 from kernelsight.query.times import Duration, Time, TimeRange, parse_duration, time_range
 from kernelsight.stores.base import Reader, Value
+from kernelsight.stores.dialect import Dialect
 
 Method = Literal["nearest", "linear"]
 """Which percentile: ``nearest`` is nearest-rank, the smallest value that at least p % of all values do not
@@ -123,7 +124,7 @@ def percentile_rows(  # noqa: PLR0913, PLR0917 - the parts of one statement
     reader: Reader, sql: Sql, metric: str, groups: Sequence[str], names: Sequence[str], method: Method
 ) -> dict[tuple[Value, ...], Row]:
     """Percentiles of a column of a SELECT, by group: ``count`` and one entry a name."""
-    dialect = dialect_of(reader)
+    dialect = reader.dialect
     shares = {name: _share(name) for name in names}
     ranks = " OR ".join(f"rank IN ({', '.join(_ranks(dialect, share, method))})" for share in shares.values())
     head = "".join(f"{name}, " for name in groups)
@@ -158,7 +159,7 @@ class _Buckets:
         parts = f", {self.metric}__increase, {self.metric}__ns" if selection.counters else ""
         value = f", {self.metric}" if self.metric else ""
         points = points_sql(reader, selection)
-        start = f"{dialect_of(reader).int_div('points.timestamp', str(width))} * {width}"
+        start = f"{reader.dialect.int_div('points.timestamp', str(width))} * {width}"
         self.base = Sql(f"SELECT {start} AS bucket{labels}{value}{parts} FROM ({points.text}) AS points", points.params)
         self.groups = ("bucket", *selection.keep)
 

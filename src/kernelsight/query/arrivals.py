@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from kernelsight.query.dialect import Sql, run
-from kernelsight.stores.base import Book, Damage, Reader, Refusal, Row, Value
+from kernelsight.stores.base import Book, Reader, Refusal, Row, Value
+from kernelsight.stores.damage import Damage
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from typing import TypedDict
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import Column, Delta, Gauge, Kind, Label
 from kernelsight.events.wire import kinds
-from kernelsight.query.dialect import Sql, dialect_of, run
+from kernelsight.query.dialect import Sql, run
 from kernelsight.query.points import Selection, points_sql, unit_of
 from kernelsight.query.presence import STEADY, last_row
 from kernelsight.query.rows import Row, decoded
@@ -181,7 +181,7 @@ def _parts(
     """The mean of each metric in each part of a window, by entity; a part without rows is left out, or 0 for counts."""
     selection = Selection(kind, tuple(column.name for column in metrics), window.when, keep=tuple(labels))
     points = points_sql(reader, selection)
-    part = dialect_of(reader).int_div(f"timestamp - {window.when.start_ns}", str(window.width))
+    part = reader.dialect.int_div(f"timestamp - {window.when.start_ns}", str(window.width))
     head = "".join(f"{name}, " for name in labels)
     means = "".join(f", AVG({column.name}) AS {column.name}" for column in metrics)
     cut = f"SELECT {part} AS part, points.* FROM ({points.text}) AS points"

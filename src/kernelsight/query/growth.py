@@ -21,9 +21,10 @@ from kernelsight.events.deltas import (
     WRAP,
 )
 from kernelsight.query.clock_steps import Step, clock_steps
-from kernelsight.query.dialect import Dialect, Sql, dialect_of
+from kernelsight.query.dialect import Sql
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader, Value
+from kernelsight.stores.dialect import Dialect
 
 _PER_SECOND = 1_000_000_000
 ELAPSED = "elapsed"
@@ -54,7 +55,7 @@ def _order(reader: Reader, kind: Kind, counters: Sequence[str], samples: Sql) ->
 
 
 def _in(reader: Reader, kind: Kind, counters: Sequence[str], samples: Sql, order: str) -> _Order:
-    dialect, entity = dialect_of(reader), ", ".join(kind.entity)
+    dialect, entity = reader.dialect, ", ".join(kind.entity)
     before = "".join(f", {dialect.lag(name, entity, order)} AS {name}__before" for name in counters)
     first = dialect.lag("timestamp", entity, order)
     inner = (
@@ -96,7 +97,7 @@ def with_growth(  # noqa: PLR0913, PLR0917 - the parts of one statement
     Returns:
         a SELECT; both are NULL where it is not known what the counter grew by.
     """
-    dialect, entity = dialect_of(reader), ", ".join(kind.entity)
+    dialect, entity = reader.dialect, ", ".join(kind.entity)
     order = _order(reader, kind, counters, samples)
     falling = [name for name in counters if name in order.falling]
     calm = [name for name in counters if name not in order.falling]

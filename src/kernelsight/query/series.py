@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from kernelsight.errors import UsageError
 from kernelsight.moments import format_time
-from kernelsight.query.dialect import Sql, dialect_of, run
+from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Wanted, Where, conditions
 from kernelsight.query.points import Selection, metric_named, points_sql, unit_of
 from kernelsight.query.rows import Row, decoded
@@ -97,7 +97,7 @@ def _all(reader: Reader, sql: Sql, metric: str, labels: str) -> list[Row]:
 
 def _reduced(reader: Reader, sql: Sql, selection: Selection, points: int) -> list[Row]:
     """The rows of the least and of the greatest value of each interval and entity."""
-    dialect, metric, when = dialect_of(reader), selection.metrics[0], selection.when
+    dialect, metric, when = reader.dialect, selection.metrics[0], selection.when
     width = -(-when.length_ns // (points // 2))
     head = "".join(f"{name}, " for name in selection.kind.entity)
     bucket = dialect.int_div(f"timestamp - {when.start_ns}", str(width))

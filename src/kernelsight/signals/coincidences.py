@@ -17,7 +17,6 @@ from kernelsight.events.memory import PageFault
 from kernelsight.events.scheduler import Sched
 from kernelsight.events.syscalls import Syscall
 from kernelsight.events.tcp import TcpRetransmitEvent
-from kernelsight.query.dialect import dialect_of
 from kernelsight.signals.context import SOURCES, Second, Use, seconds
 from kernelsight.signals.model import SECOND_NS
 from kernelsight.stores.base import Reader, Value
@@ -132,7 +131,7 @@ def _occurrences(reader: Reader, trouble: Trouble, start_ns: int, end_ns: int) -
     named, latency = [*map(name_of, trouble.name)], name_of(trouble.latency_ns) if trouble.latency_ns else None
     columns = (stamp, comm, *named, *((latency,) if latency else ()))
     relation, params = reader.relation(kind.table, start_ns, end_ns - 1, columns)
-    second = dialect_of(reader).int_div(stamp, str(SECOND_NS))
+    second = reader.dialect.int_div(stamp, str(SECOND_NS))
     name = " || ':' || ".join(named) or "NULL"
     total, most = (f"sum({latency}) / 1e6", f"max({latency}) / 1e6") if latency else ("0.0", "0.0")
     slow = f"WHERE {latency} >= {trouble.least_ns}" if trouble.least_ns else ""

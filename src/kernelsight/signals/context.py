@@ -14,7 +14,6 @@ from kernelsight.events.memory import Memory, Vmstat
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, Load, SchedProcess
-from kernelsight.query.dialect import dialect_of
 from kernelsight.query.filters import Filter
 from kernelsight.query.points import RowOfPoints, Selection, points_of, points_sql
 from kernelsight.query.times import TimeRange
@@ -126,7 +125,7 @@ def _most(reader: Reader, struct: type[E], summed: Sequence[Metric[E]], when: Ti
     names, pid, comm = tuple(map(name_of, summed)), name_of(Process.pid), name_of(Process.comm)
     selection = Selection(kind_of(struct), names, when, keep=(comm,))
     points = points_sql(reader, selection, _AWAY_NS)
-    second = dialect_of(reader).int_div("timestamp", str(SECOND_NS))
+    second = reader.dialect.int_div("timestamp", str(SECOND_NS))
     amount = " + ".join(f"coalesce({name}, 0)" for name in names)
     text = (
         f"SELECT second, {pid}, {comm}, amount FROM (SELECT *, row_number() OVER"  # noqa: S608 - declared names

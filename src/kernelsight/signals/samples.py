@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from kernelsight.events.declare import Counter, Kind
-from kernelsight.query.dialect import dialect_of
 from kernelsight.query.filters import Condition, where_sql
 from kernelsight.signals.episodes import Key, Row
 from kernelsight.signals.model import LOOKBACK_S, SECOND_NS, Measure, Rule, Term
@@ -199,7 +198,7 @@ class _Sums:
         rule = self._rule
         relation, params = reader.relation(rule.kind.table, start_ns, end_ns - 1, self._columns)
         test = where_sql(rule.kind, rule.where)
-        second = dialect_of(reader).int_div("samples.timestamp", str(SECOND_NS))
+        second = reader.dialect.int_div("samples.timestamp", str(SECOND_NS))
         # Of several threads' names in one second any will do, but always the same one.
         labels = [f"min(samples.{name})" for name in rule.labels]
         value = _value_sql(rule.measure)

@@ -16,8 +16,9 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from kernelsight.errors import StoreError
 from kernelsight.events.declare import Event
-from kernelsight.moments import to_next_second, to_second
 from kernelsight.registry import Plugins
+from kernelsight.stores.damage import Damage, Repaired
+from kernelsight.stores.dialect import Dialect
 from kernelsight.stores.inbox import Inbox
 
 T = TypeVar("T")
@@ -104,34 +105,6 @@ class RefusedRow:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """A part of a table that cannot be read: it is missing from every answer."""
-
-    table: str
-    part: str
-    """Name of the part in the store."""
-    rows: int | None
-    """Rows that it held; None: that is not known."""
-    first_ns: int | None
-    """First and last timestamp that it held; None: it held none, or that is not known."""
-    last_ns: int | None
-    reason: str
-
-    def overlaps(self, start_ns: int, end_ns: int) -> bool:
-        """Whether it may have held rows of a range of time, bounds inclusive."""
-        if self.first_ns is None or self.last_ns is None:
-            return False
-        return self.last_ns >= start_ns and self.first_ns <= end_ns
-
-    def __str__(self) -> str:
-        held = ""
-        if self.first_ns is not None and self.last_ns is not None:
-            held = f" from {to_second(self.first_ns)} to {to_next_second(self.last_ns)}"
-        rows = "rows" if self.rows is None else f"{self.rows:,} rows"
-        return f"{self.table}: {rows}{held} cannot be read ({self.part} is damaged: {self.reason})"
-
-
 @runtime_checkable
 class Writer(Protocol):
     """The one process that writes events to a store."""
@@ -196,8 +169,8 @@ class Reader(Protocol):
     than those of the rows that arrived before it. A row is cited by its table and its id.
     """
 
-    dialect: str
-    """`sqlite` or `clickhouse`: the SQL that :meth:`query` understands."""
+    dialect: Dialect
+    """How the SQL that :meth:`query` understands differs from that of other stores."""
 
     def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
         """Run one statement that reads; rows come out as dicts in the order of the columns."""
@@ -329,6 +302,19 @@ class Store(Protocol):
 
     def deriver(self, *, make: bool = False) -> Deriver:
         """See :func:`open_deriver`."""
+
+    def repair(self) -> Iterable[Repaired]:
+        """Recover the readable rows of what is damaged; nobody may be writing.
+
+        Returns:
+            what became of each file or other part that was looked at, as it is done. A store that keeps copies of its
+            rows by itself, or whose server repairs them, gives nothing.
+
+        Raises:
+            StoreBusyError: somebody writes to it.
+            StoreError: it does not exist, cannot be read, or there is no room for a repaired copy; everything is as it
+                was.
+        """
 
 
 _OF_FILES = "sqlite"

@@ -11,18 +11,18 @@ import apsw
 from kernelsight.events.declare import Kind
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import Batch, Row
+from kernelsight.stores.damage import Recovered, Repaired
 from kernelsight.stores.sqlite.connect import translated
 from kernelsight.stores.sqlite.damage import DAMAGED
 from kernelsight.stores.sqlite.ddl import quote
-from kernelsight.stores.sqlite.repair import Recovered, Repaired
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.writer import SqliteWriter
 
 _ROWS = 10_000
 
 
-def adopt(path: Path, aside: Path) -> Repaired | None:
-    """Store the rows of a file that was set aside; None where its schema cannot be read, and nothing was done.
+def adopt(path: Path, aside: Path) -> Repaired:
+    """Store the rows of a file that was set aside; where its schema cannot be read, nothing is done.
 
     They get new ids, as rows that come late. The file is renamed, and kept.
 
@@ -35,7 +35,9 @@ def adopt(path: Path, aside: Path) -> Repaired | None:
             try:
                 segments = _segments(aside)
             except DAMAGED:
-                return None
+                return Repaired(
+                    str(aside), beyond_repair=f"its schema cannot be read; `sqlite3 {aside} .recover` may read its rows"
+                )
             kept = _renamed(aside)
             with closing(apsw.Connection(str(kept))) as old:
                 parts = [_adopt(writer, old, kind, name) for kind, name in segments]
@@ -43,7 +45,7 @@ def adopt(path: Path, aside: Path) -> Repaired | None:
         for (kind, _), part in zip(segments, parts, strict=True):
             stored[kind.name] += part.rows
         writer.count_recovered(stored)
-    return Repaired(tuple(part for part in parts if part.rows or part.lost is None), kept)
+    return Repaired(str(aside), tuple(part for part in parts if part.rows or part.lost is None), str(kept))
 
 
 def _segments(file: Path) -> list[tuple[Kind, str]]:

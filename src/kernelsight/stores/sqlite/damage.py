@@ -10,7 +10,8 @@ from pathlib import Path
 
 import apsw
 
-from kernelsight.stores.base import Account, Damage
+from kernelsight.stores.base import Account
+from kernelsight.stores.damage import Damage
 from kernelsight.stores.sqlite.books import load_accounts
 from kernelsight.stores.sqlite.ddl import quote
 from kernelsight.stores.sqlite.segments import CREATE_SEGMENTS, Segment

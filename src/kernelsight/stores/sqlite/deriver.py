@@ -15,11 +15,11 @@ from kernelsight.errors import StoreError
 from kernelsight.events.declare import kind_of
 from kernelsight.events.wire import kinds
 from kernelsight.stores.base import Replacement, Row
-from kernelsight.stores.database_path import database_path
 from kernelsight.stores.sqlite import derivations
 from kernelsight.stores.sqlite.checkpoint import finish
 from kernelsight.stores.sqlite.connect import connect_reader, connect_writer, translated
 from kernelsight.stores.sqlite.damage import abandon
+from kernelsight.stores.sqlite.database_path import database_path
 from kernelsight.stores.sqlite.ddl import quote, quoted
 from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, require_ours

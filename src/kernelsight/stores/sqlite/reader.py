@@ -13,12 +13,14 @@ import apsw
 from kernelsight.errors import StoreError
 from kernelsight.events.declare import INT64_MAX, INT64_MIN
 from kernelsight.events.wire import tables
-from kernelsight.stores.base import Book, Damage, Refusal, Row, Value
-from kernelsight.stores.database_path import database_path
+from kernelsight.stores.base import Book, Refusal, Row, Value
+from kernelsight.stores.damage import Damage
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import connect_reader, integer, reading_user, translated
 from kernelsight.stores.sqlite.damage import described
+from kernelsight.stores.sqlite.database_path import database_path
 from kernelsight.stores.sqlite.ddl import quote
+from kernelsight.stores.sqlite.dialect import SqliteDialect
 from kernelsight.stores.sqlite.hidden import Hidden
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, require_ours
 from kernelsight.stores.sqlite.schema import column_names
@@ -55,7 +57,7 @@ def _opened(path: Path, user: tuple[int, int]) -> tuple[apsw.Connection, int]:
 class SqliteReader:
     """A view of the database that cannot change it; what it reads does not block the writer."""
 
-    dialect = "sqlite"
+    dialect = SqliteDialect()
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import apsw
@@ -19,6 +19,7 @@ import apsw
 from kernelsight.errors import StoreError
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import Row
+from kernelsight.stores.damage import Recovered, Repaired
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import PAGE_BYTES, integer, make_file, translated
 from kernelsight.stores.sqlite.damage import DAMAGED
@@ -31,27 +32,6 @@ from kernelsight.stores.sqlite.writer import SqliteWriter
 
 _BUDGET_S = 3600.0
 _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (int, float), "TEXT": (str,)}
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """What became of one table."""
-
-    part: str
-    rows: int
-    """Rows that are in the new file."""
-    lost: int | None
-    """Rows that are not; None: how many is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Repaired:
-    """What became of a database."""
-
-    parts: tuple[Recovered, ...]
-    """The parts that were damaged; none: nothing was, and nothing was done."""
-    kept: Path | None = None
-    """Where the damaged file is."""
 
 
 @dataclass(slots=True)
@@ -92,7 +72,7 @@ def repair(path: Path) -> Repaired:
     with translated(path):
         wanted, foreign = _damaged_segments(path)
         if not wanted and _is_whole(path):
-            return Repaired(())
+            return Repaired(str(path))
         _collect(path, wanted, foreign)
     lock = WriterLock(path)
     new = path.with_name(f"{path.name}.repaired")
@@ -107,10 +87,11 @@ def repair(path: Path) -> Repaired:
     with closing(SqliteWriter(path)) as writer:
         while writer.unsealed():
             writer.maintain(budget_s=_BUDGET_S)
-    if not any(part.lost or part.lost is None for part in parts):
+    repaired = Repaired(str(path), parts)
+    if repaired.is_complete:
         aside.unlink()
-        return Repaired(parts)
-    return Repaired(parts, aside)
+        return repaired
+    return replace(repaired, kept=str(aside))
 
 
 def _is_whole(path: Path) -> bool:

@@ -10,10 +10,12 @@ from functools import cached_property
 from pathlib import Path
 
 from kernelsight.errors import StoreError
-from kernelsight.stores.database_path import database_path
+from kernelsight.stores.damage import Repaired
 from kernelsight.stores.inbox import Inbox
+from kernelsight.stores.sqlite.database_path import database_path
 from kernelsight.stores.sqlite.deriver import SqliteDeriver, open_deriver
 from kernelsight.stores.sqlite.reader import SqliteReader, open_reader
+from kernelsight.stores.sqlite.whereabouts import set_aside
 from kernelsight.stores.sqlite.writer import SqliteWriter, open_writer
 from kernelsight.trusted_paths import UntrustedPathError, as_owner_of, open_directory, open_file
 
@@ -85,3 +87,13 @@ class SqliteStore:
     def deriver(self, *, make: bool = False) -> SqliteDeriver:
         """Open it for replacing what is derived."""
         return open_deriver(self.url, make=make)
+
+    def repair(self) -> Iterator[Repaired]:
+        """The file, and then those that were set aside from it as a whole: their rows come into it."""
+        from kernelsight.stores.sqlite.adoption import adopt  # noqa: PLC0415 - seldom needed
+        from kernelsight.stores.sqlite.repair import repair  # noqa: PLC0415
+
+        before = set_aside(self.path)
+        yield repair(self.path)
+        for file in before:
+            yield adopt(self.path, file)

@@ -15,12 +15,12 @@ from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event, Kind, kind_of
 from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores.base import Account, Batch, RefusedRow, Rejected, Row
-from kernelsight.stores.database_path import database_path
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, book_losses, carry_over, count_recovered, keep_rejected, settle_crash
 from kernelsight.stores.sqlite.checkpoint import Checkpointer, finish
 from kernelsight.stores.sqlite.connect import connect_writer, integer, make_file, translated
 from kernelsight.stores.sqlite.damage import DAMAGED, abandon, is_ours, readable_accounts
+from kernelsight.stores.sqlite.database_path import database_path
 from kernelsight.stores.sqlite.insert import ROW_ERRORS, insert, reason_of
 from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.lock import WriterLock

@@ -12,7 +12,8 @@ from kernelsight.events.declare import EARLIEST_EPOCH_NS
 from kernelsight.moments import to_next_second, to_second
 from kernelsight.query.clock_notes import Note, clock_notes
 from kernelsight.query.times import TimeRange
-from kernelsight.stores.base import Damage, Reader, open_reader, store
+from kernelsight.stores.base import Reader, open_reader, store
+from kernelsight.stores.damage import Damage
 from kernelsight.surfaces import figures
 from kernelsight.surfaces.cli.command import Command, db_path_option, examples
 from kernelsight.surfaces.cli.output import show, show_json

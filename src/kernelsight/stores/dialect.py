@@ -1,0 +1,35 @@
+"""Where the SQL of one store differs from that of another; queries are written in what all of them share.
+
+Each backend brings its own: what is not here, or not the same everywhere, no query may use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+
+class Dialect(Protocol):
+    """The expressions that each store writes in its own way. All that is given and returned is SQL."""
+
+    def int_div(self, dividend: str, divisor: str) -> str:
+        """Whole part of a quotient of two integers."""
+
+    def lag(self, column: str, partition: str, order: str, back: int = 1) -> str:
+        """The column's value so many rows before this one; NULL where there is none.
+
+        Args:
+            column: whose value.
+            partition: columns of the rows that belong together, with commas between; empty: all rows do.
+            order: columns that the rows are sorted by.
+            back: how many rows before.
+        """
+
+    def greatest(self, values: Sequence[str]) -> str:
+        """The greatest of several values; NULL where one is NULL."""
+
+    def apart(self, select: str) -> str:
+        """A SELECT whose columns are computed once, however often the statement around it names them."""
+
+    def extreme(self, function: Literal["min", "max"], column: str) -> str:
+        """The columns ``value`` and ``timestamp`` of the row that has the least or greatest value of a group."""
