@@ -97,6 +97,7 @@ SCENES = {
     "many_tasks_blocked": (Cpu, CPU, {"procs_blocked": 8}, {"procs_blocked": 2}),
     "cpus_busy": (Cpu, CPU, {"idle": (0, 2), "user": (0, 198)}, {"idle": (0, 40), "user": (0, 160)}),
     "cpu_stolen": (Cpu, CPU, {"steal": (0, 60)}, {"steal": (0, 4)}),
+    "cpu_stolen_from_work": (Cpu, CPU, {"steal": (0, 90)}, {"steal": (0, 90), "nice": (0, 80)}),
     "softirq_bound_cpu": (
         Cpu,
         {**CPU, "cpu": 1, "idle": (0, 20)},
@@ -108,6 +109,12 @@ SCENES = {
         {"device_name": "sda", "read_ios": (0, 20), "write_ios": (0, 0), "write_ticks": 0},
         {"read_ticks": (0, 3000)},
         {"read_ticks": (0, 200)},
+    ),
+    "reads_slow": (
+        Block,
+        {"device_name": "sda", "read_ios": (0, 20), "write_ios": (0, 20)},
+        {"read_ticks": (0, 20_000), "write_ticks": (0, 0)},
+        {"read_ticks": (0, 400), "write_ticks": (0, 60_000)},
     ),
     "device_busy": (Block, {"device_name": "sda"}, {"io_ticks": (0, 1000)}, {"io_ticks": (0, 500)}),
     "device_queue_long": (Block, {"device_name": "sda"}, {"time_in_queue": (0, 60_000)}, {"time_in_queue": (0, 4_000)}),
@@ -278,6 +285,10 @@ WELL_THOUGH_LOUD = {
         Memory,
         {"mem_total_kb": 64_000_000, "mem_available_kb": 500_000, "zfs_arc_kb": 40_000_000},
     ),
+    "huge pages of a size that is not the usual one": (
+        Memory,
+        {**HUGE, "huge_pages_total": 0, "hugetlb_kb": 720 << 20, "mem_available_kb": 17_000_000},
+    ),
     "swap is full of what nobody needs": (Memory, {"swap_total_kb": 1000, "swap_free_kb": 0}),
     "a quota is used up in all periods and missed by little": (
         Cgroup,
@@ -321,6 +332,44 @@ WELL_THOUGH_LOUD = {
     "a heap of fixed size in a group": (Cgroup, {"cgroup": "/a", "memory_anon_bytes": 98, "memory_limit_bytes": 100}),
     "a pool near its limit of tasks": (Cgroup, {"cgroup": "/a", "pids_current": 98, "pids_limit": 100}),
     "a virtual CPU that runs its guest": (Syscall, {**WHO, "syscall_name": "ioctl", "on_cpu_ns": 60_000_000_000}),
+    "a copy that keeps a disk's queue full": (
+        Block,
+        {
+            "device_name": "sda",
+            "read_ios": (0, 0),
+            "read_ticks": (0, 0),
+            "write_ios": (0, 90),
+            "write_ticks": (0, 90_000),
+            "time_in_queue": (0, 90_000),
+        },
+    ),
+    "a call of sync that writes all of a copy": (
+        BlockedTask,
+        {**WHO, "tid": 7, "blocked_ms": 40_000, "syscall_name": "syncfs", "wchan": "wait_on_page"},
+    ),
+    "a write of a gigabyte in one call": (Syscall, {**WHO, "syscall_name": "write", "blocked_ns": 9_000_000_000}),
+    "a page of a disk that spins up": (PageFault, {**WHO, "latency_ns": 6_000_000_000}),
+    "a copy faster than kswapd": (Vmstat, {"allocstall_normal": (0, 4000)}),
+    "a data set that is read again and again": (
+        Vmstat,
+        {"workingset_refault_anon": (0, 0), "workingset_refault_file": (0, 90_000)},
+    ),
+    "a data set that a group reads again and again": (Cgroup, {"cgroup": "/a", "memory_refaults": (0, 90_000)}),
+    "a desktop that wakes up from zram": (Vmstat, {"pswpin": (0, 20_000)}),
+    "a build with more jobs than CPUs": (
+        Process,
+        {**WHO, "comm": "cc1", "start_ticks": 1, "nice": 0, "cpu_delay_ns": (0, 20_000_000_000)},
+    ),
+    "a crawler that asks hosts that are down": (
+        TcpRetransmit,
+        {"out_segs": (0, 1000), "retrans_segs": (0, 400), "syn_retrans": (0, 395), "timeouts": (0, 400)},
+    ),
+    "a server of phones": (TcpRetransmit, {"out_segs": (0, 90_000), "retrans_segs": (0, 900), "timeouts": (0, 300)}),
+    "a listener of one client at a time": (
+        TcpListener,
+        {"address": "::", "port": 80, "backlog": 1, "accept_queue": 1, **WHO},
+    ),
+    "a job of low priority on a busy host": (Cpu, {**CPU, "idle": (0, 0), "nice": (0, 110), "steal": (0, 90)}),
     "many requests on a device that serves many": (Block, {"device_name": "nvme0n1", "time_in_queue": (0, 400_000)}),
 }
 """Seconds that look bad and harm nobody: no signal of them is critical."""

@@ -72,7 +72,8 @@ def test_what_harms_nobody_is_never_critical(tmp_path, name):
 
 def test_a_critical_level_says_whom_it_harms_and_other_rules_have_none():
     for rule in rules().values():
-        assert ("critical" in rule.levels) == bool(rule.harm), rule.name
+        assert ("critical" in rule.levels) == (rule.harm is not None), rule.name
+        assert rule.harm is None or len(rule.harm.text) > 10, rule.name
     with pytest.raises(TypeError, match="harm"):
         declared(
             "loud",
@@ -83,6 +84,12 @@ def test_a_critical_level_says_whom_it_harms_and_other_rules_have_none():
             because="",
             summary="",
         )
+
+
+def test_what_is_never_critical_says_on_which_healthy_machine_it_stands_and_for_how_long():
+    for rule in rules().values():
+        assert rule.healthy or rule.harm, rule.name
+        assert not rule.healthy or ":" in rule.healthy, rule.name
 
 
 def test_every_rule_has_a_scene():

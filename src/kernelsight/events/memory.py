@@ -154,6 +154,7 @@ class Memory(Event, tag="memory"):
     huge_pages_total: Annotated[Int | None, Gauge("pages")] = None
     huge_pages_free: Annotated[Int | None, Gauge("pages")] = None
     huge_page_size_kb: Annotated[Int | None, Gauge("KiB")] = None
+    hugetlb_kb: Annotated[Int | None, Gauge("KiB"), Means("huge pages of all sizes, used or not")] = None
     zfs_arc_kb: Annotated[
         Int | None,
         Gauge("KiB"),

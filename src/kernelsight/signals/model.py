@@ -18,10 +18,10 @@ Nothing else knows a rule: :mod:`kernelsight.signals.samples` reads what the rul
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from string import Formatter
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from kernelsight.events.declare import Column, Counter, Delta, Event, Kind, kind_of
 from kernelsight.events.fields import Field, Metric, name_of
@@ -40,18 +40,35 @@ E = TypeVar("E", bound=Event)
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 
 
+class Harm(NamedTuple):
+    """What a critical value does to somebody."""
+
+    sort: Literal["wait", "failure", "exhaustion"]
+    """Somebody waits, a call fails, or something has run out."""
+    text: str
+    """Who waits for what, which call fails, or what has run out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Term(Generic[E_contra]):
-    """One term of a sum of columns: made by :func:`minus`, :func:`if_known` and :func:`product`."""
+    """One term of a sum of columns: made by :func:`minus`, :func:`if_known`, :func:`product`, :func:`first_known`."""
 
     factors: tuple[str, ...]
     """Columns; none for the number of rows."""
     sign: float = 1.0
     optional: bool = False
+    stand_in: Term[E_contra] | None = None
+    """What counts instead where this has no value."""
+
+    @property
+    def choices(self) -> tuple[tuple[str, ...], ...]:
+        """Products of columns, of which the first that has a value counts."""
+        return (self.factors, *(self.stand_in.choices if self.stand_in else ()))
 
     def __str__(self) -> str:
         """As people write it."""
-        return ("-" if self.sign < 0 else "") + ("*".join(self.factors) or "*")
+        shown = " or ".join("*".join(factors) or "*" for factors in self.choices)
+        return ("-" if self.sign < 0 else "") + (f"({shown})" if self.stand_in else shown)
 
 
 COUNT: Term[Event] = Term(())
@@ -71,6 +88,11 @@ def if_known(column: Metric[E] | Term[E]) -> Term[E]:
 def product(*columns: Metric[E]) -> Term[E]:
     """Several columns, multiplied."""
     return Term(tuple(map(name_of, columns)))
+
+
+def first_known(column: Metric[E] | Term[E], stand_in: Metric[E] | Term[E]) -> Term[E]:
+    """The first of the two that has a value."""
+    return replace(_term(column), stand_in=_term(stand_in))
 
 
 def _term(column: Metric[E] | Term[E]) -> Term[E]:
@@ -107,7 +129,12 @@ class Measure(Generic[E_contra]):
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that are needed."""
-        return tuple(dict.fromkeys(name for term in (*self.above, *self.below) for name in term.factors))
+        return tuple(dict.fromkeys(name for name in self._named()))
+
+    def _named(self) -> Iterator[str]:
+        for term in (*self.above, *self.below):
+            for factors in term.choices:
+                yield from factors
 
     def __str__(self) -> str:
         """The calculation, for people."""
@@ -142,8 +169,10 @@ class Rule:
     """Why this threshold, and where that is said."""
     summary: str
     """What is said; ``{value}`` is the worst, ``{amount}`` the same with its unit, other names are columns."""
-    harm: str
-    """Who waits, what fails or what has run out when it is critical; empty: it never is."""
+    harm: Harm | None
+    """What it does to somebody when it is critical; None: it never is."""
+    healthy: str
+    """On which machine it stands though nothing is wrong there, and for how long; empty: on none that is known."""
     by: tuple[str, ...]
     """Columns that make the entity."""
     where: tuple[Condition, ...] = ()
@@ -197,7 +226,8 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
     levels: Mapping[Severity, float],
     because: str,
     summary: str,
-    harm: str = "",
+    harm: Harm | None = None,
+    healthy: str = "",
     clear_below: float | None = None,
     raise_after_s: int = 0,
     clear_after_s: int = 10,
@@ -215,6 +245,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
         because: reason and source of the threshold.
         summary: a format string of `value`, `amount` (the value with its unit, as people read it) and columns.
         harm: what a critical value does to somebody; a rule whose measure does not show that has no such level.
+        healthy: see :class:`Rule`.
         clear_below: nine tenths of what raises it by default.
         raise_after_s: 0 by default.
         clear_after_s: the time in which a pause does not end an episode.
@@ -244,6 +275,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
         because=because,
         summary=summary,
         harm=harm,
+        healthy=healthy,
         by=entity,
         where=where,
         sparse=kind.interval_s is None or Delta in semantics or (entity != kind.entity and Counter not in semantics),
@@ -257,7 +289,7 @@ def _check(found: Rule) -> None:
     levels = list(found.levels.values())
     if not levels or levels != sorted(levels) or found.clear_below > levels[0]:
         raise TypeError(f"{found.name}: levels go up, and an episode is over below the first of them")
-    if ("critical" in found.levels) != bool(found.harm):
+    if ("critical" in found.levels) != (found.harm is not None):
         raise TypeError(f"{found.name}: critical is what harms somebody; say whom and how (`harm`), or leave it out")
     columns = (*found.measure.columns, *found.by, *found.labels, *(one.column for one in found.where))
     if unknown := [name for name in columns if name not in found.kind.by_name]:

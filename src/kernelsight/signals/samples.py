@@ -219,7 +219,11 @@ def _value_sql(measure: Measure[Any]) -> str:
     """The calculation over the rows of one second; NULL where there is no value."""
 
     def total(terms: tuple[Term[Any], ...]) -> str:
-        return " + ".join(("-1.0 * " if term.sign < 0 else "") + one(term.factors) for term in terms)
+        return " + ".join(("-1.0 * " if term.sign < 0 else "") + first(term.choices) for term in terms)
+
+    def first(choices: tuple[tuple[str, ...], ...]) -> str:
+        found = [one(factors) for factors in choices]
+        return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
 
     def one(factors: tuple[str, ...]) -> str:
         product = " * ".join(f"samples.{column}" for column in factors)
@@ -266,8 +270,11 @@ def _calculation(measure: Measure[Any], columns: Columns) -> Calculation:
 
 
 def _sum(terms: tuple[Term[Any], ...], columns: Columns) -> Calculation:
-    signed = [(term.sign, term.optional, columns[term.factors[0]]) for term in terms if len(term.factors) == 1]
-    products = [(term, [columns[name] for name in term.factors]) for term in terms if len(term.factors) > 1]
+    plain = [term for term in terms if len(term.factors) == 1 and term.stand_in is None]
+    signed = [(term.sign, term.optional, columns[term.factors[0]]) for term in plain]
+    others = [
+        (term, [[columns[name] for name in factors] for factors in term.choices]) for term in terms if term not in plain
+    ]
 
     def total(row: Sequence[Value]) -> float | None:
         result, known = 0.0, False
@@ -282,15 +289,23 @@ def _sum(terms: tuple[Term[Any], ...], columns: Columns) -> Calculation:
 
     def with_products(row: Sequence[Value]) -> float | None:
         result = total(row)
-        for term, places in products:
-            values = [row[place] for place in places]
-            if None not in values and result is not None:
-                result += term.sign * math.prod(values)  # type: ignore[arg-type] # as above
+        for term, choices in others:
+            value = next((math.prod(values) for values in _known(row, choices)), None)
+            if value is not None and result is not None:
+                result += term.sign * value
             elif not term.optional:
                 return None
         return result
 
-    return with_products if products else total
+    return with_products if others else total
+
+
+def _known(row: Sequence[Value], choices: Iterable[Sequence[int]]) -> Iterator[list[float]]:
+    """The values of those products of columns of which all have one."""
+    for places in choices:
+        values = [row[place] for place in places]
+        if None not in values:
+            yield values  # type: ignore[misc] # columns that are measured are numbers
 
 
 def _integer(value: Value) -> int:

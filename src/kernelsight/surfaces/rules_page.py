@@ -15,13 +15,15 @@ def rules_page(rules: Iterable[Rule]) -> Iterator[str]:
     yield (
         "What [signals](signals.md) are raised by. A counter stands for its rate a second. *From*: the value that "
         "raises it, of each severity; *for*: how long it has to stay there (0: one value is enough); *until*: it goes "
-        "on until the value has been below this for so long. *Critical when*: the harm that such a value shows; a rule "
-        "whose measure shows none is never critical."
+        "on until the value has been below this for so long. *Critical when*: the harm that such a value shows: "
+        "somebody waits (wait), a call fails (failure), or something has run out (exhaustion). A rule whose measure "
+        "shows no harm is never critical. *When healthy*: the machine on which it stands though nothing is wrong, and "
+        "for how long."
     )
     for subject, group in groupby(sorted(rules, key=attrgetter("subject", "name")), attrgetter("subject")):
         yield from ("", f"## {subject}", "")
-        yield "| rule | of each | what is measured | from | for | until | because | critical when |"
-        yield "|---|---|---|---|---|---|---|---|"
+        yield "| rule | of each | what is measured | from | for | until | because | critical when | when healthy |"
+        yield "|---|---|---|---|---|---|---|---|---|"
         for rule in group:
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(rule)) + " |"
 
@@ -37,7 +39,8 @@ def _cells(rule: Rule) -> tuple[str, ...]:
         f"{rule.raise_after_s} s",
         f"{rule.clear_below:,.15g} for {rule.clear_after_s} s",
         rule.because,
-        rule.harm or "never",
+        "never" if rule.harm is None else f"{rule.harm.sort}: {rule.harm.text}",
+        rule.healthy or "not known",
     )
 
 

@@ -44,6 +44,7 @@ _NAMES = {
     "huge_pages_total": b"HugePages_Total",
     "huge_pages_free": b"HugePages_Free",
     "huge_page_size_kb": b"Hugepagesize",
+    "hugetlb_kb": b"Hugetlb",
 }
 
 

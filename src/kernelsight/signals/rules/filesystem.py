@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.query.filters import Filter
-from kernelsight.signals.model import Measure, minus, rule
+from kernelsight.signals.model import Harm, Measure, minus, rule
 from kernelsight.signals.registry import declare
 
 _WRITABLE = (Filter(Filesystem.read_only, "=", 0),)  # an image is full by design
@@ -28,7 +28,8 @@ declare(
         raise_after_s=1,
         because="as df(1) counts, so 100 % is where users get ENOSPC; ext4 keeps 5 % for root by default because "
         "allocation gets slow and scattered there (mke2fs(8), -m)",
-        harm="no space is left: writes to this file system fail",
+        harm=Harm("exhaustion", "no space is left: writes to this file system fail"),
+        healthy="an archive: for ever",
         summary="{value:.1f} % of the space of {mount_point} is used",
     ),
     rule(
@@ -47,7 +48,8 @@ declare(
         clear_below=94,
         raise_after_s=1,
         because="without an inode no file can be made, however much space there is (ENOSPC); as of space",
-        harm="no inode is left: nobody can create a file",
+        harm=Harm("exhaustion", "no inode is left: nobody can create a file"),
+        healthy="an archive of small files: for ever",
         summary="{value:.1f} % of the inodes of {mount_point} are used",
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kernelsight.events.limit import Limit
-from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.model import Harm, Measure, rule
 from kernelsight.signals.registry import declare
 
 declare(
@@ -18,7 +18,8 @@ declare(
         clear_after_s=20,
         because="these limits are far above usual use; at the limit the kernel refuses the next "
         "object, whatever the machine has left (Documentation/admin-guide/sysctl)",
-        harm="the limit is reached: the next call that needs such an object fails",
+        harm=Harm("exhaustion", "the limit is reached: the next call that needs such an object fails"),
+        healthy="a program that sets aside all that a limit allows, as of fs.aio-max-nr: as long as it runs",
         summary="{limit_name} is used up to {value:.0f} %",
     ),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kernelsight.events.scheduler import Cpu
 from kernelsight.query.filters import Filter
-from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.model import Harm, Measure, minus, rule
 from kernelsight.signals.registry import declare
 
 _ALL = (Cpu.user, Cpu.nice, Cpu.system, Cpu.idle, Cpu.iowait, Cpu.irq, Cpu.softirq, Cpu.steal)
@@ -27,6 +27,7 @@ declare(
         raise_after_s=4,
         because="three tasks for one CPU get a third of it each. Tasks of low priority may wait by "
         "design; process_waits_for_cpu names the slowed programs",
+        healthy="a build with more jobs than CPUs, or tasks of low priority: as long as they run",
         summary="{value:.1f} tasks for each CPU are running or waiting to",
     ),
     rule(
@@ -40,6 +41,7 @@ declare(
         raise_after_s=4,
         because="more tasks wait for I/O than the CPUs could run. Copies always wait for I/O, and a "
         "waiter of an idle io_uring counts as well",
+        healthy="copies, or waiters of an idle io_uring: as long as they last",
         summary="{value:.1f} tasks for each CPU are blocked",
     ),
     rule(
@@ -51,6 +53,7 @@ declare(
         levels={"info": 95},
         raise_after_s=9,
         because="no CPU time is left; that is a fault only if a task waits (waits_for_cpu, cpu_pressure)",
+        healthy="a batch job: as long as it runs",
         summary="the CPUs are {value:.0f} % busy",
     ),
     rule(
@@ -59,12 +62,25 @@ declare(
         Measure(of=(Cpu.steal,), per=_ALL, scale=100, unit="%"),
         scope="machine",
         where=_MACHINE,
-        levels={"warning": 10, "critical": 30},
+        levels={"warning": 10},
         raise_after_s=4,
         because="the hypervisor takes a tenth of the CPU time that programs here count on "
         "(Documentation/filesystems/proc.rst, steal)",
-        harm="all programs run slower by a third",
+        healthy="a job of low priority on a machine whose host is full: as long as it runs",
         summary="the hypervisor takes {value:.0f} % of the CPU time",
+    ),
+    rule(
+        "cpu_stolen_from_work",
+        Cpu,
+        Measure(of=(Cpu.steal, minus(Cpu.nice)), per=_ALL, scale=100, unit="%"),
+        scope="machine",
+        where=_MACHINE,
+        levels={"critical": 30},
+        raise_after_s=4,
+        because="the hypervisor takes a third of the CPU time from programs that were not told to give way: what those "
+        "of low priority (nice) use is left out, as they may be the ones that it is taken from",
+        harm=Harm("wait", "programs take half as long again for the same work"),
+        summary="the hypervisor takes {value:.0f} % of the CPU time from programs of ordinary priority",
     ),
     rule(
         "softirq_bound_cpu",
@@ -77,6 +93,7 @@ declare(
         because="a CPU that handles interrupts for half of its time has little time for programs; "
         "beyond a time budget the kernel moves soft interrupts to ksoftirqd (net.core.netdev_budget_usecs, "
         "Documentation/admin-guide/sysctl/net.rst)",
+        healthy="a router or a load balancer: as long as it has traffic",
         summary="CPU {cpu} handles interrupts in {value:.0f} % of its time",
     ),
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kernelsight.events.memory import Memory, OomKill, Vmstat
-from kernelsight.signals.model import COUNT, MOVED, Measure, if_known, minus, product, rule
+from kernelsight.signals.model import COUNT, MOVED, Harm, Measure, first_known, if_known, minus, product, rule
 from kernelsight.signals.registry import declare
 
-_HUGE = if_known(product(Memory.huge_pages_total, Memory.huge_page_size_kb))
-"""Memory that was set apart as huge pages when it was reserved, used or not."""
+_HUGE = if_known(first_known(Memory.hugetlb_kb, product(Memory.huge_pages_total, Memory.huge_page_size_kb)))
+"""What is set apart as huge pages of all sizes. Older kernels do not tell it, and those of the usual size stand in."""
 MEMORY_USED_PERCENT = 90
 """From which on `memory_available_low` is raised."""
 REFAULTS_PER_S = 2_500
@@ -30,7 +30,8 @@ declare(
         because="MemAvailable estimates the memory that programs can get without swapping "
         "(Documentation/filesystems/proc.rst). Reserved huge pages are left out, and the cache of "
         "ZFS counts as available. earlyoom ends programs when 10 % are left",
-        harm="almost no memory is left: programs wait for reclaim, or are killed",
+        harm=Harm("exhaustion", "almost no memory is left: programs wait for reclaim, or are killed"),
+        healthy="a machine that has just the memory that its one program needs: for ever",
         summary="{value:.1f} % of the memory is in use and cannot be freed without swapping",
     ),
     rule(
@@ -49,6 +50,7 @@ declare(
         because="systemd-oomd acts at 90 % (SwapUsedLimit, oomd.conf(5)); once swap is full, the "
         "kernel cannot reclaim anonymous memory. Swap full of unused pages harms nobody; "
         "memory_stall and oom_kill show harm",
+        healthy="swap full of pages that nobody uses: for ever",
         summary="{value:.1f} % of the swap space is used",
     ),
     rule(
@@ -65,11 +67,11 @@ declare(
             unit="stalls/s",
         ),
         scope="machine",
-        levels={"warning": 10, "critical": 1000},
+        levels={"warning": 10},
         raise_after_s=2,
         because="kswapd frees memory in the background; a program that must free memory itself waits "
         "(Documentation/admin-guide/mm/concepts.rst, reclaim), some 0.1 to 10 ms each time",
-        harm="programs wait while they free memory",
+        healthy="a fast copy through a full page cache: as long as it lasts",
         summary="{value:,.0f} times a second a program must free memory before it gets memory",
     ),
     rule(
@@ -77,11 +79,11 @@ declare(
         Vmstat,
         Measure(of=(Vmstat.workingset_refault_anon, Vmstat.workingset_refault_file), unit="pages/s"),
         scope="machine",
-        levels={"warning": REFAULTS_PER_S, "critical": 10 * REFAULTS_PER_S},
+        levels={"warning": REFAULTS_PER_S},
         raise_after_s=3,
         because="a refault reads a page again that was evicted (mm/workingset.c): 2,500 pages/s are "
         "10 MB/s of reads that more memory would save",
-        harm="programs wait for pages that are read again",
+        healthy="a program that reads more files again and again than fit: as long as it does",
         summary="{value:,.0f} pages/s are read again shortly after their eviction",
     ),
     rule(
@@ -89,11 +91,11 @@ declare(
         Vmstat,
         Measure(of=(Vmstat.pswpin,), unit="pages/s"),
         scope="machine",
-        levels={"warning": 250, "critical": 2_500},
+        levels={"warning": 250},
         raise_after_s=3,
         because="a program waits for each page that is read back: 250 pages/s are 1 MB/s, which a "
         "disk manages at 4 KiB a request",
-        harm="programs wait for pages that are read back",
+        healthy="programs that wake up after a long time, or swap in compressed memory (zram): some seconds",
         summary="{value:,.0f} pages/s are read back from swap",
     ),
     rule(
@@ -103,7 +105,7 @@ declare(
         scope="process",
         levels={"critical": 1},
         because="the kernel ends a process because memory ran out (Documentation/admin-guide/mm/concepts.rst)",
-        harm="a process is killed",
+        harm=Harm("failure", "a process is killed"),
         summary="{comm} ({pid}) was killed because memory ran out; {trigger_comm} had asked for some",
     ),
     rule(
@@ -113,7 +115,7 @@ declare(
         scope="machine",
         levels={"critical": MOVED},
         because="as oom_kill, where no tracer names the process",
-        harm="a process is killed",
+        harm=Harm("failure", "a process is killed"),
         summary="a process was killed because memory ran out",
     ),
 )

@@ -7,7 +7,7 @@ from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.udp_socket import UdpSocket
 from kernelsight.linux.drop_reasons import DROP_CLASSES
 from kernelsight.query.filters import Filter
-from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.model import Harm, Measure, rule
 from kernelsight.signals.registry import declare
 
 PACKETS_LOST_PER_S = 10
@@ -35,6 +35,7 @@ declare(
         raise_after_s=2,
         because=f"{_MATHIS}; below 100 packets a second, one packet is no rate. The counters include "
         "packets that nobody wanted, so the signal is never critical by itself",
+        healthy="packets of protocols that nobody here speaks: for ever",
         summary="{interface_name} drops {value:.1f} % of its packets",
     ),
     rule(
@@ -52,7 +53,7 @@ declare(
         raise_after_s=2,
         because="a sound link has less than one bad frame in a million (IEEE 802.3: bit error rate 1e-12 or better); "
         "0.1 % is a cable, a plug or a driver",
-        harm="the data in these packets is lost, or sent again",
+        harm=Harm("failure", "the data in these packets is lost, or sent again"),
         summary="{value:.2f} % of the packets of {interface_name} are in error",
     ),
     *(
@@ -67,6 +68,7 @@ declare(
             raise_after_s=3,
             because="headers and gaps of Ethernet take 5 % of full-sized frames, more of small ones: "
             "little capacity is left above 90 %",
+            healthy="a copy at the speed of the link: as long as it lasts",
             summary="{interface_name} " + verb + " at {value:.0f} % of its speed",
         )
         for direction, transferred, verb in (
@@ -86,6 +88,7 @@ declare(
         because="only drop reasons that mean a loss count (kernelsight/linux/drop_reasons.py), not "
         "packets that the machine rejects. With ten drops a second, each of ten connections waits "
         "for a retransmission. A firewall rule may reject any number of packets: that harms nobody",
+        healthy="a firewall rule that turns strangers away: as long as they come",
         summary="{value:,.0f} packets/s are dropped on {interface_name}: {reason}",
     ),
     rule(
@@ -96,7 +99,8 @@ declare(
         levels={"warning": 1, "critical": 1000},
         raise_after_s=1,
         because="nobody sends a datagram again: the kernel drops it because its reader is too slow (udp(7), SO_RCVBUF)",
-        harm="datagrams are lost for good",
+        harm=Harm("failure", "datagrams are lost for good"),
+        healthy="a program that binds a socket and only sends: as long as others send to it",
         summary="{value:,.0f} datagrams/s to port {port} are lost: {comm} ({pid}) reads too slowly",
     ),
 )

@@ -20,9 +20,9 @@ declare(
         Measure(of=(PageFault.latency_ns,), scale=1e-6, unit="ms", function="max"),
         scope="program",
         by=(PageFault.comm,),
-        levels={"warning": 100, "critical": 1000},
+        levels={"warning": 100},
         because="a page from a disk takes some 10 ms; 0.1 s is noticed, 1 s interrupts (Nielsen 1993)",
-        harm="a thread is blocked for a second",
+        healthy="a disk that must spin up: once",
         summary="a page fault of {comm} ({pid}) took {amount}",
     ),
     rule(
@@ -34,6 +34,7 @@ declare(
         levels={"warning": FAULT_TIME_PERCENT},
         raise_after_s=3,
         because="faults take a third of a thread's time, as when a program starts",
+        healthy="a program that starts: some seconds",
         summary="{comm} ({pid}) spends {value:.0f} % of a thread's time on page faults",
     ),
     rule(
@@ -46,6 +47,7 @@ declare(
         raise_after_s=3,
         because="each waits for a device: at 10 ms (a disk) a hundred take all of a thread's time. "
         "For a program that reads a file by mmap(2) this is normal",
+        healthy="a program that reads a file by mmap(2): as long as it does",
         summary="{comm} ({pid}) waits for {value:,.0f} pages/s from storage",
     ),
     rule(
@@ -58,6 +60,7 @@ declare(
         raise_after_s=4,
         because="at 4 KiB a page that is 1 GB/s of memory; no machine can keep this up, so the "
         "program frees memory and allocates it again",
+        healthy="a benchmark of memory: as long as it runs",
         summary="{comm} ({pid}) allocates {value:,.0f} pages/s by faults",
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kernelsight.events.process import Process
 from kernelsight.query.filters import Filter
-from kernelsight.signals.model import Measure, if_known, rule
+from kernelsight.signals.model import Harm, Measure, if_known, rule
 from kernelsight.signals.registry import declare
 
 WAITS_FOR_IO_MS_PER_S = 500
@@ -23,7 +23,7 @@ declare(
         levels={"warning": 80, "critical": 99.9},
         raise_after_s=1,
         because="at the limit open(2), accept(2) and socket(2) fail with EMFILE (getrlimit(2), RLIMIT_NOFILE)",
-        harm="no descriptor is left: the process can open and accept nothing",
+        harm=Harm("exhaustion", "no descriptor is left: the process can open and accept nothing"),
         summary="{comm} ({pid}) has {value:.0f} % of its allowed descriptors open",
     ),
     rule(
@@ -33,11 +33,11 @@ declare(
         scope="program",
         by=(Process.comm,),
         where=(Filter(Process.nice, "<=", 0),),  # who was told to give way waits as it should
-        levels={"warning": 500, "critical": 2000},
+        levels={"warning": 500},
         raise_after_s=3,
         because="its threads are runnable without a CPU for half of one thread's time (warning) or "
         f"all of two threads' time (critical); {_DELAYS}",
-        harm="its threads wait instead of running",
+        healthy="a build with more jobs than CPUs, or a server with hundreds of threads: as long as they run",
         summary="the threads of {comm} ({pid}) wait {amount} in a second for a CPU",
     ),
     rule(
@@ -50,6 +50,7 @@ declare(
         raise_after_s=3,
         because="its threads wait for block I/O for half of one thread's time. For a copy or a "
         f"backup this is normal, so the signal is never critical by itself; {_DELAYS}",
+        healthy="a copy or a backup: as long as it lasts",
         summary="the threads of {comm} ({pid}) wait {amount} in a second for block I/O",
     ),
     rule(
@@ -69,7 +70,7 @@ declare(
         levels={"warning": WAITS_FOR_MEMORY_MS_PER_S, "critical": 5 * WAITS_FOR_MEMORY_MS_PER_S},
         raise_after_s=2,
         because=f"enough memory would save all of the time in reclaim, thrashing and swap-in; {_DELAYS}",
-        harm="its threads wait for memory instead of running",
+        harm=Harm("wait", "its threads wait for memory instead of running"),
         summary="the threads of {comm} ({pid}) wait {amount} in a second for memory",
     ),
 )

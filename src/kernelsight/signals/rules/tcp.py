@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kernelsight.events.process import SocketOwner
 from kernelsight.events.tcp import Tcp, TcpListener, TcpRetransmit
-from kernelsight.signals.model import Measure, rule
+from kernelsight.signals.model import Harm, Measure, if_known, minus, rule
 from kernelsight.signals.registry import declare
 
 _PORTS = 28_232
@@ -13,7 +13,9 @@ _PORTS = 28_232
 RETRANSMITTED_PERCENT = 2
 """From which on `retransmissions` is raised."""
 ACCEPT_QUEUE_FULL_PERCENT = 100
-"""From which on `accept_queue_full` is critical."""
+"""All that listen(2) asked for; the kernel lets one more in (sk_acceptq_is_full, include/net/sock.h)."""
+_MORE_THAN_FULL_PERCENT = 100.001
+"""The one more, of the longest queue that there can be. A listener of one client at a time may have it waiting."""
 
 declare(
     __name__,
@@ -21,7 +23,8 @@ declare(
         "retransmissions",
         TcpRetransmit,
         Measure(
-            of=(TcpRetransmit.retrans_segs,),
+            # Whoever asks hosts that are down for connections has many of these, and no connection.
+            of=(TcpRetransmit.retrans_segs, minus(if_known(TcpRetransmit.syn_retrans))),
             per=(TcpRetransmit.out_segs,),
             scale=100,
             unit="% of segments",
@@ -32,7 +35,7 @@ declare(
         raise_after_s=2,
         because="a sound network loses well below 1 %; at 2 % TCP gets 9 segments a round trip, at 10 % 4 (Mathis et "
         "al., 1997)",
-        harm="connections wait for lost segments",
+        harm=Harm("wait", "connections wait for lost segments"),
         summary="{value:.1f} % of TCP's segments are retransmitted",
     ),
     rule(
@@ -40,10 +43,10 @@ declare(
         TcpRetransmit,
         Measure(of=(TcpRetransmit.timeouts,), unit="timeouts/s"),
         scope="machine",
-        levels={"warning": 5, "critical": 100},
+        levels={"warning": 5},
         raise_after_s=2,
         because="each is a connection that stalled for 0.2 s or more (TCP_RTO_MIN, include/net/tcp.h)",
-        harm="a hundred connections stall each second",
+        healthy="a server of many clients on mobile links: for ever",
         summary="{value:,.0f} times a second a connection gets no acknowledgement in time",
     ),
     rule(
@@ -51,10 +54,10 @@ declare(
         TcpRetransmit,
         Measure(of=(TcpRetransmit.syn_retrans,), unit="segments/s"),
         scope="machine",
-        levels={"warning": 5, "critical": 100},
+        levels={"warning": 5},
         raise_after_s=2,
         because="each is a connection request without an answer for a second or more (RFC 6298: 1 s at first)",
-        harm="programs wait for connections that nobody answers",
+        healthy="a crawler, or a monitor of hosts that are down: for ever",
         summary="{value:,.0f} times a second a connection request is sent again",
     ),
     rule(
@@ -65,7 +68,7 @@ declare(
         levels={"warning": 0.5, "critical": 50},
         because="the kernel dropped a finished handshake because the accept queue was full "
         "(listen(2)); the client waits for a second or more",
-        harm="clients wait a second or more to be connected",
+        harm=Harm("wait", "clients wait a second or more to be connected"),
         summary="{value:,.0f} connections/s meet a full accept queue",
     ),
     rule(
@@ -73,11 +76,11 @@ declare(
         TcpListener,
         Measure(of=(TcpListener.accept_queue,), per=(TcpListener.backlog,), scale=100, unit="%", least_per=1),
         scope="listener",
-        levels={"warning": 80, "critical": ACCEPT_QUEUE_FULL_PERCENT},
+        levels={"warning": 80, "critical": _MORE_THAN_FULL_PERCENT},
         raise_after_s=2,
         because="the queue holds bursts; if it stays full, the listener accepts too slowly and the queue overflows "
         "(listen(2))",
-        harm="a client that connects now waits, or is refused",
+        harm=Harm("wait", "a client that connects now waits, or is refused"),
         summary="the accept queue of port {port} is {value:.0f} % full: {comm} ({pid}) accepts too slowly",
     ),
     rule(
@@ -89,6 +92,7 @@ declare(
         raise_after_s=4,
         because="the other side has closed the connection, its owner has not, and no timer of the "
         "kernel closes it (RFC 9293, CLOSE-WAIT). The owner runs out of descriptors (descriptors_near_limit)",
+        healthy="a pool that closes its connections late: until it does",
         summary="{comm} ({pid}) holds {value:,.0f} connections that the other side has closed",
     ),
     rule(
@@ -101,6 +105,7 @@ declare(
         because="each keeps a port for 60 s. By default there are 28,232 ports to each remote "
         "address (ip_local_port_range), so a server with many clients may have 40,000 sockets in "
         "TIME_WAIT and lack no port. syscalls_fail names programs that lack a port",
+        healthy="a server of many short connections: for ever",
         summary="sockets in TIME_WAIT hold as many ports as {value:.0f} % of those to one address",
     ),
     rule(
@@ -113,6 +118,7 @@ declare(
         because="a receive queue was over its memory limit, so the kernel compacted it or dropped "
         "packets (net/ipv4/tcp_input.c, "
         "tcp_prune_queue): a reader is too slow, or tcp_rmem too small",
+        healthy="a transfer from a faster machine: as long as it lasts",
         summary="{value:,.0f} times a second a receive queue is over its memory limit",
     ),
 )
