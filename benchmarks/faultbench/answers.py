@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 from benchmarks.faultbench.removal import Told
-from benchmarks.faultbench.scenario import Truth
+from benchmarks.faultbench.truth import Truth
 
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.ranking import SHARPNESS

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.faultbench.scenario import Culprit
 from benchmarks.faultbench.stage import Actor, Stage
+from benchmarks.faultbench.truth import Culprit
 
 NEVER = -1
 """The delay of a device that does not answer at all."""

@@ -17,8 +17,9 @@ from typing import Any
 
 import msgspec
 from benchmarks.faultbench import recording
-from benchmarks.faultbench.scenario import Scenario, Truth
+from benchmarks.faultbench.scenario import Scenario
 from benchmarks.faultbench.stage import Stage
+from benchmarks.faultbench.truth import Truth
 
 from kernelsight.diagnosis import Diagnosis, diagnose
 from kernelsight.diagnosis.check import grounded

@@ -19,46 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING
 
-from kernelsight.registry import load_modules
+from benchmarks.faultbench.stage import Stage
+from benchmarks.faultbench.truth import Truth
 
-if TYPE_CHECKING:
-    from benchmarks.faultbench.stage import Stage
+from kernelsight.registry import Registry
 
-
-@dataclass(frozen=True, slots=True)
-class Culprit:
-    """Who may be named: an id (a pid, a device, a path), or a name where ids are of no use."""
-
-    ids: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-
-    def is_named(self, entity: Mapping[str, str]) -> bool:
-        """Whether a finding's culprit is this one."""
-        return entity["id"] in self.ids or entity["name"] in self.names
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What is wrong: nothing, or a class of fault with its culprit. Written by the scenario, not by the diagnosis."""
-
-    fault: str | None = None
-    culprits: tuple[Culprit, ...] = ()
-    """Any of them is right."""
-    faults: tuple[str, ...] = ()
-    """Classes that are as right as `fault`, where two names fit the same thing."""
-    also: tuple[Truth, ...] = ()
-    """Further faults at the same time, independent of it."""
-
-    @property
-    def right(self) -> frozenset[str]:
-        """The classes that are right."""
-        return frozenset((*((self.fault,) if self.fault else ()), *self.faults))
-
-
-Play = Callable[["Stage"], Iterator[Truth]]
+Play = Callable[[Stage], Iterator[Truth]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +41,7 @@ class Scenario:
     """`control`, `red_herring`, `two_at_once`."""
 
 
-_REGISTRY: dict[str, Scenario] = {}
+_SCENARIOS: Registry[str, Scenario] = Registry("scenario", "benchmarks.faultbench.scenarios")
 
 
 def scenario(
@@ -83,16 +50,12 @@ def scenario(
     """Register a scenario; it lasts at most 25 s."""
 
     def declare(play: Play) -> Play:
-        if name in _REGISTRY:
-            raise TypeError(f"there are two scenarios {name!r}")
-        _REGISTRY[name] = Scenario(name, play, tuple(needs), min(lasts_s, 25), frozenset(tags))
+        _SCENARIOS.add(name, Scenario(name, play, tuple(needs), min(lasts_s, 25), frozenset(tags)))
         return play
 
     return declare
 
 
-@cache
 def scenarios() -> Mapping[str, Scenario]:
     """All scenarios by name. A new module is found by itself."""
-    load_modules("benchmarks.faultbench.scenarios")
-    return dict(sorted(_REGISTRY.items()))
+    return _SCENARIOS.all()

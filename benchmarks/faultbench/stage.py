@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from benchmarks.faultbench.scenario import Culprit
+from benchmarks.faultbench.truth import Culprit
 
 PROGRAMS = Path(__file__).with_name("programs")
 CGROUPS = Path("/sys/fs/cgroup")

@@ -16,7 +16,7 @@ from typing import cast
 import msgspec
 from benchmarks.faultbench import recording
 from benchmarks.faultbench.run import LOOKS_BACK_S, NS, replayed
-from benchmarks.faultbench.scenario import Truth
+from benchmarks.faultbench.truth import Truth
 
 import kernelsight
 from kernelsight.diagnosis.candidate import Candidate

@@ -4,7 +4,7 @@ import pytest
 from benchmarks.faultbench.answers import Answer, answers_it, best_sharpness
 from benchmarks.faultbench.calibrate import Question, left_out
 from benchmarks.faultbench.removal import removals, told, worths
-from benchmarks.faultbench.scenario import Culprit, Truth
+from benchmarks.faultbench.truth import Culprit, Truth
 from scenes import START, used
 
 from kernelsight.diagnosis.candidate import Candidate, Outcome

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.faultbench import recording
 from benchmarks.faultbench.comparison import compared, lines
 from benchmarks.faultbench.removal import told
-from benchmarks.faultbench.scenario import Culprit, Truth
+from benchmarks.faultbench.truth import Culprit, Truth
 from benchmarks.faultbench.weights import Example, example, fitted, judged, reweighed
 from benchmarks.faultbench.windows import Window, relations, windows_of
 from scenes import LENGTH, SECOND, START, used

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.faultbench.disks import disk, report_error, slow_disk
-from benchmarks.faultbench.scenario import Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.scenarios.disk import LOOP_TOOLS, READ, filled
 from benchmarks.faultbench.stage import Stage
+from benchmarks.faultbench.truth import Truth
 
 READ_ON = READ.replace(
     "    os.preadv(file, [place], random.randrange(pieces) * size)\n",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.faultbench.networks import OURS, drop_some, namespace, shape, wire
-from benchmarks.faultbench.scenario import Culprit, Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.scenarios.descriptors import free_port
 from benchmarks.faultbench.scenarios.network import SINK, STREAM
 from benchmarks.faultbench.stage import Stage
+from benchmarks.faultbench.truth import Culprit, Truth
 
 ANSWER = """import socket, sys, threading
 listener = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=100)

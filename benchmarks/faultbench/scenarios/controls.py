@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.faultbench.scenario import Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.scenarios.cpu import CPUS, SERVE, SPIN
 from benchmarks.faultbench.scenarios.descriptors import free_port
 from benchmarks.faultbench.stage import PYTHON, Stage
+from benchmarks.faultbench.truth import Truth
 
 COMPILE = """while :; do make -s -B -j {jobs}; done
 """

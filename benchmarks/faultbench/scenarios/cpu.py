@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from benchmarks.faultbench.scenario import Culprit, Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.stage import CGROUPS, Stage
+from benchmarks.faultbench.truth import Culprit, Truth
 
 CPUS = os.cpu_count() or 1
 SPIN = """import os, sys

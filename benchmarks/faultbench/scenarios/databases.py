@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.faultbench.scenario import Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.scenarios.descriptors import free_port
 from benchmarks.faultbench.scenarios.switches import ASK_SHORTLY
 from benchmarks.faultbench.stage import Stage
+from benchmarks.faultbench.truth import Truth
 
 SERVE_ONE_ROW = """import os, select, socket, sys, time
 row, free = os.pipe()

@@ -6,8 +6,9 @@ import socket
 from collections.abc import Iterator
 
 from benchmarks.faultbench.networks import OURS, inside, namespace, wire
-from benchmarks.faultbench.scenario import Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.stage import PYTHON, Stage
+from benchmarks.faultbench.truth import Truth
 
 OPEN = """import resource, sys, time
 limit, pause = int(sys.argv[1]), float(sys.argv[2])

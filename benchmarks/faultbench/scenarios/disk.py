@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.faultbench.disks import NEVER, disk, frozen, served_file, slow_disk
-from benchmarks.faultbench.scenario import Culprit, Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.stage import Stage
+from benchmarks.faultbench.truth import Culprit, Truth
 
 LOOP_TOOLS = ("mkfs.ext4", "losetup")
 READ = """import mmap, os, random, sys, time

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.faultbench.scenario import Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.stage import Stage
+from benchmarks.faultbench.truth import Truth
 
 COMPUTE = """import sys, threading
 def compute():

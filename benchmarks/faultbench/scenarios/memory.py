@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.faultbench.memories import cold_file, limited, swap_space
-from benchmarks.faultbench.scenario import Culprit, Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.stage import Stage
+from benchmarks.faultbench.truth import Culprit, Truth
 
 READ = """import os, random, sys, time
 path, pause, times = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])

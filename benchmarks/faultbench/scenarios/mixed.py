@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.faultbench.scenario import Culprit, Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.scenarios.controls import filled, sources
 from benchmarks.faultbench.scenarios.cpu import CPUS, SERVE, SPIN, limited, stress
 from benchmarks.faultbench.scenarios.descriptors import (
@@ -17,6 +17,7 @@ from benchmarks.faultbench.scenarios.descriptors import (
 )
 from benchmarks.faultbench.scenarios.space import WRITE, mounted
 from benchmarks.faultbench.stage import Stage
+from benchmarks.faultbench.truth import Culprit, Truth
 
 COMPLAIN = """import os, sys, threading, time
 def ask():

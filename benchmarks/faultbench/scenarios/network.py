@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.faultbench.networks import OURS, drop_some, namespace, shape, wire
-from benchmarks.faultbench.scenario import Culprit, Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.scenarios.descriptors import free_port
 from benchmarks.faultbench.stage import Stage
+from benchmarks.faultbench.truth import Culprit, Truth
 
 SINK = """import socket, sys, threading
 listener = socket.create_server((sys.argv[1], int(sys.argv[2])))

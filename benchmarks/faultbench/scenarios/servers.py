@@ -6,9 +6,10 @@ import socket
 import time
 from collections.abc import Iterator
 
-from benchmarks.faultbench.scenario import Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.scenarios.descriptors import free_port
 from benchmarks.faultbench.stage import Actor, Stage
+from benchmarks.faultbench.truth import Truth
 
 ASK = """import socket, sys, time
 command, pause_s = sys.argv[2].encode(), float(sys.argv[3])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.faultbench.scenario import Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.stage import Stage
+from benchmarks.faultbench.truth import Truth
 
 WRITE = """import os, sys, time
 folder, size, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])

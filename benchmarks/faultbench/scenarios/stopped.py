@@ -6,11 +6,12 @@ import os
 import signal
 from collections.abc import Iterator
 
-from benchmarks.faultbench.scenario import Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.scenarios.controls import FETCH
 from benchmarks.faultbench.scenarios.descriptors import free_port
 from benchmarks.faultbench.scenarios.locks import HOLD_FILE_LOCK
 from benchmarks.faultbench.stage import PYTHON, Stage
+from benchmarks.faultbench.truth import Truth
 
 ANSWER = """import asyncio, sys
 async def answer(reader, writer):

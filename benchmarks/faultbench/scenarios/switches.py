@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from benchmarks.faultbench.scenario import Culprit, Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.scenarios.descriptors import free_port
 from benchmarks.faultbench.stage import Actor, Stage
+from benchmarks.faultbench.truth import Culprit, Truth
 
 CPUS = os.cpu_count() or 1
 ANSWER = """import os, socket

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from kernelsight.agent.plain.asked import Asked, intent
-from kernelsight.agent.plain.intents.amount import rate, sum_up
+from kernelsight.agent.plain.intents.sums import rate, sum_up
 from kernelsight.agent.plain.intents.totals import Part, parts_of, siblings
 from kernelsight.agent.plain.intents.watching import watched
 from kernelsight.agent.plain.subjects import Metric

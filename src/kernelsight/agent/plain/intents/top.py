@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from kernelsight.agent.plain.asked import Asked, intent
-from kernelsight.agent.plain.intents.amount import sum_up
+from kernelsight.agent.plain.intents.sums import sum_up
 from kernelsight.agent.plain.intents.totals import parts_of
 from kernelsight.agent.plain.subjects import Metric
 from kernelsight.agent.plain.words import called
