@@ -6,7 +6,9 @@ from scenes import END, LENGTH, SECOND, START, cpus, stored, used
 
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import grounded
+from kernelsight.events.collector import CollectorReport
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.syscalls import SyscallError
 
 DISK = "8:17"
@@ -113,3 +115,59 @@ def test_a_device_that_fails_and_then_is_read_only_is_one_fault(tmp_path):
     assert "EIO" in finding.path[0].claim
     assert "20 calls failed with EROFS" in finding.path[1].claim
     assert finding.onset_ns == START + 10 * SECOND + 5
+
+
+def log_read(*messages):
+    """The kernel's log was read all the time, and had these messages: second, kind, device, text."""
+    for second in range(0, LENGTH, 10):
+        yield CollectorReport(START + second * SECOND + 1, name="kernel_message", status="running", pid=9)
+    for second, kind, device, text in messages:
+        yield KernelMessage(
+            START + second * SECOND + 1, message_kind=kind, from_kernel=kind != "user", level=3, count=1,
+            device=device, text=text,
+        )  # fmt: skip
+
+
+def confidence(found):
+    return max((one.confidence for one in (*found.findings, *found.ruled_out) if one.fault == "io_errors"), default=0)
+
+
+def test_a_file_system_that_a_person_made_read_only_is_no_fault(tmp_path):
+    """`mount -o remount,ro` by hand within the window: the kernel says nothing of an error."""
+    remounted = mounted(read_only_since=10), failing(errno.EROFS, "openat")
+    by_hand = log_read((10, "filesystem_mounted", "sdb1", "EXT4-fs (sdb1): re-mounted 94."))
+    found = answer(tmp_path, *map(list, remounted), by_hand)
+    assert found.findings == ()
+    assert confidence(found) < 0.2
+    assert confidence(answer(tmp_path / "unread", mounted(read_only_since=10), failing(errno.EROFS, "openat"))) > 0.5
+
+
+def test_an_error_that_the_kernel_says_is_cited_and_certain(tmp_path):
+    for said in ("sdb1", "sdb"):  # file systems name the partition, failed requests the disk
+        events = mounted(), failing(errno.EROFS, "openat"), log_read((9, "filesystem_error", said, "EXT4-fs error"))
+        (finding,) = answer(tmp_path / said, *events).findings
+        assert finding.confidence > 0.9
+        assert any('the kernel said: "EXT4-fs error"' in step.claim for step in finding.path)
+
+
+def test_an_error_of_another_disk_says_nothing(tmp_path):
+    for other in ("sdb11", "sdbx", "sda", "sd", "sdb2"):
+        log = log_read((9, "filesystem_error", other, "EXT4-fs error"))
+        assert answer(tmp_path / other, mounted(read_only_since=10), failing(errno.EROFS, "openat"), log).findings == ()
+
+
+def test_what_a_program_wrote_to_the_log_proves_nothing(tmp_path):
+    forged = log_read((9, "user", "sdb1", "EXT4-fs (sdb1): Remounting filesystem read-only"))
+    assert answer(tmp_path, mounted(read_only_since=10), failing(errno.EROFS, "openat"), forged).findings == ()
+
+
+def test_writes_that_are_lost_without_a_failing_call_are_found_by_the_log_alone(tmp_path):
+    lost = [(second, "io_error", "sdb", "Buffer I/O error on dev sdb, lost async page write") for second in (9, 10)]
+    (finding,) = answer(tmp_path, mounted(), log_read(*lost)).findings
+    assert (finding.fault, finding.culprit.name, finding.victims) == ("io_errors", "sdb1", ())
+    assert "no program is told" in finding.outlook
+
+
+def test_a_drive_that_nobody_uses_may_fail(tmp_path):
+    empty = [(second, "io_error", "sr0", "I/O error, dev sr0, sector 0 op 0x0:(READ)") for second in range(5, 20)]
+    assert answer(tmp_path, mounted(), log_read(*empty)).findings == ()

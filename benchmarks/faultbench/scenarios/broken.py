@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from benchmarks.faultbench.disks import disk, report_error, slow_disk
 from benchmarks.faultbench.scenario import scenario
@@ -71,6 +74,48 @@ def file_system_made_read_only(stage: Stage) -> Iterator[Truth]:
     yield Truth()
     report_error(damaged)
     yield Truth("io_errors", culprits=(damaged.culprit,))
+
+
+LOG_ANEW = """import os, sys, time
+while True:
+    try:
+        with open(os.path.join(sys.argv[1], "log"), "ab") as file:
+            file.write(b"a line of a log\\n" * 20)
+    except OSError:
+        pass
+    time.sleep(float(sys.argv[2]))
+"""
+WRITE_WITHOUT_ASKING = """import os, random, sys, time
+file = os.open(os.path.join(sys.argv[1], "spool"), os.O_WRONLY | os.O_CREAT)
+while True:
+    os.pwrite(file, random.randbytes(4096), random.randrange(2000) * 4096)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+@scenario("made_read_only_by_hand", needs=LOOP_TOOLS, lasts_s=12, tags=("control",))
+def made_read_only_by_hand(stage: Stage) -> Iterator[Truth]:
+    """Somebody makes a file system read-only for a snapshot, while a program wants to log there now and then."""
+    archive = disk(stage, 100)
+    stage.python(LOG_ANEW, archive.folder, stage.chance.uniform(0.5, 1.0))
+    yield Truth()
+    for _ in range(50):  # the program has the file open for a moment each time
+        with suppress(subprocess.CalledProcessError):
+            stage.run("mount", "-o", "remount,ro", archive.folder)
+            break
+        time.sleep(0.02)
+    yield Truth()
+
+
+@scenario("writes_are_lost_unseen", needs=("gcc", *LOOP_TOOLS), lasts_s=14)
+def writes_are_lost_unseen(stage: Stage) -> Iterator[Truth]:
+    """A device fails under a program that only writes and never asks whether it arrived: no call of it fails."""
+    with slow_disk(stage, 200, 0) as broken:
+        stage.run("mount", "-o", "remount,commit=1", broken.folder)
+        stage.python(WRITE_WITHOUT_ASKING, broken.folder, stage.chance.uniform(0.01, 0.03))
+        yield Truth()
+        broken.break_down()
+        yield Truth("io_errors", culprits=(broken.culprit,))
 
 
 @scenario("errors_that_mean_nothing", needs=LOOP_TOOLS, lasts_s=12, tags=("control",))

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.identity import process_entity
+from kernelsight.diagnosis.kernel_log import of_device
 from kernelsight.diagnosis.mechanism import Explanation, claim, path
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Scene, grouped_by
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.syscalls import SyscallError
 from kernelsight.linux.syscalls import (
     CHANGES_METADATA,
@@ -73,6 +75,10 @@ class FailedStorage:
         if self.number is not None:
             return Entity("device", self.number, self.number)
         return Entity("machine", "storage", "storage")
+
+    def said(self, scene: Scene, *kinds: str) -> Sequence[KernelMessage]:
+        """What the kernel said of its device, in messages of some kinds."""
+        return of_device(scene, self.culprit.id, self.number, *kinds)
 
     @property
     def place(self) -> str:

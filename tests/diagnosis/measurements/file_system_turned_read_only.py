@@ -3,6 +3,7 @@
 from kernelsight.diagnosis.failed_storage import FailedStorage
 from kernelsight.diagnosis.mechanisms.file_system_turned_read_only import TurnedReadOnly
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.syscalls import SyscallError
 
 
@@ -12,10 +13,12 @@ def failing(call, *samples):
 
 
 DISK = Filesystem(1, mount_point="/srv", device="/dev/sdb1", fs_type="ext4", device_number="8:17")
-HOLDS = TurnedReadOnly(failed=failing("write", DISK), was_writable=True)
+SAID = KernelMessage(1, message_kind="filesystem_read_only", from_kernel=True, device="sdb1", count=1)
+HOLDS = TurnedReadOnly(failed=failing("write", DISK), was_writable=True, messages=(SAID,))
 FAILS = {
+    "kernel_says_error": {"messages": (), "log_is_read": True},
     "open_files": {"failed": failing("openat", DISK)},
     "was_writable": {"was_writable": False},
     "known_file_system": {"failed": failing("write")},
 }
-DOES_NOT_APPLY = {"was_writable": {"was_writable": None}}
+DOES_NOT_APPLY = {"was_writable": {"was_writable": None}, "kernel_says_error": {"messages": ()}}

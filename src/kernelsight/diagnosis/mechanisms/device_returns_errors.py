@@ -3,31 +3,62 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from kernelsight.diagnosis.failed_storage import FailedStorage, explanation, failed_storage
 from kernelsight.diagnosis.faults.io_errors import IO_ERRORS
+from kernelsight.diagnosis.kernel_log import OF_STORAGE, is_read, said
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Step
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.syscalls import SyscallError
 from kernelsight.linux.syscalls import COMMITS
 
 AGAIN_CALLS = Threshold(2, "calls", because="judged: a call that fails once may be tried again with success")
 
 
-def measure(scene: Scene) -> Iterable[FailedStorage]:
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Calls that failed with EIO on one file system, and what the kernel says of its device."""
+
+    failed: FailedStorage
+    messages: Sequence[KernelMessage] = ()
+    log_is_read: bool = False
+    """Whether the kernel's log was read."""
+
+    @property
+    def is_said(self) -> bool | None:
+        """Whether the kernel says that the device failed; None where nobody read its log."""
+        return True if self.messages else False if self.log_is_read else None
+
+    @property
+    def is_storage(self) -> bool:
+        """Whether the calls are on the file system of a device, or commit data."""
+        return self.failed.is_storage or bool(self.failed.calls & COMMITS)
+
+    @property
+    def count(self) -> int:
+        """How many calls failed."""
+        return self.failed.count
+
+
+def measure(scene: Scene) -> Iterable[Broken]:
     """Each file system on which calls failed with EIO."""
-    return failed_storage(scene, errno.EIO)
+    for failed in failed_storage(scene, errno.EIO):
+        yield Broken(failed, failed.said(scene, *OF_STORAGE), log_is_read=is_read(scene))
 
 
-def explain(scene: Scene, failed: FailedStorage) -> Explanation:
+def explain(scene: Scene, broken: Broken) -> Explanation:
     """The device, or what it is made of, does not do what it is asked for."""
+    failed = broken.failed
     name = failed.culprit.name
     return explanation(
         scene,
         failed,
+        *said(scene, broken.messages),
         *_became_read_only(scene, failed),
         refuted_by=f"`dmesg` has no I/O error and no file-system error of {name}",
         outlook="data that was written since may be lost, and more calls fail",
@@ -43,7 +74,7 @@ def _became_read_only(scene: Scene, failed: FailedStorage) -> Iterator[Step | No
             )
 
 
-MECHANISM = Mechanism[FailedStorage](
+MECHANISM = Mechanism[Broken](
     fault=IO_ERRORS,
     summary="A device answers requests with errors, or its file system is damaged, and the calls on its files fail "
     "(EIO).",
@@ -52,7 +83,7 @@ MECHANISM = Mechanism[FailedStorage](
         Check(
             id="on_storage",
             says="the calls are on the file system of a device, or commit data",
-            holds=lambda failed: failed.is_storage or bool(failed.calls & COMMITS),
+            holds=lambda broken: broken.is_storage,
             supports=4.0,
             refutes=5.0,
             because="EIO of read(2) and write(2) is also what a terminal gives that was hung up, a pseudoterminal "
@@ -60,9 +91,19 @@ MECHANISM = Mechanism[FailedStorage](
             "and cannot be committed (fsync(2): EINVAL). On a file system that is not known, it may be either",
         ),
         Check(
+            id="kernel_says_error",
+            says="the kernel says that the device or its file system failed",
+            holds=lambda broken: broken.is_said,
+            supports=3.0,
+            refutes=0.5,
+            because="the block layer says each request that failed (blk_print_req_error in block/blk-mq.c), at a "
+            "limited rate. Targets of the device mapper and file systems of servers say nothing of a call that they "
+            "refuse, so that silence refutes little",
+        ),
+        Check(
             id="again",
             says="more than one call failed",
-            holds=lambda failed: failed.count >= AGAIN_CALLS,
+            holds=lambda broken: broken.count >= AGAIN_CALLS,
             supports=1.0,
             refutes=0.5,
             because="judged: a defect shows again and again. But the kernel tells each open file of a failed write "

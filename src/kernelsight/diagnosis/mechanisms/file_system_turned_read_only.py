@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.failed_storage import FailedStorage, explanation, failed_storage
 from kernelsight.diagnosis.faults.io_errors import IO_ERRORS
+from kernelsight.diagnosis.kernel_log import FILE_SYSTEM_ERROR, IO_ERROR, READ_ONLY, is_read, said
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Step
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.linux.syscalls import COMMITS, WRITES
 
 _ON_OPEN_FILES = WRITES | COMMITS | {"ftruncate", "fallocate"}
@@ -26,11 +28,20 @@ class TurnedReadOnly:
     was_writable: bool | None
     """Whether the file system could be written to at the first sample; None: the last one does not say that it cannot,
     as after an error of ext4 since Linux 6.15, or when only another mount of it is read-only."""
+    messages: Sequence[KernelMessage] = ()
+    """What the kernel said of errors of the file system and its device."""
+    log_is_read: bool = False
+    """Whether the kernel's log was read: then an error that it did not say did not happen."""
 
     @property
     def on_open_files(self) -> bool:
         """Whether calls failed on files that had been opened for writing."""
         return bool(self.failed.calls & _ON_OPEN_FILES)
+
+    @property
+    def is_said(self) -> bool | None:
+        """Whether the kernel says that it met an error there; None where nobody read its log."""
+        return True if self.messages else False if self.log_is_read else None
 
     @property
     def is_known(self) -> bool:
@@ -46,7 +57,12 @@ def measure(scene: Scene) -> Iterable[TurnedReadOnly]:
             continue
         samples = failed.file_system
         is_read_only = bool(samples) and bool(samples[-1].read_only)
-        yield TurnedReadOnly(failed, not samples[0].read_only if is_read_only else None)
+        yield TurnedReadOnly(
+            failed,
+            not samples[0].read_only if is_read_only else None,
+            failed.said(scene, READ_ONLY, FILE_SYSTEM_ERROR, IO_ERROR),
+            log_is_read=is_read(scene),
+        )
 
 
 def explain(scene: Scene, found: TurnedReadOnly) -> Explanation:
@@ -55,6 +71,7 @@ def explain(scene: Scene, found: TurnedReadOnly) -> Explanation:
     return explanation(
         scene,
         found.failed,
+        *said(scene, found.messages),
         _became(scene, found),
         refuted_by=f"`dmesg` has no file-system error of {name}: somebody made it read-only",
         outlook="nothing can be written there until it is checked (fsck) and mounted again",
@@ -75,6 +92,16 @@ MECHANISM = Mechanism[TurnedReadOnly](
     summary="The kernel met an error in a file system and lets nobody write to it any more (EROFS).",
     measure=measure,
     checks=(
+        Check(
+            id="kernel_says_error",
+            says="the kernel says that it met an error there",
+            holds=lambda found: found.is_said,
+            supports=5.0,
+            refutes=4.0,
+            because="each file system says in the kernel's log that it lets nobody write after an error "
+            "(ext4_handle_error in fs/ext4/super.c, and its like). Where it says nothing, a person made it read-only "
+            "(mount -o remount,ro), unless the message was overwritten",
+        ),
         Check(
             id="open_files",
             says="the calls failed on files that had been opened for writing",

@@ -14,7 +14,8 @@ KINDS = (
         "A request of a device failed.",
         (
             Pattern(
-                rf"(?:blk_update_request: |print_req_error: )?(?P<error>I/O|critical \w+(?: \w+)?|[a-z][a-z ]{{2,30}}) "
+                rf"(?:blk_update_request: |print_req_error: )?(?!operation not|nonblocking)(?P<error>I/O|critical "
+                rf"\w+(?: \w+)?|[a-z][a-z ]{{2,30}}) "
                 rf"error, dev {DEVICE}, sector (?P<sector>\d+)(?: op 0x[\da-f]+:\((?P<operation>\w+)\))?",
                 "I/O error, dev loop0, sector 49704 op 0x1:(WRITE) flags 0x800 phys_seg 1 prio class 2",
                 "block/blk-mq.c: blk_print_req_error (before 5.16 block/blk-core.c: print_req_error, with the prefix "
