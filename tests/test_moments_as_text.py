@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import kernelsight
-from kernelsight.agent.plain.times import spoken
+from kernelsight.agent.questions.times import spoken_times
 from kernelsight.errors import UsageError
 from kernelsight.moments import format_time, format_utc, in_utc, time_of_day, to_next_second, to_second, with_texts
 from kernelsight.query.times import parse_time, time_range
@@ -77,7 +77,7 @@ def test_a_time_of_day_is_in_the_zone_that_is_shown():
 
 @pytest.mark.parametrize("shown", ["2026-11-23T14:05:03.123456789+05:45", "2026-11-23 14:05:03Z"])
 def test_a_time_that_is_pasted_into_a_question_is_what_it_is_about(shown):
-    found = spoken(f"what was at {shown}?", parse_time(shown) + 3600 * SECOND)
+    found = spoken_times(f"what was at {shown}?", parse_time(shown) + 3600 * SECOND)
     assert [when.start_ns for when in found.ranges] == [parse_time(shown) - 30 * SECOND]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scenes import SECOND, START, cpus, stored, used
 from story import WINDOW
 
-from kernelsight.agent.plain.times import spoken
+from kernelsight.agent.questions.times import spoken_times
 from kernelsight.agent.reasoner import Question, reasoner
 from kernelsight.diagnosis.check import wrong_with
 from kernelsight.errors import UsageError
@@ -194,7 +194,7 @@ def local(hour, minute=0, second=0, day=23):
     ],
 )
 def test_times_as_people_say_them(text, when):
-    said = spoken(text, NOW)
+    said = spoken_times(text, NOW)
     assert len(said.ranges) == 1
     if when is not None:
         assert (said.ranges[0].start_ns, said.ranges[0].end_ns) == when
@@ -202,12 +202,12 @@ def test_times_as_people_say_them(text, when):
 
 
 def test_two_times_are_two_ranges_in_their_order():
-    first, second = spoken("compare 14:00 to 14:05 with 15:00 to 15:05", NOW).ranges
+    first, second = spoken_times("compare 14:00 to 14:05 with 15:00 to 15:05", NOW).ranges
     assert (first.start_ns, second.start_ns) == (local(14), local(15))
 
 
 def test_what_is_no_time_is_left_alone():
-    assert spoken("top 10 processes by memory with 3 threads", NOW).ranges == ()
+    assert spoken_times("top 10 processes by memory with 3 threads", NOW).ranges == ()
 
 
 def test_a_wrong_time_is_said(store):

@@ -19,7 +19,7 @@ from kernelsight.agent.evidence import Citations
 from kernelsight.agent.gemini.prompt import LAST, asked, complaint, instructions
 from kernelsight.agent.gemini.settings import Settings, settings
 from kernelsight.agent.model import Report
-from kernelsight.agent.plain.times import named_in
+from kernelsight.agent.questions.times import named_in
 from kernelsight.agent.reasoner import Question, Reasoner, Tell, silent
 from kernelsight.agent.sanitising import Data, bounded
 from kernelsight.agent.schema import schema_of

@@ -11,12 +11,13 @@ import msgspec
 from kernelsight.agent.budget import Budget
 from kernelsight.agent.evidence import TooManyRowsError
 from kernelsight.agent.model import Report, Usage
-from kernelsight.agent.plain.asked import Asked, Context, Way, intent_of
-from kernelsight.agent.plain.parse import taken_apart
-from kernelsight.agent.plain.reboots import before_reboot
-from kernelsight.agent.plain.roles import resolve
-from kernelsight.agent.plain.suggest import suggestion
-from kernelsight.agent.plain.times import Spoken, is_future, spoken
+from kernelsight.agent.questions.intent import intent_of
+from kernelsight.agent.questions.parse import parse_question
+from kernelsight.agent.questions.question import Answerer, Context, ParsedQuestion
+from kernelsight.agent.questions.reboots import before_reboot
+from kernelsight.agent.questions.roles import resolve
+from kernelsight.agent.questions.suggest import suggestion
+from kernelsight.agent.questions.times import SpokenTimes, is_future, spoken_times
 from kernelsight.agent.reasoner import Question, Reasoner, Tell, silent
 from kernelsight.diagnosis.model import Step
 from kernelsight.events.wire import kinds
@@ -43,101 +44,101 @@ class Offline:
         del tell
         began = time.monotonic()
         with opened(self._source) as reader:
-            asked, steps = self._answered(reader, question)
+            parsed, steps = self._answered(reader, question)
             return Report(
                 question=question.text,
                 reasoner=self.name,
-                diagnosis=asked.diagnosis,
+                diagnosis=parsed.diagnosis,
                 answer=steps,
-                limits=tuple(dict.fromkeys(asked.limits)),
-                explains=asked.explains,
+                limits=tuple(dict.fromkeys(parsed.limits)),
+                explains=parsed.explains,
                 usage=Usage(seconds=time.monotonic() - began),
             )
 
-    def _answered(self, reader: Reader, question: Question) -> tuple[Asked, tuple[Step, ...]]:
+    def _answered(self, reader: Reader, question: Question) -> tuple[ParsedQuestion, tuple[Step, ...]]:
         now = time.time_ns()
         before = self._last if _GOES_ON.search(question.text) else None
         if not question.text.strip():
-            return taken_apart(reader, Spoken((), ""), question.when, None)[0], ()
+            return parse_question(reader, SpokenTimes((), ""), question.when, None)[0], ()
         said, otherwise = _times(reader, question, now)
         if said is None:
-            asked, _ = taken_apart(reader, Spoken((), question.text), question.when, before)
-            asked.limits.append("no restart of the machine is in the rows, so that nothing is known before it")
-            return asked, ()
+            parsed, _ = parse_question(reader, SpokenTimes((), question.text), question.when, before)
+            parsed.limits.append("no restart of the machine is in the rows, so that nothing is known before it")
+            return parsed, ()
         when = said.ranges[-1] if said.ranges else before.when if before else otherwise
-        asked, unknown = taken_apart(reader, said, when, before)
-        if _lies_ahead(asked, question.text, now):
-            asked.limits.append("that time is still to come; ask when something will be full, or what was before now")
-            return asked, ()
+        parsed, unknown = parse_question(reader, said, when, before)
+        if _lies_ahead(parsed, question.text, now):
+            parsed.limits.append("that time is still to come; ask when something will be full, or what was before now")
+            return parsed, ()
         if unknown:
-            asked.limits += _not_understood(asked, unknown)
-            return asked, ()
-        way = self._way(asked)
-        if way is None:
-            asked.limits.append(f"without a model this cannot be answered; {suggestion(asked)}")
-        return asked, self._steps(asked, way) if way is not None and resolve(asked) else ()
+            parsed.limits += _not_understood(parsed, unknown)
+            return parsed, ()
+        answerer = self._answerer(parsed)
+        if answerer is None:
+            parsed.limits.append(f"without a model this cannot be answered; {suggestion(parsed)}")
+        return parsed, self._steps(parsed, answerer) if answerer is not None and resolve(parsed) else ()
 
-    def _way(self, asked: Asked) -> Way | None:
-        found = intent_of(asked.plain, has_subject=asked.subject is not None)
-        if found is not None and not (found.needs_subject and asked.before and asked.plain in {"", "and"}):
-            return _of_each_subject(found.way) if found.each_subject and len(asked.subjects) > 1 else found.way
-        if asked.before:
-            return asked.before.answered_by
-        if asked.ranges and not asked.names and asked.subject is None:
+    def _answerer(self, parsed: ParsedQuestion) -> Answerer | None:
+        found = intent_of(parsed.plain, has_subject=parsed.subject is not None)
+        if found is not None and not (found.needs_subject and parsed.before and parsed.plain in {"", "and"}):
+            return _of_each_subject(found.answer) if found.each_subject and len(parsed.subjects) > 1 else found.answer
+        if parsed.before:
+            return parsed.before.answered_by
+        if parsed.ranges and not parsed.names and parsed.subject is None:
             happened = intent_of("what happen", has_subject=False)
-            return happened.way if happened else None
+            return happened.answer if happened else None
         return None
 
-    def _steps(self, asked: Asked, way: Way) -> tuple[Step, ...]:
+    def _steps(self, parsed: ParsedQuestion, answerer: Answerer) -> tuple[Step, ...]:
         try:
-            steps = list(way(asked))
+            steps = list(answerer(parsed))
         except TooManyRowsError as error:
-            asked.limits.append(str(error))
+            parsed.limits.append(str(error))
             steps = []
-        self._last = asked.context(way)
-        if steps and asked.readings:
-            steps[0] = msgspec.structs.replace(steps[0], claim=f"{steps[0].claim} ({'; '.join(asked.readings)})")
-        return tuple([*steps, *asked.assumed] if steps or asked.explains else ())
+        self._last = parsed.context(answerer)
+        if steps and parsed.readings:
+            steps[0] = msgspec.structs.replace(steps[0], claim=f"{steps[0].claim} ({'; '.join(parsed.readings)})")
+        return tuple([*steps, *parsed.assumed] if steps or parsed.explains else ())
 
 
-def _of_each_subject(way: Way) -> Way:
+def _of_each_subject(answerer: Answerer) -> Answerer:
     """The same way for each of the subjects of a question."""
 
-    def answer(asked: Asked) -> Iterator[Step]:
-        for subject in asked.subjects:
-            asked.subject = subject
-            yield from way(asked)
+    def answer(parsed: ParsedQuestion) -> Iterator[Step]:
+        for subject in parsed.subjects:
+            parsed.subject = subject
+            yield from answerer(parsed)
 
     return answer
 
 
-def _times(reader: Reader, question: Question, now_ns: int) -> tuple[Spoken | None, TimeRange]:
+def _times(reader: Reader, question: Question, now_ns: int) -> tuple[SpokenTimes | None, TimeRange]:
     """The question with its times taken out, and the time that it is about where it names none."""
     match = before_reboot(question.text)
     if match is None:
-        return spoken(question.text, now_ns), question.when
+        return spoken_times(question.text, now_ns), question.when
     when = match.range(reader)
     if when is None:
         return None, question.when
-    return Spoken((when,), spoken(match.rest, now_ns).rest), when
+    return SpokenTimes((when,), spoken_times(match.rest, now_ns).rest), when
 
 
-def _lies_ahead(asked: Asked, text: str, now_ns: int) -> bool:
-    if any(when.start_ns > now_ns for when in asked.ranges):
+def _lies_ahead(parsed: ParsedQuestion, text: str, now_ns: int) -> bool:
+    if any(when.start_ns > now_ns for when in parsed.ranges):
         return True
-    return is_future(text) and not (asked.ranges and not _FORESEES.search(text))
+    return is_future(text) and not (parsed.ranges and not _FORESEES.search(text))
 
 
-def _not_understood(asked: Asked, unknown: Sequence[str]) -> list[str]:
+def _not_understood(parsed: ParsedQuestion, unknown: Sequence[str]) -> list[str]:
     words = " and ".join(f"“{word}”" for word in dict.fromkeys(unknown))
     names = " or ".join(dict.fromkeys(unknown))
-    ever = extent(asked.reader, (kind.table for kind in kinds().values() if asked.reader.holds(kind.table)))
-    if ever is None or ever.end_ns < asked.when.start_ns or ever.start_ns > asked.when.end_ns:
-        return [why_nothing(asked.reader)]
+    ever = extent(parsed.reader, (kind.table for kind in kinds().values() if parsed.reader.holds(kind.table)))
+    if ever is None or ever.end_ns < parsed.when.start_ns or ever.start_ns > parsed.when.end_ns:
+        return [why_nothing(parsed.reader)]
     return [
         (
             f"I did not understand {words}: nothing called {names} is in the rows of that time,"
-            f" and without a model I know no other meaning of it; {suggestion(asked)}"
+            f" and without a model I know no other meaning of it; {suggestion(parsed)}"
         )
     ]
 

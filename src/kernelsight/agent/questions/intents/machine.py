@@ -1,0 +1,147 @@
+"""What is computed of several columns of the machine: how busy its CPUs are, how much memory and swap are used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from kernelsight.agent.questions.intent import intent
+from kernelsight.agent.questions.intents.top import ranked
+from kernelsight.agent.questions.question import ParsedQuestion
+from kernelsight.agent.questions.subjects import Metric
+from kernelsight.diagnosis.model import Evidence, Step
+from kernelsight.events.wire import kinds
+from kernelsight.quantities import quantity
+from kernelsight.query.filters import Condition
+from kernelsight.query.presence import why_no_rows
+
+_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+_BUSY = 0.9
+_LITTLE = 0.1
+_WHOLE_CPU = [Condition("cpu", "=", -1)]
+
+
+@intent(
+    r"^(?!.*\b(?:what (?:be )?(?:use|take|burn\w*|consume)|who|whose|process|which|when|why|top|throttle|"
+    r"queue|delay|pressure|list|most|load|forks?|eat\w*|hog\w*|fault|switch|interrupt)\b)"
+    r"(?=.*\b(?:cpu|iowait|io wait|steal|softirq|idle)\b)",
+    order=55,
+    examples=("how busy is the cpu?", "was the cpu overloaded?"),
+)
+def cpu(question: ParsedQuestion) -> Iterable[Step]:
+    """The share of CPU time that was not idle, and what it went to."""
+    if question.names or not question.recorded(kinds()["cpu"]):
+        yield from _by_process(question)
+        return
+    spent = {name: question.evidence(Metric("cpu_stats", name), where=_WHOLE_CPU) for name in _TIMES}
+    known = {name: evidence for name, evidence in spent.items() if evidence is not None}
+    total = sum(evidence.value for evidence in known.values())
+    if not total or "idle" not in known:
+        yield from _by_process(question)
+        return
+    share = {name: evidence.value / total for name, evidence in known.items()}
+    special = next(
+        (
+            name
+            for name in ("iowait", "steal", "softirq", "idle")
+            if re.search(rf"\b{name}\b|\b{name.replace('iowait', 'io wait')}\b", question.plain)
+        ),
+        None,
+    )
+    evidences = tuple(known.values())
+    if special and special in share:
+        yield Step(f"{special} was {share[special]:.1%} of all CPU time", evidences)
+        return
+    busy = 1 - share["idle"] - share.get("iowait", 0.0)
+    first = ("Yes: " if busy >= _BUSY else "No: ") if question.is_yes_no else ""
+    parts = ", ".join(
+        f"{name} {share[name]:.0%}" for name in sorted(share, key=lambda one: -share[one]) if share[name] >= 0.005
+    )
+    yield Step(f"{first}the CPUs were busy {busy:.0%} of the time ({parts})", evidences)
+
+
+def _by_process(question: ParsedQuestion) -> Iterator[Step]:
+    metric = question.metric(whole=not question.names, unless="what of the CPU?")
+    if metric is not None:
+        yield from ranked(question, metric)
+
+
+@intent(
+    r"^(?!.*\b(?:what (?:be )?(?:use|take|burn\w*|consume)|eat\w*|hog\w*|who|whose|process|which|when|why|"
+    r"top|page|dirty|leak|grow|pressure|list|most|lowest|average|p\d+|cached|slab|fault)\b)"
+    r"(?=.*\b(?:memory|swap|swapping)\b)(?=.*\b(?:use|usage|low|left|free|available|full|enough|much|swapping|short|any|be)\b)",
+    order=56,
+    examples=("how much swap is used?", "is memory low?", "is the machine swapping?"),
+)
+def memory(question: ParsedQuestion) -> Iterable[Step]:
+    """Used and free memory or swap at the end of the time, and how little was free at the least."""
+    if question.names:
+        metric = question.metric(whole=False, unless="")
+        yield from ranked(question, metric) if metric else ()
+        return
+    if not question.recorded(kinds()["memory"]):
+        question.limits.append(why_no_rows(question.reader, "memory_metrics", question.when))
+        return
+    if re.search(
+        r"\bswapping\b|^\W*(?:be|is|was|does|do|did) (?:the |my |this |it |we |machine |system )*swap$", question.plain
+    ):
+        yield from _swapping(question)
+        return
+    swap = "swap" in question.plain.split()
+    name = "swap" if swap else "memory"
+    free_of, total_of = ("swap_free_kb", "swap_total_kb") if swap else ("mem_available_kb", "mem_total_kb")
+    free, total = (
+        question.evidence(Metric("memory_metrics", free_of), "last"),
+        question.evidence(Metric("memory_metrics", total_of), "last"),
+    )
+    least = question.evidence(Metric("memory_metrics", free_of), "min")
+    if free is None or least is None:
+        question.limits.append(f"{name} has no value in that time")
+        return
+    if total is None or (not total.value and not swap):
+        yield Step(f"{name} free: {_kib(least)} at least, {_kib(free)} at the end", (least, free))
+        return
+    if not total.value:
+        yield Step(f"{'No: ' if question.is_yes_no else ''}this machine has no swap", (total,))
+        return
+    used = quantity(total.value - free.value, "KiB")
+    share = free.value / total.value
+    answer = ""
+    if question.is_yes_no:
+        is_low = least.value / total.value < _LITTLE
+        asks_use = (
+            swap
+            and re.search(r"\b(?:use|any)\b", question.plain)
+            and not re.search(r"\b(?:low|left|free|full|enough)\b", question.plain)
+        )
+        yes = total.value > free.value if asks_use else is_low
+        if re.search(r"\b(?:enough|free|left|available)\b", question.plain):
+            yes = not is_low
+        answer = "Yes: " if yes else "No: "
+    yield Step(
+        f"{answer}{name}: {used} of {_kib(total)} used and {_kib(free)} free ({share:.0%}) at the end; at "
+        f"least {_kib(least)} was free",
+        (free, total, least),
+    )
+
+
+def _kib(evidence: Evidence) -> str:
+    return quantity(evidence.value, "KiB")
+
+
+def _swapping(question: ParsedQuestion) -> Iterator[Step]:
+    shown = (
+        [question.evidence(Metric("vm_activity", name)) for name in ("pswpin", "pswpout")]
+        if question.recorded(kinds()["vmstat"])
+        else []
+    )
+    known = [evidence for evidence in shown if evidence is not None]
+    if len(known) < 2:
+        question.limits.append(why_no_rows(question.reader, "vm_activity", question.when))
+        return
+    inward, outward = known
+    word = "Yes" if inward.value or outward.value else "No"
+    yield Step(
+        f"{word}: {quantity(inward.value, 'pages')} were swapped in and {quantity(outward.value, 'pages')} out",
+        tuple(known),
+    )

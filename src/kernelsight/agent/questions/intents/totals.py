@@ -1,0 +1,65 @@
+"""What metrics amount to, by whom they are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kernelsight.agent.evidence import Row
+from kernelsight.agent.questions.question import ParsedQuestion
+from kernelsight.agent.questions.subjects import Metric
+from kernelsight.agent.questions.words import group_name, metric_name
+from kernelsight.diagnosis.model import Evidence
+from kernelsight.query.filters import Condition
+from kernelsight.query.top import top
+
+_MOST_GROUPS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a metric amounts to for one of those who are told apart by it."""
+
+    metric: Metric
+    row: Row
+    evidence: Evidence
+
+    @property
+    def who(self) -> str:
+        """Its name; empty for the machine."""
+        return group_name(self.row, self.metric.by)
+
+    @property
+    def what(self) -> str:
+        """What it is of whom, in a few words."""
+        return f"{metric_name(self.metric)}{f' of {self.who}' if self.who else ''}"
+
+
+def siblings(question: ParsedQuestion, metric: Metric) -> list[Metric]:
+    """The columns of the same rows that people mean by the same word, such as errors received and sent."""
+    if question.subject is None:
+        return [metric]
+    same = [one for one in question.subject.metrics if one.table == metric.table and one.rank == metric.rank]
+    return same or [metric]
+
+
+def parts_of(question: ParsedQuestion, metric: Metric, wanted: int = _MOST_GROUPS) -> list[Part]:
+    """Of each who is told apart by a metric, what it amounts to; the most first, or the least of what is scarce."""
+    where = question.conditions(metric)
+    found = []
+    for row in _groups(question, metric, where, wanted):
+        own = [*where, *(Condition(column, "=", row[column]) for column in metric.by)]
+        evidence = question.evidence(metric, where=own)
+        if evidence is not None:
+            found.append(Part(metric, row, evidence))
+    return sorted(found, key=lambda part: part.evidence.value if metric.least else -part.evidence.value)[:wanted]
+
+
+def _groups(question: ParsedQuestion, metric: Metric, where: Sequence[Condition], wanted: int) -> Sequence[Row]:
+    if not metric.by:
+        return [{}]
+    when = question.when
+    most = _MOST_GROUPS if metric.least else wanted
+    return top(
+        question.reader, metric.table, metric.column, when.start_ns, when.end_ns, by=metric.by, n=most, where=where
+    )
