@@ -1,0 +1,222 @@
+"""From the ends of connections and pipes to who waits for whom."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from kernelsight.collectors.bpf.place import address
+from kernelsight.collectors.files import comm_of
+from kernelsight.collectors.text import fixed_name
+from kernelsight.events.pending_wait import PendingWait
+
+NS_PER_S = 1_000_000_000
+_RATES = (100, 250, 300, 1000)
+"""Ticks a second that a kernel may have (CONFIG_HZ)."""
+_TCP, _UDP, _UNIX, _PIPE = range(4)
+_SYN_SENT = 2
+_MUCH_UNREAD = 65536
+"""Bytes: from so many on, whoever sends to a client that does not read waits for it."""
+_MAPPED = bytes(10) + b"\xff\xff"
+
+WaitsFor: TypeAlias = Literal["answer", "connection", "reader", "request"]
+Place: TypeAlias = tuple[bytes, int]
+Transport: TypeAlias = Literal["tcp", "udp", "unix", "pipe"]
+_TRANSPORTS: Mapping[int, Transport] = {_TCP: "tcp", _UDP: "udp", _UNIX: "unix", _PIPE: "pipe"}
+
+
+class End(msgspec.Struct, gc=False):
+    """One end of a connection or pipe as the pass saw it (struct end); times in ticks of the kernel."""
+
+    inode: int
+    mark: int
+    pid: int
+    fd: int
+    kind: int
+    state: int
+    sent_ago: int
+    received_ago: int
+    unread: int
+    peer_pid: int
+    family: int
+    local_port: int
+    remote_port: int
+    retransmits: int
+    listens: int
+    reads: int
+    oneway: int
+    local_address: bytes
+    remote_address: bytes
+    comm: bytes
+
+    @property
+    def places(self) -> tuple[Place, Place]:
+        """Where it is and where the other end is; an IPv4 address is the same in a socket of IPv6."""
+        return (
+            (_plain(self.family, self.local_address), self.local_port),
+            (_plain(self.family, self.remote_address), self.remote_port),
+        )
+
+    @property
+    def service(self) -> tuple[str, int]:
+        """Address and port of the end that listens."""
+        if self.listens:
+            return address(self.family, self.local_address), self.local_port
+        return address(self.family, self.remote_address), self.remote_port
+
+
+def _plain(family: int, raw: bytes) -> bytes:
+    if family == socket.AF_INET:
+        return raw[:4]
+    return raw[12:] if raw.startswith(_MAPPED) else raw
+
+
+def ticks_per_second(jiffies: int, monotonic_ns: int) -> int:
+    """CONFIG_HZ, by the count of ticks, which begins five minutes before it overflows 32 bits (INITIAL_JIFFIES).
+
+    Args:
+        jiffies: the 64-bit count.
+        monotonic_ns: the kernel's time at that moment.
+    """
+
+    def error(rate: int) -> float:
+        return abs((jiffies - (1 << 32) + 300 * rate) / rate - monotonic_ns / NS_PER_S)
+
+    return min(_RATES, key=error)
+
+
+@dataclass(slots=True)
+class Pending:
+    """A wait, before those of one process for the same are put together."""
+
+    waits_for: WaitsFor
+    waiter: End | None
+    peer: End | None
+    of: End
+    """The end that says where the service is."""
+    seconds: float
+    peer_pid: int = 0
+    """Where the peer has no end among those that are known."""
+
+
+@dataclass(slots=True)
+class Ages:
+    """Since when ends are as they are, for those that do not know it themselves."""
+
+    since: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    """By inode and pid: the mark, and the moment at which it was first seen."""
+
+    def update(self, ends: Iterable[End], moment: int) -> None:
+        """Take in what a pass saw (ns); what it did not see is forgotten."""
+        before, self.since = self.since, {}
+        for end in ends:
+            known = before.get((end.inode, end.pid))
+            self.since[end.inode, end.pid] = known if known and known[0] == end.mark else (end.mark, moment)
+
+    def of(self, end: End, moment: int) -> float:
+        """Seconds for which an end has been as it is."""
+        return (moment - self.since[end.inode, end.pid][1]) / NS_PER_S
+
+
+def pending(ends: Sequence[End], ages: Ages, rate: int, moment: int) -> Iterator[Pending]:
+    """Who waits for whom, by the ends of connections and pipes.
+
+    Args:
+        ends: as the pass saw them.
+        ages: of these ends.
+        rate: ticks a second.
+        moment: now (ns), on the clock of the ages.
+    """
+    tcp = _one_process_each(end for end in ends if end.kind == _TCP)
+    by_places = {end.places: end for end in tcp}
+    for end in tcp:
+        here, there = end.places
+        yield from _of_tcp(end, by_places.get((there, here)), rate, ages.of(end, moment))
+    pipes: dict[int, list[End]] = {}
+    for end in ends:
+        seconds = ages.of(end, moment)
+        if end.kind == _PIPE:
+            pipes.setdefault(end.inode, []).append(end)
+        elif end.kind == _UNIX and seconds >= 1:
+            yield Pending("reader", None, end, end, seconds, end.peer_pid)
+        elif end.kind == _UDP and seconds >= 1:
+            yield Pending("answer", end, None, end, seconds)
+    for its in pipes.values():
+        readers, writers = [end for end in its if end.reads], [end for end in its if not end.reads]
+        seconds = ages.of(its[0], moment)
+        if readers and writers and seconds >= 1 and readers[0].pid != writers[-1].pid:
+            yield Pending("reader", writers[-1], readers[0], readers[0], seconds)
+
+
+def _one_process_each(ends: Iterable[End]) -> list[End]:
+    """Of sockets that several processes have: a client's parent made it, and a server's child has taken it over."""
+    found: dict[int, End] = {}
+    for end in ends:
+        known = found.get(end.inode)
+        if known is None or (end.pid > known.pid) == bool(end.listens):
+            found[end.inode] = end
+    return [*found.values()]
+
+
+def _of_tcp(end: End, other: End | None, rate: int, seen_s: float) -> Iterator[Pending]:
+    if end.state == _SYN_SENT:
+        # Sent again after 1, 2, 4 ... seconds; or earlier, where the kernel does so linearly at first (6.5).
+        yield Pending("connection", end, None, end, max(seen_s, 1.0))
+    elif end.listens and end.reads:
+        if other is None or not other.reads:
+            yield Pending("answer", None, end, end, end.received_ago / rate)
+    elif end.listens and not end.unread:
+        yield Pending("request", end, other, end, min(end.sent_ago, end.received_ago) / rate)
+    elif end.reads and end.oneway:
+        if other is not None and other.unread:
+            yield Pending("reader", end, other, end, end.sent_ago / rate)
+    elif end.reads:
+        yield Pending("answer", end, other, end, end.sent_ago / rate)
+    elif not end.listens and end.unread >= _MUCH_UNREAD and other is not None:
+        yield Pending("reader", other, end, end, end.received_ago / rate)
+
+
+def together(waits: Iterable[Pending], proc: Path, now: int) -> list[PendingWait]:
+    """The events: the waits of one process for the same, put together."""
+    found: dict[tuple[object, ...], PendingWait] = {}
+    for wait in waits:
+        pid, comm = _named(wait.waiter, 0, proc)
+        peer_pid, peer_comm = _named(wait.peer, 0, proc)
+        if wait.waiter is None and wait.peer_pid:
+            pid, comm = _named(None, wait.peer_pid, proc)
+        if pid is not None and pid == peer_pid:
+            continue
+        place = wait.of.service if wait.of.kind in (_TCP, _UDP) else (None, None)
+        key = (pid, wait.waits_for, peer_pid, *place)
+        ms = wait.seconds * 1e3
+        row = found.get(key)
+        if row is None:
+            found[key] = PendingWait(
+                now,
+                pid=pid,
+                comm=comm,
+                waits_for=wait.waits_for,
+                peer_pid=peer_pid,
+                peer_comm=peer_comm,
+                transport=_TRANSPORTS[wait.of.kind],
+                address=place[0],
+                port=place[1],
+                connections=1,
+                waited_ms=ms,
+                shortest_ms=ms,
+            )
+        else:
+            row.connections = (row.connections or 0) + 1
+            row.waited_ms, row.shortest_ms = max(row.waited_ms or 0, ms), min(row.shortest_ms or ms, ms)
+    return [*found.values()]
+
+
+def _named(end: End | None, pid: int, proc: Path) -> tuple[int | None, str | None]:
+    if end is not None:
+        return end.pid, fixed_name(end.comm)
+    return (pid, comm_of(proc, pid)) if pid else (None, None)

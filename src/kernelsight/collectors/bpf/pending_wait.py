@@ -1,0 +1,117 @@
+"""Who has waited for the other end of a connection or pipe for more than a second (bpf/pending_waits.bpf.c)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from heapq import nsmallest
+from pathlib import Path
+
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf import objects
+from kernelsight.collectors.bpf.descriptors import REST
+from kernelsight.collectors.bpf.ends import Ages, End, Pending, pending, ticks_per_second, together
+from kernelsight.collectors.bpf.layout import Records
+from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.bpf.waited_for import descriptors_waited_for
+from kernelsight.collectors.privileges import OTHERS_PROCESSES
+from kernelsight.collectors.time_namespace import kernel_monotonic_ns
+from kernelsight.errors import SourceUnavailableError
+from kernelsight.events.declare import Event
+from kernelsight.events.pending_wait import PendingWait
+
+_MOST_REQUESTS = 32
+"""Connections on which services wait for their clients; those that went on last are told."""
+_NEW_S = 15.0
+"""How long a UDP socket that nobody waits for is looked at again: most of those that get no answer never do."""
+_MOST_LOOKED_AT = 16
+_FORGETS_EVERY = 64
+"""Passes after which ports are dropped where nobody listens any more."""
+_UDP = 1  # enum kind in bpf/pending_waits.bpf.c
+
+
+@collector(source="bpf", emits=(PendingWait,), needs=OTHERS_PROCESSES)
+class PendingWaits:
+    """Who has waited for the other end of a connection or pipe for more than a second, and for whom; every second."""
+
+    def __init__(self, host: Host) -> None:
+        if host.proc != Path("/proc"):
+            raise SourceUnavailableError(f"the kernel's list of descriptors is of this machine, not of {host.proc}")
+        self._host = host
+        self._object = Object(objects.image("pending_waits"), "pending_waits")
+        self._records = Records(self._object.types.layout("end"), End)
+        self._ports_layout = self._object.types.layout("ports")
+        self._pass, self._lost = self._object.variable("pass"), self._object.variable("lost")
+        self._told, self._ports = self._object.variable("told"), self._object.map("listening")
+        self._ages = Ages()
+        self._waited: frozenset[tuple[int, int]] = frozenset()
+        self._rests_until = 0
+        try:
+            self._look()
+        except BaseException:
+            self.close()
+            raise
+        self._rate = ticks_per_second(self._object.variable("ticks").value, kernel_monotonic_ns())
+        self._object.variable("a_second").value = self._rate
+
+    @property
+    def lost(self) -> int:
+        """Ends that were not looked at because there were too many."""
+        return self._lost.value
+
+    def collect(self, now: int) -> Iterable[Event]:
+        """One pass over all descriptors, unless the last one took so long that it is too soon."""
+        moment = self._host.monotonic_ns()
+        if moment < self._rests_until:
+            return ()
+        began = time.thread_time_ns()
+        ends = self._look()
+        self._rests_until = moment + REST * (time.thread_time_ns() - began)
+        self._ages.update(ends, moment)
+        waits = [*pending(self._waited_for(ends, moment), self._ages, self._rate, moment)]
+        self._ask_for_clients(waits)
+        requests = [wait for wait in waits if wait.waits_for == "request"]
+        others = [wait for wait in waits if wait.waits_for != "request"]
+        last = nsmallest(_MOST_REQUESTS, requests, key=lambda wait: wait.seconds)
+        return together([*others, *last], self._host.proc, now)
+
+    def close(self) -> None:
+        """Remove the program from the kernel."""
+        self._object.close()
+
+    def _look(self) -> list[End]:
+        self._told.value = 0
+        self._pass.value += 1
+        if self._pass.value % _FORGETS_EVERY == 0:
+            self._forget_ports()
+        return [*self._records.each(self._object.iterate("ends"))]
+
+    def _forget_ports(self) -> None:
+        for key, value in [*self._ports.items()]:
+            if self._ports_layout.column("seen", value)[0] + 1 < self._pass.value:
+                self._ports.delete(key)
+
+    def _waited_for(self, ends: Sequence[End], moment: int) -> list[End]:
+        """All ends but those of UDP sockets that no thread waits for: to send and not to listen is common there."""
+        datagrams = [end for end in ends if end.kind == _UDP and self._ages.of(end, moment) >= 1]
+        looked_at = [
+            end for end in datagrams if self._ages.of(end, moment) <= _NEW_S or (end.inode, end.pid) in self._waited
+        ]
+        waited = [
+            end for end in looked_at[:_MOST_LOOKED_AT] if end.fd in descriptors_waited_for(self._host.proc, end.pid)
+        ]
+        self._waited = frozenset((end.inode, end.pid) for end in waited)
+        return [*(end for end in ends if end.kind != _UDP), *waited]
+
+    def _ask_for_clients(self, waits: Iterable[Pending]) -> None:
+        """Have the next pass tell all connections of the services whose clients wait for an answer."""
+        ports = {
+            wait.of.local_port if wait.of.listens else wait.of.remote_port
+            for wait in waits
+            if wait.waits_for == "answer"
+        }
+        for port in ports:
+            key = port.to_bytes(4, "little")
+            if known := self._ports.lookup(key):
+                seen = self._ports_layout.column("seen", known)[0]
+                self._ports.update(key, self._ports_layout.pack(seen=seen, wanted=self._pass.value + 1))
