@@ -13,10 +13,14 @@ from kernelsight.collectors.perf import SOFTWARE_TYPE, Opener, online_cpus, refu
 
 
 class Trigger(NamedTuple):
-    """A program, and the software event (its number in include/uapi/linux/perf_event.h) that runs it each time."""
+    """A program, and the software event (its number in include/uapi/linux/perf_event.h) that runs it.
+
+    It runs each time the event has counted so many: faults, or nanoseconds of a clock.
+    """
 
     program: str
     event: int
+    period: int = 1
 
 
 class CpuEvents:
@@ -43,7 +47,7 @@ class CpuEvents:
 
     def _attach(self, trigger: Trigger, cpu: int) -> None:
         try:
-            fd = self._opener.open(SOFTWARE_TYPE, trigger.event, cpu, -1, period=1)
+            fd = self._opener.open(SOFTWARE_TYPE, trigger.event, cpu, -1, period=trigger.period)
         except OSError as error:
             if error.errno == errno.ENODEV:  # the CPU went offline just now
                 return
