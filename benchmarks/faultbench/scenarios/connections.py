@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.faultbench.networks import OURS, drop_some, namespace, shape, wire
+from benchmarks.faultbench.networks import OURS, End, drop_some, namespace, shape, wire
 from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.scenarios.descriptors import free_port
 from benchmarks.faultbench.scenarios.network import SINK, STREAM
@@ -52,6 +52,14 @@ def swallow(connection):
 while True:
     threading.Thread(target=swallow, args=(listener.accept()[0],), daemon=True).start()
 """
+SEVERAL_STREAMS = """import socket, sys, threading
+def send():
+    with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as connection:
+        while True:
+            connection.sendall(bytes(65536))
+for _ in range(int(sys.argv[3])):
+    threading.Thread(target=send).start()
+"""
 DOWNLOAD_SLOWLY = """import socket, sys, time
 with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as connection:
     connection.sendall(b"go")
@@ -85,19 +93,30 @@ def requests_for_connections_vanish(stage: Stage) -> Iterator[Truth]:
     yield Truth("slow_dependency", culprits=(Culprit((place,), (place,)),))
 
 
-@scenario("queue_far_too_deep", needs=("tc", "ip", "nsenter"), lasts_s=14)
+@scenario("queue_far_too_deep", needs=("tc", "ip", "nsenter"), lasts_s=16)
 def queue_far_too_deep(stage: Stage) -> Iterator[Truth]:
     """A bulk transfer fills the deep queue in front of a narrow wire, and every question waits behind it."""
     here, there = wire(stage, OURS, namespace(stage))
+    yield from _fill_a_deep_queue(stage, here, there)
+
+
+@scenario("queue_far_too_deep_in_a_container", needs=("tc", "ip", "nsenter"), lasts_s=16)
+def queue_far_too_deep_in_a_container(stage: Stage) -> Iterator[Truth]:
+    """The same between two network namespaces, neither of them ours, so that nobody counts what waits in the queue."""
+    left, right = wire(stage, namespace(stage), namespace(stage))
+    yield from _fill_a_deep_queue(stage, left, right)
+
+
+def _fill_a_deep_queue(stage: Stage, here: End, there: End) -> Iterator[Truth]:
     ports = free_port(), free_port()
     stage.python(SINK, there.address, ports[0], through=there.inside)
     stage.python(ANSWER, there.address, ports[1], through=there.inside)
     rate = stage.chance.randint(4, 20)
     deep = int(rate * 125_000 * stage.chance.uniform(0.5, 1.5))
     shape(stage, here, "tbf", "rate", f"{rate}mbit", "burst", "32k", "limit", deep)
-    stage.python(ASK_AGAIN, there.address, ports[1])
+    stage.python(ASK_AGAIN, there.address, ports[1], through=here.inside)
     yield Truth()
-    bulk = stage.python(STREAM, there.address, ports[0], 1 << 16, 0)
+    bulk = stage.python(SEVERAL_STREAMS, there.address, ports[0], stage.chance.randint(4, 8), through=here.inside)
     yield Truth("bandwidth_saturation", culprits=(bulk.at(here.interface),))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,13 @@ class FullQueue:
     def rates(self) -> list[float]:
         """Bytes a second that it let through, by second."""
         return [change.of(Qdisc.sent_bytes) / change.seconds for change in self.changes]
+
+    @property
+    def delay_s(self) -> float | None:
+        """How long a packet waits in it, on average; None where that is not known."""
+        rate = statistics.fmean(self.rates) if self.changes else 0.0
+        held = [change.after.backlog_bytes or 0 for change in self.changes]
+        return statistics.fmean(held) / rate if rate else None
 
     @property
     def limit(self) -> float | None:

@@ -13,6 +13,7 @@ HOLDS = Saturated(
     rate_spread=400_000.0,
     rate_limit=1_000_000.0,
     senders=(Entity("process", "70", "sender"),),
+    slowed=(),
 )
 FAILS = {
     "queue_is_full": {"waits_share": 0.4},

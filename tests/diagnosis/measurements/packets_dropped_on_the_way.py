@@ -13,6 +13,7 @@ HOLDS = Dropped(
     sent_again=1,
     sent_again_s=3,
     like_the_others=False,
+    only_requests=False,
     table_is_full=False,
     drops=(),
     again=(),
@@ -21,6 +22,7 @@ FAILS = {
     "many": {"lost": 9},
     "good_part": {"carried": 2001.0},
     "missed": {"sent_again_s": 2},
+    "not_only_requests": {"only_requests": True},
     "table_has_room": {"table_is_full": True},
 }
 DOES_NOT_APPLY = {"good_part": {"carried": None}, "table_has_room": {"table_is_full": None}}

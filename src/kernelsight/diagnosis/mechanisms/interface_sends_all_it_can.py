@@ -6,10 +6,11 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kernelsight.diagnosis.connections import holders, slower_claims, stuck
 from kernelsight.diagnosis.faults.bandwidth_saturation import BANDWIDTH_SATURATION
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Entity, Step
+from kernelsight.diagnosis.model import Entity, Proposal, Step
 from kernelsight.diagnosis.packets import (
     LEAST_LOST_PACKETS,
     FullQueue,
@@ -24,7 +25,8 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import SocketOwner
 from kernelsight.events.qdisc import Qdisc
-from kernelsight.events.tcp import TcpRetransmitEvent
+from kernelsight.events.tcp import TcpConnection, TcpRetransmitEvent
+from kernelsight.quantities import quantity
 
 WAITS_SHARE = Threshold(
     0.5,
@@ -41,6 +43,12 @@ SHAPED_SHARE = Threshold(
     "share of the rate that it is shaped to",
     because="judged: headers, and seconds that are not whole, take the rest. The signal `interface_full_tx` is raised "
     "at 90 % of a link's speed, which is without a queue to show that there is no more",
+)
+DEEP_S = Threshold(
+    0.1,
+    "s in the queue",
+    because="CoDel lets packets wait for 5 ms, and drops where all of 100 ms wait longer (RFC 8289); what answers a "
+    "person within 100 ms seems to do so at once (Nielsen, Usability Engineering, 1993)",
 )
 
 
@@ -61,12 +69,16 @@ class Saturated:
     """What it is shaped to (B/s), where that is known."""
     senders: Sequence[Entity]
     """Processes that send by it, the most first."""
+    slowed: Sequence[TcpConnection]
+    """Connections of others whose round trips take long meanwhile."""
 
 
 def measure(scene: Scene) -> Iterable[Saturated]:
     """Each interface and stretch in which its queue was full, or never empty."""
     for queue in scene.once(full_queues):
         rates = queue.rates[1:-1] or queue.rates  # the first and the last second are not whole
+        senders = _senders(scene, queue)
+        late = scene.within(scene.once(stuck).get("round_trip", ()), queue.run)
         yield Saturated(
             queue=queue,
             waits_share=queue.waits,
@@ -74,7 +86,8 @@ def measure(scene: Scene) -> Iterable[Saturated]:
             rate_mean=statistics.fmean(rates) if rates else None,
             rate_spread=statistics.pstdev(rates) if rates else 0.0,
             rate_limit=queue.limit,
-            senders=_senders(scene, queue),
+            senders=senders,
+            slowed=[row for row in late if row.saddr != row.daddr and str(row.pid) not in {s.id for s in senders[:1]}],
         )
 
 
@@ -111,19 +124,29 @@ def explain(scene: Scene, found: Saturated) -> Explanation:
     queue = found.queue
     interface = interface_of(queue.interface)
     culprit, *others = found.senders or [interface]
+    slowed = holders(found.slowed)
     return Explanation(
         culprit=culprit,
         onset_ns=scene.at(queue.run.first),
-        victims=tuple(others[:5]),
+        victims=tuple(dict.fromkeys((*slowed, *others)))[:5],
         suffering_s=0.0,
-        path=path(*_sender_claims(scene, culprit, queue), *_queue_claims(scene, found)),
+        path=path(
+            *slower_claims(scene, found.slowed), *_sender_claims(scene, culprit, queue), *_queue_claims(scene, found)
+        ),
         refuted_by=f"the queue in front of {interface.name} is as long when {culprit.name} sends less",
         outlook=f"all packets that leave by {interface.name} wait or are lost",
         actions=(
             LOOK.on(culprit, f"let {culprit.name} send less, or later"),
             LOOK.on(interface, f"raise the rate of {interface.name}, if it is shaped"),
+            *_shorter(queue),
         ),
     )
+
+
+def _shorter(queue: FullQueue) -> Iterable[Proposal]:
+    if (queue.delay_s or 0.0) >= DEEP_S:
+        interface = interface_of(queue.interface)
+        yield LOOK.on(interface, f"let less wait in the queue of {interface.name}, or use one that is fair (fq_codel)")
 
 
 def _sender_claims(scene: Scene, sender: Entity, queue: FullQueue) -> Iterable[Step | None]:
@@ -160,6 +183,13 @@ def _queue_claims(scene: Scene, found: Saturated) -> Iterable[Step | None]:
         scene.evidence(rows, Qdisc.backlog_bytes, "mean"),
         scene.evidence(rows, Qdisc.drops, "increase"),
     )
+    if (queue.delay_s or 0.0) >= DEEP_S:
+        yield claim(
+            f"each packet waits {quantity(1e3 * (queue.delay_s or 0.0), 'ms')} in the queue in front of "
+            f"{queue.interface}, which is far too deep (bufferbloat)",
+            scene.evidence(rows, Qdisc.backlog_bytes, "mean"),
+            scene.evidence(rows, Qdisc.sent_bytes, "increase"),
+        )
     limit = f" of the {queue.limit * 8 / 1e6:.1f} Mbit/s that it is shaped to" if queue.limit else ""
     yield claim(
         f"{queue.interface} carried {statistics.fmean(queue.rates) * 8 / 1e6:.1f} Mbit/s{limit}",

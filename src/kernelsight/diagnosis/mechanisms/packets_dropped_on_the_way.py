@@ -39,6 +39,12 @@ SAME_SIZE_SHARE = Threshold(
     "share of the mean size",
     because="judged: the mean sizes of packets that belong together differ by less",
 )
+SENT_TIMES = Threshold(
+    3.0,
+    "times as many as were sent again",
+    because="calculated: a request for a connection is sent and sent again at least once where it is seen to be sent "
+    "again; a program that gives up after 1 to 3 s does so for most of them",
+)
 _ETHERNET_HEADER_BYTES = 14
 """The interface counts it, and it is taken off before a rule sees the packet."""
 
@@ -63,6 +69,8 @@ class Dropped:
     """Seconds in which any was."""
     like_the_others: bool
     """They are a part of what else comes in: as large, and most of that passes."""
+    only_requests: bool
+    """Nothing but requests for connections was sent again, and about as many packets were dropped."""
     table_is_full: bool | None
     """The table of connections is full, and drops them; None: not dropped where that table drops."""
     drops: Sequence[PacketDrop]
@@ -85,17 +93,19 @@ def _dropped(scene: Scene) -> Iterator[Dropped]:
             within = scene.within(rows, run)
             again = _asked_again(scene, run)
             traffic = carried(scene, interface, run)
+            lost = sum(row.count or 0 for row in within)
             yield Dropped(
                 interface=interface,
                 run=run,
                 damaged=cause == "damage",
-                lost=sum(row.count or 0 for row in within),
+                lost=lost,
                 carried=max(packets(traffic, "rx"), packets(traffic, "tx")) if traffic else None,
                 # What is dropped before it leaves is not sent again but tried again, and its sender waits or is told.
                 here=interface == "lo" or any(row.origin == "local" or row.pid for row in within),
                 sent_again=len(again),
                 sent_again_s=len({scene.second(row) for row in again}),
                 like_the_others=_like_the_others(traffic, within),
+                only_requests=_only_requests(again, lost),
                 table_is_full=_table_is_full(scene, within),
                 drops=within,
                 again=again,
@@ -110,6 +120,11 @@ def _asked_again(scene: Scene, run: Run) -> list[TcpRetransmitEvent]:
         for row in scene.within(scene.rows(TcpRetransmitEvent), run)
         if row.state != "syn_recv" and row.interface_name not in full
     ]
+
+
+def _only_requests(again: Sequence[TcpRetransmitEvent], lost: int) -> bool:
+    asked = sum(row.segments or 1 for row in again)
+    return bool(again) and all(row.state == "syn_sent" for row in again) and lost <= SENT_TIMES * asked
 
 
 def _like_the_others(traffic: Sequence[CounterDelta[Network]], dropped: Sequence[PacketDrop]) -> bool:
@@ -197,6 +212,15 @@ MECHANISM = Mechanism[Dropped](
             refutes=2.0,
             because="judged: a rule that turns strangers away harms nobody, whatever the number (recorded: "
             "`firewall_turns_strangers_away`)",
+        ),
+        Check(
+            id="not_only_requests",
+            says="more is lost than requests for connections",
+            holds=lambda found: not found.only_requests,
+            supports=0.0,
+            refutes=4.0,
+            because="judged: a rule that lets nothing but requests for connections get lost makes a service "
+            "unreachable, and open connections go on (`slow_dependency`, which names it)",
         ),
         Check(
             id="table_has_room",

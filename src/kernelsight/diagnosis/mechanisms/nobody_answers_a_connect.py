@@ -1,0 +1,186 @@
+"""Requests for connections to which nothing answers: neither a connection nor a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.backlogs import refused
+from kernelsight.diagnosis.connections import holders, place_of, stuck
+from kernelsight.diagnosis.faults.slow_dependency import SLOW_DEPENDENCY
+from kernelsight.diagnosis.identity import process_entity
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.packets import FULL_LISTENER, drops, sent_again
+from kernelsight.diagnosis.remedies import LOOK
+from kernelsight.diagnosis.scene import Run, Scene, moment
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.tcp import TcpConnection, TcpListener, TcpRetransmitEvent
+
+LASTS_S = Threshold(
+    3,
+    "s",
+    because="calculated: a request is sent again after 1 s and after 3 s (RFC 6298; net/ipv4/tcp_timer.c); a single "
+    "packet that was lost is made good by the first of them",
+)
+MOST_PLACES = Threshold(
+    10,
+    "places",
+    because="judged: a program depends on a few services; one that asks at more of them in vain looks for what is "
+    "there, as scanners and monitors do",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """An address and port that does not answer requests for connections in a stretch of seconds."""
+
+    place: str
+    run: Run
+    onset_ns: int
+    seconds: int
+    """From the first to the last sign of it."""
+    askers: Sequence[Entity]
+    """Processes that ask, as far as they are known."""
+    places: int
+    """Places at which the same programs ask in vain."""
+    full_listener: bool
+    """A listener of this machine drops requests meanwhile, because its accept queue is full."""
+    data_sent_again: int
+    """Segments with data to the same address that were sent again."""
+    requests_sent_again: int
+    waiting: Sequence[TcpConnection]
+    again: Sequence[TcpRetransmitEvent]
+    dropped: Sequence[PacketDrop]
+    """What rules drop meanwhile."""
+
+
+def measure(scene: Scene) -> Iterable[Unanswered]:
+    """Each address and port to which requests for connections were sent again."""
+    waiting = scene.once(stuck).get("answer", ())
+    again = [row for row in scene.rows(TcpRetransmitEvent) if row.state == "syn_sent"]
+    both: list[TcpConnection | TcpRetransmitEvent] = [*waiting, *again]
+    by_place: dict[tuple[str | None, int | None], list[TcpConnection | TcpRetransmitEvent]] = {}
+    for row in sorted(both, key=moment):
+        by_place.setdefault((row.daddr, row.dport), []).append(row)
+    for (address, port), ordered in by_place.items():
+        run = Run(scene.second(ordered[0]), scene.second(ordered[-1]))
+        connections = [row for row in ordered if isinstance(row, TcpConnection)]
+        events = [row for row in ordered if isinstance(row, TcpRetransmitEvent)]
+        asking = {row.pid for row in ordered if row.pid}
+        yield Unanswered(
+            place=place_of(address, port),
+            run=run,
+            onset_ns=ordered[0].timestamp,
+            seconds=run.seconds,
+            askers=holders(connections) or _senders(events),
+            places=sum(not asking or bool(asking & {row.pid for row in rows}) for rows in by_place.values()),
+            full_listener=_full_listener(scene, run, port),
+            data_sent_again=sum(1 for row in scene.within(scene.once(sent_again), run) if row.daddr == address),
+            requests_sent_again=max(len(events), len({(row.sport, row.retransmits) for row in connections})),
+            waiting=connections,
+            again=events,
+            dropped=[
+                row
+                for (cause, _), of_cause in scene.once(drops).items()
+                for row in scene.within(of_cause, run)
+                if cause == "rule"
+            ],
+        )
+
+
+def _full_listener(scene: Scene, run: Run, port: int | None) -> bool:
+    """Whether a listener of this machine that is full drops requests, and may be the one at a port."""
+    dropped = any(row.reason == FULL_LISTENER for row in scene.within(scene.rows(PacketDrop), run))
+    full = {row.port for row in scene.within(scene.rows(TcpListener), run) if row.accept_queue}
+    return (dropped or bool(scene.during(refused(scene), run))) and (not full or port in full or port is None)
+
+
+def _senders(rows: Sequence[TcpRetransmitEvent]) -> list[Entity]:
+    return list(dict.fromkeys(process_entity(row.pid, row.comm) for row in rows if row.pid))
+
+
+def explain(scene: Scene, found: Unanswered) -> Explanation:
+    """Who asks waits until it gives up, and no error tells it before."""
+    culprit = Entity("listener", found.place, found.place)
+    names = ", ".join(f"{one.name} ({one.id})" for one in found.askers[:3]) or "a program"
+    return Explanation(
+        culprit=culprit,
+        onset_ns=found.onset_ns,
+        victims=tuple(found.askers[:5]),
+        suffering_s=float(found.seconds * max(len(found.askers), 1)),
+        path=path(
+            claim(
+                f"{names} asks for a connection to {found.place} for {found.seconds} s, and nothing answers",
+                scene.evidence(found.waiting, TcpConnection.retransmits, "max"),
+            ),
+            claim(
+                f"{len(found.again)} requests for a connection to {found.place} were sent again",
+                scene.evidence(found.again, TcpRetransmitEvent.segments, "sum"),
+            ),
+            claim(
+                "rules drop packets meanwhile: "
+                + ", ".join(sorted({f"{row.reason} at {row.interface_name}" for row in found.dropped})[:3]),
+                scene.evidence(found.dropped, PacketDrop.count, "sum"),
+            ),
+        ),
+        refuted_by=f"a connection to {found.place} is made at once",
+        outlook=f"each new connection to {found.place} waits until its program gives up; open ones go on",
+        actions=(
+            LOOK.on(
+                culprit,
+                f"see whether a firewall drops what is sent to {found.place}, and whether its host is up and has that "
+                "address: a service that does not run would refuse at once",
+            ),
+        ),
+    )
+
+
+MECHANISM = Mechanism[Unanswered](
+    fault=SLOW_DEPENDENCY,
+    summary="Nothing answers requests for connections to an address and port: a firewall drops them, or the host is "
+    "not there. Programs wait for their timeouts.",
+    measure=measure,
+    prior=Prior(
+        0.5,
+        because="judged: only a place where requests for connections are sent again is a suspect; on a healthy machine "
+        "they are answered or refused at once",
+    ),
+    checks=(
+        Check(
+            id="lasts",
+            says="it lasts: requests are sent again for 3 s or more",
+            holds=lambda found: found.seconds >= LASTS_S,
+            supports=2.0,
+            refutes=4.0,
+            because="judged: a packet that was lost is sent again once, and that is answered",
+        ),
+        Check(
+            id="no_full_listener",
+            says="no listener of this machine drops requests because its accept queue is full",
+            holds=lambda found: not found.full_listener,
+            supports=0.5,
+            refutes=4.0,
+            because="the kernel drops what a listener has no room for, without an answer (tcp_v4_syn_recv_sock, "
+            "tcp_conn_request): that is the listener's own fault (`listen_overflow`)",
+        ),
+        Check(
+            id="data_arrives",
+            says="data to the same address is not sent again as often",
+            holds=lambda found: found.data_sent_again < max(found.requests_sent_again, 1),
+            supports=0.5,
+            refutes=3.0,
+            because="judged: where data is lost as well, it is the way there that loses packets (`packet_loss`)",
+        ),
+        Check(
+            id="few_places",
+            says="those who ask there wait at few places",
+            holds=lambda found: found.places < MOST_PLACES,
+            supports=0.5,
+            refutes=4.0,
+            because="judged: a scan of a network asks where nobody is, as it is meant to",
+        ),
+    ),
+    explain=explain,
+)

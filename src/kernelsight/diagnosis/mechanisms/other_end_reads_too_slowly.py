@@ -1,0 +1,208 @@
+"""Connections whose other end takes no more data, because nobody reads it there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.connections import at_the_other_end, holders, listener_at, place_of, stuck
+from kernelsight.diagnosis.cpu_time import cpu_use
+from kernelsight.diagnosis.faults.slow_dependency import SLOW_DEPENDENCY
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.remedies import LOOK
+from kernelsight.diagnosis.scene import Run, Scene, runs
+from kernelsight.diagnosis.storage import SUFFERS_SHARE, waiters
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.waiting import Edge, shown, waiting
+from kernelsight.events.process import SocketOwner
+from kernelsight.events.scheduler import Wait
+from kernelsight.events.tcp import TcpConnection, TcpListener
+from kernelsight.quantities import quantity
+
+LASTS_S = Threshold(4, "s", because="judged: a reader that is busy with something else for a moment comes back sooner")
+STAYS_SHARE = Threshold(
+    0.6,
+    "share of the seconds",
+    because="judged: at a window that is closed in most samples the sender always waits; a fast copy, whose reader "
+    "keeps up, is seen at one now and then",
+)
+IDLE_SHARE = Threshold(
+    0.3,
+    "share of a CPU",
+    because="judged: a reader that computes for more of the time may read as fast as it can, and is itself what takes "
+    "the time (`thread_saturation`, `cpu_saturation`)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A receiver that leaves its window closed in a stretch of seconds, while senders have more to send."""
+
+    receiver: Entity
+    """The process, where it is of this machine and known; else its address and port."""
+    place: str
+    """Its end of the connections: address, and the port where it is the same for all of them."""
+    run: Run
+    closed_share: float
+    """Of the seconds, the share in which a sender was seen waiting."""
+    is_asked: bool | None
+    """The receiver accepted the connections: it serves those who send; None: not known."""
+    others_wait: bool
+    """Others wait for a sender meanwhile: connections that it does not accept, or requests that it does not read."""
+    computed_share: float | None
+    """Of a CPU, what the receiver uses; None: not known."""
+    waits_for_storage: bool
+    """The receiver waits for storage for a good part of the time."""
+    senders: Sequence[Entity]
+    closed: Sequence[TcpConnection]
+    """Samples of senders that wait."""
+    unread: Sequence[TcpConnection]
+    """Samples of the receiver's ends."""
+    waits: Sequence[Edge]
+    """Waits of the senders that the receiver ended."""
+
+    @property
+    def seconds(self) -> int:
+        """How long."""
+        return self.run.seconds
+
+
+def measure(scene: Scene) -> Iterable[Unread]:
+    """Each receiver and stretch in which senders waited for it to read."""
+    closed: dict[Entity, list[TcpConnection]] = {}
+    for row in scene.once(stuck).get("window", ()):
+        closed.setdefault(_receiver(scene, row), []).append(row)
+    for receiver, rows in closed.items():
+        seen = dict.fromkeys(scene.seconds(rows), 1.0)
+        for run in runs(seen, bool, least=int(LASTS_S), gap=2):
+            yield _unread(scene, receiver, scene.within(rows, run), run, seen)
+
+
+def _receiver(scene: Scene, row: TcpConnection) -> Entity:
+    """The process at the other end; where it is not of this machine or not known, its address and port."""
+    known = scene.once(at_the_other_end).get((row.saddr, row.sport, row.daddr, row.dport))
+    if known is None and row.saddr == row.daddr:  # both ends are of this machine, and of one network namespace
+        known = listener_at(scene, row.dport)
+    place = place_of(row.daddr, row.dport)
+    return known or Entity("listener", place, place)
+
+
+def _unread(
+    scene: Scene, receiver: Entity, rows: Sequence[TcpConnection], run: Run, seen: Mapping[int, float]
+) -> Unread:
+    pid = int(receiver.id) if receiver.kind == "process" else None
+    senders = holders(rows)
+    ids = {sender.id for sender in senders}
+    ports = {(row.daddr, row.dport) for row in rows}
+    uses = [use for use in scene.once(cpu_use) if use.pid == pid]
+    stored = scene.once(waiters).get(pid or 0)
+    reading = scene.once(stuck).get("reader", ())
+    accepted = {row.is_accepted for row in rows}
+    return Unread(
+        receiver=receiver,
+        place=place_of(*next(iter(ports))) if len(ports) == 1 else str(rows[0].daddr),
+        run=run,
+        closed_share=sum(second in run for second in seen) / run.seconds,
+        is_asked=_is_asked(scene, accepted, ports),
+        others_wait=_others_wait(scene, ids, run),
+        computed_share=sum(use.ran_in(run) for use in uses) / run.seconds if uses else None,
+        waits_for_storage=stored is not None and stored.waited_in(run) >= SUFFERS_SHARE * run.seconds,
+        senders=senders,
+        closed=rows,
+        unread=[row for row in scene.within(reading, run) if row.pid and row.pid == pid],
+        waits=[edge for edge in scene.once(waiting).by_waker.get(pid or 0, ()) if str(edge.pid) in ids],
+    )
+
+
+def _is_asked(scene: Scene, accepted: set[bool | None], ports: Iterable[tuple[str | None, int | None]]) -> bool | None:
+    """Whether the receiver accepted the connections; without word of that, whether somebody listens at its port."""
+    if accepted != {None}:
+        return True not in accepted
+    listening = {row.port for row in scene.rows(TcpListener)}
+    return True if all(port in listening for _, port in ports) else None
+
+
+def _others_wait(scene: Scene, senders: set[str], run: Run) -> bool:
+    queued = any(row.accept_queue and str(row.pid) in senders for row in scene.within(scene.rows(TcpListener), run))
+    owners = scene.within(scene.rows(SocketOwner), run)
+    return queued or any(row.receive_queue_bytes and str(row.pid) in senders for row in owners)
+
+
+def explain(scene: Scene, found: Unread) -> Explanation:
+    """Who sends waits until the other end reads."""
+    receiver, run = found.receiver, found.run
+    names = ", ".join(f"{one.name} ({one.id})" for one in found.senders[:3]) or "a program"
+    at = "" if receiver.name == found.place else f" at {found.place}"
+    waiting_bytes = max((row.unsent_bytes or row.unacknowledged_bytes or 0 for row in found.closed), default=0)
+    unread = max((row.unread_bytes or 0 for row in found.unread), default=0)
+    return Explanation(
+        culprit=receiver,
+        onset_ns=found.closed[0].timestamp,
+        victims=tuple(found.senders[:5]),
+        suffering_s=max(sum(edge.waited_in(run) for edge in found.waits), found.closed_share * run.seconds),
+        path=path(
+            claim(
+                f"up to {quantity(waiting_bytes, 'B')} of {names} wait to be sent to {receiver.name}{at}, which takes "
+                f"no more, in {100 * found.closed_share:.0f} % of {run.seconds} s",
+                scene.evidence(found.closed, TcpConnection.unsent_bytes, "max")
+                or scene.evidence(found.closed, TcpConnection.unacknowledged_bytes, "max"),
+            ),
+            claim(
+                f"{names} waited {sum(edge.waited_in(run) for edge in found.waits):.1f} s until {receiver.name} read",
+                shown(scene, found.waits, run, Wait.wait_ns) if found.waits else None,
+            ),
+            claim(
+                f"up to {quantity(unread, 'B')} wait for {receiver.name} to be read",
+                scene.evidence(found.unread, TcpConnection.unread_bytes, "max"),
+            ),
+        ),
+        refuted_by=f"{names} sends as slowly when {receiver.name} reads at once",
+        outlook=f"whoever sends to {receiver.name} goes on waiting",
+        actions=(LOOK.on(receiver, f"see what {receiver.name} does instead of reading{at}, and what it waits for"),),
+    )
+
+
+MECHANISM = Mechanism[Unread](
+    fault=SLOW_DEPENDENCY,
+    summary="A server reads what is sent to it too slowly. TCP closes the window, and those who send wait for it.",
+    measure=measure,
+    checks=(
+        Check(
+            id="stays_closed",
+            says="the window is closed most of the time",
+            holds=lambda found: found.closed_share >= STAYS_SHARE,
+            supports=2.0,
+            refutes=4.0,
+            because="judged: it is what the fault consists of (RFC 9293, 3.8.6): the sender has more and may not send",
+        ),
+        Check(
+            id="somebody_wants_it_read",
+            says="the receiver serves those who send, or others wait for the sender meanwhile",
+            holds=lambda found: True if found.others_wait else found.is_asked,
+            supports=1.5,
+            refutes=5.0,
+            because="judged: a client that asked for data reads it at its own pace, as a pager or a download with a "
+            "limit does; a server that does not read keeps those who send waiting",
+        ),
+        Check(
+            id="receiver_idles",
+            says="the receiver does not compute meanwhile",
+            holds=lambda found: None if found.computed_share is None else found.computed_share < IDLE_SHARE,
+            supports=1.0,
+            refutes=4.0,
+            because="judged: a receiver that works all the time is no slower than it can be: the data of a fast copy "
+            "waits for it, too",
+        ),
+        Check(
+            id="storage_is_not_why",
+            says="the receiver does not wait for storage",
+            holds=lambda found: not found.waits_for_storage,
+            supports=0.0,
+            refutes=3.0,
+            because="judged: a receiver that writes to a disk reads as fast as the disk takes it; then it is the disk, "
+            "or just a copy",
+        ),
+    ),
+    explain=explain,
+)

@@ -1,0 +1,143 @@
+"""Round trips that take long, because data of another connection fills a queue on the way that nobody here sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.connections import holders, slower_claims, stuck
+from kernelsight.diagnosis.contention import contention
+from kernelsight.diagnosis.faults.bandwidth_saturation import BANDWIDTH_SATURATION
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.packets import full_queues
+from kernelsight.diagnosis.remedies import LOOK
+from kernelsight.diagnosis.scene import Run, Scene, grouped_by, runs
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.tcp import TcpConnection
+from kernelsight.quantities import quantity
+
+LASTS_S = Threshold(4, "s", because="judged: a burst leaves a queue sooner")
+BULK_BYTES = Threshold(
+    65_536,
+    "B in flight",
+    because="calculated: a queue that holds packets for 100 ms at 5 Mbit/s holds as much; questions and answers do not",
+)
+GAP_S = Threshold(3, "s", because="judged: a sample sees only connections with data on the way at that moment")
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A stretch in which round trips from an address took long, with the connection that has most on the way."""
+
+    address: str
+    run: Run
+    in_flight_bytes: float
+    """What the largest sender had on the way, on average."""
+    sender: Entity | None
+    """The largest sender; None: not known."""
+    queue_is_seen: bool
+    """A queue of this network namespace is full meanwhile."""
+    cpus_are_short: bool
+    """Processes wait for CPUs meanwhile."""
+    bulk: Sequence[TcpConnection]
+    """Samples of the largest sender's connections."""
+    others: Sequence[TcpConnection]
+    """Samples of connections of others whose round trips take long."""
+
+
+def measure(scene: Scene) -> Iterable[Behind]:
+    """Each local address and stretch in which round trips took long, but for loopback, which has no queue."""
+    late = [row for row in scene.once(stuck).get("round_trip", ()) if row.saddr != row.daddr]
+    for address, rows in grouped_by(late, lambda row: row.saddr).items():
+        for run in runs(dict.fromkeys(scene.seconds(rows), 1.0), bool, least=int(LASTS_S), gap=int(GAP_S)):
+            yield _behind(scene, str(address), scene.within(rows, run), run)
+
+
+def _behind(scene: Scene, address: str, rows: Sequence[TcpConnection], run: Run) -> Behind:
+    in_flight: dict[int | None, int] = {}
+    for row in rows:
+        in_flight[row.pid] = in_flight.get(row.pid, 0) + (row.unacknowledged_bytes or 0)
+    largest = max(in_flight, key=lambda pid: in_flight[pid])
+    bulk = [row for row in rows if row.pid == largest]
+    seconds = len({*scene.seconds(bulk)})
+    return Behind(
+        address=address,
+        run=run,
+        in_flight_bytes=in_flight[largest] / seconds,
+        sender=next(iter(holders(bulk)), None),
+        queue_is_seen=any(queue.run.overlaps(run) for queue in scene.once(full_queues)),
+        cpus_are_short=any(stretch.run.overlaps(run) for stretch in scene.once(contention)),
+        bulk=bulk,
+        others=[row for row in rows if row.pid != largest],
+    )
+
+
+def explain(scene: Scene, found: Behind) -> Explanation:
+    """What others send waits behind what the largest sender has put into the queue."""
+    culprit = found.sender or Entity("listener", found.address, found.address)
+    return Explanation(
+        culprit=culprit,
+        onset_ns=min(found.bulk[0].timestamp, *(row.timestamp for row in found.others[:1])),
+        victims=tuple(holders(found.others))[:5],
+        suffering_s=sum((row.round_trip_us or 0) / 1e6 for row in found.others),
+        path=path(
+            *slower_claims(scene, found.others),
+            claim(
+                f"{culprit.name} has {quantity(found.in_flight_bytes, 'B')} on the way from {found.address}, which "
+                "waits in a queue that is far too deep (bufferbloat)",
+                scene.evidence(found.bulk, TcpConnection.unacknowledged_bytes, "mean"),
+                scene.evidence(found.bulk, TcpConnection.round_trip_us, "max"),
+            ),
+        ),
+        refuted_by=f"round trips from {found.address} take as long when {culprit.name} sends nothing",
+        outlook=f"all that leaves from {found.address} waits as long",
+        actions=(
+            LOOK.on(culprit, f"let {culprit.name} send less, or later"),
+            LOOK.on(culprit, "find the queue (tc -s qdisc, in each network namespace on the way) and let less wait in "
+                "it, or use one that is fair (fq_codel)"),
+        ),
+    )  # fmt: skip
+
+
+MECHANISM = Mechanism[Behind](
+    fault=BANDWIDTH_SATURATION,
+    summary="Bulk data fills a deep queue on the way, of another network namespace or beyond this machine, and what "
+    "others send waits behind it.",
+    measure=measure,
+    checks=(
+        Check(
+            id="bulk_data",
+            says="one sender has much data on the way",
+            holds=lambda found: found.in_flight_bytes >= BULK_BYTES,
+            supports=2.0,
+            refutes=4.0,
+            because="judged: a queue is filled by somebody; without bulk data, the way is long or its other end slow",
+        ),
+        Check(
+            id="others_wait",
+            says="round trips of others take as long",
+            holds=lambda found: bool(found.others),
+            supports=1.5,
+            refutes=4.0,
+            because="judged: a copy that waits behind its own data is as fast as it can be, and harms nobody",
+        ),
+        Check(
+            id="queue_is_elsewhere",
+            says="no queue of this network namespace is full",
+            holds=lambda found: not found.queue_is_seen,
+            supports=0.5,
+            refutes=4.0,
+            because="judged: a full queue that is seen says itself by what it is filled",
+        ),
+        Check(
+            id="cpus_have_room",
+            says="nobody waits for a CPU",
+            holds=lambda found: not found.cpus_are_short,
+            supports=0.0,
+            refutes=2.0,
+            because="judged: on a busy machine packets wait until the other end runs, and not in a queue of packets",
+        ),
+    ),
+    explain=explain,
+)

@@ -1,0 +1,27 @@
+"""What the checks of the mechanism judge: a measurement for which all hold, and what makes each of them fail."""
+
+from kernelsight.diagnosis.mechanisms.other_end_reads_too_slowly import Unread
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.scene import Run
+
+HOLDS = Unread(
+    receiver=Entity("process", "70", "collector"),
+    place="10.0.0.9:5432",
+    run=Run(3, 12),
+    closed_share=0.6,
+    is_asked=True,
+    others_wait=False,
+    computed_share=0.29,
+    waits_for_storage=False,
+    senders=(),
+    closed=(),
+    unread=(),
+    waits=(),
+)
+FAILS = {
+    "stays_closed": {"closed_share": 0.5},
+    "somebody_wants_it_read": {"is_asked": False},
+    "receiver_idles": {"computed_share": 0.3},
+    "storage_is_not_why": {"waits_for_storage": True},
+}
+DOES_NOT_APPLY = {"somebody_wants_it_read": {"is_asked": None}, "receiver_idles": {"computed_share": None}}
