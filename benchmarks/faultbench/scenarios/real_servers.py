@@ -12,10 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.faultbench.networks import namespace, wire
-from benchmarks.faultbench.scenario import Culprit, Truth, scenario
+from benchmarks.faultbench.scenario import scenario
 from benchmarks.faultbench.scenarios.descriptors import free_port
 from benchmarks.faultbench.scenarios.servers import ASK
 from benchmarks.faultbench.stage import CGROUPS, PYTHON, Actor, Stage
+from benchmarks.faultbench.truth import Culprit, Truth
 
 NGINX = """worker_processes 1;
 error_log /dev/null;
