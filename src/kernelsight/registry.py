@@ -32,14 +32,14 @@ def load_modules(package: str, *, skip: Collection[str] = (), nested: bool = Fal
         the modules by their names within the package: `netlink`, `netlink.dump`.
     """
     loaded: dict[str, ModuleType] = {}
-    for found in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        if found.name in skip:
+    for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        if entry.name in skip:
             continue
-        full_name = f"{package}.{found.name}"
-        loaded[found.name] = importlib.import_module(full_name)
-        if nested and found.ispkg:
+        full_name = f"{package}.{entry.name}"
+        loaded[entry.name] = importlib.import_module(full_name)
+        if nested and entry.ispkg:
             within = load_modules(full_name, skip=skip, nested=True)
-            loaded |= {f"{found.name}.{name}": module for name, module in within.items()}
+            loaded |= {f"{entry.name}.{name}": module for name, module in within.items()}
     return loaded
 
 
@@ -118,9 +118,9 @@ class Plugins(Generic[T]):
         """The names that there are, in alphabetical order, without importing any module but the package."""
         path = importlib.import_module(self._package).__path__
         return sorted(
-            found.name
-            for found in pkgutil.iter_modules(path)
-            if found.name not in self._skip and self._packages in {None, found.ispkg}
+            module.name
+            for module in pkgutil.iter_modules(path)
+            if module.name not in self._skip and self._packages in {None, module.ispkg}
         )
 
     def get(self, name: str) -> T | None:

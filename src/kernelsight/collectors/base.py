@@ -206,9 +206,9 @@ def list_collectors(host: Host) -> list[Availability]:
     """Every source of every collector, and whether it can run here, by name and best source first."""
     listed: list[Availability] = []
     for entries in registered().values():
-        found = [probe(entry, host) for entry in entries]
-        best = next((one for one in found if one.available), None)
-        listed += [replace(one, used=one is best) for one in found]
+        sources = [probe(entry, host) for entry in entries]
+        best = next((source for source in sources if source.available), None)
+        listed += [replace(source, used=source is best) for source in sources]
     return listed
 
 

@@ -49,8 +49,8 @@ class Examination:
     @property
     def missing(self) -> tuple[str, ...]:
         """The collectors that run by default but have no source that can run here."""
-        wanted = dict.fromkeys(one.registered.name for one in self.sources if one.registered.default)
-        running = {one.registered.name for one in self.sources if one.used}
+        wanted = dict.fromkeys(source.registered.name for source in self.sources if source.registered.default)
+        running = {source.registered.name for source in self.sources if source.used}
         return tuple(name for name in wanted if name not in running)
 
 

@@ -241,8 +241,8 @@ class PerfCollector:
     @property
     def limitations(self) -> Sequence[str]:
         """The counters that no CPU has here."""
-        found = {column for cpu in self._cpus.values() for group in cpu.groups for column in group.columns}
-        lacking = [column for group in (SOFTWARE, *HARDWARE) for column, _ in group if column not in found]
+        counted = {column for cpu in self._cpus.values() for group in cpu.groups for column in group.columns}
+        lacking = [column for group in (SOFTWARE, *HARDWARE) for column, _ in group if column not in counted]
         return (
             [f"{', '.join(lacking)}: this machine does not count them; most virtual machines do not"] if lacking else []
         )

@@ -85,7 +85,7 @@ def effective() -> frozenset[Capability]:
     """The capabilities that this thread can use now, of those that we have to do with."""
     low, high = _read()
     bits = low.effective | high.effective << 32
-    return frozenset(one for one in Capability if bits >> one & 1)
+    return frozenset(capability for capability in Capability if bits >> capability & 1)
 
 
 def missing(needed: Collection[Capability]) -> tuple[Capability, ...]:
@@ -93,12 +93,12 @@ def missing(needed: Collection[Capability]) -> tuple[Capability, ...]:
     held = effective()
     if Capability.CAP_SYS_ADMIN in held:
         held = held.union(BPF)
-    return tuple(one for one in needed if one not in held)
+    return tuple(capability for capability in needed if capability not in held)
 
 
 def listed(capabilities: Collection[Capability]) -> str:
     """Their names, for a message."""
-    *first, last = [one.name for one in capabilities]
+    *first, last = [capability.name for capability in capabilities]
     return f"{', '.join(first)} and {last}" if first else last
 
 
@@ -123,7 +123,7 @@ def keep_only(wanted: Collection[Capability]) -> None:
     Raises:
         KernelSightError: something other than the kernel's rules forbids it, such as a seccomp filter.
     """
-    mask = sum(1 << one for one in wanted)
+    mask = sum(1 << capability for capability in wanted)
     _forbid_others(mask)
     words = _read()
     for half, word in enumerate(words):

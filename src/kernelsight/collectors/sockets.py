@@ -64,19 +64,22 @@ class ListenerEvents:
         everything = moment >= self._inventory_due
         if everything:
             self._inventory_due = moment + _INVENTORY_NS
-        before, self._queued = self._queued, frozenset(one.inode for one in listeners if one.accept_queue)
-        chosen = [one for one in listeners if everything or one.accept_queue or one.inode in before]
-        chosen.sort(key=lambda one: (-one.accept_queue, one.port, one.address))
+        before, self._queued = (
+            self._queued,
+            frozenset(listener.inode for listener in listeners if listener.accept_queue),
+        )
+        chosen = [listener for listener in listeners if everything or listener.accept_queue or listener.inode in before]
+        chosen.sort(key=lambda listener: (-listener.accept_queue, listener.port, listener.address))
         return [
             TcpListener(
                 now,
-                address=one.address,
-                port=one.port,
-                accept_queue=one.accept_queue,
-                backlog=one.backlog,
-                inode=one.inode,
+                address=listener.address,
+                port=listener.port,
+                accept_queue=listener.accept_queue,
+                backlog=listener.backlog,
+                inode=listener.inode,
             )
-            for one in chosen[:_MOST_LISTENERS]
+            for listener in chosen[:_MOST_LISTENERS]
         ]
 
 
@@ -110,18 +113,18 @@ def waits_for(state: int, timer: int, retransmits: int, unread_bytes: int) -> Wa
 
 def connection_events(now: int, connections: Sequence[Connection]) -> list[TcpConnection]:
     """The events of connections that do not get on: at most 64, those that were sent again most often first."""
-    chosen = sorted(connections, key=lambda one: -one.retransmits)[:_MOST_CONNECTIONS]
+    chosen = sorted(connections, key=lambda connection: -connection.retransmits)[:_MOST_CONNECTIONS]
     return [
         TcpConnection(
             now,
-            *one.local,
-            *one.peer,
-            STATES.get(one.state),
-            one.waits_for,
-            unacknowledged_bytes=one.unacknowledged_bytes,
-            unread_bytes=one.unread_bytes,
-            retransmits=one.retransmits,
-            inode=one.inode,
+            *connection.local,
+            *connection.peer,
+            STATES.get(connection.state),
+            connection.waits_for,
+            unacknowledged_bytes=connection.unacknowledged_bytes,
+            unread_bytes=connection.unread_bytes,
+            retransmits=connection.retransmits,
+            inode=connection.inode,
         )
-        for one in chosen
+        for connection in chosen
     ]

@@ -54,9 +54,9 @@ def parse_sockstat(text: bytes, text6: bytes | None) -> TcpTotals:
         SourceUnavailableError: it is not sockstat.
     """
     with parsing("/proc/net/sockstat", text):
-        found = _line(text, b"TCP:")
-        in_use = number(found.get(b"inuse"))
-        totals = [number(found.get(key)) for key in (b"orphan", b"tw", b"alloc", b"mem")]
+        values = _line(text, b"TCP:")
+        in_use = number(values.get(b"inuse"))
+        totals = [number(values.get(key)) for key in (b"orphan", b"tw", b"alloc", b"mem")]
     if text6 is not None and in_use is not None:
         with parsing("/proc/net/sockstat6", text6):
             in_use6 = number(_line(text6, b"TCP6:").get(b"inuse"))

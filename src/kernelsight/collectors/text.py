@@ -56,12 +56,12 @@ def lines(text: bytes) -> list[bytes]:
         ValueError: there is none.
     """
     whole, cut = _divide(text)
-    found = whole[:-1].split(b"\n") if whole else []
+    rows = whole[:-1].split(b"\n") if whole else []
     if cut:
-        found.append(CutLine(cut))
-    if not any(found):
+        rows.append(CutLine(cut))
+    if not any(rows):
         raise ValueError("it has no whole word")
-    return found
+    return rows
 
 
 def uncut(line: bytes) -> bytes:
@@ -75,18 +75,18 @@ def uncut(line: bytes) -> bytes:
     return line
 
 
-def pairs(found: Sequence[bytes], separator: bytes) -> dict[bytes, bytes]:
+def pairs(rows: Sequence[bytes], separator: bytes) -> dict[bytes, bytes]:
     """Key and value of each line, the first of each key; a line that has no separator is noted and left out."""
     try:
-        values = dict([line.split(separator, 1) for line in found])
+        values = dict([line.split(separator, 1) for line in rows])
     except ValueError:  # a line without a separator
-        return _pairs_one_by_one(found, separator)
-    return values if len(values) == len(found) else _pairs_one_by_one(found, separator)
+        return _pairs_one_by_one(rows, separator)
+    return values if len(values) == len(rows) else _pairs_one_by_one(rows, separator)
 
 
-def _pairs_one_by_one(found: Sequence[bytes], separator: bytes) -> dict[bytes, bytes]:
+def _pairs_one_by_one(rows: Sequence[bytes], separator: bytes) -> dict[bytes, bytes]:
     values: dict[bytes, bytes] = {}
-    for line in found:
+    for line in rows:
         key, present, value = line.partition(separator)
         if present:
             values.setdefault(key, value)

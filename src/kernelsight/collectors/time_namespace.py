@@ -21,8 +21,8 @@ class Offsets(NamedTuple):
 def parse_offsets(text: str) -> Offsets:
     """Parse /proc/PID/timens_offsets: lines such as ``monotonic 86400 0``, a clock, seconds and nanoseconds."""
     rows = [line.split() for line in text.splitlines()]
-    found = {row[0]: int(row[1]) * _NS_PER_S + int(row[2]) for row in rows}
-    return Offsets(found.get("monotonic", 0), found.get("boottime", 0))
+    clocks = {row[0]: int(row[1]) * _NS_PER_S + int(row[2]) for row in rows}
+    return Offsets(clocks.get("monotonic", 0), clocks.get("boottime", 0))
 
 
 def read_offsets(proc: Path) -> Offsets:

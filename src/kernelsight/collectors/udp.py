@@ -48,7 +48,7 @@ class UdpEvents:
 
     def lacks(self, sockets: Sequence[Receiver]) -> bool:
         """Whether one that had something to read is not among these, so that those with nothing are needed too."""
-        return not self._queued <= {one.key for one in sockets}
+        return not self._queued <= {socket.key for socket in sockets}
 
     def choose(self, now: int, sockets: Sequence[Receiver]) -> list[UdpSocket]:
         """The events of this sample."""
@@ -56,24 +56,27 @@ class UdpEvents:
         everything = moment >= self._inventory_due
         if everything:
             self._inventory_due = moment + _INVENTORY_NS
-        dropped = {one.key: one.drops - self._drops.get(one.key, 0) for one in sockets}
+        dropped = {socket.key: socket.drops - self._drops.get(socket.key, 0) for socket in sockets}
         chosen = [
-            one
-            for one in sockets
-            if one.receive_queue or dropped[one.key] or one.key in self._queued or (everything and one.drops)
+            socket
+            for socket in sockets
+            if socket.receive_queue
+            or dropped[socket.key]
+            or socket.key in self._queued
+            or (everything and socket.drops)
         ]
-        self._drops = {one.key: one.drops for one in sockets if one.drops}
-        self._queued = {one.key for one in sockets if one.receive_queue}
-        chosen.sort(key=lambda one: (-dropped[one.key], -one.receive_queue, one.port, one.address))
+        self._drops = {socket.key: socket.drops for socket in sockets if socket.drops}
+        self._queued = {socket.key for socket in sockets if socket.receive_queue}
+        chosen.sort(key=lambda socket: (-dropped[socket.key], -socket.receive_queue, socket.port, socket.address))
         return [
             UdpSocket(
                 now,
-                address=one.address,
-                port=one.port,
-                receive_queue_bytes=one.receive_queue,
-                receive_buffer_bytes=one.receive_buffer,
-                drops=one.drops,
-                inode=one.inode,
+                address=socket.address,
+                port=socket.port,
+                receive_queue_bytes=socket.receive_queue,
+                receive_buffer_bytes=socket.receive_buffer,
+                drops=socket.drops,
+                inode=socket.inode,
             )
-            for one in chosen[:_MOST_ROWS]
+            for socket in chosen[:_MOST_ROWS]
         ]

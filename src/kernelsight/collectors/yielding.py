@@ -11,12 +11,12 @@ from kernelsight.events.declare import kind_of
 
 @cache
 def _collector_of_each() -> Mapping[str, str]:
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for name, sources in registered().items():
         for source in sources:
             for struct in source.emits:
-                found.setdefault(kind_of(struct).name, name)
-    return found
+                names.setdefault(kind_of(struct).name, name)
+    return names
 
 
 def yielding(names: Iterable[str]) -> tuple[str, ...]:

@@ -177,12 +177,12 @@ class DatabaseManager:
             StoreError: there is no database.
         """
         self._require_file()
-        found = translated(word, event)
-        names, places = ", ".join(found.kind.column_names), ", ".join("?" * len(found.kind.columns))
-        values = msgspec.structs.astuple(found.event)
-        self.conn.execute(f"INSERT INTO {found.kind.table} ({names}) VALUES ({places})", values)
+        line = translated(word, event)
+        names, places = ", ".join(line.kind.column_names), ", ".join("?" * len(line.kind.columns))
+        values = msgspec.structs.astuple(line.event)
+        self.conn.execute(f"INSERT INTO {line.kind.table} ({names}) VALUES ({places})", values)
         # A view has no last_insert_rowid; ids only grow, so the row is the one with the greatest.
-        [row] = self.query(f"SELECT id FROM {found.kind.table} ORDER BY id DESC LIMIT 1")
+        [row] = self.query(f"SELECT id FROM {line.kind.table} ORDER BY id DESC LIMIT 1")
         return int(row["id"])
 
     def _require_file(self) -> None:

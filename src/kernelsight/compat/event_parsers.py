@@ -80,8 +80,8 @@ def normalize_event(event_type: EventType | str, event: Mapping[str, Any]) -> di
     """
     if EventType(event_type) is EventType.UNKNOWN:
         return dict(event)
-    found = translated(EventType(event_type).value, _stamped(event))
-    ours = unwrapped(found.kind, msgspec.structs.asdict(found.event))
+    line = translated(EventType(event_type).value, _stamped(event))
+    ours = unwrapped(line.kind, msgspec.structs.asdict(line.event))
     if not _has_stamp(event):
         del ours["timestamp"]
     kept = {name: value for name, value in event.items() if not isinstance(value, dict)}
@@ -94,10 +94,10 @@ def translated(word: str, event: Mapping[str, Any]) -> Translated:
     Raises:
         ValueError: it has no stamp, its fields are those of another type, or a value is wrong.
     """
-    found = translate({**event, "type": word}, Clocks.read())
-    if _TYPES.get(found.kind.name) is not _TYPES.get(word, EventType.UNKNOWN):
-        raise ValueError(f"these are the fields of {found.kind.name!r}, not of {word!r}")
-    return found
+    line = translate({**event, "type": word}, Clocks.read())
+    if _TYPES.get(line.kind.name) is not _TYPES.get(word, EventType.UNKNOWN):
+        raise ValueError(f"these are the fields of {line.kind.name!r}, not of {word!r}")
+    return line
 
 
 def _has_stamp(event: Mapping[str, Any]) -> bool:

@@ -187,12 +187,12 @@ def demo(reader: Reader) -> Iterable[str]:
     yield f"\nFrom {format_time(when.start_ns)} to {format_time(when.end_ns)}"
     for title, call, ask, columns in _DEMO:
         yield f"\n{title}: {call}"
-        found = ask(reader, when.start_ns, when.end_ns)
-        yield from _table(found[-_SHOWN:], columns) if found else ["  (none)"]
+        rows = ask(reader, when.start_ns, when.end_ns)
+        yield from _table(rows[-_SHOWN:], columns) if rows else ["  (none)"]
 
 
-def _table(found: list[Row], columns: Sequence[str]) -> Iterable[str]:
-    cells = [list(columns), *([_cell(row[name]) for name in columns] for row in found)]
+def _table(rows: list[Row], columns: Sequence[str]) -> Iterable[str]:
+    cells = [list(columns), *([_cell(row[name]) for name in columns] for row in rows)]
     widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
     for line in cells:
         yield "  " + "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True))
@@ -208,5 +208,5 @@ def _cell(value: object) -> str:
 
 def _names(reader: Reader, table: str, column: str, start_ns: int, end_ns: int) -> list[str]:
     relation, params = reader.relation(table, start_ns, end_ns, [column])
-    found = reader.query(f"SELECT DISTINCT {column} FROM {relation} AS named ORDER BY {column}", params)
-    return [str(row[column]) for row in found if row[column] is not None]
+    rows = reader.query(f"SELECT DISTINCT {column} FROM {relation} AS named ORDER BY {column}", params)
+    return [str(row[column]) for row in rows if row[column] is not None]

@@ -162,11 +162,11 @@ def deltas(samples: Sequence[tuple[int, Number | None]], counter: Counter) -> li
     Returns:
         one a sample; None where it is not known, as at the first one, and where the clock did not go forward.
     """
-    found: list[Delta | None] = []
+    grown: list[Delta | None] = []
     history = History(counter)
     for at_ns, value in samples:
-        found.append(history.take(at_ns, value))
-    return found
+        grown.append(history.take(at_ns, value))
+    return grown
 
 
 class History:
@@ -184,10 +184,10 @@ class History:
         if value is None:
             return None
         values, stamps = self._values, self._stamps
-        found = growth(value, values, self._counter)
+        step = growth(value, values, self._counter)
         delta = None
-        if found is not None and at_ns > stamps[0] and at_ns > stamps[found.back - 1]:
-            delta = Delta(found.amount, at_ns - stamps[found.back - 1])
+        if step is not None and at_ns > stamps[0] and at_ns > stamps[step.back - 1]:
+            delta = Delta(step.amount, at_ns - stamps[step.back - 1])
         values.insert(0, value)
         stamps.insert(0, at_ns)
         del values[REACH:], stamps[REACH:]
@@ -208,7 +208,7 @@ def increase(values: Sequence[Number], counter: Counter) -> Number:
     """How much a counter grew over its known values, in their order; what is not known is nothing."""
     if only_grows(values):
         return values[-1] - values[0] if values else 0
-    return sum(one.amount for one in growths(values, counter) if one is not None)
+    return sum(step.amount for step in growths(values, counter) if step is not None)
 
 
 def telling(values: Sequence[Number]) -> list[int]:

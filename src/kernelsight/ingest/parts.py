@@ -85,14 +85,14 @@ def _tells_processes_apart(kind: Kind) -> bool:
 
 def _parts(others: Mapping[str, object]) -> str:
     """The parts that a line speaks of, such as `container web`; empty where it speaks of the machine."""
-    found: dict[str, tuple[int, str, str]] = {}
+    fields: dict[str, tuple[int, str, str]] = {}
     for name, value in others.items():
         word = _word(name, value)
         if word is not None:
             candidate = (_rank(name, word), name, str(value))
-            found[word] = min(found.get(word, candidate), candidate)
-    order = sorted(found, key=lambda word: _WORDS.index(word) if word in _WORDS else len(_WORDS))
-    return ", ".join(f"{word} {found[word][2]}" for word in order)
+            fields[word] = min(fields.get(word, candidate), candidate)
+    order = sorted(fields, key=lambda word: _WORDS.index(word) if word in _WORDS else len(_WORDS))
+    return ", ".join(f"{word} {fields[word][2]}" for word in order)
 
 
 def _word(name: str, value: object) -> str | None:

@@ -88,4 +88,4 @@ def kinds_called() -> Mapping[str, tuple[Kind, ...]]:
         for word in kind.foreign:
             if kind not in called.setdefault(word, []):
                 called[word].append(kind)
-    return {word: tuple(found) for word, found in called.items()}
+    return {word: tuple(names) for word, names in called.items()}

@@ -70,4 +70,4 @@ def _number(digits: bytes) -> int:
 
 def _unescaped(field: bytes) -> bytes:
     """The field without the octal escapes of blanks, newlines and backslashes."""
-    return _ESCAPE.sub(lambda found: bytes((int(found[1], 8) & 0xFF,)), field) if b"\\" in field else field
+    return _ESCAPE.sub(lambda escape: bytes((int(escape[1], 8) & 0xFF,)), field) if b"\\" in field else field

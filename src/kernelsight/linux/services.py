@@ -60,7 +60,7 @@ def service_of(path: str) -> Service | None:
     parts = [part for part in path.split("/") if part]
     container, below = _innermost_container(parts)
     unit = next((unit for part in reversed(parts[below:]) if (unit := _unit(part))), None)
-    pod = next((found["uid"].replace("_", "-") for part in reversed(parts) if (found := _POD.fullmatch(part))), None)
+    pod = next((match["uid"].replace("_", "-") for part in reversed(parts) if (match := _POD.fullmatch(part))), None)
     return Service(unit, container, pod) if unit or container or pod else None
 
 
@@ -78,13 +78,13 @@ def _innermost_container(parts: Sequence[str]) -> tuple[str | None, int]:
 
 
 def _container(parent: str, part: str) -> str | None:
-    if found := _CONTAINER.fullmatch(part):
-        prefix = found["by"] or ("docker" if parent == "docker" else "")
+    if match := _CONTAINER.fullmatch(part):
+        prefix = match["by"] or ("docker" if parent == "docker" else "")
         if prefix.endswith("conmon"):
             return None
-        return f"{_PROGRAMS.get(prefix, prefix)} {found['id'][:SHORT_ID]}".strip()
-    if found := _MACHINE.fullmatch(part):
-        return f"machine {readable(found['name'])}"
+        return f"{_PROGRAMS.get(prefix, prefix)} {match['id'][:SHORT_ID]}".strip()
+    if match := _MACHINE.fullmatch(part):
+        return f"machine {readable(match['name'])}"
     if part.startswith("lxc.payload."):
         return f"lxc {part.removeprefix('lxc.payload.')}"
     return f"lxc {part}" if parent in {"lxc", "lxc.payload"} else None

@@ -80,8 +80,8 @@ def aggregate(  # noqa: PLR0913, PLR0917 - a question has as many parts, all but
         if part.length_ns // width > _MOST_BUCKETS:
             raise UsageError(f"more than {_MOST_BUCKETS} intervals; ask for longer ones or a shorter range")
         selection = Selection(kind, (metric,) if metric else (), part, tuple(conditions(where)), raw=raw, keep=keep)
-        found = _Buckets(reader, selection, when, width).table(wanted, method)
-    return [decoded(kind, found[key]) for key in sorted(found, key=_by_time)]
+        buckets = _Buckets(reader, selection, when, width).table(wanted, method)
+    return [decoded(kind, buckets[key]) for key in sorted(buckets, key=_by_time)]
 
 
 def percentiles(  # noqa: PLR0913 - as above
@@ -115,8 +115,8 @@ def percentiles(  # noqa: PLR0913 - as above
             return []
         selection = Selection(kind, (metric,), part, tuple(conditions(where)), raw=raw, keep=keep)
         sql = points_sql(reader, selection)
-        found = percentile_rows(reader, sql, metric, keep, names, method)
-    ordered = sorted(found.items(), key=lambda item: _number(item[1][names[-1]]) if names else 0, reverse=True)
+        groups = percentile_rows(reader, sql, metric, keep, names, method)
+    ordered = sorted(groups.items(), key=lambda item: _number(item[1][names[-1]]) if names else 0, reverse=True)
     return [decoded(kind, dict(zip(keep, key, strict=True))) | row for key, row in ordered]
 
 
@@ -203,8 +203,8 @@ class _Buckets:
     def _grouped(self, columns: str, sql: Sql) -> dict[tuple[Value, ...], Row]:
         groups = ", ".join(self.groups)
         text = f"SELECT {groups}, {columns} FROM ({sql.text}) AS cut GROUP BY {groups}"
-        found = run(self.reader, Sql(text, sql.params))
-        return {tuple(row[name] for name in self.groups): row for row in found}
+        rows = run(self.reader, Sql(text, sql.params))
+        return {tuple(row[name] for name in self.groups): row for row in rows}
 
     def _covered_ns(self, bucket: int) -> int:
         """How much of an interval lies within the range that was asked for."""

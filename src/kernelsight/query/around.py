@@ -70,9 +70,9 @@ def around(
     past = TimeRange(max(0, when.start_ns - BEFORE * when.length_ns), max(0, when.start_ns - 1))
     chosen = list(kinds().values()) if tables is None else [kind_named(table) for table in tables]
     with opened(source) as reader:
-        nearby = [found for kind in chosen if (found := _nearby(reader, kind, moment, when, limit))]
+        nearby = [rows for kind in chosen if (rows := _nearby(reader, kind, moment, when, limit))]
         changed = [change for kind in chosen for change in changes(reader, kind, past, when)]
-    nearby.sort(key=lambda found: -found["rows"])
+    nearby.sort(key=lambda table: -table["rows"])
     changed.sort(key=lambda change: -change["score"])
     return {
         "timestamp": moment,
@@ -109,8 +109,8 @@ def _nearby(reader: Reader, kind: Kind, moment: int, when: TimeRange, limit: int
 def _nearest(reader: Reader, kind: Kind, moment: int, when: TimeRange, limit: int) -> list[Row]:
     relation, params = reader.relation(kind.table, when.start_ns, when.end_ns)
     text = f"SELECT * FROM {relation} AS near ORDER BY abs(timestamp - ?), timestamp LIMIT ?"
-    found = run(reader, Sql(text, (*params, moment, limit)))
-    return [decoded(kind, row) for row in found]
+    rows = run(reader, Sql(text, (*params, moment, limit)))
+    return [decoded(kind, row) for row in rows]
 
 
 def _known(row: Row) -> Row:

@@ -96,7 +96,7 @@ class LaterRows:
 
 def last_ids(reader: Reader, tables: Iterable[str], *, from_ns: int | None = None) -> dict[str, int]:
     """The greatest id of each table that has rows, or of those stamped from a moment on."""
-    found = {}
+    last = {}
     for table in tables:
         if not reader.holds(table):
             continue
@@ -104,13 +104,13 @@ def last_ids(reader: Reader, tables: Iterable[str], *, from_ns: int | None = Non
         # Not max(id): SQLite would look at every row of every segment for it.
         for row in run(reader, Sql(f"SELECT id FROM {relation} AS known ORDER BY id DESC LIMIT 1", params)):
             if isinstance(row["id"], int):
-                found[table] = row["id"]
-    return found
+                last[table] = row["id"]
+    return last
 
 
 def first_stamp(reader: Reader, tables: Iterable[str]) -> int | None:
     """The first stamp of some tables; None where they are empty."""
-    bounds = [found for table in tables if reader.holds(table) and (found := reader.bounds(table))]
+    bounds = [span for table in tables if reader.holds(table) and (span := reader.bounds(table))]
     return min((first for first, _ in bounds), default=None)
 
 

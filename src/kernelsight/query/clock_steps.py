@@ -85,19 +85,19 @@ def _told(reader: Reader, when: TimeRange) -> list[Step]:
     columns = ("timestamp", "step_ns", "suspended_ns")
     relation, params = reader.relation(kind.table, None, None, columns)
     text = f"SELECT {', '.join(columns)} FROM {relation} AS steps ORDER BY timestamp"
-    found: list[Step] = []
+    steps: list[Step] = []
     for row in run(reader, Sql(text, params)):
         at_ns, step_ns, suspended_ns = (value if isinstance(value, int) else 0 for value in map(row.get, columns))
         step = Step(at_ns, step_ns, suspended_ns)
         if not any(when.start_ns <= moment <= when.end_ns for moment in (step.at_ns, step.left_ns)):
             continue
-        if not (found and _is_same(found[-1], step)):
-            found.append(step)
-    return found
+        if not (steps and _is_same(steps[-1], step)):
+            steps.append(step)
+    return steps
 
 
-def _is_same(one: Step, other: Step) -> bool:
-    pairs = ((one.at_ns, other.at_ns), (one.step_ns, other.step_ns), (one.suspended_ns, other.suspended_ns))
+def _is_same(step: Step, other: Step) -> bool:
+    pairs = ((step.at_ns, other.at_ns), (step.step_ns, other.step_ns), (step.suspended_ns, other.suspended_ns))
     return all(abs(a - b) < _TOLD_TWICE_NS for a, b in pairs)
 
 
@@ -108,7 +108,7 @@ class _Sample:
 
 
 def _inferred(reader: Reader, when: TimeRange) -> list[Step]:
-    samples = next((found for name in _ONE_A_GRID_POINT if (found := _samples(reader, kinds()[name], when))), [])
+    samples = next((sampled for name in _ONE_A_GRID_POINT if (sampled := _samples(reader, kinds()[name], when))), [])
     if samples and not _leaps(samples):
         return []
     cpu_time = "+".join(f"COALESCE({name}, 0)" for name in _CPU_TIMES)
@@ -121,12 +121,12 @@ def _samples(reader: Reader, kind: Kind, when: TimeRange, value: str = "NULL", w
         return []
     relation, params = reader.relation(kind.table, when.start_ns, when.end_ns)
     text = f"SELECT timestamp, {value} FROM {relation} AS samples{where} ORDER BY id"
-    found = [
+    samples = [
         _Sample(at_ns, cpu_time if isinstance(cpu_time, int) else None)
         for at_ns, cpu_time in reader.tuples(text, params)
         if isinstance(at_ns, int)
     ]
-    return found if len(found) >= _FEWEST_SAMPLES else []
+    return samples if len(samples) >= _FEWEST_SAMPLES else []
 
 
 def _leaps(samples: Sequence[_Sample]) -> bool:
@@ -147,7 +147,7 @@ def infer(samples: Sequence[_Sample]) -> list[Step]:
     they were: otherwise rows came late, or again.
     """
     grid_ns, pace = _grid(samples), _pace(samples)
-    found = []
+    steps = []
     for place, (a, b) in enumerate(pairwise(samples), 1):
         apart_ns = b.at_ns - a.at_ns
         if abs(apart_ns - grid_ns) < LEAST_STEP_NS:
@@ -162,8 +162,8 @@ def infer(samples: Sequence[_Sample]) -> list[Step]:
                 continue
         step_ns = round(apart_ns - elapsed)
         if abs(step_ns) >= LEAST_STEP_NS:
-            found.append(Step(b.at_ns, step_ns, is_inferred=True))
-    return found
+            steps.append(Step(b.at_ns, step_ns, is_inferred=True))
+    return steps
 
 
 def _pace(samples: Sequence[_Sample]) -> float | None:

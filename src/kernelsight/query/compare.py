@@ -97,9 +97,9 @@ def compare(
     a, b = time_range(*window_a), time_range(*window_b)
     chosen = list(kinds().values()) if tables is None else [kind_named(table) for table in tables]
     with opened(source) as reader:
-        found = [change for kind in chosen for change in changes(reader, kind, a, b)]
-    found.sort(key=lambda row: (-row["score"], row["table"], row["metric"], str(row["entity"])))
-    return found[:limit]
+        differences = [change for kind in chosen for change in changes(reader, kind, a, b)]
+    differences.sort(key=lambda row: (-row["score"], row["table"], row["metric"], str(row["entity"])))
+    return differences[:limit]
 
 
 def changes(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[MetricChange]:
@@ -110,7 +110,7 @@ def changes(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[Metr
     labels = _labels(kind)
     before, after = (_parts(reader, kind, metrics, labels, _window(kind, when)) for when in (a, b))
     was_recorded, is_recorded = (_is_recorded(reader, kind, when) for when in (a, b))
-    found: list[MetricChange] = []
+    differences: list[MetricChange] = []
     for entity in sorted(before.keys() | after.keys(), key=str):
         who = decoded(kind, dict(zip(labels, entity, strict=True)))
         for name, unit, absent in _measures(kind, metrics, a):
@@ -119,7 +119,7 @@ def changes(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[Metr
             now = statistics.median(parts_b) if parts_b else absent if is_recorded else None
             score = _score(was, now, max(_mad(parts_a), _mad(parts_b)), unit)
             if (parts_a or parts_b) and score:
-                found.append(
+                differences.append(
                     {
                         "table": kind.table,
                         "metric": name,
@@ -132,7 +132,7 @@ def changes(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[Metr
                         "score": score,
                     }
                 )
-    return found
+    return differences
 
 
 def _is_recorded(reader: Reader, kind: Kind, when: TimeRange) -> bool:
@@ -186,11 +186,11 @@ def _parts(
     means = "".join(f", AVG({column.name}) AS {column.name}" for column in metrics)
     cut = f"SELECT {part} AS part, points.* FROM ({points.text}) AS points"
     text = f"SELECT {head}part, COUNT(*) AS row_count{means} FROM ({cut}) AS cut GROUP BY {head}part"
-    found: dict[Key, dict[str, list[float]]] = {}
+    parts: dict[Key, dict[str, list[float]]] = {}
     rows_in: dict[Key, int] = {}
     for row in run(reader, Sql(text, points.params)):
         entity = tuple(row[name] for name in labels)
-        values = found.setdefault(entity, {})
+        values = parts.setdefault(entity, {})
         rows_in[entity] = rows_in.get(entity, 0) + 1
         values.setdefault("rows/s", []).append(_number(row["row_count"]) * 1e9 / window.width)
         for column in metrics:
@@ -198,10 +198,10 @@ def _parts(
             if isinstance(value, (int, float)):
                 values.setdefault(column.name, []).append(float(value))
     counted = {"rows/s", *(column.name for column in metrics if isinstance(column.semantics, Delta))}
-    for entity, values in found.items():
+    for entity, values in parts.items():
         for name in counted & values.keys():
             values[name].extend([0.0] * (window.parts - rows_in[entity]))
-    return found
+    return parts
 
 
 def _score(was: float | None, now: float | None, spread: float, unit: str) -> float:

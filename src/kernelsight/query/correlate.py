@@ -76,15 +76,15 @@ def asof_join(  # noqa: PLR0913 - a question has as many parts, all but the firs
     join = _Join(a, b, time_range(start, end), parse_duration(tolerance), direction, by, where_a, where_b)
     if limit is not None and limit < 0:
         raise UsageError(f"limit {limit}: give a number of pairs, 0 or more")
-    found: list[Row] = []
+    rows: list[Row] = []
     with opened(source) as reader:
         for pair in join.pairs(reader):
-            if limit is not None and len(found) >= limit:
+            if limit is not None and len(rows) >= limit:
                 break
             labels = decoded(join.a.kind, dict(zip(join.a.keep, pair.labels, strict=True)))
             values = {"a": pair.a, "b": pair.b, "apart_ns": pair.apart_ns}
-            found.append(with_time({"timestamp": pair.timestamp, **labels, **values}))
-    return found
+            rows.append(with_time({"timestamp": pair.timestamp, **labels, **values}))
+    return rows
 
 
 def correlate(  # noqa: PLR0913 - as above

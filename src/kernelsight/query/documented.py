@@ -88,21 +88,21 @@ def query_top_processes_by_syscall_latency(db: Source, start: Time, end: Time, l
 
 def query_io_latency_percentiles(db: Source, start: Time, end: Time) -> list[Row]:
     """Requests, volume and latency percentiles of block I/O, one row a second and device."""
-    found = _rows(db, "io_latency", time_range(start, end), (*_IO_COLUMNS, "device"))
+    rows = _rows(db, "io_latency", time_range(start, end), (*_IO_COLUMNS, "device"))
     return [
         row | {"read_mb": _scaled(row["read_bytes"], 1 / MB), "write_mb": _scaled(row["write_bytes"], 1 / MB)}
-        for row in found
+        for row in rows
     ]
 
 
 def query_memory_stats(db: Source, start: Time, end: Time, sample_interval_sec: float | None = None) -> list[Row]:
     """Memory of the machine over time; with ``sample_interval_sec`` the mean of each such interval."""
-    found = _sampled(_rows(db, "memory", time_range(start, end), _MEMORY_COLUMNS), sample_interval_sec)
-    for row in found:
+    rows = _sampled(_rows(db, "memory", time_range(start, end), _MEMORY_COLUMNS), sample_interval_sec)
+    for row in rows:
         row["swap_used_kb"] = _minus(row["swap_total_kb"], row["swap_free_kb"])
         used = _minus(row["mem_total_kb"], row["mem_available_kb"])
         row["mem_used_pct"] = _ratio(_scaled(used, 100.0), row["mem_total_kb"])
-    return found
+    return rows
 
 
 def query_load_stats(db: Source, start: Time, end: Time, sample_interval_sec: float | None = None) -> list[Row]:
@@ -113,12 +113,12 @@ def query_load_stats(db: Source, start: Time, end: Time, sample_interval_sec: fl
 
 def query_network_bandwidth(db: Source, interface: str, start: Time, end: Time) -> list[Row]:
     """Traffic of one interface: ``rx_mb`` and ``tx_mb`` since it came up, and their rates ``…_mb_s``."""
-    found = _with_rates(db, "network", {"interface_name": interface}, time_range(start, end), _NETWORK_COLUMNS)
-    for row in found:
+    rows = _with_rates(db, "network", {"interface_name": interface}, time_range(start, end), _NETWORK_COLUMNS)
+    for row in rows:
         for way in ("rx", "tx"):
             row[f"{way}_mb"] = _scaled(row[f"{way}_bytes"], 1 / MB)
             row[f"{way}_mb_s"] = _scaled(row.pop(f"{way}_bytes_s"), 1 / MB)
-    return found
+    return rows
 
 
 def query_block_io_summary(db: Source, device: str, start: Time, end: Time) -> list[Row]:
@@ -128,8 +128,8 @@ def query_block_io_summary(db: Source, device: str, start: Time, end: Time) -> l
     ``interval_…_latency_ms`` over those that completed since the sample before (None where none did);
     ``busy_pct`` is the share of that time with at least one request in flight.
     """
-    found = _with_rates(db, "block", {"device_name": device}, time_range(start, end), _BLOCK_COLUMNS)
-    for row in found:
+    rows = _with_rates(db, "block", {"device_name": device}, time_range(start, end), _BLOCK_COLUMNS)
+    for row in rows:
         for way in ("read", "write"):
             ios, ticks = row[f"{way}_ios"], row[f"{way}_ticks"]
             row[f"{way}_mb"] = _scaled(row[f"{way}_sectors"], SECTOR_BYTES / MB)
@@ -137,25 +137,25 @@ def query_block_io_summary(db: Source, device: str, start: Time, end: Time) -> l
             row[f"avg_{way}_latency_ms"] = 0.0 if ios == 0 else _ratio(ticks, ios)
             row[f"interval_{way}_latency_ms"] = _ratio(row.pop(f"{way}_ticks_s"), row[f"{way}_ios_s"])
         row["busy_pct"] = _scaled(row.pop("io_ticks_s"), 0.1)
-    return found
+    return rows
 
 
 def query_tcp_connection_summary(db: Source, start: Time, end: Time) -> list[Row]:
     """TCP sockets by state over time, and ``total_connections``, the sum over the states that are known."""
-    found = _rows(db, "tcp", time_range(start, end), _TCP_STATES)
-    for row in found:
+    rows = _rows(db, "tcp", time_range(start, end), _TCP_STATES)
+    for row in rows:
         row["total_connections"] = sum(int(value) for name in _TCP_STATES if isinstance(value := row[name], int))
-    return found
+    return rows
 
 
 def query_tcp_retransmits(db: Source, start: Time, end: Time) -> list[Row]:
     """TCP segments sent and sent again: totals, rates, and ``retransmit_pct``, the share sent again."""
     columns = ("retrans_segs", "out_segs", "listen_overflows", "listen_drops", "timeouts", "syn_retrans")
-    found = _with_rates(db, "tcp_retransmit", {}, time_range(start, end), columns)
-    for row in found:
+    rows = _with_rates(db, "tcp_retransmit", {}, time_range(start, end), columns)
+    for row in rows:
         again = row["retrans_segs_s"]
         row["retransmit_pct"] = _ratio(_scaled(again, 100.0), row["out_segs_s"])
-    return found
+    return rows
 
 
 def query_top_processes_by_cpu(db: Source, start: Time, end: Time, limit: int | None = 10) -> list[Row]:
@@ -170,8 +170,8 @@ def query_top_processes_by_memory(db: Source, start: Time, end: Time, limit: int
     return _by_process(top(db, "process", "rss_kb", start, end, by=("comm", "pid"), n=_checked_limit(limit)), "rss_kb")
 
 
-def _by_process(found: list[Row], metric: str) -> list[Row]:
-    return [{"comm": row["comm"], "pid": row["pid"], metric: row["value"], "samples": row["count"]} for row in found]
+def _by_process(rows: list[Row], metric: str) -> list[Row]:
+    return [{"comm": row["comm"], "pid": row["pid"], metric: row["value"], "samples": row["count"]} for row in rows]
 
 
 def _slowest(db: Source, table: str, when: TimeRange, min_latency_ms: float | None, limit: int | None) -> list[Row]:
@@ -180,10 +180,10 @@ def _slowest(db: Source, table: str, when: TimeRange, min_latency_ms: float | No
         raise UsageError(f"min_latency_ms {min_latency_ms}: give a number of milliseconds")
     where = [] if min_latency_ms is None else [Condition("latency_ns", ">=", round(min_latency_ms * 1e6))]
     with opened(db) as reader:
-        found = rows_of(
+        rows = rows_of(
             reader, kind, when, where=where, order_by="latency_ns", descending=True, limit=_checked_limit(limit)
         )
-    return [_with_utc(row) | {"latency_ms": _scaled(row["latency_ns"], 1e-6)} for row in found]
+    return [_with_utc(row) | {"latency_ms": _scaled(row["latency_ns"], 1e-6)} for row in rows]
 
 
 def _rows(db: Source, table: str, when: TimeRange, columns: Iterable[str]) -> list[Row]:
@@ -198,25 +198,25 @@ def _with_rates(
     kind = kind_named(table)
     tests = tuple(Condition(name, "=", value) for name, value in entity.items())
     with opened(db) as reader:
-        found = [_with_utc(row) for row in rows_of(reader, kind, when, columns=columns, where=entity)]
+        rows = [_with_utc(row) for row in rows_of(reader, kind, when, columns=columns, where=entity)]
         part = clipped(reader, kind.table, when)
         if part is None:
             return []
         selection = Selection(kind, columns, part, tests)
         rates = run(reader, points_sql(reader, selection))
     by_time = {row["timestamp"]: row for row in rates}
-    return [row | {f"{name}_s": by_time[row["timestamp"]][name] for name in selection.counters} for row in found]
+    return [row | {f"{name}_s": by_time[row["timestamp"]][name] for name in selection.counters} for row in rows]
 
 
-def _sampled(found: list[Row], interval_s: float | None) -> list[Row]:
+def _sampled(rows: list[Row], interval_s: float | None) -> list[Row]:
     """The mean of each interval (aligned to the epoch), stamped with the interval's first sample."""
     if interval_s is None:
-        return found
+        return rows
     if not math.isfinite(interval_s) or interval_s * 1e9 < 1:
         raise UsageError(f"sample_interval_sec {interval_s}: give seconds, more than 0")
     width = round(interval_s * 1e9)
     buckets: dict[int, list[Row]] = {}
-    for row in found:
+    for row in rows:
         timestamp = row["timestamp"]
         assert isinstance(timestamp, int)
         buckets.setdefault(timestamp // width, []).append(row)

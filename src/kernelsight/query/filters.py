@@ -77,27 +77,31 @@ def where_sql(kind: Kind, wanted: Iterable[Condition]) -> Sql:
     Raises:
         UsageError: no such column, or a value that the column cannot have.
     """
-    parts = [_comparison(column_named(kind, one.column), one) for one in wanted]
+    parts = [_comparison(column_named(kind, condition.column), condition) for condition in wanted]
     text = " AND ".join(part.text for part in parts) or "1 = 1"
     return Sql(text, tuple(value for part in parts for value in part.params))
 
 
-def _comparison(column: Column, one: Condition) -> Sql:
-    if one.operator not in get_args(Operator):
-        raise UsageError(f"{column.name}: no operator {one.operator!r}; there are {', '.join(get_args(Operator))}")
-    if isinstance(one.value, Sequence) and not isinstance(one.value, (str, bytes)):
-        if one.operator not in {"=", "!="} or not one.value:
+def _comparison(column: Column, condition: Condition) -> Sql:
+    if condition.operator not in get_args(Operator):
+        raise UsageError(
+            f"{column.name}: no operator {condition.operator!r}; there are {', '.join(get_args(Operator))}"
+        )
+    if isinstance(condition.value, Sequence) and not isinstance(condition.value, (str, bytes)):
+        if condition.operator not in {"=", "!="} or not condition.value:
             raise UsageError(f"{column.name}: a list of values goes with = or != and is not empty")
-        values = tuple(_stored(column, value) for value in one.value)
-        return Sql(f"{column.name} {'NOT ' if one.operator == '!=' else ''}IN ({', '.join('?' * len(values))})", values)
-    if one.value is None:
-        if one.operator not in {"=", "!="}:
+        values = tuple(_stored(column, value) for value in condition.value)
+        return Sql(
+            f"{column.name} {'NOT ' if condition.operator == '!=' else ''}IN ({', '.join('?' * len(values))})", values
+        )
+    if condition.value is None:
+        if condition.operator not in {"=", "!="}:
             raise UsageError(f"{column.name}: NULL can only be equal or unequal")
-        return Sql(f"{column.name} IS {'NOT ' if one.operator == '!=' else ''}NULL")
-    if one.operator == "like":
-        return Sql(f"{column.name} LIKE ?", (str(one.value),))
-    value = _stored(column, one.value)
-    return Sql(f"({column.name} {one.operator} ?{_beyond_63_bits(column, one.operator, value)})", (value,))
+        return Sql(f"{column.name} IS {'NOT ' if condition.operator == '!=' else ''}NULL")
+    if condition.operator == "like":
+        return Sql(f"{column.name} LIKE ?", (str(condition.value),))
+    value = _stored(column, condition.value)
+    return Sql(f"({column.name} {condition.operator} ?{_beyond_63_bits(column, condition.operator, value)})", (value,))
 
 
 def _beyond_63_bits(column: Column, operator: Operator, value: Value) -> str:

@@ -70,8 +70,8 @@ def _in(reader: Reader, kind: Kind, counters: Sequence[str], samples: Sql, order
     back = "COALESCE(MAX(CASE WHEN timestamp < stamp__before THEN 1 END), 0)"
     longest = "COALESCE(MAX(timestamp - stamp__before), 0)"
     chosen = ", ".join([back, longest, *falls, *gaps])
-    [(goes_back, longest_ns, *found)] = reader.tuples(f"SELECT {chosen} FROM ({inner}) AS pairs", samples.params)
-    fallen, unknown = found[: len(counters)], found[len(counters) :]
+    [(goes_back, longest_ns, *sums)] = reader.tuples(f"SELECT {chosen} FROM ({inner}) AS pairs", samples.params)
+    fallen, unknown = sums[: len(counters)], sums[len(counters) :]
     falling = frozenset(name for name, *signs in zip(counters, fallen, unknown, strict=True) if any(signs))
     return _Order(order, sum(map(_integer, fallen)), bool(goes_back), _integer(longest_ns), falling)
 

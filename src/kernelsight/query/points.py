@@ -127,8 +127,8 @@ def points_sql(reader: Reader, selection: Selection, gap_ns: int | None = None) 
         return _levels(reader, selection)
     when, kind = selection.when, selection.kind
     gap_ns = longest_gap_ns(reader, selection) if gap_ns is None else gap_ns
-    entity_tests = [one for one in selection.conditions if one.column in kind.entity]
-    other_tests = [one for one in selection.conditions if one.column not in kind.entity]
+    entity_tests = [test for test in selection.conditions if test.column in kind.entity]
+    other_tests = [test for test in selection.conditions if test.column not in kind.entity]
     lookback = when.start_ns - min(when.start_ns, gap_ns if gap_ns < INT64_MAX else _usual_gap_ns(kind))
     columns = _columns(selection, other_tests)
     relation, params = reader.relation(kind.table, lookback, when.end_ns, ("id", *columns))
@@ -188,7 +188,7 @@ def longest_gap_ns(reader: Reader, selection: Selection) -> int:
     kind = selection.kind
     if "start_ticks" in kind.entity:
         return INT64_MAX
-    entity_tests = [one for one in selection.conditions if one.column in kind.entity]
+    entity_tests = [test for test in selection.conditions if test.column in kind.entity]
     test = where_sql(kind, entity_tests)
     columns = ["timestamp", *kind.entity]
     relation, params = reader.relation(kind.table, selection.when.start_ns, selection.when.end_ns, columns)
@@ -219,7 +219,7 @@ def _levels(reader: Reader, selection: Selection) -> Sql:
 
 
 def _columns(selection: Selection, tests: Iterable[Condition]) -> Sequence[str]:
-    names = ("timestamp", *selection.labels, *selection.metrics, *(one.column for one in tests))
+    names = ("timestamp", *selection.labels, *selection.metrics, *(test.column for test in tests))
     return list(dict.fromkeys(names))
 
 

@@ -87,8 +87,8 @@ def _ran(reader: Reader, kind: Kind, when: TimeRange) -> Row | None:
         f"SELECT name, status, reason FROM {relation} AS reports"
         " WHERE ',' || coalesce(kinds, name) || ',' LIKE ? ORDER BY timestamp DESC LIMIT 1"
     )
-    found = run(reader, Sql(text, (*params, f"%,{kind.name},%")))
-    return found[0] if found else None
+    latest = run(reader, Sql(text, (*params, f"%,{kind.name},%")))
+    return latest[0] if latest else None
 
 
 def _first(reader: Reader, kind: Kind, when: TimeRange) -> int | None:

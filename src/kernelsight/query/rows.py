@@ -82,7 +82,7 @@ def rows_of(  # noqa: PLR0913 - as above
     if limit is not None and not 0 <= limit <= INT64_MAX:
         raise UsageError(f"limit {limit}: give a number of rows, 0 or more")
     test = conditions(where)
-    needed = None if wanted is None else [*{*wanted, order, *(one.column for one in test)}]
+    needed = None if wanted is None else [*{*wanted, order, *(condition.column for condition in test)}]
     relation, params = reader.relation(kind.table, when.start_ns, when.end_ns, needed)
     condition = where_sql(kind, test)
     text = f"SELECT {'*' if wanted is None else ', '.join(wanted)} FROM {relation} WHERE {condition.text}"
@@ -98,12 +98,12 @@ def rows_with_ids(reader: Reader, kind: Kind, when: TimeRange, ids: Iterable[int
     """The rows of a range that have one of these ids, by time; as :func:`rows` gives them."""
     relation, params = reader.relation(kind.table, when.start_ns, when.end_ns)
     wanted = sorted(set(ids))
-    found: list[Row] = []
+    rows: list[Row] = []
     for first in range(0, len(wanted), _MOST_PARAMETERS):
         some = wanted[first : first + _MOST_PARAMETERS]
         text = f"SELECT * FROM {relation} AS cited WHERE id IN ({', '.join('?' * len(some))}) ORDER BY timestamp, id"
-        found += run(reader, Sql(text, (*params, *some)))
-    return [decoded(kind, row) for row in found]
+        rows += run(reader, Sql(text, (*params, *some)))
+    return [decoded(kind, row) for row in rows]
 
 
 def decoded(kind: Kind, row: Row) -> Row:

@@ -85,8 +85,8 @@ def series(  # noqa: PLR0913 - a question has as many parts, all but the first f
         selection = Selection(kind, (metric,), part, tests, raw=raw)
         sql = points_sql(reader, selection, gap_ns)
         labels, unit = ", ".join(kind.entity), unit_of(selection, metric)
-        found = _all(reader, sql, metric, labels) if points is None else _reduced(reader, sql, selection, points)
-    return _split(found, selection, unit)
+        rows = _all(reader, sql, metric, labels) if points is None else _reduced(reader, sql, selection, points)
+    return _split(rows, selection, unit)
 
 
 def _all(reader: Reader, sql: Sql, metric: str, labels: str) -> list[Row]:
@@ -101,7 +101,7 @@ def _reduced(reader: Reader, sql: Sql, selection: Selection, points: int) -> lis
     width = -(-when.length_ns // (points // 2))
     head = "".join(f"{name}, " for name in selection.kind.entity)
     bucket = dialect.int_div(f"timestamp - {when.start_ns}", str(width))
-    found: dict[tuple[Value, ...], Row] = {}
+    extremes: dict[tuple[Value, ...], Row] = {}
     functions: tuple[Literal["min"], Literal["max"]] = ("min", "max")
     for function in functions:
         extreme = dialect.extreme(function, metric)
@@ -111,8 +111,8 @@ def _reduced(reader: Reader, sql: Sql, selection: Selection, points: int) -> lis
         )
         for row in run(reader, Sql(text, sql.params)):
             del row["bucket"]
-            found[*(row[name] for name in selection.kind.entity), row["timestamp"]] = row
-    return sorted(found.values(), key=_when)
+            extremes[*(row[name] for name in selection.kind.entity), row["timestamp"]] = row
+    return sorted(extremes.values(), key=_when)
 
 
 def _when(row: Row) -> int:
@@ -121,10 +121,10 @@ def _when(row: Row) -> int:
     return timestamp
 
 
-def _split(found: list[Row], selection: Selection, unit: str) -> list[Series]:
+def _split(rows: list[Row], selection: Selection, unit: str) -> list[Series]:
     kind, metric = selection.kind, selection.metrics[0]
     groups: dict[tuple[Value, ...], list[Point]] = {}
-    for row in found:
+    for row in rows:
         value = row["value"]
         assert value is None or isinstance(value, (int, float))
         groups.setdefault(tuple(row[name] for name in kind.entity), []).append(Point(_when(row), value))

@@ -96,7 +96,7 @@ def extent(reader: Reader, names: Iterable[str]) -> TimeRange | None:
 
     Rows stamped ahead of this clock wait until their time comes, except where all are: then the clock is behind.
     """
-    bounds = [found for table in names if (found := reader.bounds(table))]
+    bounds = [span for table in names if (span := reader.bounds(table))]
     if not bounds:
         return None
     first_ns, last_ns = min(first for first, _ in bounds), max(last for _, last in bounds)

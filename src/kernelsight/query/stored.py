@@ -61,14 +61,14 @@ def stored_rows(  # noqa: PLR0913 - a question has as many parts, all but the fi
     params = (*params, *condition.params)
     if limit is not None:
         text, params = f"{text} ORDER BY timestamp LIMIT ?", (*params, limit)
-    found = reader.objects(_stored(struct), text, params)
-    found.sort(key=moment)  # they mostly lie in order: SQLite, which takes none for granted, needs ten times as long
+    rows = reader.objects(_stored(struct), text, params)
+    rows.sort(key=moment)  # they mostly lie in order: SQLite, which takes none for granted, needs ten times as long
     for column in kind.columns:
         if column.type == "BOOLEAN":
-            _flags(found, column.name)
+            _flags(rows, column.name)
         elif column.unsigned64:
-            _unsigned(found, column.name)
-    return found
+            _unsigned(rows, column.name)
+    return rows
 
 
 @cache

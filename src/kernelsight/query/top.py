@@ -76,9 +76,9 @@ def top(  # noqa: PLR0913 - a question has as many parts, all but the first four
             f" FROM ({points.text}) AS points WHERE {metric} IS NOT NULL GROUP BY {head}"
             f" ORDER BY {chosen} DESC, {head} LIMIT ?"
         )
-        found = run(reader, Sql(text, (*points.params, n)))
+        rows = run(reader, Sql(text, (*points.params, n)))
     sums = adds_up(kind, metric)
-    return [_with_value(decoded(kind, row), groups, chosen, sums=sums) for row in found]
+    return [_with_value(decoded(kind, row), groups, chosen, sums=sums) for row in rows]
 
 
 def default_function(kind: Kind, metric: str) -> Function:

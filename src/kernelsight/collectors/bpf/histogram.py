@@ -25,13 +25,13 @@ def percentiles(counts: Sequence[tuple[int, int]], fractions: Sequence[float]) -
         fractions: ascending, each in (0, 1].
     """
     total = sum(count for _, count in counts)
-    found: list[float] = []
+    values: list[float] = []
     seen = 0
     wanted = iter(fractions)
     fraction = next(wanted, None)
     for bucket, count in counts:
         seen += count
         while fraction is not None and seen >= fraction * total:
-            found.append((lower_bound(bucket) + lower_bound(bucket + 1)) / 2)
+            values.append((lower_bound(bucket) + lower_bound(bucket + 1)) / 2)
             fraction = next(wanted, None)
-    return found
+    return values

@@ -69,7 +69,7 @@ class SocketHolders:
             self._wanted.update(inode.to_bytes(self._wanted.key_size, "little"), bytes(self._records.size))
         self._pass.run()
         keys, values = self._wanted.drain()
-        found: dict[int, Holder | None] = {}
+        holders: dict[int, Holder | None] = {}
         for inode, holder in zip(self._wanted.numbers(keys), self._records.each(values), strict=True):
-            found[inode] = Holder(holder.pid, fixed_name(holder.comm)) if holder.pid else None
-        return found
+            holders[inode] = Holder(holder.pid, fixed_name(holder.comm)) if holder.pid else None
+        return holders

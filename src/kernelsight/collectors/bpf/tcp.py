@@ -141,11 +141,11 @@ class TcpFromTables:
         ]
 
     def _read_listeners(self) -> list[Listener]:
-        found = self._found.value
+        listeners = self._found.value
         rows = self._rows.raw
         room = len(rows) // self._records.size
-        self.lost += max(0, found - room)
+        self.lost += max(0, listeners - room)
         return [
             Listener(address(row.at_family, row.at_address), row.at_port, row.accept_queue, row.backlog, row.at_inode)
-            for row in self._records.each(rows[: min(found, room) * self._records.size])
+            for row in self._records.each(rows[: min(listeners, room) * self._records.size])
         ]

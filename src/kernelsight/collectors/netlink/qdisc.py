@@ -46,12 +46,12 @@ class QdiscCollector:
     def collect(self, now: int) -> list[Qdisc]:
         """Dump them once."""
         answers = self._netlink.dump(_RTM_GETQDISC, _TCMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
-        found = [(index, event) for answer in answers for index, event in parse_qdiscs(answer, now)]
-        if not {index for index, _ in found} <= self._names.keys():
+        qdiscs = [(index, event) for answer in answers for index, event in parse_qdiscs(answer, now)]
+        if not {index for index, _ in qdiscs} <= self._names.keys():
             self._names = dict(socket.if_nameindex())
-        for index, event in found:
+        for index, event in qdiscs:
             event.interface_name = self._names.get(index)
-        return [event for _, event in found if event.interface_name is not None]
+        return [event for _, event in qdiscs if event.interface_name is not None]
 
     def close(self) -> None:
         """Close the socket."""

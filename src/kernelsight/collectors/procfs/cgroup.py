@@ -109,10 +109,10 @@ class CgroupCollector:
             self._forget(group)
 
     def _search(self) -> None:
-        found = find_groups(self._mounts, most=_MOST_GROUPS, depth=_DEPTH)
-        for path in self._groups.keys() - found.keys():
+        groups = find_groups(self._mounts, most=_MOST_GROUPS, depth=_DEPTH)
+        for path in self._groups.keys() - groups.keys():
             self._forget(self._groups[path])
-        for path, mounts in found.items():
+        for path, mounts in groups.items():
             known = self._groups.get(path)
             if known is not None and len(known.hierarchies) == len(mounts):
                 continue

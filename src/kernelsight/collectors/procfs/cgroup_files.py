@@ -17,12 +17,12 @@ _ABSENT = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EOPNOTSUPP, errno.EINV
 
 def find_groups(mounts: Sequence[CgroupMount], *, most: int, depth: int) -> dict[str, list[CgroupMount]]:
     """Paths of all groups, each with the hierarchies that have it; those near the root first, up to a number."""
-    found: dict[str, list[CgroupMount]] = {}
+    groups: dict[str, list[CgroupMount]] = {}
     for mount in mounts:
         for path in _walk(mount, most=most, depth=depth):
-            found.setdefault(path, []).append(mount)
-    nearest = sorted(found, key=lambda path: (path.count("/") if path != "/" else 0, path))[:most]
-    return {path: found[path] for path in nearest}
+            groups.setdefault(path, []).append(mount)
+    nearest = sorted(groups, key=lambda path: (path.count("/") if path != "/" else 0, path))[:most]
+    return {path: groups[path] for path in nearest}
 
 
 def _walk(mount: CgroupMount, *, most: int, depth: int) -> Iterator[str]:

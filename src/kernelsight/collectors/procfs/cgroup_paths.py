@@ -40,7 +40,7 @@ def cgroup_mounts(text: bytes) -> list[CgroupMount]:
 
     Of several mounts of one hierarchy, the first counts.
     """
-    found: dict[frozenset[str], CgroupMount] = {}
+    hierarchies: dict[frozenset[str], CgroupMount] = {}
     for mount in parse_mounts(text.splitlines()):
         if mount.fs_type not in _VERSIONS:
             continue
@@ -49,20 +49,20 @@ def cgroup_mounts(text: bytes) -> list[CgroupMount]:
         controllers = frozenset(options) & _V1_CONTROLLERS if version == 1 else frozenset()
         if version != 1 or controllers:
             point, root = Path(os.fsdecode(mount.point)), os.fsdecode(mount.root)
-            found.setdefault(controllers, CgroupMount(point, root, version, controllers))
-    return sorted(found.values(), key=lambda mount: (-mount.version, sorted(mount.controllers)))
+            hierarchies.setdefault(controllers, CgroupMount(point, root, version, controllers))
+    return sorted(hierarchies.values(), key=lambda mount: (-mount.version, sorted(mount.controllers)))
 
 
 def find_mounts(host: Host) -> list[CgroupMount]:
     """The mounted hierarchies that can be read on this host, version 2 first."""
-    found = []
+    mounts = []
     for mount in cgroup_mounts(read_once(host.proc / "self/mountinfo") or b""):
         point = mount.point
         if point.is_relative_to(_USUAL):
             point = host.cgroup / point.relative_to(_USUAL)
         if point.is_dir():
-            found.append(mount._replace(point=point))
-    return found
+            mounts.append(mount._replace(point=point))
+    return mounts
 
 
 class CgroupIds:

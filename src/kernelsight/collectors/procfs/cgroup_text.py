@@ -184,8 +184,8 @@ def _thousandth(text: bytes | None) -> int | None:
 def _pairs(text: bytes) -> dict[bytes, int]:
     """Lines of a key and a number; others are noted and left out."""
     words = pairs(text.splitlines(), b" ")
-    found = dict(zip(words, numbers(list(words.values())), strict=True))
-    return {key: value for key, value in found.items() if value is not None}
+    values = dict(zip(words, numbers(list(words.values())), strict=True))
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _value(text: bytes, key: bytes) -> int | None:
@@ -242,8 +242,8 @@ def _of_each_device(text: bytes, label: bytes) -> list[bytes] | None:
         device, _, rest = line.partition(b" ")
         if device == b"Total":
             continue
-        _, found, behind = (b" " + rest).partition(label)
-        if found:
+        _, separator, behind = (b" " + rest).partition(label)
+        if separator:
             words.append(behind.partition(b" ")[0])
         elif rest.strip() and rest.partition(b" ")[0] not in _OPERATIONS:
             note("no such number", line)

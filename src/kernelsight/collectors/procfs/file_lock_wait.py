@@ -80,9 +80,9 @@ def parse_locks(text: bytes, now: int) -> Iterator[FileLockWait]:
     """
     with parsing("/proc/locks", text):
         holder: int | None = None
-        found = lines(text) if text.strip(b"\0") else []
+        rows = lines(text) if text.strip(b"\0") else []
         odd = 0
-        for line in found:
+        for line in rows:
             try:
                 waits, lock = _lock(now, line)
             except ValueError as error:
@@ -95,7 +95,7 @@ def parse_locks(text: bytes, now: int) -> Iterator[FileLockWait]:
                 continue
             lock.holder_pid = holder
             yield lock
-        if found and odd == len(found):
+        if rows and odd == len(rows):
             raise ValueError("it has no lock")
 
 

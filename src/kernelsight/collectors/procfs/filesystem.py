@@ -55,7 +55,7 @@ class FilesystemCollector:
         if self._mounts is None or self._changes.poll(0):
             self._mounts = watched(parse_mountinfo(self._file.read()), remote_too=self._remote_too)
         answers = [(mount, self._ask(mount)) for mount in self._mounts]
-        return [filesystem_event(mount, found, now) for mount, found in answers if found is not None and found.f_blocks]
+        return [filesystem_event(mount, usage, now) for mount, usage in answers if usage is not None and usage.f_blocks]
 
     def close(self) -> None:
         """Close mountinfo. Threads that wait for a dead server end with it or with the process."""
@@ -157,19 +157,19 @@ def is_remote(fs_type: str) -> bool:
     return fs_type in _REMOTE or fs_type.startswith("fuse.")
 
 
-def filesystem_event(mount: Mount, found: os.statvfs_result, now: int) -> Filesystem:
+def filesystem_event(mount: Mount, usage: os.statvfs_result, now: int) -> Filesystem:
     """The event of one mount from what statvfs says; file systems without a number of inodes have None."""
     return Filesystem(
         now,
         name(mount.point),
         name(mount.device),
         mount.fs_type,
-        size_bytes=_storable(found.f_blocks * found.f_frsize),
-        free_bytes=_storable(found.f_bfree * found.f_frsize),
-        avail_bytes=_storable(found.f_bavail * found.f_frsize),
-        inodes_total=_storable(found.f_files) or None,
-        inodes_free=_storable(found.f_ffree) if found.f_files else None,
-        read_only=bool(found.f_flag & os.ST_RDONLY),
+        size_bytes=_storable(usage.f_blocks * usage.f_frsize),
+        free_bytes=_storable(usage.f_bfree * usage.f_frsize),
+        avail_bytes=_storable(usage.f_bavail * usage.f_frsize),
+        inodes_total=_storable(usage.f_files) or None,
+        inodes_free=_storable(usage.f_ffree) if usage.f_files else None,
+        read_only=bool(usage.f_flag & os.ST_RDONLY),
         device_number=name(mount.device_number),
     )
 

@@ -88,16 +88,16 @@ class LimitHoldersCollector:
         if time.monotonic() >= self._in_full_at:
             self._in_full_at = time.monotonic() + _IN_FULL_EVERY_S
             before = {}
-        found: list[Held] = []
+        all_held: list[Held] = []
         for name in os.listdir(self._proc):  # noqa: PTH208 - names are enough
             if not "0" < name[0] <= "9":
                 continue
             count = self._count_descriptors(name)
             held = [] if self._tells_count and before.get(name) == count else list(self._of(name))
-            found += held
+            all_held += held
             if not held:
                 self._without[name] = count
-        return found
+        return all_held
 
     def _count_descriptors(self, name: str) -> int:
         """How many a process has; 0 where the kernel does not say it (before Linux 6.2), or the process has ended."""
@@ -124,21 +124,21 @@ class LimitHoldersCollector:
     def _events(self, held: Iterable[Held], now: int) -> Iterator[Event]:
         held = list(held)
         for name, amounts in (
-            (INSTANCES, {one: one.instances for one in held}),
-            (WATCHES, {one: one.watches for one in held}),
+            (INSTANCES, {holder: holder.instances for holder in held}),
+            (WATCHES, {holder: holder.watches for holder in held}),
         ):
             maximum = number(read_once(self._limits[name]))
             users: Counter[int] = Counter()
-            for one, amount in amounts.items():
-                users[one.uid] += amount
+            for holder, amount in amounts.items():
+                users[holder.uid] += amount
             yield from (Limit(now, name, uid, used, maximum) for uid, used in sorted(users.items()))
-            largest = nlargest(_MOST, (one for one in held if amounts[one]), key=amounts.__getitem__)
-            for one in largest:
-                yield LimitHolder(now, name, one.pid, comm_of(self._proc, one.pid), one.uid, amounts[one])
+            largest = nlargest(_MOST, (holder for holder in held if amounts[holder]), key=amounts.__getitem__)
+            for holder in largest:
+                yield LimitHolder(now, name, holder.pid, comm_of(self._proc, holder.pid), holder.uid, amounts[holder])
 
 
 def real_user(status: bytes) -> int | None:
     """The real user of a process, whom its objects count for, from its `status`; None where it is not told."""
-    _, found, rest = status.partition(b"\nUid:")
+    _, label, rest = status.partition(b"\nUid:")
     words = rest.split(None, 1)
-    return number(words[0]) if found and words else None
+    return number(words[0]) if label and words else None

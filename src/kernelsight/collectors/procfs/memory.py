@@ -79,10 +79,10 @@ def parse_meminfo(text: bytes, now: int) -> Memory:
         SourceUnavailableError: it is not meminfo.
     """
     with parsing("/proc/meminfo", text):
-        found = pairs(lines(text), b":")
-        if not found.keys() & _NAMES.values():
+        values = pairs(lines(text), b":")
+        if not values.keys() & _NAMES.values():
             raise KeyError("no MemTotal")
-        return Memory(now, **{column: _amount(found.get(key)) for column, key in _NAMES.items()})
+        return Memory(now, **{column: _amount(values.get(key)) for column, key in _NAMES.items()})
 
 
 def parse_arcstats(text: bytes) -> int | None:
@@ -91,12 +91,12 @@ def parse_arcstats(text: bytes) -> int | None:
     None where one of the two is not told. (OpenZFS, module/zfs/arc.c: `arc_c_min` is what it keeps.)
     """
     rows = (line.split() for line in text.splitlines())
-    found = {
+    values = {
         row[0]: int(row[2]) for row in rows if len(row) == 3 and row[0] in {b"size", b"c_min"} and row[2].isdigit()
     }
-    if len(found) < 2:
+    if len(values) < 2:
         return None
-    return max(found[b"size"] - found[b"c_min"], 0) // 1024
+    return max(values[b"size"] - values[b"c_min"], 0) // 1024
 
 
 def _amount(value: bytes | None) -> int | None:

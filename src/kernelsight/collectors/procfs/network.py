@@ -53,9 +53,9 @@ def parse_net_dev(text: bytes, now: int) -> list[Network]:
         SourceUnavailableError: it is not that.
     """
     with parsing("/proc/net/dev", text):
-        found = lines(text)
-        events = list(rows(partial(_interface, now), [line for line in found if line and b"|" not in line]))
-        if not events and not found[0].startswith(b"Inter-|"):
+        text_lines = lines(text)
+        events = list(rows(partial(_interface, now), [line for line in text_lines if line and b"|" not in line]))
+        if not events and not text_lines[0].startswith(b"Inter-|"):
             raise ValueError("its first line is not the header")
         return events
 

@@ -92,10 +92,10 @@ class PressureCollector:
             self._system.popitem()[1].close()
 
     def _scan(self, root: Path) -> None:
-        found = dict(zip(groups_below(root), range(self._most), strict=False))
-        for gone in self._groups.keys() - found.keys():
+        groups = dict(zip(groups_below(root), range(self._most), strict=False))
+        for gone in self._groups.keys() - groups.keys():
             self._forget(gone)
-        for new in [group for group in found if group not in self._groups]:
+        for new in [group for group in groups if group not in self._groups]:
             self._groups[new] = []
             for resource in _OF_A_GROUP:
                 try:
@@ -177,12 +177,12 @@ def _stalls(rest: bytes) -> tuple[float | None, float | None, float | None, int 
     told = _STALLS.fullmatch(rest)
     if told:
         return float(told[1]), float(told[2]), float(told[3]), int(told[4])
-    found = pairs(rest.split(), b"=")
+    values = pairs(rest.split(), b"=")
     return (
-        real(found.get(b"avg10")),
-        real(found.get(b"avg60")),
-        real(found.get(b"avg300")),
-        number(found.get(b"total")),
+        real(values.get(b"avg10")),
+        real(values.get(b"avg60")),
+        real(values.get(b"avg300")),
+        number(values.get(b"total")),
     )
 
 

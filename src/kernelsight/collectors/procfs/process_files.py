@@ -105,8 +105,8 @@ class ProcessFiles:
             names = os.listdir(f"{self._folder}/task")  # noqa: PTH208 - as above
         except OSError:
             return {}
-        found = {name: read_once(Path(f"{self._folder}/task/{name}/{file}")) for name in names[: most + 1]}
-        return {name: text for name, text in found.items() if text} if len(names) <= most else {}
+        texts = {name: read_once(Path(f"{self._folder}/task/{name}/{file}")) for name in names[: most + 1]}
+        return {name: text for name, text in texts.items() if text} if len(names) <= most else {}
 
     def count_sockets(self, descriptors: list[str]) -> int | None:
         """How many of these descriptors are sockets; None when this user may not see it."""

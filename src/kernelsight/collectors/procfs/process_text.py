@@ -156,10 +156,10 @@ def parse_io(text: bytes) -> Io:
     told = _WHOLE_IO.fullmatch(text)
     if told:
         return Io._make(map(int, told.groups()))
-    found = pairs(lines(text), b":")
-    if found.keys().isdisjoint(_IO):
+    values = pairs(lines(text), b":")
+    if values.keys().isdisjoint(_IO):
         raise ValueError("it has none of the lines of /proc/PID/io")
-    return Io._make([number(found.get(label)) for label in _IO])
+    return Io._make([number(values.get(label)) for label in _IO])
 
 
 def parse_run_delay(text: bytes) -> int | None:

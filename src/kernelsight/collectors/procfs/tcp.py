@@ -72,10 +72,10 @@ def parse_proc_tcp(
         before = ledger().count
         header, *sockets = lines(text)
         check_header(header)
-        found = list(rows(_socket, sockets))
-        listeners = [one for _, one in found if isinstance(one, Listener)]
-        troubled = [one for _, one in found if isinstance(one, Connection)]
-        return Counter(state for state, _ in found) if ledger().count == before else None, listeners, troubled
+        parsed = list(rows(_socket, sockets))
+        listeners = [socket for _, socket in parsed if isinstance(socket, Listener)]
+        troubled = [socket for _, socket in parsed if isinstance(socket, Connection)]
+        return Counter(state for state, _ in parsed) if ledger().count == before else None, listeners, troubled
 
 
 def _socket(line: bytes) -> tuple[int, Listener | Connection | None]:

@@ -87,5 +87,5 @@ def _group(text: bytes, label: bytes) -> Mapping[bytes, bytes]:
     return dict(zip(names.split(), values.split(), strict=not isinstance(values, CutLine)))
 
 
-def _columns(names: Mapping[str, bytes], found: Mapping[bytes, bytes]) -> dict[str, int | None]:
-    return {column: number(found.get(key)) for column, key in names.items()}
+def _columns(names: Mapping[str, bytes], values: Mapping[bytes, bytes]) -> dict[str, int | None]:
+    return {column: number(values.get(key)) for column, key in names.items()}

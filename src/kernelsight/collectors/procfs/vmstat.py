@@ -36,10 +36,10 @@ def parse_vmstat(text: bytes, now: int) -> Vmstat:
         SourceUnavailableError: it is not vmstat.
     """
     with parsing("/proc/vmstat", text):
-        found = pairs(lines(text), b" ")
-        if not found.keys() & _COLUMNS.keys():
+        counters = pairs(lines(text), b" ")
+        if not counters.keys() & _COLUMNS.keys():
             raise KeyError("no pgfault")
-        values = numbers([found[key] for key in _COLUMNS if key in found])
+        values = numbers([counters[key] for key in _COLUMNS if key in counters])
         return Vmstat(
-            now, **dict(zip([column for key, column in _COLUMNS.items() if key in found], values, strict=True))
+            now, **dict(zip([column for key, column in _COLUMNS.items() if key in counters], values, strict=True))
         )

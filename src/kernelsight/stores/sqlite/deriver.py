@@ -98,11 +98,11 @@ class SqliteDeriver:
         places = [names.index(key) for key in change.keys]
         new = {_key(row, places) for row in change.rows}
         # Read once, then go by id: the view finds an id by its segments' ranges, a key only by looking at all rows.
-        found = self._connection.execute(
+        stored = self._connection.execute(
             f"SELECT id, {quoted(('timestamp', *change.keys))} FROM {table} WHERE timestamp BETWEEN ? AND ?",
             (change.start_ns, change.end_ns),
         )
-        gone = [(row[0],) for row in found.fetchall() if not places or tuple(row[2:]) in new]
+        gone = [(row[0],) for row in stored.fetchall() if not places or tuple(row[2:]) in new]
         self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", gone)
         marks = ", ".join("?" * len(names))
         self._connection.executemany(f"INSERT INTO {table} ({quoted(names)}) VALUES ({marks})", change.rows)

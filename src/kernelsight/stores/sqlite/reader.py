@@ -172,10 +172,10 @@ class SqliteReader:
         segments = self._load(table)
         if not segments:
             return self._read_bounds(self._existing(table))
-        found = [bounds for segment in self._whole(segments) if segment.rows and (bounds := self._bounds_of(segment))]
-        if not found:
+        spans = [bounds for segment in self._whole(segments) if segment.rows and (bounds := self._bounds_of(segment))]
+        if not spans:
             return None
-        return min(first for first, _ in found), max(last for _, last in found)
+        return min(first for first, _ in spans), max(last for _, last in spans)
 
     def _bounds_of(self, segment: Segment) -> tuple[int, int] | None:
         first, last = segment.first_timestamp, segment.last_timestamp
@@ -226,14 +226,14 @@ class SqliteReader:
 
     def refusals(self, limit: int) -> Sequence[Refusal]:
         """See :class:`kernelsight.stores.base.Reader`."""
-        found = self.query(
+        rows = self.query(
             "SELECT kind, reason, count(*) AS lines, max(timestamp) AS last_timestamp FROM rejected_events"
             " GROUP BY kind, reason ORDER BY lines DESC, kind, reason LIMIT ?",
             (limit,),
         )
         return [
             Refusal(str(row["kind"]), str(row["reason"]), int(row["lines"] or 0), _stamp(row["last_timestamp"]))
-            for row in found
+            for row in rows
         ]
 
     def damages(self, *, look_s: float = 0.0) -> Sequence[Damage]:

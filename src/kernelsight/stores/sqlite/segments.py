@@ -115,11 +115,11 @@ def _segment(row: tuple[apsw.SQLiteValue, ...]) -> Segment:
 
 def load(connection: apsw.Connection) -> dict[str, list[Segment]]:
     """All segments by table, oldest first, the damaged ones included."""
-    found: dict[str, list[Segment]] = defaultdict(list)
+    segments: dict[str, list[Segment]] = defaultdict(list)
     for row in connection.execute(f"{_SELECT} ORDER BY table_name, number"):
         segment = _segment(row)
-        found[segment.table_name].append(segment)
-    return dict(found)
+        segments[segment.table_name].append(segment)
+    return dict(segments)
 
 
 def load_table(connection: apsw.Connection, table: str) -> list[Segment]:
