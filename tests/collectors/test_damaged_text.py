@@ -39,7 +39,7 @@ from kernelsight.collectors.procfs.tcp import parse_proc_tcp
 from kernelsight.collectors.procfs.tcp_retransmit import parse_tcp_counters
 from kernelsight.collectors.procfs.udp_socket import parse_proc_udp
 from kernelsight.collectors.procfs.vmstat import parse_vmstat
-from kernelsight.collectors.sockets import ListenerEvents, tcp_event
+from kernelsight.collectors.sockets import ListenerEvents, connection_events, tcp_event
 from kernelsight.collectors.sockstat import parse_sockstat
 from kernelsight.collectors.sysfs.block import parse_block_stat
 from kernelsight.collectors.udp import UdpEvents
@@ -53,9 +53,10 @@ Parser = Callable[[bytes], Iterable[Event]]
 
 
 def tcp(text: bytes) -> Iterable[Event]:
-    by_state, listeners = parse_proc_tcp(text)
+    by_state, listeners, connections = parse_proc_tcp(text)
     totals = parse_sockstat((TREES / "linux-6.18/proc/net/sockstat").read_bytes(), None)
-    return [tcp_event(NOW, by_state, totals), *ListenerEvents().choose(NOW, listeners)]
+    events = [tcp_event(NOW, by_state, totals), *ListenerEvents().choose(NOW, listeners)]
+    return [*events, *connection_events(NOW, connections)]
 
 
 def sockstat(text: bytes) -> Iterable[Event]:
