@@ -4,9 +4,11 @@
  *
  * Nothing is ever cleared here: the reader takes differences, so that no count falls between two reads.
  */
-#include "common.h"
+#include "histogram.h"
 
-#define BUCKETS 992 /* of 1/32 octave, from 32 ns to 18 minutes: see bucket_of() */
+#define UNIT 5
+#define STEPS 5
+#define BUCKETS 992 /* of 1/32 octave, from 32 ns to 18 minutes */
 #define NAME_LEN 32
 
 enum { READ, WRITE, DIRECTIONS };
@@ -74,31 +76,6 @@ u32 used;     /* slots given away */
 u64 unknown;  /* requests whose beginning was not seen: they are counted, but not timed */
 u64 unplaced; /* requests of devices for which there was no slot */
 
-static __always_inline u32 log2_of(u64 v)
-{
-	u32 log = 0;
-
-	if (v >> 32) { v >>= 32; log += 32; }
-	if (v >> 16) { v >>= 16; log += 16; }
-	if (v >> 8) { v >>= 8; log += 8; }
-	if (v >> 4) { v >>= 4; log += 4; }
-	if (v >> 2) { v >>= 2; log += 2; }
-	return log + (v >> 1);
-}
-
-/* 32 linear buckets of 32 ns, then 32 to each octave: no value is more than 1.6 % from its bucket's middle. */
-static __always_inline u32 bucket_of(u64 ns)
-{
-	u64 v = ns >> 5;
-	u32 log, bucket;
-
-	if (v < 32)
-		return v;
-	log = log2_of(v);
-	bucket = ((log - 4) << 5) + ((v >> (log - 5)) & 31);
-	return bucket < BUCKETS ? bucket : BUCKETS - 1;
-}
-
 static __always_inline struct gendisk *disk_of(struct request *rq)
 {
 	struct request___5_16 *old = (void *)rq;
@@ -133,7 +110,7 @@ static __always_inline struct device *device_of(struct gendisk *disk)
 
 static __always_inline void record(struct device *device, u32 direction, u32 part, u64 ns)
 {
-	u32 bucket = bucket_of(ns);
+	u32 bucket = bucket_of(ns, UNIT, STEPS, BUCKETS);
 
 	if (bucket < BUCKETS)
 		add(device->histogram[direction & 1][part][bucket], 1);

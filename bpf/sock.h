@@ -5,11 +5,12 @@
 
 #include "common.h"
 
+#define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
 
 /* include/net/tcp_states.h */
-enum { ESTABLISHED = 1, SYN_SENT = 2, FIN_WAIT1 = 4, TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LISTEN = 10, STATES = 16 };
+enum { ESTABLISHED = 1, SYN_SENT = 2, SYN_RECV = 3, FIN_WAIT1 = 4, TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LISTEN = 10, STATES = 16 };
 
 typedef struct { int counter; } atomic_t;
 typedef struct { struct net *net; } possible_net_t;
@@ -34,8 +35,26 @@ struct sock {
 	struct { atomic_t rmem_alloc; } sk_backlog;
 	int sk_rcvbuf;
 	u32 sk_ack_backlog, sk_max_ack_backlog;
+	u16 sk_type, sk_protocol;
+	u8 sk_shutdown;
 	struct socket *sk_socket;
 } VIEW;
+
+struct numa_drop_counters { atomic_t drops0, drops1; } VIEW;
+struct sock___6_18 { struct numa_drop_counters *sk_drop_counters; } VIEW; /* where UDP counts since 6.18 */
+
+static __always_inline u32 drops_of(struct sock *sk)
+{
+	struct sock___6_18 *newer = (void *)sk;
+	struct numa_drop_counters *counters;
+
+	if (bpf_core_field_exists(newer->sk_drop_counters)) {
+		counters = BPF_CORE_READ(newer, sk_drop_counters);
+		if (counters)
+			return BPF_CORE_READ(counters, drops0.counter) + BPF_CORE_READ(counters, drops1.counter);
+	}
+	return BPF_CORE_READ(sk, sk_drops.counter);
+}
 
 /* Where a socket listens, as the collectors read it. */
 struct place {

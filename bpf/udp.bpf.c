@@ -2,8 +2,6 @@
 /* UDP sockets whose receive queue holds something or has overflowed (read by collectors/bpf/udp_socket.py). */
 #include "sock.h"
 
-struct numa_drop_counters { atomic_t drops0, drops1; } VIEW;
-struct sock___6_18 { struct numa_drop_counters *sk_drop_counters; } VIEW; /* where UDP counts since 6.18 */
 struct udp_sock { int forward_deficit; } VIEW;
 struct bpf_iter__udp { struct iterator_meta *meta; struct udp_sock *udp_sk; } VIEW;
 
@@ -14,19 +12,6 @@ struct record {
 RECORD(record);
 
 u32 everything; /* write down the others too */
-
-static __always_inline u32 drops_of(struct sock *sk)
-{
-	struct sock___6_18 *newer = (void *)sk;
-	struct numa_drop_counters *counters;
-
-	if (bpf_core_field_exists(newer->sk_drop_counters)) {
-		counters = BPF_CORE_READ(newer, sk_drop_counters);
-		if (counters)
-			return BPF_CORE_READ(counters, drops0.counter) + BPF_CORE_READ(counters, drops1.counter);
-	}
-	return BPF_CORE_READ(sk, sk_drops.counter);
-}
 
 SEC("iter/udp")
 int udp(struct bpf_iter__udp *ctx)

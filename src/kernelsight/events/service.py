@@ -115,6 +115,9 @@ class ServiceStats(Event, tag="service_stats"):
         Int | None, Label(), Means("process that read that request, or its connection last; NULL: none did yet")
     ] = None
     oldest_comm: Annotated[Text | None, Label()] = None
+    oldest_client_pid: Annotated[
+        Int | None, Label(), Means("process that waits for it; NULL: on another machine, or not known")
+    ] = None
     connections: Annotated[Int | None, Gauge("connections"), Means("open, as far as seen; NULL for UDP")] = None
     accepted: Annotated[Int | None, Delta("connections"), Means("handshakes that were completed; NULL but for TCP")] = (
         None

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf.histogram import BUCKETS, lower_bound, percentiles
+from kernelsight.collectors.bpf.histogram import FINE
 from kernelsight.collectors.bpf.io_latency import BlockIoCollector, difference
 
 NOW = 1_800_000_000_000_000_000
@@ -28,7 +28,7 @@ def bucket_of(ns):
     if value < 32:
         return value
     log = value.bit_length() - 1
-    return min(((log - 4) << 5) + ((value >> (log - 5)) & 31), BUCKETS - 1)
+    return min(((log - 4) << 5) + ((value >> (log - 5)) & 31), FINE.buckets - 1)
 
 
 @pytest.fixture(scope="module")
@@ -188,20 +188,20 @@ def test_an_idle_device_has_one_row_of_zeros_and_then_none(block_io, loop):
 def test_a_value_is_never_more_than_two_percent_from_the_middle_of_its_bucket():
     for ns in (*range(1000, 5000, 7), *(random.Random(1).randrange(1000, 1 << 39) for _ in range(5000))):
         bucket = bucket_of(ns)
-        assert lower_bound(bucket) <= ns < lower_bound(bucket + 1)
-        assert (lower_bound(bucket) + lower_bound(bucket + 1)) / 2 == pytest.approx(ns, rel=0.02)
+        assert FINE.lower_bound(bucket) <= ns < FINE.lower_bound(bucket + 1)
+        assert (FINE.lower_bound(bucket) + FINE.lower_bound(bucket + 1)) / 2 == pytest.approx(ns, rel=0.02)
 
 
 def test_percentiles_are_by_nearest_rank():
     counts = [(bucket_of(1_000_000), 94), (bucket_of(2_000_000), 1), (bucket_of(9_000_000), 5)]
-    p50, p95, p99 = percentiles(counts, (0.5, 0.95, 0.99))
+    p50, p95, p99 = FINE.percentiles(counts, (0.5, 0.95, 0.99))
     assert p50 == pytest.approx(1_000_000, rel=0.02)
     assert p95 == pytest.approx(2_000_000, rel=0.02)
     assert p99 == pytest.approx(9_000_000, rel=0.02)
 
 
 def test_counts_that_wrap_are_still_differences():
-    before, now = bytearray(4 * BUCKETS), bytearray(4 * BUCKETS)
+    before, now = bytearray(4 * FINE.buckets), bytearray(4 * FINE.buckets)
     before[40:44] = (2**32 - 2).to_bytes(4, "little")
     now[40:44] = (3).to_bytes(4, "little")
     assert difference(bytes(now), bytes(before)) == [(10, 5)]

@@ -99,6 +99,23 @@ class RunOptions(c.Structure):
     _fields_ = (("sz", c.c_size_t), ("unused", c.c_uint8 * 72))
 
 
+class LinkInfo(c.Structure):
+    """The first member of union bpf_iter_link_info; the kernel takes a shorter one."""
+
+    _fields_ = (("map_fd", c.c_uint32),)
+
+
+class IteratorOptions(c.Structure):
+    """struct bpf_iter_attach_opts: what an iterator over the elements of a map goes over."""
+
+    _fields_ = (("sz", c.c_size_t), ("link_info", c.POINTER(LinkInfo)), ("link_info_len", c.c_uint32))
+
+    @classmethod
+    def of(cls, map_fd: int) -> IteratorOptions:
+        """The options for a map."""
+        return cls(c.sizeof(cls), c.pointer(LinkInfo(map_fd)), c.sizeof(LinkInfo))
+
+
 class _Log:
     """libbpf's warnings, kept to be the reason of a failure and otherwise not shown."""
 

@@ -1,37 +1,56 @@
-"""Log-linear histograms as the kernel's programs count them: 32 buckets to an octave of nanoseconds."""
+"""Log-linear histograms as the kernel's programs count them (bpf/histogram.h)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-BUCKETS = 992
-_UNIT_NS = 32
-_PER_OCTAVE = 32
-
-
-def lower_bound(bucket: int) -> int:
-    """The least value (ns) of a bucket; that of the next one is its end."""
-    if bucket < _PER_OCTAVE:
-        return bucket * _UNIT_NS
-    octave, step = divmod(bucket - _PER_OCTAVE, _PER_OCTAVE)
-    return (_PER_OCTAVE + step) * _UNIT_NS << octave
+Counts = Sequence[tuple[int, int]]
+"""Bucket and count, by ascending bucket."""
 
 
-def percentiles(counts: Sequence[tuple[int, int]], fractions: Sequence[float]) -> list[float]:
-    """Values (ns) below which these fractions lie, by nearest rank: the middle of the bucket of that rank.
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The buckets of a histogram: first linear ones, then as many to each octave."""
 
-    Args:
-        counts: bucket and count, by ascending bucket; not empty.
-        fractions: ascending, each in (0, 1].
-    """
-    total = sum(count for _, count in counts)
-    values: list[float] = []
-    seen = 0
-    wanted = iter(fractions)
-    fraction = next(wanted, None)
-    for bucket, count in counts:
-        seen += count
-        while fraction is not None and seen >= fraction * total:
-            values.append((lower_bound(bucket) + lower_bound(bucket + 1)) / 2)
-            fraction = next(wanted, None)
-    return values
+    unit_ns: int
+    """Width of a linear bucket."""
+    per_octave: int
+    buckets: int
+
+    def lower_bound(self, bucket: int) -> int:
+        """The least value (ns) of a bucket; that of the next one is its end."""
+        if bucket < self.per_octave:
+            return bucket * self.unit_ns
+        octave, step = divmod(bucket - self.per_octave, self.per_octave)
+        return (self.per_octave + step) * self.unit_ns << octave
+
+    def percentiles(self, counts: Counts, fractions: Sequence[float]) -> list[float]:
+        """Values (ns) below which these fractions lie, by nearest rank: the middle of the bucket of that rank.
+
+        Args:
+            counts: not empty.
+            fractions: ascending, each in (0, 1].
+        """
+        total = sum(count for _, count in counts)
+        values: list[float] = []
+        seen = 0
+        wanted = iter(fractions)
+        fraction = next(wanted, None)
+        for bucket, count in counts:
+            seen += count
+            while fraction is not None and seen >= fraction * total:
+                values.append((self.lower_bound(bucket) + self.lower_bound(bucket + 1)) / 2)
+                fraction = next(wanted, None)
+        return values
+
+    def clipped(self, counts: Counts, longest: int) -> int:
+        """The longest value (ns) of a histogram, which may have been read at another moment than the histogram."""
+        last = counts[-1][0]
+        return min(max(longest, self.lower_bound(last)), self.lower_bound(last + 1))
+
+
+FINE = Scale(unit_ns=32, per_octave=32, buckets=992)
+"""From 32 ns to 18 minutes, each value within 1.6 % (but for the linear buckets)."""
+COARSE = Scale(unit_ns=256, per_octave=16, buckets=464)
+"""From 256 ns to 18 minutes, each value within 3.2 %."""

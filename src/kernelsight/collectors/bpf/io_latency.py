@@ -9,16 +9,13 @@ from operator import sub
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf import objects
 from kernelsight.collectors.bpf.btf import Btf
-from kernelsight.collectors.bpf.histogram import BUCKETS, lower_bound, percentiles
+from kernelsight.collectors.bpf.histogram import FINE, Counts
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.block import IoLatency
 
 _READ, _WRITE = 0, 1
 _TOTAL, _QUEUE, _DEVICE = 0, 1, 2
-
-Counts = list[tuple[int, int]]
-"""Bucket and requests in it, by ascending bucket."""
 
 
 def difference(now: bytes, before: bytes) -> Counts:
@@ -27,7 +24,9 @@ def difference(now: bytes, before: bytes) -> Counts:
         return []
     new, old = array("I", now), array("I", before)
     return [
-        (bucket, (new[bucket] - old[bucket]) & 0xFFFFFFFF) for bucket in range(BUCKETS) if new[bucket] != old[bucket]
+        (bucket, (new[bucket] - old[bucket]) & 0xFFFFFFFF)
+        for bucket in range(FINE.buckets)
+        if new[bucket] != old[bucket]
     ]
 
 
@@ -85,15 +84,13 @@ def latency(devices: Devices, now: bytes, before: bytes, interval: int, timestam
         if not total:
             continue
         # A request may end between the reading of the histogram and that of the longest, or the other way round.
-        longest = devices.longest_ns(now, direction, interval)
-        last = total[-1][0]
-        longest = min(max(longest, lower_bound(last)), lower_bound(last + 1))
-        for name, ns in zip(("p50", "p95", "p99"), percentiles(total, (0.5, 0.95, 0.99)), strict=True):
+        longest = FINE.clipped(total, devices.longest_ns(now, direction, interval))
+        for name, ns in zip(("p50", "p95", "p99"), FINE.percentiles(total, (0.5, 0.95, 0.99)), strict=True):
             setattr(event, f"{side}_{name}_us", min(ns, longest) / 1000)
         setattr(event, f"{side}_max_us", longest / 1000)
         if queue and device:
-            setattr(event, f"{side}_queue_p95_us", percentiles(queue, (0.95,))[0] / 1000)
-            setattr(event, f"{side}_device_p95_us", percentiles(device, (0.95,))[0] / 1000)
+            setattr(event, f"{side}_queue_p95_us", FINE.percentiles(queue, (0.95,))[0] / 1000)
+            setattr(event, f"{side}_device_p95_us", FINE.percentiles(device, (0.95,))[0] / 1000)
     return event
 
 

@@ -145,12 +145,18 @@ class Object:
         self._rings.append(reader)
         return reader
 
-    def iterate(self, name: str) -> bytes:
-        """Run an iterator program over everything it iterates and return what it wrote."""
+    def iterate(self, name: str, over: Map | None = None) -> bytes:
+        """Run an iterator program over everything it iterates and return what it wrote.
+
+        Args:
+            name: the program.
+            over: the map, for a program that goes over the elements of one; always the same.
+        """
         link = self._links.get(name)
         if link is None:
             abi.forget_log()
-            link = self._lib.bpf_program__attach_iter(self._programs[name], None)
+            options = c.byref(abi.IteratorOptions.of(over.fd)) if over else None
+            link = self._lib.bpf_program__attach_iter(self._programs[name], options)
             if not link:
                 raise abi.refusal(f"cannot attach {self.name}/{name}", c.get_errno())
             self._links[name] = link

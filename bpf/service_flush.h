@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From a connection to the sums of its service and of its client. */
+#ifndef KERNELSIGHT_SERVICE_FLUSH_H
+#define KERNELSIGHT_SERVICE_FLUSH_H
+
+#include "service_sight.h"
+
+#define PATIENCE_NS 100000000ULL /* a last message, such as a farewell, is not answered; who waits waits longer */
+
+static __always_inline void begin(struct connection *c, u64 when)
+{
+	c->began = when;
+	c->read_at = c->ahead = 0;
+	c->turns = c->untimed = 0;
+	c->requests++;
+}
+
+/* More input (of a client, output) before there was an answer. */
+static __always_inline void take_turn(struct connection *c, u64 now)
+{
+	if (c->turns < 255)
+		c->turns++;
+	if (c->at.protocol != UDP && c->last && now - c->last > PAUSE_NS)
+		more_like_stream(c, 2);
+	if (c->turns == (c->role == CLIENT ? MOST_SENDS : MOST_TURNS))
+		more_like_stream(c, 4);
+}
+
+static __always_inline void tell_pair(struct connection *c)
+{
+	struct pair *pair = pair_at(c);
+
+	if (!pair)
+		return;
+	if (c->role == CLIENT) {
+		pair->client = c->pid;
+		pair->has_client = 1;
+	} else {
+		pair->server = c->pid;
+		pair->has_server = 1;
+		__builtin_memcpy(pair->server_comm, c->comm, COMM_LEN);
+	}
+}
+
+static __always_inline void flush_server(struct connection *c, struct service_sums *sums)
+{
+	add(sums->requests, c->requests);
+	add(sums->answers, c->answers);
+	add(sums->bytes_in, c->bytes_in);
+	add(sums->bytes_out, c->bytes_out);
+	if (c->peer != PEER_HERE) {
+		c->edge_requests += c->requests;
+		c->edge_answers += c->answers;
+	}
+	c->requests = c->answers = 0;
+	c->bytes_in = c->bytes_out = 0;
+	if (c->pid && sums->pid != c->pid) {
+		sums->pid = c->pid;
+		sums->cgroup_id = c->cgroup_id;
+		__builtin_memcpy(sums->comm, c->comm, COMM_LEN);
+	}
+}
+
+/* Who is at the other end, where that is here. */
+static __always_inline void name_server(struct connection *c, struct edge_sums *edge)
+{
+	struct pair *pair = pair_at(c);
+
+	if (!pair || !pair->has_server)
+		return;
+	edge->is_local = 1;
+	edge->server_pid = pair->server;
+	__builtin_memcpy(edge->server_comm, pair->server_comm, COMM_LEN);
+}
+
+static __always_inline void flush_client(struct connection *c, struct edge_sums *sums)
+{
+	add(sums->requests, c->requests);
+	add(sums->answers, c->answers);
+	add(sums->bytes_in, c->bytes_in);
+	add(sums->bytes_out, c->bytes_out);
+	c->requests = c->answers = 0;
+	c->bytes_in = c->bytes_out = 0;
+	if (!sums->cgroup_id) {
+		sums->cgroup_id = c->cgroup_id;
+		__builtin_memcpy(sums->comm, c->comm, COMM_LEN);
+		name_server(c, sums);
+	}
+}
+
+static __always_inline struct edge_sums *edge_of_client(struct connection *c)
+{
+	struct edge_key key = {.at = c->at, .pid = c->pid};
+
+	return c->pid ? edge_of(&key) : NULL;
+}
+
+/* The server has begun to answer. */
+static __always_inline void answered(struct connection *c, u64 now)
+{
+	struct service_sums *sums = sums_of(&c->at);
+	u64 latency = age_of(c->began, now), service = age_of(c->read_at, now);
+
+	c->answers++;
+	if (sums) {
+		flush_server(c, sums);
+		if (!c->untimed && !is_stream(c)) {
+			add(sums->latency_count, 1);
+			add(sums->latency_ns, latency);
+			add(sums->service_ns, service);
+			count_in(sums->latency, latency);
+			count_in(sums->queue, latency > service ? latency - service : 0);
+			count_in(sums->service, service);
+			if (latency > sums->max_ns)
+				sums->max_ns = latency;
+		}
+	}
+	/* Several inputs before an answer in several parts, again and again: requests that overlap. */
+	if (c->turns >= 2 && c->outputs >= 2)
+		more_like_stream(c, 2);
+	else if (c->score)
+		c->score--;
+	c->outputs = 1;
+	c->has_answered = 1;
+	if (c->ahead)
+		begin(c, c->ahead);
+	else
+		c->began = 0;
+}
+
+/* The answer has arrived at the client. */
+static __always_inline void answered_to(struct connection *c, u64 now)
+{
+	struct edge_sums *sums = edge_of_client(c);
+	u64 latency = age_of(c->began, now);
+
+	c->answers++;
+	if (sums) {
+		flush_client(c, sums);
+		if (!is_stream(c)) {
+			add(sums->latency_count, 1);
+			add(sums->latency_ns, latency);
+			count_in(sums->latency, latency);
+			if (latency > sums->max_ns)
+				sums->max_ns = latency;
+		}
+	}
+	if (c->score)
+		c->score--;
+	c->has_answered = 1;
+	c->began = 0;
+	c->turns = 0;
+}
+
+/* The connection ends, or breaks, with a request under way. */
+static __always_inline void give_up(struct connection *c, bool broken)
+{
+	bool abandoned = c->began && !c->connecting && !is_stream(c) &&
+			 (broken || bpf_ktime_get_ns() - c->began > PATIENCE_NS);
+	struct service_sums *sums;
+	struct edge_sums *edge;
+
+	if (c->role == SERVER) {
+		sums = sums_of(&c->at);
+		if (sums) {
+			flush_server(c, sums);
+			add(sums->abandoned, abandoned);
+		}
+	} else {
+		edge = edge_of_client(c);
+		if (edge) {
+			flush_client(c, edge);
+			add(edge->abandoned, abandoned);
+		}
+	}
+	c->began = 0;
+}
+
+#endif

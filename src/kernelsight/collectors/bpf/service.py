@@ -1,0 +1,163 @@
+"""Services and their clients: requests, answers and who waits for one (bpf/services.bpf.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from kernelsight.collectors.base import Host, collector
+from kernelsight.collectors.bpf import objects
+from kernelsight.collectors.bpf.abi import KERNEL_BTF, kernel_knows
+from kernelsight.collectors.bpf.holders import Holder, SocketHolders
+from kernelsight.collectors.bpf.layout import Records
+from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.bpf.service_places import UDP, UNIX, Place, Places
+from kernelsight.collectors.bpf.service_rows import Listening, Sums, edge_rows, is_quiet, service_row, stats_rows
+from kernelsight.collectors.clock import NS_PER_S
+from kernelsight.collectors.text import fixed_name
+from kernelsight.errors import SourceUnavailableError
+from kernelsight.events.declare import Event
+from kernelsight.events.service import Service, ServiceEdge, ServiceStats
+
+_INVENTORY_NS = 10 * NS_PER_S
+_TRACEPOINTS = ("sk_data_ready", "sock_recv_length", "sock_send_length")
+_HOOKS = ("on_state", "on_arrival", "on_read", "on_send", "on_reset_sent", "on_reset_received")
+
+
+class _Record(msgspec.Struct, gc=False):
+    """What is listened to at one place (struct listening)."""
+
+    sockets: int
+    accept_queue: int
+    backlog: int
+    drops: int
+    pid: int
+    inode: int
+    cgroup_id: int
+    comm: bytes
+
+
+class _Known(NamedTuple):
+    """A service as it was last told."""
+
+    holder: Holder | None
+    backlog: int
+    sockets: int
+
+
+def _demand_tracepoints() -> None:
+    missing = [name for name in _TRACEPOINTS if not kernel_knows(f"btf_trace_{name}")]
+    if missing and KERNEL_BTF.exists():  # without it, all tracers say the same
+        raise SourceUnavailableError(
+            f"this kernel has no tracepoint {', '.join(missing)}; use Linux 6.3 or later to see services"
+        )
+
+
+@collector(name="service", source="bpf", emits=(Service, ServiceStats, ServiceEdge), default=False)
+class Services:
+    """Requests to each service (TCP, UDP, Unix), their latency, what is unanswered, and who the clients are.
+
+    In all network namespaces. Up to 256 services and 1,024 edges that have connections in one second; the rest is
+    counted as lost.
+    """
+
+    def __init__(self, host: Host) -> None:
+        if host.proc != Path("/proc"):
+            raise SourceUnavailableError(f"the kernel's sockets are of this machine, not of {host.proc}")
+        _demand_tracepoints()
+        self._monotonic_ns = host.monotonic_ns
+        self._object = Object(objects.image("services"), "services")
+        try:
+            self._object.attach(_HOOKS[0])
+            self._object.iterate("find_listeners")  # those who listen must be known before a connection is seen
+            self._object.attach(*_HOOKS[1:])
+            self._holders = SocketHolders(host.monotonic_ns)
+        except BaseException:
+            self._object.close()
+            raise
+        self._connections, self._listeners = self._object.map("connections"), self._object.map("listeners")
+        self._services, self._edges = self._object.map("services"), self._object.map("edges")
+        self._records = Records(self._object.types.layout("listening"), _Record)
+        self._places = Places(self._object)
+        self._sums = Sums(self._object.types)
+        self._losses = [self._object.variable(f"{name}_lost") for name in ("services", "edges", "listeners")]
+        self._known: dict[Place, _Known] = {}
+        self._drops: dict[Place, int] = {}
+        self._active: set[Place] = set()
+        self._inventory_due = 0
+
+    def collect(self, now: int) -> Iterable[Event]:
+        """What happened since the last time, and what is under way."""
+        self._object.iterate("look", self._connections)
+        listening = self._read_listeners()
+        events: list[Event] = [*self._inventory(now, listening)]
+        events += self._stats(now, listening)
+        events += edge_rows(self._sums, self._places, self._edges.drain(), now)
+        self._places.forget({*listening} | self._active)
+        return events
+
+    @property
+    def lost(self) -> int:
+        """Times that a service, an edge or a listener found its map full."""
+        return sum(loss.value for loss in self._losses)
+
+    def close(self) -> None:
+        """Remove the programs from the kernel."""
+        self._object.close()
+        self._holders.close()
+
+    def _read_listeners(self) -> dict[Place, Listening]:
+        keys, values = self._listeners.drain()
+        found: dict[Place, Listening] = {}
+        drops: dict[Place, int] = {}
+        for place, row in zip(self._places.of_keys(keys), self._records.each(values), strict=True):
+            drops[place] = row.drops
+            refused = max(0, row.drops - self._drops.get(place, row.drops))
+            found[place] = Listening(
+                row.sockets,
+                None if place.protocol == UDP else row.accept_queue,
+                None if place.protocol == UDP else row.backlog,
+                None if place.protocol == UNIX else refused,
+                row.inode,
+                row.pid,
+                fixed_name(row.comm),
+                row.cgroup_id,
+            )
+        self._drops = drops
+        return found
+
+    def _inventory(self, now: int, listening: Mapping[Place, Listening]) -> Iterable[Service]:
+        """Rows of services that are new or have changed, and every ten seconds of all."""
+        moment = self._monotonic_ns()
+        everything = moment >= self._inventory_due
+        if everything:
+            self._inventory_due = moment + _INVENTORY_NS
+        elif all(place in self._known for place in listening):
+            return
+        holders = self._holders.find({what.inode for what in listening.values() if what.inode})
+        known: dict[Place, _Known] = {}
+        for place, what in listening.items():
+            known[place] = _Known(holders.get(what.inode), what.backlog or 0, what.sockets)
+            if everything or self._known.get(place) != known[place]:
+                yield service_row(now, place, self._places.text(place), what, known[place].holder)
+        self._known = known
+
+    def _stats(self, now: int, listening: Mapping[Place, Listening]) -> Iterable[ServiceStats]:
+        """Rows of services where something happens, and one more when it has ended."""
+        keys, values = self._services.drain()
+        busy = {*self._places.of_keys(keys)}
+        waiting = [
+            place for place, what in listening.items() if (what.accept_queue or what.refused) and place not in busy
+        ]
+        resting = [place for place in self._active if place not in busy and place not in waiting]
+        active: set[Place] = set()
+        for place, event in stats_rows(self._sums, self._places, (keys, values), (*waiting, *resting), listening, now):
+            quiet = is_quiet(event)
+            if not quiet:
+                active.add(place)
+            if not quiet or place in self._active:
+                yield event
+        self._active = active
