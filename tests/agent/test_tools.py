@@ -10,16 +10,15 @@ from server import check_schema
 from story import WINDOW
 
 from kernelsight.agent.claims import Answer
-from kernelsight.agent.evidence import Citations, evidence_of, proof
+from kernelsight.agent.evidence import Citations, proof, shown_by
 from kernelsight.agent.schema import schema_of
 from kernelsight.agent.tool import Desk, call, tools
 from kernelsight.diagnosis.check import wrong_with
 from kernelsight.diagnosis.measure import measured
 from kernelsight.errors import UsageError
 from kernelsight.events.block import Block
-from kernelsight.events.wire import kinds
-from kernelsight.query.rows import rows_of
 from kernelsight.query.source import opened
+from kernelsight.query.stored import stored_rows, with_id
 from kernelsight.query.times import TimeRange
 
 
@@ -84,7 +83,7 @@ def test_a_number_cites_no_more_rows_than_show_it(tmp_path, how):
     path = stored(tmp_path / "db", events)
     evidence = proof(path, "block", "io_ticks", how, WINDOW, ["device_name=vda"])
     with opened(path) as reader:
-        assert evidence.value == measured(how, kinds()["block"], "io_ticks", rows_of(reader, kinds()["block"], WINDOW))
+        assert evidence.value == measured(how, Block.io_ticks, stored_rows(reader, Block, WINDOW))
     with opened(path) as reader:
         assert wrong_with(reader, evidence) == ""
     if how in {"max", "min", "last"}:
@@ -95,14 +94,11 @@ def test_a_number_cites_no_more_rows_than_show_it(tmp_path, how):
 def test_an_increase_is_the_same_without_the_rows_between_resets(values):
     from kernelsight.agent.evidence import _thinned
 
-    rows = [
-        {"id": i, "timestamp": i * SECOND, "device_name": "vda", "io_ticks": value} for i, value in enumerate(values)
-    ]
-    kept = _thinned("block", rows, "io_ticks", "increase")
+    row = with_id(Block)
+    rows = [row(i * SECOND, device_name="vda", io_ticks=value, id=i) for i, value in enumerate(values)]
+    kept = _thinned(rows, Block.io_ticks, "increase")
     assert len(kept) <= len(rows)
-    assert evidence_of("block", "io_ticks", "increase", kept).value == (
-        evidence_of("block", "io_ticks", "increase", rows).value
-    )
+    assert shown_by(kept, Block.io_ticks, "increase").value == shown_by(rows, Block.io_ticks, "increase").value
 
 
 def test_what_a_level_grew_by_is_no_question(tmp_path):
@@ -130,7 +126,7 @@ def test_more_rows_than_can_be_cited_are_refused(tmp_path):
 @pytest.mark.parametrize("name", ["", "e", "e0", "e2", "e-1", "1", "E1", "e1 ", "e٣", "e" + "9" * 5000])
 def test_only_what_was_handed_out_can_be_cited(name):
     ledger = Citations()
-    evidence = evidence_of("block", "in_flight", "last", [{"id": 1, "timestamp": 1, "in_flight": 1}])
+    evidence = shown_by([with_id(Block)(1, in_flight=1, id=1)], Block.in_flight, "last")
     assert ledger.enter(evidence) == "e1"
     assert ledger.enter(evidence) == "e1"
     assert ledger.find("e1") == evidence

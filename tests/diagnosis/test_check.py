@@ -15,7 +15,8 @@ from kernelsight.diagnosis.check import check, grounded
 from kernelsight.diagnosis.measure import measured, slope
 from kernelsight.diagnosis.model import Diagnosis
 from kernelsight.diagnosis.report import report
-from kernelsight.events.wire import kinds
+from kernelsight.events.block import Block
+from kernelsight.query.stored import with_id
 
 
 @pytest.fixture(scope="module")
@@ -92,5 +93,5 @@ def test_a_few_wild_points_do_not_bend_a_slope(per_second, wild):
     [("sum", 6), ("mean", 2), ("max", 3), ("min", 1), ("last", 3), ("count", 3), ("increase", 2), ("slope", 1)],
 )
 def test_each_way_to_a_number(how, value):
-    rows = [{"id": i, "timestamp": i * 10**9, "device_name": "vda", "io_ticks": i + 1} for i in range(3)]
-    assert measured(how, kinds()["block"], "io_ticks", rows) == pytest.approx(value)
+    rows = [with_id(Block)(i * 10**9, device_name="vda", io_ticks=i + 1, id=i) for i in range(3)]
+    assert measured(how, Block.io_ticks, rows) == pytest.approx(value)

@@ -72,7 +72,7 @@ def test_a_pid_that_was_used_again_is_the_last_process_that_had_it(scene_of):
         Process(START, pid=10, ppid=1, comm="old", start_ticks=1),
         Process(START + SECOND, pid=10, ppid=1, comm="new", start_ticks=9),
     )
-    assert [row["comm"] for row in processes(scene)[10].samples] == ["new"]
+    assert [row.comm for row in processes(scene)[10].samples] == ["new"]
 
 
 def test_members_of_a_group_are_those_below_it_too_and_none_beside_it(scene_of):

@@ -12,16 +12,22 @@ from kernelsight.events.process import Process
 
 ROOT = Path(__file__).parents[2]
 HEAD = """
+from kernelsight.agent.evidence import proof_of
+from kernelsight.agent.questions.subjects import Metric
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
 from kernelsight.query.filters import Filter
 from kernelsight.query.points import points_of
+from kernelsight.query.stored import stored_rows
+from kernelsight.query.top import leading
 from kernelsight.signals.model import COUNT, Measure, if_known, minus, product, rule
 
 def of_memory(measure: Measure[Memory], *tests: Filter[Memory]) -> None:
     rule("r", Memory, measure, scope="machine", levels={"warning": 1}, because="", summary="", where=tests)
+
+WHO = (Process.pid, Process.comm)
 
 def asked(scene: Scene, row: Process) -> None:
 """
@@ -36,6 +42,10 @@ RIGHT = (
     "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Memory.dirty_kb, '>', 0))",
     "[one.of(Memory.dirty_kb) for one in points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when)]",
     "points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when, only=[Filter(Memory.dirty_kb, '>', 0)])",
+    "[g.of(Process.pid) for g in leading(scene.reader, Process, Process.fds, WHO, scene.when, n=3)]",
+    "stored_rows(scene.reader, Process, scene.when, where=[Filter(Process.pid, '=', 3)], order_by=Process.fds)",
+    "proof_of(scene.reader, Process.rss_kb, 'max', scene.when, [Filter(Process.pid, '=', 3)])",
+    "Metric(Process.rss_kb, (Process.pid, Process.comm))",
 )
 WRONG = (
     "scene.rows(Process)[0].rss",
@@ -59,6 +69,23 @@ WRONG = (
     "points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when, only=[Filter(Process.rss_kb, '>', 0)])",
     "[one.of(Memory.dirty) for one in points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when)]",
     "[one.of(Process.rss_kb) for one in points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when)]",
+    "leading(scene.reader, Process, Process.files, WHO, scene.when, n=3)",
+    "leading(scene.reader, Process, Process.comm, WHO, scene.when, n=3)",
+    "leading(scene.reader, Process, Process.fds, (Memory.dirty_kb,), scene.when, n=3)",
+    "leading(scene.reader, Process, Process.fds, WHO, scene.when, n=3, where=[Filter(Memory.dirty_kb, '=', 3)])",
+    "[g.of(Process.pids) for g in leading(scene.reader, Process, Process.fds, WHO, scene.when, n=3)]",
+    "[g.of(Memory.dirty_kb) for g in leading(scene.reader, Process, Process.fds, WHO, scene.when, n=3)]",
+    "stored_rows(scene.reader, Process, scene.when, where=[Filter(Memory.dirty_kb, '=', 3)])",
+    "stored_rows(scene.reader, Process, scene.when, where=[Filter(Process.pids, '=', 3)])",
+    "stored_rows(scene.reader, Process, scene.when, order_by=Process.files)",
+    "scene.rows(Process)[0]['rss_kb']",
+    "scene.evidence(scene.rows(Process), 'rss_kb', 'last')",
+    "scene.per_second(scene.rows(Process), 'fds')",
+    "[delta.of('utime_ms') for deltas in scene.deltas(Process).values() for delta in deltas]",
+    "proof_of(scene.reader, Process.comm, 'max', scene.when)",
+    "Metric(Process.rss, (Process.pid, Process.comm))",
+    "Metric(Process.comm, (Process.pid, Process.comm))",
+    "Metric(Process.rss_kb, (Process.pid, Process.command))",
     "[delta.after.utime for deltas in scene.deltas(Process).values() for delta in deltas]",
 )
 

@@ -10,6 +10,7 @@ from kernelsight.events.declare import kind_of
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.memory import Memory, PageFault
 from kernelsight.events.udp_socket import UdpSocket
+from kernelsight.query.filters import Filter
 from kernelsight.query.rows import rows_of
 from kernelsight.query.stored import row_id, stored_rows
 from kernelsight.query.times import TimeRange
@@ -61,7 +62,8 @@ def test_it_holds_what_the_same_row_holds_as_a_dict(reader, kind):
 
 def test_a_range_conditions_and_columns_are_heeded(reader):
     some = TimeRange(START + 10 * SECOND, START + 20 * SECOND)
-    rows = stored_rows(reader, Memory, some, where={"mem_free_kb": [12, 13, 30]}, columns=[Memory.mem_free_kb])
+    listed = [Filter(Memory.mem_free_kb, "=", [12, 13, 30])]
+    rows = stored_rows(reader, Memory, some, where=listed, columns=[Memory.mem_free_kb])
     assert [row.mem_free_kb for row in rows] == [12, 13]
     assert [row.timestamp for row in stored_rows(reader, Memory, some, columns=[])] == [
         START + i * SECOND for i in range(10, 21)

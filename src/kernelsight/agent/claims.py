@@ -24,9 +24,10 @@ from kernelsight.diagnosis.registry import fault_classes
 from kernelsight.diagnosis.remedies import remedies
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import Column
+from kernelsight.events.fields import field_named, getter
 from kernelsight.printable import printable
-from kernelsight.query.rows import rows_with_ids
 from kernelsight.query.source import kind_named
+from kernelsight.query.stored import cited_rows
 from kernelsight.query.times import TimeRange, parse_time
 from kernelsight.stores.base import Reader
 
@@ -219,10 +220,12 @@ class _Check:
         found: set[Label] = set()
         for evidence in cited:
             kind = kind_named(evidence.table)
-            named = {column.name: what for column in kind.columns if (what := _names(column))}
+            named = {field_named(kind, column.name): what for column in kind.columns if (what := _names(column))}
             when = TimeRange(evidence.start_ns, evidence.end_ns)
-            for row in rows_with_ids(self._reader, kind, when, evidence.row_ids):
-                found |= {(what, str(row[name])) for name, what in named.items() if row[name] is not None}
+            for row in cited_rows(self._reader, kind.struct, when, evidence.row_ids):
+                found |= {
+                    (what, str(value)) for column, what in named.items() if (value := getter(column)(row)) is not None
+                }
         return found
 
 

@@ -30,11 +30,11 @@ from kernelsight.diagnosis.trend import trend
 from kernelsight.events.action import Forecast
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.declare import Event, kind_of
-from kernelsight.events.fields import Field, getter, name_of, row_getter
+from kernelsight.events.fields import Field, entity_of, getter, row_getter
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Filter
 from kernelsight.query.stored import moment, stored_rows
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
@@ -130,13 +130,15 @@ def _limited(reader: Reader, when: TimeRange) -> Iterator[_Watched]:
     machine = stored_rows(reader, Memory, when, columns=[MEMORY.level])
     yield _Watched(MEMORY, None, machine, None)
     mount, levels = Filesystem.mount_point, [SPACE.level, INODES.level]
-    writable = stored_rows(reader, Filesystem, when, where={"read_only": 0}, columns=[*levels, mount])
+    writable = stored_rows(
+        reader, Filesystem, when, where=[Filter(Filesystem.read_only, "=", 0)], columns=[*levels, mount]
+    )
     for name, rows in grouped_by(writable, getter(mount)).items():
         yield _Watched(SPACE, str(name), rows, None)
         yield _Watched(INODES, str(name), rows, None)
     yield from _up_to(reader, when, GROUP_MEMORY, (Cgroup.cgroup,))
     yield from _up_to(reader, when, TASKS, (Cgroup.cgroup,))
-    many = [Condition(name_of(DESCRIPTORS.level), ">=", _LEAST_FILES)]
+    many = [Filter(DESCRIPTORS.level, ">=", _LEAST_FILES)]
     yield from _up_to(reader, when, DESCRIPTORS, (Process.comm, Process.pid), many)
 
 
@@ -145,7 +147,7 @@ def _up_to(
     when: TimeRange,
     resource: Exhaustible[E],
     names: tuple[Field[E, Any], ...],
-    where: Sequence[Condition] = (),
+    where: Sequence[Filter[E]] = (),
 ) -> Iterator[_Watched]:
     """Entities of a kind, each with a level and its limit, as far as there is one.
 
@@ -157,9 +159,9 @@ def _up_to(
         where: which of them.
     """
     level, whole = resource.level, resource.whole
-    limited = [*where, Condition(name_of(whole), ">", 0)]
+    limited = [*where, Filter(whole, ">", 0)]
     struct: type[E] = level.__objclass__
-    entity = [getattr(struct, name) for name in kind_of(struct).entity]
+    entity = entity_of(kind_of(struct))
     rows = stored_rows(reader, struct, when, where=limited, columns=[level, whole, *entity, *names])
     for its in grouped_by(rows, row_getter(*entity)).values():
         owner = " ".join(map(str, row_getter(*names)(its[-1])))

@@ -25,9 +25,11 @@ from kernelsight.diagnosis.model import Diagnosis, Finding, Proposal
 from kernelsight.diagnosis.report import named
 from kernelsight.errors import StoreError
 from kernelsight.events.action import Answer, Forecast
+from kernelsight.events.process import Process
+from kernelsight.query.filters import Filter
 from kernelsight.query.presence import recorded_since
-from kernelsight.query.rows import rows
 from kernelsight.query.source import opened
+from kernelsight.query.stored import stored_rows
 from kernelsight.query.times import TimeRange
 
 WINDOW_S = 60
@@ -207,18 +209,13 @@ class Loop:
         if proposal.target.kind != "process":
             return None
         when = self._last(WINDOW_S)
-        found = rows(
-            self._ledger.db_path,
-            "process",
-            when.start_ns,
-            when.end_ns,
-            where={"pid": proposal.target.id},
-            columns="start_ticks",
-            descending=True,
-            limit=1,
-        )
-        ticks = found[0]["start_ticks"] if found else None
-        return ticks if isinstance(ticks, int) else None
+        own = [Filter(Process.pid, "=", proposal.target.id)]
+        with opened(self._ledger.db_path) as reader:
+            last = stored_rows(
+                reader, Process, when, where=own, columns=[Process.start_ticks], limit=1, descending=True
+            )
+        ticks = last[0].start_ticks if last else None
+        return ticks if isinstance(ticks, int) else None  # any SQLite client may have stored anything
 
     def _take(self, proposed: Proposed) -> bool:
         """Act on it, ask about it, or leave it for a person; whether it was done."""

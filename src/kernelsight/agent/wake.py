@@ -16,7 +16,10 @@ from typing import Self
 
 from kernelsight.collectors.base import Host
 from kernelsight.errors import StoreError
-from kernelsight.query.dialect import Sql, run
+from kernelsight.events.anomaly import Anomaly
+from kernelsight.events.declare import Event, kind_of
+from kernelsight.events.fields import name_of
+from kernelsight.events.signal import Signal
 from kernelsight.query.source import AHEAD_NS
 from kernelsight.query.times import parse_time
 from kernelsight.stores.base import Reader, open_reader
@@ -26,7 +29,8 @@ _TRIGGER = b"some 300000 2000000\0"
 the kernel takes the last byte for the end, whatever it is."""
 _RESOURCES = ("cpu", "memory", "io")
 _NEWS_EVERY_S = 5.0
-NEWS = ("anomalies", "signals")
+_STAMP = name_of(Event.timestamp)
+NEWS = (kind_of(Anomaly).table, kind_of(Signal).table)
 """Tables in which others write what they noticed; the ones that there are."""
 
 
@@ -101,8 +105,8 @@ class Wake:
         try:
             if self._reader is None:
                 self._reader = open_reader(self._db_path)
-            relation, params = self._reader.relation(table, None, parse_time("now") + AHEAD_NS, ["timestamp"])
-            [row] = run(self._reader, Sql(f"SELECT max(timestamp) AS newest FROM {relation} AS known", params))  # noqa: S608
+            relation, params = self._reader.relation(table, None, parse_time("now") + AHEAD_NS, [_STAMP])
+            [(newest,)] = self._reader.tuples(f"SELECT max({_STAMP}) FROM {relation} AS known", params)  # noqa: S608
         except StoreError:  # there is no database yet, or no such table
             return 0
-        return row["newest"] if isinstance(row["newest"], int) else 0
+        return newest if isinstance(newest, int) else 0

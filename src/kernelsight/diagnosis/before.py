@@ -10,6 +10,7 @@ import msgspec
 from kernelsight.diagnosis.measure import measured
 from kernelsight.diagnosis.model import Evidence, Step
 from kernelsight.diagnosis.scene import NS_PER_S, Scene, moment
+from kernelsight.events.fields import entity_of, field_named, getter, row_getter
 from kernelsight.events.wire import tables
 from kernelsight.query.stored import row_id
 
@@ -49,21 +50,23 @@ def before(scene: Scene, evidence: Evidence, onset_ns: int) -> float | None:
         return None
     cited, first = set(evidence.row_ids), bisect_left(known, evidence.start_ns, key=moment)
     within = known[first : bisect_right(known, evidence.end_ns, lo=first, key=moment)]
-    entities = {tuple(getattr(row, column) for column in kind.entity) for row in within if row_id(row) in cited}
+    metric, entity = field_named(kind, evidence.metric), row_getter(*entity_of(kind))
+    value_of = getter(metric)
+    entities = {entity(row) for row in within if row_id(row) in cited}
     rows = sorted(
         (
             row
-            for entity in entities
-            for row in scene.series(kind.struct)[entity]
-            if row.timestamp < begins and getattr(row, evidence.metric) is not None
+            for key in entities
+            for row in scene.series(kind.struct)[key]
+            if row.timestamp < begins and value_of(row) is not None
         ),
         key=moment,
     )
     lasts_s = (evidence.end_ns - evidence.start_ns) / NS_PER_S
     if evidence.how in {"sum", "count"}:  # a row tells of the time up to it, and where there is none, there was nothing
         seconds = lasts_s + (kind.interval_s or 1.0)
-        return measured(evidence.how, kind, evidence.metric, rows) * seconds / known_s if rows else 0.0
+        return measured(evidence.how, metric, rows) * seconds / known_s if rows else 0.0
     if evidence.how != "increase":
-        return measured(evidence.how, kind, evidence.metric, rows) if rows else None
+        return measured(evidence.how, metric, rows) if rows else None
     saw_s = (moment(rows[-1]) - moment(rows[0])) / NS_PER_S if rows else 0.0
-    return measured("increase", kind, evidence.metric, rows) * lasts_s / saw_s if saw_s > 0 else None
+    return measured("increase", metric, rows) * lasts_s / saw_s if saw_s > 0 else None

@@ -9,8 +9,9 @@ from kernelsight.diagnosis.measure import measured
 from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import Counter
-from kernelsight.query.rows import rows_with_ids
+from kernelsight.events.fields import field_named, getter
 from kernelsight.query.source import Source, column_named, kind_named, opened
+from kernelsight.query.stored import cited_rows
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
 
@@ -45,19 +46,20 @@ def wrong_with(reader: Reader, evidence: Evidence) -> str:
     """What is wrong with one piece of evidence; empty when nothing is."""
     try:
         kind = kind_named(evidence.table)
-        metric = column_named(kind, evidence.metric).name
+        name = column_named(kind, evidence.metric).name
         when = TimeRange(evidence.start_ns, evidence.end_ns)
     except UsageError as error:
         return str(error)
     wanted = set(evidence.row_ids)
-    found = rows_with_ids(reader, kind, when, wanted)
+    metric = field_named(kind, name)
+    found = cited_rows(reader, kind.struct, when, wanted)
     if not wanted or len(found) != len(wanted):
         return f"{len(found)} of {len(wanted)} cited rows of {evidence.table} are there"
-    if all(row[metric] is None for row in found):
-        return f"no cited row of {evidence.table} has a {metric}"
-    if evidence.how == "increase" and not isinstance(kind.by_name[metric].semantics, Counter):
-        return f"{evidence.table}.{metric} is no counter"
-    value = measured(evidence.how, kind, metric, found)
+    if all(value is None for value in map(getter(metric), found)):
+        return f"no cited row of {evidence.table} has a {name}"
+    if evidence.how == "increase" and not isinstance(kind.by_name[name].semantics, Counter):
+        return f"{evidence.table}.{name} is no counter"
+    value = measured(evidence.how, metric, found)
     if not math.isclose(value, evidence.value, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
-        return f"{evidence.how} of {metric} is {value:g}, not {evidence.value:g}"
+        return f"{evidence.how} of {name} is {value:g}, not {evidence.value:g}"
     return ""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.model import Diagnosis, Evidence
 from kernelsight.diagnosis.scene import Scene
-from kernelsight.events.declare import Counter, Delta, Event, Kind
+from kernelsight.events.declare import Counter, Delta, Event
+from kernelsight.events.fields import entity_of, field_named, getter, row_getter
 from kernelsight.events.wire import tables
 from kernelsight.query.source import Source, opened
 from kernelsight.query.stored import row_id
@@ -59,25 +60,22 @@ def _course(scene: Scene, evidence: Evidence) -> Course:
     kind = tables()[evidence.table]
     column = kind.by_name[evidence.metric]
     ids = set(evidence.row_ids)
-    entities = {_entity(kind, row) for row in scene.rows(kind.struct) if row_id(row) in ids}
+    metric, entity = field_named(kind, column.name), row_getter(*entity_of(kind))
+    entities = {entity(row) for row in scene.rows(kind.struct) if row_id(row) in ids}
     together = isinstance(column.semantics, Counter | Delta)
     if isinstance(column.semantics, Counter):
         deltas = [delta for entity in entities for delta in scene.deltas(kind.struct).get(entity, ())]
-        values = [(delta.after, delta.of(evidence.metric) / delta.seconds) for delta in deltas]
+        values = [(delta.after, delta.of(metric) / delta.seconds) for delta in deltas]
     else:
         values = [
             (row, float(level))
             for row in scene.rows(kind.struct)
-            if (level := getattr(row, evidence.metric)) is not None and _entity(kind, row) in entities
+            if (level := getter(metric)(row)) is not None and entity(row) in entities
         ]
     unit = f"{column.unit}/s" if together else column.unit
     window = (scene.when.start_ns, scene.when.end_ns)
     cited = (evidence.start_ns, evidence.end_ns)
     return Course(kind.table, column.name, unit, window, cited, _by_second(scene, values, together=together))
-
-
-def _entity(kind: Kind, row: Event) -> tuple[object, ...]:
-    return tuple(getattr(row, name) for name in kind.entity)
 
 
 def _by_second(scene: Scene, values: Sequence[tuple[Event, float]], *, together: bool) -> tuple[tuple[int, float], ...]:

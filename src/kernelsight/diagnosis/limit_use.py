@@ -98,7 +98,10 @@ def largest_holder(scene: Scene, limit: KernelLimit, uid: int | None, use: Limit
     if share < HOLDS_MUCH or (limit.name == OPEN_FILES and not use.rows and held < MANY_FILES):
         return None
     entity = process_entity(row.pid, row.comm)
-    shown = scene.evidence([row], "fds" if isinstance(row, Process) else "held", "last")
+    if isinstance(row, Process):
+        shown = scene.evidence([row], Process.fds, "last")
+    else:
+        shown = scene.evidence([row], LimitHolder.held, "last")
     return Holding(entity, held, share, shown)
 
 

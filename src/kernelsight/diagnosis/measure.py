@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import itemgetter
+from typing import TypeVar
 
 from kernelsight.diagnosis.model import How
-from kernelsight.diagnosis.samples import Row, counter_of, ordered
-from kernelsight.events.declare import Kind
+from kernelsight.diagnosis.samples import counter_of, ordered
+from kernelsight.events.declare import Event, kind_of
 from kernelsight.events.deltas import increase, telling
+from kernelsight.events.fields import Metric, entity_of, getter, row_getter
+from kernelsight.query.stored import moment, row_id
+
+E = TypeVar("E", bound=Event)
 
 Points = Sequence[tuple[int, float]]
 """Timestamp (ns) and value, by time."""
@@ -54,41 +58,44 @@ _HOW: Mapping[How, Callable[[Points], float]] = {
 }
 
 
-def measured(how: How, kind: Kind, metric: str, rows: Iterable[Row]) -> float:
+def measured(how: How, metric: Metric[E], rows: Iterable[E]) -> float:
     """The value that rows give, of which at least one has the metric.
 
     Args:
         how: what becomes of the values.
-        kind: of the rows.
         metric: the column.
-        rows: with ``id``, ``timestamp``, the metric, and for an increase the columns of the entity: what several
-            entities grew by is added up.
+        rows: of one kind, with their ids; what several entities grew by is added up.
     """
-    known = sorted((row for row in rows if row[metric] is not None), key=itemgetter("timestamp"))
+    value_of = getter(metric)
+    known = sorted((row for row in rows if value_of(row) is not None), key=moment)
     if how == "increase":
-        series = ordered(kind, _by_entity(kind, known), metric)
-        counter = counter_of(kind, metric)
-        return float(sum(increase([row[metric] for row in its], counter) for its in series))
-    return float(_HOW[how]([(row["timestamp"], float(row[metric])) for row in known]))
+        counter = counter_of(metric)
+        series = ordered(_by_entity(metric, known), [metric])
+        return float(sum(increase(_values(its, metric), counter) for its in series))
+    return float(_HOW[how](list(zip(map(moment, known), map(float, _values(known, metric)), strict=True))))
 
 
-def needed(kind: Kind, rows: Sequence[Row], metric: str, chosen: Iterable[int] = ()) -> list[Row]:
+def needed(metric: Metric[E], rows: Sequence[E], chosen: Iterable[int] = ()) -> list[E]:
     """Of many rows that have a counter, by time, those without which its increase would be another.
 
     Args:
-        kind: of the rows.
-        rows: as for :func:`measured`.
         metric: the counter.
+        rows: as for :func:`measured`.
         chosen: places of rows that are kept besides.
     """
-    kept = {rows[place]["id"] for place in chosen}
-    for its in ordered(kind, _by_entity(kind, rows), metric):
-        kept |= {its[place]["id"] for place in telling([row[metric] for row in its])}
-    return [row for row in rows if row["id"] in kept]
+    kept = {row_id(rows[place]) for place in chosen}
+    for its in ordered(_by_entity(metric, rows), [metric]):
+        kept |= {row_id(its[place]) for place in telling(_values(its, metric))}
+    return [row for row in rows if row_id(row) in kept]
 
 
-def _by_entity(kind: Kind, rows: Iterable[Row]) -> list[list[Row]]:
-    found: dict[tuple[object, ...], list[Row]] = {}
+def _values(rows: Iterable[E], metric: Metric[E]) -> list[float]:
+    return [value for value in map(getter(metric), rows) if value is not None]
+
+
+def _by_entity(metric: Metric[E], rows: Iterable[E]) -> list[list[E]]:
+    entity = row_getter(*entity_of(kind_of(metric.__objclass__)))
+    found: dict[tuple[object, ...], list[E]] = {}
     for row in rows:
-        found.setdefault(tuple(row[column] for column in kind.entity), []).append(row)
+        found.setdefault(entity(row), []).append(row)
     return [*found.values()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, TypeGuard
 
 from kernelsight.diagnosis.exhaustible import FORESIGHT_TIMES
@@ -15,7 +14,7 @@ from kernelsight.diagnosis.remedies import LIMIT_MEMORY, RESTART
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend
-from kernelsight.events.fields import Metric, name_of
+from kernelsight.events.fields import Metric, getter
 from kernelsight.events.process import Process
 
 LEAST_S = Threshold(
@@ -125,7 +124,7 @@ def cpu_wanted_s(scene: Scene, holder: Holder, going: Trend) -> float:
 def largest_fall_kb(rows: Sequence[Any], metric: Metric[Any]) -> float:
     """The most that a level fell by within the window."""
     highest = given_back = 0.0
-    for value in map(attrgetter(name_of(metric)), rows):
+    for value in map(getter(metric), rows):
         level = float(value or 0)
         highest = max(highest, level)
         given_back = max(given_back, highest - level)

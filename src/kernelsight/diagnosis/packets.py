@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Literal, TypeVar
 
 from kernelsight.diagnosis.identity import process_entity
@@ -15,7 +13,7 @@ from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.declare import Event
-from kernelsight.events.fields import Metric, name_of
+from kernelsight.events.fields import Metric, getter
 from kernelsight.events.network import Network
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import SocketOwner
@@ -75,12 +73,13 @@ def sent_again(scene: Scene) -> Sequence[TcpRetransmitEvent]:
 
 def owners(rows: Iterable[Owned], what: Metric[Owned]) -> list[tuple[int, str, float]]:
     """Pid, name and sum of a column of those whose rows these are, the largest first."""
-    amount_of: Callable[[Owned], int | None] = attrgetter(name_of(what))
-    sums: Counter[tuple[int, str]] = Counter()
+    amount_of = getter(what)
+    sums: dict[tuple[int, str], float] = {}
     for row in rows:
         if row.pid:
-            sums[row.pid, row.comm or "?"] += amount_of(row) or 0
-    return [(pid, comm, float(amount)) for (pid, comm), amount in sums.most_common()]
+            who = row.pid, row.comm or "?"
+            sums[who] = sums.get(who, 0.0) + (amount_of(row) or 0)
+    return [(pid, comm, amount) for (pid, comm), amount in sorted(sums.items(), key=lambda one: -one[1])]
 
 
 def stretches(scene: Scene, rows: Iterable[E], value: Metric[E]) -> list[Run]:

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from operator import attrgetter, itemgetter, sub
+from operator import sub
 from typing import Any, Generic, TypeVar
 
-from kernelsight.events.declare import Counter, Event, Kind
+from kernelsight.events.declare import Counter, Event, Kind, kind_of
 from kernelsight.events.deltas import Growth, growths, in_order, only_grows
-from kernelsight.events.fields import Metric, name_of
+from kernelsight.events.fields import Metric, field_named, getter, name_of
 from kernelsight.query.clock_steps import Step, elapsed_ns
 from kernelsight.query.stored import moment, row_id
 
 NS_PER_S = 1_000_000_000
-Row = Any
-"""A row in code that does not name columns by their declaration yet."""
 E = TypeVar("E", bound=Event)
-T = TypeVar("T")
 
 
 class Samples(Generic[E]):
     """The rows of one entity in their order."""
 
-    __slots__ = ("_glitches", "_grown", "_kind", "_steps", "first", "rows")
+    __slots__ = ("_glitches", "_grown", "_steps", "first", "rows")
 
-    def __init__(self, kind: Kind, rows: Sequence[E], first: int = 0, steps: Sequence[Step] = ()) -> None:
+    def __init__(self, rows: Sequence[E], first: int = 0, steps: Sequence[Step] = ()) -> None:
         """Take rows in their order.
 
         Args:
-            kind: of the rows.
             rows: in the order in which they were taken.
             first: the rows in front of this place only tell what the others are.
             steps: when the clock was set.
@@ -38,11 +34,10 @@ class Samples(Generic[E]):
         self.rows = rows
         self.first = first
         self._steps = steps
-        self._kind = kind
-        self._grown: dict[str, list[float]] = {}
-        self._glitches: dict[str, frozenset[int]] = {}
+        self._grown: dict[Metric[E], list[float]] = {}
+        self._glitches: dict[Metric[E], frozenset[int]] = {}
 
-    def grown(self, metric: str) -> list[float]:
+    def grown(self, metric: Metric[E]) -> list[float]:
         """What a counter grew by between each row and the one before it; 0 where it is not known.
 
         What it grew by over a glitch is shared among the rows of the glitch and the one after it, by time.
@@ -51,7 +46,7 @@ class Samples(Generic[E]):
             self._judge(metric)
         return self._grown[metric]
 
-    def glitches(self, metric: str) -> frozenset[int]:
+    def glitches(self, metric: Metric[E]) -> frozenset[int]:
         """Ids of the rows in which a counter had left its course, to which it came back."""
         if metric not in self._grown:
             self._judge(metric)
@@ -73,8 +68,8 @@ class Samples(Generic[E]):
     def _ns(self, before_ns: int, after_ns: int) -> int:
         return elapsed_ns(before_ns, after_ns, self._steps) if self._steps else after_ns - before_ns
 
-    def _judge(self, metric: str) -> None:
-        values = list(map(attrgetter(metric), self.rows))
+    def _judge(self, metric: Metric[E]) -> None:
+        values = list(map(getter(metric), self.rows))
         if only_grows(values):
             grown = [0.0, *(float(b - a) for a, b in pairwise(values))]
             self._grown[metric], self._glitches[metric] = grown, frozenset()
@@ -82,7 +77,7 @@ class Samples(Generic[E]):
         known = [place for place, value in enumerate(values) if value is not None]
         grown = [0.0] * len(values)
         glitches: set[int] = set()
-        found = growths([values[place] for place in known], counter_of(self._kind, metric))
+        found = growths([value for value in values if value is not None], counter_of(metric))
         for number, one in enumerate(found):
             if one is not None:
                 self._share(one, known[number - one.back], known[number], grown)
@@ -117,29 +112,29 @@ class CounterDelta(Generic[E]):
         """Time between the two."""
         return self.ns / NS_PER_S
 
-    def of(self, metric: Metric[E] | str) -> float:
+    def of(self, metric: Metric[E]) -> float:
         """How much a counter grew; 0 where it is not known."""
-        return self.samples.grown(name_of(metric))[self.place]
+        return self.samples.grown(metric)[self.place]
 
 
-def counter_of(kind: Kind, metric: str) -> Counter:
+def counter_of(metric: Metric[Any]) -> Counter:
     """The declaration of a counter.
 
     Raises:
         TypeError: the column is none.
     """
-    semantics = kind.by_name[metric].semantics
+    kind = kind_of(metric.__objclass__)
+    semantics = kind.by_name[name_of(metric)].semantics
     if not isinstance(semantics, Counter):
-        raise TypeError(f"{kind.table}.{metric} is no counter: what it grew by means nothing")
+        raise TypeError(f"{kind.table}.{name_of(metric)} is no counter: what it grew by means nothing")
     return semantics
 
 
-def ordered(kind: Kind, series: Iterable[Sequence[T]], *metrics: str) -> list[list[T]]:
+def counters(kind: Kind) -> list[Metric[Any]]:
+    """Those of a kind."""
+    return [field_named(kind, column.name) for column in kind.columns if isinstance(column.semantics, Counter)]
+
+
+def ordered(series: Iterable[Sequence[E]], metrics: Sequence[Metric[E]]) -> list[list[E]]:
     """The rows of each entity in the order in which they were taken (:func:`kernelsight.events.deltas.in_order`)."""
-    names = metrics or [column.name for column in kind.columns if isinstance(column.semantics, Counter)]
-    arrived = [sorted(rows, key=_item("id")) for rows in series]
-    return in_order(arrived, _item("timestamp"), [_item(name) for name in names])
-
-
-def _item(name: str) -> Callable[[Any], Any]:
-    return itemgetter(name)
+    return in_order((sorted(rows, key=row_id) for rows in series), moment, [*map(getter, metrics)])

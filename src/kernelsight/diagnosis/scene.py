@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from operator import attrgetter
 from typing import Any, TypeVar
 
 from kernelsight.diagnosis.measure import measured, needed
 from kernelsight.diagnosis.model import Evidence, How
 from kernelsight.diagnosis.own import REPORTS_BACK_NS, of_others, own_pids
 from kernelsight.diagnosis.passes import without_first_pass
-from kernelsight.diagnosis.samples import NS_PER_S, CounterDelta, Samples, ordered
+from kernelsight.diagnosis.samples import NS_PER_S, CounterDelta, Samples, counters, ordered
 from kernelsight.events.collector import CollectorReport
-from kernelsight.events.declare import Event, Kind, kind_of
+from kernelsight.events.declare import Event, kind_of
 from kernelsight.events.deltas import REACH
-from kernelsight.events.fields import Metric, name_of
+from kernelsight.events.fields import Field, Metric, entity_of, getter, name_of, row_getter
 from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, Wait
@@ -143,18 +142,19 @@ class Scene:
         declared = kind_of(kind)
         if declared.name not in self._series:
             rows = without_first_pass(self.rows(declared.struct), self.clock_steps)
-            self._series[declared.name] = grouped(rows, *declared.entity)
+            self._series[declared.name] = grouped(rows, *entity_of(declared))
         return self._series[declared.name]
 
     def samples(self, kind: type[E]) -> Mapping[Key, Samples[E]]:
         """The samples of each entity of a kind, in the order in which they were taken."""
         declared = kind_of(kind)
         if declared.name not in self._samples:
-            series = grouped(self.rows(kind), *declared.entity)
-            before = grouped(self._just_before(declared), *declared.entity)
-            rows = ordered(declared, ([*before.get(key, ()), *found] for key, found in series.items()))
+            entity = entity_of(declared)
+            series = grouped(self.rows(kind), *entity)
+            before = grouped(self._just_before(kind), *entity)
+            rows = ordered(([*before.get(key, ()), *found] for key, found in series.items()), counters(declared))
             self._samples[declared.name] = {
-                key: Samples(declared, found, min(len(before.get(key, ())), len(found)), self.clock_steps)
+                key: Samples(found, min(len(before.get(key, ())), len(found)), self.clock_steps)
                 for key, found in zip(series, rows, strict=True)
             }
         return self._samples[declared.name]
@@ -164,11 +164,11 @@ class Scene:
         """When the clock was set within the window."""
         return clock_steps(self.reader, self.when)
 
-    def _just_before(self, kind: Kind) -> list[Event]:
+    def _just_before(self, kind: type[E]) -> list[E]:
         """The rows before the window that tell what the first ones within it are."""
-        reach_ns = int(REACH * (kind.interval_s or 1.0) * NS_PER_S)
+        reach_ns = int(REACH * (kind_of(kind).interval_s or 1.0) * NS_PER_S)
         start_ns = self.when.start_ns
-        return stored_rows(self.reader, kind.struct, TimeRange(max(0, start_ns - reach_ns), max(0, start_ns - 1)))
+        return stored_rows(self.reader, kind, TimeRange(max(0, start_ns - reach_ns), max(0, start_ns - 1)))
 
     def deltas(self, kind: type[E]) -> Mapping[Key, Sequence[CounterDelta[E]]]:
         """What the counters of each entity of a kind did between its samples, in the order in which they were taken.
@@ -216,9 +216,9 @@ class Scene:
         """The beginning of a second (ns since the epoch)."""
         return self.begin_ns + second * NS_PER_S
 
-    def per_second(self, rows: Iterable[E], value: Metric[E] | Callable[[E], float | None] | str) -> dict[int, float]:
+    def per_second(self, rows: Iterable[E], value: Metric[E] | Callable[[E], float | None]) -> dict[int, float]:
         """Sum of a column (or of a function of the row) by second; a NULL is nothing."""
-        value_of: Callable[[E], float | None] = value if callable(value) else attrgetter(name_of(value))
+        value_of: Callable[[E], float | None] = value if callable(value) else getter(value)
         found: dict[int, float] = {}
         rows = list(rows)
         for second, amount in zip(self.seconds(rows), map(value_of, rows), strict=True):
@@ -236,7 +236,7 @@ class Scene:
         start, end = self.at(run.first), self.at(run.last + 1)
         return [delta for delta in deltas if start <= delta.after.timestamp < end]
 
-    def evidence(self, rows: Sequence[E], metric: Metric[E] | str, how: How) -> Evidence | None:
+    def evidence(self, rows: Sequence[E], metric: Metric[E], how: How) -> Evidence | None:
         """A number out of rows, citing them; None where there is no value in them.
 
         Args:
@@ -246,20 +246,19 @@ class Scene:
         """
         if not rows:
             return None
-        declared, name = kind_of(type(rows[0])), name_of(metric)
         if how == "increase":
-            samples = self.samples(type(rows[0]))
-            rows = [row for row in rows if row_id(row) not in _glitches(samples, declared, row, name)]
-        known = _enough(declared, rows, name, how)
+            samples, entity = self.samples(type(rows[0])), row_getter(*entity_of(kind_of(type(rows[0]))))
+            rows = [row for row in rows if row_id(row) not in _glitches(samples.get(entity(row)), metric)]
+        known = _enough(rows, metric, how)
         if not known:
             return None
         return Evidence(
-            table=declared.table,
+            table=kind_of(type(rows[0])).table,
             start_ns=min(map(moment, known)),
             end_ns=max(map(moment, known)),
-            metric=name,
+            metric=name_of(metric),
             how=how,
-            value=measured(how, declared, name, known),
+            value=measured(how, metric, known),
             row_ids=tuple(map(row_id, known)),
         )
 
@@ -285,12 +284,11 @@ def samples_of(deltas: Sequence[CounterDelta[E]]) -> list[E]:
     return [deltas[0].before, *(delta.after for delta in deltas)] if deltas else []
 
 
-def grouped(rows: Iterable[E], *columns: str) -> dict[Key, list[E]]:
+def grouped(rows: Iterable[E], *columns: Field[E, Any]) -> dict[Key, list[E]]:
     """Rows by the values of columns, in their order."""
     if len(columns) == 1:
-        return {(value,): found for value, found in grouped_by(rows, attrgetter(*columns)).items()}
-    key: Callable[[E], Key] = attrgetter(*columns) if columns else lambda _: ()
-    return grouped_by(rows, key)
+        return {(value,): found for value, found in grouped_by(rows, getter(columns[0])).items()}
+    return grouped_by(rows, row_getter(*columns))
 
 
 def grouped_by(rows: Iterable[E], key: Callable[[E], K]) -> dict[K, list[E]]:
@@ -317,9 +315,9 @@ def runs(values: Mapping[int, float], holds: Callable[[float], bool], *, least: 
     return [run for run in found if run.seconds >= least]
 
 
-def _enough(kind: Kind, rows: Iterable[E], metric: str, how: How) -> list[E]:
+def _enough(rows: Iterable[E], metric: Metric[E], how: How) -> list[E]:
     """The rows that have a value, by time, thinned where that changes nothing: a counter's increase is in its ends."""
-    value_of = attrgetter(metric)
+    value_of = getter(metric)
     known = sorted((row for row in rows if value_of(row) is not None), key=moment)
     if how in {"sum", "count", "mean"}:
         return known[-_MOST_SUMMED:]
@@ -328,15 +326,14 @@ def _enough(kind: Kind, rows: Iterable[E], metric: str, how: How) -> list[E]:
     chosen = {round(i * (len(known) - 1) / (_MOST_CITED - 1)) for i in range(_MOST_CITED)}
     if how in {"max", "min"}:
         choose = max if how == "max" else min
-        chosen.add(choose(range(len(known)), key=lambda i: float(value_of(known[i]))))
+        chosen.add(choose(range(len(known)), key=lambda i: value_of(known[i]) or 0.0))
     if how == "increase":
-        return needed(kind, known, metric, chosen)
+        return needed(metric, known, chosen)
     return [known[i] for i in sorted(chosen)]
 
 
-def _glitches(samples: Mapping[Key, Samples[Any]], kind: Kind, row: Event, metric: str) -> frozenset[int]:
-    found = samples.get(tuple(getattr(row, column) for column in kind.entity))
-    return found.glitches(metric) if found is not None else frozenset()
+def _glitches(samples: Samples[E] | None, metric: Metric[E]) -> frozenset[int]:
+    return samples.glitches(metric) if samples is not None else frozenset()
 
 
 def _spans(delta: CounterDelta[Any], gaps: Sequence[tuple[int, int]]) -> bool:

@@ -16,7 +16,7 @@ from kernelsight.events.lock import FileLockWait
 from kernelsight.events.process import Process, SocketOwner
 from kernelsight.events.tcp import TcpListener
 from kernelsight.linux.syscalls import EXITS, WAITS_FOR_CHILD
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Filter
 from kernelsight.query.stored import stored_rows
 from kernelsight.query.times import TimeRange
 
@@ -104,7 +104,7 @@ def _samples(scene: Scene) -> Mapping[int, Sequence[Process]]:
     if unseen := {pid for pid in named if pid is not None} - {row.pid for row in rows}:
         start_ns = scene.when.start_ns
         before = TimeRange(max(0, start_ns - _BACK_NS), max(0, start_ns - 1))
-        for row in stored_rows(scene.reader, Process, before, where=[Condition("pid", "=", sorted(unseen))]):
+        for row in stored_rows(scene.reader, Process, before, where=[Filter(Process.pid, "=", sorted(unseen))]):
             _add(found, row.pid or 0, row)
     return found
 

@@ -12,7 +12,7 @@ from kernelsight.diagnosis.mechanism import Check, claim
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
 from kernelsight.diagnosis.processes import Process, is_within, named, processes
 from kernelsight.diagnosis.remedies import DOUBLE_SYSCTL, MACHINE, RAISE_RESOURCE_LIMIT, RAISE_TASK_LIMIT, SET_SYSCTL
-from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped, grouped_by, samples_of
+from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped_by, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, trend
 from kernelsight.events.cgroup import Cgroup
@@ -260,7 +260,7 @@ def _owner(scene: Scene, members: Sequence[Process]) -> Owner | None:
     if len(dead) >= ZOMBIES_PILE_UP and len(dead) >= threads:
         evidence = scene.evidence(dead, ProcessSample.ppid, "count")
         return Owner(named(scene, parent), len(dead), seen, have_ended=True, evidence=evidence)
-    children = grouped((row for row in living if (row.ppid or 0) > 1), "ppid", "comm")
+    children = grouped_by((row for row in living if (row.ppid or 0) > 1), lambda row: (row.ppid or 0, row.comm))
     (started_by, _), alike = max(children.items(), key=lambda family: len(family[1]), default=((0, ""), []))
     if len(alike) > threads:
         evidence = scene.evidence(alike, ProcessSample.ppid, "count")

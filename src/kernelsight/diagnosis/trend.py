@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from operator import attrgetter
 from typing import Any, TypeVar
 
 from kernelsight.diagnosis.measure import slope
 from kernelsight.diagnosis.scene import NS_PER_S
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.declare import Event
-from kernelsight.events.fields import Metric, name_of
+from kernelsight.events.fields import Metric, getter
 from kernelsight.query.stored import moment
 
 E = TypeVar("E", bound=Event)
@@ -34,7 +33,7 @@ class Trend:
     per_second: float
     first: float
     last: float
-    metric: Metric[Any] | str
+    metric: Metric[Any]
 
     @property
     def seconds(self) -> float:
@@ -63,19 +62,19 @@ class Trend:
         return (limit - self.last) / self.per_second
 
 
-def _known(rows: Sequence[E], metric: Metric[E] | str) -> tuple[Sequence[E], list[float]]:
+def _known(rows: Sequence[E], metric: Metric[E]) -> tuple[Sequence[E], list[float]]:
     """The rows that have a level, and the levels."""
-    levels = [*map(attrgetter(name_of(metric)), rows)]
+    levels = [*map(getter(metric), rows)]
     if None in levels:
         rows = [row for row, level in zip(rows, levels, strict=True) if level is not None]
     return rows, [float(level) for level in levels if level is not None]
 
 
-def _points(rows: Iterable[Event], metric: Metric[Any] | str) -> list[tuple[int, float]]:
-    return [(at, float(value)) for at, value in map(attrgetter("timestamp", name_of(metric)), rows)]
+def _points(rows: Iterable[E], metric: Metric[E]) -> list[tuple[int, float]]:
+    return [(moment(row), float(getter(metric)(row) or 0.0)) for row in rows]
 
 
-def trend(rows: Sequence[E], metric: Metric[E] | str, *, up: bool) -> Trend | None:
+def trend(rows: Sequence[E], metric: Metric[E], *, up: bool) -> Trend | None:
     """The steady growth (or decline) that a level is in at the end of its rows; None where it is in none.
 
     It begins where the level was lowest (or highest) for the last time, and on the way from there it
@@ -106,7 +105,7 @@ _STARTS = 24
 """So many beginnings are tried."""
 
 
-def straight(rows: Sequence[E], metric: Metric[E] | str, *, least_s: float) -> Trend | None:
+def straight(rows: Sequence[E], metric: Metric[E], *, least_s: float) -> Trend | None:
     """The longest stretch up to the last row in which a level grew at one rate; None where there is none.
 
     What was there before, such as the memory that a program takes when it starts, is not part of it,
@@ -133,7 +132,7 @@ def straight(rows: Sequence[E], metric: Metric[E] | str, *, least_s: float) -> T
     return None
 
 
-def _from_its_beginning(rows: Sequence[E], metric: Metric[E] | str, least_s: float) -> Trend | None:
+def _from_its_beginning(rows: Sequence[E], metric: Metric[E], least_s: float) -> Trend | None:
     """The growth of a level that may have rested at first, from where it began; None where that is shorter."""
     points = _points(rows, metric)
     begin = bend(points)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 
 from kernelsight.diagnosis.model import Evidence
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.seconds import Seconds
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.events.fields import Metric
+from kernelsight.events.fields import Metric, row_getter
 from kernelsight.events.scheduler import Wait
 from kernelsight.linux.syscalls import IDLE_WAITS
 
@@ -86,7 +85,7 @@ def waiting(scene: Scene) -> WaitGraph:
     """The wait-for graph of a window; empty where nothing records it. Use with :meth:`Scene.once`."""
     found: dict[tuple[int | None, int | None, str | None, str | None], Edge] = {}
     rows = scene.rows(Wait)
-    key_of = attrgetter("pid", "waker_pid", "waits_in", "state")
+    key_of = row_getter(Wait.pid, Wait.waker_pid, Wait.waits_in, Wait.state)
     for row, key, second in zip(rows, map(key_of, rows), scene.seconds(rows), strict=True):
         edge = found.get(key)
         if edge is None:

@@ -20,7 +20,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -226,10 +226,6 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=F
     """
 
     timestamp: EpochNs
-
-    if TYPE_CHECKING:  # of rows that were read, in code that does not name columns by their declaration yet
-
-        def __getitem__(self, name: str) -> Any: ...
 
 
 E = TypeVar("E", bound=Event)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeGuard, TypeVar
 
 from kernelsight.events.declare import Counter
 
@@ -194,7 +194,7 @@ class History:
         return delta
 
 
-def only_grows(values: Sequence[Number | None]) -> bool:
+def only_grows(values: Sequence[Number | None]) -> TypeGuard[Sequence[Number]]:
     """Whether a counter's values are all known and none is below the one before: each difference is growth then."""
     return None not in values and all(a <= b for a, b in pairwise(values))  # type: ignore[operator] # none is None
 

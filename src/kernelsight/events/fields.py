@@ -37,9 +37,9 @@ Metric = Field[E, float | None]
 """A column of numbers."""
 
 
-def name_of(field: Field[Any, Any] | str) -> str:
-    """The name of a column; in code that does not name columns by their declaration yet, it is given."""
-    return field if isinstance(field, str) else field.__name__
+def name_of(field: Field[Any, Any]) -> str:
+    """The name of a column."""
+    return field.__name__
 
 
 def field_named(kind: Kind, name: str) -> Field[Any, Any]:
@@ -50,6 +50,11 @@ def field_named(kind: Kind, name: str) -> Field[Any, Any]:
     """
     field: Field[Any, Any] = getattr(kind.struct, name)
     return field
+
+
+def entity_of(kind: Kind) -> tuple[Field[Any, Any], ...]:
+    """The columns that tell one series of a kind from another."""
+    return tuple(field_named(kind, name) for name in kind.entity)
 
 
 def getter(field: Field[E, V]) -> Callable[[E], V]:

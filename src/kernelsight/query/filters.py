@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX, INT64_MIN, Column, Event, Kind
-from kernelsight.events.fields import Field, name_of
+from kernelsight.events.fields import Field, field_named, name_of
 from kernelsight.events.unsigned import fits_64_bits, wrap_u64
 from kernelsight.query.dialect import Sql
 from kernelsight.query.source import column_named
@@ -69,6 +69,18 @@ def conditions(where: Where) -> list[Condition]:
     if isinstance(where, str):
         where = (where,)
     return [Condition.parse(entry) if isinstance(entry, str) else entry for entry in where]
+
+
+def filters(kind: Kind, where: Where) -> list[Filter[Any]]:
+    """Conditions in any form, on columns that a kind has.
+
+    Raises:
+        UsageError: it has no such column.
+    """
+    return [
+        Filter(field_named(kind, column_named(kind, one.column).name), one.operator, one.value)
+        for one in conditions(where)
+    ]
 
 
 def where_sql(kind: Kind, wanted: Iterable[Condition]) -> Sql:

@@ -20,9 +20,6 @@ from kernelsight.stores.base import Reader, Value
 Row = dict[str, Value]
 E = TypeVar("E", bound=Event)
 
-_MOST_PARAMETERS = 1_000
-"""Of one statement, so that every store takes it."""
-
 
 def rows(  # noqa: PLR0913 - a question has as many parts, all but the first three by keyword
     source: Source,
@@ -92,18 +89,6 @@ def rows_of(  # noqa: PLR0913 - as above
     if limit is not None:
         text, params = f"{text} LIMIT ?", (*params, limit)
     return [decoded(kind, row) for row in run(reader, Sql(text, params))]
-
-
-def rows_with_ids(reader: Reader, kind: Kind, when: TimeRange, ids: Iterable[int]) -> list[Row]:
-    """The rows of a range that have one of these ids, by time; as :func:`rows` gives them."""
-    relation, params = reader.relation(kind.table, when.start_ns, when.end_ns)
-    wanted = sorted(set(ids))
-    rows: list[Row] = []
-    for first in range(0, len(wanted), _MOST_PARAMETERS):
-        some = wanted[first : first + _MOST_PARAMETERS]
-        text = f"SELECT * FROM {relation} AS cited WHERE id IN ({', '.join('?' * len(some))}) ORDER BY timestamp, id"
-        rows += run(reader, Sql(text, (*params, *some)))
-    return [decoded(kind, row) for row in rows]
 
 
 def decoded(kind: Kind, row: Row) -> Row:

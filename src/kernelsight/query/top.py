@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Generic, Literal, TypeVar
 
 from kernelsight.errors import UsageError
-from kernelsight.events.declare import INT64_MAX, Kind
+from kernelsight.events.declare import INT64_MAX, Event, Kind, kind_of
+from kernelsight.events.fields import Field, Metric, name_of
 from kernelsight.query.dialect import Sql, run
-from kernelsight.query.filters import Condition, Where, conditions
+from kernelsight.query.filters import Condition, Filter, Where, conditions
 from kernelsight.query.points import Selection, adds_up, is_level, metric_named, points_sql, require_addable
 from kernelsight.query.rows import Row, decoded, rows_of
 from kernelsight.query.source import Source, clipped, columns_named, kind_named, opened
-from kernelsight.query.times import Time, time_range
+from kernelsight.query.times import Time, TimeRange, time_range
+from kernelsight.stores.base import Reader
 
+E = TypeVar("E", bound=Event)
+V = TypeVar("V")
 Function = Literal["max", "avg", "sum", "count"]
 FUNCTIONS: Sequence[Function] = ("max", "avg", "sum", "count")
 
@@ -64,21 +69,60 @@ def top(  # noqa: PLR0913 - a question has as many parts, all but the first four
             known = (*conditions(where), Condition(metric, "!=", None))
             return rows_of(reader, kind, when, where=known, order_by=metric, descending=True, limit=n)
         chosen = function or default_function(kind, metric)
-        part = clipped(reader, kind.table, when)
-        if part is None:
-            return []
-        selection = Selection(kind, (metric,), part, tuple(conditions(where)), keep=groups)
-        points = points_sql(reader, selection)
-        summed = f"{metric}__increase" if selection.counters else metric
-        head = ", ".join(groups)
-        text = (
-            f"SELECT {head}, COUNT({metric}) AS count, SUM({summed}) AS sum, AVG({metric}) AS avg, MAX({metric}) AS max"
-            f" FROM ({points.text}) AS points WHERE {metric} IS NOT NULL GROUP BY {head}"
-            f" ORDER BY {chosen} DESC, {head} LIMIT ?"
-        )
-        rows = run(reader, Sql(text, (*points.params, n)))
+        rows = _groups(reader, Selection(kind, (metric,), when, tuple(conditions(where)), keep=groups), chosen, n)
     sums = adds_up(kind, metric)
-    return [_with_value(decoded(kind, row), groups, chosen, sums=sums) for row in rows]
+    return [_with_value(row, groups, chosen, sums=sums) for row in rows]
+
+
+class Group(Generic[E]):
+    """Rows that are alike in some columns, and what a metric of them amounts to."""
+
+    __slots__ = ("_values", "value")
+
+    def __init__(self, values: Row, value: float) -> None:
+        self._values = values
+        self.value = value
+        """By which groups are ordered."""
+
+    def of(self, column: Field[E, V]) -> V:
+        """The value of one of the columns in which they are alike."""
+        value: Any = self._values[name_of(column)]
+        return value  # type: ignore[no-any-return] # as it is stored
+
+
+def leading(  # noqa: PLR0913 - a question has as many parts
+    reader: Reader,
+    struct: type[E],
+    metric: Metric[E],
+    by: Sequence[Field[E, Any]],
+    when: TimeRange,
+    *,
+    n: int,
+    where: Iterable[Filter[E]] = (),
+) -> list[Group[E]]:
+    """As :func:`top`, of columns that are named by their declaration: the groups with the most of a metric."""
+    kind, name = kind_of(struct), name_of(metric)
+    chosen = default_function(kind, name)
+    selection = Selection(kind, (name,), when, tuple(where), keep=tuple(map(name_of, by)))
+    rows = _groups(reader, selection, chosen, n)
+    return [Group(row, value) for row in rows if isinstance(value := row[chosen], (int, float))]
+
+
+def _groups(reader: Reader, selection: Selection, chosen: Function, n: int) -> list[Row]:
+    kind, [metric] = selection.kind, selection.metrics
+    part = clipped(reader, kind.table, selection.when)
+    if part is None:
+        return []
+    selection = replace(selection, when=part)
+    points = points_sql(reader, selection)
+    summed = f"{metric}__increase" if selection.counters else metric
+    head = ", ".join(selection.keep)
+    text = (
+        f"SELECT {head}, COUNT({metric}) AS count, SUM({summed}) AS sum, AVG({metric}) AS avg, MAX({metric}) AS max"
+        f" FROM ({points.text}) AS points WHERE {metric} IS NOT NULL GROUP BY {head}"
+        f" ORDER BY {chosen} DESC, {head} LIMIT ?"
+    )
+    return [decoded(kind, row) for row in run(reader, Sql(text, (*points.params, n)))]
 
 
 def default_function(kind: Kind, metric: str) -> Function:

@@ -6,15 +6,20 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from kernelsight.agent.evidence import proof
-from kernelsight.agent.questions.names import Name, Names
+from kernelsight.agent.evidence import proof_of
+from kernelsight.agent.questions.names import Kinds, Name, Names
 from kernelsight.agent.questions.subjects import Metric, Subject
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.model import Diagnosis, Evidence, How, Step
+from kernelsight.events.block import Block
+from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.declare import Event, Kind, kind_of
-from kernelsight.query.filters import Condition
+from kernelsight.events.fields import name_of
+from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.network import Network
+from kernelsight.query.filters import Filter
 from kernelsight.query.presence import why_no_rows
 from kernelsight.query.source import clipped
 from kernelsight.query.stored import stored_rows
@@ -24,12 +29,18 @@ from kernelsight.stores.base import Reader
 _COUNT = re.compile(r"\b(?:top|first|last)?\s*(\d{1,3})\b(?!\s*(?:%|[a-zA-Z]?i?[bB]\b|ms|us|ns))")
 _WHO = re.compile(r"\b(?:who|whose|whom|process|by what|what be|which (?:pid|user|one))\b")
 _COUNTED = re.compile(r"\bhow (?:many|much) process\b")
-_PARTS = (
-    ("device_name", re.compile(r"\bwhich (?:disk|device)\b|\b(?:busiest|slowest|fullest) (?:disk|device)\b|"
-    r"\beach disk\b|\b(?:per|by) (?:disk|device)\b|\b(?:most|top) (?:\d+ )?(?:disk|device)$")),
-    ("interface_name", re.compile(r"\b(?:which|each|per|by|top|most) interface\b")),
-    ("mount_point", re.compile(r"\b(?:which|each|per|by) (?:mount|filesystem|partition|file system)\b")),
-    ("cgroup", re.compile(r"\b(?:which|what|each|per|by|top|any) (?:cgroup|container|service|group|slice|pod)s?\b")),
+_PARTS = tuple(
+    (name_of(column), re.compile(pattern))
+    for column, pattern in (
+        (Block.device_name, (
+            r"\bwhich (?:disk|device)\b|\b(?:busiest|slowest|fullest) (?:disk|device)\b|"
+            r"\beach disk\b|\b(?:per|by) (?:disk|device)\b|\b(?:most|top) (?:\d+ )?(?:disk|device)$"
+        )),
+        (Network.interface_name, r"\b(?:which|each|per|by|top|most) interface\b"),
+        (Filesystem.mount_point, r"\b(?:which|each|per|by) (?:mount|filesystem|partition|file system)\b"),
+        (Cgroup.cgroup,
+         r"\b(?:which|what|each|per|by|top|any) (?:cgroup|container|service|group|slice|pod)s?\b"),
+    )
 )  # fmt: skip
 _YES_NO = re.compile(
     r"^\W*(?:(?:and|so|but|tell me|can you tell(?: me)?|do you know|ok|hey|hi|please)\W+)*"
@@ -101,7 +112,7 @@ class ParsedQuestion:
         """The column that tells apart what it asks for, such as `device_name` of `which disk`."""
         return next((column for column, pattern in _PARTS if pattern.search(self.plain)), None)
 
-    def names_of(self, kind: str) -> list[Name]:
+    def names_of(self, kind: Kinds) -> list[Name]:
         """The names of one kind of thing."""
         return [name for name in self.names if name.kind == kind]
 
@@ -131,11 +142,11 @@ class ParsedQuestion:
         fitting = [metric for metric in subject.metrics if len(self.conditions(metric)) == len(self.kinds_named)]
         part = self.part
         if part:
-            own = [metric for metric in fitting if part in metric.kind.by_name and part in metric.by]
+            own = [metric for metric in fitting if part in map(name_of, metric.by)]
             fitting = own or [metric for metric in fitting if part in metric.kind.by_name]
         process = not whole or self.by_process or bool(self.names_of("process"))
         return sorted(
-            fitting, key=lambda metric: (("comm" in metric.by) != process, bool(metric.by) != process, metric.rank)
+            fitting, key=lambda metric: (metric.is_of_processes != process, bool(metric.by) != process, metric.rank)
         )
 
     @property
@@ -143,13 +154,13 @@ class ParsedQuestion:
         """The kinds of things that are named."""
         return {name.kind for name in self.names}
 
-    def conditions(self, metric: Metric) -> list[Condition]:
+    def conditions(self, metric: Metric) -> list[Filter[Any]]:
         """Which rows of a metric are about what the question names, one condition for each kind of thing."""
         return self.conditions_of(metric.kind)
 
-    def conditions_of(self, kind: Kind) -> list[Condition]:
+    def conditions_of(self, kind: Kind) -> list[Filter[Any]]:
         """Likewise, of a kind of rows."""
-        found: dict[str, Condition] = {}
+        found: dict[str, Filter[Any]] = {}
         for name in self.names:
             condition = name.condition_of(kind)
             if condition is not None:
@@ -160,7 +171,7 @@ class ParsedQuestion:
         """Whether there may be rows of a kind in that time."""
         return self.reader.holds(kind.table) and clipped(self.reader, kind.table, self.when) is not None
 
-    def rows(self, kind: type[E], where: Sequence[Condition] = (), *, limit: int | None = None) -> list[E]:
+    def rows(self, kind: type[E], where: Sequence[Filter[E]] = (), *, limit: int | None = None) -> list[E]:
         """The rows of a kind in that time, by time; with a limit, the first ones."""
         if not self.recorded(kind_of(kind)):
             return []
@@ -173,10 +184,10 @@ class ParsedQuestion:
         return int(match[1]) if match and int(match[1]) > 0 else 5
 
     def evidence(
-        self, metric: Metric, how: How | None = None, where: Iterable[Condition] = (), when: TimeRange | None = None
+        self, metric: Metric, how: How | None = None, where: Iterable[Filter[Any]] = (), when: TimeRange | None = None
     ) -> Evidence | None:
         """A number and its rows."""
-        return proof(self.reader, metric.table, metric.column, how or metric.how, when or self.when, tuple(where))
+        return proof_of(self.reader, metric.field, how or metric.how, when or self.when, tuple(where))
 
     def context(self, answered_by: Answerer) -> Context:
         """What the next question may go on from."""

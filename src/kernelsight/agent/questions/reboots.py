@@ -6,16 +6,19 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from kernelsight.events.wire import kinds
-from kernelsight.query.filters import Condition
-from kernelsight.query.rows import rows_of
+from kernelsight.events.declare import kind_of
+from kernelsight.events.fields import row_getter
+from kernelsight.events.scheduler import Cpu
+from kernelsight.query.filters import Filter
 from kernelsight.query.source import clipped
+from kernelsight.query.stored import stored_rows
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
 
 _SAID = re.compile(
     r"\b(?:just\s+|right\s+)?before\s+(?:the\s+)?(?:last\s+|latest\s+)?(?:reboot|restart|boot)\b", re.IGNORECASE
 )
+_SINCE_BOOT = (Cpu.user, Cpu.idle, Cpu.context_switches)
 _BEFORE_NS = 600 * 1_000_000_000
 _DAY_NS = 86_400 * 1_000_000_000
 
@@ -29,21 +32,20 @@ class BeforeReboot:
 
     def range(self, reader: Reader) -> TimeRange | None:
         """The ten minutes before it; None where the rows of the last day tell of none."""
-        kind = kinds()["cpu"]
+        kind = kind_of(Cpu)
         bounds = reader.bounds(kind.table) if reader.holds(kind.table) else None
         if bounds is None:
             return None
         whole = clipped(reader, kind.table, TimeRange(max(bounds[1] - _DAY_NS, 0), bounds[1]))
         if whole is None:
             return None
-        rows = rows_of(
-            reader, kind, whole, where=[Condition("cpu", "=", -1)], columns=["user", "idle", "context_switches"]
-        )
+        rows = stored_rows(reader, Cpu, whole, where=[Filter(Cpu.cpu, "=", -1)], columns=_SINCE_BOOT)
+        counted = row_getter(*_SINCE_BOOT)
         last = None
         for before, after in pairwise(rows):
-            pairs = [(before[name], after[name]) for name in ("user", "idle", "context_switches")]
+            pairs = zip(counted(before), counted(after), strict=True)
             if all(isinstance(was, int) and isinstance(now, int) and now < was for was, now in pairs):
-                last = int(str(before["timestamp"]))
+                last = before.timestamp
         return None if last is None else TimeRange(max(last - _BEFORE_NS, 0), last)
 
 

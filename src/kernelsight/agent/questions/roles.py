@@ -12,7 +12,7 @@ from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.diagnosis.model import Step
 from kernelsight.events.process import Process
 from kernelsight.events.tcp import TcpListener
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,14 @@ def resolve(question: ParsedQuestion) -> bool:
 
 
 def _listening(question: ParsedQuestion, role: Role) -> tuple[Name, Step] | None:
-    rows = question.rows(TcpListener, [Condition("comm", "!=", None)])
+    rows = question.rows(TcpListener, [Filter(TcpListener.comm, "!=", None)])
     for port in role.ports:
         own = [row for row in rows if row.port == port]
         if own:
             comm = str(own[-1].comm)
             evidence = shown_by(own[-1:], TcpListener.port, "count")
             claim = f"{role.said} is taken to be {comm}, which listens on port {port}"
-            return Name("process", "comm", comm, comm), Step(claim, (evidence,))
+            return Name("process", Process.comm, comm, comm), Step(claim, (evidence,))
     return None
 
 
@@ -78,7 +78,7 @@ def _called(question: ParsedQuestion, role: Role) -> tuple[Name, Step] | None:
     known = {str(name.value): name for name in question.known_names.all if name.kind == "process"}
     for program in role.programs:
         if program in known:
-            rows = question.rows(Process, [Condition("comm", "=", program)], limit=1)
+            rows = question.rows(Process, [Filter(Process.comm, "=", program)], limit=1)
             shown = (shown_by(rows, Process.rss_kb, "count"),) if rows else ()
             claim = f"{role.said} is taken to be {program}, by its name"
             return known[program], Step(claim, shown)

@@ -6,17 +6,24 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from kernelsight.agent.questions.vocabulary import plain_phrase
 from kernelsight.diagnosis.model import How
-from kernelsight.events.declare import Column, Counter, Delta, Kind
+from kernelsight.events.declare import Column, Counter, Delta, Event, Kind, kind_of
+from kernelsight.events.fields import Field, entity_of, field_named, name_of
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.process import Process
+from kernelsight.events.syscalls import Syscall, SyscallError
 from kernelsight.events.wire import kinds, tables
 
 _FULL_NAME = re.compile(r"\b([a-z_]+)\.([a-z0-9_]+)\b", re.ASCII)
-_PROCESS = ("pid", "comm")
-_MORE_BY: Mapping[str, tuple[str, ...]] = {
-    "syscall_error": ("error",), "syscall": ("syscall_name",), "packet_drop": ("reason", "interface_name"),
-}  # fmt: skip
+_PID, _COMM = name_of(Process.pid), name_of(Process.comm)
+_MORE_BY: Mapping[type[Event], tuple[Field[Any, Any], ...]] = {
+    SyscallError: (SyscallError.error,),
+    Syscall: (Syscall.syscall_name,),
+    PacketDrop: (PacketDrop.reason, PacketDrop.interface_name),
+}
 """What else tells apart what is compared, of kinds whose entity says it by number or not at all."""
 _VAGUE = {
     "disk": 2, "io": 2, "device": 2, "storage": 2, "network": 2, "interface": 2, "process": 2, "task": 2, "mount": 2,
@@ -31,9 +38,8 @@ _LONGEST = 4
 class Metric:
     """One metric that can answer a question."""
 
-    table: str
-    column: str
-    by: tuple[str, ...] = ()
+    field: Field[Any, float | None]
+    by: tuple[Field[Any, Any], ...] = ()
     """Columns that tell apart what is compared; none where there is one a machine."""
     least: bool = False
     """What matters is how little there is."""
@@ -43,7 +49,22 @@ class Metric:
     @property
     def kind(self) -> Kind:
         """Of its rows."""
-        return tables()[self.table]
+        return kind_of(self.field.__objclass__)
+
+    @property
+    def table(self) -> str:
+        """Where they are."""
+        return self.kind.table
+
+    @property
+    def column(self) -> str:
+        """Its name."""
+        return name_of(self.field)
+
+    @property
+    def is_of_processes(self) -> bool:
+        """Whether processes are told apart."""
+        return any(name_of(field) == _COMM for field in self.by)
 
     @property
     def declared(self) -> Column:
@@ -74,14 +95,15 @@ class Subject:
 
 def metric_of(kind: Kind, column: Column) -> Metric:
     """A column as a metric, told apart by process where its rows name one."""
-    by = _PROCESS if {"pid", "comm"} <= kind.by_name.keys() and "pid" in kind.entity else tuple(kind.entity)
-    more = tuple(name for name in _MORE_BY.get(kind.name, ()) if name not in by)
-    if kind.name == "packet_drop":
+    by = entity_of(kind)
+    if {_PID, _COMM} <= kind.by_name.keys() and _PID in kind.entity:
+        by = (field_named(kind, _PID), field_named(kind, _COMM))
+    more = tuple(field for field in _MORE_BY.get(kind.struct, ()) if field not in by)
+    if kind.struct is PacketDrop:
         by = ()
     spoken_times = column.spoken
     return Metric(
-        kind.table,
-        column.name,
+        field_named(kind, column.name),
         (*by, *more),
         least=spoken_times.scarce if spoken_times else False,
         rank=spoken_times.rank if spoken_times else 1,

@@ -6,15 +6,24 @@ from collections.abc import Mapping
 
 from kernelsight.agent.questions.subjects import Metric
 from kernelsight.events.declare import Event
+from kernelsight.events.fields import name_of
+from kernelsight.events.process import Process
+from kernelsight.events.scheduler import Cpu, Wait
 from kernelsight.moments import to_second
 
+_CPU, _START = name_of(Cpu.cpu), name_of(Process.start_ticks)
+_PROCESSES = (
+    (name_of(Process.pid), name_of(Process.comm)),
+    (name_of(Wait.waker_pid), name_of(Wait.waker_comm)),
+)
 
-def group_name(row: Mapping[str, object], by: tuple[str, ...]) -> str:
-    """The name of a group of rows, such as `postgres (123)`."""
-    values = {name: str(row[name]) for name in by if row[name] is not None and name != "start_ticks"}
-    if "cpu" in values:
-        values["cpu"] = "all CPUs" if values["cpu"] == "-1" else f"CPU {values['cpu']}"
-    for pid, comm in (("pid", "comm"), ("waker_pid", "waker_comm")):
+
+def group_name(labels: Mapping[str, object]) -> str:
+    """The name of what the labels of some rows tell, such as `postgres (123)`."""
+    values = {name: str(value) for name, value in labels.items() if value is not None and name != _START}
+    if _CPU in values:
+        values[_CPU] = "all CPUs" if values[_CPU] == "-1" else f"CPU {values[_CPU]}"
+    for pid, comm in _PROCESSES:
         if pid in values and comm in values:
             rest = ", ".join(value for name, value in values.items() if name not in {pid, comm})
             return f"{values[comm]} ({values[pid]}){': ' if rest else ''}{rest}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from kernelsight.agent.sanitising import Data, moment, row_as_data
 from kernelsight.agent.tool import Desk, tool
+from kernelsight.events.fields import getter, name_of
+from kernelsight.events.signal import Signal
 from kernelsight.query.presence import is_silent_after, why_nothing
 from kernelsight.signals.listed import listed
 from kernelsight.signals.state import JudgedSignal, episodes, last_recorded
 
-_SHOWN = ("timestamp", "rule", "severity", "entity", "summary", "count", "table_name", "metric", "value", "threshold")
+_SHOWN = (
+    Signal.timestamp, Signal.rule, Signal.severity, Signal.entity, Signal.summary, Signal.count, Signal.table_name,
+    Signal.metric, Signal.value, Signal.threshold,
+)  # fmt: skip
 
 
 @tool
@@ -35,7 +38,6 @@ def signals(desk: Desk, since: str | None = None, until: str | None = None) -> D
 
 
 def _shown(one: JudgedSignal) -> Data:
-    row = msgspec.structs.asdict(one.signal)
     ended = moment(one.signal.end_ns or one.signal.last_seen_ns or one.signal.timestamp)
     ends = {"goes on": "goes on", "over": ended, "not known": f"last seen {ended}; nothing recorded since"}
-    return {**row_as_data({name: row[name] for name in _SHOWN}), "end": ends[one.state]}
+    return {**row_as_data({name_of(field): getter(field)(one.signal) for field in _SHOWN}), "end": ends[one.state]}

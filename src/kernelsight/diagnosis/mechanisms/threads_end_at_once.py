@@ -11,7 +11,7 @@ from kernelsight.diagnosis.forking import COSTLY_SHARE, concluded
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import named
-from kernelsight.diagnosis.scene import Run, Scene, grouped, runs
+from kernelsight.diagnosis.scene import Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.scheduler import SchedProcess
 
@@ -60,7 +60,7 @@ class Starting:
 def measure(scene: Scene) -> Iterable[Starting]:
     """The processes and stretches in which starting threads is costly."""
     started = [row for row in scene.rows(SchedProcess) if row.threads_started]
-    for rows in grouped(started, "pid").values():
+    for rows in grouped_by(started, lambda row: row.pid).values():
         threads = scene.per_second(rows, SchedProcess.threads_started)
         for run in runs(threads, lambda threads: threads * START_THREAD_S >= COSTLY_SHARE):
             within = scene.within(rows, run)

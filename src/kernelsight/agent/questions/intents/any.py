@@ -61,7 +61,7 @@ def _unless_watched(question: ParsedQuestion) -> list[Metric] | None:
     """Of what occurs by itself there are no rows where it did not happen; its collector tells that it was watched."""
     assert question.subject is not None
     for metric in question.subject.metrics:
-        if watched(question, metric.kind.name) is not None:
+        if watched(question, metric.kind) is not None:
             question.limits.clear()
             return [metric]
     return None
@@ -96,7 +96,7 @@ def counted_any(question: ParsedQuestion, metrics: list[Metric]) -> Iterator[Ste
     if parts:
         yield Step(f"No: {what}{of}: none in that time", tuple(part.evidence for part in parts[:_MOST]))
         return
-    report = watched(question, metrics[0].kind.name)
+    report = watched(question, metrics[0].kind)
     if report is not None and metrics[0].declared.semantics.__class__.__name__ == "Delta":
         yield Step(f"No: {what}{of}: none in that time, and its collector ran", (report,))
         return

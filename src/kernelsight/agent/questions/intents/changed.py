@@ -92,7 +92,7 @@ def _step(question: ParsedQuestion, change: MetricChange, before: TimeRange, aft
     if now is None:
         return
     evidence = msgspec.structs.replace(now, baseline=was.value) if was else now
-    who = group_name(change["entity"], tuple(change["entity"]))
+    who = group_name(change["entity"])
     from_ = quantity(was.value, column.unit) if was else "nothing"
     what = f"{kind.table}.{column.name}{f' of {who}' if who else ''}"
     yield Step(f"{what} went from {from_} to {quantity(now.value, column.unit)}", (evidence,))

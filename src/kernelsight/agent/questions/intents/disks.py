@@ -14,14 +14,23 @@ from kernelsight.events.block import Block, IoLatency
 from kernelsight.events.declare import Event, kind_of
 from kernelsight.events.fields import Field, getter, name_of
 from kernelsight.events.network import Network
-from kernelsight.events.wire import kinds
 from kernelsight.moments import to_second
 from kernelsight.quantities import number, quantity
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Filter
 from kernelsight.query.presence import why_no_rows
 
 E = TypeVar("E", bound=Event)
 
+_LATENCIES = {
+    ("read", "p50"): IoLatency.read_p50_us,
+    ("read", "p95"): IoLatency.read_p95_us,
+    ("read", "p99"): IoLatency.read_p99_us,
+    ("read", "max"): IoLatency.read_max_us,
+    ("write", "p50"): IoLatency.write_p50_us,
+    ("write", "p95"): IoLatency.write_p95_us,
+    ("write", "p99"): IoLatency.write_p99_us,
+    ("write", "max"): IoLatency.write_max_us,
+}
 _SHARE = re.compile(r"\bp(50|95|99)\b|\b(50|95|99)(?:th)? percentile\b|\b(max|highest|worst|median)\b")
 _OTHER_SHARE = re.compile(r"\bp\d|\bpercentile\b")
 
@@ -64,7 +73,7 @@ def latency(question: ParsedQuestion) -> Iterable[Step]:
     )
     rows = question.rows(IoLatency)
     if not rows:
-        question.limits.append(why_no_rows(question.reader, "io_latency_stats", question.when))
+        question.limits.append(why_no_rows(question.reader, kind_of(IoLatency).table, question.when))
         return
     wanted = [direction for direction in ("read", "write") if re.search(rf"\b{direction}\b", question.plain)] or [
         "read",
@@ -86,8 +95,8 @@ def latency(question: ParsedQuestion) -> Iterable[Step]:
 
 
 def _latency(question: ParsedQuestion, device: str, direction: str, column: str) -> Iterator[Step]:
-    metric = Metric("io_latency_stats", f"{direction}_{column}_us")
-    where = [Condition("device", "=", device)]
+    metric = Metric(_LATENCIES[direction, column])
+    where = [Filter(IoLatency.device, "=", device)]
     worst, mean = question.evidence(metric, "max", where), question.evidence(metric, "mean", where)
     if worst is None or mean is None:
         return
@@ -135,8 +144,8 @@ def _rates(
     entities = named or _all(question, kind, by)
     steps: list[tuple[float, Step]] = []
     for entity in entities:
-        where = [Condition(name_of(by), "=", entity)]
-        shown = [question.evidence(Metric(declared.table, name_of(column)), where=where) for column in columns]
+        where = [Filter(by, "=", entity)]
+        shown = [question.evidence(Metric(column), where=where) for column in columns]
         known = [evidence for evidence in shown if evidence is not None and evidence.end_ns > evidence.start_ns]
         if not known:
             continue
@@ -168,12 +177,12 @@ def _said(rate: float, unit: str) -> str:
 )
 def busy(question: ParsedQuestion) -> Iterable[Step]:
     """The share of time in which a disk had a request to do."""
-    if not question.recorded(kinds()["block"]):
-        question.limits.append(why_no_rows(question.reader, "block_stats", question.when))
+    if not question.recorded(kind_of(Block)):
+        question.limits.append(why_no_rows(question.reader, kind_of(Block).table, question.when))
         return
     shares = []
     for device in _devices(question, Block, Block.device_name):
-        evidence = question.evidence(Metric("block_stats", "io_ticks"), where=[Condition("device_name", "=", device)])
+        evidence = question.evidence(Metric(Block.io_ticks), where=[Filter(Block.device_name, "=", device)])
         if evidence is not None and evidence.end_ns > evidence.start_ns:
             shares.append((min(evidence.value / ((evidence.end_ns - evidence.start_ns) / 1e6), 1.0), device, evidence))
     shares.sort(key=lambda one: -one[0])

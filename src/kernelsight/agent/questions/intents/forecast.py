@@ -10,18 +10,22 @@ from kernelsight.agent.questions.intent import intent
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.subjects import Metric
 from kernelsight.diagnosis.model import Evidence, Step
-from kernelsight.query.filters import Condition
+from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.memory import Memory
+from kernelsight.events.process import Process
+from kernelsight.query.filters import Filter
 from kernelsight.query.presence import why_no_rows
 
-_OF: Mapping[str, tuple[str, str, str]] = {
-    "memory": ("memory_metrics", "mem_available_kb", ""),
-    "space": ("filesystem_stats", "avail_bytes", "mount_point"),
-    "inodes": ("filesystem_stats", "inodes_free", "mount_point"),
-    "group_memory": ("cgroup_stats", "memory_current_bytes", "cgroup"),
-    "tasks": ("cgroup_stats", "pids_current", "cgroup"),
-    "descriptors": ("process_stats", "fds", "pid"),
+_OF: Mapping[str, Metric] = {
+    "memory": Metric(Memory.mem_available_kb),
+    "space": Metric(Filesystem.avail_bytes, (Filesystem.mount_point,)),
+    "inodes": Metric(Filesystem.inodes_free, (Filesystem.mount_point,)),
+    "group_memory": Metric(Cgroup.memory_current_bytes, (Cgroup.cgroup,)),
+    "tasks": Metric(Cgroup.pids_current, (Cgroup.cgroup,)),
+    "descriptors": Metric(Process.fds, (Process.pid,)),
 }
-"""Which rows show the level of each resource."""
+"""What shows the level of each resource, and by what its owners are told apart."""
 
 
 @intent(
@@ -50,15 +54,15 @@ def ahead(question: ParsedQuestion) -> Iterable[Step]:
     found = [one for one in found if not values or values & set((one.owner or "").split())]
     yes = "Yes: " if question.is_yes_no else ""
     for place, one in enumerate(found):
-        table, column, by = _OF[str(one.resource)]
-        where = [Condition(by, "=", (one.owner or "").rpartition(" ")[2])] if by else []
-        shown = question.evidence(Metric(table, column), "last", where)
+        level = _OF[str(one.resource)]
+        where = [Filter(column, "=", (one.owner or "").rpartition(" ")[2]) for column in level.by]
+        shown = question.evidence(level, "last", where)
         yield Step(f"{yes if place == 0 else ''}{told(one)}", (shown,) if shown else ())
     if found:
         return
     shown = _level(question, wanted or "memory")
     if shown is None:
-        question.limits.append(why_no_rows(question.reader, _OF[wanted or "memory"][0], question.when))
+        question.limits.append(why_no_rows(question.reader, _OF[wanted or "memory"].table, question.when))
         return
     what = (wanted or "anything that is limited").replace("descriptors", "open files")
     yield Step(
@@ -69,6 +73,5 @@ def ahead(question: ParsedQuestion) -> Iterable[Step]:
 
 
 def _level(question: ParsedQuestion, resource: str) -> Evidence | None:
-    table, column, _ = _OF[resource]
-    metric = Metric(table, column)
+    metric = _OF[resource]
     return question.evidence(metric, "last", question.conditions(metric)) if question.recorded(metric.kind) else None

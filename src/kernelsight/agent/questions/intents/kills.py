@@ -12,9 +12,9 @@ from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.subjects import Metric
 from kernelsight.agent.questions.words import at
 from kernelsight.diagnosis.model import Evidence, Step
+from kernelsight.events.declare import kind_of
 from kernelsight.events.fields import getter
-from kernelsight.events.memory import OomKill
-from kernelsight.events.wire import kinds
+from kernelsight.events.memory import OomKill, Vmstat
 from kernelsight.quantities import quantity
 from kernelsight.query.presence import why_no_rows
 
@@ -30,11 +30,7 @@ def kills(question: ParsedQuestion) -> Iterable[Step]:
     """The kills, the last first; a true no only where somebody watched for them."""
     rows = question.rows(OomKill)
     processes = question.names_of("process")
-    own = (
-        [row for row in rows if any(getattr(row, name.column) == name.value for name in processes)]
-        if processes
-        else rows
-    )
+    own = [row for row in rows if any(name.is_of(row) for name in processes)] if processes else rows
     groups = question.names_of("cgroup")
     if groups:
         own = [row for row in own if any(str(row.cgroup or "").startswith(str(name.value)) for name in groups)]
@@ -89,8 +85,8 @@ def _none(question: ParsedQuestion, whose: str, others: list[OomKill]) -> Iterat
     asks_who = re.search(r"\b(?:who|what|which|someone|somebody|anyone|anybody)\b", question.plain) and not re.search(
         r"\boom\b", question.plain
     )
-    counted = question.evidence(Metric("vm_activity", "oom_kill")) if question.recorded(kinds()["vmstat"]) else None
-    reports = watched(question, "oom_kill")
+    counted = question.evidence(Metric(Vmstat.oom_kill)) if question.recorded(kind_of(Vmstat)) else None
+    reports = watched(question, kind_of(OomKill))
     shown = tuple(evidence for evidence in (counted, reports) if evidence is not None)
     if others and question.names:
         shown = (*(_shown(row) for row in others[-1:]), *shown)
@@ -103,7 +99,7 @@ def _none(question: ParsedQuestion, whose: str, others: list[OomKill]) -> Iterat
         )
         return
     if not shown or (counted is None and reports is None and not others):
-        question.limits.append(why_no_rows(question.reader, "oom_events", question.when))
+        question.limits.append(why_no_rows(question.reader, kind_of(OomKill).table, question.when))
         return
     if question.names and asks_who:
         question.limits.append(

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.questions.intent import intent
+from kernelsight.agent.questions.intents.waits import long_waits
 from kernelsight.agent.questions.intents.watching import watched
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.subjects import Metric
-from kernelsight.agent.questions.words import at, group_name
+from kernelsight.agent.questions.words import at
 from kernelsight.diagnosis.model import Evidence, Step
-from kernelsight.events.declare import Event
+from kernelsight.events.declare import Event, kind_of
 from kernelsight.events.lock import FileLockWait
 from kernelsight.events.scheduler import BlockedTask, Wait
-from kernelsight.events.wire import kinds
 from kernelsight.quantities import quantity
-from kernelsight.query.filters import Condition
 from kernelsight.query.presence import why_no_rows
-from kernelsight.query.top import top
 
 E = TypeVar("E", bound=Event)
 
 _MOST = 3
-_TELLING_NS = 100_000_000
-_KINDS = ("file_lock_wait", "blocked_task", "wait")
+_KINDS = (FileLockWait, BlockedTask, Wait)
 
 
 @intent(
@@ -148,42 +145,18 @@ def _blocked_steps(rows: list[BlockedTask]) -> list[Step]:
 
 def _waits(question: ParsedQuestion) -> Iterator[Step]:
     """Whom they waited for, of waits that were long together."""
-    metric = Metric("wait_edges", "wait_ns", ("comm", "pid", "waker_comm", "waker_pid", "waits_in", "state"))
-    if not question.recorded(metric.kind):
-        return
-    where = [*question.conditions(metric), Condition("state", "=", "uninterruptible")]
-    found: Sequence[Mapping[str, Any]] = top(
-        question.reader,
-        metric.table,
-        metric.column,
-        question.when.start_ns,
-        question.when.end_ns,
-        by=metric.by,
-        n=_MOST,
-        where=where,
-    )
-    for row in found:
-        evidence = question.evidence(metric, where=[*where, *(Condition(by, "=", row[by]) for by in metric.by)])
-        if evidence is None or evidence.value < _TELLING_NS:
-            continue
-        waker = group_name(row, ("waker_comm", "waker_pid")) if row["waker_pid"] else "an interrupt"
-        place = f" in {row['waits_in']}" if row["waits_in"] else ""
-        yield Step(
-            f"{row['comm']} ({row['pid']}) was blocked{place} for {quantity(evidence.value, 'ns')} until "
-            f"{waker} woke it",
-            (evidence,),
-        )
+    for wait in long_waits(question, question.conditions_of(kind_of(Wait)), (Wait.comm, Wait.pid), _MOST):
+        who = wait.group
+        yield Step(f"{who.of(Wait.comm)} ({who.of(Wait.pid)}) was blocked{wait.how}", (wait.evidence,))
 
 
 def _nothing(question: ParsedQuestion, what: str) -> Iterator[Step]:
-    shown: list[Evidence] = [evidence for kind in _KINDS if (evidence := watched(question, kind)) is not None]
+    shown: list[Evidence] = [evidence for kind in _KINDS if (evidence := watched(question, kind_of(kind))) is not None]
+    if not shown and question.recorded(kind_of(Wait)) and question.rows(Wait, limit=1):
+        evidence = question.evidence(Metric(Wait.wait_ns), "max")
+        shown = [evidence] if evidence else []
     if not shown:
-        metric = Metric("wait_edges", "wait_ns")
-        if question.recorded(kinds()["wait"]) and question.rows(Wait, limit=1):
-            evidence = question.evidence(metric, "max")
-            shown = [evidence] if evidence else []
-    if not shown:
-        question.limits.append(why_no_rows(question.reader, "file_lock_waits", question.when))
+        question.limits.append(why_no_rows(question.reader, kind_of(FileLockWait).table, question.when))
         return
     who = ", ".join(name.said for name in question.names) if question.names else "nobody"
     claim = f"No: {who} {what}" if not question.names else f"No: nothing shows that {who} {what.partition(',')[0]}"

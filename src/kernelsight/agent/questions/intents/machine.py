@@ -10,15 +10,19 @@ from kernelsight.agent.questions.intents.top import ranked
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.subjects import Metric
 from kernelsight.diagnosis.model import Evidence, Step
-from kernelsight.events.wire import kinds
+from kernelsight.events.declare import kind_of
+from kernelsight.events.fields import name_of
+from kernelsight.events.memory import Memory, Vmstat
+from kernelsight.events.scheduler import Cpu
 from kernelsight.quantities import quantity
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Filter
 from kernelsight.query.presence import why_no_rows
 
-_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+_TIMES = (Cpu.user, Cpu.nice, Cpu.system, Cpu.idle, Cpu.iowait, Cpu.irq, Cpu.softirq, Cpu.steal)
+_SPECIAL = (Cpu.iowait, Cpu.steal, Cpu.softirq, Cpu.idle)
 _BUSY = 0.9
 _LITTLE = 0.1
-_WHOLE_CPU = [Condition("cpu", "=", -1)]
+_WHOLE_CPU = [Filter(Cpu.cpu, "=", -1)]
 
 
 @intent(
@@ -30,32 +34,34 @@ _WHOLE_CPU = [Condition("cpu", "=", -1)]
 )
 def cpu(question: ParsedQuestion) -> Iterable[Step]:
     """The share of CPU time that was not idle, and what it went to."""
-    if question.names or not question.recorded(kinds()["cpu"]):
+    if question.names or not question.recorded(kind_of(Cpu)):
         yield from _by_process(question)
         return
-    spent = {name: question.evidence(Metric("cpu_stats", name), where=_WHOLE_CPU) for name in _TIMES}
-    known = {name: evidence for name, evidence in spent.items() if evidence is not None}
+    spent = {column: question.evidence(Metric(column), where=_WHOLE_CPU) for column in _TIMES}
+    known = {column: evidence for column, evidence in spent.items() if evidence is not None}
     total = sum(evidence.value for evidence in known.values())
-    if not total or "idle" not in known:
+    if not total or Cpu.idle not in known:
         yield from _by_process(question)
         return
-    share = {name: evidence.value / total for name, evidence in known.items()}
+    share = {column: evidence.value / total for column, evidence in known.items()}
     special = next(
         (
-            name
-            for name in ("iowait", "steal", "softirq", "idle")
-            if re.search(rf"\b{name}\b|\b{name.replace('iowait', 'io wait')}\b", question.plain)
+            column
+            for column in _SPECIAL
+            if re.search(rf"\b{name_of(column).replace('iowait', 'io ?wait')}\b", question.plain)
         ),
         None,
     )
     evidences = tuple(known.values())
     if special and special in share:
-        yield Step(f"{special} was {share[special]:.1%} of all CPU time", evidences)
+        yield Step(f"{name_of(special)} was {share[special]:.1%} of all CPU time", evidences)
         return
-    busy = 1 - share["idle"] - share.get("iowait", 0.0)
+    busy = 1 - share[Cpu.idle] - share.get(Cpu.iowait, 0.0)
     first = ("Yes: " if busy >= _BUSY else "No: ") if question.is_yes_no else ""
     parts = ", ".join(
-        f"{name} {share[name]:.0%}" for name in sorted(share, key=lambda one: -share[one]) if share[name] >= 0.005
+        f"{name_of(column)} {part:.0%}"
+        for column, part in sorted(share.items(), key=lambda one: -one[1])
+        if part >= 0.005
     )
     yield Step(f"{first}the CPUs were busy {busy:.0%} of the time ({parts})", evidences)
 
@@ -79,8 +85,8 @@ def memory(question: ParsedQuestion) -> Iterable[Step]:
         metric = question.metric(whole=False, unless="")
         yield from ranked(question, metric) if metric else ()
         return
-    if not question.recorded(kinds()["memory"]):
-        question.limits.append(why_no_rows(question.reader, "memory_metrics", question.when))
+    if not question.recorded(kind_of(Memory)):
+        question.limits.append(why_no_rows(question.reader, kind_of(Memory).table, question.when))
         return
     if re.search(
         r"\bswapping\b|^\W*(?:be|is|was|does|do|did) (?:the |my |this |it |we |machine |system )*swap$", question.plain
@@ -89,12 +95,14 @@ def memory(question: ParsedQuestion) -> Iterable[Step]:
         return
     swap = "swap" in question.plain.split()
     name = "swap" if swap else "memory"
-    free_of, total_of = ("swap_free_kb", "swap_total_kb") if swap else ("mem_available_kb", "mem_total_kb")
-    free, total = (
-        question.evidence(Metric("memory_metrics", free_of), "last"),
-        question.evidence(Metric("memory_metrics", total_of), "last"),
+    free_of, total_of = Metric(Memory.mem_available_kb), Metric(Memory.mem_total_kb)
+    if swap:
+        free_of, total_of = Metric(Memory.swap_free_kb), Metric(Memory.swap_total_kb)
+    free, total, least = (
+        question.evidence(free_of, "last"),
+        question.evidence(total_of, "last"),
+        question.evidence(free_of, "min"),
     )
-    least = question.evidence(Metric("memory_metrics", free_of), "min")
     if free is None or least is None:
         question.limits.append(f"{name} has no value in that time")
         return
@@ -131,13 +139,13 @@ def _kib(evidence: Evidence) -> str:
 
 def _swapping(question: ParsedQuestion) -> Iterator[Step]:
     shown = (
-        [question.evidence(Metric("vm_activity", name)) for name in ("pswpin", "pswpout")]
-        if question.recorded(kinds()["vmstat"])
+        [question.evidence(Metric(column)) for column in (Vmstat.pswpin, Vmstat.pswpout)]
+        if question.recorded(kind_of(Vmstat))
         else []
     )
     known = [evidence for evidence in shown if evidence is not None]
     if len(known) < 2:
-        question.limits.append(why_no_rows(question.reader, "vm_activity", question.when))
+        question.limits.append(why_no_rows(question.reader, kind_of(Vmstat).table, question.when))
         return
     inward, outward = known
     word = "Yes" if inward.value or outward.value else "No"

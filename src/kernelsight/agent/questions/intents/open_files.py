@@ -10,9 +10,9 @@ from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.words import at
 from kernelsight.diagnosis.limit_use import NEAR_SHARE
 from kernelsight.diagnosis.model import Step
+from kernelsight.events.declare import kind_of
 from kernelsight.events.fields import getter
 from kernelsight.events.process import Process
-from kernelsight.events.wire import kinds
 from kernelsight.query.presence import why_no_rows
 
 _MOST = 5
@@ -27,7 +27,7 @@ _MOST = 5
 )
 def open_files(question: ParsedQuestion) -> Iterable[Step]:
     """Those that are nearest to their limit, or those who are named; whether one is near it."""
-    kind = kinds()["process"]
+    kind = kind_of(Process)
     if question.names and not question.names_of("process"):
         question.limits.append(f"open files are recorded for each process, not for {question.names[0].said}")
         return

@@ -9,6 +9,7 @@ from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.questions.intent import intent
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.diagnosis.model import Step
+from kernelsight.events.declare import kind_of
 from kernelsight.events.tcp import TcpListener
 from kernelsight.query.presence import why_no_rows
 
@@ -25,7 +26,7 @@ def listeners(question: ParsedQuestion) -> Iterable[Step]:
     """The TCP listeners of that time, of one port or of all."""
     rows = question.rows(TcpListener)
     if not rows:
-        question.limits.append(why_no_rows(question.reader, "tcp_listeners", question.when))
+        question.limits.append(why_no_rows(question.reader, kind_of(TcpListener).table, question.when))
         return
     port = _PORT.search(question.plain)
     names = {name.value for name in question.names_of("process")}

@@ -6,20 +6,21 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from kernelsight.agent.evidence import proof, shown_by
+from kernelsight.agent.evidence import proof_of, shown_by
 from kernelsight.agent.forecast import forecasts, told
 from kernelsight.agent.questions.intent import intent
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.subjects import Metric
 from kernelsight.agent.questions.words import at, group_name
 from kernelsight.diagnosis.model import Evidence, Step
+from kernelsight.events.declare import kind_of
 from kernelsight.events.filesystem import Filesystem
-from kernelsight.events.wire import kinds
+from kernelsight.events.process import Process
 from kernelsight.quantities import quantity
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Filter
 from kernelsight.query.presence import why_no_rows
 from kernelsight.query.times import TimeRange
-from kernelsight.query.top import top
+from kernelsight.query.top import leading
 
 _FULL = 0.05
 """Share of space for users that is left; less is full for whoever writes files of any size."""
@@ -68,7 +69,7 @@ def space(question: ParsedQuestion) -> Iterable[Step]:
     mounts = _mounts(question)
     if not mounts:
         if not question.limits:
-            question.limits.append(why_no_rows(question.reader, "filesystem_stats", question.when))
+            question.limits.append(why_no_rows(question.reader, kind_of(Filesystem).table, question.when))
         return
     inodes = "inode" in question.plain.split()
     if re.search(r"\bwill\b|\bgo(?:ing)? to\b|\bhow long\b|\buntil\b", question.text, re.IGNORECASE):
@@ -86,7 +87,7 @@ def _not_a_file_system(question: ParsedQuestion) -> Iterator[Step]:
 
 
 def _mounts(question: ParsedQuestion) -> list[_Mount]:
-    rows = question.rows(Filesystem, [Condition("size_bytes", ">", 0)])
+    rows = question.rows(Filesystem, [Filter(Filesystem.size_bytes, ">", 0)])
     by_point: dict[str, list[Filesystem]] = {}
     for row in rows:
         by_point.setdefault(str(row.mount_point), []).append(row)
@@ -169,7 +170,7 @@ def _filled(question: ParsedQuestion, mount: _Mount, *, inodes: bool) -> Iterato
 
 def _writers(question: ParsedQuestion, mount: _Mount, *, inodes: bool) -> Iterator[Step]:
     first, last = _falling(mount, inodes=inodes)
-    if first is None or last is None or not question.recorded(kinds()["process"]):
+    if first is None or last is None or not question.recorded(kind_of(Process)):
         question.limits.append(
             f"the rows of that time do not say who filled {mount.point}: it did not fill up in that time"
             if first is None
@@ -177,22 +178,17 @@ def _writers(question: ParsedQuestion, mount: _Mount, *, inodes: bool) -> Iterat
         )
         return
     when = TimeRange(first.timestamp, last.timestamp)
-    by = ("pid", "comm")
-    found = [
-        row
-        for row in top(
-            question.reader, "process_stats", "write_bytes", when.start_ns, when.end_ns, by=by, n=_MOST_WRITERS
-        )
-        if row["value"]
-    ]
+    by = (Process.pid, Process.comm)
+    most = leading(question.reader, Process, Process.write_bytes, by, when, n=_MOST_WRITERS)
+    found = [group for group in most if group.value]
     if not found:
         question.limits.append(f"no process wrote anything while {mount.point} filled up, as far as was recorded")
-    for place, row in enumerate(found):
-        where = [Condition(name, "=", row[name]) for name in by]
-        evidence = proof(question.reader, "process_stats", "write_bytes", "increase", when, where)
+    for place, group in enumerate(found):
+        where = [Filter(column, "=", group.of(column)) for column in by]
+        evidence = proof_of(question.reader, Process.write_bytes, "increase", when, where)
         if evidence is None:
             continue
-        wrote = f"{group_name(row, by)} wrote {quantity(evidence.value, 'B')}"
+        wrote = f"{group_name({one.column: one.value for one in where})} wrote {quantity(evidence.value, 'B')}"
         claim = f"{wrote} while {mount.point} filled up, the most of all" if place == 0 else wrote
         yield Step(claim, (evidence,))
     if found:
@@ -250,9 +246,9 @@ def _ahead(question: ParsedQuestion, mounts: list[_Mount], *, inodes: bool) -> I
     found = [forecast for forecast in found if forecast.owner not in full]
     for forecast in found:
         shown = question.evidence(
-            Metric("filesystem_stats", "inodes_free" if inodes else "avail_bytes"),
+            Metric(Filesystem.inodes_free if inodes else Filesystem.avail_bytes),
             "last",
-            [Condition("mount_point", "=", forecast.owner)],
+            [Filter(Filesystem.mount_point, "=", forecast.owner)],
         )
         yield Step(f"{'Yes: ' if question.is_yes_no else ''}{told(forecast)}", (shown,) if shown else ())
     if found:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.questions.intents.totals import Part, parts_of, siblings
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.subjects import Metric
@@ -15,8 +16,8 @@ from kernelsight.events.declare import Counter
 from kernelsight.moments import to_second
 from kernelsight.quantities import number, quantity
 from kernelsight.query.aggregates import percentiles
-from kernelsight.query.filters import Condition
-from kernelsight.query.rows import rows_of
+from kernelsight.query.filters import Filter
+from kernelsight.query.stored import stored_rows
 
 _PERCENTILE = re.compile(r"\bp(\d{1,2}(?:\.\d+)?)\b|\b(\d{1,2})(?:th|\.)? percentile\b|\b(median)\b")
 _MOST_DETAILS = 5
@@ -73,7 +74,7 @@ def rate(parts: Iterable[Part], total: float, unit: str) -> str:
     return f" ({each} over {quantity(length, 's')})"
 
 
-def _level(question: ParsedQuestion, metric: Metric, where: list[Condition], what: str) -> Iterator[Step]:
+def _level(question: ParsedQuestion, metric: Metric, where: list[Filter[Any]], what: str) -> Iterator[Step]:
     unit = metric.declared.unit
     last = question.evidence(metric, "last", where)
     if last is None:
@@ -109,7 +110,7 @@ def _levels_of_each(question: ParsedQuestion, metric: Metric) -> Iterator[Step]:
     if not parts:
         question.limits.append(f"{metric_name(metric)} has no value in that time")
     for part in parts:
-        where = [*question.conditions(metric), *(Condition(name, "=", part.row[name]) for name in metric.by)]
+        where = [*question.conditions(metric), *part.own]
         if order == "mean":
             evidence = question.evidence(metric, "mean", where)
             if evidence:
@@ -144,8 +145,7 @@ def _percentile(question: ParsedQuestion, metric: Metric, share: str) -> Iterato
     if number_of is None:
         question.limits.append(f"{metric_name(metric)} has no value in that time")
         return
-    rows = rows_of(
-        question.reader, metric.kind, when, where=[*where, Condition(metric.column, "=", number_of)], limit=1
-    )
-    shown: tuple[Evidence, ...] = (evidence_of(metric.table, metric.column, "last", rows),) if rows else ()
+    own = [*where, Filter(metric.field, "=", number_of)]
+    rows = stored_rows(question.reader, metric.kind.struct, when, where=own, limit=1)
+    shown: tuple[Evidence, ...] = (shown_by(rows, metric.field, "last"),) if rows else ()
     yield Step(f"the p{share} of {metric_name(metric)} was {quantity(number_of, metric.declared.unit)}", shown)

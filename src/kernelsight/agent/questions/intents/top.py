@@ -33,7 +33,7 @@ def most(question: ParsedQuestion) -> Iterable[Step]:
     )
     if metric is None:
         return ()
-    if question.by_process and "comm" not in metric.by and question.names:
+    if question.by_process and not metric.is_of_processes and question.names:
         return _of_all_parts(question, metric)
     if not metric.by:
         if _WHOSE.search(question.plain):
@@ -51,7 +51,7 @@ def _of_all_parts(question: ParsedQuestion, metric: Metric) -> Iterator[Step]:
     )
     question.names = ()
     whole = question.metric(whole=False, unless="")
-    if whole is not None and "comm" in whole.by:
+    if whole is not None and whole.is_of_processes:
         yield from ranked(question, whole)
 
 

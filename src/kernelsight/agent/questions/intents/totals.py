@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from kernelsight.agent.evidence import Row
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.subjects import Metric
 from kernelsight.agent.questions.words import group_name, metric_name
 from kernelsight.diagnosis.model import Evidence
-from kernelsight.query.filters import Condition
-from kernelsight.query.top import top
+from kernelsight.query.filters import Filter
+from kernelsight.query.top import leading
 
 _MOST_GROUPS = 1_000
 
@@ -21,13 +21,14 @@ class Part:
     """What a metric amounts to for one of those who are told apart by it."""
 
     metric: Metric
-    row: Row
+    own: tuple[Filter[Any], ...]
+    """Which rows are its, besides those that the question is about."""
     evidence: Evidence
 
     @property
     def who(self) -> str:
         """Its name; empty for the machine."""
-        return group_name(self.row, self.metric.by)
+        return group_name({one.column: one.value for one in self.own})
 
     @property
     def what(self) -> str:
@@ -47,19 +48,18 @@ def parts_of(question: ParsedQuestion, metric: Metric, wanted: int = _MOST_GROUP
     """Of each who is told apart by a metric, what it amounts to; the most first, or the least of what is scarce."""
     where = question.conditions(metric)
     found = []
-    for row in _groups(question, metric, where, wanted):
-        own = [*where, *(Condition(column, "=", row[column]) for column in metric.by)]
-        evidence = question.evidence(metric, where=own)
+    for own in _groups(question, metric, where, wanted):
+        evidence = question.evidence(metric, where=[*where, *own])
         if evidence is not None:
-            found.append(Part(metric, row, evidence))
+            found.append(Part(metric, own, evidence))
     return sorted(found, key=lambda part: part.evidence.value if metric.least else -part.evidence.value)[:wanted]
 
 
-def _groups(question: ParsedQuestion, metric: Metric, where: Sequence[Condition], wanted: int) -> Sequence[Row]:
+def _groups(
+    question: ParsedQuestion, metric: Metric, where: Sequence[Filter[Any]], wanted: int
+) -> Sequence[tuple[Filter[Any], ...]]:
     if not metric.by:
-        return [{}]
-    when = question.when
+        return [()]
     most = _MOST_GROUPS if metric.least else wanted
-    return top(
-        question.reader, metric.table, metric.column, when.start_ns, when.end_ns, by=metric.by, n=most, where=where
-    )
+    found = leading(question.reader, metric.kind.struct, metric.field, metric.by, question.when, n=most, where=where)
+    return [tuple(Filter(column, "=", group.of(column)) for column in metric.by) for group in found]

@@ -6,21 +6,23 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.questions.intent import intent
 from kernelsight.agent.questions.intents.changed import changed
 from kernelsight.agent.questions.intents.incidents import incidents, seen
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.subjects import Metric
 from kernelsight.diagnosis.model import Evidence, Step
-from kernelsight.events.memory import OomKill
+from kernelsight.events.declare import kind_of
+from kernelsight.events.fields import field_named
+from kernelsight.events.memory import Memory, OomKill
 from kernelsight.events.process import Process
 from kernelsight.events.wire import kinds
 from kernelsight.moments import to_second
 from kernelsight.quantities import quantity
-from kernelsight.query.filters import Condition
+from kernelsight.query.filters import Filter
 from kernelsight.query.presence import STEADY, last_row, why_no_rows, why_nothing
-from kernelsight.query.rows import rows_of
+from kernelsight.query.stored import stored_rows
 from kernelsight.query.times import TimeRange
 
 _MOST = 8
@@ -61,12 +63,13 @@ def sampled(question: ParsedQuestion) -> Evidence | None:
     """That somebody looked: the rows of a kind that is always sampled."""
     for name in STEADY:
         kind = kinds()[name]
-        column = next((one.name for one in kind.columns if one.type == "INTEGER" and one.name != "timestamp"), None)
+        column = next((one.name for one in kind.columns if one.type == "INTEGER" and not one.required), None)
         if column is None or not question.recorded(kind):
             continue
-        rows = rows_of(question.reader, kind, question.when, where=[Condition(column, "!=", None)], limit=500)
+        field = field_named(kind, column)
+        rows = stored_rows(question.reader, kind.struct, question.when, where=[Filter(field, "!=", None)], limit=500)
         if rows:
-            return evidence_of(kind.table, column, "count", rows)
+            return shown_by(rows, field, "count")
     return None
 
 
@@ -104,9 +107,7 @@ def happened(question: ParsedQuestion) -> Iterable[Step]:
 def around_a_kill(question: ParsedQuestion) -> Iterable[Step]:
     """What happened in the minute before a kill and the one after it: the kill, the memory before it, and the rest."""
     kills = question.rows(OomKill)
-    own = [
-        row for row in kills if any(getattr(row, name.column) == name.value for name in question.names_of("process"))
-    ]
+    own = [row for row in kills if any(name.is_of(row) for name in question.names_of("process"))]
     if not kills or (question.names_of("process") and not own):
         who = f" of {', '.join(name.said for name in question.names)}" if question.names else ""
         question.limits.append(
@@ -122,15 +123,15 @@ def around_a_kill(question: ParsedQuestion) -> Iterable[Step]:
 
 def _memory_before(question: ParsedQuestion, moment_ns: int) -> Iterator[Step]:
     """What memory was available in the minute before a moment, at first and at least."""
-    metric = Metric("memory_metrics", "mem_available_kb")
-    if not question.recorded(metric.kind):
+    available = Memory.mem_available_kb
+    if not question.recorded(kind_of(Memory)):
         return
     before = TimeRange(question.when.start_ns, moment_ns)
-    rows = rows_of(question.reader, metric.kind, before, where=[Condition(metric.column, "!=", None)], limit=1)
-    least = question.evidence(metric, "min", when=before)
+    rows = stored_rows(question.reader, Memory, before, where=[Filter(available, "!=", None)], limit=1)
+    least = question.evidence(Metric(available), "min", when=before)
     if not rows or least is None:
         return
-    first = evidence_of(metric.table, metric.column, "last", rows)
+    first = shown_by(rows, available, "last")
     told = f"{quantity(first.value, 'KiB')} of memory was available at {to_second(first.start_ns)}"
     yield Step(f"before {to_second(moment_ns)}: {told}, and {quantity(least.value, 'KiB')} at least", (first, least))
 
@@ -142,7 +143,7 @@ def _memory_before(question: ParsedQuestion, moment_ns: int) -> Iterator[Step]:
 )
 def restarts(question: ParsedQuestion) -> Iterable[Step]:
     """Which programs were started again, or ended, in that time."""
-    kind = kinds()["process"]
+    kind = kind_of(Process)
     if re.search(r"\b(?:machine|computer|server|box|system|reboot)\b", question.plain) and not question.names:
         question.limits.append("name a program; about the machine, ask what happened before the reboot")
         return
@@ -164,7 +165,7 @@ def restarts(question: ParsedQuestion) -> Iterable[Step]:
 
 
 def _ended(question: ParsedQuestion) -> Iterator[Step]:
-    rows = question.rows(Process, question.conditions_of(kinds()["process"]))
+    rows = question.rows(Process, question.conditions_of(kind_of(Process)))
     whole = question.rows(Process) if question.names else rows
     if not rows:
         question.limits.append("no row of that time is about it")
@@ -194,7 +195,7 @@ def running(question: ParsedQuestion) -> Iterable[Step]:
     if not processes:
         question.limits.append("which process? name one that occurs in the rows of that time")
         return
-    kind = kinds()["process"]
+    kind = kind_of(Process)
     rows = question.rows(Process, question.conditions_of(kind))
     if not rows:
         question.limits.append(why_no_rows(question.reader, kind.table, question.when))

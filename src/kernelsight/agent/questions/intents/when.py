@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from kernelsight.agent.evidence import evidence_of
+from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.questions.intent import intent
 from kernelsight.agent.questions.intents.why import concerns
 from kernelsight.agent.questions.question import ParsedQuestion
@@ -16,9 +16,9 @@ from kernelsight.diagnosis.model import Evidence, How, Step
 from kernelsight.diagnosis.report import named, plain
 from kernelsight.moments import to_second
 from kernelsight.quantities import quantity
-from kernelsight.query.filters import Condition, Operator
-from kernelsight.query.rows import rows_of
+from kernelsight.query.filters import Filter, Operator, filters
 from kernelsight.query.series import series
+from kernelsight.query.stored import stored_rows
 from kernelsight.query.times import TimeRange
 
 _LIMIT = re.compile(
@@ -85,7 +85,7 @@ def _first_growth(question: ParsedQuestion, metric: Metric) -> Iterator[Step]:
     when, where = question.when, question.conditions(metric)
     every = series(question.reader, metric.table, metric.column, when.start_ns, when.end_ns, where=where)
     grown = [
-        (after.timestamp, before.timestamp, one.entity)
+        (after.timestamp, before.timestamp, one)
         for one in every
         for before, after in pairwise(one.points)
         if after.value
@@ -93,8 +93,8 @@ def _first_growth(question: ParsedQuestion, metric: Metric) -> Iterator[Step]:
     if not grown:
         question.limits.append(f"{metric_name(metric)} did not grow in that time")
         return
-    end, start, entity = min(grown, key=lambda step: step[0])
-    own = [Condition(name, "=", value) for name, value in entity.items()]
+    end, start, its = min(grown, key=lambda step: step[0])
+    own = filters(metric.kind, its.entity)
     evidence = question.evidence(metric, where=own, when=TimeRange(start, end))
     if evidence is not None:
         amount = quantity(evidence.value, metric.declared.unit)
@@ -115,15 +115,15 @@ def _steepest(question: ParsedQuestion, metric: Metric, *, low: bool) -> Evidenc
     where = question.conditions(metric)
     every = series(question.reader, metric.table, metric.column, when.start_ns, when.end_ns, where=where)
     steps = [
-        (after.value, before.timestamp, after.timestamp, one.entity)
+        (after.value, before.timestamp, after.timestamp, one)
         for one in every
         for before, after in pairwise(one.points)
         if after.value is not None
     ]
     if not steps:
         return None
-    _, start, end, entity = (min if low else max)(steps, key=lambda step: step[0])
-    own = [Condition(name, "=", value) for name, value in entity.items()]
+    _, start, end, its = (min if low else max)(steps, key=lambda step: step[0])
+    own = filters(metric.kind, its.entity)
     return question.evidence(metric, where=own, when=TimeRange(start, end))
 
 
@@ -131,14 +131,14 @@ def _passed(question: ParsedQuestion, metric: Metric, limit: re.Match[str]) -> I
     below = limit[1].lower().startswith(_BELOW)
     value = float(limit[2]) * _factor(limit[3], metric.declared.unit)
     operator: Operator = "<" if below else ">"
-    beyond = [*question.conditions(metric), Condition(metric.column, operator, value)]
-    found = rows_of(question.reader, metric.kind, question.when, where=beyond, limit=1)
+    beyond = [*question.conditions(metric), Filter(metric.field, operator, value)]
+    found = stored_rows(question.reader, metric.kind.struct, question.when, where=beyond, limit=1)
     word = "below" if below else "above"
     said = f"{metric_name(metric)} was {word} {limit[2]} {limit[3] or metric.declared.unit}".rstrip()
     if not found:
         question.limits.append(f"never in that time: {said}")
         return
-    evidence = evidence_of(metric.table, metric.column, "last", found)
+    evidence = shown_by(found, metric.field, "last")
     unit = metric.declared.unit
     yield Step(
         f"{said} for the first time at {to_second(evidence.end_ns)}: {quantity(evidence.value, unit)}", (evidence,)

@@ -7,19 +7,19 @@ from collections.abc import Iterable, Iterator
 from kernelsight.agent.questions.intent import intent
 from kernelsight.agent.questions.intents.incidents import incidents
 from kernelsight.agent.questions.intents.kills import kills
+from kernelsight.agent.questions.intents.waits import long_waits
 from kernelsight.agent.questions.names import Name
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.subjects import Metric
-from kernelsight.agent.questions.words import group_name
 from kernelsight.diagnosis.model import Evidence, Finding, Step
+from kernelsight.events.declare import kind_of
+from kernelsight.events.scheduler import SchedProcess, Wait
+from kernelsight.events.syscalls import Syscall
 from kernelsight.quantities import quantity
-from kernelsight.query.filters import Condition
 from kernelsight.query.source import clipped
-from kernelsight.query.top import top
 
-_WAITS = Metric("wait_edges", "wait_ns", ("waker_comm", "waker_pid", "waits_in", "state"))
-_QUEUE = Metric("sched_process_stats", "runqueue_ms")
-_CALLS = Metric("syscall_events", "latency_ns")
+_QUEUE = Metric(SchedProcess.runqueue_ms)
+_CALLS = Metric(Syscall.latency_ns)
 _MOST_WAITS = 3
 _TELLING_S = 0.1
 """Shorter waits within a window are what every program does."""
@@ -71,21 +71,7 @@ def _own(question: ParsedQuestion, name: Name, metric: Metric, least: float = _T
 
 def _waits(question: ParsedQuestion, name: Name) -> Iterator[Step]:
     """Whom it waited for while it could not go on: uninterruptibly, or for another process."""
-    condition = name.condition(_WAITS)
-    if condition is None:
-        return
-    when = question.when
-    blocked = Condition("state", "=", "uninterruptible")
-    found = top(
-        question.reader, _WAITS.table, _WAITS.column, when.start_ns, when.end_ns,
-        by=_WAITS.by, n=_MOST_WAITS, where=[condition, blocked],
-    )  # fmt: skip
-    for row in found:
-        evidence = question.evidence(_WAITS, where=[condition, *(Condition(by, "=", row[by]) for by in _WAITS.by)])
-        if evidence is None or evidence.value < _TELLING_S * 1e9:
-            continue
-        waker = group_name(row, ("waker_comm", "waker_pid")) if row["waker_pid"] else "an interrupt"
-        place = f" in {row['waits_in']!s}" if row["waits_in"] else ""
-        yield Step(
-            f"{name.said} was blocked{place} for {quantity(evidence.value, 'ns')} until {waker} woke it", (evidence,)
-        )
+    condition = name.condition_of(kind_of(Wait))
+    if condition is not None:
+        for wait in long_waits(question, [condition], (), _MOST_WAITS):
+            yield Step(f"{name.said} was blocked{wait.how}", (wait.evidence,))

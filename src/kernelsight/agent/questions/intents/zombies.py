@@ -8,8 +8,8 @@ from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.questions.intent import intent
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.diagnosis.model import Step
+from kernelsight.events.declare import kind_of
 from kernelsight.events.process import Process
-from kernelsight.events.wire import kinds
 from kernelsight.query.presence import why_no_rows
 
 _MOST = 5
@@ -18,7 +18,7 @@ _MOST = 5
 @intent(r"\bzombie\b", order=40, examples=("are there zombies?",))
 def zombies(question: ParsedQuestion) -> Iterable[Step]:
     """The processes whose state is Z in their last row."""
-    kind = kinds()["process"]
+    kind = kind_of(Process)
     rows = question.rows(Process, question.conditions_of(kind))
     if not rows:
         question.limits.append(why_no_rows(question.reader, kind.table, question.when))
