@@ -148,6 +148,7 @@ def stuck(handle: Handler, *, stop: bool = False, family: int = socket.AF_INET) 
             ask(client, 1)
             if stop:
                 os.kill(server, signal.SIGSTOP)
+                os.waitpid(server, os.WUNTRACED)  # until it has stopped: it may be reading
             client.sendall(b"0123456789")
             time.sleep(STUCK_S)
             say("scene", server=server, client=os.getpid(), port=port_of(listener))
