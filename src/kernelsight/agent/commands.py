@@ -30,11 +30,11 @@ def command(finding: Finding, proposal: Proposal) -> str:
 
 def hierarchies(host: Host) -> Hierarchies:
     """Where the control groups of each controller are on a machine; as usual for those that it does not have."""
-    found = {
+    mounts = {
         name: controller_mount(host, _V1_NAMES.get(name, name)) or controller_mount(host, name) for name in UNIFIED
     }
     return {
-        name: Hierarchy(str(mount.point), mount.version) if mount else UNIFIED[name] for name, mount in found.items()
+        name: Hierarchy(str(mount.point), mount.version) if mount else UNIFIED[name] for name, mount in mounts.items()
     }
 
 

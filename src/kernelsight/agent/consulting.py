@@ -38,8 +38,12 @@ def consult(executor: Executor, reasoner: Reasoner, diagnosis: Diagnosis, say: C
         say(f"{report.reasoner} gave no answer: {report.stopped}")
     for step in report.answer:
         say(f"{report.reasoner}: {step.claim}")
-    known = {(one.action, one.target) for finding in diagnosis.findings for one in finding.actions}
-    beyond = [one for one in report.proposals if (one.action, one.target) not in known and one.action not in _NOTHING]
+    known = {(proposal.action, proposal.target) for finding in diagnosis.findings for proposal in finding.actions}
+    beyond = [
+        proposal
+        for proposal in report.proposals
+        if (proposal.action, proposal.target) not in known and proposal.action not in _NOTHING
+    ]
     for proposal in beyond[:_MOST_PROPOSALS]:
         _put(executor, diagnosis, proposal, say)
 

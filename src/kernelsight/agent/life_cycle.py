@@ -88,7 +88,7 @@ class LifeCycle:
             self._say(f"{step.action_id}: {step.action} of {step.target_name} could not be undone: {error}")
 
     def _can_be_undone(self, step: ActionStep) -> bool:
-        return any(one.reversible for one in change.decode(step.changes or "[]"))
+        return any(written.reversible for written in change.decode(step.changes or "[]"))
 
 
 def _is_a_persons(step: ActionStep) -> bool:

@@ -39,7 +39,7 @@ def rows_of(diagnosis: Diagnosis, diagnosis_id: str) -> Iterator[DiagnosisRow]:
             culprit_name=finding.culprit.name,
             confidence=finding.confidence,
             onset_ns=finding.onset_ns,
-            victims=", ".join(f"{one.name} ({one.id})" for one in finding.victims) or None,
+            victims=", ".join(f"{victim.name} ({victim.id})" for victim in finding.victims) or None,
             outlook=finding.outlook or None,
             finding=_encoded(finding),
         )
@@ -79,10 +79,14 @@ class News:
 
     def of(self, diagnosis: Diagnosis, diagnosis_id: str) -> list[DiagnosisRow]:
         """The rows of a diagnosis; none where it says what the one before said."""
-        self.begun = tuple(one for one in diagnosis.findings if _key(one) not in self._names)
-        self._names = {_key(one): self._names.get(_key(one), diagnosis_id) for one in diagnosis.findings}
+        self.begun = tuple(finding for finding in diagnosis.findings if _key(finding) not in self._names)
+        self._names = {_key(finding): self._names.get(_key(finding), diagnosis_id) for finding in diagnosis.findings}
         before = self._last
-        self._last = diagnosis.verdict, frozenset(self._names), frozenset(_key(one.finding) for one in diagnosis.muted)
+        self._last = (
+            diagnosis.verdict,
+            frozenset(self._names),
+            frozenset(_key(muted.finding) for muted in diagnosis.muted),
+        )
         return list(rows_of(diagnosis, diagnosis_id)) if self._last != before else []
 
     def name_of(self, finding: Finding) -> str:

@@ -37,8 +37,8 @@ def as_data(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return _number(value)
     if isinstance(value, Mapping):
-        return {_text(str(key)): as_data(one) for key, one in value.items()}
-    return [as_data(one) for one in value]
+        return {_text(str(key)): as_data(item) for key, item in value.items()}
+    return [as_data(item) for item in value]
 
 
 def row_as_data(row: Mapping[str, Any]) -> Data:

@@ -25,13 +25,13 @@ def schema_of(struct: type[msgspec.Struct]) -> Schema:
 def _plain(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
     if "$ref" in node:
         return _plain(definitions[node["$ref"].rpartition("/")[2]], definitions)
-    found: Schema = {name: value for name, value in node.items() if name in _UNDERSTOOD}
-    if "enum" in found:
-        found["type"] = "string"
-    if "properties" in found:
-        found["properties"] = {name: _plain(one, definitions) for name, one in found["properties"].items()}
-    if "items" in found:
-        found["items"] = _plain(found["items"], definitions)
-    if "anyOf" in found:
-        found["anyOf"] = [_plain(one, definitions) for one in found["anyOf"]]
-    return found
+    schema: Schema = {name: value for name, value in node.items() if name in _UNDERSTOOD}
+    if "enum" in schema:
+        schema["type"] = "string"
+    if "properties" in schema:
+        schema["properties"] = {name: _plain(part, definitions) for name, part in schema["properties"].items()}
+    if "items" in schema:
+        schema["items"] = _plain(schema["items"], definitions)
+    if "anyOf" in schema:
+        schema["anyOf"] = [_plain(part, definitions) for part in schema["anyOf"]]
+    return schema

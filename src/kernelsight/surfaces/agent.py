@@ -85,13 +85,13 @@ def ask(proposed: Proposed) -> bool:
 
 def parameters_of(texts: Iterable[str]) -> dict[str, object]:
     """``name=value`` pairs; what a value means is for the action to say."""
-    found: dict[str, object] = {}
+    parameters: dict[str, object] = {}
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator:
             raise click.BadParameter(f"{text!r}: write name=value", param_hint="--set")
-        found[name] = value
-    return found
+        parameters[name] = value
+    return parameters
 
 
 def do_for_person(  # noqa: PLR0913 - what the command was given
@@ -108,8 +108,8 @@ def do_for_person(  # noqa: PLR0913 - what the command was given
         plan = executor.plan(request)
         require_unprotected(executor.policy, plan.subject, executor.host)
         say(f"{action} of {plan.subject.name} would write:")
-        for one in plan.changes:
-            say(f"  {one.text}")
+        for written in plan.changes:
+            say(f"  {written.text}")
         say("nothing was written; --yes does it" + ("" if plan.reversible else ", and it cannot be undone"))
         return
     with _delivering(executor):
@@ -161,8 +161,8 @@ def _delivering(executor: Executor) -> Iterator[None]:
 
 def _do(executor: Executor, proposed: Proposed) -> None:
     step = executor.act(proposed, approved=True)
-    for one in proposed.plan.changes:
-        say(f"  {one.text}")
+    for written in proposed.plan.changes:
+        say(f"  {written.text}")
     say(
         f"{step.action_id}: done" + (f"; `kernelsight agent undo {step.action_id}`" if proposed.plan.reversible else "")
     )

@@ -22,23 +22,23 @@ def audit_of(db_path: str) -> Audit:
     return audit(Ledger(db_path))
 
 
-def lines_of_audit(found: Audit) -> Iterator[str]:
+def lines_of_audit(audit: Audit) -> Iterator[str]:
     """What the audit says, the answer first."""
-    steps = f"{found.proven} step{'' if found.proven == 1 else 's'} proven"
-    if found.answer == "ok":
-        yield f"OK: {steps}, none missing" if found.proven or found.pending else "OK: no steps are recorded"
-    elif found.answer == "broken":
-        yield f"BROKEN: the record is not what was written; {steps}, {len(found.flaws)} not"
+    steps = f"{audit.proven} step{'' if audit.proven == 1 else 's'} proven"
+    if audit.answer == "ok":
+        yield f"OK: {steps}, none missing" if audit.proven or audit.pending else "OK: no steps are recorded"
+    elif audit.answer == "broken":
+        yield f"BROKEN: the record is not what was written; {steps}, {len(audit.flaws)} not"
     else:
-        yield f"Not known: {steps}, {len(found.flaws)} cannot be judged by this user"
-    for flaw in found.flaws:
+        yield f"Not known: {steps}, {len(audit.flaws)} cannot be judged by this user"
+    for flaw in audit.flaws:
         when = f"{format_time(flaw.timestamp)}  " if flaw.timestamp is not None else ""
         yield printable(f"  {flaw.what}: {when}{flaw.text}")
-    if found.before_chain:
-        yield f"  {found.before_chain} of them were sealed before there was a chain; others of that time may be missing"
-    if found.pending:
-        yield f"  {found.pending} not stored yet: the writer ended before; the next step brings them along"
-    if any(flaw.what == "missing" for flaw in found.flaws):
+    if audit.before_chain:
+        yield f"  {audit.before_chain} of them were sealed before there was a chain; others of that time may be missing"
+    if audit.pending:
+        yield f"  {audit.pending} not stored yet: the writer ended before; the next step brings them along"
+    if any(flaw.what == "missing" for flaw in audit.flaws):
         yield "  if they were removed on purpose, by retention or with the database: `kernelsight agent audit restart`"
 
 

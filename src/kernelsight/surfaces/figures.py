@@ -57,13 +57,13 @@ def last_report_ns(reader: Reader) -> int | None:
 
 def rows_by_table(reader: Reader) -> list[dict[str, Any]]:
     """Every table of events that has rows: how many, the first and the last."""
-    found = []
+    listed = []
     for table in tables():
         bounds = reader.bounds(table)
         if bounds is not None:
             first, last = bounds
-            found.append({"table": table, "rows": reader.count(table), "first_ns": first, "last_ns": last})
-    return found
+            listed.append({"table": table, "rows": reader.count(table), "first_ns": first, "last_ns": last})
+    return listed
 
 
 def human_bytes(size: int | None) -> str:

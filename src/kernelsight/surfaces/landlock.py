@@ -39,8 +39,8 @@ class _Beneath(ctypes.Structure):
 
 def version() -> int:
     """The version of Landlock that the kernel speaks; 0: none."""
-    found: int = _libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
-    return max(found, 0)
+    number: int = _libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
+    return max(number, 0)
 
 
 def restrict(writable: Sequence[Path]) -> bool:

@@ -48,11 +48,11 @@ def keep_looking(
         return
     with looker:
         while not stop.is_set():
-            for one in looker.look():
-                tell(one)
+            for news in looker.look():
+                tell(news)
             stop.wait(0 if looker.behind_ns else every_s)
-        for one in looker.look(last=True):
-            tell(one)
+        for news in looker.look(last=True):
+            tell(news)
 
 
 def _when_there(begin: Callable[[], Looker[T_co]], stop: threading.Event) -> Looker[T_co] | None:

@@ -36,14 +36,16 @@ def mute(db_path: str, fault: str, culprit: str | None, reason: str, until_ns: i
         StoreError: the store cannot be read, or nothing be written down.
     """
     now = time.time_ns()
-    found = diagnose(db_path, now - _WINDOW_S * 1_000_000_000, now)
-    present = [one for one in found.present if one.fault == fault and is_named(one.culprit, culprit)]
+    diagnosis = diagnose(db_path, now - _WINDOW_S * 1_000_000_000, now)
+    present = [
+        finding for finding in diagnosis.present if finding.fault == fault and is_named(finding.culprit, culprit)
+    ]
     if not present and culprit is None:
         raise UsageError(
             f"nothing is found of {fault} in the last {_WINDOW_S} s; --culprit NAME mutes what is expected of a culprit"
         )
     plain = Mute(now, stage="muted", fault=fault, culprit=culprit, reason=reason, until_ns=until_ns, muted_by=user())
-    rows = [_of_finding(plain, one) for one in present] or [plain]
+    rows = [_of_finding(plain, finding) for finding in present] or [plain]
     for row in rows:
         row.mute_id = new_id()
     _write(db_path, rows)
@@ -59,7 +61,7 @@ def unmute(db_path: str, mute_id: str, reason: str | None) -> Mute:
     """
     now = time.time_ns()
     with opened(db_path) as reader:
-        known = {one.mute_id: one for one in holding(mutes(reader), now)}
+        known = {held.mute_id: held for held in holding(mutes(reader), now)}
     if mute_id not in known:
         raise UsageError(f"no mute {mute_id!r} holds; `kernelsight mute --list` lists those that do")
     ended = known[mute_id]
@@ -115,11 +117,11 @@ def _write(db_path: str, rows: Iterable[Mute]) -> None:
     ledger = Ledger(db_path)
     ledger.write(*rows)
     ledger.deliver()
-    wanted = {(one.mute_id, one.timestamp) for one in rows}
+    wanted = {(row.mute_id, row.timestamp) for row in rows}
     deadline = time.monotonic() + _WAIT_S
     while time.monotonic() < deadline:
         with opened(db_path) as reader:
-            if wanted <= {(one.mute_id, one.timestamp) for one in mutes(reader)}:
+            if wanted <= {(row.mute_id, row.timestamp) for row in mutes(reader)}:
                 return
         time.sleep(0.1)
     raise StoreError(f"{db_path}: it is written down, but the daemon has not stored it within {_WAIT_S:g} s")

@@ -29,7 +29,7 @@ def rules_page(rules: Iterable[Rule]) -> Iterator[str]:
 
 
 def _cells(rule: Rule) -> tuple[str, ...]:
-    tests = [f"{one.column} {one.operator} {_value(one.value)}" for one in rule.where]
+    tests = [f"{test.column} {test.operator} {_value(test.value)}" for test in rule.where]
     measured = f"`{rule.kind.table}`: `{rule.measure}`" + (f" where {' and '.join(tests)}" if tests else "")
     return (
         f"`{rule.name}`",

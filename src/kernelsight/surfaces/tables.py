@@ -46,7 +46,7 @@ def shape_of(kind: Kind, *first: str) -> Shape:
         kind: whose columns the rows have.
         first: columns that were asked about.
     """
-    units = {one.name: one.unit for one in kind.columns if not isinstance(one.semantics, Label)}
+    units = {column.name: column.unit for column in kind.columns if not isinstance(column.semantics, Label)}
     names = [name for name in ("comm", *kind.entity) if name in kind.by_name and name != "start_ticks"]
     return Shape(units=units, first=("time", *names, *first, *units))
 

@@ -36,9 +36,9 @@ def events(db_path: str, since: Time, until: Time = "now") -> list[Line]:
     judge = Judge(ledger)
     recorded = judge.completed(ledger.told(when.start_ns), ledger.remembered(when.start_ns))
     steps = [step for step in recorded if step.timestamp <= when.end_ns]
-    found = [*_actions(steps, judge), *_diagnoses(db_path, when.start_ns, when.end_ns)]
-    found.sort(key=itemgetter("timestamp"))
-    return found
+    events_found = [*_actions(steps, judge), *_diagnoses(db_path, when.start_ns, when.end_ns)]
+    events_found.sort(key=itemgetter("timestamp"))
+    return events_found
 
 
 def _actions(steps: Iterable[ActionStep], judge: Judge) -> Iterator[Line]:
@@ -96,16 +96,16 @@ def lines(db_path: str, name: str) -> Iterator[str]:
     recorded = judge.completed(ledger.told(0, action_id=name), ledger.decided.steps_of(name))
     yield from _steps(recorded, judge)
     where = {"diagnosis_id": name}
-    found = _rows(db_path, "diagnoses", 0, "now", where)
-    if found:
-        findings = [msgspec.json.decode(row["finding"], type=Finding) for row in found if row["finding"]]
-        window = Window(found[0]["start_ns"], found[0]["timestamp"])
-        unknown = (found[0]["unknown"],) if found[0]["unknown"] else ()
-        healthy = None if found[0]["healthy"] is None else bool(found[0]["healthy"])
+    rows_found = _rows(db_path, "diagnoses", 0, "now", where)
+    if rows_found:
+        findings = [msgspec.json.decode(row["finding"], type=Finding) for row in rows_found if row["finding"]]
+        window = Window(rows_found[0]["start_ns"], rows_found[0]["timestamp"])
+        unknown = (rows_found[0]["unknown"],) if rows_found[0]["unknown"] else ()
+        healthy = None if rows_found[0]["healthy"] is None else bool(rows_found[0]["healthy"])
         diagnosis = Diagnosis(window, healthy, tuple(findings), unknown=unknown)
         for line in report(diagnosis, command=command):
             yield line.text
-        if but := _muted(found[0]):
+        if but := _muted(rows_found[0]):
             yield but.capitalize()
     for row in _rows(db_path, "forecasts", 0, "now", where):
         yield _foreseen(row)
@@ -137,7 +137,7 @@ def _steps(steps: Iterable[ActionStep], judge: Judge) -> Iterator[str]:
 def _changes(text: str) -> list[str]:
     """What is written where; plain SQL may have put anything there."""
     try:
-        return [one.text for one in change.decode(text)]
+        return [written.text for written in change.decode(text)]
     except (msgspec.MsgspecError, ValueError):
         return ["what was written where cannot be read"]
 

@@ -68,7 +68,11 @@ class Registered:
         """What is asked for by a proposal; None if this action is not what it proposes, or not with such parameters."""
         if proposal.action != self.name or proposal.target.kind not in self.targets:
             return None
-        given = {one.name: one.value for one in proposal.parameters if one.name in self.asked.__struct_fields__}
+        given = {
+            parameter.name: parameter.value
+            for parameter in proposal.parameters
+            if parameter.name in self.asked.__struct_fields__
+        }
         try:
             return self.parse(given)
         except RefusedError:
@@ -138,8 +142,8 @@ def actions() -> Mapping[str, Registered]:
 def answers(finding: Finding) -> list[tuple[Registered, Proposal, msgspec.Struct]]:
     """What can be done about a finding, in the order in which it proposes it."""
     return [
-        (one, proposal, asked)
+        (action, proposal, asked)
         for proposal in finding.actions
-        for one in actions().values()
-        if (asked := one.answer(proposal)) is not None
+        for action in actions().values()
+        if (asked := action.answer(proposal)) is not None
     ]

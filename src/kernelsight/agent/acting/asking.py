@@ -26,7 +26,8 @@ def asked_by_model(
         RefusedError: the policy forbids it, no finding proposes it, or the process is not there any more.
     """
     finding = next(
-        (one for one in diagnosis.findings if any(proposal.target == target for proposal in one.actions)), None
+        (finding for finding in diagnosis.findings if any(proposal.target == target for proposal in finding.actions)),
+        None,
     )
     request = Request(
         action=action,

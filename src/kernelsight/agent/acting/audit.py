@@ -137,8 +137,8 @@ class Ledger:
             named: values that columns must have, such as `action_id`.
         """
         since = self._since(since_ns)
-        found = [*self._waiting(named), *self._stored(since, named)]  # in the order in which the writer moves them
-        return _by_time(step for step in found if step.timestamp >= since)
+        steps = [*self._waiting(named), *self._stored(since, named)]  # in the order in which the writer moves them
+        return _by_time(step for step in steps if step.timestamp >= since)
 
     def steps_of(self, action_id: str) -> list[ActionStep]:
         """Our own steps of one action, however old; none where there is no such action."""
@@ -252,7 +252,7 @@ def target_of(step: ActionStep) -> Entity:
 
 def by_action(steps: Iterable[ActionStep]) -> dict[str, list[ActionStep]]:
     """The steps by action, in the order in which the actions began."""
-    found: dict[str, list[ActionStep]] = {}
+    steps_by_action: dict[str, list[ActionStep]] = {}
     for step in steps:
-        found.setdefault(step.action_id or "", []).append(step)
-    return found
+        steps_by_action.setdefault(step.action_id or "", []).append(step)
+    return steps_by_action

@@ -83,9 +83,9 @@ class SetFile(Change, frozen=True, tag="file"):
         self._exchange(self.value, self.former)
 
     def _exchange(self, expected: str, value: str) -> None:
-        found = read_value(Path(self.path))
-        if found != expected:
-            raise RefusedError(f"{self.path} says {found!r}, not {expected!r}: somebody has changed it")
+        present = read_value(Path(self.path))
+        if present != expected:
+            raise RefusedError(f"{self.path} says {present!r}, not {expected!r}: somebody has changed it")
         Path(self.path).write_text(value, "ascii")
 
 
@@ -233,7 +233,7 @@ class SetIoPriority(OfThreads, frozen=True, tag="ioprio"):
     @property
     def text(self) -> str:
         """What is set."""
-        values = ", ".join(sorted({priority_name(one) for _, one in self.former}))
+        values = ", ".join(sorted({priority_name(priority) for _, priority in self.former}))
         threads = f"{len(self.former)} threads of process {self.pid}"
         return f"I/O priority of {threads}: {priority_name(self.value)} (now: {values})"
 
@@ -302,11 +302,11 @@ class SetFileLimit(OfProcess, frozen=True, tag="nofile"):
 
     def _exchange(self, host: Host, expected: tuple[int, int], value: tuple[int, int]) -> None:
         with self.hold(host):
-            found = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
-            if found == value:
+            present = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+            if present == value:
                 return
-            if found != expected:
-                raise RefusedError(f"the limit of process {self.pid} is {found}, not {expected}: somebody changed it")
+            if present != expected:
+                raise RefusedError(f"the limit of process {self.pid} is {present}, not {expected}: somebody changed it")
             resource.prlimit(self.pid, resource.RLIMIT_NOFILE, value)
 
 

@@ -82,11 +82,11 @@ class Decided:
         Raises:
             StoreError: one cannot be read.
         """
-        found: list[ActionStep] = []
+        steps: list[ActionStep] = []
         for path in self._folder.glob("*-*"):
             if path.stat().st_mtime_ns >= since_ns:
-                found += _steps(path)
-        return [step for step in found if step.timestamp >= since_ns]
+                steps += _steps(path)
+        return [step for step in steps if step.timestamp >= since_ns]
 
     def steps_of(self, action_id: str) -> list[ActionStep]:
         """The steps of the decision about one action; none where it was not decided.
@@ -106,11 +106,11 @@ class Decided:
 
 
 def _steps(path: Path) -> list[ActionStep]:
-    found = []
+    steps = []
     for line in read_private(path).splitlines():
         with suppress(msgspec.MsgspecError):  # a crash cut it; only this user can write here
-            found.append(msgspec.json.decode(line, type=ActionStep))
-    return found
+            steps.append(msgspec.json.decode(line, type=ActionStep))
+    return steps
 
 
 def _put(fd: int, steps: Iterable[ActionStep]) -> None:

@@ -59,13 +59,13 @@ class Executor:
         Raises:
             RefusedError: it cannot be done, or would not be right.
         """
-        one = registered(request.action)
-        subject = self._subject(one, request)
-        asked = one.parse(request.parameters)
+        action = registered(request.action)
+        subject = self._subject(action, request)
+        asked = action.parse(request.parameters)
         try:
-            steps = tuple(one.plan(self.host, subject, asked, self.policy.rule(one).limits))
+            steps = tuple(action.plan(self.host, subject, asked, self.policy.rule(action).limits))
         except OSError as error:
-            raise RefusedError(f"{one.name} of {subject.name}: {change.explain(error)}") from error
+            raise RefusedError(f"{action.name} of {subject.name}: {change.explain(error)}") from error
         return Plan(request, subject, asked, steps)
 
     def propose(self, request: Request) -> Proposed:
@@ -94,12 +94,12 @@ class Executor:
         now = self.clock()
         return judge(self.policy, plan, self.host, self.ledger.steps(), now)
 
-    def _subject(self, one: Registered, request: Request) -> Subject:
+    def _subject(self, action: Registered, request: Request) -> Subject:
         target = request.target
-        if one.targets == ("machine",):
+        if action.targets == ("machine",):
             return MachineSubject()
-        if target.kind not in one.targets:
-            raise RefusedError(f"{one.name} is for a {' or a '.join(one.targets)}, not for a {target.kind}")
+        if target.kind not in action.targets:
+            raise RefusedError(f"{action.name} is for a {' or a '.join(action.targets)}, not for a {target.kind}")
         if target.kind == "cgroup":
             return GroupSubject(target.id)
         return self._process(request)
@@ -109,12 +109,12 @@ class Executor:
         target = request.target
         if not target.id.isascii() or not target.id.isdigit():
             raise RefusedError(f"{target.id!r} is not a pid")
-        found = look(self.host, int(target.id))
-        if request.start_ticks is not None and found.start_ticks != request.start_ticks:
+        process = look(self.host, int(target.id))
+        if request.start_ticks is not None and process.start_ticks != request.start_ticks:
             raise StaleError(f"pid {target.id} belongs to another process than the one that was meant")
-        if request.seen_ns is not None and self._began_ns(found) > request.seen_ns + _SLACK_S * NS_PER_S:
+        if request.seen_ns is not None and self._began_ns(process) > request.seen_ns + _SLACK_S * NS_PER_S:
             raise StaleError(f"pid {target.id} belongs to a process that began after the one that was meant was seen")
-        return found
+        return process
 
     def _began_ns(self, process: ProcessSubject) -> int:
         """When a process began (ns since the epoch), to a hundredth of a second."""
@@ -150,13 +150,13 @@ class Executor:
         self.ledger.decide(step, begun)
         done: list[change.Change] = []
         try:
-            for one in proposed.plan.changes:
-                one.apply(self.host)
-                done.append(one)
+            for planned in proposed.plan.changes:
+                planned.apply(self.host)
+                done.append(planned)
         except (RefusedError, OSError) as error:
             why = change.explain(error) if isinstance(error, OSError) else str(error)
             trouble = self._take_back(done)
-            self._note(step, "failed", reason="; ".join([f"{one.text}: {why}", *trouble]))
+            self._note(step, "failed", reason="; ".join([f"{planned.text}: {why}", *trouble]))
             raise RefusedError(f"{step.action} of {step.target_name}: {why}; what was done was undone") from error
         return self._note(step, "done", mode=proposed.judgement.mode)
 
@@ -215,9 +215,9 @@ class Executor:
             raise RefusedError(f"{action_id} is undone already")
         begun = next(step for step in steps if step.stage == "begun")
         written = change.decode(begun.changes or "[]")
-        if not any(one.reversible for one in written):
+        if not any(written_change.reversible for written_change in written):
             raise RefusedError(f"{begun.action} cannot be undone")
-        trouble = self._take_back([one for one in written if one.reversible])
+        trouble = self._take_back([written_change for written_change in written if written_change.reversible])
         if trouble:
             self._note(begun, "undo_failed", reason="; ".join([why, *trouble]), verdict=verdict)
             raise RefusedError("; ".join(trouble))
@@ -226,15 +226,15 @@ class Executor:
     def _take_back(self, done: list[change.Change]) -> list[str]:
         """Undo changes, the last first; what could not be put back, a sentence each."""
         trouble = []
-        for one in reversed(done):
+        for written in reversed(done):
             try:
-                one.undo(self.host)
+                written.undo(self.host)
             except StaleError:
                 continue  # with the process went what was set of it
             except RefusedError as error:
                 trouble.append(str(error))
             except OSError as error:
-                trouble.append(f"{one.text}: cannot be put back: {change.explain(error)}")
+                trouble.append(f"{written.text}: cannot be put back: {change.explain(error)}")
         return trouble
 
     def _note(self, step: ActionStep, stage: Stage, **more: object) -> ActionStep:

@@ -95,13 +95,13 @@ def _moved(subject: ProcessSubject, folder: Path, parent: Path, version: int) ->
 def _alone(host: Host, subject: ProcessSubject, folder: Path) -> bool:
     """Whether a group holds a process and what it started, and nobody else."""
     for pid in members(folder):
-        one = pid
-        while one not in {subject.pid, 0, 1}:
+        ancestor = pid
+        while ancestor not in {subject.pid, 0, 1}:
             try:
-                one = look(host, one).ppid
+                ancestor = look(host, ancestor).ppid
             except StaleError:  # it ended meanwhile, and is nobody any more
                 break
-        if one in {0, 1}:
+        if ancestor in {0, 1}:
             return False
     return True
 

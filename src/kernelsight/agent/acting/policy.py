@@ -109,17 +109,17 @@ class Policy:
     """Hours in which `auto` is what it says; at other times a person is asked. None: always."""
     actions: Mapping[str, ActionRule] = field(default_factory=dict)
 
-    def rule(self, one: Registered) -> ActionRule:
+    def rule(self, action: Registered) -> ActionRule:
         """What holds for an action, whether the file names it or not."""
-        return self.actions.get(one.name) or ActionRule(one.limits())
+        return self.actions.get(action.name) or ActionRule(action.limits())
 
     def protection(self, host: Host) -> Protection:
         """Whom it protects on a machine."""
         return Protection(host, self.protect.names, self.protect.users, self.protect.groups)
 
-    def mode_of(self, one: Registered, moment: datetime) -> Mode:
+    def mode_of(self, action: Registered, moment: datetime) -> Mode:
         """The mode of an action at a moment: the lesser of the policy's and its own."""
-        mode = min(self.mode, self.rule(one).mode, key=MODES.index)
+        mode = min(self.mode, self.rule(action).mode, key=MODES.index)
         if mode == "auto" and self.windows and not any(window.holds(moment) for window in self.windows):
             return "approve"
         return mode
@@ -148,19 +148,19 @@ def judge(policy: Policy, plan: Plan, host: Host, history: Collection[ActionStep
         RefusedError: it may not even be proposed; the message says why.
     """
     request = plan.request
-    one = registered(request.action)
+    action = registered(request.action)
     require_unprotected(policy, plan.subject, host)
     if request.by != "person":
         _require_finding(request)
-    mode = policy.mode_of(one, wall_clock(now_ns))
+    mode = policy.mode_of(action, wall_clock(now_ns))
     if mode == "observe":
-        raise RefusedError(f"the policy lets nobody use {one.name} (mode observe)")
+        raise RefusedError(f"the policy lets nobody use {action.name} (mode observe)")
     if request.by == "person":
         return Judgement(mode)
     _require_rest(policy, request, history, now_ns)
     if mode != "auto":
         return Judgement(mode)
-    doubt = _doubt(policy, one, request, history, now_ns)
+    doubt = _doubt(policy, action, request, history, now_ns)
     return Judgement("approve", doubt) if doubt else Judgement("auto")
 
 
@@ -170,10 +170,10 @@ def registered(name: str) -> Registered:
     Raises:
         RefusedError: there is none.
     """
-    one = actions().get(name)
-    if one is None:
+    action = actions().get(name)
+    if action is None:
         raise RefusedError(f"there is no action {name!r}; there are {', '.join(actions())}")
-    return one
+    return action
 
 
 def require_unprotected(policy: Policy, subject: Subject, host: Host) -> None:
@@ -194,9 +194,9 @@ def _require_finding(request: Request) -> None:
     finding = request.finding
     if finding is None:
         raise RefusedError(f"no finding of the diagnosis asks for {request.action}")
-    one = registered(request.action)
+    action = registered(request.action)
     for proposal in finding.actions:
-        if proposal.target == request.target and one.answer(proposal) is not None:
+        if proposal.target == request.target and action.answer(proposal) is not None:
             return
     raise RefusedError(
         f"the finding ({finding.fault} by {finding.culprit.name!r}) does not propose {request.action}"
@@ -213,10 +213,10 @@ def _require_rest(policy: Policy, request: Request, history: Collection[ActionSt
             raise RefusedError(f"{request.action} of {request.target.name} was {step.stage} a short while ago")
 
 
-def _doubt(policy: Policy, one: Registered, request: Request, history: Collection[ActionStep], now_ns: int) -> str:
+def _doubt(policy: Policy, action: Registered, request: Request, history: Collection[ActionStep], now_ns: int) -> str:
     """Why the system should not act by itself just now; empty where it may."""
     assert request.finding is not None
-    least = policy.rule(one).least_confidence
+    least = policy.rule(action).least_confidence
     if request.finding.confidence < least:
         return f"the finding is {request.finding.confidence:.0%} sure, and {least:.0%} is asked for"
     begun = [step for step in history if step.stage == "begun" and step.asked_by != "person"]

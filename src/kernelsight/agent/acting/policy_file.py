@@ -82,23 +82,23 @@ def parse(text: str, name: str = "policy") -> Policy:
 
 
 def _rule(name: str, text: str, action: str, section: Mapping[str, Any]) -> ActionRule:
-    one = actions().get(action)
+    registered = actions().get(action)
     where = ("actions", action)
-    if one is None:
+    if registered is None:
         raise _error(name, text, where, f"there is no such action; there are {', '.join(actions())}")
     common = {key: value for key, value in section.items() if key in _Common.__struct_fields__}
     own = {key: value for key, value in section.items() if key not in common}
     try:
         said = msgspec.convert(common, _Common)
-        limits = msgspec.convert(own, one.limits)
+        limits = msgspec.convert(own, registered.limits)
     except msgspec.ValidationError as error:
-        raise _error(name, text, where, _with_hint(str(error), one)) from error
+        raise _error(name, text, where, _with_hint(str(error), registered)) from error
     return ActionRule(limits, said.mode, said.least_confidence)
 
 
-def _with_hint(says: str, one: Registered) -> str:
+def _with_hint(says: str, registered: Registered) -> str:
     """What may stand there, where what does is not known."""
-    known = sorted((*_Common.__struct_fields__, *one.limits.__struct_fields__))
+    known = sorted((*_Common.__struct_fields__, *registered.limits.__struct_fields__))
     return f"{says}; there are {', '.join(known)}" if _UNKNOWN.search(says) else says
 
 
@@ -116,7 +116,7 @@ def _error(name: str, text: str, section: Sequence[str | int], says: str) -> Pol
 
 def line_of(text: str, path: Sequence[str | int]) -> int | None:
     """The line on which a key stands, or what it belongs to; None where neither is found."""
-    found: tuple[int, int] | None = None
+    nearest: tuple[int, int] | None = None
     section: tuple[str | int, ...] = ()
     lists: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -132,6 +132,6 @@ def line_of(text: str, path: Sequence[str | int]) -> int | None:
         else:
             continue
         same = len(here) if here == tuple(path[: len(here)]) else 0
-        if same and (found is None or same > found[0]):
-            found = same, number
-    return found[1] if found else None
+        if same and (nearest is None or same > nearest[0]):
+            nearest = same, number
+    return nearest[1] if nearest else None

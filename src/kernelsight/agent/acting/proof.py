@@ -169,10 +169,10 @@ def _gaps(
 ) -> Iterator[Flaw]:
     """What is missing of one chain, and what does not fit into its place."""
     seals: dict[int, set[str | None]] = defaultdict(set)
-    found = list(steps)
-    for step in found:
+    chained = list(steps)
+    for step in chained:
         seals[step.sequence or 0].add(step.seal)
-    for step in found:
+    for step in chained:
         sequence = step.sequence or 0
         if sequence > head.sequence or (sequence > 1 and seals.get(sequence - 1) and not _follows(step, seals)):
             why = "is later than the head" if sequence > head.sequence else "does not follow the one before it"

@@ -50,28 +50,28 @@ class Protection:
             return self._of_group(subject)
         return self._of_process(subject)
 
-    def _of_process(self, one: ProcessSubject) -> str | None:
-        return self._by_nature(one) or self._by_name(one)
+    def _of_process(self, process: ProcessSubject) -> str | None:
+        return self._by_nature(process) or self._by_name(process)
 
-    def _by_nature(self, one: ProcessSubject) -> str | None:
-        if one.pid == 1:
-            return f"{one.name} is the first process"
-        if one.is_kernel or _KTHREADD in (one.pid, one.ppid):
-            return f"{one.name} is a thread of the kernel"
-        if self._is_ours(one):
-            return f"{one.name} is a part of this system, or runs it"
+    def _by_nature(self, process: ProcessSubject) -> str | None:
+        if process.pid == 1:
+            return f"{process.name} is the first process"
+        if process.is_kernel or _KTHREADD in (process.pid, process.ppid):
+            return f"{process.name} is a thread of the kernel"
+        if self._is_ours(process):
+            return f"{process.name} is a part of this system, or runs it"
         return None
 
-    def _by_name(self, one: ProcessSubject) -> str | None:
+    def _by_name(self, process: ProcessSubject) -> str | None:
         for pattern in (*ALWAYS, *self.names):
-            if fnmatchcase(one.comm, pattern) or fnmatchcase(one.program, pattern):
-                return f"{one.name} is protected as {pattern!r}"
-        if one.uid in self.users:
-            return f"{one.name} belongs to user {one.uid}, who is protected"
-        for membership in one.groups:
+            if fnmatchcase(process.comm, pattern) or fnmatchcase(process.program, pattern):
+                return f"{process.name} is protected as {pattern!r}"
+        if process.uid in self.users:
+            return f"{process.name} belongs to user {process.uid}, who is protected"
+        for membership in process.groups:
             path = os.fsdecode(membership.path)
             if group := self._pattern(path):
-                return f"{one.name} is in {path}, protected as {group!r}"
+                return f"{process.name} is in {path}, protected as {group!r}"
         return None
 
     def _of_group(self, group: GroupSubject) -> str | None:
@@ -96,9 +96,9 @@ class Protection:
     def _pattern(self, path: str) -> str | None:
         return next((pattern for pattern in self.groups if fnmatchcase(path, pattern)), None)
 
-    def _is_ours(self, one: ProcessSubject) -> bool:
+    def _is_ours(self, process: ProcessSubject) -> bool:
         """This process, those that it comes from (its terminal too), and whatever runs a command of ours."""
-        return one.pid in set(self._ancestry(os.getpid())) or _is_command_of_ours(self.host, one.pid)
+        return process.pid in set(self._ancestry(os.getpid())) or _is_command_of_ours(self.host, process.pid)
 
     def _ancestry(self, pid: int) -> Iterator[int]:
         while pid > 0:

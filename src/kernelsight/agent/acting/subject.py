@@ -57,8 +57,12 @@ class ProcessSubject:
     def group(self, controller: str) -> str | None:
         """Path of its group in the hierarchy of version 1 that has a controller, or ('') in version 2."""
         wanted = controller.encode()
-        found = (one for one in self.groups if (wanted in one.controllers if wanted else one.hierarchy == 0))
-        return next((os.fsdecode(one.path) for one in found), None)
+        memberships = (
+            membership
+            for membership in self.groups
+            if (wanted in membership.controllers if wanted else membership.hierarchy == 0)
+        )
+        return next((os.fsdecode(membership.path) for membership in memberships), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +199,10 @@ def group_folder(mount: CgroupMount, path: str) -> Path:
 
 def members(folder: Path) -> set[int]:
     """The processes of a group and of all groups below it."""
-    found: set[int] = set()
+    pids: set[int] = set()
     for file in (folder / "cgroup.procs", *folder.glob("**/cgroup.procs")):
         try:
-            found.update(int(word) for word in file.read_text("ascii").split())
+            pids.update(int(word) for word in file.read_text("ascii").split())
         except OSError:  # that group is gone, or (version 2) is of threads
             continue
-    return found
+    return pids

@@ -61,8 +61,8 @@ def verify(db_path: str, done: ActionStep, how: Verification, now_ns: int) -> Ou
     if told_until(db_path) < start + how.observe_s / 2 * NS_PER_S:
         late = now_ns - due_ns(done, how) > _PATIENCE_S * NS_PER_S
         return Outcome("unknown", "there is no telemetry of the time after it") if late else None
-    found = diagnose(db_path, start, now_ns).findings
-    others = [one for one in found if one.fault == before.fault or not is_our_doing(one, done)]
+    findings = diagnose(db_path, start, now_ns).findings
+    others = [finding for finding in findings if finding.fault == before.fault or not is_our_doing(finding, done)]
     return compare(before, others, done)
 
 
@@ -71,14 +71,20 @@ def compare(before: Finding, after: Iterable[Finding], done: ActionStep) -> Outc
     after = tuple(after)
     symptom, was = severity(before)
     concerned = {target_of(done), before.culprit, *before.victims}
-    new = [one for one in after if one.fault != before.fault and _concerns(one, concerned, done.timestamp)]
-    same = [one for one in after if one.fault == before.fault]
+    new = [
+        finding for finding in after if finding.fault != before.fault and _concerns(finding, concerned, done.timestamp)
+    ]
+    same = [finding for finding in after if finding.fault == before.fault]
     if new:
-        names = ", ".join(sorted({one.fault for one in new}))
+        names = ", ".join(sorted({finding.fault for finding in new}))
         return Outcome("worse", f"since then there is {names}, about the same ones", symptom, was, None)
     if not same:
         return Outcome("better", f"{before.fault} is not found any more", symptom, was, 0.0)
-    now = max(severity(one)[1] for one in same if severity(one)[0] == symptom) if _alike(same, symptom) else None
+    now = (
+        max(severity(finding)[1] for finding in same if severity(finding)[0] == symptom)
+        if _alike(same, symptom)
+        else None
+    )
     if now is None or was <= 0:
         return Outcome("same", f"{before.fault} is still found", symptom, was, now)
     text = f"{before.fault} is still found; {symptom} went from {number(was)} to {number(now)}"
@@ -102,7 +108,7 @@ def _seconds(evidence: Evidence) -> float:
 
 
 def _alike(findings: Iterable[Finding], symptom: str) -> bool:
-    return any(severity(one)[0] == symptom for one in findings)
+    return any(severity(finding)[0] == symptom for finding in findings)
 
 
 def _concerns(finding: Finding, whom: set[Entity], since_ns: int) -> bool:
@@ -123,8 +129,8 @@ def finding_of(db_path: str, step: ActionStep) -> Finding | None:
     if not step.diagnosis_id:
         return None
     where = {"diagnosis_id": step.diagnosis_id, "fault": step.fault}
-    found = rows(db_path, "diagnoses", 0, INT64_MAX, where=where, columns="finding", order_by="rank")
-    texts = [str(row["finding"]) for row in found if row["finding"]]
+    stored = rows(db_path, "diagnoses", 0, INT64_MAX, where=where, columns="finding", order_by="rank")
+    texts = [str(row["finding"]) for row in stored if row["finding"]]
     return msgspec.json.decode(texts[0], type=Finding) if texts else None
 
 

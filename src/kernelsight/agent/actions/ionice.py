@@ -35,7 +35,7 @@ def ionice(host: Host, subject: ProcessSubject, asked: Asked, limits: msgspec.St
         raise RefusedError(f"no disk has a scheduler that heeds priorities: {', '.join(sorted(_HEEDED_BY))}")
     value = IO_IDLE << IO_CLASS_SHIFT if asked.io_class == "idle" else IO_BEST_EFFORT << IO_CLASS_SHIFT | asked.level
     former = io_priorities(host, subject.pid)
-    if all(one == value for _, one in former):
+    if all(priority == value for _, priority in former):
         raise RefusedError(f"{subject.name} has that I/O priority already")
     yield SetIoPriority(pid=subject.pid, start_ticks=subject.start_ticks, former=former, value=value)
 
@@ -43,4 +43,4 @@ def ionice(host: Host, subject: ProcessSubject, asked: Asked, limits: msgspec.St
 def schedulers(host: Host) -> frozenset[str]:
     """The I/O schedulers that are in use."""
     texts = [path.read_text("ascii") for path in host.sys.glob("block/*/queue/scheduler")]
-    return frozenset(found.group(1) for text in texts if (found := _CHOSEN.search(text)))
+    return frozenset(chosen.group(1) for text in texts if (chosen := _CHOSEN.search(text)))

@@ -198,8 +198,8 @@ def _spend(meter: Meter, used: types.GenerateContentResponseUsageMetadata) -> No
 def _retry_delay(details: object) -> float | None:
     """Seconds after which the server wants to be asked again (google.rpc.RetryInfo); None where it does not say."""
     error = details.get("error") if isinstance(details, dict) else None
-    for one in error.get("details") or [] if isinstance(error, dict) else []:
-        text = one.get("retryDelay") if isinstance(one, dict) else None
+    for detail in error.get("details") or [] if isinstance(error, dict) else []:
+        text = detail.get("retryDelay") if isinstance(detail, dict) else None
         if isinstance(text, str) and text.removesuffix("s").replace(".", "", 1).isdigit():
             return float(text.removesuffix("s"))
     return None

@@ -115,10 +115,10 @@ class Gemini:
             tell(_told(name, arguments))
             meter.check_time()
             meter.calls += 1
-            found = (
+            output = (
                 _used(desk, name, arguments) if number < _MOST_CALLS else {"error": f"more than {_MOST_CALLS} calls"}
             )
-            response = types.FunctionResponse(id=wanted.id, name=name, response=found)
+            response = types.FunctionResponse(id=wanted.id, name=name, response=output)
             parts.append(types.Part(function_response=response))
         return parts
 
@@ -133,8 +133,8 @@ def _used(desk: Desk, name: str, arguments: Mapping[str, Any]) -> Data:
 
 def _config(*, last: bool) -> types.GenerateContentConfig:
     declared = [
-        types.FunctionDeclaration(name=one.name, description=one.description, parameters_json_schema=one.schema)
-        for one in tools().values()
+        types.FunctionDeclaration(name=tool.name, description=tool.description, parameters_json_schema=tool.schema)
+        for tool in tools().values()
     ]
     mode = types.FunctionCallingConfigMode.NONE if last else types.FunctionCallingConfigMode.AUTO
     return types.GenerateContentConfig(

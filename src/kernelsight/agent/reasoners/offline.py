@@ -79,9 +79,11 @@ class Offline:
         return parsed, self._steps(parsed, answerer) if answerer is not None and resolve(parsed) else ()
 
     def _answerer(self, parsed: ParsedQuestion) -> Answerer | None:
-        found = intent_of(parsed.plain, has_subject=parsed.subject is not None)
-        if found is not None and not (found.needs_subject and parsed.before and parsed.plain in {"", "and"}):
-            return _of_each_subject(found.answer) if found.each_subject and len(parsed.subjects) > 1 else found.answer
+        intent = intent_of(parsed.plain, has_subject=parsed.subject is not None)
+        if intent is not None and not (intent.needs_subject and parsed.before and parsed.plain in {"", "and"}):
+            return (
+                _of_each_subject(intent.answer) if intent.each_subject and len(parsed.subjects) > 1 else intent.answer
+            )
         if parsed.before:
             return parsed.before.answered_by
         if parsed.ranges and not parsed.names and parsed.subject is None:

@@ -32,7 +32,7 @@ def aggregate(
         where: conditions such as comm=postgres.
     """
     when = desk.range(since, until)
-    found = query.aggregate(
+    groups = query.aggregate(
         desk.source,
         table,
         metric,
@@ -43,5 +43,5 @@ def aggregate(
         by=by,
         where=where,
     )
-    told: Data = {"intervals": [row_as_data(row) for row in found]}
-    return told if found else with_reason(told, desk, table, when)
+    told: Data = {"intervals": [row_as_data(row) for row in groups]}
+    return told if groups else with_reason(told, desk, table, when)

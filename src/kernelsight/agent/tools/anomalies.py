@@ -17,8 +17,8 @@ def anomalies(desk: Desk, since: str | None = None, until: str | None = None) ->
         until: where it ends.
     """
     when = desk.range(since, until)
-    found = incidents(stored(desk.source, when.start_ns, when.end_ns), silence(desk.source, when))
-    told: Data = {"incidents": [row_as_data(row) for row in found]}
+    listed = incidents(stored(desk.source, when.start_ns, when.end_ns), silence(desk.source, when))
+    told: Data = {"incidents": [row_as_data(row) for row in listed]}
     if last_row(desk.source, STEADY, when) is None:
         told["not_known"] = why_nothing(desk.source)
     return told

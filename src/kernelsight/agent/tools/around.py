@@ -28,9 +28,9 @@ def around(
         limit: at most so many rows of each table.
     """
     moment = desk.range(time, time).start_ns
-    found = query.around(desk.source, moment, window, tables=tables or None, limit=limit)
+    nearby = query.around(desk.source, moment, window, tables=tables or None, limit=limit)
     return {
-        "changed": [dict(change) for change in found["changed"]],
+        "changed": [dict(change) for change in nearby["changed"]],
         "tables": [
             {
                 "table": near["table"],
@@ -38,6 +38,6 @@ def around(
                 "nearest": [row_as_data(row) for row in near["nearest"]],
                 "longest": [row_as_data(row) for row in near["largest"]],
             }
-            for near in found["tables"]
+            for near in nearby["tables"]
         ],
     }

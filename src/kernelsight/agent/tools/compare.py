@@ -33,14 +33,14 @@ def compare(
         limit: at most so many metrics.
     """
     before, when = desk.range(before_since, before_until), desk.range(since, until)
-    found = query.compare(
+    differences = query.compare(
         desk.source,
         (before.start_ns, before.end_ns),
         (when.start_ns, when.end_ns),
         tables=tables or None,
         limit=limit,
     )
-    told: Data = {"changed": [dict(change) for change in found]}
+    told: Data = {"changed": [dict(change) for change in differences]}
     for name, window in (("before", before), ("now", when)):
         if last_row(desk.source, STEADY, window) is None:
             told[f"not_known_{name}"] = why_nothing(desk.source)

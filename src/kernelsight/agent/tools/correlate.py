@@ -32,7 +32,7 @@ def correlate(
         where_b: conditions on rows of b.
     """
     when = desk.range(since, until)
-    found = query.correlate(
+    correlations = query.correlate(
         desk.source,
         a,
         b,
@@ -43,4 +43,4 @@ def correlate(
         where_a=where_a,
         where_b=where_b,
     )
-    return {"groups": [row_as_data(row) for row in found]}
+    return {"groups": [row_as_data(row) for row in correlations]}

@@ -25,23 +25,23 @@ def diagnose(desk: Desk, since: str | None = None, until: str | None = None) -> 
         until: where it ends.
     """
     when = desk.range(since, until)
-    found = diagnosed(desk.source, when.start_ns, when.end_ns)
+    diagnosis = diagnosed(desk.source, when.start_ns, when.end_ns)
     return {
-        "healthy": found.healthy,
-        "unknown": list(found.unknown),
-        "clock": [{"at": moment(note.timestamp), "what": note.text} for note in found.notes],
-        "processes": msgspec.to_builtins(found.identities),
-        "findings": [_finding(desk, finding) for finding in found.findings],
-        "ruled_out": [msgspec.to_builtins(one) for one in found.ruled_out],
-        "could_not_be_looked_at": list(found.unseen),
-        "muted": [_muted(desk, one) for one in found.muted],
-        "not_excluded": msgspec.to_builtins(found.not_excluded),
+        "healthy": diagnosis.healthy,
+        "unknown": list(diagnosis.unknown),
+        "clock": [{"at": moment(note.timestamp), "what": note.text} for note in diagnosis.notes],
+        "processes": msgspec.to_builtins(diagnosis.identities),
+        "findings": [_finding(desk, finding) for finding in diagnosis.findings],
+        "ruled_out": [msgspec.to_builtins(ruled_out) for ruled_out in diagnosis.ruled_out],
+        "could_not_be_looked_at": list(diagnosis.unseen),
+        "muted": [_muted(desk, muted) for muted in diagnosis.muted],
+        "not_excluded": msgspec.to_builtins(diagnosis.not_excluded),
     }
 
 
-def _muted(desk: Desk, one: Muted) -> Data:
-    told: Data = {"by": one.muted_by, "reason": one.reason, "until": moment(one.until_ns)}
-    return {**told, "finding": _finding(desk, one.finding)}
+def _muted(desk: Desk, muted: Muted) -> Data:
+    told: Data = {"by": muted.muted_by, "reason": muted.reason, "until": moment(muted.until_ns)}
+    return {**told, "finding": _finding(desk, muted.finding)}
 
 
 def _finding(desk: Desk, finding: Finding) -> Data:

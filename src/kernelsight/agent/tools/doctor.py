@@ -14,5 +14,5 @@ from kernelsight.collectors.capabilities import examine
 def doctor(desk: Desk) -> Data:
     """Examine what can be recorded here and by this user, and what to do about the rest: why a table is empty."""
     del desk
-    found = examine(Host())
-    return {"missing": list(found.missing), "machine": [asdict(fact) for fact in found.facts]}
+    examination = examine(Host())
+    return {"missing": list(examination.missing), "machine": [asdict(fact) for fact in examination.facts]}

@@ -38,7 +38,7 @@ def rows(
     """
     when, kind = desk.range(since, until), kind_named(table)
     with opened(desk.source) as reader:
-        found = rows_of(
+        stored = rows_of(
             reader,
             kind,
             when,
@@ -48,5 +48,5 @@ def rows(
             descending=descending,
             limit=limit,
         )
-    told: Data = {"rows": [row_as_data(row) for row in found]}
-    return told if found else with_reason(told, desk, table, when)
+    told: Data = {"rows": [row_as_data(row) for row in stored]}
+    return told if stored else with_reason(told, desk, table, when)

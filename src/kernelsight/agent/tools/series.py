@@ -34,13 +34,14 @@ def series(
         points: at most so many a series.
     """
     when = desk.range(since, until)
-    found = query.series(desk.source, table, metric, when.start_ns, when.end_ns, where=where, points=points)
-    shown = found[:_MOST_SERIES]
+    all_series = query.series(desk.source, table, metric, when.start_ns, when.end_ns, where=where, points=points)
+    shown = all_series[:_MOST_SERIES]
     told: Data = {
-        "unit": found[0].unit if found else "",
+        "unit": all_series[0].unit if all_series else "",
         "series": [
-            {"entity": dict(one.entity), "points": [[moment(at), value] for at, value in one.points]} for one in shown
+            {"entity": dict(one_series.entity), "points": [[moment(at), value] for at, value in one_series.points]}
+            for one_series in shown
         ],
-        "entities_left_out": len(found) - len(shown),
+        "entities_left_out": len(all_series) - len(shown),
     }
-    return told if found else with_reason(told, desk, table, when)
+    return told if all_series else with_reason(told, desk, table, when)

@@ -12,12 +12,12 @@ from kernelsight.query.source import kind_named, opened
 @tool
 def tables(desk: Desk) -> Data:
     """List the tables that have rows: meaning, columns that name an entity, number of rows, first and last time."""
-    found = []
+    described = []
     with opened(desk.source) as reader:
         for kind in kinds().values():
             bounds = reader.bounds(kind.table)
             if bounds is not None:
-                found.append(
+                described.append(
                     {
                         "table": kind.table,
                         "meaning": kind.meaning.partition(". ")[0],
@@ -27,7 +27,7 @@ def tables(desk: Desk) -> Data:
                         "last": moment(bounds[1]),
                     }
                 )
-    return {"tables": found}
+    return {"tables": described}
 
 
 @tool

@@ -36,8 +36,8 @@ def top(
         limit: at most so many.
     """
     when = desk.range(since, until)
-    found = query.top(
+    groups = query.top(
         desk.source, table, metric, when.start_ns, when.end_ns, by=by, n=limit, function=function, where=where
     )
-    told: Data = {"top": [row_as_data(row) for row in found]}
-    return told if found else with_reason(told, desk, table, when)
+    told: Data = {"top": [row_as_data(row) for row in groups]}
+    return told if groups else with_reason(told, desk, table, when)

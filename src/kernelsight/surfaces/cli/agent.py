@@ -91,10 +91,10 @@ def show_(*, db_path: str, name: str) -> None:
     from kernelsight.surfaces.agent import say  # noqa: PLC0415 - as above
     from kernelsight.surfaces.trace import lines  # noqa: PLC0415
 
-    found = list(lines(db_path, name))
-    if not found:
+    steps_shown = list(lines(db_path, name))
+    if not steps_shown:
         raise UsageError(f"nothing is recorded under {name!r}; `kernelsight agent history` lists what there is")
-    for line in found:
+    for line in steps_shown:
         say(line)
 
 
@@ -107,12 +107,12 @@ def actions_(*, form: Format) -> None:
     show(
         (
             {
-                "action": one.name,
-                "for": ", ".join(one.targets),
-                "parameters": ", ".join(one.asked.__struct_fields__) or None,
-                "what it does": one.meaning,
+                "action": action.name,
+                "for": ", ".join(action.targets),
+                "parameters": ", ".join(action.asked.__struct_fields__) or None,
+                "what it does": action.meaning,
             }
-            for one in actions().values()
+            for action in actions().values()
         ),
         form,
     )
@@ -187,13 +187,13 @@ def verify(ctx: click.Context, *, db_path: str, as_json: bool) -> None:
     """
     from kernelsight.surfaces.auditing import EXIT_OF_AUDIT, audit_of, lines_of_audit  # noqa: PLC0415 - as above
 
-    found = audit_of(db_path)
+    audit = audit_of(db_path)
     if as_json:
-        show_json(found)
+        show_json(audit)
     else:
-        for line in lines_of_audit(found):
+        for line in lines_of_audit(audit):
             click.echo(line)
-    ctx.exit(EXIT_OF_AUDIT[found.answer])
+    ctx.exit(EXIT_OF_AUDIT[audit.answer])
 
 
 @audit.command()

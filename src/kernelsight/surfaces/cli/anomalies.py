@@ -56,8 +56,8 @@ def list_(*, db_path: str, since: str, until: str, each: bool, form: Format) -> 
     from kernelsight.query import time_range  # noqa: PLC0415
 
     when = time_range(since, until)
-    found = stored(db_path, when.start_ns, when.end_ns)
-    _print(db_path, when, found, form, each=each, empty=f"no anomalies stored {when}")
+    anomalies_stored = stored(db_path, when.start_ns, when.end_ns)
+    _print(db_path, when, anomalies_stored, form, each=each, empty=f"no anomalies stored {when}")
 
 
 @anomalies.command()
@@ -111,14 +111,14 @@ def detect(  # noqa: PLR0913 - one argument an option
     from kernelsight.query import parse_duration, time_range  # noqa: PLC0415
 
     when = time_range(since, until)
-    found = look(
+    anomalies_found = look(
         db_path, when, learn_ns=parse_duration(learn), sensitivity=Sensitivity(threshold), most_series=max_series
     )
     if events:
-        lines = encode_lines(found)
+        lines = encode_lines(anomalies_found)
         sys.stdout.buffer.write(json_escaped(lines) if sys.stdout.isatty() else lines)
         return
-    _print(db_path, when, found, form, each=each, empty=f"nothing unusual {when}")
+    _print(db_path, when, anomalies_found, form, each=each, empty=f"nothing unusual {when}")
 
 
 @anomalies.command()
@@ -136,17 +136,17 @@ def watch(*, db_path: str, every: float) -> None:
 
 
 def _print(  # noqa: PLR0913 - what was asked, and how it is shown
-    db_path: str, when: TimeRange, found: Sequence[Anomaly], form: Format, *, each: bool, empty: str
+    db_path: str, when: TimeRange, listed: Sequence[Anomaly], form: Format, *, each: bool, empty: str
 ) -> None:
     from kernelsight.anomalies.stored import incidents, silence  # noqa: PLC0415 - as above
     from kernelsight.query.presence import STEADY, last_row, why_nothing  # noqa: PLC0415
     from kernelsight.query.rows import with_time  # noqa: PLC0415
 
-    if not found and last_row(db_path, STEADY, when) is None:
+    if not listed and last_row(db_path, STEADY, when) is None:
         click.echo(f"not known: {why_nothing(db_path)}", err=True)
         click.get_current_context().exit(NOT_KNOWN)
     silent = silence(db_path, when)
-    rows = [with_time(msgspec.structs.asdict(one)) for one in found] if each else incidents(found, silent)
+    rows = [with_time(msgspec.structs.asdict(anomaly)) for anomaly in listed] if each else incidents(listed, silent)
     show(map(_for_people, rows) if form == "table" else rows, form, empty=empty, shape=_SHAPE)
     if silent is not None:
         click.echo(f"nothing was recorded after {to_second(silent)}: what began later is not known", err=True)

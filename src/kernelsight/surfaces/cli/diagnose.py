@@ -100,12 +100,12 @@ def diagnose(  # noqa: PLR0913 - one argument an option
         elif at is not None:
             moment, now = parse_time(at), parse_time("now")
             start, end = moment - _AROUND_NS, moment + _AROUND_NS if moment > now else min(moment + _AROUND_NS, now)
-        found = diagnosed(db_path, start, end)
-        drawn = {} if as_json and html is None else courses(db_path, found)
+        diagnosis = diagnosed(db_path, start, end)
+        drawn = {} if as_json and html is None else courses(db_path, diagnosis)
     if html is not None:
-        _write(html, page(found, drawn, command))
+        _write(html, page(diagnosis, drawn, command))
     if as_json:
-        show_json(found)
+        show_json(diagnosis)
     else:
-        print_lines(report(found, drawn, command))
-    click.get_current_context().exit(EXIT_STATUS[found.verdict])
+        print_lines(report(diagnosis, drawn, command))
+    click.get_current_context().exit(EXIT_STATUS[diagnosis.verdict])

@@ -97,15 +97,15 @@ def _reasons(examination: Examination) -> dict[str, list[str]]:
 
 def _limits(examination: Examination) -> dict[str, list[str]]:
     """What the sources that are used cannot say, each limit once; of others' processes, by what is missing."""
-    found: dict[str, list[str]] = {}
+    limits: dict[str, list[str]] = {}
     for source in examination.sources:
         for limit in source.limitations if source.used else ():
             what, of_others, why = limit.partition(_OF_OTHERS)
             name = source.registered.name
-            found.setdefault(f"{_OF_OTHERS.strip()}{why}" if of_others else limit, []).append(
+            limits.setdefault(f"{_OF_OTHERS.strip()}{why}" if of_others else limit, []).append(
                 f"{name} ({what})" if of_others else name
             )
-    return found
+    return limits
 
 
 def _print_everything(examination: Examination) -> None:

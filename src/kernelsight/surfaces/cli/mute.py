@@ -57,19 +57,21 @@ def mute(  # noqa: PLR0913 - one argument an option
     lasts_ns = parse_duration(duration)
     if lasts_ns == 0:
         raise UsageError("--for 0 mutes nothing; give a duration such as 8h")
-    for one in muting.mute(db_path, fault, culprit, str(reason), time.time_ns() + lasts_ns):
-        whose = f" by {one.culprit}" if one.culprit else ""
-        ends = f"until {to_second(one.until_ns or 0)}"
-        click.echo(printable(f"{one.mute_id}: {one.fault}{whose} is muted {ends}; `kernelsight unmute {one.mute_id}`"))
+    for held in muting.mute(db_path, fault, culprit, str(reason), time.time_ns() + lasts_ns):
+        whose = f" by {held.culprit}" if held.culprit else ""
+        ends = f"until {to_second(held.until_ns or 0)}"
+        click.echo(
+            printable(f"{held.mute_id}: {held.fault}{whose} is muted {ends}; `kernelsight unmute {held.mute_id}`")
+        )
 
 
-def _row(one: Mute) -> dict[str, object]:
+def _row(held: Mute) -> dict[str, object]:
     return {
-        "id": one.mute_id,
-        "fault": one.fault,
-        "culprit": one.culprit,
-        "reason": one.reason,
-        "since": to_second(one.timestamp),
-        "until": to_second(one.until_ns or 0),
-        "by": one.muted_by,
+        "id": held.mute_id,
+        "fault": held.fault,
+        "culprit": held.culprit,
+        "reason": held.reason,
+        "since": to_second(held.timestamp),
+        "until": to_second(held.until_ns or 0),
+        "by": held.muted_by,
     }

@@ -71,18 +71,18 @@ def check(*, path: str, form: Format) -> None:
     from kernelsight.agent.acting.action import actions  # noqa: PLC0415 - with it come all actions
     from kernelsight.agent.acting.policy_file import load  # noqa: PLC0415
 
-    found = load(path)
+    policy_read = load(path)
     now = wall_clock(time.time_ns())
     show(
         (
             {
-                "action": one.name,
-                "mode": found.rule(one).mode,
-                "now": found.mode_of(one, now),
-                "least_confidence": found.rule(one).least_confidence,
-                "limits": msgspec.json.encode(found.rule(one).limits).decode(),
+                "action": action.name,
+                "mode": policy_read.rule(action).mode,
+                "now": policy_read.mode_of(action, now),
+                "least_confidence": policy_read.rule(action).least_confidence,
+                "limits": msgspec.json.encode(policy_read.rule(action).limits).decode(),
             }
-            for one in actions().values()
+            for action in actions().values()
         ),
         form,
     )

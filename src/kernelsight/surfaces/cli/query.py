@@ -82,7 +82,7 @@ def range_(  # noqa: PLR0913 - one argument an option, here and below
 ) -> None:
     """Print the rows of TABLE in a time range."""
     names = chosen_columns() or None
-    found = ask.rows(
+    rows = ask.rows(
         db_path,
         table,
         since,
@@ -94,7 +94,7 @@ def range_(  # noqa: PLR0913 - one argument an option, here and below
         limit=limit,
     )
     shape = shape_of(kind_named(table), order_by)
-    show(found, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape, chosen=names is not None)
+    show(rows, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape, chosen=names is not None)
 
 
 @query.command()
@@ -126,9 +126,9 @@ def top(  # noqa: PLR0913
     form: Format,
 ) -> None:
     """Print the rows of TABLE with the most METRIC; with --by, the groups of rows."""
-    found = ask.top(db_path, table, metric, since, until, by=by, n=count, function=function, where=where)
+    rows = ask.top(db_path, table, metric, since, until, by=by, n=count, function=function, where=where)
     shape = _of_groups(table, metric, by, function) if by else _of_rows(table, metric)
-    show(found, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape)
+    show(rows, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape)
 
 
 @query.command()
@@ -157,14 +157,14 @@ def series(  # noqa: PLR0913
     form: Format,
 ) -> None:
     """Print METRIC of TABLE over time, one series for each device, interface or process."""
-    found = ask.series(db_path, table, metric, since, until, where=where, points=points, raw=raw)
-    name = f"{metric} ({found[0].unit})" if found and found[0].unit and form == "table" else metric
+    all_series = ask.series(db_path, table, metric, since, until, where=where, points=points, raw=raw)
+    name = f"{metric} ({all_series[0].unit})" if all_series and all_series[0].unit and form == "table" else metric
     rows = (
-        {**one.entity, "timestamp": row["timestamp"], "time": row["time"], name: row["value"]}
-        for one in found
-        for row in one.rows()
+        {**one_series.entity, "timestamp": row["timestamp"], "time": row["time"], name: row["value"]}
+        for one_series in all_series
+        for row in one_series.rows()
     )
-    unit = found[0].unit if found else ""
+    unit = all_series[0].unit if all_series else ""
     show(
         rows,
         form,
@@ -202,9 +202,9 @@ def aggregate(  # noqa: PLR0913
 ) -> None:
     """Print aggregates of METRIC of TABLE, one row for each interval of time."""
     names = [name.strip() for name in functions.split(",")]
-    found = ask.aggregate(db_path, table, metric, since, until, interval, functions=names, by=by, where=where)
+    rows = ask.aggregate(db_path, table, metric, since, until, interval, functions=names, by=by, where=where)
     shape = _of_functions(table, metric, ["time", *by, *names])
-    show(found, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape)
+    show(rows, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape)
 
 
 @query.command()
@@ -227,9 +227,9 @@ def percentiles(  # noqa: PLR0913
     form: Format,
 ) -> None:
     """Print exact percentiles of METRIC of TABLE over a time range."""
-    found = ask.percentiles(db_path, table, metric, since, until, ps=ps, by=by, where=where)
+    rows = ask.percentiles(db_path, table, metric, since, until, ps=ps, by=by, where=where)
     shape = _of_functions(table, metric, [*by, *(f"p{p:g}" for p in ps)])
-    show(found, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape)
+    show(rows, form, empty=lambda: _nothing(db_path, table, since, until), shape=shape)
 
 
 @query.command()
@@ -248,22 +248,22 @@ def percentiles(  # noqa: PLR0913
 @examples("kernelsight query around 14:05:03 --window 2s")
 def around(*, moment: str, window: str, limit: int, as_json: bool, db_path: str) -> None:
     """Print everything that happened near TIME: the rows of all tables, and what changed."""
-    found = ask.around(db_path, moment, window, limit=limit)
+    nearby = ask.around(db_path, moment, window, limit=limit)
     if as_json:
-        show_json(found)
+        show_json(nearby)
         return
-    if not found["tables"]:
-        show([], empty=f"no rows within {window} of {found['time']}; `kernelsight status` shows what there is")
-    for near in found["tables"]:
+    if not nearby["tables"]:
+        show([], empty=f"no rows within {window} of {nearby['time']}; `kernelsight status` shows what there is")
+    for near in nearby["tables"]:
         shape = shape_of(kind_named(near["table"]))
         click.echo(f"\n{near['table']}: {near['rows']:,} rows, the nearest:")
         show(_with_all_columns(near["nearest"]), shape=shape)
         if near["largest"]:
             click.echo(f"\n{near['table']}: the longest:")
             show(_with_all_columns(near["largest"]), shape=shape)
-    if found["changed"]:
+    if nearby["changed"]:
         click.echo("\nWhat differs from the time just before:")
-        show(map(_flat_change, found["changed"]), shape=_OF_CHANGES)
+        show(map(_flat_change, nearby["changed"]), shape=_OF_CHANGES)
 
 
 @query.command()
@@ -301,9 +301,9 @@ def compare(  # noqa: PLR0913
 ) -> None:
     """Print the metrics that changed most from the window START to END to the window START2 to END2 (default: now)."""
     windows = (before_start, before_end), (after_start, after_end)
-    found = ask.compare(db_path, *windows, tables=tables or None, limit=limit)
+    differences = ask.compare(db_path, *windows, tables=tables or None, limit=limit)
     notes = _not_recorded(db_path, tables, windows)
-    rows = found if form == "json" else map(_flat_change, found)
+    rows = differences if form == "json" else map(_flat_change, differences)
     show(rows, form, empty="" if notes else "nothing changed", shape=_OF_CHANGES)
     for note in notes:
         click.echo(note, err=True)
@@ -353,10 +353,10 @@ def correlate(  # noqa: PLR0913
     """Print how two metrics move together. Each point of the first is paired with the nearest point of the second."""
     how: dict[str, Any] = {"tolerance": tolerance, "by": by, "where_a": where_a, "where_b": where_b}
     if pairs:
-        found = ask.asof_join(db_path, a, b, since, until, limit=limit, **how)
+        rows = ask.asof_join(db_path, a, b, since, until, limit=limit, **how)
     else:
-        found = ask.correlate(db_path, a, b, since, until, **how)
-    show(found, form, empty=lambda: _nothing_of_two(db_path, (a, b), since, until))
+        rows = ask.correlate(db_path, a, b, since, until, **how)
+    show(rows, form, empty=lambda: _nothing_of_two(db_path, (a, b), since, until))
 
 
 def _flat_change(change: Mapping[str, Any]) -> dict[str, Any]:
@@ -387,10 +387,10 @@ def _of_functions(table: str, metric: str, first: Sequence[str]) -> Shape:
     return Shape(units={name: counts.get(name, unit) for name in first if name != "time"}, first=first)
 
 
-def _with_all_columns(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _with_all_columns(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows from which NULLs were left out, with the same columns each."""
-    names = dict.fromkeys(name for row in found for name in row if name not in {"id", "timestamp"})
-    return [{name: row.get(name) for name in names} for row in found]
+    names = dict.fromkeys(name for row in rows for name in row if name not in {"id", "timestamp"})
+    return [{name: row.get(name) for name in names} for row in rows]
 
 
 def _nothing(db_path: str, table: str, since: str, until: str) -> str:

@@ -24,5 +24,5 @@ def reclassify(*, db_path: str, since: str) -> None:
 
     serve_as_owner(db_path, ["query", "signals"])
     with Keeper(db_path, make=True) as keeper:
-        found = keeper.again(parse_time(since))
-    click.echo(f"{len(found)} signals since {since}")
+        signals = keeper.again(parse_time(since))
+    click.echo(f"{len(signals)} signals since {since}")

@@ -78,10 +78,15 @@ def signals(  # noqa: PLR0913 - one argument an option
         raise UsageError(f"there is no rule {rule!r}; docs/rules.md lists the rules")
     enough = _SEVERITIES[_SEVERITIES.index(severity) :]
     when = time_range(since, until)
-    found = [one for one in listed(db_path, when) if (rule is None or one.rule == rule) and one.severity in enough]
+    judged = [
+        signal
+        for signal in listed(db_path, when)
+        if (rule is None or signal.rule == rule) and signal.severity in enough
+    ]
     whole = as_json or form != "table"
     rows = [
-        {**with_time(msgspec.structs.asdict(one.signal)), "state": one.state} for one in episodes(db_path, found, when)
+        {**with_time(msgspec.structs.asdict(episode.signal)), "state": episode.state}
+        for episode in episodes(db_path, judged, when)
     ]
     if not whole:
         rows = [_short(row) for row in rows]
@@ -104,11 +109,10 @@ def _tell_mutes(db_path: str, end_ns: int) -> None:
 
     with opened(db_path) as reader:
         held = holding(mutes(reader), end_ns)
-    for one in held:
-        of = f"{one.fault} of {one.culprit}" if one.culprit else str(one.fault)
-        line = (
-            f"muted until {to_second(one.until_ns or end_ns)}, its signals are listed all the same: {of}: {one.reason}"
-        )
+    for mute in held:
+        of = f"{mute.fault} of {mute.culprit}" if mute.culprit else str(mute.fault)
+        until = to_second(mute.until_ns or end_ns)
+        line = f"muted until {until}, its signals are listed all the same: {of}: {mute.reason}"
         click.echo(printable(line), err=True)
 
 
@@ -142,13 +146,13 @@ def _teller() -> Callable[[Signal], None]:
     """Says of each signal what is new about it, on stderr."""
     known: dict[tuple[int, str | None, str | None], str] = {}
 
-    def tell(one: Signal) -> None:
-        key = one.timestamp, one.rule, one.entity
-        state = "over" if one.end_ns is not None else str(one.severity)
+    def tell(signal: Signal) -> None:
+        key = signal.timestamp, signal.rule, signal.entity
+        state = "over" if signal.end_ns is not None else str(signal.severity)
         if known.get(key) != state:
-            click.echo(f"{state}: {one.rule}: {printable(str(one.summary))}", err=True)
+            click.echo(f"{state}: {signal.rule}: {printable(str(signal.summary))}", err=True)
         known[key] = state
-        if one.end_ns is not None:
+        if signal.end_ns is not None:
             del known[key]
 
     return tell

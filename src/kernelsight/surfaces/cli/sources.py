@@ -18,14 +18,14 @@ def print_sources(sources: Iterable[Availability]) -> None:
         names,
         (
             (
-                one.registered.name,
-                one.registered.source,
-                "yes" if one.available else "no",
-                "yes" if one.used else "-",
-                ", ".join(_tables(one)),
-                printable(_said(one)),
+                source.registered.name,
+                source.registered.source,
+                "yes" if source.available else "no",
+                "yes" if source.used else "-",
+                ", ".join(_tables(source)),
+                printable(_said(source)),
             )
-            for one in sources
+            for source in sources
         ),
         first=(*names[:4], names[-1]),
     )
@@ -43,7 +43,7 @@ def as_values(source: Availability) -> dict[str, Any]:
         "tables": _tables(source),
         "reason": source.reason or None,
         "limitations": source.limitations,
-        "capabilities": sorted(one.name for one in entry.needs),
+        "capabilities": sorted(capability.name for capability in entry.needs),
     }
 
 

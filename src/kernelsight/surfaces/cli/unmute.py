@@ -17,5 +17,5 @@ def unmute(*, mute_id: str, db_path: str, reason: str | None) -> None:
     """Unmute."""
     from kernelsight.surfaces import muting  # noqa: PLC0415 - with it comes the diagnosis
 
-    one = muting.unmute(db_path, mute_id, reason)
-    click.echo(printable(f"{mute_id}: {one.fault} is reported again"))
+    muted = muting.unmute(db_path, mute_id, reason)
+    click.echo(printable(f"{mute_id}: {muted.fault} is reported again"))

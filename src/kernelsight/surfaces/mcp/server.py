@@ -67,8 +67,10 @@ def server(db_path: str, limit_s: float = TIME_LIMIT_S) -> Server[Any]:
     async def list_resources(_: Any, __: Any) -> types.ListResourcesResult:
         return types.ListResourcesResult(
             resources=[
-                types.Resource(uri=one.uri, name=one.uri.removeprefix(SCHEME), title=one.title, mime_type=one.mime_type)
-                for one in pages().values()
+                types.Resource(
+                    uri=page.uri, name=page.uri.removeprefix(SCHEME), title=page.title, mime_type=page.mime_type
+                )
+                for page in pages().values()
             ]
         )
 
@@ -125,11 +127,11 @@ def _message(arguments: dict[str, str]) -> types.PromptMessage:
 
 
 def _described(name: str) -> types.Tool:
-    one = tools()[name]
+    tool = tools()[name]
     return types.Tool(
         name=name,
-        description=one.description,
-        input_schema=one.schema,
+        description=tool.description,
+        input_schema=tool.schema,
         annotations=types.ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=False),
     )
 
@@ -138,11 +140,11 @@ def _call(db_path: str, name: str, arguments: dict[str, Any]) -> types.CallToolR
     """Use a tool; what the caller can mend is said to it, anything else is our defect and ends the call."""
     now = time.time_ns()
     try:
-        found = call(Desk(db_path, TimeRange(now - _WINDOW_NS, now)), name, arguments)
+        output = call(Desk(db_path, TimeRange(now - _WINDOW_NS, now)), name, arguments)
     except KernelSightError as error:
         return _refusal(error)
-    text = msgspec.json.encode(found).decode()
-    return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=found)
+    text = msgspec.json.encode(output).decode()
+    return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=output)
 
 
 async def _answered(answers: Answers, asked: Callable[[], types.CallToolResult]) -> types.CallToolResult:

@@ -23,9 +23,9 @@ def over_streams(db_path: str, limit_s: float = TIME_LIMIT_S) -> None:
     """Answer on standard output what is asked on standard input, until that ends."""
 
     async def run() -> None:
-        one = server(db_path, limit_s)
+        answering = server(db_path, limit_s)
         async with stdio_server() as (reading, writing):
-            await one.run(reading, writing, one.create_initialization_options())
+            await answering.run(reading, writing, answering.create_initialization_options())
 
     anyio.run(run)
 
