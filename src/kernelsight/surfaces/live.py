@@ -21,8 +21,12 @@ _SAMPLE_NS = 1_000_000_000
 
 
 @contextmanager
-def collected(seconds: float) -> Iterator[str]:
-    """Collect for so long, with everything that can run here; give the path of the store.
+def collected(seconds: float, *arguments: str) -> Iterator[str]:
+    """Collect for so long; give the path of the store.
+
+    Args:
+        seconds: how long.
+        arguments: of `kernelsight collect`, such as names of collectors; by default all that can run here.
 
     Raises:
         SourceUnavailableError: no collector can run here.
@@ -31,7 +35,7 @@ def collected(seconds: float) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="kernelsight-") as folder:
         path = str(Path(folder) / "live.db")
         collector = _start(
-            child(["collect", "--duration", str(seconds)], on_death=signal.SIGTERM),
+            child(["collect", *arguments, "--duration", str(seconds)], on_death=signal.SIGTERM),
             stdout=subprocess.PIPE,
         )
         daemon = _start(child(["ingest", "--db-path", path], on_death=None), stdin=collector.stdout)

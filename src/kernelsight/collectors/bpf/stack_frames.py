@@ -16,6 +16,7 @@ from kernelsight.linux.stacks import NO_FILE, File, Frames
 Ends = Literal["whole", "depth", "unmapped", "thinned"]
 
 _IS_PLACE = 1  # BPF_STACK_BUILD_ID_VALID
+_NEGATIVE = 1 << 63
 _MOST_NAMES = 4096
 _MOST_FILES = 2048
 
@@ -83,7 +84,11 @@ class UserFrames:
         if places != count:
             return [None] * count
         each = self._place.iter_unpack(stack[self._words.size : self._words.size + count * self._place.size])
-        return [Place(build_id, offset) if status == _IS_PLACE else None for status, build_id, offset in each]
+        # The kernel takes an address that is in no mapping for one before the next (find_vma): negative places.
+        return [
+            Place(build_id, offset) if status == _IS_PLACE and offset < _NEGATIVE else None
+            for status, build_id, offset in each
+        ]
 
     def _found(
         self, pid: int, addresses: Sequence[int], told: Sequence[Place | None]
