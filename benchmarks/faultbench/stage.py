@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -179,6 +180,20 @@ class Stage:
         if undo is not None:
             self.exit.callback(self._undo, [str(word) for word in undo])
         return done.stdout.strip()
+
+    def which(self, program: object) -> str:
+        """Path of a program; of Python that of the interpreter itself."""
+        return PYTHON if program == "python3" else shutil.which(str(program)) or str(program)
+
+    def end_children(self, actor: Actor) -> None:
+        """Ask the children of an actor to end (SIGTERM)."""
+        for pid in descendants(actor.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass before what comes next."""
+        time.sleep(seconds)
 
     def unmount(self, folder: Path) -> None:
         """Take a file system off, even one that somebody still uses; nothing where none is mounted."""

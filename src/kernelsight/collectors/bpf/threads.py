@@ -69,7 +69,8 @@ _WAIT_ON_WORD = {number for number in numbers_of("futex", "futex_wait") if numbe
 EXHAUSTION = frozenset(
     {
         errno.EIO, errno.ENOMEM, errno.ENFILE, errno.EMFILE, errno.EFBIG, errno.ENOSPC, errno.EROFS,
-        errno.ENOLCK, errno.EUSERS, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ETOOMANYREFS, errno.EDQUOT,
+        errno.ENOLCK, errno.EUSERS, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENOBUFS,
+        errno.ETOOMANYREFS, errno.EDQUOT,
     }
 )  # fmt: skip
 _REFUSAL = frozenset({errno.EAGAIN})

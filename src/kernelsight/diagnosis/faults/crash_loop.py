@@ -1,0 +1,9 @@
+"""The class `crash_loop`."""
+
+from kernelsight.diagnosis.fault import FaultClass
+
+CRASH_LOOP = FaultClass(
+    "crash_loop",
+    meaning="A program that should stay is started again and again, and fails each time soon after its start.",
+    needs=("process_exit",),
+)

@@ -1,0 +1,202 @@
+"""A program that fails soon after its start, and that its parent starts again each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kernelsight.diagnosis.duration import GOES_ON_S
+from kernelsight.diagnosis.faults.crash_loop import CRASH_LOOP
+from kernelsight.diagnosis.forking import FORKS_PER_S
+from kernelsight.diagnosis.identity import process_entity
+from kernelsight.diagnosis.kernel_log import said
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.remedies import LOOK
+from kernelsight.diagnosis.restarts import RAN_LONG_S, Restarts, restarts
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.process_exit import ProcessExit
+from kernelsight.events.syscalls import SyscallError
+
+FAILED_SHARE = Threshold(
+    0.8, "share of the ends", because="judged: a program that mostly ends well does what it is started for"
+)
+SOON_S = Threshold(
+    15.0,
+    "s",
+    because="judged: most services that cannot run know it when they have read their configuration, opened their files "
+    "and taken their port; some wait ten seconds for a server first",
+)
+ONE_AT_A_TIME = Threshold(
+    1.3, "processes", because="judged: what runs beside others of its kind is a pool of workers, and no single service"
+)
+OTHERS_SHARE = Threshold(
+    1.0,
+    "children of other names per end",
+    because="judged: a script that starts a service has a command or two beside it; one that does a job has many",
+)
+ALIKE_SHARE = Threshold(
+    0.8,
+    "share of the failures",
+    because="judged: what does not find its port or its file fails alike each time",
+)
+SOON_AGAIN_S = Threshold(
+    45.0, "s", because="judged: jobs that a timer starts come once a minute or less often; restarts come sooner"
+)
+PAUSES = Threshold(
+    3.0, "times the mean distance of two ends", because="judged: pauses between restarts grow; beyond that, it is over"
+)
+
+
+def measure(scene: Scene) -> Iterable[Restarts]:
+    """Programs that failed three times or more under one parent."""
+    return restarts(scene)
+
+
+def _goes_on(found: Restarts) -> bool:
+    between_s = found.seconds / max(found.ends - 1, 1)
+    is_over = found.duration.over_for_s > max(GOES_ON_S, PAUSES * between_s)
+    has_given_up = found.is_supervised and not found.came_up
+    return not is_over or has_given_up
+
+
+def _is_service(found: Restarts) -> bool:
+    return (
+        found.is_supervised
+        or found.shows_defect
+        or found.serves
+        or found.ran_long_s >= RAN_LONG_S
+        or bool(found.errors)
+        or found.refuses_clients
+    )
+
+
+def explain(scene: Scene, found: Restarts) -> Explanation:
+    """The program is to be mended; its parent only does what it was told."""
+    culprit = Entity("program", found.comm, found.comm)
+    parent = process_entity(found.parent_pid, found.parent_comm)
+    calls = ", ".join(sorted({f"{row.syscall_name} with {row.error}" for row in found.errors}))
+    return Explanation(
+        culprit=culprit,
+        onset_ns=found.rows[0].timestamp,
+        victims=(),
+        suffering_s=0.0,
+        path=path(
+            claim(
+                f"{found.comm} ended {found.ends} times in {found.seconds:.0f} s, {found.failed} times with a failure, "
+                f"mostly by {found.how}",
+                scene.evidence(found.rows, ProcessExit.failed, "sum"),
+                scene.evidence(found.rows, ProcessExit.count, "sum"),
+            ),
+            claim(
+                f"each lived for {found.life_s:.1f} s on average, and {parent.name} ({parent.id}) started the next one",
+                scene.evidence(found.rows, ProcessExit.lifetime_ms, "sum"),
+            ),
+            *said(scene, found.segfaults),
+            claim(f"calls of it failed: {calls}", scene.evidence(found.errors, SyscallError.count, "sum")),
+            claim(
+                f"meanwhile, {found.refused_packets} packets came for ports on which nobody listens",
+                scene.evidence(found.refused, PacketDrop.count, "sum"),
+            ),
+        ),
+        refuted_by=f"{found.comm} is meant to end so, as a test does that {parent.name} repeats until it succeeds",
+        outlook=f"{found.comm} does not do its work until somebody mends why it fails",
+        actions=(
+            LOOK.on(
+                culprit,
+                f"read what {found.comm} says before it ends (journalctl, its log); {parent.name} ({parent.id}) "
+                f"starts it",
+            ),
+        ),
+    )
+
+
+MECHANISM = Mechanism[Restarts](
+    fault=CRASH_LOOP,
+    summary="A program fails soon after its start, and its supervisor, its container's runtime or a script starts it "
+    "again each time.",
+    measure=measure,
+    checks=(
+        Check(
+            id="fails",
+            says="{failed} of {ends} ends were failures",
+            holds=lambda found: found.failed_share >= FAILED_SHARE,
+            supports=1.5,
+            refutes=4.0,
+            because="a status but 0 means failure (exit(3)), and so does a signal; a program that does its work and "
+            "ends well is run again by intention",
+        ),
+        Check(
+            id="fails_alike",
+            says="it fails in the same way each time, mostly by {how}",
+            holds=lambda found: found.alike_share >= ALIKE_SHARE,
+            supports=0.5,
+            refutes=6.0,
+            because="judged: a test suite runs one program again and again, too, and has it fail in many ways",
+        ),
+        Check(
+            id="ends_soon",
+            says="it ends soon after its start",
+            holds=lambda found: found.life_s <= SOON_S,
+            supports=0.5,
+            refutes=1.5,
+            because="judged: what fails at its start fails soon; a program that fails at times of its own is not stuck",
+        ),
+        Check(
+            id="one_at_a_time",
+            says="there is one of it at a time",
+            holds=lambda found: None if found.is_supervised else found.at_once <= ONE_AT_A_TIME,
+            supports=0.5,
+            refutes=6.0,
+            because="judged: jobs that run side by side, such as those of make(1) and xargs(1), are started once each. "
+            "A supervisor may have several services of one name",
+        ),
+        Check(
+            id="is_service",
+            says="it is something that should stay",
+            holds=_is_service,
+            supports=2.5,
+            refutes=4.0,
+            because="judged: a supervisor starts it, it listens or had run for long, clients find nobody who listens, "
+            "it ends by a signal of its own defect, cannot be executed, or is refused what it needs. Without any of "
+            "these it may be a question that a script asks until the answer is yes",
+        ),
+        Check(
+            id="started_again_soon",
+            says="the next one is started soon after the end of the last one",
+            holds=lambda found: None if found.is_contained else found.pause_s <= SOON_AGAIN_S,
+            supports=0.0,
+            refutes=4.0,
+            because="judged: what comes once a minute is a job of cron(8) or of a timer. Of containers that fail again "
+            "and again, the pauses grow to minutes",
+        ),
+        Check(
+            id="goes_on",
+            says="it goes on, or its supervisor has given up",
+            holds=_goes_on,
+            supports=0.5,
+            refutes=6.0,
+            because="judged: a service that stays up at last has recovered; supervisors give up after some tries "
+            "(StartLimitBurst= of systemd), and then it is down",
+        ),
+        Check(
+            id="only_child",
+            says="its parent starts little else",
+            holds=lambda found: True if found.is_supervised else found.others <= OTHERS_SHARE * found.ends,
+            supports=0.0,
+            refutes=6.0,
+            because="judged: a script or a build with many commands is at work, and some may fail as it expects",
+        ),
+        Check(
+            id="no_storm",
+            says="it is not started so often that starting it is the fault",
+            holds=lambda found: found.per_s < FORKS_PER_S,
+            supports=0.0,
+            refutes=4.0,
+            because="judged: supervisors wait between two starts (RestartSec= of systemd: 0.1 s); beyond that it is "
+            "told as `fork_storm`, or is the work of a script",
+        ),
+    ),
+    explain=explain,
+)

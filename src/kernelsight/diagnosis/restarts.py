@@ -1,0 +1,247 @@
+"""Programs that one parent starts again and again, and how they end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.duration import Duration, duration_of
+from kernelsight.diagnosis.kernel_log import messages
+from kernelsight.diagnosis.processes import Process as SampledProcess
+from kernelsight.diagnosis.processes import processes
+from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene, grouped_by
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.kernel_message import KernelMessage
+from kernelsight.events.memory import Memory, OomKill
+from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.process import Process
+from kernelsight.events.process_exit import ProcessExit
+from kernelsight.events.service import Service
+from kernelsight.events.syscalls import SyscallError
+from kernelsight.linux.supervisors import CANNOT_RUN, DEFECTS, is_supervisor, runs_containers, signal_name
+
+LEAST_ENDS = Threshold(
+    3, "ends", because="judged: a service that is restarted by intention ends once, and once more where that failed"
+)
+RAN_LONG_S = Threshold(30, "s", because="judged: a program that ran for so long is none that only asks something")
+REFUSED_PER_END = Threshold(
+    4.0,
+    "refused packets per end",
+    because="calculated: a program that itself asks a port in vain at each start is refused twice, over IPv4 and IPv6, "
+    "each once more where it tries again",
+)
+REFUSED_MORE = Threshold(
+    5.0, "times as many refused packets as before", because="judged: clients that were served before are refused now"
+)
+LEAST_BEFORE_S = Threshold(3, "s", because="judged: less says little of what is usual")
+_ASKS_AGAIN = "EAGAIN"
+"""Error of calls that found nothing yet, or a lock taken: no reason to fail."""
+_PAUSES = ("sleep", "usleep")
+"""What a script starts to wait before the next try."""
+_TICKS_PER_S = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """One program that one parent started again and again."""
+
+    comm: str
+    parent_pid: int
+    parent_comm: str
+    rows: Sequence[ProcessExit]
+    """Its ends, by time."""
+    others: int
+    """Programs of other names that ended as children of the same parent meanwhile; pauses do not count."""
+    duration: Duration
+    seconds: float
+    """From the first end to the last."""
+    ran_long_s: float
+    """How long a process of this name had run that was there before; 0: none was seen."""
+    came_up: bool
+    """Whether one of it was there after the last end."""
+    serves: bool
+    """Whether a process of this name listened for clients."""
+    refused: Sequence[PacketDrop]
+    """Packets that found nobody who listens."""
+    refused_before_per_s: float | None
+    """As many a second, before the first failure; None: too little was recorded before."""
+    errors: Sequence[SyscallError]
+    """Calls that failed in it for want of something."""
+    segfaults: Sequence[KernelMessage]
+    """What the kernel said of its faults."""
+
+    @property
+    def ends(self) -> int:
+        """Processes that ended."""
+        return sum(row.count or 0 for row in self.rows)
+
+    @property
+    def failed(self) -> int:
+        """Of these, those that failed."""
+        return sum(row.failed or 0 for row in self.rows)
+
+    @property
+    def failed_share(self) -> float:
+        """Share of the ends that were failures."""
+        return self.failed / max(self.ends, 1)
+
+    @property
+    def life_s(self) -> float:
+        """How long one lived, on average."""
+        return sum(row.lifetime_ms or 0 for row in self.rows) / 1000 / max(self.ends, 1)
+
+    @property
+    def per_s(self) -> float:
+        """Ends a second."""
+        return self.ends / max(self.seconds, 1.0)
+
+    @property
+    def at_once(self) -> float:
+        """How many of them there were at a time, on average."""
+        return self.life_s * self.ends / max(self.seconds + self.life_s, self.life_s, 0.001)
+
+    @property
+    def refused_packets(self) -> int:
+        """Packets of clients that found nobody who listens."""
+        return sum(row.count or 0 for row in self.refused)
+
+    @property
+    def pause_s(self) -> float:
+        """From one end to the next start, on average."""
+        return max(self.seconds / max(self.ends - 1, 1) - self.life_s, 0.0)
+
+    @property
+    def refuses_clients(self) -> bool:
+        """Whether clients find nobody who listens since it fails: more than it may itself be refused."""
+        if self.refused_before_per_s is None or self.refused_packets < REFUSED_PER_END * self.ends:
+            return False
+        return self.refused_packets / max(self.seconds, 1.0) >= REFUSED_MORE * self.refused_before_per_s
+
+    @property
+    def alike_share(self) -> float:
+        """Share of the failures that ended alike."""
+        return max(self._ways().values(), default=0) / max(self.failed, 1)
+
+    @property
+    def how(self) -> str:
+        """How most of them ended."""
+        return self._ways().most_common(1)[0][0]
+
+    def _ways(self) -> Counter[str]:
+        ways: Counter[str] = Counter()
+        for row in self.rows:
+            by = signal_name(row.exit_signal) if row.exit_signal else f"status {row.exit_status}"
+            ways[by] += row.failed or 0
+        return ways
+
+    @property
+    def shows_defect(self) -> bool:
+        """Whether it ended by a signal for what it did itself, or could not be executed."""
+        return any(row.exit_signal in DEFECTS or row.exit_status in CANNOT_RUN for row in self.rows)
+
+    @property
+    def is_contained(self) -> bool:
+        """Whether its parent is the supervisor of a container."""
+        return runs_containers(self.parent_comm)
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether its parent is a program that starts services again."""
+        return is_supervisor(self.parent_comm)
+
+
+def restarts(scene: Scene) -> Iterator[Restarts]:
+    """What was started again and again, by program and parent.
+
+    The parent of a container is another one each time: then those of one name count as one parent.
+    """
+    rows = [row for row in scene.rows(ProcessExit) if row.comm and row.count and _is_program(row)]
+    killed = {row.comm for row in scene.rows(OomKill)}
+    by_parent = grouped_by(rows, lambda row: (row.parent_pid, row.comm))
+    alone = [family[0] for family in by_parent.values() if sum(row.count or 0 for row in family) == 1]
+    families = [family for family in by_parent.values() if len(family) > 1 or family[0].count != 1]
+    families += grouped_by(
+        (row for row in alone if is_supervisor(row.parent_comm or "")),
+        lambda row: (row.parent_comm, row.comm),
+    ).values()
+    for family in families:
+        if sum(row.failed or 0 for row in family) >= LEAST_ENDS and family[-1].comm not in killed:
+            yield _restarts(scene, family, rows)
+
+
+def _is_program(row: ProcessExit) -> bool:
+    """Whether what ended had a program of its own, or should have had one; no part of a script that forked."""
+    before_it_executes = (row.comm or "").startswith("(")  # as systemd calls it
+    return bool(row.executed) or row.exit_status in CANNOT_RUN or before_it_executes
+
+
+def _restarts(scene: Scene, family: Sequence[ProcessExit], everybody: Iterable[ProcessExit]) -> Restarts:
+    last = family[-1]
+    run = Run(scene.second(family[0]), scene.second(last))
+    children = _children(scene, last)
+    pids = {row.pid for row in family}
+    ours = pids | {process.pid for process in children}
+    siblings = [
+        row
+        for row in scene.within(everybody, run)
+        if row.parent_pid == last.parent_pid and row.comm != last.comm and row.comm not in _PAUSES
+    ]
+    refused = [row for row in scene.rows(PacketDrop) if row.reason == "NO_SOCKET"]
+    return Restarts(
+        comm=last.comm or "",
+        parent_pid=last.parent_pid or 0,
+        parent_comm=last.parent_comm or "",
+        rows=family,
+        others=sum(row.count or 0 for row in siblings),
+        duration=duration_of(scene, run),
+        seconds=(last.timestamp - family[0].timestamp) / NS_PER_S,
+        ran_long_s=_ran_long_s(scene, last, family),
+        came_up=any(process.pid not in pids and process.samples[-1].timestamp > last.timestamp for process in children),
+        serves=any(row.pid in ours for row in scene.rows(Service)),
+        refused=scene.within(refused, run),
+        refused_before_per_s=_before_per_s(scene, refused, run),
+        errors=[row for row in scene.rows(SyscallError) if row.pid in ours and row.error != _ASKS_AGAIN],
+        segfaults=[row for row in messages(scene, "segfault") if row.pid in ours],
+    )
+
+
+def _before_per_s(scene: Scene, refused: Sequence[PacketDrop], run: Run) -> float | None:
+    """Packets a second that found nobody who listens before a stretch began."""
+    stamps = [scene.second(row) for row in scene.rows(Memory)]
+    seconds = len({second for second in stamps if second < run.first})
+    if seconds < LEAST_BEFORE_S:
+        return None
+    return sum(row.count or 0 for row in refused if scene.second(row) < run.first) / seconds
+
+
+def _ran_long_s(scene: Scene, last: ProcessExit, family: Sequence[ProcessExit]) -> float:
+    """How long a process of the program under the same parent had run, by its end and by its samples."""
+    longest = max((row.lifetime_ms or 0) / 1000 / (row.count or 1) for row in family)
+    boot_s = scene.once(_boot_s)
+    if boot_s is None:
+        return longest
+    for process in _children(scene, last):
+        sample = process.samples[-1]
+        if sample.start_ticks is not None and sample.timestamp <= last.timestamp:
+            longest = max(longest, sample.timestamp / NS_PER_S - boot_s - sample.start_ticks / _TICKS_PER_S)
+    return longest
+
+
+def _children(scene: Scene, last: ProcessExit) -> list[SampledProcess]:
+    """The processes of the program under the same parent that samples met."""
+    return [
+        process
+        for process in scene.once(processes).values()
+        if process.comm == last.comm and process.samples and process.parent == last.parent_pid
+    ]
+
+
+def _boot_s(scene: Scene) -> float | None:
+    """When the machine was started (s since the epoch), at the latest: the youngest process began after that."""
+    stamps = [
+        row.timestamp / NS_PER_S - row.start_ticks / _TICKS_PER_S
+        for row in scene.rows(Process)
+        if row.start_ticks is not None
+    ]
+    return min(stamps, default=None)
