@@ -6,6 +6,7 @@
  * last received data, and each pipe whether it is full: so a pass over all descriptors finds who has
  * waited for whom, however long ago that began.
  */
+#include "calls.h"
 #include "sock.h"
 
 #define S_IFMT 0170000
@@ -38,7 +39,6 @@ struct sock___queue {
 	u16 sk_type, sk_protocol;
 } VIEW;
 struct inet_connection_sock {
-	u8 icsk_retransmits;
 	struct { u32 lrcvtime; } icsk_ack;
 } VIEW;
 struct tcp_sock {
@@ -51,13 +51,12 @@ struct end {
 	u64 inode;	/* of the pipe, or of the socket */
 	u64 mark;	/* what changes as soon as something is read */
 	u32 pid, fd;
-	u32 kind, state;
+	u32 kind;
 	u32 sent_ago, received_ago; /* jiffies */
 	u32 unread;		    /* bytes, or pages of a pipe, or datagrams */
 	u32 peer_pid;		    /* of a Unix socket: who connected it */
 	u16 family, local_port, remote_port;
-	u8 retransmits, listens, reads, oneway;
-	u16 unused;
+	u8 listens, reads, oneway, padding[3];
 	u8 local_address[16], remote_address[16];
 	char comm[COMM_LEN];
 };
@@ -205,18 +204,15 @@ static __always_inline int look_at_tcp(struct at *at, struct sock *sk, struct tc
 			bpf_map_update_elem(&listening, &port, &first, BPF_ANY);
 		return 0;
 	}
-	if (state != ESTABLISHED && state != SYN_SENT && state != CLOSE_WAIT)
+	if (state != ESTABLISHED && state != CLOSE_WAIT)
 		return 0;
 	end.listens = ports && ports->seen + 1 >= pass;
 	sent = now - tcp->lsndtime;
 	received = now - BPF_CORE_READ(connection, icsk_ack.lrcvtime);
-	end.retransmits = BPF_CORE_READ(connection, icsk_retransmits);
 	end.unread = tcp->rcv_nxt - tcp->copied_seq;
 	if ((s32)end.unread < 0)
 		end.unread = 0;
-	if (state == SYN_SENT)
-		waits = end.retransmits;
-	else if (end.listens)
+	if (end.listens)
 		waits = received >= a_second && received < sent;
 	else
 		/* In one tick, both are said to be at once: then an acknowledgement that came later is of what was sent. */
@@ -226,11 +222,10 @@ static __always_inline int look_at_tcp(struct at *at, struct sock *sk, struct tc
 		port = __builtin_bswap16(BPF_CORE_READ(more, __sk_common.skc_dport));
 		ports = bpf_map_lookup_elem(&listening, &port);
 	}
-	if (!waits && !(end.unread && received >= a_second) && !(ports && ports->wanted == pass))
+	if (!waits && !(ports && ports->wanted == pass))
 		return 0;
 	describe(at, &end, OF_TCP);
 	describe_places(&end, sk);
-	end.state = state;
 	end.sent_ago = sent;
 	end.received_ago = received;
 	end.reads = waits;
@@ -274,4 +269,52 @@ int ends(struct bpf_iter__task_file *ctx)
 		return 0;
 	tcp = bpf_skc_to_tcp_sock(sk);
 	return tcp ? look_at_tcp(&at, sk, tcp) : look_at_udp(&at, sk);
+}
+
+/*
+ * Threads of processes that others wait for: in which call each sleeps, and since when. The scheduler
+ * notes when a thread last got a CPU; that is when it fell asleep, but for the moment that it ran.
+ */
+struct sched_info___arrival { u64 last_arrival; } VIEW;
+struct task_struct___arrival { struct sched_info___arrival sched_info; } VIEW;
+
+struct sleeper {
+	u64 asleep_ns;
+	u32 pid, tid;
+	int call;
+	u32 state;
+};
+RECORD(sleeper);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u32);
+	__type(value, u32);
+} waited_for SEC(".maps"); /* pids; the reader puts them in */
+
+SEC("iter/task")
+int sleepers(struct task_iterator *ctx)
+{
+	struct task_struct___arrival *self = (void *)bpf_get_current_task();
+	struct task_struct *task = ctx->task;
+	struct sleeper sleeper = {};
+	u64 now, then;
+	u32 pid;
+
+	if (!task)
+		return 0;
+	pid = task->tgid;
+	sleeper.state = task->__state;
+	if (!sleeper.state || !bpf_map_lookup_elem(&waited_for, &pid))
+		return 0;
+	now = BPF_CORE_READ(self, sched_info.last_arrival);
+	then = BPF_CORE_READ((struct task_struct___arrival *)task, sched_info.last_arrival);
+	sleeper.asleep_ns = now > then ? now - then : 0;
+	sleeper.pid = pid;
+	sleeper.tid = task->pid;
+	sleeper.call = call_of(task);
+	bpf_seq_write(ctx->meta->seq, &sleeper, sizeof(sleeper));
+	return 0;
 }

@@ -25,17 +25,25 @@ class PendingWait(Event, tag="pending_wait"):
     pid: Annotated[Int | None, Label(), Means("process that waits; NULL: on another machine, or not known")] = None
     comm: Annotated[Text | None, Label()] = None
     waits_for: Annotated[
-        Literal["answer", "connection", "reader", "request"] | None,
+        Literal["answer", "reader", "request"] | None,
         Label(),
         Means(
-            "`answer`: it has sent and nothing has come back; `connection`: its attempt to connect is not answered; "
-            "`reader`: what it wrote is not read; `request`: it has answered, and its client does not go on"
+            "`answer`: it has sent and nothing has come back; `reader`: what it wrote into a pipe or Unix socket is "
+            "not read; `request`: it has answered, and its client does not go on"
         ),
     ] = None
     peer_pid: Annotated[
         Int | None, Label(), Means("process at the other end; NULL: on another machine, or not known")
     ] = None
     peer_comm: Annotated[Text | None, Label()] = None
+    peer_waits_in: Annotated[
+        Text | None,
+        Label(),
+        Means(
+            "system call in which the thread at the other end sleeps that fell asleep when the request had come; "
+            "NULL: none does"
+        ),
+    ] = None
     transport: Annotated[Literal["tcp", "udp", "unix", "pipe"] | None, Label()] = None
     address: Annotated[Text | None, Label(), Means("of the service, on whichever side it is")] = None
     port: Annotated[Int | None, Label(), Means("of the service")] = None

@@ -7,7 +7,7 @@ import time
 from kernelsight.collectors.bpf import objects
 from kernelsight.collectors.bpf.libbpf import Object
 
-REST = 500
+_REST = 500
 """Pause for so many times as long as a pass took: 0.2 % of a core on a machine with very many descriptors."""
 
 
@@ -23,7 +23,7 @@ class DescriptorPass:
         """Go over all descriptors once; what the program wrote."""
         began = time.thread_time_ns()
         written = self.object.iterate(self._program)
-        self.rest_ns = REST * (time.thread_time_ns() - began)
+        self.rest_ns = _REST * (time.thread_time_ns() - began)
         return written
 
     def close(self) -> None:

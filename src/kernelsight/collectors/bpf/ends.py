@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from kernelsight.collectors.bpf.place import address
+from kernelsight.collectors.bpf.wait import place
 from kernelsight.collectors.files import comm_of
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.pending_wait import PendingWait
@@ -19,12 +20,13 @@ NS_PER_S = 1_000_000_000
 _RATES = (100, 250, 300, 1000)
 """Ticks a second that a kernel may have (CONFIG_HZ)."""
 _TCP, _UDP, _UNIX, _PIPE = range(4)
-_SYN_SENT = 2
-_MUCH_UNREAD = 65536
-"""Bytes: from so many on, whoever sends to a client that does not read waits for it."""
+_SOON_S, _SOON_SHARE = 2.0, 0.05
+"""How long a thread may work on a request before it sleeps, as a time and as a share of the time since."""
+_TICK_S = 0.02
+"""Sockets note times in ticks of up to 10 ms."""
 _MAPPED = bytes(10) + b"\xff\xff"
 
-WaitsFor: TypeAlias = Literal["answer", "connection", "reader", "request"]
+WaitsFor: TypeAlias = Literal["answer", "reader", "request"]
 Place: TypeAlias = tuple[bytes, int]
 Transport: TypeAlias = Literal["tcp", "udp", "unix", "pipe"]
 _TRANSPORTS: Mapping[int, Transport] = {_TCP: "tcp", _UDP: "udp", _UNIX: "unix", _PIPE: "pipe"}
@@ -38,7 +40,6 @@ class End(msgspec.Struct, gc=False):
     pid: int
     fd: int
     kind: int
-    state: int
     sent_ago: int
     received_ago: int
     unread: int
@@ -46,7 +47,6 @@ class End(msgspec.Struct, gc=False):
     family: int
     local_port: int
     remote_port: int
-    retransmits: int
     listens: int
     reads: int
     oneway: int
@@ -68,6 +68,27 @@ class End(msgspec.Struct, gc=False):
         if self.listens:
             return address(self.family, self.local_address), self.local_port
         return address(self.family, self.remote_address), self.remote_port
+
+
+class Sleeper(msgspec.Struct, gc=False):
+    """A thread that sleeps (struct sleeper)."""
+
+    pid: int
+    asleep_ns: int
+    call: int
+
+
+def call_of_the_asked(threads: Iterable[Sleeper], waited_s: float) -> int | None:
+    """The call in which that thread sleeps which fell asleep soon after a request had come; None: there is none.
+
+    Args:
+        threads: of the process that got it.
+        waited_s: how long ago the request came.
+    """
+    least_s = waited_s - max(_SOON_S, _SOON_SHARE * waited_s)
+    since = [one for one in threads if least_s <= one.asleep_ns / NS_PER_S <= waited_s + _TICK_S]
+    found = min(since, key=lambda one: abs(one.asleep_ns / NS_PER_S - waited_s), default=None)
+    return None if found is None else found.call
 
 
 def _plain(family: int, raw: bytes) -> bytes:
@@ -102,6 +123,8 @@ class Pending:
     seconds: float
     peer_pid: int = 0
     """Where the peer has no end among those that are known."""
+    peer_call: int | None = None
+    """Call in which the thread of the peer sleeps that got the request."""
 
 
 @dataclass(slots=True)
@@ -136,7 +159,7 @@ def pending(ends: Sequence[End], ages: Ages, rate: int, moment: int) -> Iterator
     by_places = {end.places: end for end in tcp}
     for end in tcp:
         here, there = end.places
-        yield from _of_tcp(end, by_places.get((there, here)), rate, ages.of(end, moment))
+        yield from _of_tcp(end, by_places.get((there, here)), rate)
     pipes: dict[int, list[End]] = {}
     for end in ends:
         seconds = ages.of(end, moment)
@@ -163,22 +186,14 @@ def _one_process_each(ends: Iterable[End]) -> list[End]:
     return [*found.values()]
 
 
-def _of_tcp(end: End, other: End | None, rate: int, seen_s: float) -> Iterator[Pending]:
-    if end.state == _SYN_SENT:
-        # Sent again after 1, 2, 4 ... seconds; or earlier, where the kernel does so linearly at first (6.5).
-        yield Pending("connection", end, None, end, max(seen_s, 1.0))
-    elif end.listens and end.reads:
+def _of_tcp(end: End, other: End | None, rate: int) -> Iterator[Pending]:
+    if end.listens and end.reads:
         if other is None or not other.reads:
             yield Pending("answer", None, end, end, end.received_ago / rate)
     elif end.listens and not end.unread:
         yield Pending("request", end, other, end, min(end.sent_ago, end.received_ago) / rate)
-    elif end.reads and end.oneway:
-        if other is not None and other.unread:
-            yield Pending("reader", end, other, end, end.sent_ago / rate)
-    elif end.reads:
+    elif end.reads and not end.oneway:
         yield Pending("answer", end, other, end, end.sent_ago / rate)
-    elif not end.listens and end.unread >= _MUCH_UNREAD and other is not None:
-        yield Pending("reader", other, end, end, end.received_ago / rate)
 
 
 def together(waits: Iterable[Pending], proc: Path, now: int) -> list[PendingWait]:
@@ -191,10 +206,11 @@ def together(waits: Iterable[Pending], proc: Path, now: int) -> list[PendingWait
             pid, comm = _named(None, wait.peer_pid, proc)
         if pid is not None and pid == peer_pid:
             continue
-        place = wait.of.service if wait.of.kind in (_TCP, _UDP) else (None, None)
-        key = (pid, wait.waits_for, peer_pid, *place)
+        where = wait.of.service if wait.of.kind in (_TCP, _UDP) else (None, None)
+        key = (pid, wait.waits_for, peer_pid, *where)
         ms = wait.seconds * 1e3
         row = found.get(key)
+        waits_in = None if wait.peer_call is None else place(wait.peer_call)
         if row is None:
             found[key] = PendingWait(
                 now,
@@ -203,15 +219,17 @@ def together(waits: Iterable[Pending], proc: Path, now: int) -> list[PendingWait
                 waits_for=wait.waits_for,
                 peer_pid=peer_pid,
                 peer_comm=peer_comm,
+                peer_waits_in=waits_in,
                 transport=_TRANSPORTS[wait.of.kind],
-                address=place[0],
-                port=place[1],
+                address=where[0],
+                port=where[1],
                 connections=1,
                 waited_ms=ms,
                 shortest_ms=ms,
             )
         else:
             row.connections = (row.connections or 0) + 1
+            row.peer_waits_in = row.peer_waits_in if ms <= (row.waited_ms or 0) else waits_in
             row.waited_ms, row.shortest_ms = max(row.waited_ms or 0, ms), min(row.shortest_ms or ms, ms)
     return [*found.values()]
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
 from pathlib import Path
 
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf import objects
-from kernelsight.collectors.bpf.descriptors import REST
-from kernelsight.collectors.bpf.ends import Ages, End, Pending, pending, ticks_per_second, together
+from kernelsight.collectors.bpf.ends import (
+    Ages,
+    End,
+    Pending,
+    Sleeper,
+    call_of_the_asked,
+    pending,
+    ticks_per_second,
+    together,
+)
 from kernelsight.collectors.bpf.layout import Records
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.waited_for import descriptors_waited_for
@@ -25,6 +34,8 @@ _MOST_REQUESTS = 32
 _NEW_S = 15.0
 """How long a UDP socket that nobody waits for is looked at again: most of those that get no answer never do."""
 _MOST_LOOKED_AT = 16
+_REST = 200
+"""Pause for so many times as long as the quickest of the last passes took: half a percent of a core at most."""
 _FORGETS_EVERY = 64
 """Passes after which ports are dropped where nobody listens any more."""
 _UDP = 1  # enum kind in bpf/pending_waits.bpf.c
@@ -43,8 +54,11 @@ class PendingWaits:
         self._ports_layout = self._object.types.layout("ports")
         self._pass, self._lost = self._object.variable("pass"), self._object.variable("lost")
         self._told, self._ports = self._object.variable("told"), self._object.map("listening")
+        self._sleepers = Records(self._object.types.layout("sleeper"), Sleeper)
+        self._waited_for_pids = self._object.map("waited_for")
         self._ages = Ages()
         self._waited: frozenset[tuple[int, int]] = frozenset()
+        self._took_ns: deque[int] = deque(maxlen=4)
         self._rests_until = 0
         try:
             self._look()
@@ -66,12 +80,14 @@ class PendingWaits:
             return ()
         began = time.thread_time_ns()
         ends = self._look()
-        self._rests_until = moment + REST * (time.thread_time_ns() - began)
+        self._took_ns.append(time.thread_time_ns() - began)
+        self._rests_until = moment + _REST * min(self._took_ns)
         self._ages.update(ends, moment)
         waits = [*pending(self._waited_for(ends, moment), self._ages, self._rate, moment)]
         self._ask_for_clients(waits)
         requests = [wait for wait in waits if wait.waits_for == "request"]
         others = [wait for wait in waits if wait.waits_for != "request"]
+        self._find_sleepers(others)
         last = nsmallest(_MOST_REQUESTS, requests, key=lambda wait: wait.seconds)
         return together([*others, *last], self._host.proc, now)
 
@@ -102,6 +118,22 @@ class PendingWaits:
         ]
         self._waited = frozenset((end.inode, end.pid) for end in waited)
         return [*(end for end in ends if end.kind != _UDP), *waited]
+
+    def _find_sleepers(self, waits: Sequence[Pending]) -> None:
+        """Note of each wait for an answer in which call the thread sleeps that got the request, if one does."""
+        asked = [wait for wait in waits if wait.waits_for == "answer" and wait.peer is not None]
+        pids = {wait.peer.pid for wait in asked if wait.peer is not None}
+        if not pids:
+            return
+        self._waited_for_pids.drain()
+        for pid in [*pids][: self._waited_for_pids.max_entries]:
+            self._waited_for_pids.update(pid.to_bytes(4, "little"), bytes(4))
+        threads: dict[int, list[Sleeper]] = {}
+        for sleeper in self._sleepers.each(self._object.iterate("sleepers")):
+            threads.setdefault(sleeper.pid, []).append(sleeper)
+        for wait in asked:
+            if wait.peer is not None:
+                wait.peer_call = call_of_the_asked(threads.get(wait.peer.pid, ()), wait.seconds)
 
     def _ask_for_clients(self, waits: Iterable[Pending]) -> None:
         """Have the next pass tell all connections of the services whose clients wait for an answer."""

@@ -1,0 +1,199 @@
+"""Requests that another service or machine does not answer, followed to the one at which that ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.cpu_time import cpu_use
+from kernelsight.diagnosis.faults.slow_dependency import SLOW_DEPENDENCY
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.model import Entity, Step
+from kernelsight.diagnosis.remedies import LOOK
+from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.unanswered import (
+    LONG_S,
+    Awaited,
+    answered_late,
+    peer_of,
+    times_longer,
+    under_way,
+    waiter_of,
+)
+from kernelsight.diagnosis.unanswered_checks import DOES_NOTHING, NONE_COMES, SOON_BEFORE, WAITS_LONG
+from kernelsight.events.pending_wait import PendingWait
+from kernelsight.linux.syscalls import USER_LOCKS
+
+TOGETHER_S = Threshold(
+    3, "s", because="judged: clients that ask again and again all have a request under way within so many seconds"
+)
+SEVERAL = Threshold(2, "requests", because="a single one may be one that has no answer, such as a last message")
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A process or an address that does not answer requests, at the end of the window."""
+
+    target: Entity
+    place: str
+    waits: Sequence[Awaited]
+    """The requests to it, the longest first."""
+    behind: Sequence[Awaited]
+    """The requests to those who wait for it, and so on: what their clients wait for."""
+    is_datagram: bool
+    in_a_lock: bool
+    """Whether the thread that got the request sleeps for a lock."""
+    times_longer: float | None
+    late_answers: int
+    ran: float | None
+
+    @property
+    def waited_s(self) -> float:
+        """Of the request that waits longest."""
+        return self.waits[0].waited_s
+
+    @property
+    def requests(self) -> int:
+        """How many wait."""
+        return sum(wait.connections for wait in self.waits)
+
+    @property
+    def spread_s(self) -> float:
+        """Seconds between the first and the last of them."""
+        return (max(wait.latest_ns for wait in self.waits) - self.waits[0].began_ns) / NS_PER_S
+
+
+def measure(scene: Scene) -> Iterable[Silent]:
+    """Each process or address that requests wait for, and that waits for no other."""
+    waits = [wait for wait in scene.once(under_way) if wait.waits_for == "answer"]
+    waiting = {wait.pid for wait in waits} - {None}
+    found: dict[tuple[int | None, str], list[Awaited]] = {}
+    for wait in waits:
+        if wait.peer_pid not in waiting:
+            found.setdefault((wait.peer_pid, "" if wait.peer_pid else wait.place), []).append(wait)
+    for its in found.values():
+        if its[0].waited_s >= LONG_S:
+            yield _silent(scene, its, waits)
+
+
+def _silent(scene: Scene, its: Sequence[Awaited], waits: Sequence[Awaited]) -> Silent:
+    target = its[0]
+    run = Run(scene.second_at(target.began_ns) + 1, scene.second_at(scene.when.end_ns))
+    uses = [use for use in scene.once(cpu_use) if use.pid == target.peer_pid]
+    behind = _behind(its, waits)
+    return Silent(
+        target=peer_of(scene, target),
+        place=target.place,
+        waits=its,
+        behind=behind,
+        is_datagram=any(wait.transport == "udp" for wait in its),
+        in_a_lock=any(wait.peer_waits_in in USER_LOCKS for wait in its),
+        times_longer=times_longer(scene, [*its, *behind]),
+        late_answers=answered_late(scene, target.address, target.port),
+        ran=None if target.peer_pid is None else sum(use.ran_in(run) for use in uses) / max(run.seconds, 1),
+    )
+
+
+def _behind(its: Sequence[Awaited], waits: Sequence[Awaited]) -> list[Awaited]:
+    """The requests to those who wait, to those who wait for them, and so on."""
+    by_peer: Mapping[int | None, list[Awaited]] = {
+        pid: [wait for wait in waits if wait.peer_pid == pid] for pid in {wait.peer_pid for wait in waits} - {None}
+    }
+    found: list[Awaited] = []
+    to_visit, seen = [wait.pid for wait in its], {None, its[0].peer_pid}
+    while to_visit:
+        pid = to_visit.pop()
+        if pid not in seen:
+            seen.add(pid)
+            found += by_peer.get(pid, [])
+            to_visit += [wait.pid for wait in by_peer.get(pid, [])]
+    return found
+
+
+def explain(scene: Scene, found: Silent) -> Explanation:
+    """Who asked waits, and who asked that one waits as well."""
+    target = found.target
+    at = "" if found.place in {"", target.name} else f" at {found.place}"
+    victims = [entity for wait in (*found.behind, *found.waits) if (entity := waiter_of(scene, wait)) is not None]
+    return Explanation(
+        culprit=target,
+        onset_ns=max(found.waits[0].began_ns, scene.when.start_ns),
+        victims=tuple(dict.fromkeys(victims))[:5],
+        suffering_s=sum(wait.waited_s * wait.connections for wait in (*found.behind, *found.waits)),
+        path=path(
+            *(_waits(scene, wait) for wait in found.behind[:3]),
+            *(_waits(scene, wait) for wait in found.waits[:3]),
+        ),
+        refuted_by=f"they wait as long while {target.name} answers at once",
+        outlook=f"they wait until {target.name} answers, or until they give up",
+        actions=(
+            LOOK.on(target, f"see why {target.name} does not answer{at}, and whether it still runs as it should"),
+        ),
+    )
+
+
+def _waits(scene: Scene, wait: Awaited) -> Step | None:
+    waiter, peer = waiter_of(scene, wait), peer_of(scene, wait)
+    who = f"{waiter.name} ({waiter.id})" if waiter else "a client of another machine"
+    whom = f"{peer.name} ({peer.id})" if peer.kind == "process" else peer.name
+    several = f" to {wait.connections} requests" if wait.connections > 1 else ""
+    return claim(
+        f"{who} waits for an answer of {whom}{several} for {wait.waited_s:.1f} s",
+        scene.evidence(wait.rows, PendingWait.waited_ms, "max"),
+    )
+
+
+MECHANISM = Mechanism[Silent](
+    fault=SLOW_DEPENDENCY,
+    summary="A service or machine takes requests and does not answer them. Those who asked wait, and their own clients "
+    "wait for them.",
+    measure=measure,
+    checks=(
+        WAITS_LONG,
+        SOON_BEFORE,
+        NONE_COMES,
+        DOES_NOTHING,
+        Check(
+            id="clients_wait_behind",
+            says="those who wait for it keep clients of their own waiting",
+            holds=lambda found: bool(found.behind),
+            supports=2.0,
+            refutes=0.5,
+            because="judged: a service that does not answer its own clients is held up; a program without clients may "
+            "wait on purpose",
+        ),
+        Check(
+            id="question_is_a_datagram",
+            says="a thread waits for the answer to a datagram, and nothing has ever come",
+            holds=lambda found: found.is_datagram,
+            supports=2.5,
+            refutes=0.5,
+            because="judged: protocols of questions and answers in datagrams (DNS, NTP) answer at once or never; who "
+            "waits for seconds waits for a timeout. A connection without an answer may be one whose last message has "
+            "none",
+        ),
+        Check(
+            id="all_together",
+            says="several requests are not answered, all since about the same moment",
+            holds=lambda found: (
+                None
+                if found.times_longer is not None or found.is_datagram
+                else found.requests >= SEVERAL and found.spread_s <= TOGETHER_S
+            ),
+            supports=1.0,
+            refutes=4.0,
+            because="judged: where nothing is known from before, a single connection without an answer, or several "
+            "that came to be so at any time, are those of protocols whose last message has none",
+        ),
+        Check(
+            id="waits_for_no_lock",
+            says="the thread that got the request does not sleep for a lock",
+            holds=lambda found: not found.in_a_lock,
+            supports=0.0,
+            refutes=2.0,
+            because="judged: then the holder of the lock is to blame (`lock_contention`), where it is known",
+        ),
+    ),
+    explain=explain,
+)
