@@ -86,12 +86,12 @@ def test_a_request_without_an_answer_names_both_ends_and_who_else_the_server_wai
             mine = (os.getpid(), child.pid, "127.0.0.1", port)
             answer = row_of(
                 collector,
-                lambda row: (row.pid, row.peer_pid, row.address, row.port) == mine and row.waits_for == "answer",
+                lambda row: (row.pid, row.peer_pid, row.address, row.port) == mine and row.peer_waits_in == "read",
             )
+            assert answer.waits_for == "answer"
             assert answer.transport == "tcp"
             assert answer.connections == 1
             assert 1000 <= answer.shortest_ms <= answer.waited_ms < 30_000
-            assert answer.peer_waits_in == "read"
             request = row_of(collector, lambda row: (row.pid, row.peer_pid) == (child.pid, os.getpid()))
             assert request.waits_for == "request"
             assert (request.address, request.port) == ("127.0.0.1", port)
