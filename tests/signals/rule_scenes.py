@@ -5,6 +5,7 @@ from __future__ import annotations
 from kernelsight.events.block import Block, IoLatency
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.limit import Limit
 from kernelsight.events.memory import Memory, OomKill, PageFault, PageFaultStats, Vmstat
 from kernelsight.events.network import Network
@@ -15,12 +16,15 @@ from kernelsight.events.scheduler import BlockedTask, Cpu, Sched, SchedProcess, 
 from kernelsight.events.syscalls import Syscall, SyscallError
 from kernelsight.events.tcp import Tcp, TcpListener, TcpRetransmit
 from kernelsight.events.udp_socket import UdpSocket
+from kernelsight.linux.kernel_log.reading import KINDS
+from kernelsight.signals.rules.kernel_log import NO_TROUBLE
 
 WHO = {"pid": 7, "comm": "db"}
 CPU = {"cpu": -1, "idle": (0, 200), "user": 0, "nice": 0, "system": 0, "iowait": 0, "irq": 0, "softirq": 0, "steal": 0}
 """A pair is a counter: where it begins and by how much it grows a second."""
 SENT = {"out_segs": (0, 1000)}
 SYSTEM, GROUP = {"scope": "system"}, {"scope": "/work"}
+MESSAGE = {"device": "sda", "interface_name": "eth0", "subject": "x", "cpu": 1, "port": 80, "text": "x", "count": 1}
 WAIT = {**WHO, "waker_pid": 0, "waits_in": "read"}
 
 # rule → (event, what every second has in both scenes, what it has when ill, what it has when well)
@@ -275,6 +279,18 @@ SCENES = {
         {"reclaim_delay_ns": (0, 9_000_000)},
     ),
 }
+SCENES |= {
+    f"kernel_says_{kind}": (
+        KernelMessage,
+        {**WHO, **MESSAGE, "message_kind": kind},
+        {"from_kernel": True},
+        {"from_kernel": False},
+    )
+    for kind in KINDS
+    if kind not in NO_TROUBLE
+}
+"""What the kernel says; what a program says is not the kernel's, whatever it claims."""
+
 MANY = {"slow_calls_pile_up": (Syscall, {**WHO, "syscall_name": "write", "blocked_ns": 12_000_000}, 80, 5)}
 """rule → (event, what each has, how many a second when ill, and when well)."""
 
