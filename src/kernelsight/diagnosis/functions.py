@@ -1,0 +1,174 @@
+"""What a culprit computes: the function that has most of its CPU time, by sampled stacks.
+
+Said once, of every finding of a class that is about CPU time and whose culprit was seen to compute, whatever mechanism
+found it. Names are looked for within a time that is bounded; where there is none, the claim says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from kernelsight.diagnosis.model import Entity, Finding, Step
+from kernelsight.diagnosis.registry import fault_classes
+from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.process import Process
+from kernelsight.events.stack import StackSample
+from kernelsight.profiles.samples import StoredStack, stacks
+
+if TYPE_CHECKING:  # with them comes numpy, and a healthy machine has no findings
+    from kernelsight.profiles.symbols import Name, Symbols
+
+LEAST_SAMPLES = Threshold(
+    20,
+    "samples",
+    because="judged: a share of half of 20 samples is known to within 11 % (standard error of a proportion)",
+)
+HOT_SHARE = Threshold(
+    0.1,
+    "share of the samples",
+    because="judged: to make a function that has less than a tenth of the CPU time faster helps nobody",
+)
+CALLER_SHARE = Threshold(
+    0.6, "share of a function's samples", because="judged: a caller that most of the samples have is worth its name"
+)
+PATIENCE_S = 1.0
+"""For all findings together: a diagnosis of ten minutes takes about as long."""
+_MOST_ROWS = 3600
+_MOST_STACKS = 400
+_PARTS = frozenset({"cpu", "lock"})
+"""Of the machine: a fault of one of these, or one that spends CPU time, is about what its culprit computes."""
+
+
+class _Sampled(NamedTuple):
+    row: StackSample
+    function: Name
+    program: Name | None
+    """The innermost function of the program, where the kernel computes for it or a library does."""
+
+
+def with_functions(scene: Scene, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings, each with a claim of what its culprit computes, where samples tell."""
+    findings = tuple(findings)
+    if not any(map(_is_about_cpu_time, findings)):
+        return findings
+    from kernelsight.profiles.symbols import Symbols  # noqa: PLC0415 - see above
+
+    symbols = Symbols(PATIENCE_S)
+    try:
+        return tuple(_with_function(scene, finding, symbols) for finding in findings)
+    finally:
+        symbols.close()
+
+
+def _with_function(scene: Scene, finding: Finding, symbols: Symbols) -> Finding:
+    if not _is_about_cpu_time(finding):
+        return finding
+    rows = [row for row in _of_culprit(scene, finding.culprit) if row.timestamp >= finding.onset_ns][-_MOST_ROWS:]
+    step = _step(scene, finding.culprit, rows, symbols)
+    return finding if step is None else msgspec.structs.replace(finding, path=(*finding.path, step))
+
+
+def _is_about_cpu_time(finding: Finding) -> bool:
+    declared = fault_classes()[finding.fault]
+    return declared.traits.spends_cpu or declared.traits.wants_cpu or not _PARTS.isdisjoint(declared.parts)
+
+
+def _of_culprit(scene: Scene, culprit: Entity) -> list[StackSample]:
+    """The samples of a process, of a program by its name, or of the processes of a control group."""
+    if culprit.kind == "process":
+        return [row for row in scene.rows(StackSample) if str(row.pid) == culprit.id]
+    if culprit.kind == "program":
+        return [row for row in scene.rows(StackSample) if row.comm == culprit.name]
+    if culprit.kind == "cgroup":
+        inside = {row.pid for row in scene.rows(Process) if _is_in(row.cgroup, culprit.id)}
+        return [row for row in scene.rows(StackSample) if row.pid in inside]
+    return []
+
+
+def _is_in(group: str | None, path: str) -> bool:
+    return group is not None and f"{group.rstrip('/')}/".startswith(f"{path.rstrip('/')}/")
+
+
+def _step(scene: Scene, culprit: Entity, rows: Sequence[StackSample], symbols: Symbols) -> Step | None:
+    total = sum(row.samples or 0 for row in rows)
+    if total < LEAST_SAMPLES:
+        return None
+    sampled = _sampled(scene, rows, symbols)
+    counts: Counter[Name] = Counter()
+    for one in sampled:
+        counts[one.function] += one.row.samples or 0
+    if not counts:
+        return None
+    hottest, most = min(counts.items(), key=lambda one: (-one[1], one[0]))
+    share = most / total
+    its = [one for one in sampled if one.function == hottest]
+    evidence = (
+        scene.evidence([one.row for one in its], StackSample.samples, "sum"),
+        scene.evidence(rows, StackSample.samples, "sum"),
+    )
+    if share >= HOT_SHARE:
+        claim = f"{100 * share:.0f} % of the CPU time of {culprit.name} is in {_told(hottest)}{_for_whom(its, most)}"
+    else:
+        claim = f"the CPU time of {culprit.name} is spread over many functions: {_told(hottest)} has most of it, {100 * share:.0f} %"
+    return Step(claim, tuple(one for one in evidence if one is not None))
+
+
+def _sampled(scene: Scene, rows: Iterable[StackSample], symbols: Symbols) -> list[_Sampled]:
+    """The rows whose stack is known, each with its function; those of most samples first where there are too many."""
+    weights: Counter[tuple[int | None, int | None]] = Counter()
+    for row in rows:
+        weights[row.user_stack_id, row.kernel_stack_id] += row.samples or 0
+    chosen = {pair for pair, _ in weights.most_common(_MOST_STACKS)}
+    known = stacks(scene.reader, scene.when, (number for pair in chosen for number in pair if number is not None))
+    names: dict[tuple[int | None, int | None, int | None], tuple[Name, Name | None] | None] = {}
+    found = []
+    for row in rows:
+        pair = row.user_stack_id, row.kernel_stack_id
+        if pair not in chosen:
+            continue
+        key = (row.pid, *pair)
+        if key not in names:
+            names[key] = _function_of(row, known, symbols)
+        named = names[key]
+        if named is not None:
+            found.append(_Sampled(row, *named))
+    return found
+
+
+def _function_of(
+    row: StackSample, known: Mapping[int, StoredStack], symbols: Symbols
+) -> tuple[Name, Name | None] | None:
+    """Where a sample was taken, and the innermost function of the program above that; None where it is not known."""
+    user = known.get(row.user_stack_id) if row.user_stack_id is not None else None
+    kernel = known.get(row.kernel_stack_id) if row.kernel_stack_id is not None else None
+    chain = symbols.user(user.frames, row.pid, user.ends).names if user is not None else ()
+    if kernel is not None and kernel.frames.kernel:
+        return symbols.kernel(kernel.frames)[-1], chain[-1] if chain else None
+    if row.kernel_stack_id is not None or not chain:
+        return None
+    function = chain[-1]
+    caller = next((name for name in reversed(chain) if name.is_known and name.where != function.where), None)
+    return function, caller
+
+
+def _told(name: Name) -> str:
+    if name.is_known:
+        return f"`{name.function}` ({name.where})" if name.where else f"`{name.function}`"
+    return f"a function without a name (`{name.function}`)"
+
+
+def _for_whom(its: Sequence[_Sampled], most: int) -> str:
+    """On whose behalf: the function of the program above it in most of the samples, where there is one."""
+    callers: Counter[Name] = Counter()
+    for one in its:
+        if one.program is not None:
+            callers[one.program] += one.row.samples or 0
+    if not callers:
+        return ""
+    caller, count = min(callers.items(), key=lambda one: (-one[1], one[0]))
+    return f", below {_told(caller)}" if count >= CALLER_SHARE * most else ""
