@@ -111,10 +111,12 @@ def _step(scene: Scene, culprit: Entity, rows: Sequence[StackSample], symbols: S
         scene.evidence([one.row for one in its], StackSample.samples, "sum"),
         scene.evidence(rows, StackSample.samples, "sum"),
     )
+    percent = f"{100 * share:.0f} %"
     if share >= HOT_SHARE:
-        claim = f"{100 * share:.0f} % of the CPU time of {culprit.name} is in {_told(hottest)}{_for_whom(its, most)}"
+        claim = f"{percent} of the CPU time of {culprit.name} is in {_told(hottest)}{_for_whom(its, most)}"
     else:
-        claim = f"the CPU time of {culprit.name} is spread over many functions: {_told(hottest)} has most of it, {100 * share:.0f} %"
+        hot = f"{_told(hottest)} has most of it, {percent}"
+        claim = f"the CPU time of {culprit.name} is spread over many functions: {hot}"
     return Step(claim, tuple(one for one in evidence if one is not None))
 
 
