@@ -13,6 +13,8 @@ from guest import PROGRAMS, check
 from guest.groups import identity
 from kernelsight.collectors.base import Host, Registered
 from kernelsight.events.scheduler import BlockedTask, Sched, SchedProcess, Wait
+from kernelsight.events.stack import Stack, StackSample
+from kernelsight.linux.stacks import decoded
 
 MS = 1_000_000
 
@@ -89,3 +91,19 @@ def a_parent_that_waits_for_its_vfork_child_is_blocked(entry: Registered) -> Non
         assert event.cgroup_id == identity(), event
     assert any("vfork" in event.stack or "clone" in event.stack for event in found), found
     assert all(event.wchan in event.stack.split(";") for event in found), found
+
+
+@check("stacks")
+def stacks_of_running_threads_are_seen(entry: Registered) -> None:
+    observed = observe([entry.factory], PROGRAMS / "compute", 4, 0.7, stack_hz=49)
+    said = observed.one_said("heavy").ns + observed.one_said("light").ns
+    samples = observed.of(StackSample, pid=observed.pid)
+    assert within(sum(sample.cpu_ns for sample in samples), said, share=0.4), (said, samples)
+    stacks = {stack.stack_id: decoded(stack.frames) for stack in observed.of(Stack)}
+    of_user = [stacks[sample.user_stack_id] for sample in samples if sample.user_stack_id is not None]
+    files = {stack.files[stack.places[0][0]] for stack in of_user if stack.places[0][0] >= 0}
+    assert any(file.path.endswith("/compute") and file.build_id for file in files), (files, samples)
+    kernel = [name for stack in stacks.values() for name in stack.kernel]
+    assert any("+0x" in name for name in kernel), observed.of(Stack)
+    assert not any(name.startswith("0x") for name in kernel), kernel
+    assert observed.lost == 0
