@@ -76,13 +76,13 @@ class Ran:
 
 
 def run_to_file(
-    tmp_path, names, *, duration_s, interval_s=1.0, clock: Clock | None = None, stop=None, options=None
+    tmp_path, names, *, duration_s, interval_s=1.0, clock: Clock | None = None, stop=None, options=None, max_cpu=None
 ) -> Ran:
     log = io.StringIO()
     with (tmp_path / "out").open("w+b") as out:
         code = run(
             names,
-            Host(options=options or {}),
+            Host(options=options or {}, max_cpu=max_cpu),
             interval_s=interval_s,
             duration_s=duration_s,
             out=out.fileno(),

@@ -130,6 +130,29 @@ def test_who_watches_for_what_seldom_occurs_says_so_in_its_reports(tmp_path):
     assert "lock_contention" in faults_not_excluded(half), "it watched for half of the time"
 
 
+@pytest.mark.parametrize(("every", "excluded"), [(1, True), (5, False)])
+def test_seconds_that_a_thinned_collector_left_out_are_no_evidence_of_absence(tmp_path, every, excluded):
+    rows = [*cpu(seconds()), *memory(seconds()), *processes(seconds(5))]
+    reports = [
+        CollectorReport(moment, name="wait", status="running", kinds="wait", sampled_every=every)
+        for moment in seconds(10, 0, LENGTH + 1)
+    ]
+    path = stored(tmp_path / "db", [*rows, *reports])
+    assert ("lock_contention" not in faults_not_excluded(path)) == excluded
+
+
+def test_a_thinned_collector_of_counters_still_watches_all_of_the_time(tmp_path):
+    rows = [*cpu(seconds(5)), *memory(seconds(5)), *processes(seconds(5))]
+    reports = [
+        CollectorReport(moment, name=name, status="running", kinds=name, sampled_every=5)
+        for moment in seconds(10, 0, LENGTH + 1)
+        for name in ("cpu", "memory", "process", "block")
+    ]
+    path = stored(tmp_path / "db", [*rows, *reports])
+    assert diagnose(path, START, END).verdict == "healthy"
+    assert "disk_saturation" not in faults_not_excluded(path)
+
+
 def test_what_no_mechanism_reads_proves_nothing(tmp_path):
     path = stored(tmp_path / "db", [Load(moment, load_1min=0.1) for moment in seconds()])
     assert diagnose(path, START, END).verdict == "unknown"

@@ -22,12 +22,15 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from kernelsight.collectors.privileges import BPF, Capability
 from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event, kind_of
 from kernelsight.registry import Registry
+
+if TYPE_CHECKING:
+    from kernelsight.collectors.bpf_statistics import Statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ class Host:
     monotonic_ns: Callable[[], int] = time.monotonic_ns
     """CLOCK_MONOTONIC, for what is due again after a time and for ages: stamps jump when the clock is set.
     While the runner collects, it is the grid point, so that what is due after ten points is not due after eleven."""
+    max_cpu: float | None = None
+    """Share of one CPU that collecting may use on average; None: any."""
+    bpf_statistics: Statistics | None = None
+    """Whoever switches the kernel's statistics of BPF programs on now and then; None: nobody does."""
 
     @property
     def is_root(self) -> bool:

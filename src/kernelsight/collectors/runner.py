@@ -19,6 +19,8 @@ from kernelsight.collectors import privileges
 from kernelsight.collectors.base import Host, by_reason, current_name, registered
 from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
 from kernelsight.collectors.damage import noted_in
+from kernelsight.collectors.footprint import Usage
+from kernelsight.collectors.governor import Governor
 from kernelsight.collectors.numbering import Numbering
 from kernelsight.collectors.output import LineWriter, ReaderGoneError
 from kernelsight.collectors.running import RunningSource
@@ -73,7 +75,9 @@ def run(  # noqa: PLR0913 - what is run, where, how long, and the four ways out 
     """
     if not interval_s >= _SHORTEST_INTERVAL_S:
         raise UsageError(f"an interval of {interval_s} s: it must be at least {_SHORTEST_INTERVAL_S} s")
-    runner = _Runner(_named(names or default_names()), host, LineWriter(out, stop), stop, log, clock or SystemClock())
+    governor = None if host.max_cpu is None else Governor(host.max_cpu, round(interval_s * NS_PER_S))
+    sources = _named(names or default_names())
+    runner = _Runner(sources, host, LineWriter(out, stop), stop, log, clock or SystemClock(), governor)
     try:
         runner.open(drop_privileges=drop_privileges)
         return runner.run(interval_s, duration_s)
@@ -102,6 +106,8 @@ class _Runner:
     stop: threading.Event
     log: TextIO
     clock: Clock
+    governor: Governor | None
+    usage: Usage = field(init=False, default_factory=Usage)
     epoch: EpochTime = field(init=False)
     numbering: Numbering = field(init=False, default_factory=Numbering)
     stopping: StopDescriptor = field(init=False)
@@ -124,6 +130,7 @@ class _Runner:
         for source in self.sources:
             source.close()
         self.stopping.close()
+        self.usage.close()
 
     def open(self, *, drop_privileges: bool) -> None:
         for source in self.sources:
@@ -159,7 +166,7 @@ class _Runner:
                 self._miss(skipped)
                 point += skipped
                 continue
-            self._tick(moment)
+            self._tick(moment, point)
             if moment >= next_report:
                 next_report = moment + _REPORT_NS
                 self._report(moment)
@@ -193,19 +200,27 @@ class _Runner:
         if jumps:
             self._write([self.numbering.encode(jump.event() for jump in jumps)])
 
-    def _tick(self, moment: int) -> None:
+    def _tick(self, moment: int, point: int) -> None:
         self._follow_clock()
         self.moment = moment
         now = self.epoch.at(moment)
         lines: list[bytes] = []
-        for source in self.sources:
+        read: list[RunningSource] = []
+        for number, source in enumerate(self.sources):
             if source.retry_at is not None and moment >= source.retry_at:
                 self._open(source)
+            due = source.pace.due(point + number)
+            if due == "nothing":
+                continue
             lines.append(self._drain(source))
             if source.collector is not None:
-                source.runs += 1
-                lines.append(self._take(source, partial(source.collector.collect, now)))
+                source.runs += due == "sample"
+                read.append(source)
+                lines.append(self._take(source, partial(source.collector.collect, now), keep=due == "sample"))
         self._write(lines)
+        if self.governor is not None:
+            self.governor.look(self.clock.monotonic_ns(), time.process_time_ns(), self.sources, read)
+            self._hear()
 
     def _drain(self, source: RunningSource) -> bytes:
         return b"" if source.speaker is None else self._take(source, partial(source.speaker.drain, self._of_kernel))
@@ -213,12 +228,13 @@ class _Runner:
     def _of_kernel(self, ktime_ns: int) -> int:
         return self.epoch.at(ktime_ns + offsets().monotonic_ns)
 
-    def _take(self, source: RunningSource, read: Callable[[], Iterable[Event]]) -> bytes:
-        """Read a collector and encode what it yields."""
+    def _take(self, source: RunningSource, read: Callable[[], Iterable[Event]], *, keep: bool = True) -> bytes:
+        """Read a collector and encode what it yields; what is not kept only prepares the next sample."""
         began, cpu_began = self.clock.monotonic_ns(), time.thread_time_ns()
         try:
             with noted_in(source.damage):
-                events = source.budget.admit(list(read()), began)
+                found = list(read())
+                events = source.budget.admit(found, began) if keep else []
             lines = self.numbering.encode(events)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one collector, the others go on
             self._fail(source, error)
@@ -226,6 +242,7 @@ class _Runner:
         source.events += len(events)
         source.cpu_ns += time.thread_time_ns() - cpu_began
         source.last_duration_ns = self.clock.monotonic_ns() - began
+        source.memory_kb += self.usage.grown_kb()
         return lines
 
     def _fail(self, source: RunningSource, error: Exception) -> None:
@@ -237,7 +254,9 @@ class _Runner:
     def _open(self, source: RunningSource) -> None:
         again, source.retry_at = source.retry_at is not None, None
         try:
+            self.usage.grown_kb()
             source.open(self.host)
+            source.memory_kb += self.usage.grown_kb()
         except UsageError:
             raise  # an option of the collector: whoever typed it should know
         except Exception as error:  # noqa: BLE001 - as in _take
@@ -264,13 +283,23 @@ class _Runner:
             self.speaking[source.fd] = source
             self.poller.register(source.fd, select.POLLIN)
 
+    def _hear(self) -> None:
+        """Wait for those alone that sample each grid point: what others say stays where it is until they are read."""
+        for source in self.sources:
+            if source.pace.every > 1:
+                self._ignore(source)
+            elif source.fd not in self.speaking:
+                self._listen(source)
+
     def _ignore(self, source: RunningSource) -> None:
         if self.speaking.pop(source.fd, None) is not None:
             self.poller.unregister(source.fd)
 
     def _report(self, moment: int) -> None:
         now = self.epoch.at(moment)
-        self._write([self.numbering.encode([source.report(now, self.numbering)]) for source in self.sources])
+        cost = self.usage.footprint()
+        reports = (source.report(now, self.numbering, cost, self.governor) for source in self.sources)
+        self._write([self.numbering.encode([report]) for report in reports])
 
     def _finish(self) -> None:
         self._follow_clock()

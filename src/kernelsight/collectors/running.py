@@ -14,11 +14,13 @@ from kernelsight.collectors.base import Collector, Host, Limited, Registered, op
 from kernelsight.collectors.budget import RowBudget
 from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.damage import Damage
+from kernelsight.collectors.footprint import Footprint
+from kernelsight.collectors.governor import Governor, Pace
 from kernelsight.collectors.numbering import Numbering
 from kernelsight.collectors.supervised import supervisor
 from kernelsight.errors import KernelSightError, SourceUnavailableError
 from kernelsight.events.collector import CollectorReport
-from kernelsight.events.declare import Event, kind_of
+from kernelsight.events.declare import Delta, Event, kind_of
 
 _FIRST_BACKOFF_NS = NS_PER_S
 _LONGEST_BACKOFF_NS = 60 * NS_PER_S
@@ -73,6 +75,8 @@ class RunningSource:
     retry_at: int | None = None
     damage: Damage = field(default_factory=Damage)
     budget: RowBudget = field(default_factory=RowBudget)
+    pace: Pace = field(default_factory=lambda: Pace(sums=False))
+    memory_kb: int = 0
 
     def open(self, host: Host) -> None:
         """Open the best source that can run; when none can, keep the reason."""
@@ -82,6 +86,7 @@ class RunningSource:
             self.status, self.reason = "unavailable", str(error)
             return
         self.status, self.reason = "running", None
+        self.pace.sums = any(_has_sums(struct) for struct in self.entry.emits)
         if isinstance(self.collector, EventSource):
             self.speaker, self.fd = self.collector, self.collector.fileno()
         if isinstance(self.collector, Lossy):
@@ -121,9 +126,13 @@ class RunningSource:
             return frozenset()
         return frozenset().union(*(entry.needs for entry in registered()[self.name]))
 
-    def report(self, now: int, numbering: Numbering) -> CollectorReport:
+    def report(
+        self, now: int, numbering: Numbering, footprint: Footprint, governor: Governor | None = None
+    ) -> CollectorReport:
         """What there is to say of it."""
         limits = [*(self.limited.limitations if self.limited else ()), *self.damage.sentences, *self.budget.sentences]
+        if governor is not None and self.collector is not None:
+            limits.append(governor.sentence(self.pace))
         kinds = self._kinds()
         return CollectorReport(
             timestamp=now,
@@ -145,12 +154,21 @@ class RunningSource:
             not_understood=self.damage.count,
             cpu_ns=self.cpu_ns,
             last_duration_ns=self.last_duration_ns,
+            sampled_every=self.pace.every,
+            memory_kb=self.memory_kb,
+            process_cpu_ns=footprint.cpu_ns,
+            process_rss_kb=footprint.rss_kb,
         )
 
     def _kinds(self) -> str:
         """The kinds of event it yields, or would yield if it could run."""
         entries = [self.entry] if self.entry else registered()[self.name]
         return ",".join(dict.fromkeys(kind_of(struct).name for entry in entries for struct in entry.emits))
+
+
+def _has_sums(struct: type[Event]) -> bool:
+    """Whether rows of a kind have sums over the second before them."""
+    return any(isinstance(column.semantics, Delta) for column in kind_of(struct).columns)
 
 
 def _described(error: Exception) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import pairwise
@@ -20,7 +20,7 @@ from kernelsight.diagnosis.registry import fault_classes
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.spans import Span, common, holes, length, rest, union
 from kernelsight.events.collector import CollectorReport
-from kernelsight.events.declare import Event, kind_of
+from kernelsight.events.declare import Delta, Event, kind_of
 from kernelsight.events.wire import kinds
 from kernelsight.moments import to_second
 from kernelsight.query.source import extent
@@ -43,6 +43,8 @@ _MOST_HOLES = 3
 """Said one by one."""
 _REPORTS_NS = 30 * NS_PER_S
 """Collectors report every ten seconds: so far around the window there is a report of each."""
+_REPORT_EVERY_NS = 10 * NS_PER_S
+"""A report speaks of the time since the one before, and, as far as is known, of the time until the next."""
 
 ESSENTIAL: Mapping[str, tuple[str, ...]] = {
     "who runs and who waits for a CPU": ("cpu", "process", "sched_process", "pressure"),
@@ -113,7 +115,9 @@ class Coverage:
     def _watched(self, kind: str, known: Sequence[Span]) -> Sequence[Span]:
         rows = self._of_kind(kind) if kinds()[kind].interval_s is not None else None
         by_rows = rest(rows.holes(self._window), self._window) if rows and rows.stamps else []
-        return common(union(by_rows, self._reports.get(kind, [])), known)
+        thinned = self._thinned.get(kind, [])
+        watched = common(union(by_rows, self._reports.get(kind, [])), known)
+        return common(watched, rest(thinned, self._window)) if thinned else watched
 
     @cached_property
     def _all(self) -> Recorded:
@@ -145,16 +149,32 @@ class Coverage:
     @cached_property
     def _reports(self) -> Mapping[str, list[Span]]:
         """When collectors said that they run, by the kinds that they yield."""
+        return self._said_by(lambda row: row.status == "running", _REPORTS_NS // 2)
+
+    @cached_property
+    def _thinned(self) -> Mapping[str, list[Span]]:
+        """When collectors said that they sample some seconds alone, by the kinds of which the others are not known.
+
+        Counters go on in seconds that are not sampled, and the next sample tells what they grew by.
+        """
+        spans = self._said_by(lambda row: (row.sampled_every or 1) > 1, _REPORT_EVERY_NS)
+        return {kind: of_kind for kind, of_kind in spans.items() if _is_of_single_seconds(kind)}
+
+    def _said_by(self, says: Callable[[CollectorReport], bool], reach_ns: int) -> Mapping[str, list[Span]]:
+        """Around the reports that say something, by the kinds of their collectors."""
+        by_kind: dict[str, list[Span]] = {}
+        for row in self._all_reports:
+            if says(row):
+                for kind in str(row.kinds or row.name).split(","):
+                    by_kind.setdefault(kind, []).append((row.timestamp - reach_ns, row.timestamp + reach_ns))
+        return {kind: union(spans) for kind, spans in by_kind.items()}
+
+    @cached_property
+    def _all_reports(self) -> Sequence[CollectorReport]:
         start, end = self._window
         around = TimeRange(max(start - _REPORTS_NS, 0), end + _REPORTS_NS)
-        by_kind: dict[str, list[Span]] = {}
-        said = CollectorReport.status, CollectorReport.kinds, CollectorReport.name
-        for row in stored_rows(self._scene.reader, CollectorReport, around, columns=said):
-            if row.status == "running":
-                span = row.timestamp - _REPORTS_NS // 2, row.timestamp + _REPORTS_NS // 2
-                for kind in str(row.kinds or row.name).split(","):
-                    by_kind.setdefault(kind, []).append(span)
-        return {kind: union(spans) for kind, spans in by_kind.items()}
+        said = CollectorReport.status, CollectorReport.kinds, CollectorReport.name, CollectorReport.sampled_every
+        return stored_rows(self._scene.reader, CollectorReport, around, columns=said)
 
     def _missing_essentials(self, gaps: Sequence[Span]) -> list[str]:
         known = rest(gaps, self._window)
@@ -197,6 +217,12 @@ class Coverage:
 def _is_watched(alternatives: Iterable[Sequence[Span]], known: Sequence[Span]) -> bool:
     """Whether one of several kinds was there in most of the recorded time."""
     return length(union(*alternatives)) >= WATCHED_SHARE * length(known)
+
+
+def _is_of_single_seconds(kind: str) -> bool:
+    """Whether rows of a kind tell of the second before them alone: sums, and what occurs by itself."""
+    declared = kinds().get(kind)
+    return declared is not None and any(isinstance(column.semantics, Delta) for column in declared.columns)
 
 
 def _seconds(rows: Sequence[Event]) -> list[int]:

@@ -66,7 +66,10 @@ def report(
         yield from (Line(f"  {sentence}", "quiet") for sentence in others)
     if diagnosis.not_excluded:
         yield Line("")
-        yield Line("Not excluded, because the collectors that would show it recorded nothing:", "quiet")
+        yield Line(
+            "Not excluded, because the collectors that would show it recorded nothing, or single seconds alone:",
+            "quiet",
+        )
         yield from (Line(f"  {line}", "quiet") for line in not_excluded(diagnosis))
     if diagnosis.unseen:
         yield Line("")

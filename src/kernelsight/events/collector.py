@@ -65,3 +65,17 @@ class CollectorReport(Event, tag="collector"):
         Label(),
         Means("lines of each kind that the run printed before this line, as kind=count, separated by ','"),
     ] = None
+    sampled_every: Annotated[
+        Int | None,
+        Gauge("seconds"),
+        Means("one second in so many is sampled; more than 1: collecting costs more than it may (`--max-cpu`)"),
+    ] = None
+    memory_kb: Annotated[
+        Int | None, Gauge("KiB"), Means("what resident memory grew by while the collector was opened and read")
+    ] = None
+    process_cpu_ns: Annotated[
+        Count | None, Counter("ns"), Means("CPU time of the process with all its collectors and threads")
+    ] = None
+    process_rss_kb: Annotated[
+        Int | None, Gauge("KiB"), Means("resident memory of the process with all its collectors")
+    ] = None

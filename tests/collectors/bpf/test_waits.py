@@ -107,7 +107,7 @@ def test_waiting_for_a_slow_device_is_uninterruptible_and_no_threads_fault(slow_
 @pytest.mark.root
 @pytest.mark.parametrize("mask", [0, 1, 7])
 def test_thinned_waits_stand_for_all_also_where_two_take_turns(program, monkeypatch, mask):
-    monkeypatch.setattr("kernelsight.collectors.bpf.wait.thin_mask", lambda _: mask)
+    monkeypatch.setattr("kernelsight.collectors.bpf.wait.thin_mask", lambda *_: mask)
     observed = observe([Waits], program, "turns", max(os.sched_getaffinity(0)))
     said, child = observed.one_said("turns"), observed.one_said("child")
     for pid, waker in ((said.pid, child.pid), (child.pid, said.pid)):

@@ -45,6 +45,7 @@ _FUNCTIONS: tuple[tuple[str, type | None, tuple[type, ...]], ...] = (
     ("bpf_link__fd", c.c_int, (P,)),
     ("bpf_link__destroy", c.c_int, (P,)),
     ("bpf_iter_create", c.c_int, (c.c_int,)),
+    ("bpf_enable_stats", c.c_int, (c.c_int,)),
     ("bpf_map__name", c.c_char_p, (P,)),
     ("bpf_map__fd", c.c_int, (P,)),
     ("bpf_map__type", c.c_int, (P,)),

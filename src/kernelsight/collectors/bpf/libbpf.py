@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
+from weakref import WeakSet
 
 from kernelsight.collectors.bpf import abi
 from kernelsight.collectors.bpf.btf import Btf
@@ -70,6 +71,7 @@ class Object:
         except BaseException:
             self.close()
             raise
+        _LIVING.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -182,8 +184,25 @@ class Object:
         fd: int = self._lib.bpf_program__fd(self._programs[name])
         return fd
 
+    @property
+    def program_fds(self) -> dict[str, int]:
+        """The descriptors of all loaded programs, by their names."""
+        found = {name: self._lib.bpf_program__fd(pointer) for name, pointer in self._programs.items()}
+        return {name: fd for name, fd in found.items() if fd >= 0}
+
+    @property
+    def map_fds(self) -> list[int]:
+        """The descriptors of all its maps."""
+        found = []
+        pointer = self._lib.bpf_object__next_map(self._object, None)
+        while pointer:
+            found.append(self._lib.bpf_map__fd(pointer))
+            pointer = self._lib.bpf_object__next_map(self._object, pointer)
+        return [fd for fd in found if fd >= 0]
+
     def close(self) -> None:
         """Detach everything and free it; calling it again does nothing."""
+        _LIVING.discard(self)
         for ring in self._rings:
             ring.close()
         self._rings.clear()
@@ -243,6 +262,14 @@ class Object:
             whole = self.map(section)
             self._memory[section] = mmap.mmap(whole.fd, whole.value_size, mmap.MAP_SHARED)
         return self._memory[section]
+
+
+_LIVING: WeakSet[Object] = WeakSet()
+
+
+def living() -> list[Object]:
+    """The objects of this process that are loaded, by their names."""
+    return sorted(_LIVING, key=lambda loaded: loaded.name)
 
 
 class RingBuffer:

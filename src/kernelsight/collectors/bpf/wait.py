@@ -27,7 +27,7 @@ _PAGE_FAULT = -2
 EDGE_NS = 150
 """What `waits` adds to a switch that `scheduler` watches anyway; benchmarks/overhead.py measures it."""
 LARGEST_SHARE = 0.03
-"""Of one core, that recording may cost."""
+"""Of one core, that recording may cost; less where collecting may use less (`--max-cpu`)."""
 _LARGEST_MASK = (1 << 12) - 1
 
 
@@ -64,9 +64,9 @@ def parse_edges(fill: Filler[Wait], keys: bytes, values: bytes, now: int) -> lis
     return [wait for wait in fill(now, keys, values) if wait.count]
 
 
-def thin_mask(switches_per_s: float) -> int:
+def thin_mask(switches_per_s: float, share: float = LARGEST_SHARE) -> int:
     """Which waits to record so that it costs at most its share of a core: one in this and one more."""
-    too_many = switches_per_s * EDGE_NS / (LARGEST_SHARE * 1e9)
+    too_many = switches_per_s * EDGE_NS / (share * 1e9)
     mask = 0
     while mask + 1 < too_many and mask < _LARGEST_MASK:
         mask = mask * 2 + 1
@@ -85,6 +85,7 @@ class Waits:
         self._slots = loaded.variable("slots")
         self._slot = loaded.types.layout("slot")
         self._mask = loaded.variable("thin_mask")
+        self._share = min(LARGEST_SHARE, LARGEST_SHARE if host.max_cpu is None else host.max_cpu)
         self._losses = [loaded.variable(name) for name in ("edges_lost", "threads_missed")]
         self._lost_at_start = self._lost()
         self._counted = self._switches()
@@ -114,5 +115,5 @@ class Waits:
     def _thin(self) -> None:
         counted, at = self._switches(), time.monotonic()
         if at > self._counted_at:
-            self._mask.value = thin_mask((counted - self._counted) / (at - self._counted_at))
+            self._mask.value = thin_mask((counted - self._counted) / (at - self._counted_at), self._share)
         self._counted, self._counted_at = counted, at

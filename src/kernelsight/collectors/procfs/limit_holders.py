@@ -28,8 +28,10 @@ INSTANCES, WATCHES = "fs.inotify.max_user_instances", "fs.inotify.max_user_watch
 _LINKS = frozenset({"anon_inode:inotify", "anon_inode:[inotify]", "inotify"})
 _WATCH = b"inotify wd:"
 _EVERY_S = 10.0
-_REST = 199
-"""Pause after a look, in times of what it took: half a per cent of a CPU, however many descriptors there are."""
+_SHARE = 0.005
+"""Of a CPU that looks may use, however many descriptors there are."""
+_SHARE_OF_CEILING = 0.2
+"""Of what all collectors together may use (`--max-cpu`), where that is less."""
 _IN_FULL_EVERY_S = 60.0
 """How often each descriptor of every process is looked at; in between, of processes that had no inotify instance,
 only of those that have another number of descriptors since. That number costs a sixth of a look at each of them."""
@@ -61,6 +63,9 @@ class LimitHoldersCollector:
             raise SourceUnavailableError(f"no {missing[0]}: this kernel has no inotify")
         self.limitations = limits_on_others("inotify instances and watches", host.proc)
         self._aside = BackgroundReads(self._look)
+        share = _SHARE if host.max_cpu is None else min(_SHARE, _SHARE_OF_CEILING * host.max_cpu)
+        self._rest = 1 / share - 1
+        """Pause after a look, in times of what it took."""
         self._rests_until = 0.0
         self._without: dict[str, int] = {}
         """Processes that had no inotify instance, by their directories, and how many descriptors they had."""
@@ -74,7 +79,7 @@ class LimitHoldersCollector:
         done = self._aside.answer(_PATIENCE_S)
         if done is None:
             return []
-        self._rests_until = time.monotonic() + max(_EVERY_S - done.seconds, _REST * done.seconds)
+        self._rests_until = time.monotonic() + max(_EVERY_S - done.seconds, self._rest * done.seconds)
         if done.error is not None:
             raise done.error
         return list(self._events(done.answer or [], done.question))

@@ -8,18 +8,25 @@ gives up the privileges that no collector needs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import click
 
 from kernelsight.collectors import realtime_priority, runner
 from kernelsight.collectors.base import Host, current_name, list_collectors
+from kernelsight.collectors.bpf_statistics import Statistics
 from kernelsight.collectors.options import OPTIONS, parse_options
-from kernelsight.errors import UsageError
-from kernelsight.surfaces.cli.command import Command, examples, interval_option, seconds
+from kernelsight.errors import SourceUnavailableError, UsageError
+from kernelsight.events.bpf_program import BpfProgram
+from kernelsight.events.declare import kind_of
+from kernelsight.surfaces.cli.command import Command, examples, interval_option, max_cpu_option, seconds
 from kernelsight.surfaces.cli.completing import complete_collector
 from kernelsight.surfaces.cli.sources import print_sources
 from kernelsight.surfaces.stopping import stop_on_signals
+
+BPF_PROGRAM = kind_of(BpfProgram).name
 
 
 @click.command(cls=Command, help=__doc__)
@@ -32,6 +39,7 @@ from kernelsight.surfaces.stopping import stop_on_signals
     metavar="SECONDS",
     help="Stop after this time. [default: run until Ctrl-C]",
 )
+@max_cpu_option
 @click.option(
     "--list",
     "only_list",
@@ -59,15 +67,38 @@ def collect(  # noqa: PLR0913 - one argument an option
     names: Sequence[str],
     interval: float,
     duration: float | None,
+    max_cpu: float,
     only_list: bool,
     keep_privileges: bool,
     options: Sequence[str],
 ) -> None:
     """Run collectors, or list them."""
-    host = Host(options=parse_options(options))
+    host = Host(options=parse_options(options), max_cpu=max_cpu / 100)
     if only_list:
         _list(names, host)
         return
+    with _bpf_statistics(names) as statistics:
+        _run(names, replace(host, bpf_statistics=statistics), interval, duration, keep_privileges=keep_privileges)
+
+
+@contextmanager
+def _bpf_statistics(names: Sequence[str]) -> Iterator[Statistics | None]:
+    """A child that switches statistics of BPF programs on now and then, where somebody asks for them and it may."""
+    if names and BPF_PROGRAM not in map(current_name, names):
+        yield None
+        return
+    try:
+        statistics = Statistics()
+    except SourceUnavailableError:  # the collector says so in its reports
+        yield None
+        return
+    try:
+        yield statistics
+    finally:
+        statistics.close()
+
+
+def _run(names: Sequence[str], host: Host, interval: float, duration: float | None, *, keep_privileges: bool) -> None:
     realtime_priority.come_first()
     realtime_priority.make_room(sys.stdout.fileno())
     code = runner.run(

@@ -211,6 +211,16 @@ interval_option = click.option(
     help="Between two samples.",
 )
 
+max_cpu_option = click.option(
+    "--max-cpu",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Of one CPU, that collecting may use on average over a minute; above it, the dearest collectors sample fewer "
+    "seconds, and their reports say so.",
+)
+
 user_option = click.option(
     "--user",
     metavar="NAME",

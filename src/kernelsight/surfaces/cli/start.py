@@ -18,7 +18,15 @@ from pathlib import Path
 import click
 
 from kernelsight.stores.base import DEFAULT_DB_PATH
-from kernelsight.surfaces.cli.command import Command, db_path_option, examples, interval_option, policy_option, seconds
+from kernelsight.surfaces.cli.command import (
+    Command,
+    db_path_option,
+    examples,
+    interval_option,
+    max_cpu_option,
+    policy_option,
+    seconds,
+)
 from kernelsight.surfaces.cli.completing import complete_collector
 from kernelsight.surfaces.figures import human_bytes
 from kernelsight.surfaces.stopping import stop_on_signals
@@ -41,6 +49,7 @@ _OBSERVES = "the agent observes; --policy FILE lets it do more"
     help="Stop after this time. [default: run until Ctrl-C]",
 )
 @interval_option
+@max_cpu_option
 @click.option("--no-agent", is_flag=True, help="Run without the agent.")
 @click.option(
     "--agent-interval",
@@ -63,6 +72,7 @@ def start(  # noqa: PLR0913 - one argument an option
     db_path: str,
     duration: float | None,
     interval: float,
+    max_cpu: float,
     no_agent: bool,
     agent_interval: float,
     policy_path: str | None,
@@ -73,7 +83,7 @@ def start(  # noqa: PLR0913 - one argument an option
 
         policy_file.load(policy_path)  # what is wrong with it is said before anything runs
     notes = "" if no_agent or policy_path else _OBSERVES
-    parts = _parts(collectors, db_path, interval)
+    parts = _parts(collectors, db_path, interval, max_cpu)
     if not no_agent:
         parts.append(_agent(db_path, agent_interval, policy_path))
     stop = stop_on_signals()
@@ -91,12 +101,12 @@ def start(  # noqa: PLR0913 - one argument an option
     click.get_current_context().exit(code)
 
 
-def _parts(collectors: Sequence[str], db_path: str, interval: float) -> list[Part]:
+def _parts(collectors: Sequence[str], db_path: str, interval: float, max_cpu: float) -> list[Part]:
     """The system. What else is to run beside these is one more entry."""
 
     def collect(seconds_left: float | None) -> list[str]:
         limit = [] if seconds_left is None else ["--duration", f"{seconds_left:.3f}"]
-        return ["collect", "--interval", str(interval), *limit, "--", *collectors]
+        return ["collect", "--interval", str(interval), "--max-cpu", str(max_cpu), *limit, "--", *collectors]
 
     complete = ["--complete-since", str(time.time_ns())]  # the pipe between the parts stays, whichever of them dies
     return [
