@@ -1,0 +1,1 @@
+"""The systems that the bench knows, one module for each sort."""
