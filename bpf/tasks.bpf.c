@@ -5,6 +5,7 @@
 
 #define NOFILE 7 /* RLIMIT_NOFILE */
 #define EXACT_CPUS 64
+#define TASK_FROZEN 0x8000 /* by version 1, or by suspend (f5d39b020809, 6.1) */
 
 typedef struct { long counter; } atomic_long_t;
 struct task_io_accounting { u64 rchar, wchar, syscr, syscw, read_bytes, write_bytes, cancelled_write_bytes; } VIEW;
@@ -30,6 +31,7 @@ struct cred { struct uid_view euid; } VIEW;
 struct task_struct___process { /* more of it than any other program reads */
 	unsigned int __state, flags;
 	int static_prio, exit_state, pid, tgid;
+	unsigned int frozen : 1; /* by version 2 (76f969e8948d, 5.2) */
 	struct sched_entity se;
 	struct sched_info sched_info;
 	struct mm_struct *mm;
@@ -57,7 +59,7 @@ struct record {
 	u32 pid, seen, complete; /* seen: threads so far */
 	u32 ppid, uid, state, exit_state, flags;
 	s32 nice;
-	u32 threads, delays_known, unused;
+	u32 threads, delays_known, frozen;
 	char comm[16];
 	u64 utime, stime, runtime, minor_faults, major_faults, voluntary_switches, involuntary_switches;
 	struct io io; /* of the threads that live */
@@ -211,6 +213,7 @@ static __always_inline void describe(struct record *r, struct task_struct___proc
 	r->ppid = task->real_parent->tgid;
 	r->uid = task->real_cred->euid.val;
 	r->state = task->__state;
+	r->frozen = r->state & TASK_FROZEN || BPF_CORE_READ_BITFIELD_PROBED(task, frozen);
 	r->exit_state = task->exit_state;
 	r->flags = task->flags;
 	r->nice = task->static_prio - 120;

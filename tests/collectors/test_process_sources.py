@@ -31,7 +31,8 @@ MOMENTS = count(NOW, 10**12)
 """So far apart that every process is due, with all that is counted seldom."""
 COARSE_MS = {"utime_ms", "stime_ms"}
 """/proc counts these in ticks of 10 ms."""
-NOT_BOTH = {"timestamp"}
+NOT_BOTH = {"timestamp", "frozen"}
+"""/proc does not tell a frozen process from one that sleeps."""
 
 
 @pytest.fixture(scope="module")

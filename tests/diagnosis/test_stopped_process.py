@@ -1,10 +1,12 @@
 """A process that is stopped while others wait for it is found; one that nobody waits for is no fault."""
 
+import pytest
 from scenes import END, LENGTH, SECOND, START, cpus, stored, used
 
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import grounded
 from kernelsight.events.lock import FileLockWait
+from kernelsight.events.pending_wait import PendingWait
 from kernelsight.events.process import Process, SocketOwner
 from kernelsight.events.scheduler import Wait
 from kernelsight.events.tcp import TcpListener
@@ -87,7 +89,7 @@ def against(found):
 
 
 STOPPED = [("stopped_process", str(SERVER))]
-NOBODY = "others wait for it: requests that it does not read, connections, or a file that it has locked"
+NOBODY = "others wait for it: requests that it does not answer, connections, or a file that it has locked"
 
 
 def test_a_stopped_server_whose_clients_wait_is_found_with_what_lets_it_go_on(tmp_path):
@@ -126,6 +128,43 @@ def test_a_holder_of_a_lock_that_was_stopped_is_the_cause_of_the_queue_behind_it
     assert named(found) == STOPPED
     (effect,) = [one for one in found.ruled_out if one.fault == "lock_contention"]
     assert effect.effect_of == "stopped_process by vault"
+
+
+def asked(since=STOP, until=LENGTH):
+    """That a proxy waits for the server, and a client for the proxy."""
+    return [
+        PendingWait(
+            at(second), pid=pid, comm=comm, waits_for="answer", peer_pid=peer,
+            peer_comm={81: "proxy", SERVER: "vault"}[peer], transport="tcp",
+            address="127.0.0.1", port=port, connections=2, waited_ms=1e3 * (second - since),
+            shortest_ms=1e3 * (second - since),
+        )
+        for second in range(since + 1, until)
+        for pid, comm, peer, port in ((CLIENT, "client", 81, 80), (81, "proxy", SERVER, 8080))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "frozen", "how"),
+    [
+        ("T", False, "was stopped by a signal"),
+        ("S", True, "was stopped by the freezer of its control group"),
+        ("D", True, "was stopped by the freezer of its control group"),
+    ],
+)
+def test_requests_that_it_does_not_answer_show_it_through_a_proxy(tmp_path, state, frozen, how):
+    still = sample(STOP, state)
+    still.frozen = frozen
+    (finding,) = answer(tmp_path, running(), [still], asked()).findings
+    assert (finding.fault, finding.culprit.id) == STOPPED[0]
+    assert {victim.name for victim in finding.victims} >= {"client", "proxy"}
+    assert how in finding.path[-1].claim
+    assert [step.claim for step in finding.path][:2] == [
+        "client (80) waits for an answer of proxy (81) to 2 requests for 19.0 s",
+        "proxy (81) waits for an answer of vault (70) to 2 requests for 19.0 s",
+    ]
+    thaws = "thaw" in finding.actions[0].text
+    assert thaws == frozen
 
 
 def test_a_debugger_is_said_to_have_stopped_it(tmp_path):

@@ -1,16 +1,18 @@
-"""Processes that are stopped, by a signal (state T) or by a debugger (t), and what waits for them to go on."""
+"""Processes that are stopped, by a signal (state T), a debugger (t) or a freezer, and what waits for them to go on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
+from typing import Literal
 
 from kernelsight.diagnosis.duration import GOES_ON_S
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.unanswered import Awaited, behind, under_way
 from kernelsight.diagnosis.waiting import Edge, waiting
 from kernelsight.events.lock import FileLockWait
 from kernelsight.events.process import Process, SocketOwner
@@ -29,6 +31,7 @@ LOOKED_AGAIN_S = Threshold(
 )
 _BY_DEBUGGER, _BY_SIGNAL = "t", "T"
 _STATES = frozenset({_BY_DEBUGGER, _BY_SIGNAL})
+Cause = Literal["signal", "debugger", "freezer"]
 _BACK_NS = 60 * NS_PER_S
 """Every process has a row at least this often (kernelsight.collectors.selection)."""
 _FIRST_PID = 1
@@ -39,7 +42,8 @@ class Stopped:
     """A process that was stopped and has not gone on, and what waits for it at the end of the window."""
 
     process: Entity
-    by_debugger: bool
+    cause: Cause
+    """Who has stopped it: the freezer is that of a control group."""
     stopped_s: float
     """For how long it has been stopped, as far as that was seen."""
     has_run: bool
@@ -55,6 +59,10 @@ class Stopped:
     """Its listener, where connections wait and none is accepted."""
     locks: Sequence[FileLockWait]
     """Waits for files that it has locked."""
+    asked: Sequence[Awaited]
+    """Requests to it that it does not answer."""
+    behind: Sequence[Awaited]
+    """Requests to those who have asked it, which wait meanwhile."""
     cut_off: Sequence[Edge]
     """The waits of others that it ended before, and has not since."""
 
@@ -63,6 +71,7 @@ class Stopped:
         """What waits for it, in words; empty if nothing does."""
         several = (
             (self.locks, f"{len({row.pid for row in self.locks})} processes wait for a file that it has locked"),
+            (self.asked, f"{sum(wait.connections for wait in self.asked)} requests wait for its answer"),
             (self.queued, f"{self.queued[-1].accept_queue if self.queued else 0} connections wait to be accepted"),
             (
                 self.serves and self.unread,
@@ -76,7 +85,8 @@ class Stopped:
         """Who waits for it, as far as that is known."""
         waiters: dict[int | None, str | None] = {row.pid: row.comm for row in self.locks}
         clients: dict[int | None, str | None] = {edge.pid: edge.comm for edge in self.cut_off}
-        return [process_entity(pid, comm) for pid, comm in (clients | waiters).items() if pid is not None]
+        asking: dict[int | None, str | None] = {wait.pid: wait.comm for wait in (*self.behind, *self.asked)}
+        return [process_entity(pid, comm) for pid, comm in (asking | clients | waiters).items() if pid is not None]
 
 
 def stopped(scene: Scene) -> Iterator[Stopped]:
@@ -94,13 +104,14 @@ def _samples(scene: Scene) -> Mapping[int, Sequence[Process]]:
     """
     found: dict[int, list[Process]] = {}
     rows = scene.rows(Process)
-    halted = {row.pid for row in rows if row.state in _STATES}
+    halted = {row.pid for row in rows if _stands_still(row)}
     for row in rows if halted else ():
         if row.pid is not None and row.pid in halted:
             _add(found, row.pid, row)
     named = {row.holder_pid for row in scene.rows(FileLockWait)}
     named |= {row.pid for row in scene.rows(TcpListener) if row.accept_queue}
     named |= {row.pid for row in scene.rows(SocketOwner) if row.receive_queue_bytes}
+    named |= {wait.peer_pid for wait in scene.once(under_way)}
     if unseen := {pid for pid in named if pid is not None} - {row.pid for row in rows}:
         start_ns = scene.when.start_ns
         before = TimeRange(max(0, start_ns - _BACK_NS), max(0, start_ns - 1))
@@ -118,8 +129,17 @@ def _add(found: dict[int, list[Process]], pid: int, row: Process) -> None:
 
 def _since(rows: Sequence[Process]) -> Sequence[Process]:
     """The last samples of a process, all of which show it stopped."""
-    found = takewhile(lambda row: row.state in _STATES, reversed(rows))
-    return [*found][::-1]
+    return [*takewhile(_stands_still, reversed(rows))][::-1]
+
+
+def _stands_still(row: Process) -> bool:
+    return row.state in _STATES or bool(row.frozen)
+
+
+def _cause(row: Process) -> Cause:
+    if row.state in _STATES:
+        return "debugger" if row.state == _BY_DEBUGGER else "signal"
+    return "freezer"
 
 
 def _stopped(
@@ -129,13 +149,14 @@ def _stopped(
     since_ns = rows[0].timestamp if rows[0] is not samples[0] else 0  # it was stopped before it was first seen
     sockets = {row.pid: row for row in _last_pass(scene)}
     last, above = sockets.get(pid), sockets.get(parent if parent != _FIRST_PID else None)
-    by_debugger = rows[-1].state == _BY_DEBUGGER
+    cause = _cause(rows[-1])
     cut_off = _cut_off(scene, pid, parent, rows[0].timestamp, others)
-    listens = (last, None if by_debugger and not cut_off else above)
+    listens = (last, None if cause == "debugger" and not cut_off else above)
     unread = [last] if last is not None and last.timestamp >= since_ns and last.receive_queue_bytes else []
+    asked = [wait for wait in scene.once(under_way) if wait.peer_pid == pid and wait.waits_for == "answer"]
     return Stopped(
         process=process_entity(pid, rows[-1].comm),
-        by_debugger=by_debugger,
+        cause=cause,
         stopped_s=(scene.when.end_ns - rows[0].timestamp) / NS_PER_S,
         has_run=_used(rows[1:]),
         serves=any(owner is not None and bool(owner.listening) for owner in listens),
@@ -143,6 +164,8 @@ def _stopped(
         unread=unread,
         queued=_queued(scene, pid, since_ns),
         locks=_locks(scene, pid, since_ns),
+        asked=asked,
+        behind=behind(scene, asked),
         cut_off=cut_off,
     )
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from kernelsight.diagnosis.duration import GOES_ON_S
-from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.mechanism import claim
+from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
@@ -176,3 +177,30 @@ def times_longer(scene: Scene, waits: Iterable[Awaited]) -> float | None:
     """How many times as long as before those wait who had answers then; of several, the most; None: nobody is known."""
     known = [(wait, was) for wait in waits if (was := before(scene, wait)).answers >= ANSWERS_BEFORE]
     return max((wait.waited_s / max(was.mean_s, 1e-6) for wait, was in known), default=None)
+
+
+def behind(scene: Scene, waits: Sequence[Awaited]) -> Sequence[Awaited]:
+    """The requests to those who wait, to those who wait for them, and so on."""
+    asked = by_peer(wait for wait in scene.once(under_way) if wait.waits_for == "answer")
+    found: list[Awaited] = []
+    to_visit = [wait.pid for wait in waits]
+    seen = {wait.peer_pid for wait in waits} | {None}
+    while to_visit:
+        pid = to_visit.pop()
+        if pid is not None and pid not in seen:
+            seen.add(pid)
+            found += asked.get(pid, ())
+            to_visit += [wait.pid for wait in asked.get(pid, ())]
+    return found
+
+
+def waits_for_answer(scene: Scene, wait: Awaited) -> Step | None:
+    """The claim that somebody waits for an answer, and for how long."""
+    waiter, peer = waiter_of(scene, wait), peer_of(scene, wait)
+    who = f"{waiter.name} ({waiter.id})" if waiter else "a client of another machine"
+    whom = f"{peer.name} ({peer.id})" if peer.kind == "process" else peer.name
+    several = f" to {wait.connections} requests" if wait.connections > 1 else ""
+    return claim(
+        f"{who} waits for an answer of {whom}{several} for {wait.waited_s:.1f} s",
+        scene.evidence(wait.rows, PendingWait.waited_ms, "max"),
+    )

@@ -2,7 +2,20 @@
 
 from typing import Annotated
 
-from kernelsight.events.declare import Count, Counter, Event, Gauge, Int, Label, Means, Spoken, Text, Unsigned64, event
+from kernelsight.events.declare import (
+    Count,
+    Counter,
+    Event,
+    Flag,
+    Gauge,
+    Int,
+    Label,
+    Means,
+    Spoken,
+    Text,
+    Unsigned64,
+    event,
+)
 
 CPU_JITTER_MS = 1_000
 """User and system time are estimated from ticks, and threads that end are added up beside those that go on."""
@@ -25,6 +38,9 @@ class Process(Event, tag="process"):
     uid: Annotated[Int | None, Label(), Means("effective user")] = None
     comm: Annotated[Text | None, Label()] = None
     state: Annotated[Text | None, Label(), Means("of the main thread: R S D Z T t I X")] = None
+    frozen: Annotated[
+        Flag | None, Label(), Means("the freezer of a control group holds its main thread (cgroup.freeze)")
+    ] = None
     threads: Annotated[Int | None, Gauge("threads"), Spoken("thread")] = None
     nice: Annotated[Int | None, Gauge()] = None
     start_ticks: Annotated[

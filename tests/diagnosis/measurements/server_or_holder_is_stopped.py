@@ -7,7 +7,7 @@ from kernelsight.events.process import SocketOwner
 
 HOLDS = Stopped(
     process=Entity("process", "70", "server"),
-    by_debugger=False,
+    cause="signal",
     stopped_s=3.0,
     has_run=False,
     serves=True,
@@ -15,6 +15,8 @@ HOLDS = Stopped(
     unread=(SocketOwner(1, pid=70, listening=1, receive_queue_bytes=1),),
     queued=(),
     locks=(),
+    asked=(),
+    behind=(),
     cut_off=(Edge(80, "client", 70, "server", "recvfrom", "interruptible"),),
 )
 FAILS = {

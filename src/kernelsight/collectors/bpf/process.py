@@ -152,6 +152,7 @@ _EVENTS = Columns(
     "record",
     apart=("seen", "complete", "utime", "stime", "runtime", "io", "ended_io", "ended_runtime", "children_switches"),
     state=made(state_letter, "state", "exit_state"),
+    frozen=made(bool, "frozen"),
     start_ticks=made(lambda start: (start + offsets().boot_ns) // _NS_PER_TICK, "start_boottime"),
     rss_kb=made(_kb, "flags", "file_pages", "anon_pages", "shared_pages"),
     anon_kb=made(_kb, "flags", "anon_pages"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.cpu_time import cpu_use
 from kernelsight.diagnosis.faults.slow_dependency import SLOW_DEPENDENCY
-from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Entity, Step
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, path
+from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
@@ -16,13 +16,14 @@ from kernelsight.diagnosis.unanswered import (
     LONG_S,
     Awaited,
     answered_late,
+    behind,
     peer_of,
     times_longer,
     under_way,
     waiter_of,
+    waits_for_answer,
 )
 from kernelsight.diagnosis.unanswered_checks import DOES_NOTHING, NONE_COMES, SOON_BEFORE, WAITS_LONG
-from kernelsight.events.pending_wait import PendingWait
 from kernelsight.linux.syscalls import USER_LOCKS
 
 TOGETHER_S = Threshold(
@@ -74,41 +75,25 @@ def measure(scene: Scene) -> Iterable[Silent]:
             found.setdefault((wait.peer_pid, "" if wait.peer_pid else wait.place), []).append(wait)
     for its in found.values():
         if its[0].waited_s >= LONG_S:
-            yield _silent(scene, its, waits)
+            yield _silent(scene, its)
 
 
-def _silent(scene: Scene, its: Sequence[Awaited], waits: Sequence[Awaited]) -> Silent:
+def _silent(scene: Scene, its: Sequence[Awaited]) -> Silent:
     target = its[0]
     run = Run(scene.second_at(target.began_ns) + 1, scene.second_at(scene.when.end_ns))
     uses = [use for use in scene.once(cpu_use) if use.pid == target.peer_pid]
-    behind = _behind(its, waits)
+    theirs = behind(scene, its)
     return Silent(
         target=peer_of(scene, target),
         place=target.place,
         waits=its,
-        behind=behind,
+        behind=theirs,
         is_datagram=any(wait.transport == "udp" for wait in its),
         in_a_lock=any(wait.peer_waits_in in USER_LOCKS for wait in its),
-        times_longer=times_longer(scene, [*its, *behind]),
+        times_longer=times_longer(scene, [*its, *theirs]),
         late_answers=answered_late(scene, target.address, target.port),
         ran=None if target.peer_pid is None else sum(use.ran_in(run) for use in uses) / max(run.seconds, 1),
     )
-
-
-def _behind(its: Sequence[Awaited], waits: Sequence[Awaited]) -> list[Awaited]:
-    """The requests to those who wait, to those who wait for them, and so on."""
-    by_peer: Mapping[int | None, list[Awaited]] = {
-        pid: [wait for wait in waits if wait.peer_pid == pid] for pid in {wait.peer_pid for wait in waits} - {None}
-    }
-    found: list[Awaited] = []
-    to_visit, seen = [wait.pid for wait in its], {None, its[0].peer_pid}
-    while to_visit:
-        pid = to_visit.pop()
-        if pid not in seen:
-            seen.add(pid)
-            found += by_peer.get(pid, [])
-            to_visit += [wait.pid for wait in by_peer.get(pid, [])]
-    return found
 
 
 def explain(scene: Scene, found: Silent) -> Explanation:
@@ -122,25 +107,14 @@ def explain(scene: Scene, found: Silent) -> Explanation:
         victims=tuple(dict.fromkeys(victims))[:5],
         suffering_s=sum(wait.waited_s * wait.connections for wait in (*found.behind, *found.waits)),
         path=path(
-            *(_waits(scene, wait) for wait in found.behind[:3]),
-            *(_waits(scene, wait) for wait in found.waits[:3]),
+            *(waits_for_answer(scene, wait) for wait in found.behind[:3]),
+            *(waits_for_answer(scene, wait) for wait in found.waits[:3]),
         ),
         refuted_by=f"they wait as long while {target.name} answers at once",
         outlook=f"they wait until {target.name} answers, or until they give up",
         actions=(
             LOOK.on(target, f"see why {target.name} does not answer{at}, and whether it still runs as it should"),
         ),
-    )
-
-
-def _waits(scene: Scene, wait: Awaited) -> Step | None:
-    waiter, peer = waiter_of(scene, wait), peer_of(scene, wait)
-    who = f"{waiter.name} ({waiter.id})" if waiter else "a client of another machine"
-    whom = f"{peer.name} ({peer.id})" if peer.kind == "process" else peer.name
-    several = f" to {wait.connections} requests" if wait.connections > 1 else ""
-    return claim(
-        f"{who} waits for an answer of {whom}{several} for {wait.waited_s:.1f} s",
-        scene.evidence(wait.rows, PendingWait.waited_ms, "max"),
     )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from kernelsight.diagnosis.faults.stopped_process import STOPPED_PROCESS
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.remedies import CONTINUE, LOOK
 from kernelsight.diagnosis.scene import Scene
-from kernelsight.diagnosis.stopped import Stopped, stopped
+from kernelsight.diagnosis.stopped import Cause, Stopped, stopped
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.unanswered import waits_for_answer
 from kernelsight.events.lock import FileLockWait
+from kernelsight.events.pending_wait import PendingWait
 from kernelsight.events.process import Process, SocketOwner
 from kernelsight.events.scheduler import Wait
 from kernelsight.events.tcp import TcpListener
@@ -28,12 +31,7 @@ def measure(scene: Scene) -> Iterable[Stopped]:
 def explain(scene: Scene, found: Stopped) -> Explanation:
     """Who waits for it waits until somebody lets it go on."""
     process = found.process
-    how = "a debugger" if found.by_debugger else "a signal"
-    remedy = (
-        LOOK.on(process, f"see which debugger has {process.name}: TracerPid in /proc/{process.id}/status")
-        if found.by_debugger
-        else CONTINUE.on(process, f"let {process.name} go on (kill -CONT {process.id}), if nobody needs it stopped")
-    )
+    how, remedy = _HOW[found.cause], _remedy(process, found.cause)
     answered = [row for edge in found.cut_off for row in edge.rows]
     return Explanation(
         culprit=process,
@@ -41,6 +39,7 @@ def explain(scene: Scene, found: Stopped) -> Explanation:
         victims=tuple(found.victims[:5]),
         suffering_s=found.stopped_s * len(found.victims),
         path=path(
+            *(waits_for_answer(scene, wait) for wait in (*found.behind[:2], *found.asked[:2])),
             claim(
                 f"{process.name} ended waits of {len(found.cut_off)} others before, and none since",
                 scene.evidence(answered, Wait.count, "sum"),
@@ -50,6 +49,7 @@ def explain(scene: Scene, found: Stopped) -> Explanation:
                 scene.evidence(found.locks, FileLockWait.inode, "count"),
                 scene.evidence(found.queued, TcpListener.accept_queue, "last"),
                 scene.evidence(found.unread, SocketOwner.receive_queue_bytes, "last"),
+                scene.evidence([row for wait in found.asked for row in wait.rows], PendingWait.waited_ms, "max"),
             )
             if found.waited_for
             else None,
@@ -64,15 +64,31 @@ def explain(scene: Scene, found: Stopped) -> Explanation:
     )
 
 
+def _remedy(process: Entity, cause: Cause) -> Proposal:
+    if cause == "signal":
+        return CONTINUE.on(process, f"let {process.name} go on (kill -CONT {process.id}), if nobody needs it stopped")
+    if cause == "debugger":
+        return LOOK.on(process, f"see which debugger has {process.name}: TracerPid in /proc/{process.id}/status")
+    return LOOK.on(
+        process,
+        f"see which group in /proc/{process.id}/cgroup, or above it, is frozen, and thaw that: write 0 to its "
+        "cgroup.freeze, or THAWED to its freezer.state",
+    )
+
+
+_HOW: Mapping[Cause, str] = {
+    "signal": "a signal", "debugger": "a debugger", "freezer": "the freezer of its control group",
+}  # fmt: skip
+
 MECHANISM = Mechanism[Stopped](
     fault=STOPPED_PROCESS,
-    summary="Somebody has stopped a process (SIGSTOP, SIGTSTP, a debugger), and its clients, or those who want what it "
-    "has locked, wait for it.",
+    summary="Somebody has stopped a process (SIGSTOP, SIGTSTP, a debugger, a frozen control group), and its clients, "
+    "or those who want what it has locked, wait for it.",
     measure=measure,
     checks=(
         Check(
             id="others_wait",
-            says="others wait for it: requests that it does not read, connections, or a file that it has locked",
+            says="others wait for it: requests that it does not answer, connections, or a file that it has locked",
             holds=lambda found: bool(found.waited_for),
             supports=5.0,
             refutes=6.0,
