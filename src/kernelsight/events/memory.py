@@ -197,11 +197,24 @@ class Vmstat(Event, tag="vmstat"):
     workingset_activate_file: Annotated[Count | None, Counter("pages")] = None
     oom_kill: Annotated[Count | None, Counter("kills")] = None
     drop_pagecache: Annotated[Count | None, Counter("times")] = None
-    compact_stall: Annotated[Count | None, Counter("stalls")] = None
+    compact_stall: Annotated[
+        Count | None, Counter("stalls"), Means("times that a task itself moved pages to get a large free block")
+    ] = None
+    compact_fail: Annotated[Count | None, Counter("stalls"), Means("of them, without getting one")] = None
+    compact_success: Annotated[Count | None, Counter("stalls")] = None
+    compact_migrate_scanned: Annotated[Count | None, Counter("pages")] = None
+    compact_free_scanned: Annotated[Count | None, Counter("pages")] = None
     thp_fault_alloc: Annotated[Count | None, Counter("pages")] = None
     thp_fault_fallback: Annotated[Count | None, Counter("pages")] = None
     thp_collapse_alloc: Annotated[Count | None, Counter("pages")] = None
+    thp_collapse_alloc_failed: Annotated[Count | None, Counter("pages")] = None
     thp_split_page: Annotated[Count | None, Counter("pages")] = None
+    numa_pte_updates: Annotated[
+        Count | None, Counter("pages"), Means("marked, to see by a fault from which node they are used")
+    ] = None
+    numa_hint_faults: Annotated[Count | None, Counter("faults"), Means("on pages that were marked so")] = None
+    numa_hint_faults_local: Annotated[Count | None, Counter("faults"), Means("of them, from their own node")] = None
+    numa_pages_migrated: Annotated[Count | None, Counter("pages"), Means("moved to the node that uses them")] = None
     nr_dirtied: Annotated[Count | None, Counter("pages")] = None
     nr_written: Annotated[Count | None, Counter("pages")] = None
     balloon_inflate: Annotated[Count | None, Counter("pages")] = None

@@ -1,0 +1,12 @@
+"""The class `huge_page_stall`."""
+
+from kernelsight.diagnosis.fault import FaultClass, Traits
+
+HUGE_PAGE_STALL = FaultClass(
+    "huge_page_stall",
+    meaning="Programs wait in page faults while the kernel moves pages about to make a huge page (compaction), though "
+    "memory is free.",
+    needs=("vmstat",),
+    parts=("memory",),
+    traits=Traits(spends_cpu=True),
+)
