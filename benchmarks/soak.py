@@ -5,9 +5,9 @@
 
 Each soak is made in namespaces of its own and ends with them: processes, control groups, threads of one process,
 sockets, interfaces, a fork storm. `collect` runs beside it with all that runs by default, twice: with a ceiling that
-is never reached, and with `--max-cpu`. The figures are of the seconds after the first minute, which the ceiling leaves
-alone: CPU time of the process, resident memory, grid points that were missed, how late rows came after their grid
-point, rows a second, and what the ceiling thinned.
+is never reached, and with `--max-cpu`. The figures are of the seconds after the first ones, with the ceiling after the
+first minute, which it leaves alone: CPU time of the process, resident memory, grid points that were missed, how late
+rows came after their grid point, rows a second, and what the ceiling thinned.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 NS_PER_S = 1_000_000_000
-SETTLED_S = 75
-"""After a minute the ceiling acts; a quarter of one later it has."""
+SETTLED_S = {"free": 15.0, "governed": 75.0}
+"""Seconds that are not watched: the first look at everything, and the minute after which the ceiling acts."""
 SOAKS = {
     "processes": 20_000,
     "cgroups": 10_000,
@@ -57,7 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=SOAKS, action="append", help="this soak; may be given several times")
     parser.add_argument("--share", type=float, default=1.0, help="of the numbers of each")
-    parser.add_argument("--seconds", type=float, default=30, help="for which it is watched, after the first 75")
+    parser.add_argument("--seconds", type=float, default=30, help="for which it is watched, after the first ones")
     parser.add_argument("--max-cpu", type=float, default=1.0, help="the ceiling, in per cent of a CPU")
     parser.add_argument("--governed-only", action="store_true", help="leave the run without a ceiling out")
     asked = parser.parse_args()
@@ -76,19 +76,20 @@ def soaked(name: str, asked: argparse.Namespace) -> dict[str, object]:
     count = max(1, round(SOAKS[name] * (1.0 if name == "fork_loop" else asked.share)))
     ceilings = {"governed": asked.max_cpu} if asked.governed_only else {"free": NEVER, "governed": asked.max_cpu}
     return {"count": count} | {
-        label: collected(name, count, SETTLED_S + asked.seconds, ceiling) for label, ceiling in ceilings.items()
+        label: collected(name, count, SETTLED_S[label], asked.seconds, ceiling) for label, ceiling in ceilings.items()
     }
 
 
-def collected(name: str, count: int, seconds: float, ceiling: float) -> dict[str, object]:
-    """Collect beside a soak."""
-    collect = [sys.executable, "-m", "kernelsight", "collect", "--max-cpu", str(ceiling), "--duration", str(seconds)]
+def collected(name: str, count: int, settled_s: float, watched_s: float, ceiling: float) -> dict[str, Any]:
+    """Collect beside a soak, and watch the seconds after the first ones."""
+    duration = ["--duration", str(settled_s + watched_s)]
+    collect = [sys.executable, "-m", "kernelsight", "collect", "--max-cpu", str(ceiling), *duration]
     with tempfile.TemporaryDirectory(prefix="soak-") as folder, control_groups(count * (name == "cgroups")):
         command = [*ISOLATED, "sh", "-c", SCRIPT, folder, *workload(name, count, Path(folder)), *collect]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
             assert running.stdout is not None
             try:
-                return figures(arrivals(running.stdout), seconds)
+                return figures(arrivals(running.stdout), settled_s, watched_s)
             finally:
                 running.terminate()
 
@@ -134,7 +135,7 @@ def arrivals(lines: Iterator[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
         yield time.time_ns(), json.loads(line)
 
 
-def figures(events: Iterator[tuple[int, dict[str, Any]]], seconds: float) -> dict[str, object]:
+def figures(events: Iterator[tuple[int, dict[str, Any]]], settled_s: float, watched_s: float) -> dict[str, Any]:
     """What the seconds after the first ones cost."""
     rows: Counter[str] = Counter()
     late: list[int] = []
@@ -142,7 +143,7 @@ def figures(events: Iterator[tuple[int, dict[str, Any]]], seconds: float) -> dic
     begin = end = 0
     for came, event in events:
         begin, end = begin or event["timestamp"], event["timestamp"]
-        if event["timestamp"] - begin < SETTLED_S * NS_PER_S:
+        if event["timestamp"] - begin < settled_s * NS_PER_S:
             continue
         if event["type"] == "collector":
             reports.setdefault(event["name"], []).append(event)
@@ -152,7 +153,6 @@ def figures(events: Iterator[tuple[int, dict[str, Any]]], seconds: float) -> dic
                 late.append(came - event["timestamp"])
     if not reports:
         return {"error": f"collect ended after {(end - begin) / NS_PER_S:.0f} s"}
-    watched_s = seconds - SETTLED_S
     grown = {name: grown_by(own, "cpu_ns") for name, own in reports.items()}
     last = [own[-1] for own in reports.values()]
     of_process = next(iter(reports.values()))

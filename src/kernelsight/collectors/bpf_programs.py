@@ -58,8 +58,9 @@ class BpfProgramsCollector:
         self._statistics = host.bpf_statistics
         self._always_on = number(read_once(host.proc / "sys/kernel/bpf_stats_enabled") or b"") == 1
         self.limitations: list[str] = []
+        may_load = not privileges.missing(privileges.BPF)  # else there are no programs to tell of
         lacking = privileges.missing([privileges.Capability.CAP_SYS_ADMIN])
-        if lacking and self._statistics is None and not self._always_on:
+        if may_load and lacking and self._statistics is None and not self._always_on:
             self.limitations.append(
                 "run times: not measured without CAP_SYS_ADMIN at the start, or kernel.bpf_stats_enabled; run as root"
             )

@@ -11,6 +11,8 @@ from kernelsight.events.wire import tables
 from kernelsight.quantities import quantity
 from kernelsight.stores.base import Reader
 
+_RECENT_NS = 60 * 1_000_000_000
+"""Before the newest report, those of the same run: each collector reports every ten seconds."""
 _BOOKED = ("lines", "stored", "rejected", "dropped", "in_memory", "lost")
 
 
@@ -45,6 +47,17 @@ def collectors(reader: Reader, since_ns: int) -> list[dict[str, Any]]:
     for report in reader.query(f"SELECT * FROM {relation} ORDER BY id", params):  # noqa: S608 - made by the store
         last[report["name"]] = report
     return [last[name] for name in sorted(last, key=str)]
+
+
+def thinned(reader: Reader) -> dict[str, str]:
+    """The collectors that sample some seconds alone, by their last reports, each with how many and why."""
+    newest_ns = last_report_ns(reader)
+    reports = collectors(reader, max(0, newest_ns - _RECENT_NS)) if newest_ns is not None else []
+    return {
+        str(report["name"]): str(report["reason"] or f"samples one second in {report['sampled_every']}")
+        for report in reports
+        if (report.get("sampled_every") or 1) > 1
+    }
 
 
 def last_report_ns(reader: Reader) -> int | None:

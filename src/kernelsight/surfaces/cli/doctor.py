@@ -3,7 +3,8 @@
 The command tries each facility with the smallest program of its kind. It changes nothing. Works for every
 user, and without libbpf. Exit status 0: every collector that runs by default can run here. 1: at least
 one cannot; its line says why and what to do. These do not change the status: a second-best source, a column that stays
-empty, a missing facility that has a replacement.
+empty, a missing facility that has a replacement, a collector that samples fewer seconds because collecting costs more
+than it may (by the last reports in the database, where there is one).
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ import click
 
 from kernelsight.collectors.base import Host, by_reason
 from kernelsight.collectors.capabilities import Examination, Fact, examine
+from kernelsight.errors import StoreError
 from kernelsight.printable import printable
-from kernelsight.surfaces.cli.command import Command, examples
+from kernelsight.stores.base import open_reader
+from kernelsight.surfaces import figures
+from kernelsight.surfaces.cli.command import Command, db_path_option, examples
 from kernelsight.surfaces.cli.output import print_table, show
 from kernelsight.surfaces.cli.sources import as_values, print_sources
 
@@ -27,24 +31,45 @@ _WORKS = {True: "yes", False: "no", None: "-"}
 
 
 @click.command(cls=Command, help=__doc__)
+@db_path_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @click.option("-v", "--verbose", is_flag=True, help="Print everything that was tried, and every source of a collector.")
 @examples(
     "kernelsight doctor",
     "kernelsight doctor -v",
 )
-def doctor(*, as_json: bool, verbose: bool) -> None:
+def doctor(*, db_path: str, as_json: bool, verbose: bool) -> None:
     """Examine this machine."""
     examination = examine(Host())
+    thinned = _thinned(db_path)
     if as_json:
-        show([_values(examination)], "json")
+        show([{**_values(examination), "thinned": thinned}], "json")
     elif verbose:
         _print_everything(examination)
+        for line in _said_of(thinned):
+            click.echo(printable(line))
     else:
         width = shutil.get_terminal_size().columns
-        for line in _in_short(examination):
+        for line in (*_in_short(examination), *_said_of(thinned)):
             click.echo(textwrap.fill(printable(line), width, subsequent_indent="    ", break_on_hyphens=False))
     click.get_current_context().exit(1 if examination.missing else 0)
+
+
+def _thinned(db_path: str) -> dict[str, str]:
+    """The collectors that sample some seconds alone, and why; none where there is no database to tell."""
+    try:
+        reader = open_reader(db_path)
+    except StoreError:
+        return {}
+    try:
+        return figures.thinned(reader)
+    finally:
+        reader.close()
+
+
+def _said_of(thinned: dict[str, str]) -> Iterator[str]:
+    for reason, names in by_reason(thinned.items()).items():
+        yield f"Thinned by the last reports: {', '.join(names)}: {reason}"
 
 
 def _values(examination: Examination) -> dict[str, object]:

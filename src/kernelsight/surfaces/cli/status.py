@@ -90,6 +90,7 @@ def _print(state: dict[str, Any]) -> None:
             "status",
             "runs",
             "events",
+            "sampled_every",
             "missed",
             "lost",
             "failures",
