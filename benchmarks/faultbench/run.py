@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 from benchmarks.faultbench import recording
+from benchmarks.faultbench.harm import harms
 from benchmarks.faultbench.scenario import Scenario
 from benchmarks.faultbench.stage import Stage
 from benchmarks.faultbench.truth import Truth
@@ -58,6 +59,8 @@ class Score:
     """Findings that were there before the onset, or on a control."""
     answer_ms: float = 0.0
     top: dict[str, Any] = field(default_factory=dict)
+    harm: list[dict[str, Any]] = field(default_factory=list)
+    """What the programs that do not cause it say of themselves, as :class:`~benchmarks.faultbench.harm.Harm`."""
 
     @property
     def right(self) -> bool:
@@ -141,6 +144,7 @@ def play(
             "truth": asdict(truth),
             "scenario": scenario.name,
             "seed": seed,
+            "harm": [asdict(found) for found in harms(stage.measured, onset, offset, but=truth.names)],
         }
         if keep is not None:
             recording.keep(keep, truth_of, b"".join(collection.lines), ours)
@@ -175,7 +179,7 @@ def score(database: str, truth_of: Mapping[str, Any], truth: Truth, ask: Ask) ->
         return ask(database, end - LOOKS_BACK_S * NS, end)
 
     onset, offset = truth_of["onset_ns"], truth_of["offset_ns"]
-    result = Score(truth_of["scenario"], truth_of["seed"], truth.fault)
+    result = Score(truth_of["scenario"], truth_of["seed"], truth.fault, harm=truth_of.get("harm", []))
     before = asked(onset - NS)
     result.false_alarms = [f"{f.fault} by {f.culprit.name} before the onset" for f in before.findings]
     began = time.perf_counter()

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from benchmarks.faultbench.harm import PRELUDE
 from benchmarks.faultbench.truth import Culprit
 
 PROGRAMS = Path(__file__).with_name("programs")
@@ -83,6 +84,9 @@ class Stage:
         self.chance = random.Random(seed)
         self.exit = ExitStack()
         self.folder = Path(self.exit.enter_context(tempfile.TemporaryDirectory(prefix="faultbench-")))
+        # In memory, so that a disk that is slow or full does not keep a program from saying how slow it is.
+        self.measured = Path(self.exit.enter_context(tempfile.TemporaryDirectory(prefix="faultbench-", dir="/dev/shm")))
+        self.measured.chmod(0o1777)
         self.actors: list[Actor] = []
         self._names: set[str] = set()
 
@@ -151,10 +155,11 @@ class Stage:
         return actor
 
     def python(self, code: str, *arguments: object, **options: object) -> Actor:
-        """Start a Python program given as text."""
+        """Start a Python program given as text, which may call ``measured(began)`` (`harm.py`)."""
         name = str(options.pop("name", None) or self.name())
         script = self.folder / f"{name}.py"
-        script.write_text(f"import ctypes\nctypes.CDLL(None).prctl(15, {name.encode()!r}, 0, 0, 0)\n{code}")
+        prelude = PRELUDE.format(file=str(self.measured / name))
+        script.write_text(f"import ctypes\nctypes.CDLL(None).prctl(15, {name.encode()!r}, 0, 0, 0)\n{prelude}{code}")
         return self.start([PYTHON, script, *arguments], name=name, **options)  # type: ignore[arg-type]
 
     def c(self, program: str, *arguments: object, **options: object) -> Actor:

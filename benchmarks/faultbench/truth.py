@@ -31,6 +31,12 @@ class Truth:
     """Further faults at the same time, independent of it."""
 
     @property
+    def names(self) -> frozenset[str]:
+        """The names of all culprits."""
+        own = (name for culprit in self.culprits for name in culprit.names)
+        return frozenset((*own, *(name for other in self.also for name in other.names)))
+
+    @property
     def right(self) -> frozenset[str]:
         """The classes that are right."""
         return frozenset((*((self.fault,) if self.fault else ()), *self.faults))

@@ -18,7 +18,8 @@ READ_ON = READ.replace(
     "    try:\n"
     "        os.preadv(file, [place], random.randrange(pieces) * size)\n"
     "    except OSError:\n"
-    "        time.sleep(0.1)\n",
+    "        time.sleep(0.1)\n"
+    "        continue\n",
 )
 LOG_ON = """import os, sys, time
 file = os.open(os.path.join(sys.argv[1], "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)

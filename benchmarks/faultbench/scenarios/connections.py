@@ -34,8 +34,10 @@ ASK_AGAIN = """import socket, sys, time
 time.sleep(0.5)
 with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as connection:
     while True:
+        began = time.monotonic()
         connection.sendall(b"question")
         connection.recv(64)
+        measured(began)
         time.sleep(0.05)
 """
 READ_SLOWLY = """import os, socket, sys, threading, time

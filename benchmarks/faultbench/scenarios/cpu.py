@@ -20,9 +20,11 @@ while True:
 SERVE = """import sys, time
 work, pause = float(sys.argv[1]), float(sys.argv[2])
 while True:
+    began = time.monotonic()
     end = time.process_time() + work
     while time.process_time() < end:
         pass
+    measured(began)
     time.sleep(pause)
 """
 SERVE_WITH_WORKERS = """import os, sys, time

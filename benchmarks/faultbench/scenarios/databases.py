@@ -38,8 +38,10 @@ for _ in range(int(sys.argv[2]) - 1):
         break
 base = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
 while True:
+    began = time.monotonic()
     base.execute("BEGIN IMMEDIATE")
     base.execute("INSERT INTO rows VALUES (1)")
+    measured(began)
     time.sleep(float(sys.argv[3]))
     base.execute("COMMIT")
     time.sleep(float(sys.argv[4]))

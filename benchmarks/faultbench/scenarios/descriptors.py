@@ -31,8 +31,10 @@ while True:
 """
 VISIT = """import socket, sys, time
 while True:
+    began = time.monotonic()
     with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
         connection.send(b"x")
+    measured(began)
     time.sleep(float(sys.argv[2]))
 """
 ACCEPT_SLOWLY = """import socket, sys, time

@@ -17,7 +17,9 @@ path, size, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 file = os.open(path, os.O_RDONLY | os.O_DIRECT)
 pieces, place = os.fstat(file).st_size // size, mmap.mmap(-1, size)
 while True:
+    began = time.monotonic()
     os.preadv(file, [place], random.randrange(pieces) * size)
+    measured(began)
     time.sleep(pause)
 """
 COMMIT = """import os, sqlite3, sys, time
@@ -26,7 +28,9 @@ database.execute("PRAGMA journal_mode = WAL")
 database.execute("PRAGMA synchronous = FULL")
 database.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, what TEXT)")
 while True:
+    began = time.monotonic()
     database.execute("INSERT INTO orders (what) VALUES (?)", ("x" * 400,))
+    measured(began)
     time.sleep(float(sys.argv[2]))
 """
 APPEND = """import os, sys, time
@@ -92,7 +96,9 @@ def bulk_reads_on_an_ordinary_disk(stage: Stage) -> Iterator[Truth]:
         yield Truth()
         culprit = stage.python(
             "import threading, os\n"
-            + READ.replace("while True:", "def read(place):\n  while True:").replace(
+            + READ.replace("    measured(began)\n", "")
+            .replace("while True:", "def read(place):\n  while True:")
+            .replace(
                 "    time.sleep(pause)\n", "    time.sleep(pause)\n"
                 "for _ in range(int(sys.argv[4])):\n"
                 "    threading.Thread(target=read, args=(mmap.mmap(-1, size),)).start()\n"

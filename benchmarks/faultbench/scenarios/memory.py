@@ -27,7 +27,9 @@ size = os.fstat(file).st_size
 for at in range(0, size, 1 << 18):
     os.pread(file, 1 << 18, at)
 while True:
+    began = time.monotonic()
     os.pread(file, 1 << 15, random.randrange(0, size, 1 << 15))
+    measured(began)
     time.sleep(pause)
 """
 KEEP = """import sys, time

@@ -70,8 +70,10 @@ while True:
     try:
         site = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
         while True:
+            began = time.monotonic()
             site.request("GET", "/")
             site.getresponse().read()
+            measured(began)
             time.sleep(float(sys.argv[2]))
     except (OSError, http.client.HTTPException):
         time.sleep(0.1)
@@ -140,7 +142,9 @@ CHANGE = """
 base = Base(int(sys.argv[1]))
 while True:
     for text in sys.argv[3].split(";"):
+        began = time.monotonic()
         base.run(text)
+        measured(began)
     time.sleep(float(sys.argv[2]))
 """
 FORGET = """

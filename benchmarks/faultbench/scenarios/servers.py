@@ -15,9 +15,11 @@ ASK = """import socket, sys, time
 command, pause_s = sys.argv[2].encode(), float(sys.argv[3])
 with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
     while True:
+        began = time.monotonic()
         connection.sendall(command + b"\\r\\n")
         if not connection.recv(1 << 20):
             break
+        measured(began)
         time.sleep(pause_s)
 """
 COMPUTE_FOR_EACH = """import asyncio, sys, time

@@ -31,9 +31,11 @@ while True:
         time.sleep(0.1)
         continue
     while True:
+        began = time.monotonic()
         connection.sendall(b"a question\\n")
         if not connection.recv(100):
             break
+        measured(began)
         time.sleep(float(sys.argv[2]))
 """
 FETCH_SLOWLY = """import sys, time, urllib.request
