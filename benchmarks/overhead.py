@@ -1,4 +1,4 @@
-"""What the tracers cost: nanoseconds added per system call, context switch, page fault, timer and block read.
+"""What the tracers cost: ns added per system call, context switch, socket call, page fault, timer and block read.
 
     sudo python benchmarks/overhead.py              # about six minutes; prints JSON
     sudo python benchmarks/overhead.py --rounds 3   # a first look
@@ -42,6 +42,7 @@ HERE = Path(__file__).parent / "workloads"
 PARTS_AND_TIMES = {
     "syscall": (16, 20_000),
     "switch": (24, 2_000),
+    "socket": (24, 4_000),
     "fault": (20, 1_000),
     "timer": (12, 3_000),
     "read": (20, 150),
@@ -50,6 +51,7 @@ TARGETS = {
     "syscalls: ns per syscall": 110,
     "syscalls: share of bpftrace per syscall": 0.2,
     "waits: ns per switch": 320,
+    "service: ns per socket call": 150,
     "collect: idle cpu_percent": 1.0,
     "collect: idle pss_mb": 60,
 }

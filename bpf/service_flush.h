@@ -5,22 +5,27 @@
 
 #include "service_sight.h"
 
+#define LONG_NS 20000000ULL /* what is not timed exactly is still the longest of a second, if it is that long */
 #define PATIENCE_NS 100000000ULL /* a last message, such as a farewell, is not answered; who waits waits longer */
 
+/* A request arrives, or is sent; `when`: 0 for now. */
 static __always_inline void begin(struct connection *c, u64 when)
 {
-	c->began = when;
+	c->weight = weight_of_next(c);
+	c->began = when ?: clock_of(c);
 	c->read_at = c->ahead = 0;
-	c->turns = c->untimed = 0;
+	c->turns = 0;
 	c->requests++;
 }
 
 /* More input (of a client, output) before there was an answer. */
-static __always_inline void take_turn(struct connection *c, u64 now)
+static __always_inline void take_turn(struct connection *c)
 {
+	u64 now = coarse_ns();
+
 	if (c->turns < 255)
 		c->turns++;
-	if (c->at.protocol != UDP && c->last && now - c->last > PAUSE_NS)
+	if (c->at.protocol != UDP && c->last && age_of(c->last, now) > PAUSE_NS)
 		more_like_stream(c, 2);
 	if (c->turns == (c->role == CLIENT ? MOST_SENDS : MOST_TURNS))
 		more_like_stream(c, 4);
@@ -48,12 +53,15 @@ static __always_inline void flush_server(struct connection *c, struct service_su
 	add(sums->answers, c->answers);
 	add(sums->bytes_in, c->bytes_in);
 	add(sums->bytes_out, c->bytes_out);
+	add(sums->latency_count, c->timed);
+	add(sums->latency_ns, c->latency_ns);
+	add(sums->service_ns, c->service_ns);
 	if (c->peer != PEER_HERE) {
 		c->edge_requests += c->requests;
 		c->edge_answers += c->answers;
 	}
-	c->requests = c->answers = 0;
-	c->bytes_in = c->bytes_out = 0;
+	c->requests = c->answers = c->timed = 0;
+	c->bytes_in = c->bytes_out = c->latency_ns = c->service_ns = 0;
 	if (c->pid && sums->pid != c->pid) {
 		sums->pid = c->pid;
 		sums->cgroup_id = c->cgroup_id;
@@ -79,8 +87,10 @@ static __always_inline void flush_client(struct connection *c, struct edge_sums 
 	add(sums->answers, c->answers);
 	add(sums->bytes_in, c->bytes_in);
 	add(sums->bytes_out, c->bytes_out);
-	c->requests = c->answers = 0;
-	c->bytes_in = c->bytes_out = 0;
+	add(sums->latency_count, c->timed);
+	add(sums->latency_ns, c->latency_ns);
+	c->requests = c->answers = c->timed = 0;
+	c->bytes_in = c->bytes_out = c->latency_ns = c->service_ns = 0;
 	if (!sums->cgroup_id) {
 		sums->cgroup_id = c->cgroup_id;
 		__builtin_memcpy(sums->comm, c->comm, COMM_LEN);
@@ -88,33 +98,32 @@ static __always_inline void flush_client(struct connection *c, struct edge_sums 
 	}
 }
 
-static __always_inline struct edge_sums *edge_of_client(struct connection *c)
+/* Sums are added to when a request is timed; nothing tells the end of what is not TCP, so there each time. */
+static __always_inline bool needs_sums(struct connection *c, u64 latency)
 {
-	struct edge_key key = {.at = c->at, .pid = c->pid};
-
-	return c->pid ? edge_of(&key) : NULL;
+	return c->weight || c->at.protocol != TCP || latency > LONG_NS;
 }
 
 /* The server has begun to answer. */
-static __always_inline void answered(struct connection *c, u64 now)
+static __always_inline void answered(struct connection *c)
 {
-	struct service_sums *sums = sums_of(&c->at);
-	u64 latency = age_of(c->began, now), service = age_of(c->read_at, now);
+	u64 now = clock_of(c), latency = age_of(c->began, now), service = age_of(c->read_at, now);
+	struct service_sums *sums = needs_sums(c, latency) ? sums_of(c) : NULL;
 
 	c->answers++;
-	if (sums) {
-		flush_server(c, sums);
-		if (!c->untimed && !is_stream(c)) {
-			add(sums->latency_count, 1);
-			add(sums->latency_ns, latency);
-			add(sums->service_ns, service);
-			count_in(sums->latency, latency);
-			count_in(sums->queue, latency > service ? latency - service : 0);
-			count_in(sums->service, service);
-			if (latency > sums->max_ns)
-				sums->max_ns = latency;
-		}
+	if (sums && !is_stream(c)) {
+		c->recent += !!c->weight;
+		c->timed += c->weight;
+		c->latency_ns += latency * c->weight;
+		c->service_ns += service * c->weight;
+		count_in(sums->latency, latency, c->weight);
+		count_in(sums->queue, latency > service ? latency - service : 0, c->weight);
+		count_in(sums->service, service, c->weight);
+		if (latency > sums->max_ns && (c->weight || latency > LONG_NS))
+			sums->max_ns = latency;
 	}
+	if (sums && c->at.protocol != TCP)
+		flush_server(c, sums);
 	/* Several inputs before an answer in several parts, again and again: requests that overlap. */
 	if (c->turns >= 2 && c->outputs >= 2)
 		more_like_stream(c, 2);
@@ -129,22 +138,22 @@ static __always_inline void answered(struct connection *c, u64 now)
 }
 
 /* The answer has arrived at the client. */
-static __always_inline void answered_to(struct connection *c, u64 now)
+static __always_inline void answered_to(struct connection *c)
 {
-	struct edge_sums *sums = edge_of_client(c);
-	u64 latency = age_of(c->began, now);
+	u64 latency = age_of(c->began, clock_of(c));
+	struct edge_sums *sums = needs_sums(c, latency) ? edge_of(c) : NULL;
 
 	c->answers++;
-	if (sums) {
-		flush_client(c, sums);
-		if (!is_stream(c)) {
-			add(sums->latency_count, 1);
-			add(sums->latency_ns, latency);
-			count_in(sums->latency, latency);
-			if (latency > sums->max_ns)
-				sums->max_ns = latency;
-		}
+	if (sums && !is_stream(c)) {
+		c->recent += !!c->weight;
+		c->timed += c->weight;
+		c->latency_ns += latency * c->weight;
+		count_in(sums->latency, latency, c->weight);
+		if (latency > sums->max_ns && (c->weight || latency > LONG_NS))
+			sums->max_ns = latency;
 	}
+	if (sums && c->at.protocol != TCP)
+		flush_client(c, sums);
 	if (c->score)
 		c->score--;
 	c->has_answered = 1;
@@ -161,13 +170,13 @@ static __always_inline void give_up(struct connection *c, bool broken)
 	struct edge_sums *edge;
 
 	if (c->role == SERVER) {
-		sums = sums_of(&c->at);
+		sums = sums_of(c);
 		if (sums) {
 			flush_server(c, sums);
 			add(sums->abandoned, abandoned);
 		}
 	} else {
-		edge = edge_of_client(c);
+		edge = edge_of(c);
 		if (edge) {
 			flush_client(c, edge);
 			add(edge->abandoned, abandoned);

@@ -63,15 +63,20 @@ static __always_inline bool is_pending(struct connection *c, u64 age)
 /* What a client elsewhere asked for; only the server's side of it is here. */
 static __always_inline void look_from_elsewhere(struct sock *sk, struct connection *c, bool pending, u64 age)
 {
-	struct edge_key key = {.at = c->at};
 	struct edge_sums *edge;
+	u64 address[2] = {};
+	u64 key;
 
 	if (c->at.protocol != TCP || (!c->edge_requests && !c->edge_answers && !pending))
 		return;
-	address_of(key.client_address, sk, c->at.family, true);
-	edge = edge_of(&key);
+	address_of((u8 *)address, sk, c->at.family, true);
+	key = mix(mix(c->service, address[0]), address[1]);
+	edge = bpf_map_lookup_elem(&edges, &key);
+	if (!edge)
+		edge = new_edge(key, c, 0);
 	if (!edge)
 		return;
+	__builtin_memcpy(edge->client_address, address, sizeof(address));
 	add(edge->requests, c->edge_requests);
 	add(edge->answers, c->edge_answers);
 	c->edge_requests = c->edge_answers = 0;
@@ -89,19 +94,19 @@ static __always_inline void look_from_elsewhere(struct sock *sk, struct connecti
 static __always_inline void look_at_server(struct sock *sk, struct connection *c)
 {
 	u64 age = c->began ? age_of(c->began, bpf_ktime_get_ns()) : 0;
-	struct service_key at = c->at;
 	struct service_sums *sums;
 	struct pair *pair;
 	bool pending;
 
 	if (has_ended(sk, c))
 		return;
-	if (at.protocol == UDP)
+	if (c->at.protocol == UDP)
 		describe(sk, c);
-	sums = sums_of(&at);
+	sums = sums_of(c);
 	if (!sums)
 		return;
 	flush_server(c, sums);
+	c->recent = 0;
 	pending = is_pending(c, age);
 	pair = pair_at(c);
 	if (c->peer == PEER_UNKNOWN && pair)
@@ -131,10 +136,11 @@ static __always_inline void look_at_client(struct sock *sk, struct connection *c
 
 	if (has_ended(sk, c))
 		return;
-	edge = edge_of_client(c);
+	edge = edge_of(c);
 	if (!edge)
 		return;
 	flush_client(c, edge);
+	c->recent = 0;
 	pending = is_pending(c, age);
 	edge->connections += !c->connecting;
 	edge->connecting += c->connecting;

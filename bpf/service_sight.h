@@ -20,12 +20,6 @@ struct unix_sock { struct unix_address *addr; struct sock *peer; } VIEW;
 
 enum seen { ARRIVES, READS, SENDS };
 
-static __always_inline u64 mix(u64 hash, u64 word)
-{
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-	return hash ^ (hash >> 29);
-}
-
 static __always_inline u32 netns_of(struct sock *sk)
 {
 	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
@@ -199,6 +193,12 @@ static __always_inline void meet(struct connection *c)
 	}
 }
 
+static __always_inline struct connection *remember(struct sock *sk, struct connection *fresh)
+{
+	fresh->service = key_of(&fresh->at);
+	return bpf_sk_storage_get(&connections, sk, fresh, CREATE);
+}
+
 static __noinline struct connection *first_sight(struct sock *sk, enum seen seen)
 {
 	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
@@ -212,7 +212,7 @@ static __noinline struct connection *first_sight(struct sock *sk, enum seen seen
 	else if (protocol == IPPROTO_UDP)
 		see_udp(&fresh, sk, seen);
 	meet(&fresh);
-	return bpf_sk_storage_get(&connections, sk, &fresh, CREATE);
+	return remember(sk, &fresh);
 }
 
 #endif

@@ -20,7 +20,7 @@ static __always_inline void listen_begins(struct sock *sk)
 	struct connection fresh = {.role = LISTENER, .at.protocol = TCP}, *c;
 
 	place_of(&fresh.at, sk, false);
-	c = bpf_sk_storage_get(&connections, sk, &fresh, CREATE);
+	c = remember(sk, &fresh);
 	if (!c)
 		return;
 	__builtin_memcpy(c, &fresh, sizeof(fresh));
@@ -58,7 +58,7 @@ static __always_inline void known_listener(struct sock *sk, struct task_struct *
 	fresh.pid = task->tgid;
 	fresh.cgroup_id = cgroup_of(task);
 	BPF_CORE_READ_STR_INTO(&fresh.comm, task, comm);
-	c = bpf_sk_storage_get(&connections, sk, &fresh, CREATE);
+	c = remember(sk, &fresh);
 	if (c)
 		count_place(&fresh.at);
 }
@@ -69,7 +69,7 @@ static __always_inline void connect_begins(struct sock *sk)
 
 	fresh.began = bpf_ktime_get_ns();
 	place_of(&fresh.at, sk, true);
-	c = bpf_sk_storage_get(&connections, sk, &fresh, CREATE);
+	c = remember(sk, &fresh);
 	if (!c)
 		return;
 	__builtin_memcpy(c, &fresh, sizeof(fresh));
@@ -84,23 +84,22 @@ static __always_inline void connected(struct sock *sk, struct connection *c)
 	c->began = 0;
 	c->pair = pair_of(sk, CLIENT);
 	tell_pair(c);
-	edge = edge_of_client(c);
+	edge = edge_of(c);
 	if (edge)
 		add(edge->connects, 1);
 }
 
 static __always_inline void accepted(struct sock *sk)
 {
-	struct connection fresh = {.role = SERVER, .at.protocol = TCP};
+	struct connection fresh = {.role = SERVER, .at.protocol = TCP}, *c;
 	struct service_sums *sums;
 
 	place_of(&fresh.at, sk, false);
 	find_listener(&fresh.at);
 	fresh.pair = pair_of(sk, SERVER);
 	meet(&fresh);
-	if (!bpf_sk_storage_get(&connections, sk, &fresh, CREATE))
-		return;
-	sums = sums_of(&fresh.at);
+	c = remember(sk, &fresh);
+	sums = c ? sums_of(c) : NULL;
 	if (sums)
 		add(sums->accepted, 1);
 }
@@ -124,7 +123,7 @@ static __noinline int ended(struct sock *sk)
 	if (!c || c->role < SERVER)
 		return 0;
 	if (c->connecting) {
-		edge = edge_of_client(c);
+		edge = edge_of(c);
 		if (edge)
 			add(edge->refused, 1);
 	}
@@ -142,13 +141,13 @@ static __noinline int reset(struct sock *sk, bool sent)
 	if (!c || c->role < SERVER)
 		return 0;
 	if (c->role == SERVER) {
-		sums = sums_of(&c->at);
+		sums = sums_of(c);
 		if (sums && sent)
 			add(sums->resets_sent, 1);
 		else if (sums)
 			add(sums->resets_received, 1);
 	} else if (!sent && !c->connecting) {
-		edge = edge_of_client(c);
+		edge = edge_of(c);
 		if (edge)
 			add(edge->resets, 1);
 	}

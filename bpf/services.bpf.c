@@ -53,7 +53,6 @@ int on_arrival(u64 *ctx)
 {
 	BPF_ARG(struct sock *, sk, 0);
 	struct connection *c = connection_of(sk, ARRIVES);
-	u64 now;
 
 	if (!c)
 		return 0;
@@ -62,16 +61,15 @@ int on_arrival(u64 *ctx)
 			give_up(c, true); /* the server closes and does not answer */
 		return 0;
 	}
-	now = bpf_ktime_get_ns();
 	if (c->role == CLIENT) {
 		if (c->began && !c->connecting)
-			answered_to(c, now);
+			answered_to(c);
 		else
-			c->ahead = now;
+			c->ahead = 1;
 	} else if (!c->began) {
-		begin(c, now);
+		begin(c, 0);
 	} else if (c->read_at && !c->ahead) {
-		c->ahead = now;
+		c->ahead = bpf_ktime_get_ns();
 	}
 	return 0;
 }
@@ -83,7 +81,6 @@ int on_read(u64 *ctx)
 	BPF_ARG(int, length, 1);
 	BPF_ARG(int, flags, 2);
 	struct connection *c;
-	u64 now;
 
 	if (length <= 0 || flags & MSG_PEEK)
 		return 0;
@@ -95,19 +92,18 @@ int on_read(u64 *ctx)
 		c->ahead = 0;
 		return 0;
 	}
-	now = bpf_ktime_get_ns();
 	if (note_process(c))
 		tell_pair(c);
-	if (!c->began) {
-		begin(c, now); /* its arrival was not seen */
-		c->untimed = 1;
+	if (!c->began) { /* its arrival was not seen */
+		begin(c, coarse_ns());
+		c->weight = 0;
 	} else if (c->read_at && c->ahead) {
-		take_turn(c, now);
+		take_turn(c);
 	}
 	c->ahead = 0;
 	if (!c->read_at)
-		c->read_at = now;
-	c->last = now;
+		c->read_at = clock_of(c);
+	c->last = coarse_ns();
 	return 0;
 }
 
@@ -124,24 +120,24 @@ int on_send(u64 *ctx)
 	c = connection_of(sk, SENDS);
 	if (!c)
 		return 0;
-	now = bpf_ktime_get_ns();
+	now = coarse_ns();
 	c->bytes_out += length;
 	if (c->role == CLIENT) {
 		if (note_process(c))
 			tell_pair(c);
 		if (c->began && !c->connecting) {
-			take_turn(c, now);
+			take_turn(c);
 		} else if (c->ahead) { /* on loopback the answer can be there before this program is */
 			c->requests++;
 			c->answers++;
 			c->ahead = 0;
 		} else {
-			begin(c, now);
+			begin(c, 0);
 		}
 	} else if (c->began && c->read_at) {
-		answered(c, now);
+		answered(c);
 	} else {
-		if (!c->began && c->last && now - c->last > PAUSE_NS)
+		if (!c->began && c->last && age_of(c->last, now) > PAUSE_NS)
 			more_like_stream(c, 2); /* output that nobody asked for */
 		if (c->outputs < 255)
 			c->outputs++;
@@ -186,6 +182,13 @@ int on_reset_received(u64 *ctx)
 	BPF_ARG(struct sock *, sk, 0);
 
 	return reset(sk, false);
+}
+
+SEC("raw_tp")
+int set_clock(void *ctx)
+{
+	coarse_base = bpf_ktime_get_ns() - bpf_jiffies64() * tick_ns;
+	return 0;
 }
 
 /* Sockets that are there before the collector: those that listen must be known before a connection is seen. */

@@ -1,19 +1,23 @@
 /*
  * Does one thing many times on one CPU and prints the nanoseconds that each took:
- * workload {syscall|switch|fault|timer|read} PARTS TIMES CPU [FILE]
+ * workload {syscall|switch|socket|fault|timer|read} PARTS TIMES CPU [FILE]
  *
  * The work is done in PARTS of TIMES each, and the quickest part counts: one that nothing else
  * disturbed. It is CPU time, but for reads past the page cache, which wait for their device; of
  * those, the first quartile counts.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -55,14 +59,11 @@ static void calls(void)
 }
 
 /* Another process that sends every byte back, until there are no more. */
-static void start_switches(void)
+static void start_other(void)
 {
 	char byte;
-	pid_t other;
+	pid_t other = fork();
 
-	if (pipe(there) || pipe(back))
-		fail("pipe");
-	other = fork();
 	if (other == 0) {
 		close(there[1]);
 		close(back[0]);
@@ -76,12 +77,48 @@ static void start_switches(void)
 		fail("clock_getcpuclockid");
 }
 
+static void start_switches(void)
+{
+	if (pipe(there) || pipe(back))
+		fail("pipe");
+	start_other();
+}
+
+/* The same over a connection of TCP, with a server that listens. */
+static void start_sockets(void)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0), on = 1, server;
+	socklen_t size = sizeof(at);
+
+	if (bind(listener, (void *)&at, size) || listen(listener, 1) || getsockname(listener, (void *)&at, &size) ||
+	    connect(client, (void *)&at, size) || (server = accept(listener, NULL, NULL)) < 0)
+		fail("a connection on loopback");
+	setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	there[0] = server;
+	there[1] = client;
+	back[0] = dup(client);
+	back[1] = dup(server);
+	start_other();
+}
+
 /* One byte to and fro: two switches, and on each side a write and a read. */
 static void switches(void)
 {
 	char byte = 0;
 
 	for (int i = 0; i < times; i += 2)
+		if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
+			fail("ping-pong");
+}
+
+/* There and back: two calls on each side. */
+static void sockets(void)
+{
+	char byte = 0;
+
+	for (int i = 0; i < times; i += 4)
 		if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
 			fail("ping-pong");
 }
@@ -181,6 +218,8 @@ int main(int argc, char **argv)
 		fail("sched_setaffinity");
 	if (!strcmp(work, "switch"))
 		start_switches();
+	else if (!strcmp(work, "socket"))
+		start_sockets();
 	else if (!strcmp(work, "timer"))
 		start_timers();
 	else if (!strcmp(work, "read") && argc > 5)
@@ -197,6 +236,8 @@ int main(int argc, char **argv)
 			calls();
 		else if (!strcmp(work, "switch"))
 			switches();
+		else if (!strcmp(work, "socket"))
+			sockets();
 		else if (!strcmp(work, "fault"))
 			faults();
 		else if (!strcmp(work, "timer"))

@@ -1,7 +1,8 @@
 """Services: what listens, how long its clients wait for an answer, and who they are.
 
 A *request* is a run of input after output on one connection; its *answer* is the first output after the
-run was read. What is encrypted, or how a protocol is built, makes no difference: bytes and moments are looked at.
+run was read. What is encrypted, or how a protocol is built, makes no difference: bytes and moments are looked at. All
+requests are counted; of a connection with more than 256 in a second, one in eight is timed and stands for eight.
 """
 
 from typing import Annotated, Literal
@@ -81,10 +82,12 @@ class ServiceStats(Event, tag="service_stats"):
         Int | None, Delta("requests"), Means("not answered when their connection ended; NULL for UDP and Unix sockets")
     ] = None
     latency_us: Annotated[
-        Real | None, Delta("us"), Means("sum over answers that were timed; from arrival to answer")
+        Real | None, Delta("us"), Means("sum over `latency_count` answers, from arrival to answer")
     ] = None
     latency_count: Annotated[
-        Int | None, Delta("answers"), Means("answers that were timed: all but those on streams and of unseen arrivals")
+        Int | None,
+        Delta("answers"),
+        Means("answers that the figures of latency stand for: none on streams, nor any whose arrival was not seen"),
     ] = None
     latency_p50_us: Annotated[
         Real | None,
@@ -177,8 +180,10 @@ class ServiceEdge(Event, tag="service_edge"):
     abandoned: Annotated[
         Int | None, Delta("requests"), Means("not answered when the connection ended: the client gave up, or it broke")
     ] = None
-    latency_us: Annotated[Real | None, Delta("us"), Means("sum over answers that were timed")] = None
-    latency_count: Annotated[Int | None, Delta("answers"), Means("answers that were timed")] = None
+    latency_us: Annotated[Real | None, Delta("us"), Means("sum over `latency_count` answers")] = None
+    latency_count: Annotated[Int | None, Delta("answers"), Means("answers that the figures of latency stand for")] = (
+        None
+    )
     latency_p50_us: Annotated[
         Real | None, Gauge("us"), Means("from sending to the arrival of the answer; NULL: no answer was timed")
     ] = None

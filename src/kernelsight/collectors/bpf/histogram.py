@@ -44,11 +44,6 @@ class Scale:
                 fraction = next(wanted, None)
         return values
 
-    def clipped(self, counts: Counts, longest: int) -> int:
-        """The longest value (ns) of a histogram, which may have been read at another moment than the histogram."""
-        last = counts[-1][0]
-        return min(max(longest, self.lower_bound(last)), self.lower_bound(last + 1))
-
 
 FINE = Scale(unit_ns=32, per_octave=32, buckets=992)
 """From 32 ns to 18 minutes, each value within 1.6 % (but for the linear buckets)."""

@@ -84,7 +84,9 @@ def latency(devices: Devices, now: bytes, before: bytes, interval: int, timestam
         if not total:
             continue
         # A request may end between the reading of the histogram and that of the longest, or the other way round.
-        longest = FINE.clipped(total, devices.longest_ns(now, direction, interval))
+        longest = devices.longest_ns(now, direction, interval)
+        last = total[-1][0]
+        longest = min(max(longest, FINE.lower_bound(last)), FINE.lower_bound(last + 1))
         for name, ns in zip(("p50", "p95", "p99"), FINE.percentiles(total, (0.5, 0.95, 0.99)), strict=True):
             setattr(event, f"{side}_{name}_us", min(ns, longest) / 1000)
         setattr(event, f"{side}_max_us", longest / 1000)

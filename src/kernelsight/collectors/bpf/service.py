@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.declare import Event
 from kernelsight.events.service import Service, ServiceEdge, ServiceStats
 
+_COARSE_CLOCK = 6  # CLOCK_MONOTONIC_COARSE, which Python does not name; its resolution is the kernel's tick
 _INVENTORY_NS = 10 * NS_PER_S
 _TRACEPOINTS = ("sk_data_ready", "sock_recv_length", "sock_send_length")
 _HOOKS = ("on_state", "on_arrival", "on_read", "on_send", "on_reset_sent", "on_reset_received")
@@ -56,7 +58,7 @@ def _demand_tracepoints() -> None:
         )
 
 
-@collector(name="service", source="bpf", emits=(Service, ServiceStats, ServiceEdge), default=False)
+@collector(name="service", source="bpf", emits=(Service, ServiceStats, ServiceEdge))
 class Services:
     """Requests to each service (TCP, UDP, Unix), their latency, what is unanswered, and who the clients are.
 
@@ -69,8 +71,10 @@ class Services:
             raise SourceUnavailableError(f"the kernel's sockets are of this machine, not of {host.proc}")
         _demand_tracepoints()
         self._monotonic_ns = host.monotonic_ns
-        self._object = Object(objects.image("services"), "services")
+        tick_ns = round(NS_PER_S * time.clock_getres(_COARSE_CLOCK))
+        self._object = Object(objects.image("services"), "services", settings={"tick_ns": tick_ns})
         try:
+            self._object.run("set_clock")
             self._object.attach(_HOOKS[0])
             self._object.iterate("find_listeners")  # those who listen must be known before a connection is seen
             self._object.attach(*_HOOKS[1:])
@@ -95,7 +99,7 @@ class Services:
         listening = self._read_listeners()
         events: list[Event] = [*self._inventory(now, listening)]
         events += self._stats(now, listening)
-        events += edge_rows(self._sums, self._places, self._edges.drain(), now)
+        events += edge_rows(self._sums, self._places, self._edges.drain()[1], now)
         self._places.forget({*listening} | self._active)
         return events
 
@@ -147,14 +151,14 @@ class Services:
 
     def _stats(self, now: int, listening: Mapping[Place, Listening]) -> Iterable[ServiceStats]:
         """Rows of services where something happens, and one more when it has ended."""
-        keys, values = self._services.drain()
-        busy = {*self._places.of_keys(keys)}
+        sums = self._services.drain()[1]
+        busy = {*self._places.of_sums(sums, self._sums.service)}
         waiting = [
             place for place, what in listening.items() if (what.accept_queue or what.refused) and place not in busy
         ]
         resting = [place for place in self._active if place not in busy and place not in waiting]
         active: set[Place] = set()
-        for place, event in stats_rows(self._sums, self._places, (keys, values), (*waiting, *resting), listening, now):
+        for place, event in stats_rows(self._sums, self._places, sums, (*waiting, *resting), listening, now):
             quiet = is_quiet(event)
             if not quiet:
                 active.add(place)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kernelsight.collectors.bpf.layout import Records
+from kernelsight.collectors.bpf.layout import Layout, Records
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.text import name
 from kernelsight.events.service import Protocol
@@ -82,7 +82,15 @@ class Places:
 
     def of_keys(self, keys: bytes) -> list[Place]:
         """The places of an array of keys."""
-        return [Place(k.address, k.netns, k.port, k.protocol, k.family) for k in self._keys.each(keys)]
+        return [self._place(keys, at) for at in range(0, len(keys), self._keys.size)]
+
+    def of_sums(self, sums: bytes, layout: Layout) -> list[Place]:
+        """The places of an array of sums, which begin with their key."""
+        return [self._place(sums, at) for at in range(0, len(sums), layout.size)]
+
+    def _place(self, raw: bytes, at: int) -> Place:
+        key = self._keys.at(raw, at)
+        return Place(key.address, key.netns, key.port, key.protocol, key.family)
 
     def text(self, place: Place) -> str | None:
         """Its address as people write it."""

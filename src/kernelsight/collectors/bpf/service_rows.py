@@ -111,20 +111,19 @@ def _tcp_of_process(pid: int, protocol: int, number: int) -> int | None:
 
 STATS = Columns(
     ServiceStats,
-    "service_key",
     "service_sums",
     apart=("latency", "queue", "service", "max_ns"),
-    protocol=made(PROTOCOLS.__getitem__, "protocol"),
-    address=made(address, "family", "address"),
-    port=made(_port, "protocol", "port"),
-    netns=made(_netns, "protocol", "netns"),
+    protocol=made(PROTOCOLS.__getitem__, "at_protocol"),
+    address=made(address, "at_family", "at_address"),
+    port=made(_port, "at_protocol", "at_port"),
+    netns=made(_netns, "at_protocol", "at_netns"),
     pid=made(_or_none, "pid"),
     comm=made(_text, "comm"),
-    abandoned=made(_of_tcp, "protocol", "abandoned"),
-    accepted=made(_of_tcp, "protocol", "accepted"),
-    resets_sent=made(_of_tcp, "protocol", "resets_sent"),
-    resets_received=made(_of_tcp, "protocol", "resets_received"),
-    connections=made(_but_for_udp, "protocol", "connections"),
+    abandoned=made(_of_tcp, "at_protocol", "abandoned"),
+    accepted=made(_of_tcp, "at_protocol", "accepted"),
+    resets_sent=made(_of_tcp, "at_protocol", "resets_sent"),
+    resets_received=made(_of_tcp, "at_protocol", "resets_received"),
+    connections=made(_but_for_udp, "at_protocol", "connections"),
     latency_us=made(_us, "latency_ns"),
     service_us=made(_us, "service_ns"),
     queue_us=made(_less_us, "latency_ns", "service_ns"),
@@ -136,7 +135,6 @@ STATS = Columns(
 )
 EDGES = Columns(
     ServiceEdge,
-    "edge_key",
     "edge_sums",
     apart=("latency", "max_ns"),
     pid=made(_or_none, "pid"),
@@ -173,8 +171,7 @@ class Sums:
 
     def __init__(self, types: Btf) -> None:
         self.stats, self.edges = STATS.of(types), EDGES.of(types)
-        self.service_key, self.service_sums = self.stats.layouts
-        self.edge_key, self.edge_sums = self.edges.layouts
+        (self.service,), (self.edge,) = self.stats.layouts, self.edges.layouts
 
 
 def _time(event: ServiceStats | ServiceEdge, layout: Layout, sums: bytes) -> None:
@@ -187,7 +184,7 @@ def _time(event: ServiceStats | ServiceEdge, layout: Layout, sums: bytes) -> Non
             return
         found = COARSE.percentiles(counts, _FRACTIONS)
         if part == "latency":
-            longest = COARSE.clipped(counts, layout.column("max_ns", sums)[0])
+            longest = max(layout.column("max_ns", sums)[0], COARSE.lower_bound(counts[-1][0]))
             event.latency_max_us = longest / 1000
             found = [min(ns, longest) for ns in found]
         for name, ns in zip(_PERCENTILES, found, strict=True):
@@ -197,23 +194,23 @@ def _time(event: ServiceStats | ServiceEdge, layout: Layout, sums: bytes) -> Non
 def stats_rows(  # noqa: PLR0913, PLR0917
     sums: Sums,
     places: Places,
-    drained: tuple[bytes, bytes],
+    drained: bytes,
     others: Sequence[Place],
     listening: Mapping[Place, Listening],
     now: int,
 ) -> Iterator[tuple[Place, ServiceStats]]:
     """Rows of the services in the drained map, and of others in which nothing happened."""
-    keys, values = drained
-    key, value = sums.service_key, sums.service_sums
-    keys += b"".join(key.pack(**place._asdict()) for place in others)
-    values += bytes(value.size) * len(others)
-    for at, (place, event) in enumerate(zip(places.of_keys(keys), sums.stats(now, keys, values), strict=True)):
+    layout = sums.service
+    values = drained + b"".join(
+        layout.pack(**{f"at_{name}": value for name, value in place._asdict().items()}) for place in others
+    )
+    for at, (place, event) in enumerate(zip(places.of_sums(values, layout), sums.stats(now, values), strict=True)):
         what = listening.get(place, _NOT_LISTENING)
         event.accept_queue, event.backlog, event.refused = what.accept_queue, what.backlog, what.refused
         if place.protocol == UNIX:
             event.address = places.text(place)
         if event.latency_count:
-            _time(event, value, values[at * value.size : (at + 1) * value.size])
+            _time(event, layout, values[at * layout.size : (at + 1) * layout.size])
         if event.pid is not None:
             places.readers[place] = Reader(event.pid, event.comm or "", event.cgroup_id or 0)
         elif reader := places.readers.get(place):
@@ -240,15 +237,13 @@ def is_quiet(event: ServiceStats) -> bool:
     )
 
 
-def edge_rows(sums: Sums, places: Places, drained: tuple[bytes, bytes], now: int) -> Iterable[ServiceEdge]:
+def edge_rows(sums: Sums, places: Places, drained: bytes, now: int) -> Iterable[ServiceEdge]:
     """Rows of the edges where something happened or is under way."""
-    keys, values = drained
-    key, value = sums.edge_key, sums.edge_sums
-    for at, event in enumerate(sums.edges(now, keys, values)):
+    layout = sums.edge
+    for at, (place, event) in enumerate(zip(places.of_sums(drained, layout), sums.edges(now, drained), strict=True)):
         sent = event.requests or event.answers or event.in_flight or event.bytes_sent or event.bytes_received
         if not (sent or event.connecting or event.connects or event.refused or event.resets or event.abandoned):
             continue
-        place = places.of_keys(keys[at * key.size : at * key.size + sums.service_key.size])[0]
         if event.protocol == "unix":
             event.address = places.text(place)
             event.is_local = True
@@ -263,7 +258,7 @@ def edge_rows(sums: Sums, places: Places, drained: tuple[bytes, bytes], now: int
         if event.pid is None:
             event.cgroup_id = None
         elif event.latency_count:
-            _time(event, value, values[at * value.size : (at + 1) * value.size])
+            _time(event, layout, drained[at * layout.size : (at + 1) * layout.size])
         yield event
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 REQUESTS = 150
 DELAY_S = 0.005
-STUCK_S = 2.6  # two looks of the collector
+STUCK_S = 3.4  # three looks of the collector
 
 Handler = Callable[[socket.socket], None]
 
