@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from kernelsight.diagnosis.candidate import Candidate
+from kernelsight.diagnosis.code import with_code
 from kernelsight.diagnosis.coverage import coverage
-from kernelsight.diagnosis.functions import with_functions
 from kernelsight.diagnosis.model import Diagnosis, Finding, Identity, Window
 from kernelsight.diagnosis.muting import holding, mutes, split
 from kernelsight.diagnosis.processes import identity_of
@@ -37,7 +37,7 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         scene = Scene(reader, when)
         candidates, failures = _tested(scene)
         findings, ruled_out = rank(candidates, scene)
-        findings = with_functions(scene, findings)
+        findings = with_code(scene, findings)
         findings, muted = split(findings, holding(mutes(reader), when.end_ns))
         identities = _identities(scene, (*findings, *(one.finding for one in muted)))
         unseen = scene.unseen

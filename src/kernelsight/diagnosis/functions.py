@@ -1,7 +1,7 @@
 """What a culprit computes: the function that has most of its CPU time, by sampled stacks.
 
 Said once, of every finding of a class that is about CPU time and whose culprit was seen to compute, whatever mechanism
-found it. Names are looked for within a time that is bounded; where there is none, the claim says so.
+found it. Where a function has no name, the claim says so.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
-
-import msgspec
 
 from kernelsight.diagnosis.model import Entity, Finding, Step
 from kernelsight.diagnosis.registry import fault_classes
@@ -20,7 +18,7 @@ from kernelsight.events.process import Process
 from kernelsight.events.stack import StackSample
 from kernelsight.profiles.samples import StoredStack, stacks
 
-if TYPE_CHECKING:  # with them comes numpy, and a healthy machine has no findings
+if TYPE_CHECKING:  # with them comes numpy
     from kernelsight.profiles.symbols import Name, Symbols
 
 LEAST_SAMPLES = Threshold(
@@ -36,8 +34,6 @@ HOT_SHARE = Threshold(
 CALLER_SHARE = Threshold(
     0.6, "share of a function's samples", because="judged: a caller that most of the samples have is worth its name"
 )
-PATIENCE_S = 1.0
-"""For all findings together: a diagnosis of ten minutes takes about as long."""
 _MOST_ROWS = 3600
 _MOST_STACKS = 400
 _PARTS = frozenset({"cpu", "lock"})
@@ -51,29 +47,16 @@ class _Sampled(NamedTuple):
     """The innermost function of the program, where the kernel computes for it or a library does."""
 
 
-def with_functions(scene: Scene, findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The findings, each with a claim of what its culprit computes, where samples tell."""
-    findings = tuple(findings)
-    if not any(map(_is_about_cpu_time, findings)):
-        return findings
-    from kernelsight.profiles.symbols import Symbols  # noqa: PLC0415 - see above
-
-    symbols = Symbols(PATIENCE_S)
-    try:
-        return tuple(_with_function(scene, finding, symbols) for finding in findings)
-    finally:
-        symbols.close()
-
-
-def _with_function(scene: Scene, finding: Finding, symbols: Symbols) -> Finding:
-    if not _is_about_cpu_time(finding):
-        return finding
+def computed(scene: Scene, finding: Finding, symbols: Symbols) -> Step | None:
+    """The claim of what the culprit computes; None where samples do not tell."""
+    if not is_about_cpu_time(finding):
+        return None
     rows = [row for row in _of_culprit(scene, finding.culprit) if row.timestamp >= finding.onset_ns][-_MOST_ROWS:]
-    step = _step(scene, finding.culprit, rows, symbols)
-    return finding if step is None else msgspec.structs.replace(finding, path=(*finding.path, step))
+    return _step(scene, finding.culprit, rows, symbols)
 
 
-def _is_about_cpu_time(finding: Finding) -> bool:
+def is_about_cpu_time(finding: Finding) -> bool:
+    """Whether a finding is of a class of faults that spend CPU time, want it, or are of locks."""
     declared = fault_classes()[finding.fault]
     return declared.traits.spends_cpu or declared.traits.wants_cpu or not _PARTS.isdisjoint(declared.parts)
 
@@ -113,9 +96,9 @@ def _step(scene: Scene, culprit: Entity, rows: Sequence[StackSample], symbols: S
     )
     percent = f"{100 * share:.0f} %"
     if share >= HOT_SHARE:
-        claim = f"{percent} of the CPU time of {culprit.name} is in {_told(hottest)}{_for_whom(its, most)}"
+        claim = f"{percent} of the CPU time of {culprit.name} is in {told(hottest)}{_for_whom(its, most)}"
     else:
-        hot = f"{_told(hottest)} has most of it, {percent}"
+        hot = f"{told(hottest)} has most of it, {percent}"
         claim = f"the CPU time of {culprit.name} is spread over many functions: {hot}"
     return Step(claim, tuple(one for one in evidence if one is not None))
 
@@ -158,7 +141,8 @@ def _function_of(
     return function, caller
 
 
-def _told(name: Name) -> str:
+def told(name: Name) -> str:
+    """A function in a claim."""
     if name.is_known:
         return f"`{name.function}` ({name.where})" if name.where else f"`{name.function}`"
     return f"a function without a name (`{name.function}`)"
@@ -173,4 +157,4 @@ def _for_whom(its: Sequence[_Sampled], most: int) -> str:
     if not callers:
         return ""
     caller, count = min(callers.items(), key=lambda one: (-one[1], one[0]))
-    return f", below {_told(caller)}" if count >= CALLER_SHARE * most else ""
+    return f", below {told(caller)}" if count >= CALLER_SHARE * most else ""

@@ -54,10 +54,11 @@ class Stack(Event, tag="stack"):
         ),
     ] = None
     ends: Annotated[
-        Literal["whole", "depth", "unmapped", "thinned"] | None,
+        Literal["whole", "depth", "unmapped", "thinned", "scanned"] | None,
         Label(),
         Means(
             "why it has no more frames: there are none that the kernel sees; the kernel tells no more; the next one is "
-            "no code; or only the innermost are kept, as there were too many new stacks"
+            "no code; or only the innermost are kept, as there were too many new stacks. `scanned`: the caller of the "
+            "C library was found on the stack, as the first word that a call returns to"
         ),
     ] = None

@@ -148,7 +148,7 @@ class Symbols:
             names.append(self._made(pid, at) if file == NO_FILE else self._in_file(frames.files[file], at, pid))
         names.reverse()
         # The C library begins a thread in functions of its own, which may have no symbols.
-        whole = ends == "whole" and any(name.function in _THREAD_STARTS for name in names[:_OUTERMOST])
+        whole = ends in {"whole", "scanned"} and any(name.function in _THREAD_STARTS for name in names[:_OUTERMOST])
         return Chain(tuple(names), whole)
 
     def _in_file(self, file: File, offset: int, pid: int | None) -> Name:

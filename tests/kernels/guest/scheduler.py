@@ -12,6 +12,7 @@ from observed import observe, within
 from guest import PROGRAMS, check
 from guest.groups import identity
 from kernelsight.collectors.base import Host, Registered
+from kernelsight.events.lock_wait import LockWait
 from kernelsight.events.scheduler import BlockedTask, Sched, SchedProcess, Wait
 from kernelsight.events.stack import Stack, StackSample
 from kernelsight.linux.stacks import decoded
@@ -107,3 +108,16 @@ def stacks_of_running_threads_are_seen(entry: Registered) -> None:
     assert any("+0x" in name for name in kernel), observed.of(Stack)
     assert not any(name.startswith("0x") for name in kernel), kernel
     assert observed.lost == 0
+
+
+@check("lock_waits")
+def locks_are_seen_with_their_holders(entry: Registered) -> None:
+    observed = observe([entry.factory], PROGRAMS / "lock_sites", 5)
+    rows = observed.of(LockWait, pid=observed.pid)
+    by_holder = [row for row in rows if row.holder_tid == observed.one_said("holder").ns]
+    assert by_holder, (observed.said, observed.events)
+    assert all((row.comm, row.cgroup_id) == ("lock_sites", identity()) for row in rows), rows
+    assert max(row.waiters for row in by_holder) >= 2, by_holder
+    stacks = {stack.stack_id: decoded(stack.frames) for stack in observed.of(Stack)}
+    files = stacks[by_holder[0].waiter_stack_id].files
+    assert any(file.path.endswith("/lock_sites") for file in files), files

@@ -13,7 +13,7 @@ from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.mappings import Mapping, Mappings
 from kernelsight.linux.stacks import NO_FILE, File, Frames
 
-Ends = Literal["whole", "depth", "unmapped", "thinned"]
+Ends = Literal["whole", "depth", "unmapped", "thinned", "scanned"]
 
 _IS_PLACE = 1  # BPF_STACK_BUILD_ID_VALID
 _NEGATIVE = 1 << 63
