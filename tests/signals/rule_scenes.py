@@ -5,6 +5,7 @@ from __future__ import annotations
 from kernelsight.events.block import Block, IoLatency
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.hardware import CpuSpeed, Link, MemoryErrors, RaidArray
 from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.limit import Limit
 from kernelsight.events.memory import Memory, OomKill, PageFault, PageFaultStats, Vmstat
@@ -95,6 +96,26 @@ SCENES = {
         {"workingset_refault_file": (0, 200)},
     ),
     "swapping_in": (Vmstat, {}, {"pswpin": (0, 900)}, {"pswpin": (0, 20)}),
+    "link_lost": (
+        Link,
+        {"interface_name": "eth0", "is_up": True},
+        {"carrier_downs": (0, 1)},
+        {"carrier_downs": (3, 0)},
+    ),
+    "cpu_too_hot": (CpuSpeed, {"cpu": 0}, {"core_throttles": (0, 5)}, {"core_throttles": (5, 0)}),
+    "memory_errors_corrected": (
+        MemoryErrors,
+        {"controller": "mc0", "module": "A1"},
+        {"corrected": (0, 2)},
+        {"corrected": (2, 0)},
+    ),
+    "memory_errors_uncorrected": (
+        MemoryErrors,
+        {"controller": "mc0", "module": "A1"},
+        {"uncorrected": (0, 1)},
+        {"uncorrected": (1, 0)},
+    ),
+    "raid_degraded": (RaidArray, {"device_name": "md0"}, {"degraded": 1}, {"degraded": 0}),
     "oom_kill": (OomKill, {**WHO, "trigger_comm": "db"}, {}, None),
     "oom_kills": (Vmstat, {}, {"oom_kill": (3, 1)}, {"oom_kill": (3, 0)}),
     "run_queue_long": (Cpu, CPU, {"procs_running": 9}, {"procs_running": 4}),

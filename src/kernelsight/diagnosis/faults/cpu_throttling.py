@@ -4,7 +4,8 @@ from kernelsight.diagnosis.fault import FaultClass, Traits
 
 CPU_THROTTLING = FaultClass(
     "cpu_throttling",
-    meaning="A control group uses up its quota and waits for the next period, again and again.",
+    meaning="CPU time is held back: a control group uses up its quota and waits for the next period, again and "
+    "again, or the CPUs are slowed for heat or by a limit of their frequency.",
     needs=("cgroup",),
     parts=("cpu",),
     felt_as="cpu",

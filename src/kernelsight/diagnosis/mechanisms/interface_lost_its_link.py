@@ -1,0 +1,157 @@
+"""Interfaces that should be up and have no link: a cable, a switch or the other end is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.faults.packet_loss import PACKET_LOSS
+from kernelsight.diagnosis.kernel_log import messages, said
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.packets import interface_of, victims
+from kernelsight.diagnosis.remedies import LOOK
+from kernelsight.diagnosis.scene import NS_PER_S, CounterDelta, Scene, samples_of
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.hardware import Link
+from kernelsight.events.kernel_message import KernelMessage
+from kernelsight.events.network import Network
+from kernelsight.events.tcp import TcpRetransmitEvent
+
+USED_PER_S = Threshold(
+    1.0, "packets/s", because="judged: less is what hosts and switches say of themselves, and nobody waits for it"
+)
+AGAIN = Threshold(
+    2, "times", because="judged: a link that goes once and comes back was plugged in anew; one that flaps is broken"
+)
+CURRENT_S = Threshold(
+    12.0,
+    "s",
+    because="every interface has a row at least every 10 s; one that has none any more was removed, as that of a "
+    "container that has ended",
+)
+_NO_LINK = frozenset({"down", "lowerlayerdown"})
+
+
+@dataclass(frozen=True, slots=True)
+class LostLink:
+    """An interface whose link went while it should be up."""
+
+    interface: str
+    onset_ns: int
+    times: float
+    """How often the link went."""
+    is_down: bool
+    """Whether it has none at the end, and the interface is still there."""
+    packets_per_s: float | None
+    """Packets before that, both ways; None: nothing was recorded before."""
+    rows: Sequence[Link]
+    again: Sequence[TcpRetransmitEvent]
+    """Packets that were sent again by this interface since."""
+    messages: Sequence[KernelMessage]
+
+    @property
+    def was_used(self) -> bool | None:
+        """Whether it carried packets before; None where that is not known."""
+        return None if self.packets_per_s is None else self.packets_per_s >= USED_PER_S
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether programs send packets again that should leave by it."""
+        return bool(self.again)
+
+
+def measure(scene: Scene) -> Iterable[LostLink]:
+    """Each interface whose link went within the window, but for those that somebody took down."""
+    for (interface,), deltas in scene.deltas(Link).items():
+        lost = [delta for delta in deltas if delta.of(Link.carrier_downs) > 0 and delta.after.is_up]
+        if lost:
+            yield _lost(scene, str(interface), lost)
+
+
+def _lost(scene: Scene, interface: str, lost: Sequence[CounterDelta[Link]]) -> LostLink:
+    onset_ns = lost[0].after.timestamp
+    last = scene.series(Link)[interface,][-1]
+    is_current = scene.when.end_ns - last.timestamp <= CURRENT_S * NS_PER_S
+    return LostLink(
+        interface,
+        onset_ns,
+        times=sum(delta.of(Link.carrier_downs) for delta in lost),
+        is_down=is_current and bool(last.is_up) and last.operstate in _NO_LINK,
+        packets_per_s=_before(scene, interface, onset_ns),
+        rows=samples_of(lost),
+        again=[
+            row
+            for row in scene.rows(TcpRetransmitEvent)
+            if row.interface_name == interface and row.timestamp >= onset_ns - NS_PER_S
+        ],
+        messages=[row for row in messages(scene, "link_down") if row.interface_name == interface],
+    )
+
+
+def _before(scene: Scene, interface: str, until_ns: int) -> float | None:
+    deltas = [delta for delta in scene.deltas(Network).get((interface,), ()) if delta.after.timestamp < until_ns]
+    seconds = sum(delta.seconds for delta in deltas)
+    if not seconds:
+        return None
+    return sum(delta.of(Network.rx_packets) + delta.of(Network.tx_packets) for delta in deltas) / seconds
+
+
+def explain(scene: Scene, found: LostLink) -> Explanation:
+    """What the interface is connected to is to be looked at."""
+    culprit, name = interface_of(found.interface), found.interface
+    now = "has none now" if found.is_down else "has one again"
+    return Explanation(
+        culprit=culprit,
+        onset_ns=found.onset_ns,
+        victims=victims(found.again),
+        suffering_s=0.0,
+        path=path(
+            claim(
+                f"programs sent {sum(row.segments or 1 for row in found.again)} segments again by {name}",
+                scene.evidence(found.again, TcpRetransmitEvent.segments, "sum"),
+            ),
+            claim(
+                f"{name} lost its link {found.times:.0f} times while it should be up, and {now}",
+                scene.evidence(found.rows, Link.carrier_downs, "increase"),
+            ),
+            *said(scene, found.messages),
+        ),
+        refuted_by=f"`ip link show {name}` says LOWER_UP all the time",
+        outlook=f"nothing leaves or comes in by {name} while it has no link",
+        actions=(LOOK.on(culprit, f"check the cable of {name}, the port of its switch, and what is at the other end"),),
+    )
+
+
+MECHANISM = Mechanism[LostLink](
+    fault=PACKET_LOSS,
+    summary="An interface that should be up loses its link: a cable, a switch or the other end is gone.",
+    measure=measure,
+    checks=(
+        Check(
+            id="stays_or_comes_again",
+            says="it has no link now, or lost it again and again",
+            holds=lambda found: found.is_down or found.times >= AGAIN,
+            supports=1.0,
+            refutes=4.0,
+            because="judged: a link that went once and is back was plugged in anew; an interface that is gone belonged "
+            "to a container that has ended",
+        ),
+        Check(
+            id="was_used",
+            says="it carried packets before",
+            holds=lambda found: found.was_used,
+            supports=1.5,
+            refutes=3.0,
+            because="judged: nobody misses a link that carried nothing",
+        ),
+        Check(
+            id="is_missed",
+            says="packets are sent again that should leave by it",
+            holds=lambda found: found.is_missed,
+            supports=2.0,
+            refutes=1.0,
+            because="judged: TCP sends again what nobody confirms; who only receives, or uses UDP, does not show it",
+        ),
+    ),
+    explain=explain,
+)
