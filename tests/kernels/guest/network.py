@@ -6,10 +6,13 @@ import json
 import subprocess
 from functools import cache
 
-from observed import Observed, observe
+from observed import Observed, observe, within
 
 from guest import CHECKS, PROGRAMS, check
-from kernelsight.collectors.base import Registered
+from kernelsight.collectors.base import Host, Registered
+from kernelsight.collectors.bpf.abi import kernel_knows
+from kernelsight.errors import SourceUnavailableError
+from kernelsight.events.service import ServiceEdge, ServiceStats
 
 IN_OWN_NETWORK = ("unshare", "-n", "python3")
 LOOPBACK = "127.0.0.1"
@@ -42,6 +45,32 @@ def dropped_packets_are_counted_with_their_reason(entry: Registered) -> None:
         assert sum(event.count for event in events) == said.packets > 0, (how, said, observed.events)
         assert all(event.location for event in events), events
         assert observed.lost == 0
+
+
+@check("service")
+def services_are_what_their_clients_say_where_the_kernel_has_the_tracepoints(entry: Registered) -> None:
+    if not kernel_knows("btf_trace_sk_data_ready"):
+        try:
+            entry.factory(Host()).close()
+        except SourceUnavailableError as error:
+            assert "no tracepoint sk_data_ready" in str(error), error
+            return
+        raise AssertionError("it runs without its tracepoints")
+    for scene in ("service", "abstract", "datagrams"):
+        observed = observe([entry.factory], *IN_OWN_NETWORK, PROGRAMS / "services.py", scene, "own-network")
+        said = observed.one_said("scene")
+        stats = [row for row in observed.of(ServiceStats) if row.pid == said.server]
+        edges = [row for row in observed.of(ServiceEdge) if row.pid == said.client]
+        for rows in (stats, edges):
+            assert sum(row.answers or 0 for row in rows) == said.requests, (scene, rows)
+            busiest = max(rows, key=lambda row: row.latency_count or 0)
+            assert within(busiest.latency_p50_us / 1000, said.median_ms, share=0.2, slack=3), (scene, said, busiest)
+        assert observed.lost == 0
+    observed = observe([entry.factory], *IN_OWN_NETWORK, PROGRAMS / "services.py", "silent", "own-network")
+    said = observed.one_said("scene")
+    stuck = max(observed.of(ServiceStats), key=lambda row: row.oldest_unanswered_ms or 0)
+    assert stuck.oldest_unanswered_ms > 1000, observed.events
+    assert (stuck.oldest_pid, stuck.oldest_client_pid) == (said.server, said.client), stuck
 
 
 @cache
