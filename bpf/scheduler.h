@@ -55,7 +55,7 @@ struct scanned {
 	struct usage usage;
 	u64 cgroup_id;
 	u32 pid, tid;
-	char comm[COMM_LEN];
+	char comm[COMM_LEN], thread_comm[COMM_LEN];
 };
 RECORD(scanned);
 
@@ -209,6 +209,7 @@ int scan_threads(struct task_iterator *ctx)
 	record.pid = task->tgid;
 	record.tid = task->pid;
 	BPF_CORE_READ_INTO(&record.comm, task, group_leader, comm);
+	__builtin_memcpy(record.thread_comm, task->comm, COMM_LEN);
 	if (!bpf_seq_write(ctx->meta->seq, &record, sizeof(record)))
 		return 0;
 	give_back(thread, &record.usage);

@@ -441,7 +441,7 @@ def _java(stage: Stage, heap: str, garbage: int, share: float, *options: str, **
 @scenario("heap_nearly_full", needs=("java", "javac"), lasts_s=18)
 def heap_nearly_full(stage: Stage) -> Iterator[Truth]:
     """A Java server keeps so much that its collector runs all the time to find a little room."""
-    server, port = _java(stage, "96m", 2000, 0.93)
+    server, port = _java(stage, "96m", 2000, 0.9)
     for _ in range(3):
         stage.python(VISIT, port, 0.01)
     yield Truth()
@@ -464,7 +464,7 @@ def java_with_a_small_quota(stage: Stage) -> Iterator[Truth]:
     """A Java server gets less of a CPU than before by a quota, and its threads wait for each other's locks."""
     old = (CGROUPS / "cpu").is_dir()
     group = stage.cgroup("cpu", {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "-1"} if old else {})
-    server, port = _java(stage, "128m", 3000, 0.2, groups=(group,))
+    server, port = _java(stage, "128m", 20000, 0.2, groups=(group,))
     for _ in range(4):
         stage.python(VISIT, port, 0.005)
     yield Truth()

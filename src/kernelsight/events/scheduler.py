@@ -103,6 +103,12 @@ class SchedProcess(Event, tag="sched_process"):
         Int | None, Gauge("switches"), Means("of the active thread with the most switches")
     ] = None
     most_cpu_time_ms: Annotated[Real | None, Gauge("ms"), Means("of the active thread with the most CPU time")] = None
+    collector_cpu_ms: Annotated[
+        Real | None,
+        Delta("ms"),
+        Means("CPU time of threads that collect garbage for a managed runtime, as their names say"),
+        Spoken("garbage collection", "gc", "garbage collector"),
+    ] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
 
 

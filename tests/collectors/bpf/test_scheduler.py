@@ -132,19 +132,24 @@ def test_threads_are_folded_into_their_process_together_with_those_that_ended():
     with types_of("threads") as types:
         folding = Folding(types)
 
-    def scanned(pid, tid, *amounts):
+    def scanned(pid, tid, *amounts, name=b"it"):
         usage = dict(zip(folding.scanned.nested("usage"), amounts, strict=True))
-        return folding.scanned.pack(pid=pid, tid=tid, cgroup_id=77, comm=b"it", **usage)
+        return folding.scanned.pack(pid=pid, tid=tid, cgroup_id=77, comm=b"it", thread_comm=name, **usage)
 
     family = folding.family.pack(
         ended_cpu_ns=1, ended_delay_ns=2, ended_voluntary_switches=3, ended_involuntary_switches=4, ended_wakeups=5,
         forks=6, threads_started=16, execs=7, exits=8, lifetime_ns=9 * MS, cgroup_id=77, comm=b"it",
     )  # fmt: skip
-    scan = scanned(5, 5, 2 * MS, MS, 3, 1, 3) + scanned(5, 6, 4 * MS, 0, 1, 1, 1) + scanned(8, 8, 0, MS, 0, 0, 0)
+    scan = (
+        scanned(5, 5, 2 * MS, MS, 3, 1, 3)
+        + scanned(5, 6, 4 * MS, 0, 1, 1, 1, name=b"GC Thread#0")
+        + scanned(8, 8, 0, MS, 0, 0, 0)
+    )
     first, second = folding.events(scan, [5], family, now=10**18)
     assert (first.pid, first.voluntary_switches, first.involuntary_switches, first.wakeups) == (5, 7, 6, 9)
     assert (first.forks, first.threads_started, first.execs, first.exits, first.child_lifetime_ms) == (6, 16, 7, 8, 9.0)
     assert first.cpu_time_ms == pytest.approx(6.000001)
+    assert first.collector_cpu_ms == 4.0
     assert first.runqueue_ms == pytest.approx(1.000002)
     assert first.avg_timeslice_us == pytest.approx(6000.001 / 13)
     assert (first.active_threads, first.most_voluntary_switches, first.most_cpu_time_ms) == (2, 3, 4.0)
@@ -152,7 +157,7 @@ def test_threads_are_folded_into_their_process_together_with_those_that_ended():
         timestamp=10**18, pid=8, comm="it", context_switches=0, voluntary_switches=0, involuntary_switches=0,
         wakeups=0, cpu_time_ms=0.0, avg_timeslice_us=None, runqueue_ms=1.0, forks=0, threads_started=0, execs=0,
         exits=0, child_lifetime_ms=0.0, active_threads=1, most_voluntary_switches=0, most_cpu_time_ms=0.0,
-        cgroup_id=77,
+        collector_cpu_ms=0.0, cgroup_id=77,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from kernelsight.collectors.time_namespace import kernel_monotonic_ns
 from kernelsight.events.declare import Event
 from kernelsight.events.scheduler import Sched, SchedProcess
 from kernelsight.events.unsigned import wrap_u64
+from kernelsight.linux.runtimes import collects_garbage
 
 QUEUE_WAITS = Columns(Sched, "queue_wait", stamp="ran_at", next_pid=made(int, "tid"))
 
@@ -39,6 +40,7 @@ PROCESSES = Columns(
     runqueue_ms=made(_ms, "delay_ns"),
     child_lifetime_ms=made(_ms, "lifetime_ns"),
     most_cpu_time_ms=made(_ms, "most_cpu_ns"),
+    collector_cpu_ms=made(_ms, "collector_cpu_ns"),
     cgroup_id=made(wrap_u64, "cgroup_id"),
 )
 """Of a process: what its threads used (struct usage), what its family did (struct family), and what is found here."""
@@ -52,6 +54,7 @@ class _Scanned(msgspec.Struct, gc=False):
     cgroup_id: int
     pid: int
     comm: bytes
+    thread_comm: bytes
 
 
 class _Family(msgspec.Struct, gc=False):
@@ -73,6 +76,7 @@ class _Use:
     active_threads: int = 0
     most_voluntary_switches: int = 0
     most_cpu_ns: int = 0
+    collector_cpu_ns: int = 0
 
 
 class Folding:
@@ -90,7 +94,16 @@ class Folding:
         self._ended, self._own = self.family.struct(ended), self.family.struct(own)
         self._families = Records(self.family, _Family)
         self._nothing, self._no_family = (0,) * len(usage), (0,) * len(own)
-        numbers = ("pid", "cgroup_id", "active_threads", "most_voluntary_switches", "most_cpu_ns", *usage, *own)
+        numbers = (
+            "pid",
+            "cgroup_id",
+            "active_threads",
+            "most_voluntary_switches",
+            "most_cpu_ns",
+            "collector_cpu_ns",
+            *usage,
+            *own,
+        )
         self._fill = Filler(PROCESSES, [Layout.of_values("process", self.family["comm"], *numbers)])
 
     def events(self, scanned: bytes, pids: Sequence[int], families: bytes, now: int) -> list[SchedProcess]:
@@ -105,6 +118,8 @@ class Folding:
             use.active_threads += 1
             use.most_voluntary_switches = max(use.most_voluntary_switches, thread.usage_voluntary_switches)
             use.most_cpu_ns = max(use.most_cpu_ns, thread.usage_cpu_ns)
+            if thread.thread_comm != thread.comm and collects_garbage(thread.thread_comm):
+                use.collector_cpu_ns += thread.usage_cpu_ns
         ended, own, known = (
             self._ended.iter_unpack(families),
             self._own.iter_unpack(families),
@@ -121,6 +136,7 @@ class Folding:
 def _row(use: _Use) -> tuple[int | bytes, ...]:
     return (
         use.comm, use.pid, use.cgroup_id, use.active_threads, use.most_voluntary_switches, use.most_cpu_ns,
+        use.collector_cpu_ns,
         *use.usage, *use.family,
     )  # fmt: skip
 

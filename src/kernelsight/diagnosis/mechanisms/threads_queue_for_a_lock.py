@@ -94,7 +94,7 @@ MECHANISM = Mechanism[Queueing](
                 None if found.passed_on is None or found.passed_on >= PASSED_ON_SHARE else found.idle < IDLE_THREADS
             ),
             supports=0.0,
-            refutes=4.0,
+            refutes=6.0,
             because="judged: where the releases do not show a lock, a thread that waits for work from outside gives "
             "the others what they wait for, as in a pool (recorded: `python_pool_that_idles`)",
         ),

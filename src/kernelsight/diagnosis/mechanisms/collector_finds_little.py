@@ -1,0 +1,235 @@
+"""Runtimes whose garbage collector takes most of the time, because the heap is nearly full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median_low
+
+from kernelsight.diagnosis.answers import Served, served
+from kernelsight.diagnosis.contention import throttled
+from kernelsight.diagnosis.cpu_time import Use, cpu_use
+from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
+from kernelsight.diagnosis.faults.gc_thrash import GC_THRASH
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.processes import named, processes
+from kernelsight.diagnosis.remedies import LOOK
+from kernelsight.diagnosis.scene import Run, Scene, runs
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.unanswered import LONG_S, under_way
+from kernelsight.diagnosis.waiting import Edge, shown
+from kernelsight.events.process import Process
+from kernelsight.events.scheduler import SchedProcess
+
+SUSPECT_SHARE = Threshold(
+    0.5,
+    "share of the CPU time of the process",
+    because="judged: the JVM itself gives up at 98 % (-XX:GCTimeLimit), and operators are alarmed at far less",
+)
+LEAST_MS = Threshold(20, "ms of CPU a second", because="judged: of less, the share of the collector says little")
+MOST_SHARE = Threshold(
+    0.7,
+    "share of the CPU time of the process",
+    because="measured: a JVM with room that makes much garbage spends up to 30 % on it, one whose heap is nearly full "
+    "80 % and more (scenarios `garbage_at_a_normal_rate`, `heap_nearly_full`)",
+)
+MORE = Threshold(2.0, "times the share before", because="judged: a heap fills up, and the share of the collector grows")
+KNOWN_S = Threshold(3, "s", because="judged: a mean of less says little")
+FLAT_SHARE = Threshold(
+    0.1, "of the memory", because="judged: a heap at its limit stays as large as it is; one that still grows has room"
+)
+SLOWER = Threshold(
+    3.0, "times as long as before", because="judged: above what requests of one client differ by under some more load"
+)
+ANSWERS = Threshold(5, "answers", because="judged: of fewer, a mean says little")
+
+
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """A stretch in which a runtime spent most of its CPU time on collecting garbage."""
+
+    run: Run
+    duration: Duration
+    process: Entity
+    share: float
+    """Of the CPU time of the process, that of its collector."""
+    share_before: float | None
+    """The same before the stretch; None: too little is known of it."""
+    memory_change: float | None
+    """By how much of it the memory of the process changed in the stretch; None: not known."""
+    times_longer: float | None
+    """How many times as long as before clients wait for an answer, half of them or more; None: not known."""
+    stuck: int
+    """Clients that have waited for an answer for seconds."""
+    held_back: bool
+    """Whether a quota holds it back."""
+    rows: Sequence[SchedProcess]
+    samples: Sequence[Process]
+    clients: Sequence[Edge]
+
+    @property
+    def percent(self) -> float:
+        """The share, in percent."""
+        return 100 * self.share
+
+
+def measure(scene: Scene) -> Iterable[Collecting]:
+    """Each runtime and stretch in which its collector used most of the CPU time."""
+    by_pid: dict[int, list[SchedProcess]] = {}
+    for row in scene.rows(SchedProcess):
+        if row.pid is not None and row.collector_cpu_ms is not None:
+            by_pid.setdefault(row.pid, []).append(row)
+    for pid, rows in by_pid.items():
+        if any(bool(row.collector_cpu_ms) for row in rows):
+            yield from _of_process(scene, pid, rows)
+
+
+def _of_process(scene: Scene, pid: int, rows: Sequence[SchedProcess]) -> Iterator[Collecting]:
+    shares = {scene.second(row): _share([row]) for row in rows if (row.cpu_time_ms or 0) >= LEAST_MS}
+    for run in runs(shares, lambda share: share >= SUSPECT_SHARE, gap=2):
+        within, earlier = scene.within(rows, run), [row for row in rows if scene.second(row) < run.first - 1]
+        process = scene.once(processes).get(pid)
+        samples = scene.within(process.samples, run) if process else []
+        memory = [row.anon_kb for row in samples if row.anon_kb]
+        of = scene.once(served).get(pid, Served())
+        use = next((use for use in scene.once(cpu_use) if use.pid == pid), None)
+        yield Collecting(
+            run=run,
+            duration=duration_of(scene, run),
+            process=named(scene, pid),
+            share=_share(within),
+            share_before=_share(earlier) if len(earlier) >= KNOWN_S else None,
+            memory_change=abs(memory[-1] - memory[0]) / max(memory) if memory else None,
+            times_longer=_times_longer(of, run),
+            stuck=sum(
+                wait.connections
+                for wait in scene.once(under_way)
+                if wait.peer_pid == pid and wait.waits_for == "answer" and wait.waited_s >= LONG_S
+            ),
+            held_back=use is not None and _held_back(scene, use, run),
+            rows=within,
+            samples=samples,
+            clients=of.waits,
+        )
+
+
+def _share(rows: Sequence[SchedProcess]) -> float:
+    return sum(row.collector_cpu_ms or 0 for row in rows) / max(sum(row.cpu_time_ms or 0 for row in rows), 1e-9)
+
+
+def _held_back(scene: Scene, use: Use, run: Run) -> bool:
+    return any(use.is_in(deltas[-1].after) for deltas in throttled(scene, run))
+
+
+def _times_longer(of: Served, run: Run) -> float | None:
+    before = Run(0, run.first - 2)
+    known = [
+        _mean_s(edges, run) / max(_mean_s(edges, before), 1e-9)
+        for edges in of.by_client().values()
+        if sum(edge.count_in(before) for edge in edges) >= ANSWERS and sum(edge.count_in(run) for edge in edges)
+    ]
+    return median_low(known) if known else None
+
+
+def _mean_s(edges: Sequence[Edge], run: Run) -> float:
+    return sum(edge.waited_in(run) for edge in edges) / max(sum(edge.count_in(run) for edge in edges), 1)
+
+
+def explain(scene: Scene, found: Collecting) -> Explanation:
+    """It does next to nothing but collect, until it has more room or keeps less."""
+    process, run = found.process, found.run
+    before = f", and {100 * found.share_before:.0f} % before" if found.share_before is not None else ""
+    clients = dict.fromkeys(named(scene, edge.pid) for edge in found.clients if edge.count_in(run))
+    return Explanation(
+        culprit=process,
+        onset_ns=scene.at(run.first),
+        victims=(*[*clients][:4], process),
+        suffering_s=sum(edge.waited_in(run) for edge in found.clients),
+        path=path(
+            claim(
+                f"clients such as {next(iter(clients)).name} waited for answers of {process.name}"
+                + (f" {found.times_longer:.0f} times as long as before" if found.times_longer else ""),
+                shown(scene, found.clients, run),
+            )
+            if clients
+            else None,
+            claim(
+                f"threads of {process.name} ({process.id}) that collect garbage used {found.percent:.0f} % of its CPU "
+                f"time in {run.seconds} s{before}",
+                scene.evidence(found.rows, SchedProcess.collector_cpu_ms, "sum"),
+                scene.evidence(found.rows, SchedProcess.cpu_time_ms, "sum"),
+            ),
+            claim(
+                f"its memory stays as it is, at {(found.samples[-1].anon_kb or 0) / 1024:,.0f} MiB"
+                if found.samples
+                else "its memory is not known",
+                scene.evidence(found.samples, Process.anon_kb, "max"),
+            ),
+        ),
+        refuted_by=f"it collects as much with a larger heap, or its heap has room (jstat -gcutil {process.id})",
+        outlook="it slows down until it gets nothing done, and may end with an error for want of memory",
+        actions=(
+            LOOK.on(
+                process,
+                f"see what fills the heap of {process.name}, such as a cache without a limit; give it a larger heap "
+                "(-Xmx and its like) if it needs what it keeps",
+            ),
+        ),
+    )
+
+
+MECHANISM = Mechanism[Collecting](
+    fault=GC_THRASH,
+    summary="What a program keeps fills the heap of its runtime nearly to its limit. The garbage collector runs again "
+    "and again and finds little, and the program waits for it.",
+    measure=measure,
+    checks=(
+        Check(
+            id="collects_most",
+            says="{percent:.0f} % of its CPU time goes to collecting garbage",
+            holds=lambda found: found.share >= MOST_SHARE,
+            supports=2.0,
+            refutes=3.0,
+            because="judged: it is what the fault consists of; a program that makes much garbage collects as well, and "
+            "has most of the time for its work",
+        ),
+        Check(
+            id="collected_less_before",
+            says="the collector took less than half of that before",
+            holds=lambda found: None if found.share_before is None else found.share >= MORE * found.share_before,
+            supports=1.0,
+            refutes=1.5,
+            because="judged: a runtime that has always collected so much is made for it, or was in trouble before",
+        ),
+        Check(
+            id="memory_stays",
+            says="the memory of the process stays as large as it is",
+            holds=lambda found: None if found.memory_change is None else found.memory_change <= FLAT_SHARE,
+            supports=0.5,
+            refutes=2.5,
+            because="judged: a heap at its limit does not grow; while it grows, the runtime has room",
+        ),
+        Check(
+            id="clients_wait_longer",
+            says="its clients wait several times as long as before, or get no answer at all",
+            holds=lambda found: (
+                True if found.stuck else None if found.times_longer is None else found.times_longer >= SLOWER
+            ),
+            supports=1.5,
+            refutes=4.0,
+            because="judged: nobody is harmed by a collector that runs often beside a program that answers in time",
+        ),
+        Check(
+            id="no_quota",
+            says="no quota holds it back",
+            holds=lambda found: not found.held_back,
+            supports=0.0,
+            refutes=6.0,
+            because="judged: the threads of a collector that a quota stops wait for each other and spin, which is the "
+            "quota's doing (`cpu_throttling`)",
+        ),
+        LASTS,
+    ),
+    explain=explain,
+)
