@@ -127,7 +127,7 @@ def _times_longer(of: Served, run: Run) -> float | None:
     known = [
         _mean_s(edges, run) / max(_mean_s(edges, before), 1e-9)
         for edges in of.by_client().values()
-        if sum(edge.count_in(before) for edge in edges) >= ANSWERS and sum(edge.count_in(run) for edge in edges)
+        if sum(edge.count_in(before) for edge in edges) >= ANSWERS and any(edge.count_in(run) > 0 for edge in edges)
     ]
     return median_low(known) if known else None
 
