@@ -7,8 +7,9 @@ The input is a file of mixed lines of five kinds, about 250 bytes each. `ingest`
 command line does, with default flags; `between_seals` the same with segments that never fill; `c` the
 program beside this one, which only binds and inserts the same rows (built with gcc and libsqlite3). The
 rounds take turns, and of each the median is given with all figures beside it. `stages` are measured
-apart, in this process. `rates` offers events at a fixed rate through a pipe and reads what the daemon
-says of its commits; `idle` is a daemon with nothing to do.
+apart, in this process. `foreign` has lines of six other shapes, beside `json.loads` alone. `rates`
+offers events at a fixed rate through a pipe and reads what the daemon says of its commits; `idle` is a
+daemon with nothing to do.
 """
 
 from __future__ import annotations
@@ -33,17 +34,18 @@ from typing import Any
 import apsw
 
 from kernelsight.events import wire
-from kernelsight.events.block import Block
+from kernelsight.events.block import Block, IoLatency
 from kernelsight.events.declare import Event, Kind, kind_of
-from kernelsight.events.memory import PageFault
+from kernelsight.events.memory import Memory, PageFault
 from kernelsight.events.network import Network
-from kernelsight.events.scheduler import Sched
+from kernelsight.events.scheduler import Load, Sched
 from kernelsight.events.syscalls import Syscall
 from kernelsight.ingest.accounts import Accounts
 from kernelsight.ingest.batch import LARGEST_BATCH_BYTES
 from kernelsight.ingest.daemon import Daemon, Settings
 from kernelsight.ingest.decode import LineDecoder
 from kernelsight.ingest.interrupts import Interrupts
+from kernelsight.ingest.shapes import Shapes
 from kernelsight.ingest.source import READ_BYTES, InputStream
 from kernelsight.stores.base import Row
 from kernelsight.stores.sqlite import ddl
@@ -54,7 +56,7 @@ from kernelsight.stores.sqlite.writer import SqliteWriter
 KINDS: tuple[type[Event], ...] = (Syscall, PageFault, Sched, Block, Network)
 COMMS = ("postgres", "nginx: worker", "python3", "java", "kworker/u8:3", "containerd-shim", "node", "redis-server")
 COMMITTED = re.compile(r"committed (\d+) events in ([\d.]+) ms, ([\d.]+) ms after")
-PARTS = ("ingest", "between_seals", "c", "stages", "rates", "idle")
+PARTS = ("ingest", "between_seals", "c", "stages", "foreign", "rates", "idle")
 
 
 # --- the input --------------------------------------------------------------------------------------
@@ -109,7 +111,9 @@ def batches(path: Path) -> Iterator[dict[type[Event], list[Row]]]:
 # --- whole runs -------------------------------------------------------------------------------------
 
 
-def run_daemon(source: Path, folder: Path, lines: int, *, seals: bool) -> dict[str, float]:
+def run_daemon(
+    source: Path, folder: Path, lines: int, *, seals: bool, kinds: tuple[type[Event], ...] = KINDS
+) -> dict[str, float]:
     """One load from a file by a process of its own."""
     path = folder / "run.db"
     if seals:
@@ -129,7 +133,7 @@ def run_daemon(source: Path, folder: Path, lines: int, *, seals: bool) -> dict[s
         writer.close()
         took += time.perf_counter() - begun
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    landed = sum(connection.execute(f"SELECT count(*) FROM {kind_of(kind).table}").fetchone()[0] for kind in KINDS)
+    landed = sum(connection.execute(f"SELECT count(*) FROM {kind_of(kind).table}").fetchone()[0] for kind in kinds)
     connection.close()
     figures = {
         "events_per_s": lines / took,
@@ -269,22 +273,97 @@ def stages(source: Path, folder: Path, lines: int) -> dict[str, float]:
     checkpointer.close()
     connection.close()
     clear(folder)
-    figures = {f"{stage}_us": 1e6 * seconds / lines for stage, seconds in times.items()}
-    return figures | {"foreign_line_us": foreign_line()}
+    return {f"{stage}_us": 1e6 * seconds / lines for stage, seconds in times.items()}
 
 
-def foreign_line() -> float:
-    """Identify and normalise one line in somebody else's words (decoding included)."""
-    line = {
-        "timestamp": time.clock_gettime_ns(time.CLOCK_MONOTONIC), "time_str": "12:34:56", "pid": 1, "tid": 1,
-        "comm": "x", "address": "0x7f0000000000", "latency_ns": 1500, "latency_us": 1.5, "cpu": 0, "is_major": True,
-        "is_write": False, "is_kernel": False, "is_instruction": False, "type": "pagefault",
-    }  # fmt: skip
-    count, decoder = 20_000, LineDecoder(Accounts())
-    data = (json.dumps(line).encode() + b"\n") * count
-    begun = time.perf_counter()
-    assert decoder.feed(data).count == count
-    return 1e6 * (time.perf_counter() - begun) / count
+FOREIGN_ROUNDS = 7
+MEMINFO = (
+    *("MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached", "SwapTotal", "SwapFree", "Active", "Inactive"),
+    *("Dirty", "Writeback", "Slab"),
+)
+OF_REQUESTS = ("count", "bytes", "p50_us", "p95_us", "p99_us", "max_us")
+OF_INTERFACES = tuple(f"{way}_{what}" for way in ("rx", "tx") for what in ("bytes", "packets", "errors", "drops"))
+
+
+def foreign_lines(lines: int, seed: int) -> dict[str, Any]:
+    """Six shapes of other collectors, mixed: by translators, by the reference alone, and `json.loads` alone.
+
+    The rounds take turns; a ratio is the median of those of each round. CPU time.
+    """
+    texts = list(six_shapes(lines, random.Random(seed)))
+    data = [b"".join(texts[start : start + 1000]) for start in range(0, lines, 1000)]
+
+    def by_json() -> float:
+        begun = time.process_time()
+        for text in texts:
+            json.loads(text)
+        return time.process_time() - begun
+
+    def by_decoder(shapes: Shapes) -> float:
+        decoder, begun = LineDecoder(Accounts(), shapes=shapes), time.process_time()
+        landed = sum(len(rows) for chunk in data for rows in decoder.feed(chunk).events.values())
+        took = time.process_time() - begun
+        assert landed == lines, landed
+        return took
+
+    rounds = [(by_json(), by_decoder(Shapes()), by_decoder(Shapes(pays_after=lines))) for _ in range(FOREIGN_ROUNDS)]
+    loads, translated, reference = (statistics.median(column) for column in zip(*rounds, strict=True))
+    return {
+        "bytes_per_line": sum(map(len, texts)) / lines,
+        "json_loads_per_s": lines / loads,
+        "events_per_s": lines / translated,
+        "events_per_s_by_reference": lines / reference,
+        "times_json_loads": statistics.median(alone / ours for alone, ours, _ in rounds),
+        "times_reference": statistics.median(slow / ours for _, ours, slow in rounds),
+    }
+
+
+def six_shapes(lines: int, chance: random.Random) -> Iterator[bytes]:
+    """Lines in the words of six collectors: nested, in other units, hexadecimal, with and without a type."""
+    now, monotonic = time.time_ns() - lines * 1000, time.clock_gettime_ns(time.CLOCK_MONOTONIC) - lines * 1000
+    for at in range(lines):
+        yield json.dumps(foreign_event(at % 6, now + at * 1000, monotonic + at * 1000, chance)).encode() + b"\n"
+
+
+def foreign_runs(scratch: Path, options: argparse.Namespace) -> list[dict[str, float]]:
+    """The daemon with such lines, from a file to sealed segments."""
+    source, lines = scratch.with_name("foreign.ndjson"), min(options.lines, 600_000)
+    with source.open("wb") as file:
+        file.writelines(six_shapes(lines, random.Random(options.seed)))
+    kinds = (PageFault, Memory, Syscall, IoLatency, Network, Load)
+    return [run_daemon(source, scratch, lines, seals=True, kinds=kinds) for _ in range(options.rounds)]
+
+
+def foreign_event(which: int, now: int, monotonic: int, chance: random.Random) -> dict[str, Any]:
+    pid, comm, number = chance.randrange(300, 4_000_000), chance.choice(COMMS), chance.randrange
+    if which == 0:
+        address = hex(number(0x7F0000000000, 0x7FFFFFFFFFFF))
+        flags = {name: number(2) == 1 for name in ("is_major", "is_write", "is_kernel", "is_instruction")}
+        fault = {"pid": pid, "tid": pid, "comm": comm, "address": address, "latency_us": number(10**6) / 1000, "cpu": 3}
+        return {"timestamp": monotonic, "time_str": "12:34:56", **fault, **flags, "type": "pagefault"}
+    if which == 1:
+        memory = {name: number(1 << 24) for name in MEMINFO}
+        return {"timestamp": now, "type": "meminfo", "data": memory}
+    if which == 2:
+        call = chance.choice(("read", "write", "openat", "futex"))
+        return {
+            "ts": now / 1e9,
+            "pid": pid,
+            "tid": pid,
+            "syscall": call,
+            "latency_ms": number(10**5) / 1000,
+            "comm": comm,
+        }
+    if which == 3:
+        read, write = ({name: number(1 << 20) for name in OF_REQUESTS} for _ in range(2))
+        return {"timestamp": now // 10**6, "device": "sda", "read": read, "write": write}
+    if which == 4:
+        stamp = f"{time.strftime('%FT%T', time.gmtime(now // 10**9))}.{now % 10**9 // 1000:06d}Z"
+        counters = {name: number(1 << 40) for name in OF_INTERFACES}
+        return {"timestamp": stamp, "interface": "eth0", **counters}
+    load = {f"load_{minutes}min": number(400) / 100 for minutes in (1, 5, 15)}
+    load |= {"running_processes": number(9), "total_processes": number(900), "last_pid": pid}
+    return {"timestamp": now, "type": "loadavg", "data": load}
 
 
 # --- at a given rate, and at rest -------------------------------------------------------------------
@@ -383,11 +462,18 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if "stages" in parts:
         result["stages"] = medians([stages(source, scratch, options.lines) for _ in range(options.rounds)])
         del result["stages"]["rounds"]
-    if "rates" in parts:
-        result["rates"] = {str(rate): at_rate(source, scratch, rate, options.rate_seconds) for rate in (1_000, 50_000)}
-    if "idle" in parts:
-        result["idle"] = idle(scratch)
+    result |= {part: single(part, source, scratch, options) for part in ("foreign", "rates", "idle") if part in parts}
     return result
+
+
+def single(part: str, source: Path, scratch: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """A part that takes no turns with others."""
+    if part == "rates":
+        return {str(rate): at_rate(source, scratch, rate, options.rate_seconds) for rate in (1_000, 50_000)}
+    if part == "idle":
+        return idle(scratch)
+    figures = foreign_lines(min(options.lines, 120_000), options.seed)
+    return figures | {"ingest": medians(foreign_runs(scratch, options))}
 
 
 def main() -> None:

@@ -33,6 +33,8 @@ def test_each_element_of_a_case_is_a_row(name, count):
         '[{\n"ts":1795000000,"load1":1\n}, {\n"ts":1795000000,"load1":2}, {"ts":1795000000,"load1":3}]',
         json.dumps({"metrics": OBJECTS}),
         "\r\n".join(["[", ",\r\n".join(ONE_A_LINE), "]", ""]),
+        "".join(f"\x1e{line}\n" for line in ONE_A_LINE),
+        "".join(f"\x1e{json.dumps(line, indent=1)}\n" for line in OBJECTS),
     ],
 )
 def test_an_array_in_every_layout(text):

@@ -10,7 +10,7 @@ import re
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,7 @@ from kernelsight.ingest.lines import (
 )
 from kernelsight.ingest.numbers import NumberLengthError, exact_decimal
 from kernelsight.ingest.printed import count_losses
+from kernelsight.ingest.shapes import Shapes
 from kernelsight.ingest.times import Clocks, ReadClocks
 from kernelsight.stores.base import Rejected, Row
 
@@ -73,7 +74,7 @@ class Decoded:
 class LineDecoder:
     """Decodes a stream of lines and keeps the books of what it read."""
 
-    def __init__(self, accounts: Accounts, read_clocks: ReadClocks = Clocks.read) -> None:
+    def __init__(self, accounts: Accounts, read_clocks: ReadClocks = Clocks.read, shapes: Shapes | None = None) -> None:
         self._accounts = accounts
         self._read_clocks = read_clocks
         self._clocks: Clocks | None = None
@@ -83,6 +84,8 @@ class LineDecoder:
         decoder = wire.decoder()
         self._decode_lines = decoder.decode_lines
         self._structs: list[Event] = []
+        self._rows: defaultdict[type[Event], list[Row]] = defaultdict(list)
+        self._shapes = Shapes() if shapes is None else shapes
         self._rejected: list[Rejected] = []
         self._refusals = 0
 
@@ -117,18 +120,24 @@ class LineDecoder:
         return self._take(len(chunk))
 
     def _take(self, size: int) -> Decoded:
-        decoded = Decoded(rejected=self._rejected, size=size)
-        decoded.count = len(self._structs) + self._refusals
+        self._to_rows()
+        decoded = Decoded(dict(self._rows), self._rejected, size=size)
+        decoded.count = sum(map(len, self._rows.values())) + self._refusals
+        for kind, rows in decoded.events.items():
+            self._accounts.took(kind, rows)
+        self._rows, self._rejected, self._refusals = defaultdict(list), [], 0
+        return decoded
+
+    def _to_rows(self) -> None:
+        """Make rows of the events so far, in the order in which they came."""
         groups: defaultdict[type[Event], list[Event]] = defaultdict(list)
         for struct in self._structs:
             groups[type(struct)].append(struct)
         if CollectorReport in groups:
-            count_losses(self._structs, self._accounts)
+            count_losses(self._structs, self._accounts, {kind: len(rows) for kind, rows in self._rows.items()})
         for kind, structs in groups.items():
-            rows = decoded.events[kind] = list(map(_astuple, structs))
-            self._accounts.took(kind, rows)
-        self._structs, self._rejected, self._refusals = [], [], 0
-        return decoded
+            self._rows[kind] += map(_astuple, structs)
+        self._structs = []
 
     def _own_lines(self, chunk: bytes) -> bool:
         """Decode whole lines that are all exactly ours, one event a line; otherwise change nothing."""
@@ -150,8 +159,16 @@ class LineDecoder:
         for start in range(0, len(lines), _BLOCK_LINES):
             block = lines[start : start + _BLOCK_LINES]
             if not self._own_lines(b"\n".join(block) + b"\n"):
-                for line in block:
-                    self._line(line)
+                self._mixed_lines(block)
+
+    def _mixed_lines(self, lines: Sequence[bytes]) -> None:
+        at = 0
+        while at < len(lines):
+            if not self._joiner.waiting and not self._in_array:
+                at += self._known(lines[at:])
+            if at < len(lines):
+                self._line(lines[at])
+                at += 1
 
     def _line(self, raw: bytes) -> None:
         line = without_mark(raw)
@@ -218,12 +235,25 @@ class LineDecoder:
             self._refuse(error.kind, str(error), text, len(text))
             return 1
 
+    def _known(self, lines: Sequence[bytes]) -> int:
+        """Take the events of foreign lines of shapes that came often, up to the first other one; their number."""
+        if self._structs:
+            self._to_rows()
+        return self._shapes.take(lines, self._now(), self._rows, self._accounts.ignored_fields)
+
+    def _now(self) -> Clocks:
+        if self._clocks is None:
+            self._clocks = self._read_clocks()
+        return self._clocks
+
     def _take_events(self, text: bytes) -> int:
         """Take the events of a line or object, ours, or somebody else's in our words; their number.
 
         Raises:
             UnusableLineError: it is none.
         """
+        if self._known((text,)):
+            return 1
         try:
             structs = self._decode_lines(text)
         except _UNDECODABLE:
@@ -244,11 +274,12 @@ class LineDecoder:
             raise UnusableLineError("number out of range") from None
         except _UNDECODABLE as error:
             raise UnusableLineError(f"not JSON: {error}") from None
-        if self._clocks is None:
-            self._clocks = self._read_clocks()
-        if (ours := as_ours(text, line, self._clocks)) is not None:
+        clocks = self._now()
+        if (ours := as_ours(text, line, clocks)) is not None:
             return ours
-        translated = _translate(line, self._clocks)
+        translated = _translate(line, clocks)
+        if not translated.arrival and not translated.below_zero:
+            self._shapes.saw(text, line, translated.kind)
         if translated.ignored:
             self._accounts.ignored_fields[translated.kind.name] += translated.ignored
         if translated.below_zero:

@@ -31,7 +31,8 @@ from kernelsight.ingest.vocabulary import (
 _DEEPEST = 4
 """Levels of nesting that are looked into; collectors use two."""
 
-_NOT_FIELDS = frozenset((*TYPE_KEYS, *KEYS, *DESCRIPTIONS, *WRAPPERS))
+NOT_FIELDS = frozenset((*TYPE_KEYS, *KEYS, *DESCRIPTIONS, *WRAPPERS))
+"""Names that are no measurement and no label."""
 
 
 class UnusableLineError(ValueError):
@@ -68,9 +69,9 @@ def translate(line: object, clocks: Clocks) -> Translated:
     """
     if not isinstance(line, dict):
         raise UnusableLineError("not an object")
-    fields, objects = _flatten(_measurement_named(line))
+    fields, objects = flattened(measurement_named(line))
     word = next((word for key in TYPE_KEYS if isinstance(word := fields.get(key), str)), None)
-    names = frozenset(name for name, value in fields.items() if value is not None and name not in _NOT_FIELDS)
+    names = frozenset(name for name, value in fields.items() if value is not None and name not in NOT_FIELDS)
     try:
         kind = identify(word, names)
     except UnidentifiedError as error:
@@ -95,7 +96,7 @@ def translate(line: object, clocks: Clocks) -> Translated:
     return Translated(event, kind, len(others), stamp.arrival, len(below))
 
 
-def _measurement_named(line: Mapping[str, object]) -> Mapping[str, object]:
+def measurement_named(line: Mapping[str, object]) -> Mapping[str, object]:
     """Beside tags and fields, as Telegraf has them, `name` is what was measured, and not an interface or a disk."""
     if TAGS.isdisjoint(line):
         return line
@@ -161,7 +162,7 @@ def _is_label(kind: Kind, name: str) -> bool:
     return isinstance(kind.by_name[name].semantics, Label)
 
 
-def _flatten(line: Mapping[str, object]) -> tuple[dict[str, object], frozenset[str]]:
+def flattened(line: Mapping[str, object]) -> tuple[dict[str, object], frozenset[str]]:
     """Fields by name (a wrapper adds nothing to it, `read` holds `read_...`), and the names of objects."""
     flat: dict[str, object] = {}
     objects: set[str] = set()

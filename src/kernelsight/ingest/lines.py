@@ -18,6 +18,7 @@ LONGEST_RAW = 1024
 
 _MOST_JOINED_LINES = 4096
 _BOM = b"\xef\xbb\xbf"
+_RECORD_SEPARATOR = b"\x1e"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,5 +255,5 @@ def split_objects(line: bytes) -> list[bytes]:
 
 
 def without_mark(line: bytes) -> bytes:
-    """A line without a byte order mark before it and white space after it."""
-    return line.removeprefix(_BOM).rstrip(b" \t\r")
+    """A line without a byte order mark or the record separator of RFC 7464 before it and white space after it."""
+    return line.removeprefix(_BOM).removeprefix(_RECORD_SEPARATOR).rstrip(b" \t\r")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import NamedTuple
 
 from kernelsight.events.declare import EARLIEST_EPOCH_NS, INT64_MAX
 
@@ -30,6 +32,12 @@ _DATE_AND_TIME = re.compile(
     \ ?(?P<zone>[Zz]|UTC|GMT|(?P<sign>[+-])(?P<zone_hour>\d\d):?(?P<zone_minute>\d\d)?)?""",
     re.VERBOSE | re.ASCII,
 )
+
+_MOMENT = ("year", "month", "day", "hour", "minute", "second")
+_ZONE = ("zone", "sign", "zone_hour", "zone_minute")
+
+_AFTER_A_LEAP_SECOND = {(1, 1, 0, 0, 0), (7, 1, 0, 0, 0)}
+"""Month to second of the moments, in UTC, before which one may be inserted. In Unix time it has their number."""
 
 _REFUSED_FORMS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (form, re.compile(pattern, re.VERBOSE | re.ASCII | re.IGNORECASE))
@@ -65,7 +73,8 @@ class UnreadableTimeError(ValueError):
 def read_text(text: str, earliest_ns: int = EARLIEST_EPOCH_NS) -> int:
     """The nanoseconds since the epoch of a date and a time of day; without a zone they are local.
 
-    Digits beyond the ninth of a second are cut off.
+    Digits beyond the ninth of a second are cut off. A leap second has the number of the second after it, as POSIX has
+    it ("Seconds Since the Epoch").
 
     Args:
         text: the stamp.
@@ -79,37 +88,58 @@ def read_text(text: str, earliest_ns: int = EARLIEST_EPOCH_NS) -> int:
         raise UnreadableTimeError(f"timestamp is not a time{_form_of(text)}")
     if match["hour"] == "24":
         raise UnreadableTimeError("timestamp is not a time of RFC 3339: hour 24")
-    if match["second"] == "60":
-        raise UnreadableTimeError("timestamp is second 60: a leap second is no Unix time")
-    epoch_ns = _whole_seconds(match) * _NS_PER_S + _nanoseconds(match["fraction"])
+    whole_s = _whole_seconds(match.group(*_MOMENT), _Zone(*match.group(*_ZONE)))
+    epoch_ns = whole_s * _NS_PER_S + _nanoseconds(match["fraction"])
     if not earliest_ns <= epoch_ns <= INT64_MAX:
         raise UnreadableTimeError("timestamp out of range")
     return epoch_ns
 
 
-def _whole_seconds(match: re.Match[str]) -> int:
-    parts = [int(match[name] or 0) for name in ("year", "month", "day", "hour", "minute", "second")]
+class _Zone(NamedTuple):
+    """A time zone as it is written; nothing of it is there where a time is local."""
+
+    text: str | None
+    sign: str | None
+    hour: str | None
+    minute: str | None
+
+
+# Lines come by the thousand in one second.
+@lru_cache(maxsize=1024)
+def _whole_seconds(moment: tuple[str | None, ...], zone: _Zone) -> int:
+    year, month, day, hour, minute, second = (int(part or 0) for part in moment)
+    is_leap_second = second == 60
     try:
-        moment = datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 - without a zone it is local time
-        if match["zone"]:
-            return int(moment.replace(tzinfo=_zone(match)).timestamp())
-        first, second = (int(moment.replace(fold=fold).timestamp()) for fold in (0, 1))
+        # Without a zone it is local time.
+        local = datetime(year, month, day, hour, minute, second - is_leap_second)  # noqa: DTZ001
+        utc = int(local.replace(tzinfo=_offset(zone)).timestamp()) if zone.text else None
+        first, last = (int(local.replace(fold=fold).timestamp()) for fold in (0, 1))
     except (ValueError, OverflowError) as error:
         raise UnreadableTimeError(f"timestamp is not a date: {error}") from error
-    if first != second:
-        how_often = "twice" if second > first else "never"
+    if utc is not None:
+        return _of_utc(utc, is_leap_second=is_leap_second)
+    if is_leap_second:
+        raise UnreadableTimeError("timestamp is second 60 without a time zone: leap seconds are those of UTC")
+    if first != last:
+        how_often = "twice" if last > first else "never"
         raise UnreadableTimeError(f"timestamp without a zone, whose local time comes {how_often}: the clocks change")
     return first
 
 
-def _zone(match: re.Match[str]) -> timezone:
-    if not match["sign"]:
+def _of_utc(seconds: int, *, is_leap_second: bool) -> int:
+    if is_leap_second and datetime.fromtimestamp(seconds + 1, UTC).timetuple()[1:6] not in _AFTER_A_LEAP_SECOND:
+        raise UnreadableTimeError("timestamp is second 60, and there is no leap second at that time")
+    return seconds + is_leap_second
+
+
+def _offset(zone: _Zone) -> timezone:
+    if zone.sign is None or zone.hour is None:
         return UTC
-    minutes = int(match["zone_minute"] or 0)
+    minutes = int(zone.minute or 0)
     if minutes > 59:
         raise ValueError("the minutes of the offset from UTC must be in 0..59")
-    offset = timedelta(hours=int(match["zone_hour"]), minutes=minutes)
-    return timezone(-offset if match["sign"] == "-" else offset)
+    offset = timedelta(hours=int(zone.hour), minutes=minutes)
+    return timezone(-offset if zone.sign == "-" else offset)
 
 
 def _nanoseconds(fraction: str | None) -> int:

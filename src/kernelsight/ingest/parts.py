@@ -78,6 +78,12 @@ def keep_apart(kind: Kind, values: dict[str, Stored], others: Mapping[str, objec
             raise PartError(f"no {' or '.join(kind.entity)}: {', '.join(labels[:5])} may say which, and is not known")
 
 
+def may_say_part(name: str) -> bool:
+    """Whether some value of a field says which part of the machine its line speaks of."""
+    plain = name[:_LONGEST_NAME].lower()
+    return plain in _NAMES or not {"cpu", "core", "node", *_WORDS}.isdisjoint(_words(plain))
+
+
 def _tells_processes_apart(kind: Kind) -> bool:
     """Whether the entity is a process or a thread, which is the same one inside a container and outside."""
     return bool({"pid", "tid"} & set(kind.entity))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kernelsight.events import wire
 from kernelsight.events.collector import CollectorReport
@@ -21,9 +21,15 @@ _MOST_LINES = 1 << 60
 """What no account reaches; more is not believed of a report."""
 
 
-def count_losses(structs: Sequence[Event], accounts: Accounts) -> None:
-    """Hold the reports among events, in the order in which they came, against the accounts of the lines before them."""
-    before: Counter[type[Event]] = Counter()
+def count_losses(structs: Sequence[Event], accounts: Accounts, waiting: Mapping[type[Event], int]) -> None:
+    """Hold the reports among events, in the order in which they came, against the accounts of the lines before them.
+
+    Args:
+        structs: the events.
+        accounts: of all that came before, but for what is waiting.
+        waiting: events of each kind that came before and are in no account yet.
+    """
+    before: Counter[type[Event]] = Counter(waiting)
     for struct in structs:
         if isinstance(struct, CollectorReport) and struct.run is not None and struct.printed is not None:
             came = Counter({kind_of(kind).name: count for kind, count in before.items()})

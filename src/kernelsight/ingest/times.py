@@ -39,7 +39,7 @@ _LIVE_NS = 600 * _NS_PER_S
 
 _EARLIEST_TRACER_NS = 10 * _NS_PER_S
 
-_FUTURE_NS = 86_400 * _NS_PER_S
+FUTURE_NS = 86_400 * _NS_PER_S
 """A date further ahead than a wrong clock would put it is not meant, if there is another reading."""
 
 _TEN_YEARS_NS = EARLIEST_UNSET_NS
@@ -144,6 +144,43 @@ def read_stamp(value: object, clocks: Clocks, unit: int | None = None) -> Stamp:
     return Stamp(clocks.now, arrival=True)
 
 
+def read_at_once(value: int, clocks: Clocks, unit: int | None = None) -> int | None:
+    """What :func:`read_stamp` reads (ns since the epoch), where that is clear from a few comparisons; None: ask it.
+
+    Args:
+        value: an integer.
+        clocks: the present.
+        unit: nanoseconds in one unit, where the field's name says it.
+    """
+    if clocks.now < EARLIEST_EPOCH_NS or value <= 0:
+        return None
+    if unit in _NANOSECONDS and EARLIEST_EPOCH_NS <= value <= INT64_MAX:
+        return value
+    since_boot = value * (unit or 1)
+    scale = _only_scale(value) if unit is None else unit
+    date = value * scale if EARLIEST_EPOCH_NS <= value * scale <= INT64_MAX else None
+    # The monotonic clock is never ahead of the other one.
+    age = clocks.monotonic - since_boot if since_boot <= clocks.monotonic else clocks.boot - since_boot
+    is_live = 0 <= age <= _LIVE_NS
+    if date is not None and date <= clocks.now + FUTURE_NS:
+        if is_live and abs(date - clocks.now) == age:
+            return None
+        return clocks.now - age if is_live and age < abs(date - clocks.now) else date
+    is_other_unit = unit is None and value * 1000 <= clocks.boot
+    return clocks.now - age if is_live and not is_other_unit else None
+
+
+def _only_scale(value: int) -> int:
+    """Of the units the only one in which a number can be a date; 0: there is none."""
+    if value >= EARLIEST_EPOCH_NS:
+        return 1
+    if value >= EARLIEST_EPOCH_NS // 1_000:
+        return 1_000
+    if value >= EARLIEST_EPOCH_NS // 1_000_000:
+        return 1_000_000
+    return _NS_PER_S if value >= EARLIEST_EPOCH_NS // _NS_PER_S else 0
+
+
 def _reading(number: Decimal, clocks: Clocks, unit: int | None) -> int | None:
     """The moment that a number means; None when it fits no window.
 
@@ -169,7 +206,7 @@ def _reading(number: Decimal, clocks: Clocks, unit: int | None) -> int | None:
     usual = unit or _usual_unit_since_boot(number)
     date = min(_since_epoch(number, unit), key=distance, default=None)
     uptime = min(_since_boot(_times(number, usual), clocks), key=distance, default=None)
-    if date is not None and date <= clocks.now + _FUTURE_NS:
+    if date is not None and date <= clocks.now + FUTURE_NS:
         return min(date, uptime, key=distance) if uptime is not None and is_live(uptime) else date
     others = [] if unit else list(_since_boot_in_another_unit(number, usual, clocks))
     uptimes = others if uptime is None else [uptime, *others]
