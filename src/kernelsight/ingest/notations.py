@@ -36,6 +36,7 @@ _DATE_AND_TIME = re.compile(
 _MOMENT = ("year", "month", "day", "hour", "minute", "second")
 _ZONE = ("zone", "sign", "zone_hour", "zone_minute")
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AFTER_A_LEAP_SECOND = {(1, 1, 0, 0, 0), (7, 1, 0, 0, 0)}
 """Month to second of the moments, in UTC, before which one may be inserted. In Unix time it has their number."""
 
@@ -127,7 +128,8 @@ def _whole_seconds(moment: tuple[str | None, ...], zone: _Zone) -> int:
 
 
 def _of_utc(seconds: int, *, is_leap_second: bool) -> int:
-    if is_leap_second and datetime.fromtimestamp(seconds + 1, UTC).timetuple()[1:6] not in _AFTER_A_LEAP_SECOND:
+    after = _EPOCH + timedelta(seconds=seconds + 1)
+    if is_leap_second and after.timetuple()[1:6] not in _AFTER_A_LEAP_SECOND:
         raise UnreadableTimeError("timestamp is second 60, and there is no leap second at that time")
     return seconds + is_leap_second
 
