@@ -123,21 +123,23 @@ def _with_known(findings: Iterable[Finding], known: Diagnosis) -> tuple[Finding,
     Where both agree, the diagnosis says how sure that is. Where they blame the same fault on different culprits, the
     model is no surer than the diagnosis, whose confidence is calibrated, and comes after it.
     """
-    sure = {(one.fault, one.culprit.kind, one.culprit.id): one for one in known.findings}
+    sure = {(finding.fault, finding.culprit.kind, finding.culprit.id): finding for finding in known.findings}
     surest: dict[str, float] = {}
-    for one in known.findings:
-        surest[one.fault] = max(surest.get(one.fault, 0.0), one.confidence)
-    found: dict[tuple[str, str, str], Finding] = {}
-    for one in findings:
-        key = one.fault, one.culprit.kind, one.culprit.id
+    for finding in known.findings:
+        surest[finding.fault] = max(surest.get(finding.fault, 0.0), finding.confidence)
+    merged: dict[tuple[str, str, str], Finding] = {}
+    for finding in findings:
+        key = finding.fault, finding.culprit.kind, finding.culprit.id
         same = sure.get(key)
         if same is not None:
-            agreed = msgspec.structs.replace(one, confidence=same.confidence, culprit=same.culprit)
+            agreed = msgspec.structs.replace(finding, confidence=same.confidence, culprit=same.culprit)
         else:
-            agreed = msgspec.structs.replace(one, confidence=min(one.confidence, surest.get(one.fault, 1.0)))
-        found.setdefault(key, agreed)
+            agreed = msgspec.structs.replace(
+                finding, confidence=min(finding.confidence, surest.get(finding.fault, 1.0))
+            )
+        merged.setdefault(key, agreed)
     # Those of the diagnosis stand first, and sorting keeps the order of what is equally sure.
-    return tuple(sorted((sure | found).values(), key=lambda one: -one.confidence))
+    return tuple(sorted((sure | merged).values(), key=lambda finding: -finding.confidence))
 
 
 class _Check:
@@ -172,21 +174,21 @@ class _Check:
 
     def steps(self, claims: Iterable[Claim]) -> Iterator[Step]:
         """The claims that are shown, with what shows them; the others become doubts."""
-        for one in claims:
-            evidence = tuple(dict.fromkeys(self._evidence(one)))
-            if evidence and (unshown := unshown_number(one.claim, evidence, self._texts(evidence))):
-                self._doubt(one.claim, f"the rows do not show {unshown}")
+        for claim in claims:
+            evidence = tuple(dict.fromkeys(self._evidence(claim)))
+            if evidence and (unshown := unshown_number(claim.claim, evidence, self._texts(evidence))):
+                self._doubt(claim.claim, f"the rows do not show {unshown}")
             elif evidence:
-                yield Step(_text(one.claim), evidence)
-            elif not one.evidence:
-                self._doubt(one.claim, "it cites nothing")
+                yield Step(_text(claim.claim), evidence)
+            elif not claim.evidence:
+                self._doubt(claim.claim, "it cites nothing")
 
-    def _evidence(self, one: Claim) -> Iterator[Evidence]:
-        for name in one.evidence:
+    def _evidence(self, claim: Claim) -> Iterator[Evidence]:
+        for name in claim.evidence:
             evidence = self._ledger.find(name)
             wrong = f"there is no evidence {name!r}" if evidence is None else wrong_with(self._reader, evidence)
             if wrong or evidence is None:
-                self._doubt(one.claim, wrong)
+                self._doubt(claim.claim, wrong)
             else:
                 yield evidence
 
@@ -217,16 +219,16 @@ class _Check:
 
     def _labels(self, cited: Iterable[Evidence]) -> set[Label]:
         """Whom and what the cited rows name."""
-        found: set[Label] = set()
+        labels: set[Label] = set()
         for evidence in cited:
             kind = kind_named(evidence.table)
             named = {field_named(kind, column.name): what for column in kind.columns if (what := _names(column))}
             when = TimeRange(evidence.start_ns, evidence.end_ns)
             for row in cited_rows(self._reader, kind.struct, when, evidence.row_ids):
-                found |= {
+                labels |= {
                     (what, str(value)) for column, what in named.items() if (value := getter(column)(row)) is not None
                 }
-        return found
+        return labels
 
 
 def _names(column: Column) -> str:
@@ -298,13 +300,13 @@ def _rounding(digits: str) -> float:
 def _shown(cited: Iterable[Evidence], *, per_cent: bool) -> Iterator[float]:
     """The numbers that evidence shows, in every unit."""
     values: list[float] = []
-    for one in cited:
-        seconds = max((one.end_ns - one.start_ns) / 1e9, 1.0)
-        values = [*values, abs(one.value), abs(one.value) / seconds]
-        yield from (float(len(one.row_ids)), seconds, seconds / 60.0)
-        if one.baseline is not None:
-            values += [abs(one.baseline), abs(one.value - one.baseline)]
-        scales = _BINARY if one.metric.endswith(("bytes", "_kb")) else _THOUSANDS
+    for evidence in cited:
+        seconds = max((evidence.end_ns - evidence.start_ns) / 1e9, 1.0)
+        values = [*values, abs(evidence.value), abs(evidence.value) / seconds]
+        yield from (float(len(evidence.row_ids)), seconds, seconds / 60.0)
+        if evidence.baseline is not None:
+            values += [abs(evidence.baseline), abs(evidence.value - evidence.baseline)]
+        scales = _BINARY if evidence.metric.endswith(("bytes", "_kb")) else _THOUSANDS
         yield from (value * scale * share for value in values for scale in scales for share in (1, *[100] * per_cent))
     yield from (a / b * (100 if per_cent else 1) for a in values for b in values if b)
 

@@ -68,8 +68,8 @@ def proof_of(
     if len(rows) > MOST_ROWS:
         raise TooManyRowsError(f"more than {MOST_ROWS} rows of {kind.table}; narrow the time or the conditions")
     if how in _OF_ONE_SERIES and len(set(map(row_getter(*entity), rows))) > 1:
-        one = " and ".join(kind.entity)
-        raise UsageError(f"{how} of several series of {kind.table} together means nothing; pick one by {one}")
+        choices = " and ".join(kind.entity)
+        raise UsageError(f"{how} of several series of {kind.table} together means nothing; pick one by {choices}")
     return shown_by(_thinned(rows, metric, how), metric, how)
 
 

@@ -61,15 +61,15 @@ class Slope:
 def slope(points: Sequence[tuple[int, float]]) -> Slope | None:
     """The slope of a level, by Theil and Sen; None for fewer than three points."""
     some = some_of(points)
-    found = sorted(slopes(some))
-    n, pairs = len(some), len(found)
+    ordered = sorted(slopes(some))
+    n, pairs = len(some), len(ordered)
     if n < 3 or not pairs:
         return None
     spread = _Z95 * math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     low = max(math.floor((pairs - spread) / 2), 0)
     high = min(math.ceil((pairs + spread) / 2), pairs - 1)
-    middle = (found[(pairs - 1) // 2] + found[pairs // 2]) / 2
-    return Slope(found[low], middle, found[high])
+    middle = (ordered[(pairs - 1) // 2] + ordered[pairs // 2]) / 2
+    return Slope(ordered[low], middle, ordered[high])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,12 @@ class _Watched:
 
 def forecasts(reader: Reader, when: TimeRange) -> list[Forecast]:
     """What will be used up within the horizon, the soonest first."""
-    found = [one for watched in _limited(reader, when) if _goes_on(watched, when) and (one := _of(watched)) is not None]
-    return sorted(found, key=lambda one: one.seconds_left or 0.0)
+    ahead = [
+        forecast
+        for watched in _limited(reader, when)
+        if _goes_on(watched, when) and (forecast := _of(watched)) is not None
+    ]
+    return sorted(ahead, key=lambda forecast: forecast.seconds_left or 0.0)
 
 
 def _goes_on(watched: _Watched, when: TimeRange) -> bool:
@@ -168,13 +172,14 @@ def _up_to(
         yield _Watched(resource, owner, its, float(getter(whole)(its[-1]) or 0))
 
 
-def told(one: Forecast) -> str:
+def told(forecast: Forecast) -> str:
     """A forecast as a sentence."""
-    whose = f" of {one.owner}" if one.owner else ""
-    later = "or never" if one.latest_s is None else f"and {_time(one.latest_s)}"
+    whose = f" of {forecast.owner}" if forecast.owner else ""
+    seen_s = _time(forecast.seen_s or 0)
+    later = "or never" if forecast.latest_s is None else f"and {_time(forecast.latest_s)}"
     return (
-        f"{(one.resource or '').replace('_', ' ')}{whose}: used up in {_time(one.seconds_left or 0)}"
-        f" (between {_time(one.soonest_s or 0)} {later}) if it goes on as in the last {_time(one.seen_s or 0)}"
+        f"{(forecast.resource or '').replace('_', ' ')}{whose}: used up in {_time(forecast.seconds_left or 0)}"
+        f" (between {_time(forecast.soonest_s or 0)} {later}) if it goes on as in the last {seen_s}"
     )
 
 

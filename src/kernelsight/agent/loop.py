@@ -143,19 +143,19 @@ class Loop:
             self._ledger.write(*new, *ahead)
         for row in new:
             self._say(f"{diagnosis_id}: {in_short(row)}")
-        for one in ahead:
-            self._say(f"{diagnosis_id}: {told(one)}")
+        for forecast in ahead:
+            self._say(f"{diagnosis_id}: {told(forecast)}")
         if self._reasoner and self._news.begun:
             consult(self._executor, self._reasoner, diagnosis, self._say)
 
     def _ahead(self, diagnosis_id: str) -> list[Forecast]:
         """What is foreseen to run out, and was not at the last look."""
         with opened(self._ledger.db_path) as reader:
-            found = forecasts(reader, self._last(FORECAST_S))
-        new = [one for one in found if (one.resource, one.owner) not in self._foreseen]
-        self._foreseen = {(one.resource, one.owner) for one in found}
-        for one in new:
-            one.diagnosis_id = diagnosis_id
+            ahead = forecasts(reader, self._last(FORECAST_S))
+        new = [forecast for forecast in ahead if (forecast.resource, forecast.owner) not in self._foreseen]
+        self._foreseen = {(forecast.resource, forecast.owner) for forecast in ahead}
+        for forecast in new:
+            forecast.diagnosis_id = diagnosis_id
         return new
 
     # --- decide, act or propose --------------------------------------------------------------------
@@ -164,8 +164,8 @@ class Loop:
         """Do, or propose, the first of what the finding proposes that is not refused; whether anything was done."""
         if self._executor.policy.mode == "observe" or self._is_in_hand(finding):
             return False
-        for one, proposal, asked in answers(finding):
-            key = (finding.fault, proposal.target, one.name)
+        for action, proposal, asked in answers(finding):
+            key = (finding.fault, proposal.target, action.name)
             then, action_id = self._answered.get(key, (-math.inf, None))
             if time.monotonic() - then < PROPOSAL_LIFE_S:
                 if action_id and self._waits_for_a_person(action_id):
@@ -173,11 +173,11 @@ class Loop:
                 continue  # refused, declined, or taken in vain
             self._answered[key] = time.monotonic(), None
             try:
-                proposed = self._executor.propose(self._request(finding, one, proposal, asked))
+                proposed = self._executor.propose(self._request(finding, action, proposal, asked))
                 self._answered[key] = time.monotonic(), proposed.step.action_id
                 return self._take(proposed)
             except RefusedError as error:
-                self._say(f"{one.name} of {named(proposal.target)} refused: {error}")
+                self._say(f"{action.name} of {named(proposal.target)} refused: {error}")
         return False
 
     def _waits_for_a_person(self, action_id: str) -> bool:
@@ -191,9 +191,9 @@ class Loop:
                 return True
         return False
 
-    def _request(self, finding: Finding, one: Registered, proposal: Proposal, asked: msgspec.Struct) -> Request:
+    def _request(self, finding: Finding, action: Registered, proposal: Proposal, asked: msgspec.Struct) -> Request:
         return Request(
-            action=one.name,
+            action=action.name,
             target=proposal.target,
             by="loop",
             parameters=msgspec.to_builtins(asked),

@@ -93,13 +93,13 @@ class Wake:
 
     def _has_news(self) -> str:
         """A table with a newer row than at the last look; what lies ahead was stamped before the clock was set back."""
-        found = ""
+        table_with_news = ""
         for table in NEWS:
             newest = self._newest_of(table)
             if newest > self._newest.get(table, newest):
-                found = table
+                table_with_news = table
             self._newest[table] = newest
-        return found
+        return table_with_news
 
     def _newest_of(self, table: str) -> int:
         try:

@@ -68,8 +68,8 @@ class Baselines:
         self._filled[series] = np.minimum(self._filled[series] + 1, WINDOW)
         self.seen[series] += 1
         moved = self._count_outside(series, distances, ready)
-        for one in series[moved]:
-            self._forget(int(one))
+        for moved_series in series[moved]:
+            self._forget(int(moved_series))
         seen = self.seen[series]
         due = moved | (seen == REFRESH) | ((seen > REFRESH) & ((seen + self._phases[series]) % REFRESH == 0))
         if due.any():
@@ -84,13 +84,13 @@ class Baselines:
         self.outside[series] = np.where(moved, 0, now)
         return np.asarray(moved)
 
-    def _forget(self, one: int) -> None:
+    def _forget(self, place: int) -> None:
         """Keep only the observations since the series moved."""
-        end = int(self._head[one])
-        kept = self._ring[one, np.arange(end - REBASE_AFTER, end) % WINDOW]
-        self._ring[one] = np.nan
-        self._ring[one, :REBASE_AFTER] = kept
-        self._head[one] = self._filled[one] = REBASE_AFTER
+        end = int(self._head[place])
+        kept = self._ring[place, np.arange(end - REBASE_AFTER, end) % WINDOW]
+        self._ring[place] = np.nan
+        self._ring[place, :REBASE_AFTER] = kept
+        self._head[place] = self._filled[place] = REBASE_AFTER
 
     def _refresh(self, series: Indices, moved: Flags) -> None:
         window = self._ring[series]

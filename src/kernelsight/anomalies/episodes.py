@@ -84,30 +84,30 @@ class Episodes:
             return [], []
         begun: list[AnomalyEpisode] = []
         over: list[AnomalyEpisode] = []
-        place = {int(one): row for row, one in enumerate(scores.series)} if self._open else {}
-        for one in [one for one in self._open if one in place]:
-            if self._goes_on(self._open[one], place[one], at_ns, scores, odd=bool(odd[place[one]])):
+        place = {int(series): row for row, series in enumerate(scores.series)} if self._open else {}
+        for series in [series for series in self._open if series in place]:
+            if self._goes_on(self._open[series], place[series], at_ns, scores, odd=bool(odd[place[series]])):
                 continue
-            over.append(self._open.pop(one))
+            over.append(self._open.pop(series))
         closed = {episode.series for episode in over}
         for row in np.flatnonzero(odd):
-            one = int(scores.series[row])
-            if one not in self._open and one not in closed:
-                self._open[one] = self._begin(int(row), at_ns, scores)
-                begun.append(self._open[one])
+            series = int(scores.series[row])
+            if series not in self._open and series not in closed:
+                self._open[series] = self._begin(int(row), at_ns, scores)
+                begun.append(self._open[series])
         return begun, over
 
     def _begin(self, row: int, at_ns: int, scores: Scores) -> AnomalyEpisode:
-        one, base = int(scores.series[row]), self._baselines
+        series, base = int(scores.series[row]), self._baselines
         return AnomalyEpisode(
-            series=one,
+            series=series,
             start_ns=at_ns,
             score=float(scores.score[row]),
             value=float(scores.values[row]),
             distance=float(scores.distance[row]),
-            low=float(base.low[one]),
-            high=float(base.high[one]),
-            level=float(base.level[one]),
+            low=float(base.low[series]),
+            high=float(base.high[series]),
+            level=float(base.level[series]),
             shape=self._shape(row, scores),
             last_ns=at_ns,
         )
@@ -136,5 +136,5 @@ class Episodes:
     def _shape(self, row: int, scores: Scores) -> Shape:
         if scores.flat[row]:
             return "flat"
-        one, value = int(scores.series[row]), scores.values[row]
-        return "pattern" if self._baselines.low[one] <= value <= self._baselines.high[one] else "spike"
+        series, value = int(scores.series[row]), scores.values[row]
+        return "pattern" if self._baselines.low[series] <= value <= self._baselines.high[series] else "spike"

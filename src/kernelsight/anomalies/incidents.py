@@ -42,9 +42,12 @@ def grouped(episodes: Iterable[AnomalyEpisode]) -> list[Incident]:
     """All incidents of some episodes, by their onset."""
     onsets = Onsets()
     members: dict[int, list[AnomalyEpisode]] = {}
-    for episode in sorted(episodes, key=lambda one: (one.start_ns, one.series)):
+    for episode in sorted(episodes, key=lambda episode: (episode.start_ns, episode.series)):
         members.setdefault(onsets.incident(episode.start_ns), []).append(episode)
     return [
-        Incident(onset, tuple(sorted(found, key=lambda one: (-one.score, -abs(one.distance), one.series))))
-        for onset, found in members.items()
+        Incident(
+            onset,
+            tuple(sorted(episodes_begun, key=lambda episode: (-episode.score, -abs(episode.distance), episode.series))),
+        )
+        for onset, episodes_begun in members.items()
     ]

@@ -164,7 +164,7 @@ class Live:
             for series in [*self._open]
             if series not in going_on
         ]
-        for episode in sorted(replay.open, key=lambda one: (one.start_ns, one.series)):
+        for episode in sorted(replay.open, key=lambda episode: (episode.start_ns, episode.series)):
             if self._series(episode) not in self._open and episode.start_ns >= self._fresh_ns:
                 row = self._open[self._series(episode)] = self._row(episode)
                 changed.append(row)
@@ -191,8 +191,8 @@ class Live:
     def _store(self, changed: list[Anomaly]) -> bool:
         """Store what has changed; False where somebody else has stored meanwhile, and nothing was."""
         text = msgspec.json.encode(AnomalyProgress(self._until_ns, self._seen, self._after)).decode()
-        stamps = [one.timestamp for one in changed]
-        rows = [msgspec.structs.astuple(one) for one in changed]
+        stamps = [anomaly.timestamp for anomaly in changed]
+        rows = [msgspec.structs.astuple(anomaly) for anomaly in changed]
         changes = [Replacement(Anomaly, rows, min(stamps), max(stamps), _KEYS)] if changed else []
         if not self._deriver.replace(_NAME, self._text, text, changes):
             self._resume()  # somebody else has looked meanwhile: the next look goes on from there
@@ -204,8 +204,8 @@ class Live:
         """The anomalies that were going on when somebody looked last."""
         columns = Anomaly.__struct_fields__[1:]
         everything = TimeRange(max(0, self._until_ns - _OLDEST_NS), INT64_MAX)
-        found = rows_of(
+        stored = rows_of(
             self._reader, kind_of(Anomaly), everything, columns=columns, where=[Filter(Anomaly.end_ns, "=", None)]
         )
-        rows = [event_of(Anomaly, row) for row in found]
+        rows = [event_of(Anomaly, row) for row in stored]
         return {(row.table_name or "", row.metric or "", row.entity): row for row in rows}

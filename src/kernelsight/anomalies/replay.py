@@ -125,11 +125,11 @@ def moments(reader: Reader, watched: Watched, when: TimeRange) -> Iterator[Momen
             if series is None:
                 continue
             _, values = grid.setdefault(timestamp // _GRID_NS, (timestamp, {}))
-            values.update(_numbers((one, row[metric]) for metric, one in series.items()))
+            values.update(_numbers((number, row[metric]) for metric, number in series.items()))
     for _, (timestamp, values) in sorted(grid.items()):
         if values:
             yield timestamp, list(values), list(values.values())
 
 
-def _numbers(found: Iterable[tuple[int, object]]) -> Iterator[tuple[int, float]]:
-    return ((one, float(value)) for one, value in found if isinstance(value, (int, float)))
+def _numbers(entries: Iterable[tuple[int, object]]) -> Iterator[tuple[int, float]]:
+    return ((number, float(value)) for number, value in entries if isinstance(value, (int, float)))

@@ -56,27 +56,27 @@ class Shapes:
         recent[:, -1] = values
         self._recent[series] = recent
         self._seen[series] += 1
-        found = np.full((len(series), len(LENGTHS)), np.nan)
+        distances = np.full((len(series), len(LENGTHS)), np.nan)
         for first in range(0, len(series), _BLOCK):
             block = slice(first, first + _BLOCK)
             enough = np.flatnonzero(self._kept[series[block]] >= _LEAST)
             if len(enough):
-                found[first + enough] = self._nearest(series[block][enough], recent[block][enough])
+                distances[first + enough] = self._nearest(series[block][enough], recent[block][enough])
         self._remember(series, recent)
-        return found
+        return distances
 
     def _nearest(self, series: Indices, recent: Singles) -> Reals:
         kept = min(REFERENCES, int(self._kept[series].max()))
         remembered = self._remembered[series] if kept == REFERENCES else self._remembered[series, :, :kept]
         apart = np.abs(remembered - recent[:, :, None])
-        found = np.empty((len(series), len(LENGTHS)))
+        distances = np.empty((len(series), len(LENGTHS)))
         total = np.zeros((len(series), kept), np.float32)
         before = 0
         for column, length in enumerate(LENGTHS):
             total += apart[:, LENGTHS[-1] - length : LENGTHS[-1] - before].sum(axis=1)
-            found[:, column] = np.partition(total, NEIGHBOUR - 1, axis=1)[:, NEIGHBOUR - 1] / length
+            distances[:, column] = np.partition(total, NEIGHBOUR - 1, axis=1)[:, NEIGHBOUR - 1] / length
             before = length
-        return found
+        return distances
 
     def _remember(self, series: Indices, recent: Singles) -> None:
         due = (self._seen[series] >= LENGTHS[-1]) & (((self._seen[series] + self._phases[series]) % _STRIDE) < 1.0)

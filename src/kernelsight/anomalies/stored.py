@@ -22,13 +22,15 @@ def stored(source: Source, start: Time, end: Time = "now") -> list[Anomaly]:
         UsageError: no such time.
         StoreError: the store cannot be read.
     """
-    found: dict[tuple[object, ...], Anomaly] = {}
+    anomalies: dict[tuple[object, ...], Anomaly] = {}
     for row in rows(source, kind_of(Anomaly).table, start, end):
         anomaly = event_of(Anomaly, row)
         key = (anomaly.timestamp, anomaly.table_name, anomaly.metric, anomaly.entity)
-        if key not in found or found[key].end_ns is None:
-            found[key] = anomaly
-    return sorted(found.values(), key=lambda one: (one.incident or one.timestamp, -(one.score or 0.0)))
+        if key not in anomalies or anomalies[key].end_ns is None:
+            anomalies[key] = anomaly
+    return sorted(
+        anomalies.values(), key=lambda anomaly: (anomaly.incident or anomaly.timestamp, -(anomaly.score or 0.0))
+    )
 
 
 def incidents(anomalies: Iterable[Anomaly], silent_after_ns: int | None = None) -> list[Row]:
@@ -39,13 +41,13 @@ def incidents(anomalies: Iterable[Anomaly], silent_after_ns: int | None = None) 
         silent_after_ns: when the last row was recorded, if that is too long ago to know what is still open.
     """
     groups: dict[int, list[Anomaly]] = {}
-    for one in anomalies:
-        groups.setdefault(one.incident or one.timestamp, []).append(one)
+    for anomaly in anomalies:
+        groups.setdefault(anomaly.incident or anomaly.timestamp, []).append(anomaly)
     return [_incident(onset, sorted(group, key=_strongest), silent_after_ns) for onset, group in groups.items()]
 
 
-def _strongest(one: Anomaly) -> float:
-    return -(one.score or 0.0)
+def _strongest(anomaly: Anomaly) -> float:
+    return -(anomaly.score or 0.0)
 
 
 def silence(source: Source, when: TimeRange) -> int | None:
@@ -56,10 +58,10 @@ def silence(source: Source, when: TimeRange) -> int | None:
 
 def _incident(onset: int, group: Sequence[Anomaly], silent_after_ns: int | None) -> Row:
     first = group[0]
-    ends = [one.end_ns for one in group]
+    ends = [anomaly.end_ns for anomaly in group]
     end = None if None in ends else max(end for end in ends if end is not None)
     still = "open" if silent_after_ns is None else f"nothing recorded after {format_time(silent_after_ns)}"
-    others = [f"{one.table_name}.{one.metric}" for one in group[1:]]
+    others = [f"{anomaly.table_name}.{anomaly.metric}" for anomaly in group[1:]]
     named = list(dict.fromkeys(others))[:_MOST_NAMED]
     row: Row = {
         "timestamp": onset,

@@ -43,14 +43,14 @@ class TimeOfDay:
             self._turn(series[changed], bins[changed])
         self._sum[series] += values
         self._number[series] += 1
-        found = np.full(len(series), np.nan)
+        distances = np.full(len(series), np.nan)
         known = np.flatnonzero(self._days[series, bins] >= _LEAST_DAYS)
         if len(known):
             which = series[known]
             now = self._sum[which] / self._number[which]
             apart = np.abs(self._means[which, bins[known]] - now[:, None])
-            found[known] = np.partition(apart, _NEIGHBOUR - 1, axis=1)[:, _NEIGHBOUR - 1]
-        return found
+            distances[known] = np.partition(apart, _NEIGHBOUR - 1, axis=1)[:, _NEIGHBOUR - 1]
+        return distances
 
     def forget(self, series: Indices) -> None:
         """Of these series, what was of this half hour is measured by another baseline than what comes."""

@@ -78,16 +78,16 @@ def watch(reader: Reader, when: TimeRange, most: int = MOST_SERIES) -> Watched:
 
     Kinds with few entities come first, so that a crowd of processes takes what is left and not the machine's own.
     """
-    found: dict[str, dict[Key, Counter[str]]] = {}
+    counted: dict[str, dict[Key, Counter[str]]] = {}
     for kind in filter(sampled, kinds().values()):
         if changes := _changing(reader, kind, when):
-            found[kind.table] = changes
+            counted[kind.table] = changes
     rows: dict[str, dict[Key, dict[str, int]]] = {}
     names: list[Name] = []
-    for table in sorted(found, key=lambda one: (len(found[one]), one)):
+    for table in sorted(counted, key=lambda name: (len(counted[name]), name)):
         kind = tables()[table]
         selection = Selection(kind, tuple(column.name for column in measurements(kind)), when)
-        for entity, metrics in _most_active(found[table]):
+        for entity, metrics in _most_active(counted[table]):
             for metric in metrics:
                 if len(names) == most:
                     return Watched(tuple(names), rows)
@@ -142,5 +142,5 @@ def _changing(reader: Reader, kind: Kind, when: TimeRange) -> dict[Key, Counter[
 
 def _most_active(entities: Mapping[Key, Counter[str]]) -> Iterable[tuple[Key, list[str]]]:
     """The entities that changed most, with their measurements in a fixed order."""
-    order = sorted(entities, key=lambda one: (-entities[one].total(), str(one)))
+    order = sorted(entities, key=lambda entity: (-entities[entity].total(), str(entity)))
     return [(entity, sorted(entities[entity])) for entity in order[:MOST_ENTITIES]]

@@ -41,9 +41,9 @@ class _Program:
 def parse_fdinfo(text: bytes) -> Account:
     """Read lines such as ``memlock: 4096``; what a kernel does not report is 0, and None of the id."""
     rows = (line.split(b":", 1) for line in text.splitlines() if b":" in line)
-    found = {name: number(value.strip()) for name, value in rows}
-    runs, run_ns = found.get(b"run_cnt") or 0, found.get(b"run_time_ns") or 0
-    return Account(found.get(b"prog_id"), found.get(b"memlock") or 0, runs, run_ns)
+    values = {name: number(value.strip()) for name, value in rows}
+    runs, run_ns = values.get(b"run_cnt") or 0, values.get(b"run_time_ns") or 0
+    return Account(values.get(b"prog_id"), values.get(b"memlock") or 0, runs, run_ns)
 
 
 @collector(source="fdinfo", emits=(BpfProgram,))
@@ -88,7 +88,7 @@ class BpfProgramsCollector:
     def _programs(self) -> dict[tuple[str, str], _Program]:
         """All programs by object and name, with what they ran since this was asked last."""
         before, self._before = self._before, {}
-        found: dict[tuple[str, str], _Program] = {}
+        programs: dict[tuple[str, str], _Program] = {}
         for loaded in living():
             maps_bytes = sum(account.bytes for account in map(self._account, loaded.map_fds) if account)
             for name, fd in loaded.program_fds.items():
@@ -97,12 +97,12 @@ class BpfProgramsCollector:
                     continue
                 self._before[account.id] = account
                 known = before.get(account.id)
-                program = found.setdefault((loaded.name, name), _Program())
+                program = programs.setdefault((loaded.name, name), _Program())
                 program.bytes += account.bytes
                 program.maps_bytes += maps_bytes
                 program.runs += max(account.runs - (known.runs if known else 0), 0)
                 program.run_ns += max(account.run_ns - (known.run_ns if known else 0), 0)
-        return found
+        return programs
 
     def _account(self, fd: int) -> Account | None:
         text = read_once(self._folder / str(fd))

@@ -233,8 +233,8 @@ class _Runner:
         began, cpu_began = self.clock.monotonic_ns(), time.thread_time_ns()
         try:
             with noted_in(source.damage):
-                found = list(read())
-                events = source.budget.admit(found, began) if keep else []
+                taken = list(read())
+                events = source.budget.admit(taken, began) if keep else []
             lines = self.numbering.encode(events)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one collector, the others go on
             self._fail(source, error)

@@ -78,8 +78,8 @@ def filters(kind: Kind, where: Where) -> list[Filter[Any]]:
         UsageError: it has no such column.
     """
     return [
-        Filter(field_named(kind, column_named(kind, one.column).name), one.operator, one.value)
-        for one in conditions(where)
+        Filter(field_named(kind, column_named(kind, test.column).name), test.operator, test.value)
+        for test in conditions(where)
     ]
 
 

@@ -53,7 +53,7 @@ TROUBLES = (
         "retransmit", TcpRetransmitEvent, TcpRetransmitEvent.comm, (TcpRetransmitEvent.daddr, TcpRetransmitEvent.dport)
     ),
 )
-TABLES = frozenset(kind_of(struct).table for struct in (*SOURCES, *(one.struct for one in TROUBLES)))
+TABLES = frozenset(kind_of(struct).table for struct in (*SOURCES, *(trouble.struct for trouble in TROUBLES)))
 """What the rows are made of."""
 _LEVELS: tuple[Metric[Coincidence], ...] = tuple(
     field_named(kind_of(Coincidence), column.name)
@@ -94,9 +94,11 @@ class Minute:
         if end_ns <= self._until_ns:
             return
         for trouble in TROUBLES:
-            for found in _occurrences(reader, trouble, self._until_ns, end_ns):
-                group = trouble.what, found.name, found.comm
-                self._sums.setdefault(group, _Sum()).add(found.second, found.count, found.total_ms, found.max_ms)
+            for occurrence in _occurrences(reader, trouble, self._until_ns, end_ns):
+                group = trouble.what, occurrence.name, occurrence.comm
+                self._sums.setdefault(group, _Sum()).add(
+                    occurrence.second, occurrence.count, occurrence.total_ms, occurrence.max_ms
+                )
         new = seconds(reader, self._until_ns, end_ns)
         for second, state in new.items():
             for resource, stalled_pct in state.stalls.items():
@@ -153,12 +155,12 @@ def _number(value: Value) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 
 
-def _row(minute_ns: int, group: Group, found: _Sum, around: Mapping[int, Second]) -> Coincidence:
+def _row(minute_ns: int, group: Group, total: _Sum, around: Mapping[int, Second]) -> Coincidence:
     what, name, comm = group
-    states = [around[second] for second in found.weights]
-    runner, writer = _top([one.runners for one in states], comm), _top([one.writers for one in states], comm)
+    states = [around[second] for second in total.weights]
+    runner, writer = _top([state.runners for state in states], comm), _top([state.writers for state in states], comm)
     devices = Counter(
-        one.busiest for one in states if one.busiest and one.levels.get(Coincidence.block_busy_pct, 0.0) > 0
+        state.busiest for state in states if state.busiest and state.levels.get(Coincidence.block_busy_pct, 0.0) > 0
     )
     timed = what != "retransmit"
     return Coincidence(
@@ -166,10 +168,10 @@ def _row(minute_ns: int, group: Group, found: _Sum, around: Mapping[int, Second]
         what=what,  # type: ignore[arg-type] # one of the declared ones
         name=name,
         comm=comm,
-        count=found.count,
-        total_ms=round(found.total_ms, 3) if timed else None,
-        max_ms=round(found.max_ms, 3) if timed else None,
-        seconds=len(found.weights),
+        count=total.count,
+        total_ms=round(total.total_ms, 3) if timed else None,
+        max_ms=round(total.max_ms, 3) if timed else None,
+        seconds=len(total.weights),
         block_device=min(devices, key=lambda device: (-devices[device], device), default=None),
         top_process=runner.comm if runner else None,
         top_process_pid=runner.pid if runner else None,
@@ -177,7 +179,7 @@ def _row(minute_ns: int, group: Group, found: _Sum, around: Mapping[int, Second]
         top_writer=writer.comm if writer else None,
         top_writer_pid=writer.pid if writer else None,
         top_writer_bytes=round(writer.amount) if writer else None,
-        **{name_of(level): _mean(found.weights, around, level) for level in _LEVELS},
+        **{name_of(level): _mean(total.weights, around, level) for level in _LEVELS},
     )
 
 
@@ -193,9 +195,9 @@ def _top(uses: Sequence[Sequence[Use]], victim: str | None) -> Use | None:
     """Who had most of something in some seconds, the victim not counted."""
     amounts: Counter[tuple[int, str]] = Counter()
     for of_second in uses:
-        for one in of_second:
-            if one.comm != victim:
-                amounts[one.pid, one.comm] += one.amount  # type: ignore[assignment] # a Counter of floats
+        for use in of_second:
+            if use.comm != victim:
+                amounts[use.pid, use.comm] += use.amount  # type: ignore[assignment] # a Counter of floats
     if not amounts:
         return None
     pid, comm = min(amounts, key=lambda who: (-amounts[who], who))

@@ -71,28 +71,28 @@ def seconds(reader: Reader, start_ns: int, end_ns: int) -> dict[int, Second]:
     A sample speaks of the second before it, so those of the second after the range are read too.
     """
     when = TimeRange(start_ns + SECOND_NS, end_ns + SECOND_NS - 1)
-    found = {second: Second() for second in range(start_ns // SECOND_NS, end_ns // SECOND_NS)}
+    by_second = {second: Second() for second in range(start_ns // SECOND_NS, end_ns // SECOND_NS)}
     whole = [Filter(Cpu.cpu, "=", -1)]
     for second, cpu in _points(reader, Cpu, (*_BUSY, *_IDLE, Cpu.procs_running, Cpu.procs_blocked), when, whole):
-        _set_cpu(found[second].levels, cpu)
+        _set_cpu(by_second[second].levels, cpu)
     system = [Filter(Pressure.scope, "=", "system")]
     for second, pressure in _points(reader, Pressure, (Pressure.some_total_us,), when, system):
         if (stalled_us := pressure.of(Pressure.some_total_us)) is not None:
-            found[second].stalls[str(pressure.label(Pressure.resource))] = stalled_us / 1e4
+            by_second[second].stalls[str(pressure.label(Pressure.resource))] = stalled_us / 1e4
     for second, load in _points(reader, Load, (Load.load_1min,), when):
-        _set(found[second].levels, Coincidence.load_1min, load.of(Load.load_1min))
+        _set(by_second[second].levels, Coincidence.load_1min, load.of(Load.load_1min))
     for second, memory in _points(reader, Memory, (Memory.mem_available_kb, *_DIRTY), when):
-        _set(found[second].levels, Coincidence.mem_available_kb, memory.of(Memory.mem_available_kb))
-        _set(found[second].levels, Coincidence.dirty_kb, _sum(memory, _DIRTY))
+        _set(by_second[second].levels, Coincidence.mem_available_kb, memory.of(Memory.mem_available_kb))
+        _set(by_second[second].levels, Coincidence.dirty_kb, _sum(memory, _DIRTY))
     for second, vmstat in _points(reader, Vmstat, _REFAULTS, when):
-        _set(found[second].levels, Coincidence.refaults, _sum(vmstat, _REFAULTS))
+        _set(by_second[second].levels, Coincidence.refaults, _sum(vmstat, _REFAULTS))
     for second, block in _points(reader, Block, (Block.io_ticks,), when):
-        _set_busiest(found[second], block)
-    for one in found.values():
-        for resource in one.stalls.keys() & _PRESSURES.keys():
-            one.levels[_PRESSURES[resource]] = one.stalls[resource]
-    _set_processes(reader, found, when)
-    return found
+        _set_busiest(by_second[second], block)
+    for state in by_second.values():
+        for resource in state.stalls.keys() & _PRESSURES.keys():
+            state.levels[_PRESSURES[resource]] = state.stalls[resource]
+    _set_processes(reader, by_second, when)
+    return by_second
 
 
 def _set_cpu(levels: Levels, cpu: RowOfPoints[Cpu]) -> None:
@@ -110,14 +110,14 @@ def _set_busiest(second: Second, block: RowOfPoints[Block]) -> None:
         second.busiest = str(block.label(Block.device_name))
 
 
-def _set_processes(reader: Reader, found: dict[int, Second], when: TimeRange) -> None:
+def _set_processes(reader: Reader, by_second: dict[int, Second], when: TimeRange) -> None:
     """Who used the CPUs (as the scheduler says, or as samples do where it doesn't) and who moved bytes."""
     for second, use in _most(reader, SchedProcess, (SchedProcess.cpu_time_ms,), when) or _most(
         reader, Process, _RAN, when
     ):
-        found[second].runners.append(use)
+        by_second[second].runners.append(use)
     for second, use in _most(reader, Process, _MOVED, when):
-        found[second].writers.append(use)
+        by_second[second].writers.append(use)
 
 
 def _most(reader: Reader, struct: type[E], summed: Sequence[Metric[E]], when: TimeRange) -> list[tuple[int, Use]]:
@@ -143,8 +143,8 @@ def _points(
     reader: Reader, struct: type[E], metrics: Sequence[Metric[E]], when: TimeRange, only: Sequence[Filter[E]] = ()
 ) -> list[tuple[int, RowOfPoints[E]]]:
     """Values of a kind, counters as rates, each with the second of which it speaks."""
-    found = points_of(reader, struct, metrics, when, only=only, gap_ns=_AWAY_NS)
-    return [(row.timestamp // SECOND_NS - 1, row) for row in found]
+    points = points_of(reader, struct, metrics, when, only=only, gap_ns=_AWAY_NS)
+    return [(row.timestamp // SECOND_NS - 1, row) for row in points]
 
 
 def _sum(row: RowOfPoints[E], metrics: Sequence[Metric[E]]) -> float | None:

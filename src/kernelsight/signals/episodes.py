@@ -88,7 +88,7 @@ class Episodes:
             if rule is not None and row.last_seen_ns is not None and row.value is not None:
                 self._restored[rule.name, row.entity] = _restored(rule, row, row.last_seen_ns, row.value)
         known = self._restored.keys()
-        self._tracks = {place: one for place, one in self._tracks.items() if (place[0], one.entity) not in known}
+        self._tracks = {place: track for place, track in self._tracks.items() if (place[0], track.entity) not in known}
 
     def take(self, rule: Rule, key: Key, at_ns: int, value: float, row: Row) -> None:
         """Take a value; those of one rule and entity come in the order of time."""
@@ -156,12 +156,12 @@ class Episodes:
     @property
     def open(self) -> list[Episode]:
         """Those that are symptoms and not over."""
-        return [one for one in (*self._tracks.values(), *self._restored.values()) if one.raised]
+        return [track for track in (*self._tracks.values(), *self._restored.values()) if track.raised]
 
     @property
     def earliest_ns(self) -> int | None:
         """When the first of those began that are symptoms, or may become one."""
-        return min((one.first_ns for one in (*self._tracks.values(), *self._restored.values())), default=None)
+        return min((track.first_ns for track in (*self._tracks.values(), *self._restored.values())), default=None)
 
 
 def _restored(rule: Rule, row: Signal, last_ns: int, worst: float) -> Episode:

@@ -27,10 +27,12 @@ def listed(source: Source, when: TimeRange) -> list[Signal]:
         end_ns = min(when.end_ns, whole.end_ns) // SECOND_NS * SECOND_NS + SECOND_NS
         progress = _progress(reader)
         if progress is None or progress.rules != edition(known) or start_ns < progress.from_ns:
-            found = classify(reader, known, start_ns, end_ns)
+            signals = classify(reader, known, start_ns, end_ns)
         else:
-            found = _continued(reader, progress, end_ns)
-    return [one for one in found if (one.last_seen_ns or 0) >= when.start_ns and one.timestamp <= when.end_ns]
+            signals = _continued(reader, progress, end_ns)
+    return [
+        signal for signal in signals if (signal.last_seen_ns or 0) >= when.start_ns and signal.timestamp <= when.end_ns
+    ]
 
 
 def _continued(reader: Reader, progress: SignalProgress, end_ns: int) -> list[Signal]:
@@ -39,10 +41,10 @@ def _continued(reader: Reader, progress: SignalProgress, end_ns: int) -> list[Si
     run_on = begin(latest, rules(), progress.until_ns, 0)
     run_on.feed(latest, end_ns)
     stored = stored_signals(reader, max(0, progress.from_ns - BACK_NS), progress.until_ns)
-    changed = [one.signal() for one in run_on.changed()]
-    return sorted({order(one): one for one in (*stored, *changed)}.values(), key=order)
+    changed = [episode.signal() for episode in run_on.changed()]
+    return sorted({order(signal): signal for signal in (*stored, *changed)}.values(), key=order)
 
 
 def _progress(reader: Reader) -> SignalProgress | None:
-    found = [*reader.tuples("SELECT progress FROM derivations WHERE name = ?", (NAME,))]
-    return SignalProgress.decode(str(found[0][0])) if found else None
+    kept = [*reader.tuples("SELECT progress FROM derivations WHERE name = ?", (NAME,))]
+    return SignalProgress.decode(str(kept[0][0])) if kept else None

@@ -86,9 +86,9 @@ class Keeper:
         if self._run.until_ns > now_ns + AHEAD_NS and self._follow_clock_back(now_ns):
             whole = extent(self._reader, self._tables) or whole
         since_ns = max(self._progress.from_ns, self._run.until_ns - BACK_NS)
-        found = news(self._reader, self._tables, self._progress.seen, since_ns)
-        if found.first_ns is not None:
-            self._heed_late(found.first_ns)
+        recent = news(self._reader, self._tables, self._progress.seen, since_ns)
+        if recent.first_ns is not None:
+            self._heed_late(recent.first_ns)
         end_ns = _after(whole.end_ns - (0 if last else self._patience_ns))
         if end_ns <= self._run.until_ns and self._anew_ns is None:
             return []
@@ -96,7 +96,7 @@ class Keeper:
         if end_ns - self._run.until_ns > _STRIDE_NS:
             self._pass_over_gap(end_ns)
         self.behind_ns = max(0, end_ns - self._run.until_ns)
-        signals = self._store(found.seen)
+        signals = self._store(recent.seen)
         if signals is None:  # somebody has derived meanwhile: the next look goes on from there
             self._run = None
         return signals or []
@@ -191,7 +191,7 @@ class Keeper:
         """Store what has changed; None where somebody else has stored meanwhile, at each attempt, and nothing was."""
         run = self._run
         assert run is not None
-        changed = [one.signal() for one in run.changed()]
+        changed = [episode.signal() for episode in run.changed()]
         from_ns = min(self._progress.from_ns, run.from_ns)
         after = self._progress.after if run.until_ns <= self._progress.apart_ns else {}
         progress = SignalProgress(
@@ -211,11 +211,11 @@ class Keeper:
     def _signals(self, changed: list[Signal]) -> Iterator[Replacement]:
         since_ns = INT64_MAX if self._anew_ns is None else self._anew_ns
         if self._anew_ns is not None:
-            rows = [msgspec.structs.astuple(one) for one in changed if one.timestamp >= since_ns]
+            rows = [msgspec.structs.astuple(signal) for signal in changed if signal.timestamp >= since_ns]
             yield Replacement(Signal, rows, since_ns, INT64_MAX)
-        if known := [one for one in changed if one.timestamp < since_ns]:
-            stamps = [one.timestamp for one in known]
-            rows = [msgspec.structs.astuple(one) for one in known]
+        if known := [signal for signal in changed if signal.timestamp < since_ns]:
+            stamps = [signal.timestamp for signal in known]
+            rows = [msgspec.structs.astuple(signal) for signal in known]
             yield Replacement(Signal, rows, min(stamps), max(stamps), _KEYS)
 
     def _minutes(self) -> Iterator[Replacement]:
@@ -225,7 +225,7 @@ class Keeper:
         while self._minute.start_ns < settled_ns:
             minute = self._minute
             minute.read(self._reader, settled_ns)
-            rows = [msgspec.structs.astuple(one) for one in minute.rows()]
+            rows = [msgspec.structs.astuple(coincidence) for coincidence in minute.rows()]
             yield Replacement(Coincidence, rows, minute.start_ns, minute.start_ns + MINUTE_NS - 1)
             if minute.start_ns + MINUTE_NS > settled_ns:
                 return

@@ -263,7 +263,7 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
         fields.append("pid")  # of one process of the program
     semantics = {type(kind.by_name[name].semantics) for name in measure.columns if name in kind.by_name}
     labels = tuple(dict.fromkeys(name for name in fields if name not in entity))
-    found = Rule(
+    declared = Rule(
         name=name,
         kind=kind,
         measure=measure,
@@ -281,20 +281,25 @@ def rule(  # noqa: PLR0913 - a declaration says everything there is to say, by k
         sparse=kind.interval_s is None or Delta in semantics or (entity != kind.entity and Counter not in semantics),
         labels=labels,
     )
-    _check(found)
-    return found
+    _check(declared)
+    return declared
 
 
-def _check(found: Rule) -> None:
-    levels = list(found.levels.values())
-    if not levels or levels != sorted(levels) or found.clear_below > levels[0]:
-        raise TypeError(f"{found.name}: levels go up, and an episode is over below the first of them")
-    if ("critical" in found.levels) != (found.harm is not None):
-        raise TypeError(f"{found.name}: critical is what harms somebody; say whom and how (`harm`), or leave it out")
-    columns = (*found.measure.columns, *found.by, *found.labels, *(one.column for one in found.where))
-    if unknown := [name for name in columns if name not in found.kind.by_name]:
-        raise TypeError(f"{found.name}: {found.kind.table} has no column {unknown[0]!r}")
-    if max(found.raise_after_s, found.clear_after_s) >= LOOKBACK_S // 2:
-        raise TypeError(f"{found.name}: a rule looks back {LOOKBACK_S // 2} s at most")
-    if found.grouped and found.counters and found.measure.per:
-        raise TypeError(f"{found.name}: shares of several entities do not add up")
+def _check(declared: Rule) -> None:
+    levels = list(declared.levels.values())
+    if not levels or levels != sorted(levels) or declared.clear_below > levels[0]:
+        raise TypeError(f"{declared.name}: levels go up, and an episode is over below the first of them")
+    if ("critical" in declared.levels) != (declared.harm is not None):
+        raise TypeError(f"{declared.name}: critical is what harms somebody; say whom and how (`harm`), or leave it out")
+    columns = (
+        *declared.measure.columns,
+        *declared.by,
+        *declared.labels,
+        *(condition.column for condition in declared.where),
+    )
+    if unknown := [name for name in columns if name not in declared.kind.by_name]:
+        raise TypeError(f"{declared.name}: {declared.kind.table} has no column {unknown[0]!r}")
+    if max(declared.raise_after_s, declared.clear_after_s) >= LOOKBACK_S // 2:
+        raise TypeError(f"{declared.name}: a rule looks back {LOOKBACK_S // 2} s at most")
+    if declared.grouped and declared.counters and declared.measure.per:
+        raise TypeError(f"{declared.name}: shares of several entities do not add up")

@@ -59,8 +59,8 @@ def news(reader: Reader, tables: list[str], seen: dict[str, int], since_ns: int)
             # A condition on the stamp alone would look at every row.
             text = "SELECT min(CASE WHEN timestamp >= ? THEN timestamp END)"
             text += f" FROM {relation} AS news WHERE id > ?"
-            [(found,)] = reader.tuples(text, (since_ns, *params, seen[table]))
-            earliest = found if isinstance(found, int) else None
+            [(stamp,)] = reader.tuples(text, (since_ns, *params, seen[table]))
+            earliest = stamp if isinstance(stamp, int) else None
         if earliest is not None:
             first.append(max(earliest, since_ns))
     return News(min(first, default=None), now_seen)

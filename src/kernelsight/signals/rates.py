@@ -91,12 +91,12 @@ def _judged(row: Row, history: Sequence[Row], place: int, counter: Counter) -> f
     value, at_ns = row[place], _stamp(row)
     if not isinstance(value, int):
         return None
-    known = [(known, _stamp(one)) for one in history if isinstance(known := one[place], int)]
-    found = growth(value, [one for one, _ in known], counter)
-    if found is None or at_ns <= known[0][1]:
+    known = [(known, _stamp(row_before)) for row_before in history if isinstance(known := row_before[place], int)]
+    grown = growth(value, [number for number, _ in known], counter)
+    if grown is None or at_ns <= known[0][1]:
         return None
-    elapsed_ns = at_ns - known[found.back - 1][1]
-    return found.amount * SECOND_NS / elapsed_ns if 0 < elapsed_ns <= _LONGEST_NS else None
+    elapsed_ns = at_ns - known[grown.back - 1][1]
+    return grown.amount * SECOND_NS / elapsed_ns if 0 < elapsed_ns <= _LONGEST_NS else None
 
 
 def _grows(before: Value, now: Value) -> bool:

@@ -32,11 +32,11 @@ def rules() -> Mapping[str, Rule]:
     return _RULES.all()
 
 
-def edition(found: Mapping[str, Rule]) -> str:
+def edition(rules_known: Mapping[str, Rule]) -> str:
     """Differs when any rule does: what other rules found cannot be continued."""
     parts = [
         (rule.name, rule.kind.table, rule.measure, rule.levels, rule.clear_below, *_times(rule), rule.by, rule.where)
-        for rule in found.values()
+        for rule in rules_known.values()
     ]
     return f"{zlib.crc32(repr(parts).encode()):08x}"
 

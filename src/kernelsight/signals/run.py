@@ -56,12 +56,12 @@ class SignalRun:
 
     def changed(self) -> list[Episode]:
         """Episodes that are not stored as they are."""
-        return [*self.episodes.over, *(one for one in self.episodes.open if one.count != one.stored)]
+        return [*self.episodes.over, *(episode for episode in self.episodes.open if episode.count != episode.stored)]
 
     def stored(self) -> None:
         """What has changed is stored."""
-        for one in self.episodes.open:
-            one.stored = one.count
+        for episode in self.episodes.open:
+            episode.stored = episode.count
         self.episodes.forget_over()
 
 
@@ -78,7 +78,7 @@ def begin(reader: Reader, rules: Mapping[str, Rule], at_ns: int, back_ns: int = 
     while True:
         run = _warm(reader, rules, at_ns)
         stored = list(signals_around(reader, at_ns, rules))
-        firsts = [run.episodes.earliest_ns or at_ns, *(one.timestamp for one in stored)]
+        firsts = [run.episodes.earliest_ns or at_ns, *(signal.timestamp for signal in stored)]
         if min(firsts) >= at_ns or at_ns <= oldest:
             run.episodes.restore(stored, rules)
             return run
@@ -107,8 +107,8 @@ def stored_signals(reader: Reader, start_ns: int, end_ns: int, *, alive_ns: int 
     """Stored signals that began in a range and were seen at or after a moment, in the order of their beginnings."""
     seen = [Filter(Signal.last_seen_ns, ">=", alive_ns)] if alive_ns else []
     columns = Signal.__struct_fields__[1:]
-    found = rows_of(reader, kind_of(Signal), TimeRange(start_ns, end_ns), columns=columns, where=seen)
-    return [event_of(Signal, row) for row in found]
+    rows = rows_of(reader, kind_of(Signal), TimeRange(start_ns, end_ns), columns=columns, where=seen)
+    return [event_of(Signal, row) for row in rows]
 
 
 def classify(reader: Reader, rules: Mapping[str, Rule], start_ns: int, end_ns: int) -> list[Signal]:
@@ -118,8 +118,8 @@ def classify(reader: Reader, rules: Mapping[str, Rule], start_ns: int, end_ns: i
     """
     run = begin(reader, rules, start_ns)
     run.feed(reader, end_ns)
-    found = (one.signal() for one in (*run.episodes.over, *run.episodes.open))
-    return sorted((one for one in found if (one.last_seen_ns or 0) >= start_ns), key=order)
+    signals = (episode.signal() for episode in (*run.episodes.over, *run.episodes.open))
+    return sorted((signal for signal in signals if (signal.last_seen_ns or 0) >= start_ns), key=order)
 
 
 def order(signal: Signal) -> tuple[int, str, str]:

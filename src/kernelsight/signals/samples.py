@@ -57,7 +57,7 @@ class Samples:
         for rule in rules.values():
             if not rule.by_store:
                 sampled.setdefault(rule.kind.name, []).append(rule)
-        self._sampled = [_Rows(found) for found in sampled.values()]
+        self._sampled = [_Rows(of_kind) for of_kind in sampled.values()]
         self._summed = [_Sums(rule) for rule in rules.values() if rule.by_store]
 
     def read(self, reader: Reader, start_ns: int, end_ns: int, tracked: Tracked) -> Iterator[Sample]:
@@ -76,7 +76,7 @@ class _Reading:
 
     def __init__(self, rule: Rule, columns: Columns) -> None:
         self.rule, self.name, self.least = rule, rule.name, rule.clear_below
-        self.tests = [_test(one, columns) for one in rule.where]
+        self.tests = [_test(condition, columns) for condition in rule.where]
         self.value = _calculation(rule.measure, columns)
         self.by = [columns[name] for name in rule.by]
         self.alike: Callable[[RawRow], Any] = operator.itemgetter(*self.by) if self.by else lambda _: None
@@ -101,12 +101,12 @@ class _Rows:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._kind: Kind = rules[0].kind
-        needed = (name for one in rules for name in (*one.measure.columns, *one.by, *one.labels, *_tested(one)))
+        needed = (name for rule in rules for name in (*rule.measure.columns, *rule.by, *rule.labels, *_tested(rule)))
         self._columns = list(dict.fromkeys(("timestamp", *self._kind.entity, *needed)))
         places = {name: place for place, name in enumerate(self._columns)}
         self._key = slice(1, 1 + len(self._kind.entity))
-        self._readings = [_Reading(one, places) for one in rules]
-        counters = dict.fromkeys(name for one in rules for name in one.counters)
+        self._readings = [_Reading(rule, places) for rule in rules]
+        counters = dict.fromkeys(name for rule in rules for name in rule.counters)
         self._rates = Rates(self._key, {places[name]: _counter(self._kind, name) for name in counters})
 
     def read(self, reader: Reader, start_ns: int, end_ns: int, tracked: Tracked) -> Iterator[Sample]:
@@ -210,9 +210,11 @@ class _Sums:
         )
         width = len(rule.by)
         for row in reader.tuples(text, (*params, *test.params)):
-            *named, at_ns, found, _ = row
-            assert isinstance(found, (int, float))
-            yield Sample(rule, row[:width], _integer(at_ns), float(found), dict(zip(self._names, named, strict=True)))
+            *named, at_ns, measured, _ = row
+            assert isinstance(measured, (int, float))
+            yield Sample(
+                rule, row[:width], _integer(at_ns), float(measured), dict(zip(self._names, named, strict=True))
+            )
 
 
 def _value_sql(measure: Measure[Any]) -> str:
@@ -222,8 +224,8 @@ def _value_sql(measure: Measure[Any]) -> str:
         return " + ".join(("-1.0 * " if term.sign < 0 else "") + first(term.choices) for term in terms)
 
     def first(choices: tuple[tuple[str, ...], ...]) -> str:
-        found = [one(factors) for factors in choices]
-        return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
+        products = [one(factors) for factors in choices]
+        return products[0] if len(products) == 1 else f"coalesce({', '.join(products)})"
 
     def one(factors: tuple[str, ...]) -> str:
         product = " * ".join(f"samples.{column}" for column in factors)
@@ -237,7 +239,7 @@ def _value_sql(measure: Measure[Any]) -> str:
 
 
 def _tested(rule: Rule) -> tuple[str, ...]:
-    return tuple(one.column for one in rule.where)
+    return tuple(condition.column for condition in rule.where)
 
 
 def _test(condition: Condition, columns: Columns) -> Test:

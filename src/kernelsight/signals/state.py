@@ -24,14 +24,14 @@ class JudgedSignal(NamedTuple):
     state: State
 
 
-def episodes(source: Source, found: Iterable[Signal], when: TimeRange) -> Iterator[JudgedSignal]:
+def episodes(source: Source, signals: Iterable[Signal], when: TimeRange) -> Iterator[JudgedSignal]:
     """Signals with their states at the end of a range, or now where that is earlier."""
     with opened(source) as reader:
         until_ns = min(when.end_ns, time.time_ns())
         recorded: dict[tuple[str, ...], dict[int, bool]] = {}
-        for one in found:
-            seen_ns = one.last_seen_ns or one.timestamp
-            kind = tables().get(one.table_name or "")
+        for signal in signals:
+            seen_ns = signal.last_seen_ns or signal.timestamp
+            kind = tables().get(signal.table_name or "")
             names = (kind.name,) if kind is not None and kind.name in STEADY else STEADY
             known = recorded.setdefault(names, {})
             if seen_ns >= until_ns - HOLE_NS:
@@ -39,9 +39,9 @@ def episodes(source: Source, found: Iterable[Signal], when: TimeRange) -> Iterat
             elif seen_ns not in known:
                 known[seen_ns] = goes_on(reader, names, seen_ns)
             if not known[seen_ns]:
-                yield JudgedSignal(one, "not known")
+                yield JudgedSignal(signal, "not known")
             else:
-                yield JudgedSignal(one, "goes on" if one.end_ns is None else "over")
+                yield JudgedSignal(signal, "goes on" if signal.end_ns is None else "over")
 
 
 def last_recorded(source: Source, when: TimeRange) -> int | None:

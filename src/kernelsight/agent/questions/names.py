@@ -99,12 +99,12 @@ class Names:
     def all(self) -> Sequence[Name]:
         """Each once."""
         if self._all is None:
-            found: dict[tuple[str, Value], Name] = {}
+            names: dict[tuple[str, Value], Name] = {}
             for kind, columns in _NAMED_BY.items():
                 for column in columns:
                     for value in self._values(column):
-                        found.setdefault((kind, value), Name(kind, columns[0], value, value))
-            self._all = list(found.values())
+                        names.setdefault((kind, value), Name(kind, columns[0], value, value))
+            self._all = list(names.values())
         return self._all
 
     def said_in(self, text: str) -> list[Name]:

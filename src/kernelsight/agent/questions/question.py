@@ -131,11 +131,11 @@ class ParsedQuestion:
             who = ", ".join(name.said for name in self.names)
             self.limits.append(f"the records of {self.subject.name} do not say how much belongs to {who}")
             return None
-        found = next((metric for metric in choice if self.recorded(metric.kind)), None)
-        if found is None:
+        recorded = next((metric for metric in choice if self.recorded(metric.kind)), None)
+        if recorded is None:
             why = why_no_rows(self.reader, choice[0].table, self.when)
             self.limits.append(f"nothing about {self.subject.name} was recorded in that time: {why}")
-        return found
+        return recorded
 
     def _fitting(self, subject: Subject, *, whole: bool) -> list[Metric]:
         """The metrics of a subject that tell of what is named, the one that is meant most likely first."""
@@ -160,12 +160,12 @@ class ParsedQuestion:
 
     def conditions_of(self, kind: Kind) -> list[Filter[Any]]:
         """Likewise, of a kind of rows."""
-        found: dict[str, Filter[Any]] = {}
+        tests: dict[str, Filter[Any]] = {}
         for name in self.names:
             condition = name.condition_of(kind)
             if condition is not None:
-                found.setdefault(name.kind, condition)
-        return list(found.values())
+                tests.setdefault(name.kind, condition)
+        return list(tests.values())
 
     def recorded(self, kind: Kind) -> bool:
         """Whether there may be rows of a kind in that time."""

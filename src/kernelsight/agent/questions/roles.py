@@ -49,14 +49,14 @@ def resolve(question: ParsedQuestion) -> bool:
     role = next((role for role in ROLES if role.words.search(question.text)), None)
     if role is None or question.names:
         return True
-    found = _listening(question, role) or _called(question, role)
-    if found is None:
+    resolved = _listening(question, role) or _called(question, role)
+    if resolved is None:
         question.limits.append(
             f"no process of that time listens on the port of a {role.said.removeprefix('the ')} or "
             "has the name of one; ask for it by its name"
         )
         return False
-    name, step = found
+    name, step = resolved
     question.names = (name,)
     question.assumed.append(step)
     return True

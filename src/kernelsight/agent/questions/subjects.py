@@ -113,30 +113,30 @@ def metric_of(kind: Kind, column: Column) -> Metric:
 @cache
 def phrases() -> Mapping[tuple[str, ...], Subject]:
     """All names of columns, each with the metrics that are called so."""
-    found: dict[tuple[str, ...], list[Metric]] = {}
+    metrics_of: dict[tuple[str, ...], list[Metric]] = {}
     for kind in kinds().values():
         for column in kind.columns:
             for name in column.spoken.names if column.spoken else ():
-                metrics = found.setdefault(plain_phrase(name), [])
+                metrics = metrics_of.setdefault(plain_phrase(name), [])
                 metric = metric_of(kind, column)
                 if metric not in metrics:
                     metrics.append(metric)
-    return {phrase: Subject(" ".join(phrase), tuple(metrics)) for phrase, metrics in found.items()}
+    return {phrase: Subject(" ".join(phrase), tuple(metrics)) for phrase, metrics in metrics_of.items()}
 
 
 def subjects_in(words: Sequence[str]) -> list[Subject]:
     """What words in their plain form are about, the most particular subject first."""
-    known, found, place = phrases(), [], 0
+    known, subjects, place = phrases(), [], 0
     while place < len(words):
         for length in range(min(_LONGEST, len(words) - place), 0, -1):
             subject = known.get(tuple(words[place : place + length]))
             if subject is not None:
-                found.append(subject)
+                subjects.append(subject)
                 place += length
                 break
         else:
             place += 1
-    return sorted(found, key=lambda subject: _VAGUE.get(subject.name, 0))
+    return sorted(subjects, key=lambda subject: _VAGUE.get(subject.name, 0))
 
 
 def is_particular(subject: Subject) -> bool:

@@ -54,14 +54,14 @@ def spoken_times(text: str, now_ns: int) -> SpokenTimes:
     Raises:
         UsageError: something that looks like a time is none, such as 25:00.
     """
-    found: list[tuple[int, TimeRange]] = []
+    spans: list[tuple[int, TimeRange]] = []
     text = _with_clock_times(text)
     for pattern, meaning in _FORMS:
         for match in pattern.finditer(text):
-            found.append((match.start(), meaning(match, now_ns)))
+            spans.append((match.start(), meaning(match, now_ns)))
             # Blanks, so that what comes later keeps its place.
             text = text[: match.start()] + " " * len(match[0]) + text[match.end() :]
-    return SpokenTimes(tuple(when for _, when in sorted(found, key=lambda one: one[0])), " ".join(text.split()))
+    return SpokenTimes(tuple(when for _, when in sorted(spans, key=lambda span: span[0])), " ".join(text.split()))
 
 
 def named_in(text: str, otherwise: TimeRange) -> TimeRange:
@@ -73,7 +73,7 @@ def named_in(text: str, otherwise: TimeRange) -> TimeRange:
     ranges = spoken_times(text, time.time_ns()).ranges
     if not ranges:
         return otherwise
-    return TimeRange(min(one.start_ns for one in ranges), max(one.end_ns for one in ranges))
+    return TimeRange(min(span.start_ns for span in ranges), max(span.end_ns for span in ranges))
 
 
 def is_future(text: str) -> bool:

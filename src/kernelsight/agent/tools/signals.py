@@ -27,8 +27,8 @@ def signals(desk: Desk, since: str | None = None, until: str | None = None) -> D
         until: where it ends.
     """
     when = desk.range(since, until)
-    found = list(listed(desk.source, when))
-    told: Data = {"signals": [_shown(one) for one in episodes(desk.source, found, when)]}
+    judged = list(listed(desk.source, when))
+    told: Data = {"signals": [_shown(signal) for signal in episodes(desk.source, judged, when)]}
     last_ns = last_recorded(desk.source, when)
     if last_ns is None:
         told["not_known"] = why_nothing(desk.source)
@@ -37,7 +37,10 @@ def signals(desk: Desk, since: str | None = None, until: str | None = None) -> D
     return told
 
 
-def _shown(one: JudgedSignal) -> Data:
-    ended = moment(one.signal.end_ns or one.signal.last_seen_ns or one.signal.timestamp)
+def _shown(signal: JudgedSignal) -> Data:
+    ended = moment(signal.signal.end_ns or signal.signal.last_seen_ns or signal.signal.timestamp)
     ends = {"goes on": "goes on", "over": ended, "not known": f"last seen {ended}; nothing recorded since"}
-    return {**row_as_data({name_of(field): getter(field)(one.signal) for field in _SHOWN}), "end": ends[one.state]}
+    return {
+        **row_as_data({name_of(field): getter(field)(signal.signal) for field in _SHOWN}),
+        "end": ends[signal.state],
+    }

@@ -86,9 +86,9 @@ def call_of_the_asked(threads: Iterable[Sleeper], waited_s: float) -> int | None
         waited_s: how long ago the request came.
     """
     least_s = waited_s - max(_SOON_S, _SOON_SHARE * waited_s)
-    since = [one for one in threads if least_s <= one.asleep_ns / NS_PER_S <= waited_s + _TICK_S]
-    found = min(since, key=lambda one: abs(one.asleep_ns / NS_PER_S - waited_s), default=None)
-    return None if found is None else found.call
+    since = [thread for thread in threads if least_s <= thread.asleep_ns / NS_PER_S <= waited_s + _TICK_S]
+    nearest = min(since, key=lambda thread: abs(thread.asleep_ns / NS_PER_S - waited_s), default=None)
+    return None if nearest is None else nearest.call
 
 
 def _plain(family: int, raw: bytes) -> bytes:
@@ -178,12 +178,12 @@ def pending(ends: Sequence[End], ages: Ages, rate: int, moment: int) -> Iterator
 
 def _one_process_each(ends: Iterable[End]) -> list[End]:
     """Of sockets that several processes have: a client's parent made it, and a server's child has taken it over."""
-    found: dict[int, End] = {}
+    by_pid: dict[int, End] = {}
     for end in ends:
-        known = found.get(end.inode)
+        known = by_pid.get(end.inode)
         if known is None or (end.pid > known.pid) == bool(end.listens):
-            found[end.inode] = end
-    return [*found.values()]
+            by_pid[end.inode] = end
+    return [*by_pid.values()]
 
 
 def _of_tcp(end: End, other: End | None, rate: int) -> Iterator[Pending]:
@@ -198,7 +198,7 @@ def _of_tcp(end: End, other: End | None, rate: int) -> Iterator[Pending]:
 
 def together(waits: Iterable[Pending], proc: Path, now: int) -> list[PendingWait]:
     """The events: the waits of one process for the same, put together."""
-    found: dict[tuple[object, ...], PendingWait] = {}
+    grouped: dict[tuple[object, ...], PendingWait] = {}
     for wait in waits:
         pid, comm = _named(wait.waiter, 0, proc)
         peer_pid, peer_comm = _named(wait.peer, 0, proc)
@@ -209,10 +209,10 @@ def together(waits: Iterable[Pending], proc: Path, now: int) -> list[PendingWait
         where = wait.of.service if wait.of.kind in (_TCP, _UDP) else (None, None)
         key = (pid, wait.waits_for, peer_pid, *where)
         ms = wait.seconds * 1e3
-        row = found.get(key)
+        row = grouped.get(key)
         waits_in = None if wait.peer_call is None else place(wait.peer_call)
         if row is None:
-            found[key] = PendingWait(
+            grouped[key] = PendingWait(
                 now,
                 pid=pid,
                 comm=comm,
@@ -231,7 +231,7 @@ def together(waits: Iterable[Pending], proc: Path, now: int) -> list[PendingWait
             row.connections = (row.connections or 0) + 1
             row.peer_waits_in = row.peer_waits_in if ms <= (row.waited_ms or 0) else waits_in
             row.waited_ms, row.shortest_ms = max(row.waited_ms or 0, ms), min(row.shortest_ms or ms, ms)
-    return [*found.values()]
+    return [*grouped.values()]
 
 
 def _named(end: End | None, pid: int, proc: Path) -> tuple[int | None, str | None]:

@@ -187,18 +187,18 @@ class Object:
     @property
     def program_fds(self) -> dict[str, int]:
         """The descriptors of all loaded programs, by their names."""
-        found = {name: self._lib.bpf_program__fd(pointer) for name, pointer in self._programs.items()}
-        return {name: fd for name, fd in found.items() if fd >= 0}
+        descriptors = {name: self._lib.bpf_program__fd(pointer) for name, pointer in self._programs.items()}
+        return {name: fd for name, fd in descriptors.items() if fd >= 0}
 
     @property
     def map_fds(self) -> list[int]:
         """The descriptors of all its maps."""
-        found = []
+        descriptors = []
         pointer = self._lib.bpf_object__next_map(self._object, None)
         while pointer:
-            found.append(self._lib.bpf_map__fd(pointer))
+            descriptors.append(self._lib.bpf_map__fd(pointer))
             pointer = self._lib.bpf_object__next_map(self._object, pointer)
-        return [fd for fd in found if fd >= 0]
+        return [fd for fd in descriptors if fd >= 0]
 
     def close(self) -> None:
         """Detach everything and free it; calling it again does nothing."""

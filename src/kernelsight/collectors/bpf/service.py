@@ -115,12 +115,12 @@ class Services:
 
     def _read_listeners(self) -> dict[Place, Listening]:
         keys, values = self._listeners.drain()
-        found: dict[Place, Listening] = {}
+        listening: dict[Place, Listening] = {}
         drops: dict[Place, int] = {}
         for place, row in zip(self._places.of_keys(keys), self._records.each(values), strict=True):
             drops[place] = row.drops
             refused = max(0, row.drops - self._drops.get(place, row.drops))
-            found[place] = Listening(
+            listening[place] = Listening(
                 row.sockets,
                 None if place.protocol == UDP else row.accept_queue,
                 None if place.protocol == UDP else row.backlog,
@@ -131,7 +131,7 @@ class Services:
                 row.cgroup_id,
             )
         self._drops = drops
-        return found
+        return listening
 
     def _inventory(self, now: int, listening: Mapping[Place, Listening]) -> Iterable[Service]:
         """Rows of services that are new or have changed, and every ten seconds of all."""

@@ -98,11 +98,11 @@ class Places:
             return address(place.family, place.address)
         key = place.address[: self._names.key_size]
         if key not in self._known_names:
-            found = self._names.lookup(key)
+            name = self._names.lookup(key)
             layout = self._name_layout
-            length = layout.column("length", found)[0] if found else 0
+            length = layout.column("length", name)[0] if name else 0
             start = layout["name"].offset
-            self._known_names[key] = unix_name(found[start : start + length]) if found else None
+            self._known_names[key] = unix_name(name[start : start + length]) if name else None
         return self._known_names[key]
 
     def local_reader(self, place: Place) -> tuple[bool | None, Reader | None]:

@@ -182,12 +182,12 @@ def _time(event: ServiceStats | ServiceEdge, layout: Layout, sums: bytes) -> Non
         counts = counts_of(sums[layout[part].offset : layout[part].end])
         if not counts:  # a count may come between the reading of a sum and that of a histogram
             return
-        found = COARSE.percentiles(counts, _FRACTIONS)
+        times = COARSE.percentiles(counts, _FRACTIONS)
         if part == "latency":
             longest = max(layout.column("max_ns", sums)[0], COARSE.lower_bound(counts[-1][0]))
             event.latency_max_us = longest / 1000
-            found = [min(ns, longest) for ns in found]
-        for name, ns in zip(_PERCENTILES, found, strict=True):
+            times = [min(ns, longest) for ns in times]
+        for name, ns in zip(_PERCENTILES, times, strict=True):
             setattr(event, f"{part}_{name}_us", ns / 1000)
 
 

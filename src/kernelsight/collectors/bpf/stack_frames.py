@@ -63,11 +63,11 @@ class UserFrames:
         """The frames of a stack (struct user_stack) of a process."""
         count, places, *addresses = self._words.unpack_from(stack)
         told = self._told(stack, places, count)
-        found, is_read = self._found(pid, addresses[:count], told)
+        resolved, is_read = self._found(pid, addresses[:count], told)
         numbers: dict[File, int] = {}
         frames: list[tuple[int, int]] = []
         ends: Ends = "depth" if count >= self._most_frames else "whole"
-        for address, place, mapping in zip(addresses, told, found, strict=False):
+        for address, place, mapping in zip(addresses, told, resolved, strict=False):
             if mapping is None and frames and (is_read or place is None):
                 ends = "unmapped"
                 break
@@ -99,15 +99,15 @@ class UserFrames:
         """
         process = self._mappings.of(pid)
         if process is not None:
-            found = [process.at(address) for address in addresses]
-            if found and found[0] is not None and not any(map(self._differs, told, found)):
-                return found, True
+            frames = [process.at(address) for address in addresses]
+            if frames and frames[0] is not None and not any(map(self._differs, told, frames)):
+                return frames, True
         process = self._mappings.read(pid)
         if process is None:
             return [None] * len(addresses), False
-        found = [process.at(address) for address in addresses]
-        alike = not any(map(self._differs, told, found))
-        return found if alike else [None] * len(addresses), alike
+        frames = [process.at(address) for address in addresses]
+        alike = not any(map(self._differs, told, frames))
+        return frames if alike else [None] * len(addresses), alike
 
     def _differs(self, place: Place | None, mapping: Mapping | None) -> bool:
         """Whether another file than that of the place is mapped there now."""

@@ -22,13 +22,13 @@ _MOST_DESCRIPTORS = 64
 
 def descriptors_waited_for(proc: Path, pid: int) -> frozenset[int]:
     """The descriptors that the threads of a process wait for now, as far as that can be read: 32 threads at most."""
-    found: set[int] = set()
+    descriptors: set[int] = set()
     with suppress(OSError):
         for task in islice((proc / str(pid) / "task").iterdir(), _MOST_THREADS):
             words = (read_once(task / "syscall") or b"").split()
             if len(words) > 3 and words[0].isdigit():
-                found.update(_of_call(proc / str(pid), int(words[0]), [int(word, 16) for word in words[1:3]]))
-    return frozenset(found)
+                descriptors.update(_of_call(proc / str(pid), int(words[0]), [int(word, 16) for word in words[1:3]]))
+    return frozenset(descriptors)
 
 
 def _of_call(process: Path, call: int, arguments: list[int]) -> Iterator[int]:
@@ -40,7 +40,7 @@ def _of_call(process: Path, call: int, arguments: list[int]) -> Iterator[int]:
             memory.seek(first)
             size = min(second, _MOST_DESCRIPTORS) * _POLLFD.size
             whole = memory.read(size) or b""
-        yield from (one[0] for one in _POLLFD.iter_unpack(whole[: len(whole) // _POLLFD.size * _POLLFD.size]))
+        yield from (entry[0] for entry in _POLLFD.iter_unpack(whole[: len(whole) // _POLLFD.size * _POLLFD.size]))
     elif call in _EPOLLS:
         for line in (read_once(process / "fdinfo" / str(first)) or b"").splitlines():
             words = line.split()

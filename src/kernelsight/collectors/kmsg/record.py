@@ -49,9 +49,9 @@ def parse_record(raw: bytes) -> Record:
     Raises:
         ValueError: it is no record.
     """
-    head, found, body = raw.partition(b";")
+    head, separator, body = raw.partition(b";")
     fields = head.split(b",")
-    if not found or len(fields) < 4:
+    if not separator or len(fields) < 4:
         raise ValueError("it has no `;` after four fields")
     priority = integer(fields[0])
     text, *described = body.split(b"\n")

@@ -63,20 +63,20 @@ class InterruptCollector:
         if moment < self._due:
             return []
         began = time.thread_time_ns()
-        found: dict[At, tuple[Line, int]] = {}
+        counts: dict[At, tuple[Line, int]] = {}
         for path, file in self._files.items():
             for cpus, line in parse_interrupts(path, file.read()):
-                found |= {
+                counts |= {
                     At(line.source, cpu): (line, count)
                     for cpu, count in zip(cpus, line.counts, strict=False)
                     if count is not None
                 }
         seconds = (moment - self._read_at) / NS_PER_S if self._known else 0.0
-        rates = {at: self._rate(at, count, seconds) for at, (_, count) in found.items()}
+        rates = {at: self._rate(at, count, seconds) for at, (_, count) in counts.items()}
         many = sorted((at for at, rate in rates.items() if rate >= _MANY_PER_S), key=lambda at: -rates[at])[:_MOST_ROWS]
-        chosen = [*many, *sorted(at for at in self._shown - {*many} if at in found)]
-        events = [self._event(now, at, *found[at]) for at in chosen]
-        self._known = {at: count for at, (_, count) in found.items()}
+        chosen = [*many, *sorted(at for at in self._shown - {*many} if at in counts)]
+        events = [self._event(now, at, *counts[at]) for at in chosen]
+        self._known = {at: count for at, (_, count) in counts.items()}
         self._shown = {*many}
         self._read_at = moment
         self._due = moment + _REST * (time.thread_time_ns() - began)

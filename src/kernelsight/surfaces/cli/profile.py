@@ -86,7 +86,7 @@ def profile(  # noqa: PLR0913 - one argument an option
 
     if live is not None and (since is not None or until is not None or against is not None):
         raise UsageError("give either --live, or --since with --until and --against")
-    if len([one for one in (pid, cgroup, service) if one is not None]) > 1:
+    if len([choice for choice in (pid, cgroup, service) if choice is not None]) > 1:
         raise UsageError("give one of --pid, --cgroup and --service")
     start: Time = since or "60s"
     end: Time = until or "now"
@@ -98,20 +98,22 @@ def profile(  # noqa: PLR0913 - one argument an option
         when = time_range(start, end)
         with opened(db_path) as reader:
             where = reports.conditions_of(reader, when, pid=pid, comm=comm, cgroup=cgroup, service=service)
-            found = profiled(reader, when.start_ns, when.end_ns, where)
+            profile_read = profiled(reader, when.start_ns, when.end_ns, where)
             earlier = None
             if against is not None:
                 began = parse_time(against)
                 earlier = profiled(reader, began, began + when.end_ns - when.start_ns, where)
     if html is not None:
-        _written(html, reports.flame_graph(found, reports.titled(pid=pid, comm=comm, cgroup=cgroup, service=service)))
+        _written(
+            html, reports.flame_graph(profile_read, reports.titled(pid=pid, comm=comm, cgroup=cgroup, service=service))
+        )
     if pprof is not None:
-        _written(pprof, reports.pprof(found))
+        _written(pprof, reports.pprof(profile_read))
     if html is not None and str(html) == "-":
         return
     if as_json:
-        show_json(reports.told(found, earlier, limit))
+        show_json(reports.told(profile_read, earlier, limit))
     else:
-        lines = reports.folded(found) if folded else reports.lines(found, earlier, limit)
+        lines = reports.folded(profile_read) if folded else reports.lines(profile_read, earlier, limit)
         for line in lines:
             click.echo(line)

@@ -34,11 +34,11 @@ _LOOKED_AT = 40
 def changed(question: ParsedQuestion) -> Iterable[Step]:
     """The metrics that changed most; two times are compared with each other, one with as long a time before it."""
     before, after = question.ranges[:2] if len(question.ranges) > 1 else _before_and_after(question)
-    found = compare(
+    differences = compare(
         question.reader, (before.start_ns, before.end_ns), (after.start_ns, after.end_ns), limit=_LOOKED_AT
     )  # fmt: skip
-    found = [change for change in found if _is_asked(question, change)]
-    steps = [step for change in found for step in _step(question, change, before, after)][:_MOST]
+    differences = [change for change in differences if _is_asked(question, change)]
+    steps = [step for change in differences for step in _step(question, change, before, after)][:_MOST]
     if not steps:
         question.limits.append("the rows of both times show no change")
         if last_row(question.reader, STEADY, after) is None:

@@ -79,19 +79,19 @@ def latency(question: ParsedQuestion) -> Iterable[Step]:
         "read",
         "write",
     ]
-    found = [
+    steps = [
         step
         for device in _devices(question, IoLatency, IoLatency.device)
         for direction in wanted
         for step in _latency(question, device, direction, column)
     ]
-    found.sort(key=lambda step: -step.evidence[0].value)
-    if found and question.is_yes_no:
+    steps.sort(key=lambda step: -step.evidence[0].value)
+    if steps and question.is_yes_no:
         head = "Not known whether that is too much, as no limit of it is recorded; "
-        found[0] = Step(f"{head}{found[0].claim}", found[0].evidence)
-    if not found:
+        steps[0] = Step(f"{head}{steps[0].claim}", steps[0].evidence)
+    if not steps:
         question.limits.append(f"there is no {' or '.join(wanted)} latency in the rows of that time")
-    yield from found[: question.count]
+    yield from steps[: question.count]
 
 
 def _latency(question: ParsedQuestion, device: str, direction: str, column: str) -> Iterator[Step]:
@@ -185,7 +185,7 @@ def busy(question: ParsedQuestion) -> Iterable[Step]:
         evidence = question.evidence(Metric(Block.io_ticks), where=[Filter(Block.device_name, "=", device)])
         if evidence is not None and evidence.end_ns > evidence.start_ns:
             shares.append((min(evidence.value / ((evidence.end_ns - evidence.start_ns) / 1e6), 1.0), device, evidence))
-    shares.sort(key=lambda one: -one[0])
+    shares.sort(key=lambda share: -share[0])
     if not shares:
         question.limits.append("block_stats has too few rows in that time to tell how busy a disk was")
     for place, (share, device, evidence) in enumerate(shares[: question.count]):

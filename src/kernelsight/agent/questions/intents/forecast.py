@@ -49,16 +49,20 @@ def ahead(question: ParsedQuestion) -> Iterable[Step]:
             f"there is no forecast for {question.subject.name}; memory, space, inodes, tasks and open files have one"
         )
         return
-    found = [one for one in forecasts(question.reader, question.when) if wanted is None or one.resource == wanted]
+    foreseen = [
+        forecast
+        for forecast in forecasts(question.reader, question.when)
+        if wanted is None or forecast.resource == wanted
+    ]
     values = {str(name.value) for name in question.names}
-    found = [one for one in found if not values or values & set((one.owner or "").split())]
+    foreseen = [forecast for forecast in foreseen if not values or values & set((forecast.owner or "").split())]
     yes = "Yes: " if question.is_yes_no else ""
-    for place, one in enumerate(found):
-        level = _OF[str(one.resource)]
-        where = [Filter(column, "=", (one.owner or "").rpartition(" ")[2]) for column in level.by]
+    for place, forecast in enumerate(foreseen):
+        level = _OF[str(forecast.resource)]
+        where = [Filter(column, "=", (forecast.owner or "").rpartition(" ")[2]) for column in level.by]
         shown = question.evidence(level, "last", where)
-        yield Step(f"{yes if place == 0 else ''}{told(one)}", (shown,) if shown else ())
-    if found:
+        yield Step(f"{yes if place == 0 else ''}{told(forecast)}", (shown,) if shown else ())
+    if foreseen:
         return
     shown = _level(question, wanted or "memory")
     if shown is None:

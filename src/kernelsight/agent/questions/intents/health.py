@@ -36,18 +36,20 @@ _PARTS: tuple[tuple[re.Pattern[str], Part], ...] = (
 def health(question: ParsedQuestion) -> Iterable[Step]:
     """The findings; of whom the question names only theirs."""
     values = {str(name.value) for name in question.names}
-    findings = [one for one in question.diagnosis.findings if not values or concerns(one, values)]
+    findings = [finding for finding in question.diagnosis.findings if not values or concerns(finding, values)]
     part = next((part for words, part in _PARTS if words.search(question.plain)), None)
     if part is not None:
-        findings = [one for one in findings if part in fault_classes()[one.fault].parts]
+        findings = [finding for finding in findings if part in fault_classes()[finding.fault].parts]
     question.explains = not values and part is None
     asks_bad = _BAD.search(question.plain) is not None
     if findings:
         head = ("Yes: " if asks_bad else "No: ") if question.is_yes_no else ""
         return _found(head, findings)
-    open_faults = [one for one in question.diagnosis.not_excluded if part in fault_classes()[one.fault].parts]
+    open_faults = [
+        open_fault for open_fault in question.diagnosis.not_excluded if part in fault_classes()[open_fault.fault].parts
+    ]
     if open_faults:
-        faults = ", ".join(plain(one.fault) for one in open_faults)
+        faults = ", ".join(plain(open_fault.fault) for open_fault in open_faults)
         question.limits.append(
             f"the diagnosis finds no such fault, but cannot exclude {faults}: the events that would "
             "show it were not recorded; ask about recorded events, such as “any network errors?” or “are there "

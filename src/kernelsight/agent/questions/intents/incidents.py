@@ -32,10 +32,10 @@ class Incident:
 
 def incidents(question: ParsedQuestion) -> list[Incident]:
     """What is known to have happened in that time, in its order."""
-    found = [*_kills(question), *_findings(question), *_signals(question), *_restarts(question)]
+    listed = [*_kills(question), *_findings(question), *_signals(question), *_restarts(question)]
     if question.names:
-        found = [one for one in found if any(str(name.value) in one.claim for name in question.names)]
-    return sorted(found, key=lambda one: one.at_ns)
+        listed = [incident for incident in listed if any(str(name.value) in incident.claim for name in question.names)]
+    return sorted(listed, key=lambda incident: incident.at_ns)
 
 
 def _kills(question: ParsedQuestion) -> Iterator[Incident]:

@@ -52,7 +52,7 @@ def leak(question: ParsedQuestion) -> Iterable[Step]:
     if not rows:
         question.limits.append(why_no_rows(question.reader, kind.table, question.when))
         return
-    growing = sorted(_growing(rows, metrics), key=lambda found: -found[2].per_second / _LEAST[found[1]])
+    growing = sorted(_growing(rows, metrics), key=lambda grown: -grown[2].per_second / _LEAST[grown[1]])
     if not growing:
         yield from _none(question, rows, metrics)
         return

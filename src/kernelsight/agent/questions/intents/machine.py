@@ -60,7 +60,7 @@ def cpu(question: ParsedQuestion) -> Iterable[Step]:
     first = ("Yes: " if busy >= _BUSY else "No: ") if question.is_yes_no else ""
     parts = ", ".join(
         f"{name_of(column)} {part:.0%}"
-        for column, part in sorted(share.items(), key=lambda one: -one[1])
+        for column, part in sorted(share.items(), key=lambda item: -item[1])
         if part >= 0.005
     )
     yield Step(f"{first}the CPUs were busy {busy:.0%} of the time ({parts})", evidences)

@@ -31,17 +31,17 @@ def listeners(question: ParsedQuestion) -> Iterable[Step]:
     port = _PORT.search(question.plain)
     names = {name.value for name in question.names_of("process")}
     last: dict[object, TcpListener] = {(row.address, row.port): row for row in rows}
-    found = [
+    matching = [
         row for row in last.values() if (not port or row.port == int(port[1])) and (not names or row.comm in names)
     ]
-    if not found:
+    if not matching:
         seen = shown_by([*last.values()][:500], TcpListener.port, "count")
         where = f" on port {port[1]}" if port else ""
         yield Step(
             f"{'No: ' if question.is_yes_no else ''}nobody listened on TCP{where}, among {len(last)} listeners", (seen,)
         )
         return
-    for place, row in enumerate(found[:_MOST]):
+    for place, row in enumerate(matching[:_MOST]):
         who = f"{row.comm} ({row.pid})" if row.comm else "a process that is not known"
         head = "Yes: " if question.is_yes_no and place == 0 else ""
         shown = shown_by([row], TcpListener.port, "last")

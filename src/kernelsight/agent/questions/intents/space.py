@@ -12,7 +12,7 @@ from kernelsight.agent.questions.intent import intent
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.subjects import Metric
 from kernelsight.agent.questions.words import at, group_name
-from kernelsight.diagnosis.model import Evidence, Step
+from kernelsight.diagnosis.model import Evidence, Finding, Step
 from kernelsight.events.declare import kind_of
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.process import Process
@@ -25,6 +25,7 @@ from kernelsight.query.top import leading
 _FULL = 0.05
 """Share of space for users that is left; less is full for whoever writes files of any size."""
 _MOST_WRITERS = 3
+_FILLING = {"disk_full", "inode_exhaustion"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +158,7 @@ def _filled(question: ParsedQuestion, mount: _Mount, *, inodes: bool) -> Iterato
     since = mount.filled_at(inodes=inodes)
     if since is not None and since is not mount.rows[0]:
         yield Step(f"{mount.point} has been full since {at(since)}", _shown(since, inodes=inodes))
-    finding = next((one for one in question.diagnosis.present if one.fault in {"disk_full", "inode_exhaustion"} and any(
-        mount.point in {entity.id, entity.name} for entity in (one.culprit, *one.victims))), None)  # fmt: skip
+    finding = next((finding for finding in question.diagnosis.present if _fills(finding, mount)), None)
     if finding is not None and finding.culprit.kind == "process" and finding.path and finding.path[-1].evidence:
         yield Step(
             f"the diagnosis blames {finding.culprit.name} ({finding.culprit.id}), {finding.confidence:.0%} "
@@ -166,6 +166,12 @@ def _filled(question: ParsedQuestion, mount: _Mount, *, inodes: bool) -> Iterato
             finding.path[-1].evidence,
         )
     yield from _writers(question, mount, inodes=inodes)
+
+
+def _fills(finding: Finding, mount: _Mount) -> bool:
+    """Whether a finding says that a mount is full."""
+    about = (finding.culprit, *finding.victims)
+    return finding.fault in _FILLING and any(mount.point in {entity.id, entity.name} for entity in about)
 
 
 def _writers(question: ParsedQuestion, mount: _Mount, *, inodes: bool) -> Iterator[Step]:
@@ -180,18 +186,19 @@ def _writers(question: ParsedQuestion, mount: _Mount, *, inodes: bool) -> Iterat
     when = TimeRange(first.timestamp, last.timestamp)
     by = (Process.pid, Process.comm)
     most = leading(question.reader, Process, Process.write_bytes, by, when, n=_MOST_WRITERS)
-    found = [group for group in most if group.value]
-    if not found:
+    writers = [group for group in most if group.value]
+    if not writers:
         question.limits.append(f"no process wrote anything while {mount.point} filled up, as far as was recorded")
-    for place, group in enumerate(found):
+    for place, group in enumerate(writers):
         where = [Filter(column, "=", group.of(column)) for column in by]
         evidence = proof_of(question.reader, Process.write_bytes, "increase", when, where)
         if evidence is None:
             continue
-        wrote = f"{group_name({one.column: one.value for one in where})} wrote {quantity(evidence.value, 'B')}"
+        writer = group_name({condition.column: condition.value for condition in where})
+        wrote = f"{writer} wrote {quantity(evidence.value, 'B')}"
         claim = f"{wrote} while {mount.point} filled up, the most of all" if place == 0 else wrote
         yield Step(claim, (evidence,))
-    if found:
+    if writers:
         lost = float((first.avail_bytes or 0) - (last.avail_bytes or 0))
         if not inodes and lost > 0:
             claim = f"{mount.point} lost {quantity(lost, 'B')} from {at(first)} to {at(last)}; to which "
@@ -239,19 +246,21 @@ def _when(question: ParsedQuestion, mounts: list[_Mount], *, inodes: bool) -> It
 def _ahead(question: ParsedQuestion, mounts: list[_Mount], *, inodes: bool) -> Iterator[Step]:
     points = {mount.point for mount in mounts}
     resource = "inodes" if inodes else "space"
-    found = [
-        one for one in forecasts(question.reader, question.when) if one.resource == resource and one.owner in points
+    foreseen = [
+        forecast
+        for forecast in forecasts(question.reader, question.when)
+        if forecast.resource == resource and forecast.owner in points
     ]
     full = {mount.point for mount in mounts if mount.is_full(mount.rows[-1], inodes=inodes)}
-    found = [forecast for forecast in found if forecast.owner not in full]
-    for forecast in found:
+    foreseen = [forecast for forecast in foreseen if forecast.owner not in full]
+    for forecast in foreseen:
         shown = question.evidence(
             Metric(Filesystem.inodes_free if inodes else Filesystem.avail_bytes),
             "last",
             [Filter(Filesystem.mount_point, "=", forecast.owner)],
         )
         yield Step(f"{'Yes: ' if question.is_yes_no else ''}{told(forecast)}", (shown,) if shown else ())
-    if found:
+    if foreseen:
         return
     for place, mount in enumerate(_fullest(mounts, inodes=inodes)[: question.count]):
         row = mount.rows[-1]

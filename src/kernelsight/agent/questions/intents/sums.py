@@ -40,7 +40,7 @@ def sum_up(question: ParsedQuestion, metric: Metric) -> Iterator[Step]:
 def _total(question: ParsedQuestion, metric: Metric) -> Iterator[Step]:
     metrics = siblings(question, metric)
     parts = sorted(
-        (part for one in metrics for part in parts_of(question, one)), key=lambda part: -part.evidence.value
+        (part for sibling in metrics for part in parts_of(question, sibling)), key=lambda part: -part.evidence.value
     )  # fmt: skip
     if not parts:
         question.limits.append(f"{metric_name(metric)} has too few rows in that time to tell")
@@ -85,12 +85,16 @@ def _level(question: ParsedQuestion, metric: Metric, where: list[Filter[Any]], w
     said = [f"{quantity(values[how].value, unit)} {word}" for how, word in _WORDS if values[how] is not None]  # type: ignore[union-attr]
     evidences = tuple(evidence for evidence in (last, *values.values()) if evidence is not None)
     if order is not None and values[order] is not None:
-        found = values[order]
-        assert found is not None
-        moment = f" at {to_second(found.end_ns)}" if order in {"min", "max"} else ""
+        asked_for = values[order]
+        assert asked_for is not None
+        moment = f" at {to_second(asked_for.end_ns)}" if order in {"min", "max"} else ""
         word = dict(_WORDS)[order].replace("at least", "lowest").replace("at most", "highest")
-        text = f"{quantity(found.value, unit)} {word}" if order == "mean" else f"{word}: {quantity(found.value, unit)}"
-        yield Step(f"{what} was {text}{moment}", (found,))
+        text = (
+            f"{quantity(asked_for.value, unit)} {word}"
+            if order == "mean"
+            else f"{word}: {quantity(asked_for.value, unit)}"
+        )
+        yield Step(f"{what} was {text}{moment}", (asked_for,))
         return
     yield Step(f"{what} was {quantity(last.value, unit)} at the end; {', '.join(said)}", evidences)
 
@@ -137,10 +141,10 @@ def _percentile(question: ParsedQuestion, metric: Metric, share: str) -> Iterato
         )
         return
     when, where = question.when, question.conditions(metric)
-    found = percentiles(
+    groups = percentiles(
         question.reader, metric.table, metric.column, when.start_ns, when.end_ns, ps=(float(share),), where=where
     )
-    values = [value for name, value in found[0].items() if name.startswith("p")] if found else []
+    values = [value for name, value in groups[0].items() if name.startswith("p")] if groups else []
     number_of = next((value for value in values if isinstance(value, int | float)), None)
     if number_of is None:
         question.limits.append(f"{metric_name(metric)} has no value in that time")

@@ -28,7 +28,7 @@ class Part:
     @property
     def who(self) -> str:
         """Its name; empty for the machine."""
-        return group_name({one.column: one.value for one in self.own})
+        return group_name({condition.column: condition.value for condition in self.own})
 
     @property
     def what(self) -> str:
@@ -40,19 +40,21 @@ def siblings(question: ParsedQuestion, metric: Metric) -> list[Metric]:
     """The columns of the same rows that people mean by the same word, such as errors received and sent."""
     if question.subject is None:
         return [metric]
-    same = [one for one in question.subject.metrics if one.table == metric.table and one.rank == metric.rank]
+    same = [
+        sibling for sibling in question.subject.metrics if sibling.table == metric.table and sibling.rank == metric.rank
+    ]
     return same or [metric]
 
 
 def parts_of(question: ParsedQuestion, metric: Metric, wanted: int = _MOST_GROUPS) -> list[Part]:
     """Of each who is told apart by a metric, what it amounts to; the most first, or the least of what is scarce."""
     where = question.conditions(metric)
-    found = []
+    parts = []
     for own in _groups(question, metric, where, wanted):
         evidence = question.evidence(metric, where=[*where, *own])
         if evidence is not None:
-            found.append(Part(metric, own, evidence))
-    return sorted(found, key=lambda part: part.evidence.value if metric.least else -part.evidence.value)[:wanted]
+            parts.append(Part(metric, own, evidence))
+    return sorted(parts, key=lambda part: part.evidence.value if metric.least else -part.evidence.value)[:wanted]
 
 
 def _groups(
@@ -61,5 +63,5 @@ def _groups(
     if not metric.by:
         return [()]
     most = _MOST_GROUPS if metric.least else wanted
-    found = leading(question.reader, metric.kind.struct, metric.field, metric.by, question.when, n=most, where=where)
-    return [tuple(Filter(column, "=", group.of(column)) for column in metric.by) for group in found]
+    groups = leading(question.reader, metric.kind.struct, metric.field, metric.by, question.when, n=most, where=where)
+    return [tuple(Filter(column, "=", group.of(column)) for column in metric.by) for group in groups]

@@ -39,13 +39,13 @@ _AROUND_NS = 60_000_000_000
 )
 def first(question: ParsedQuestion) -> Iterable[Step]:
     """The earliest of what failed, and what followed."""
-    failures = [one for one in incidents(question) if one.is_failure]
+    failures = [incident for incident in incidents(question) if incident.is_failure]
     if not failures:
         yield from _nothing(question, "nothing failed, as far as was recorded")
         return
-    for place, one in enumerate(failures[:_MOST]):
+    for place, incident in enumerate(failures[:_MOST]):
         head = "first" if place == 0 else "then"
-        yield Step(f"{head}, at {to_second(one.at_ns)}: {one.claim}", one.evidence)
+        yield Step(f"{head}, at {to_second(incident.at_ns)}: {incident.claim}", incident.evidence)
 
 
 def _nothing(question: ParsedQuestion, claim: str) -> Iterator[Step]:
@@ -63,7 +63,10 @@ def sampled(question: ParsedQuestion) -> Evidence | None:
     """That somebody looked: the rows of a kind that is always sampled."""
     for name in STEADY:
         kind = kinds()[name]
-        column = next((one.name for one in kind.columns if one.type == "INTEGER" and not one.required), None)
+        column = next(
+            (declared.name for declared in kind.columns if declared.type == "INTEGER" and not declared.required),
+            None,
+        )
         if column is None or not question.recorded(kind):
             continue
         field = field_named(kind, column)
@@ -81,20 +84,20 @@ def sampled(question: ParsedQuestion) -> Evidence | None:
 )
 def happened(question: ParsedQuestion) -> Iterable[Step]:
     """What is known to have happened, in its order, and after it the metrics that changed most."""
-    found = incidents(question)
-    for one in found[:_MOST]:
-        yield Step(f"at {to_second(one.at_ns)}: {one.claim}", one.evidence)
-    if last_row(question.reader, STEADY, question.when) is None and not found:
+    happenings = incidents(question)
+    for incident in happenings[:_MOST]:
+        yield Step(f"at {to_second(incident.at_ns)}: {incident.claim}", incident.evidence)
+    if last_row(question.reader, STEADY, question.when) is None and not happenings:
         question.limits.append(why_nothing(question.reader))
         return
-    if question.names and not found:
+    if question.names and not happenings:
         question.limits.append(
             f"nothing that happened in that time is about {', '.join(name.said for name in question.names)}"
         )
         return
     limits = len(question.limits)
     steps = list(changed(question))
-    if found:
+    if happenings:
         del question.limits[limits:]
     yield from steps
 
@@ -150,16 +153,20 @@ def restarts(question: ParsedQuestion) -> Iterable[Step]:
     if not question.recorded(kind):
         question.limits.append(why_no_rows(question.reader, kind.table, question.when))
         return
-    found = [one for one in incidents(question) if "started again" in one.claim or "OOM killer" in one.claim]
+    restarted = [
+        incident
+        for incident in incidents(question)
+        if "started again" in incident.claim or "OOM killer" in incident.claim
+    ]
     yes = "Yes: " if question.is_yes_no else ""
     if re.search(r"\b(?:crash|die)\b", question.plain):
         # That a program was started again does not tell that it crashed; that it was killed does.
-        found.sort(key=lambda one: not one.is_failure)
-        if found and not found[0].is_failure and yes:
+        restarted.sort(key=lambda incident: not incident.is_failure)
+        if restarted and not restarted[0].is_failure and yes:
             yes = "Not known whether it crashed, but "
-    for place, one in enumerate(found[:_MOST]):
-        yield Step(f"{yes if place == 0 else ''}at {to_second(one.at_ns)} {one.claim}", one.evidence)
-    if found:
+    for place, incident in enumerate(restarted[:_MOST]):
+        yield Step(f"{yes if place == 0 else ''}at {to_second(incident.at_ns)} {incident.claim}", incident.evidence)
+    if restarted:
         return
     yield from _ended(question)
 

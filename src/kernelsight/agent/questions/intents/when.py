@@ -43,7 +43,7 @@ def when(question: ParsedQuestion) -> Iterable[Step]:
     if question.subject is None:
         question.explains = True
         values = {str(name.value) for name in question.names}
-        findings = [one for one in question.diagnosis.present if not values or concerns(one, values)]
+        findings = [finding for finding in question.diagnosis.present if not values or concerns(finding, values)]
         if not findings and values:
             question.explains = False
             question.limits.append(f"no finding of that time is about {', '.join(sorted(values))}")
@@ -85,9 +85,9 @@ def _first_growth(question: ParsedQuestion, metric: Metric) -> Iterator[Step]:
     when, where = question.when, question.conditions(metric)
     every = series(question.reader, metric.table, metric.column, when.start_ns, when.end_ns, where=where)
     grown = [
-        (after.timestamp, before.timestamp, one)
-        for one in every
-        for before, after in pairwise(one.points)
+        (after.timestamp, before.timestamp, entity_series)
+        for entity_series in every
+        for before, after in pairwise(entity_series.points)
         if after.value
     ]
     if not grown:
@@ -115,9 +115,9 @@ def _steepest(question: ParsedQuestion, metric: Metric, *, low: bool) -> Evidenc
     where = question.conditions(metric)
     every = series(question.reader, metric.table, metric.column, when.start_ns, when.end_ns, where=where)
     steps = [
-        (after.value, before.timestamp, after.timestamp, one)
-        for one in every
-        for before, after in pairwise(one.points)
+        (after.value, before.timestamp, after.timestamp, entity_series)
+        for entity_series in every
+        for before, after in pairwise(entity_series.points)
         if after.value is not None
     ]
     if not steps:
@@ -132,13 +132,13 @@ def _passed(question: ParsedQuestion, metric: Metric, limit: re.Match[str]) -> I
     value = float(limit[2]) * _factor(limit[3], metric.declared.unit)
     operator: Operator = "<" if below else ">"
     beyond = [*question.conditions(metric), Filter(metric.field, operator, value)]
-    found = stored_rows(question.reader, metric.kind.struct, question.when, where=beyond, limit=1)
+    passed = stored_rows(question.reader, metric.kind.struct, question.when, where=beyond, limit=1)
     word = "below" if below else "above"
     said = f"{metric_name(metric)} was {word} {limit[2]} {limit[3] or metric.declared.unit}".rstrip()
-    if not found:
+    if not passed:
         question.limits.append(f"never in that time: {said}")
         return
-    evidence = shown_by(found, metric.field, "last")
+    evidence = shown_by(passed, metric.field, "last")
     unit = metric.declared.unit
     yield Step(
         f"{said} for the first time at {to_second(evidence.end_ns)}: {quantity(evidence.value, unit)}", (evidence,)

@@ -34,7 +34,10 @@ _TELLING_S = 0.1
 def why(question: ParsedQuestion) -> Iterable[Step]:
     """The findings answer; of whom the question names, what they waited for is said too."""
     question.explains = True
-    if any(one.is_failure and "OOM killer" in one.claim for one in incidents(question)) and question.names:
+    if (
+        any(incident.is_failure and "OOM killer" in incident.claim for incident in incidents(question))
+        and question.names
+    ):
         yield from kills(question)
     for name in question.names:
         yield from _about(question, name)
@@ -65,8 +68,8 @@ def _own(question: ParsedQuestion, name: Name, metric: Metric, least: float = _T
     condition = name.condition(metric)
     if condition is None or clipped(question.reader, metric.table, question.when) is None:
         return None
-    found = question.evidence(metric, where=[condition])
-    return found if found is not None and found.value > least else None
+    own_wait = question.evidence(metric, where=[condition])
+    return own_wait if own_wait is not None and own_wait.value > least else None
 
 
 def _waits(question: ParsedQuestion, name: Name) -> Iterator[Step]:

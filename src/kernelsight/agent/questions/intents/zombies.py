@@ -27,16 +27,16 @@ def zombies(question: ParsedQuestion) -> Iterable[Step]:
     if all(row.state is None for row in last.values()):
         question.limits.append("the states of processes are not in the rows of that time")
         return
-    found = [row for row in last.values() if str(row.state or "")[:1] == "Z"]
-    if not found:
+    zombies_seen = [row for row in last.values() if str(row.state or "")[:1] == "Z"]
+    if not zombies_seen:
         seen = shown_by([*last.values()][:500], Process.pid, "count")
         yield Step(f"{'No: ' if question.is_yes_no else ''}there was no zombie among {len(last)} processes", (seen,))
         return
-    who = ", ".join(f"{row.comm} ({row.pid})" for row in found[:_MOST])
-    parents = sorted({str(row.ppid) for row in found if row.ppid is not None})
+    who = ", ".join(f"{row.comm} ({row.pid})" for row in zombies_seen[:_MOST])
+    parents = sorted({str(row.ppid) for row in zombies_seen if row.ppid is not None})
     of = f"; their parents are the processes {', '.join(parents[:_MOST])}" if parents else ""
-    number = f"{len(found)} zombie{'s' if len(found) > 1 else ''}"
+    number = f"{len(zombies_seen)} zombie{'s' if len(zombies_seen) > 1 else ''}"
     yield Step(
         f"{'Yes: ' if question.is_yes_no else ''}{number}: {who}{of}",
-        (shown_by(found[:500], Process.pid, "count"),),
+        (shown_by(zombies_seen[:500], Process.pid, "count"),),
     )
