@@ -41,7 +41,7 @@ _NUMBER = re.compile(r"(?<![\w.:/-])(\d[\d,]*(?:\.\d+)?)(?![\w:/-]|\.\d)\s*(%|[a
 
 if TYPE_CHECKING:
     DeclaredFault = Fault
-else:  # a model is told which classes there are, and an answer that names another one is refused
+else:  # a model is told the classes, and an answer with another one is refused
     DeclaredFault = Literal[tuple(fault_classes())]
 
 Label = tuple[str, str]

@@ -1,4 +1,4 @@
-"""Hearing a reasoner about what is new, and what becomes of what it proposes beyond the diagnosis."""
+"""A reasoner is asked about new findings; its proposals that no finding makes are judged and noted."""
 
 from __future__ import annotations
 

@@ -103,8 +103,8 @@ class Loop:
         """One look; whether something is wrong, or waits to be verified.
 
         Args:
-            recent: leave out what lies before recording began, or began again, so that who has just started hears
-                something; nothing is claimed of that time, as the window is told.
+            recent: leave out the time before recording began, or began again, so that there is an answer soon after the
+                start. The answer names its window, so nothing is claimed of the time before.
         """
         self.verdict = "unknown"
         try:

@@ -1,4 +1,4 @@
-"""A report as lines for a person: the answer with what shows it, what is wrong, what stays open, and the cost."""
+"""A report as lines for a person: the answer with its evidence, the findings, what is not known, and the cost."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _when(evidence: Evidence) -> str:
 
 
 def _in_short(report: Report) -> Iterator[Line]:
-    """What is wrong in that time, which somebody who asked something else wants to know of; or that it is not known."""
+    """The findings of that time, for a question about something else; or why they are not known."""
     for note in report.diagnosis.notes:
         yield Line(f"In that time: {note.text}, at {to_second(note.timestamp)}")
     yield from (Line(f"In that time: {sentence}") for sentence in muted(report.diagnosis))

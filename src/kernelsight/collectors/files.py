@@ -44,7 +44,7 @@ def read_whole(fd: int, size: int) -> bytes:
         OSError: the kernel refused.
     """
     data = os.pread(fd, size, 0)
-    # A full buffer says that there is more: read all of it at once, so that it is of one moment.
+    # A full buffer means that there is more: read the whole file again at once, so that it is of one moment.
     while len(data) == size and size < _LARGEST:
         size *= 2
         data = os.pread(fd, size, 0)

@@ -1,14 +1,13 @@
 """What a process read and wrote itself, apart from what its children did.
 
-When a process waits for a child that has ended, the kernel adds the child's account of I/O to the one in
-which it keeps that of the process's own ended threads (``wait_task_zombie``, kernel/exit.c), and
-/proc/PID/io is the sum of that and of the threads that live. So a shell would have written all that its
-commands wrote, once more. CPU time, faults and switches have an account of their own for children, and
-the delays of taskstats do not pass to parents.
+The kernel keeps one account of I/O for the ended threads of a process. When the process waits for a child that has
+ended, the kernel adds the child's account to it (``wait_task_zombie``, kernel/exit.c). /proc/PID/io is the sum of this
+account and of the living threads, so a shell seems to have written once more what its commands wrote. CPU time, faults
+and switches have an account of their own for children, and the delays of taskstats do not pass to parents.
 
-Which of the two it was that the account of ended threads grew by is told by what else grew: children that
-were waited for leave switches or faults in accounts of their own, threads that ended leave run time. Where
-both happened between two looks, the children's part is taken to be what they had when last seen.
+The account of ended threads grows by threads or by children. Other counters tell which: a child that was waited for
+adds switches or faults to the children's accounts, a thread that ended adds run time. Where both happened between two
+looks, the children's part is what they had when last seen.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ class OwnIo(Generic[Key]):
         parents = {known.pid: known.ppid for known in ended}
         for known in ended:
             self._pass_on(known.ppid, _add(known.account.live, known.account.ended))
-        # What was told of by children of a process that ended itself went on to its parent with its account.
+        # A process that ended has passed its account on to its parent, and with it the shares of its own children.
         for _ in ended:
             waiting = [pid for pid in parents if pid in self._gone]
             if not waiting:
@@ -97,7 +96,7 @@ class OwnIo(Generic[Key]):
             self._gone[parent] = told if before is None else _add(before, told)
 
     def divide(self, key: Key, pid: int, ppid: int | None, account: Account) -> Shares:
-        """What is whose in the account of a process that gets a row."""
+        """The shares of a process and of its children in its account, for a process that gets a row."""
         last = self._known.get(key)
         told = self._gone.pop(pid, None) if self._gone else None
         if last is None:
@@ -112,7 +111,7 @@ class OwnIo(Generic[Key]):
         else:
             lived = _less(account.live, last.account.live)
             ended = _less(account.ended, last.account.ended)
-            # What living threads did only grows: what it fell by is of threads that have ended since.
+            # The sum over living threads only falls by the share of threads that have ended since.
             fallen = tuple(min(0, value) for value in lived)
             theirs = _of_children(account, last.account, _grown(_add(ended, fallen)), told)
             own = _add(last.own, _grown(_less(_add(lived, ended), theirs)))

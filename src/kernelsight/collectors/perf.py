@@ -30,14 +30,14 @@ Counter = tuple[str, int]
 
 SOFTWARE: Sequence[Counter] = (("task_clock", 1), ("page_faults", 2), ("context_switches", 3), ("cpu_migrations", 4))
 
-# Those that are divided by each other stand in one group, which the kernel counts at the same time.
+# Counters that are divided by each other stand in one group: the kernel counts a group at the same time.
 HARDWARE: Sequence[Sequence[Counter]] = (
     (("cycles", 0), ("instructions", 1)),
     (("cache_references", 2), ("cache_misses", 3)),
     (("branch_misses", 5),),
 )
 
-# What the kernel answers for a counter that this machine or this CPU does not have.
+# The kernel's answers for a counter that this machine or this CPU lacks.
 _NO_SUCH_COUNTER = {errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL, errno.ENXIO}
 
 

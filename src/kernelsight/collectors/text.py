@@ -29,7 +29,7 @@ class CutLine(bytes):
 
 
 def _divide(text: bytes) -> tuple[bytes, bytes]:
-    """The lines that have an end, and what is whole of one that has none."""
+    """The lines that have an end, and the whole words of a last line without one."""
     if text.endswith(b"\n"):
         return text, b""
     if not text.strip(b"\0") and text:

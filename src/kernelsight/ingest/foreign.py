@@ -148,7 +148,7 @@ def as_ours(text: bytes, line: object, clocks: Clocks) -> Event | None:
 
 
 def made(struct: type[Event], timestamp_ns: int, values: Mapping[str, object]) -> Event:
-    """An event of any moment: that of a clock that was never set is one, which its type refuses on the wire.
+    """An event of any moment, also one of a clock that was never set; on the wire its type refuses such a stamp.
 
     Raises:
         msgspec.ValidationError: a value is not what its column holds.

@@ -1,7 +1,6 @@
 """Which kind of event a foreign line is: the fields decide, the word in ``type`` helps.
 
-1. Of the kinds that ``type`` can mean, one whose ``recognised_by`` the fields satisfy, or which knows
-   them all.
+1. A kind that ``type`` can mean, if the fields satisfy its ``recognised_by``, or if it knows all fields.
 2. Otherwise any kind whose ``recognised_by`` they satisfy: a word that the fields contradict is wrong.
 3. Otherwise, of the kinds that ``type`` can mean, the one that knows most of the fields;
    our own name for a kind before a name that others share.

@@ -64,7 +64,7 @@ class Log:
             self._not_said[reason.split(":", 1)[0]] += 1
             return
         self._in_full += 1
-        # repr: what a line contains is somebody else's text, which must not reach a terminal as it is.
+        # repr: a line is foreign text and must not reach a terminal as it is.
         quote = ascii(raw[:_LONGEST_QUOTE])[1:] + ("..." if len(raw) > _LONGEST_QUOTE else "")
         self.say(f"refused ({kind}): {reason}: {quote}")
 

@@ -1,7 +1,7 @@
 """Stamps that are text: RFC 3339 and what is like it, read exactly; every other form refused by its name.
 
-A form is read where it means one moment and nothing else. What is refused is named, so that whoever
-prints it knows what to change.
+A form is read if it means one moment and nothing else. The error names any other form, so that the author of the
+collector knows what to change.
 """
 
 from __future__ import annotations

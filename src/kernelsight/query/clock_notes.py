@@ -32,7 +32,7 @@ class Note(msgspec.Struct, frozen=True):
 
 
 def clock_notes(reader: Reader, when: TimeRange, steps: Iterable[Step] | None = None) -> tuple[Note, ...]:
-    """That the clock was set, that the machine was suspended, and that the clock had never been set, in a range.
+    """What happened to the clock in a range: it was set, the machine was suspended, or it had never been set.
 
     Args:
         reader: the store.

@@ -1,7 +1,7 @@
 """From stored columns to values that mean something: levels as they are, counters as rates.
 
 The rate of a counter is what it grew by (:mod:`kernelsight.events.deltas`) divided by the time in which it did.
-Samples follow each other in the order in which they arrived, which a clock that is set does not change. There is no
+Samples follow each other in the order in which they arrived: setting the clock does not change it. There is no
 rate (NULL)
 
 * at an entity's first sample,

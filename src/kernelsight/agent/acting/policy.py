@@ -187,7 +187,7 @@ def require_unprotected(policy: Policy, subject: Subject, host: Host) -> None:
 
 
 def _require_finding(request: Request) -> None:
-    """What nobody asked for must be what a finding of the diagnosis proposes, about the one whom it names.
+    """An action that no person asked for must be proposed by a finding of the diagnosis, for the finding's own target.
 
     Whatever a model was told, by whatever it read in a process's name, it cannot choose a target or an act.
     """

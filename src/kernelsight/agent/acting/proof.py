@@ -40,7 +40,7 @@ class Judge:
         self._lost: set[str | None] = set()
 
     def completed(self, told: Iterable[ActionStep], remembered: Iterable[ActionStep]) -> list[ActionStep]:
-        """What the database tells, by time, with what it has lost of the decisions that are kept outside it."""
+        """The steps in the database, by time, and those that it has lost of the decisions that are kept outside it."""
         steps = list(told)
         proven = [step for step in steps if self.standing(step) == "proven"]
         seals = {step.seal for step in proven}

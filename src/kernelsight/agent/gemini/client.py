@@ -79,7 +79,7 @@ class Client:
         self._settings = settings
         # The key goes to the address that was configured and nowhere else, so redirections are not followed.
         self._http = _BoundedClient(follow_redirects=False)
-        # It warns of calls beside text in an answer, which are what is wanted here.
+        # It warns of calls beside text in an answer; they are wanted here.
         logging.getLogger("google_genai.types").setLevel(logging.ERROR)
         self._models = genai.Client(
             vertexai=False,
@@ -182,7 +182,7 @@ class Client:
 def _keep(reply: Reply, part: types.Part, tell: Tell) -> None:
     if part.thought and part.text:
         tell(printable(part.text.strip().partition("\n")[0]))
-    # A part that says nothing is not accepted back; one that only carries a signature must come back.
+    # The server refuses an empty part that is sent back; a part with only a signature must be sent back.
     if part.model_dump(exclude_none=True, exclude={"text"}) or part.text:
         reply.parts.append(part)
 

@@ -1,4 +1,4 @@
-"""Whom or what a question names, of all that there are rows of: processes, devices, mounts, interfaces and groups."""
+"""The names in a question: of processes, devices, mounts, interfaces and groups that have rows."""
 
 from __future__ import annotations
 

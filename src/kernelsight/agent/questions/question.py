@@ -120,7 +120,7 @@ class ParsedQuestion:
         """The metric that the subject means; None, and said why, where there is none.
 
         Args:
-            whole: prefer what is known of the machine to what is known of each who uses it.
+            whole: prefer a metric of the machine to one of each process.
             unless: what to say where the question has no subject.
         """
         if self.subject is None:
@@ -138,7 +138,7 @@ class ParsedQuestion:
         return recorded
 
     def _fitting(self, subject: Subject, *, whole: bool) -> list[Metric]:
-        """The metrics of a subject that tell of what is named, the one that is meant most likely first."""
+        """The metrics of a subject that have rows about everything that is named, the most likely one first."""
         fitting = [metric for metric in subject.metrics if len(self.conditions(metric)) == len(self.kinds_named)]
         part = self.part
         if part:

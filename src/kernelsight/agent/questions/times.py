@@ -59,7 +59,7 @@ def spoken_times(text: str, now_ns: int) -> SpokenTimes:
     for pattern, meaning in _FORMS:
         for match in pattern.finditer(text):
             spans.append((match.start(), meaning(match, now_ns)))
-            # Blanks, so that what comes later keeps its place.
+            # Blanks keep the rest of the text in its place.
             text = text[: match.start()] + " " * len(match[0]) + text[match.end() :]
     return SpokenTimes(tuple(when for _, when in sorted(spans, key=lambda span: span[0])), " ".join(text.split()))
 
@@ -109,7 +109,7 @@ def _around(match: re.Match[str], now_ns: int) -> TimeRange:
     moment = _at(match[1], now_ns)
     if match[1].count(":") >= 2 or match[1] == "now":
         start = moment - 30 * _SECOND
-        # Of what is still to come nothing is cut off, so that it can be told.
+        # A range in the future is kept whole, so that the answer can say so.
         return TimeRange(start, max(start, min(moment + 30 * _SECOND, now_ns)))
     return TimeRange(moment - _MINUTE, max(moment, min(moment + 2 * _MINUTE - 1, now_ns)))
 

@@ -10,7 +10,7 @@ from kernelsight.query.presence import STEADY, last_row, why_nothing
 
 @tool
 def anomalies(desk: Desk, since: str | None = None, until: str | None = None) -> Data:
-    """List stored incidents: series that left what they had learned to be usual, those that began together as one.
+    """List stored incidents: groups of series that left their learned baselines at the same time.
 
     Args:
         since: where the time begins, in UTC; the window in question when not given.

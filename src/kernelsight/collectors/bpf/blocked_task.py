@@ -32,7 +32,7 @@ _UNINTERRUPTIBLE = 2  # enum state in bpf/threads.h
 _WAITS_FOR_SERVER = "request_wait_answer"
 """Of FUSE (fs/fuse/dev.c): only an answer ends it, or a signal that comes before the server has seen the request."""
 
-# Functions through which every sleeper goes (kernel/sched: in_sched_functions), which say nothing.
+# Every sleeper goes through these functions (kernel/sched: in_sched_functions), so they say nothing.
 _SCHEDULING = re.compile(
     r"(__)?schedule(_\w+)?|io_schedule(_\w+)?|(__)?wait_for_(common|completion)(_\w+)?|wait_for_completion\w*"
     r"|(__)?mutex_lock(_\w+)?|rwsem_down_\w+|down_(read|write)(_\w+)?|(__)?down(_\w+)?|(out_of_line_)?wait_on_bit\w*"

@@ -79,7 +79,7 @@ class Sleeper(msgspec.Struct, gc=False):
 
 
 def call_of_the_asked(threads: Iterable[Sleeper], waited_s: float) -> int | None:
-    """The call in which that thread sleeps which fell asleep soon after a request had come; None: there is none.
+    """The call in which the thread sleeps that fell asleep soon after a request came; None: no thread did.
 
     Args:
         threads: of the process that got it.

@@ -85,7 +85,7 @@ def by_word(waiters: Iterable[Waiter]) -> list[Lock]:
 
 
 class Look:
-    """Finds out what words are, whose they are, and where those who want and have them stand."""
+    """Finds out which lock a word of memory is, whose it is, and where its waiters and its holder stand."""
 
     def __init__(self, proc: Path) -> None:
         self._proc = proc

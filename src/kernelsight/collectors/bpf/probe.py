@@ -13,7 +13,7 @@ from kernelsight.errors import SourceUnavailableError
 Kind = Literal["btf_tracepoint", "ring_buffer", "task_storage", "iterator", "tracepoint", "fentry", "kprobe"]
 """A program of probe.bpf.c."""
 
-# Nothing happens by itself that these would see; that they can be attached is all there is to know.
+# No event triggers these by itself: only attaching them is tested.
 _NEVER_RUN = frozenset({"tracepoint", "fentry", "kprobe"})
 
 SERVES: Mapping[Kind, str] = {

@@ -43,7 +43,7 @@ RETRANSMITS = Columns(
 
 @collector(formerly="tcp_retransmits", source="bpf", emits=(TcpRetransmitEvent,))
 class TcpRetransmits:
-    """Segments that TCP sent again, in all network namespaces: between whom, in which state, whose.
+    """Segments that TCP sent again, in all network namespaces: with both addresses, the state and the process.
 
     At most 2,900 a second; the rest is counted as lost.
     """

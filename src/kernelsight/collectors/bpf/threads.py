@@ -65,7 +65,7 @@ _SEND = numbers_of(
 # registers is not looked for.
 _WAIT_ON_WORD = {number for number in numbers_of("futex", "futex_wait") if number < COMPAT}
 
-# Errors that mean that something has run out, is full, or is broken.
+# Errors of a resource that has run out, is full, or is broken.
 EXHAUSTION = frozenset(
     {
         errno.EIO, errno.ENOMEM, errno.ENFILE, errno.EMFILE, errno.EFBIG, errno.ENOSPC, errno.EROFS,

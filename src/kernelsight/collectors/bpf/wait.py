@@ -75,7 +75,7 @@ def thin_mask(switches_per_s: float, share: float = LARGEST_SHARE) -> int:
 
 @collector(formerly="waits", source="bpf", emits=(Wait,))
 class Waits:
-    """Who waited for whom, in what, for how long, per process and second; thinned where switches are too many."""
+    """Which process waited for which, in which call, how long, each second; thinned where switches are too many."""
 
     def __init__(self, host: Host) -> None:
         self._threads = join(Feature.WAIT_EDGES, host)

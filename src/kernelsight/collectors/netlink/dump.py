@@ -42,7 +42,7 @@ class Netlink:
             answer = self._socket.recv(_ANSWER_SIZE)
             _, _, _, sequence, _ = HEADER.unpack_from(answer)
             if sequence != self._sequence:
-                continue  # what was left of a dump that failed half-way
+                continue  # the rest of a dump that failed half-way
             if number := refused(answer):
                 raise OSError(number, f"{self._name}: {os.strerror(number)}")
             yield answer

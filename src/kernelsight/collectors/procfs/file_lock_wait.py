@@ -88,7 +88,7 @@ def parse_locks(text: bytes, now: int) -> Iterator[FileLockWait]:
             except ValueError as error:
                 note(str(error), line)
                 odd += 1
-                holder = None  # who has the lock that the next lines wait for is not known
+                holder = None  # the holder of the lock that the next lines wait for is not known
                 continue
             if not waits:
                 holder = lock.pid

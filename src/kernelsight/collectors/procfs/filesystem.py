@@ -22,7 +22,7 @@ _REMOTE = frozenset({
     "nfs4", "ocfs2", "orangefs", "pvfs2", "smb3", "smbfs", "virtiofs",
 })  # fmt: skip
 
-# Kernel interfaces that look like files, and images that are always full by their nature.
+# Interfaces of the kernel, and images, which are always full.
 _NO_SPACE_TO_WATCH = frozenset({
     "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "cramfs", "debugfs", "devpts", "devtmpfs",
     "efivarfs", "erofs", "fusectl", "hugetlbfs", "iso9660", "mqueue", "nsfs", "proc", "pstore", "ramfs", "rootfs",

@@ -220,7 +220,7 @@ def parse_cgroup(text: bytes) -> Groups:
             v2_path = here
         else:
             v1 |= dict.fromkeys(group.controllers, here)
-    if damaged:  # a group that the lines that are left would give may not be the one that counts
+    if damaged:  # the lines that are left may name a group that does not count
         return Groups(None if v2_path in ("", "/") else v2_path, v2_path, v1.get(b"memory"), v1.get(b"blkio"))
     places = (v2_path, *(v1.get(controller) for controller in (b"cpu", b"memory", *v1)))
     path = next((place for place in places if place not in (None, "", "/")), "/")

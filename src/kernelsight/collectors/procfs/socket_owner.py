@@ -81,7 +81,7 @@ class SocketOwnerCollector:
                 sockets |= parse_sockets(table.read())
         self._due = moment + _EVERY_NS
         if ledger().count != before:
-            return  # whose the sockets are that could not be read is not known: nobody's numbers would be right
+            return  # the owners of sockets that could not be read are not known: no process's numbers would be right
         if not sockets and not self._had:
             return
         looked_at = 0

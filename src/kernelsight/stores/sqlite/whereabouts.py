@@ -87,7 +87,7 @@ class Whereabouts:
             return True
         if (integer(connection, "PRAGMA page_count") or 0) * page_bytes <= size:
             return False
-        # What this connection has cached hides what is gone: ask one that has nothing cached.
+        # The cache of this connection hides lost pages: ask a connection without a cache.
         fresh = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             return fresh.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]

@@ -82,7 +82,7 @@ def _values(examination: Examination) -> dict[str, object]:
 
 
 def _in_short(examination: Examination) -> Iterator[str]:
-    """What does not work and what to do, then what does not work and cannot be helped; each reason once."""
+    """Failures with a remedy, then failures without one; each reason once."""
     yield f"Kernel {os.uname().release}, user {os.geteuid()}. {_verdict(examination)}"
     reasons = _reasons(examination)
     for reason, names in reasons.items():

@@ -42,7 +42,7 @@ _WIDE, _COLUMNS = f"{__name__}.wide", f"{__name__}.columns"
 
 
 def _kept(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    """Callback that keeps what was given for :func:`show`, so that no command has to pass it on."""
+    """Callback that keeps an option for :func:`show`; no command has to pass it on."""
 
     def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         del param

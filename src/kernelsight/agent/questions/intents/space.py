@@ -107,7 +107,7 @@ def _mounts(question: ParsedQuestion) -> list[_Mount]:
             )
             return []
     mounts = [_Mount(point, own) for point, own in by_point.items() if not named or point in named]
-    # What is read-only and full by construction, such as an image, is no disk that fills.
+    # A file system that is read-only and full by construction, such as an image, does not fill up.
     return [mount for mount in mounts if named or not mount.rows[-1].read_only] or mounts
 
 

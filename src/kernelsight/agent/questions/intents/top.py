@@ -1,4 +1,4 @@
-"""Who or what has most of something, or least of what runs out."""
+"""The processes, devices or groups with most of something, or with least of a resource that runs out."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def restarts(question: ParsedQuestion) -> Iterable[Step]:
     ]
     yes = "Yes: " if question.is_yes_no else ""
     if re.search(r"\b(?:crash|die)\b", question.plain):
-        # That a program was started again does not tell that it crashed; that it was killed does.
+        # A program that was started again need not have crashed; one that was killed has failed.
         restarted.sort(key=lambda incident: not incident.is_failure)
         if restarted and not restarted[0].is_failure and yes:
             yes = "Not known whether it crashed, but "
