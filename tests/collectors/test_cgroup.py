@@ -115,6 +115,19 @@ def test_a_group_of_the_cpu_controller_alone_is_reported_while_it_is_throttled(t
     assert reported == [0, 1000, 2000, 3000, 4000, 5000]
 
 
+@pytest.mark.parametrize(("groups", "said"), [(20, 0), (600, 1)])
+def test_it_says_that_there_are_more_groups_than_are_watched(tmp_path, groups, said):
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/mountinfo").write_text("1 1 0:1 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n")
+    for number in range(groups):
+        (tmp_path / f"cgroup/cpu/group{number}").mkdir(parents=True)
+    collector = CgroupCollector(Host(proc=tmp_path / "proc", cgroup=tmp_path / "cgroup"))
+    list(collector.collect(NOW))
+    assert len(collector.limitations) == said
+    assert "beyond 500" in "".join(collector.limitations) or not said
+    collector.close()
+
+
 def test_a_machine_without_groups_is_unavailable(tmp_path):
     with pytest.raises(SourceUnavailableError, match="no control groups are mounted"):
         CgroupCollector(Host(proc=tmp_path, cgroup=tmp_path))

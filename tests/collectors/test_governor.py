@@ -163,6 +163,27 @@ def burn(ms):
         pass
 
 
+def test_what_a_tracer_can_discard_is_not_made_rows_of_before_a_sample(register, tmp_path):
+    looked = []
+
+    class Sums(Loads):
+        """Knows when it was read and how."""
+
+        def collect(self, now):
+            burn(25)
+            looked.append(("collect", (now - EPOCH) // S))
+            return [Wait(now, pid=1, waker_pid=2, count=1)]
+
+        def discard(self):
+            looked.append(("discard", looked[-1][1]))
+
+    register("sums", lambda host: Sums(), (Wait, SchedProcess))
+    run_to_file(tmp_path, ["sums"], duration_s=120, clock=HandClock(), max_cpu=0.01)
+    late = [how for how, at in looked if at > 80]
+    assert set(late) == {"collect", "discard"}
+    assert all(a != b for a, b in pairwise(late))
+
+
 def test_a_thinned_run_has_true_rows_and_reports_what_it_left_out(register, tmp_path):
     class Sums(Loads):
         """Counts the seconds since it was read last, as a map that is drained does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ from typing import NamedTuple
 _MOST_BYTES = 1 << 20
 """Of one process's list: some ten thousand mappings."""
 _MOST_PROCESSES = 256
+_LONG_NS = 1_000_000
+_REST = 200
+"""Pause after a reading of one process that took long, in times of what it took: half a per cent of a CPU. A process of
+thousands of threads has a mapping for the stack of each, and its list takes 10 ms and more."""
 _LONGEST_PATH = 1024
 
 
@@ -62,6 +67,8 @@ class Mappings:
     def __init__(self, proc: Path) -> None:
         self._proc = proc
         self._processes: OrderedDict[int, Process] = OrderedDict()
+        self._rests_until: dict[int, int] = {}
+        """Processes of very many mappings, until when what was read of them has to do (CLOCK_MONOTONIC, ns)."""
 
     def of(self, pid: int) -> Process | None:
         """Those of a process as they were read; None if they were never read."""
@@ -71,7 +78,10 @@ class Mappings:
         return process
 
     def read(self, pid: int) -> Process | None:
-        """Read those of a process; what was known stays where it is gone or may not be read."""
+        """Read those of a process; what was known stays where it is gone, may not be read, or took long just now."""
+        if pid in self._rests_until and time.monotonic_ns() < self._rests_until[pid]:
+            return self.of(pid)
+        began = time.thread_time_ns()
         try:
             with (self._proc / str(pid) / "maps").open("rb") as file:
                 process = Process(list(parse_maps(file.read(_MOST_BYTES))))
@@ -79,6 +89,15 @@ class Mappings:
             return self.of(pid)
         self._processes[pid] = process
         self._processes.move_to_end(pid)
+        self._rest(pid, time.thread_time_ns() - began)
         while len(self._processes) > _MOST_PROCESSES:
             self._processes.popitem(last=False)
         return process
+
+    def _rest(self, pid: int, took_ns: int) -> None:
+        self._rests_until.pop(pid, None)
+        if took_ns > _LONG_NS:
+            self._rests_until[pid] = time.monotonic_ns() + _REST * took_ns
+        if len(self._rests_until) > _MOST_PROCESSES:
+            now = time.monotonic_ns()
+            self._rests_until = {one: until for one, until in self._rests_until.items() if until > now}

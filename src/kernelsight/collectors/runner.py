@@ -216,7 +216,8 @@ class _Runner:
             if source.collector is not None:
                 source.runs += due == "sample"
                 read.append(source)
-                lines.append(self._take(source, partial(source.collector.collect, now), keep=due == "sample"))
+                reading = source.collector.collect if due == "sample" else source.prepare
+                lines.append(self._take(source, partial(reading, now), keep=due == "sample"))
         self._write(lines)
         if self.governor is not None:
             self.governor.look(self.clock.monotonic_ns(), time.process_time_ns(), self.sources, read)

@@ -50,6 +50,14 @@ class Lossy(Protocol):
         """Events lost since it was opened."""
 
 
+@runtime_checkable
+class Discarding(Protocol):
+    """What a collector of sums has when reading them is much cheaper than making rows of them."""
+
+    def discard(self) -> None:
+        """Throw away what has come together since the last reading, so that the next is of what comes from now on."""
+
+
 @dataclass(slots=True)
 class RunningSource:
     """One collector as the runner sees it: open or not, and its account."""
@@ -60,6 +68,7 @@ class RunningSource:
     speaker: EventSource | None = None
     lossy: Lossy | None = None
     limited: Limited | None = None
+    discarding: Discarding | None = None
     fd: int = -1
     status: Literal["running", "unavailable", "failed"] = "running"
     reason: str | None = None
@@ -93,12 +102,14 @@ class RunningSource:
             self.lossy = self.collector
         if isinstance(self.collector, Limited):
             self.limited = self.collector
+        if isinstance(self.collector, Discarding):
+            self.discarding = self.collector
 
     def close(self) -> None:
         """Close the collector, if it is open; its account stays."""
         self.lost_before = self.lost
         collector, self.collector = self.collector, None
-        self.speaker, self.lossy, self.limited, self.fd = None, None, None, -1
+        self.speaker, self.lossy, self.limited, self.discarding, self.fd = None, None, None, None, -1
         if collector is not None:
             collector.close()
 
@@ -106,6 +117,13 @@ class RunningSource:
     def lost(self) -> int:
         """Events lost in the kernel since the runner started."""
         return self.lost_before + (self.lossy.lost if self.lossy else 0)
+
+    def prepare(self, now: int) -> Iterable[Event]:
+        """Read it so that the next sample is of one second; what it yields is of no use."""
+        if self.discarding is not None:
+            self.discarding.discard()
+            return ()
+        return () if self.collector is None else self.collector.collect(now)
 
     def fail(self, error: Exception, now: int) -> None:
         """Close the collector and set when to try again: later and later while it keeps failing."""

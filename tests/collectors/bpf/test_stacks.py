@@ -109,6 +109,18 @@ def test_what_was_known_of_a_process_stays_when_it_is_gone(tmp_path):
     assert mappings.read(8) is None
 
 
+def test_a_list_of_very_many_mappings_is_not_read_again_at_once(tmp_path):
+    (tmp_path / "7").mkdir()
+    many = b"".join(b"%x-%x r-xp 00000000 fd:00 5 /bin/prog\n" % (n << 12, (n + 1) << 12) for n in range(1, 9000))
+    (tmp_path / "7/maps").write_bytes(many)
+    mappings = Mappings(tmp_path)
+    first = mappings.read(7)
+    assert mappings.read(7) is first
+    (tmp_path / "8").mkdir()
+    (tmp_path / "8/maps").write_bytes(b"1000-2000 r-xp 00000000 fd:00 5 /bin/prog\n")
+    assert mappings.read(8) is not mappings.read(8)
+
+
 def test_a_stack_is_written_once_while_it_is_in_use_and_again_after_minutes():
     clock = [0]
     book = StackBook(lambda: clock[0])

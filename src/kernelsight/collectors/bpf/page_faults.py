@@ -208,10 +208,19 @@ class PageFaults:
         """The faults that ended since the last time."""
         return self._faults(to_epoch, self._ring.consume())
 
+    def discard(self) -> None:
+        """Throw away the counts since the last time."""
+        self._scan()
+        self._collected_at = time.monotonic()
+
+    def _scan(self) -> bytes:
+        """What threads had since the last scan, those that have ended too."""
+        _, ended = self._ended.drain()
+        return self._object.iterate("scan_faults") + ended
+
     def collect(self, now: int) -> Iterable[Event]:
         """How many every process had since the last time."""
-        _, ended = self._ended.drain()
-        counted = self._object.iterate("scan_faults") + ended
+        counted = self._scan()
         stats = self._counting.events(counted, now, timed=self._pace.level == EVERY)
         minors = sum(event.minor_faults or 0 for event in stats)
         at = time.monotonic()

@@ -61,6 +61,10 @@ class ProcessExits:
         """The ends since the last time."""
         return self._fill(now, *self._exits.drain())
 
+    def discard(self) -> None:
+        """Throw away the ends since the last time."""
+        self._exits.drain()
+
     @property
     def lost(self) -> int:
         """Processes that found the map full."""

@@ -170,6 +170,10 @@ class Scheduler:
         """What every process that did anything used since the last time."""
         return self._take(now)
 
+    def discard(self) -> None:
+        """Throw away what was used since the last time."""
+        self._scan()
+
     @property
     def lost(self) -> int:
         """Long waits, children and threads that could not be recorded."""
@@ -184,9 +188,13 @@ class Scheduler:
         return sum(loss.value for loss in self._losses)
 
     def _take(self, now: int) -> list[SchedProcess]:
+        scanned, pids, families = self._scan()
+        return self._folding.events(scanned, self._families.numbers(pids), families, now)
+
+    def _scan(self) -> tuple[bytes, bytes, bytes]:
+        """Threads, and processes with children by their pids; what they used since the last scan."""
         began = kernel_monotonic_ns()
         scanned = self._threads.object.iterate("scan_threads")
         # Only now: the scan itself must still take threads for new that began since the one before.
         self._scanned_at.value = began
-        pids, families = self._families.drain()
-        return self._folding.events(scanned, self._families.numbers(pids), families, now)
+        return scanned, *self._families.drain()

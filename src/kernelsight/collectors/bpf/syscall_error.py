@@ -49,6 +49,10 @@ class SyscallErrors:
         """The counts since the last time."""
         return self._fill(now, *self._counts.drain())
 
+    def discard(self) -> None:
+        """Throw away the counts since the last time."""
+        self._counts.drain()
+
     @property
     def lost(self) -> int:
         """Failed calls that found the map full."""

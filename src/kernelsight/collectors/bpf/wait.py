@@ -96,6 +96,11 @@ class Waits:
         self._thin()
         return parse_edges(self._fill, *self._edges.drain(), now)
 
+    def discard(self) -> None:
+        """Throw away the edges since the last time."""
+        self._thin()
+        self._edges.drain()
+
     @property
     def lost(self) -> int:
         """Waits that found the map full, and threads that could not be followed."""

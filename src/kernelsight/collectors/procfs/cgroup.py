@@ -79,6 +79,13 @@ class CgroupCollector:
         self._seen = 0
         self._search_due = 0
 
+    @property
+    def limitations(self) -> list[str]:
+        """That there are more groups than are watched."""
+        if len(self._groups) < _MOST_GROUPS:
+            return []
+        return [f"groups beyond {_MOST_GROUPS}, those farther from the root: not watched, as there are too many"]
+
     def collect(self, now: int) -> Iterator[Cgroup]:
         """Find out which groups were active, and read those."""
         moment = self._monotonic_ns()
