@@ -35,13 +35,13 @@ Body = dict[str, Any]
 
 def repeats(body: Body) -> Says:
     """Ask for the diagnosis, and say the same again."""
-    return _after_diagnosis(body, lambda findings: [_claimed(one, one["culprit"]) for one in findings])
+    return _after_diagnosis(body, lambda findings: [_claimed(finding, finding["culprit"]) for finding in findings])
 
 
 def blames_the_victim(body: Body) -> Says:
     """Turn cause and effect round, as sure as can be."""
     return _after_diagnosis(
-        body, lambda findings: [_claimed(one, victim) for one in findings for victim in one["victims"][:1]]
+        body, lambda findings: [_claimed(finding, victim) for finding in findings for victim in finding["victims"][:1]]
     )
 
 
@@ -80,26 +80,26 @@ def score(name: str, cases: Iterable[Path]) -> dict[str, Any]:
     """Right answers of one reasoner."""
     began = time.perf_counter()
     scores: list[Score] = [replay(case, ask=partial(ask, name)) for case in cases]
-    wrong = [one.scenario for one in scores if not one.right]
+    wrong = [answer.scenario for answer in scores if not answer.right]
     return {
         "right": len(scores) - len(wrong),
         "of": len(scores),
         "wrong": wrong,
-        "answer_ms_each": sorted(one.answer_ms for one in scores)[len(scores) // 2],
+        "answer_ms_each": sorted(answer.answer_ms for answer in scores)[len(scores) // 2],
         "seconds": round(time.perf_counter() - began, 1),
     }
 
 
 def main() -> None:
     cases = recording.cases(sys.argv[1:])
-    found = {"offline": score("offline", cases)}
+    scored = {"offline": score("offline", cases)}
     for script in (repeats, denies, blames_the_victim):
         with serving(script) as server:
             os.environ |= {"GEMINI_API_KEY": KEY, "GOOGLE_GEMINI_BASE_URL": server.url, "NO_PROXY": "127.0.0.1"}
-            found[f"a model that {script.__name__.replace('_', ' ')}"] = score("gemini", cases)
+            scored[f"a model that {script.__name__.replace('_', ' ')}"] = score("gemini", cases)
             if server.refusals:
                 raise SystemExit(f"requests that are not as they must be: {server.refusals[:3]}")
-    print(json.dumps(found, indent=1))
+    print(json.dumps(scored, indent=1))
 
 
 if __name__ == "__main__":

@@ -162,18 +162,20 @@ def outcome(series: Labelled, detections: Iterable[int]) -> Outcome:
 def stream(corpus: Sequence[Labelled], thresholds: Sequence[float]) -> dict[float, dict[str, list[int]]]:
     """Our detections (the rows where an episode begins) of every series at every threshold, in one pass."""
     detector = Detector(np.zeros(len(corpus)))
-    watchers = {one: Episodes(detector.baselines, Sensitivity(one)) for one in thresholds}
-    found: dict[float, dict[str, list[int]]] = {one: {series.name: [] for series in corpus} for one in thresholds}
+    watchers = {threshold: Episodes(detector.baselines, Sensitivity(threshold)) for threshold in thresholds}
+    starts: dict[float, dict[str, list[int]]] = {
+        threshold: {series.name: [] for series in corpus} for threshold in thresholds
+    }
     lengths = np.array([len(series.values) for series in corpus])
     for row in range(int(lengths.max())):
         there = np.flatnonzero(lengths > row)
-        at_s = np.array([corpus[one].at_s[row] for one in there])
-        scores = detector.step(there, at_s, np.array([corpus[one].values[row] for one in there]))
-        for one, episodes in watchers.items():
+        at_s = np.array([corpus[name].at_s[row] for name in there])
+        scores = detector.step(there, at_s, np.array([corpus[name].values[row] for name in there]))
+        for threshold, episodes in watchers.items():
             begun, _ = episodes.step(row, scores)
             for episode in begun:
-                found[one][corpus[episode.series].name].append(row)
-    return found
+                starts[threshold][corpus[episode.series].name].append(row)
+    return starts
 
 
 def gaussian(values: Reals) -> Reals:
@@ -221,18 +223,22 @@ def cost(series: int = 500, warm: int = 1500, steps: int = 300) -> dict[str, flo
 # --- report ----------------------------------------------------------------------------------------
 
 
-def report(corpus: Sequence[Labelled], threshold: float, found: dict[float, dict[str, list[int]]]) -> dict[str, object]:
-    by_threshold = {one: {series.name: outcome(series, found[one][series.name]) for series in corpus} for one in found}
+def report(
+    corpus: Sequence[Labelled], threshold: float, starts: dict[float, dict[str, list[int]]]
+) -> dict[str, object]:
+    by_threshold = {
+        level: {series.name: outcome(series, starts[level][series.name]) for series in corpus} for level in starts
+    }
     names = [series.name for series in corpus]
 
-    def total(one: float, chosen: Iterable[str]) -> Outcome:
-        return sum((by_threshold[one][name] for name in chosen), Outcome())
+    def total(level: float, chosen: Iterable[str]) -> Outcome:
+        return sum((by_threshold[level][name] for name in chosen), Outcome())
 
     def best(chosen: Sequence[str]) -> float:
-        return max(THRESHOLDS, key=lambda one: total(one, chosen).score)
+        return max(THRESHOLDS, key=lambda level: total(level, chosen).score)
 
     left_out = sum((by_threshold[best([n for n in names if n != name])][name] for name in names), Outcome())
-    near = [total(one, names).score for one in THRESHOLDS if abs(one - threshold) <= NEAR]
+    near = [total(level, names).score for level in THRESHOLDS if abs(level - threshold) <= NEAR]
     without = [total(threshold, [n for n in names if n != name]).score for name in names]
     gauss_threshold, gauss = optimised_gaussian(corpus)
     return {
@@ -246,7 +252,7 @@ def report(corpus: Sequence[Labelled], threshold: float, found: dict[float, dict
             "greatest": round(max(near), 2),
         },
         "without_one": {"least": round(min(without), 2), "greatest": round(max(without), 2)},
-        "by_threshold": {str(one): round(total(one, names).score, 2) for one in THRESHOLDS},
+        "by_threshold": {str(level): round(total(level, names).score, 2) for level in THRESHOLDS},
         "by_file": {name: by_threshold[threshold][name].figures() for name in names},
         "windowed_gaussian": {"optimised": {"threshold": gauss_threshold, **gauss.figures()}},
     }
@@ -264,16 +270,16 @@ def main() -> None:
         sys.exit(0)
     corpus = load(given.data)
     began = time.process_time()
-    found = stream(corpus, sorted({*THRESHOLDS, given.threshold}))
+    starts = stream(corpus, sorted({*THRESHOLDS, given.threshold}))
     took = time.process_time() - began
     if given.detections:
         with given.detections.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("file", "timestamp"))
             for series in corpus:
-                rows = (row for row in found[given.threshold][series.name] if row >= series.probation)
+                rows = (row for row in starts[given.threshold][series.name] if row >= series.probation)
                 writer.writerows((series.name, series.stamps[row]) for row in rows)
-    figures = {**report(corpus, given.threshold, found), "stream_cpu_s": round(took, 1)}
+    figures = {**report(corpus, given.threshold, starts), "stream_cpu_s": round(took, 1)}
     print(json.dumps(figures if given.no_cost else {**figures, "cost": cost()}, indent=2))
 
 

@@ -215,17 +215,17 @@ def each_collector(runs: int) -> dict[str, dict[str, float]]:
                 if entry.name not in plain:
                     continue
                 with suppress(SourceUnavailableError):
-                    one = entry.factory(host)
-                    opened.callback(one.close)
-                    taken[f"{entry.name} ({entry.source})"] = (one, [], [])
+                    collector = entry.factory(host)
+                    opened.callback(collector.close)
+                    taken[f"{entry.name} ({entry.source})"] = (collector, [], [])
         for run in range(runs + 1):
-            for one, times, events in taken.values():
+            for collector, times, events in taken.values():
                 before = time.thread_time_ns()
-                found = list(one.collect(time.time_ns()))
-                encode_lines(found)
+                collected = list(collector.collect(time.time_ns()))
+                encode_lines(collected)
                 if run:  # the first opens and reads all there is
                     times.append((time.thread_time_ns() - before) / 1000)
-                    events.append(len(found))
+                    events.append(len(collected))
             time.sleep(1)
     return {
         name: {

@@ -40,8 +40,8 @@ def filled(path: str, name: str, seconds: int, processes: int) -> int:
     batch = Batch()
     for number, events in enumerate(looped(CASES / f"{name}.ndjson.zst", BEGINS_S, seconds)):
         everything = [*events, *crowd((BEGINS_S + number) * SECOND, number, processes)]
-        for one in everything:
-            batch.events.setdefault(type(one), []).append(msgspec.structs.astuple(one))
+        for event in everything:
+            batch.events.setdefault(type(event), []).append(msgspec.structs.astuple(event))
         rows += len(everything)
         if number % MINUTE_S == MINUTE_S - 1 or number == seconds - 1:
             writer.write(batch)
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    found = []
+    measured = []
     for name in NAMES:
         for processes in (0, BESIDE):
             with tempfile.TemporaryDirectory() as folder:
@@ -76,12 +76,12 @@ def main() -> None:
                 for window_s in (MINUTE_S, arguments.seconds):
                     took = [asked(path, window_s, arguments.seconds) for _ in range(arguments.rounds)]
                     cpu, wall = zip(*took, strict=True)
-                    found.append({
+                    measured.append({
                         "case": name, "processes_beside": processes, "rows": rows, "window_s": window_s,
                         "cpu_s": spread([*cpu]), "wall_s": spread([*wall]),
                     })  # fmt: skip
     machine = f"{os.cpu_count()} CPUs, Linux {platform.release()}, Python {platform.python_version()}"
-    print(json.dumps({"machine": machine, "answers": found}, indent=1))
+    print(json.dumps({"machine": machine, "answers": measured}, indent=1))
 
 
 if __name__ == "__main__":

@@ -236,9 +236,9 @@ def line(result: Score) -> str:
     false = f"; false: {'; '.join(result.false_alarms)}" if result.false_alarms else ""
     if result.fault is None:
         return f"{head}: control{false}"
-    found = f"{result.top['fault']} by {result.top['culprit']['name']}" if result.top else "nothing"
+    answered = f"{result.top['fault']} by {result.top['culprit']['name']}" if result.top else "nothing"
     missing = f"{'' if result.grounded else ', not grounded'}{'' if result.also_found else ', not all faults'}"
-    return f"{head}: {result.fault}, found {found}, after {result.detected_s} s{missing}{false}"
+    return f"{head}: {result.fault}, found {answered}, after {result.detected_s} s{missing}{false}"
 
 
 def summary(scores: list[Score]) -> dict[str, object]:

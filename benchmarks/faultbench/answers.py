@@ -43,13 +43,14 @@ def is_right(said: str, culprit: Entity, truth: Truth) -> bool:
     """Whether a fault is one of the case, with its culprit."""
     entity = msgspec.to_builtins(culprit)
     return any(
-        said in fault.right and any(one.is_named(entity) for one in fault.culprits) for fault in (truth, *truth.also)
+        said in fault.right and any(culprit_meant.is_named(entity) for culprit_meant in fault.culprits)
+        for fault in (truth, *truth.also)
     )
 
 
 def brier(answers: Iterable[Answer]) -> float:
     """Mean square of confidence minus truth."""
-    return statistics.fmean((one.confidence() - one.right) ** 2 for one in answers)
+    return statistics.fmean((answer.confidence() - answer.right) ** 2 for answer in answers)
 
 
 def best_sharpness(answers: Sequence[Answer]) -> float:

@@ -82,12 +82,14 @@ def main() -> int:
             asked for of_case in pool.map(partial(questions_of, keep=arguments.keep), cases) for asked in of_case
         ]
     answers = [answer for question in questions for answer in question.answers]
-    wrong = sorted((one for one in answers if one.confidence() >= BINS[4] and not one.right), key=Answer.confidence)
-    for one in wrong:
-        print(f"{one.confidence():.3f} {one.case}: {one.said}", file=sys.stderr)
+    wrong = sorted(
+        (answer for answer in answers if answer.confidence() >= BINS[4] and not answer.right), key=Answer.confidence
+    )
+    for answer in wrong:
+        print(f"{answer.confidence():.3f} {answer.case}: {answer.said}", file=sys.stderr)
     result = {
         "answers": len(answers),
-        "right": sum(one.right for one in answers),
+        "right": sum(answer.right for answer in answers),
         "brier": round(brier(answers), 4),
         "sharpness": SHARPNESS,
         "best_sharpness": best_sharpness(answers),
@@ -97,7 +99,7 @@ def main() -> int:
             "without_tracers": accuracy(question for question in questions if not question.tracers),
         },
         "left_out": left_out(questions),
-        "checks": [asdict(one) for one in worths((asked.told, asked.removals, asked.right) for asked in questions)],
+        "checks": [asdict(worth) for worth in worths((asked.told, asked.removals, asked.right) for asked in questions)],
     }
     print(json.dumps(result, indent=1) if arguments.json else "\n".join(lines(result)))
     return 0
@@ -147,11 +149,11 @@ def _asked(window: Window) -> Question:
         [
             Answer(
                 window.scenario,
-                f"{one.fault} by {one.culprit.name}",
-                log_odds(one),
-                is_right(one.fault, one.culprit, truth),
+                f"{candidate.fault} by {candidate.culprit.name}",
+                log_odds(candidate),
+                is_right(candidate.fault, candidate.culprit, truth),
             )
-            for one in (*weighed.causes, *weighed.unlikely)
+            for candidate in (*weighed.causes, *weighed.unlikely)
         ],
         whole,
         without,
@@ -170,10 +172,10 @@ def left_out(questions: Sequence[Question]) -> dict[str, float]:
     scenarios = sorted({question.scenario for question in questions})
     fitted, squares = [], []
     for scenario in scenarios:
-        others = [one for question in questions if question.scenario != scenario for one in question.answers]
-        its_own = [one for question in questions if question.scenario == scenario for one in question.answers]
+        others = [answer for question in questions if question.scenario != scenario for answer in question.answers]
+        its_own = [answer for question in questions if question.scenario == scenario for answer in question.answers]
         fitted.append(best_sharpness(others))
-        squares += [(one.confidence(fitted[-1]) - one.right) ** 2 for one in its_own]
+        squares += [(answer.confidence(fitted[-1]) - answer.right) ** 2 for answer in its_own]
     return {
         "scenarios": len(scenarios),
         "brier": round(statistics.fmean(squares), 4),
@@ -184,15 +186,15 @@ def left_out(questions: Sequence[Question]) -> dict[str, float]:
 
 def row_of(answers: Iterable[Answer], low: float, high: float) -> dict[str, float] | None:
     """How many of the answers within a bin of confidence were right; None where there are none."""
-    within = [one for one in answers if low <= one.confidence() < high or one.confidence() == high == 1]
+    within = [answer for answer in answers if low <= answer.confidence() < high or answer.confidence() == high == 1]
     if not within:
         return None
     return {
         "from": low,
         "to": high,
         "answers": len(within),
-        "mean": round(statistics.fmean(one.confidence() for one in within), 3),
-        "right": round(statistics.fmean(one.right for one in within), 3),
+        "mean": round(statistics.fmean(answer.confidence() for answer in within), 3),
+        "right": round(statistics.fmean(answer.right for answer in within), 3),
     }
 
 

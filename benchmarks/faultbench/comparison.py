@@ -148,7 +148,7 @@ def _known(examples: Sequence[Example], weights: Weights) -> Known:
 
 def _without(examples: Sequence[Example], weights: Weights, spread: float, scenario: str) -> dict[Weight, float]:
     """The weights that are fitted to all scenarios but one."""
-    return fitted([one for one in examples if one.scenario != scenario], weights, spread)
+    return fitted([candidate for candidate in examples if candidate.scenario != scenario], weights, spread)
 
 
 def _judge(
@@ -168,7 +168,7 @@ def _judge(
                 squares.append((answer.confidence() - answer.right) ** 2)
                 squares_sharpened.append((answer.confidence(sharpness) - answer.right) ** 2)
     findings = [told(reweighed(window.candidates, weights_for(window.scenario)), window.scene) for window in windows]
-    rights = [answers_it(found, window.truth) for found, window in zip(findings, windows, strict=True)]
+    rights = [answers_it(told_findings, window.truth) for told_findings, window in zip(findings, windows, strict=True)]
     judgements = [*zip(windows, findings, rights, as_judged, strict=True)]
     return Merit(
         name,
@@ -176,12 +176,12 @@ def _judge(
         round(statistics.fmean(squares_sharpened), 4),
         sum(right for window, _, right, _ in judgements if window.tracers),
         sum(right for window, _, right, _ in judgements if not window.tracers),
-        sum(bool(found) and not right for _, found, right, _ in judgements),
-        sum(bool(found) for window, found, _, _ in judgements if window.truth.fault is None),
+        sum(bool(told_findings) and not right for _, told_findings, right, _ in judgements),
+        sum(bool(told_findings) for window, told_findings, _, _ in judgements if window.truth.fault is None),
         sum(
             not (window.truth.fault and is_right(fault, culprit, window.truth))
-            for window, found, _, _ in judgements
-            for fault, culprit in found
+            for window, told_findings, _, _ in judgements
+            for fault, culprit in told_findings
         ),
         [window.name for window, _, right, was in judgements if was and not right],
         [window.name for window, _, right, was in judgements if right and not was],

@@ -107,9 +107,9 @@ def harms(folder: Path, onset_ns: int, offset_ns: int, *, but: Iterable[str] = (
     """
     left_out = set(but)
     for file in sorted(folder.iterdir()):
-        found = harm(file.name, parse(file.read_text()), onset_ns, offset_ns)
-        if found is not None and file.name not in left_out:
-            yield found
+        measured = harm(file.name, parse(file.read_text()), onset_ns, offset_ns)
+        if measured is not None and file.name not in left_out:
+            yield measured
 
 
 def _between(seconds: Sequence[Second], first_s: int, end_s: int) -> list[Second]:

@@ -42,17 +42,17 @@ def namespace(stage: Stage) -> str:
 def wire(stage: Stage, left: str | None, right: str | None) -> tuple[End, End]:
     """Two namespaces, connected by a pair of interfaces with an address each in a network of their own."""
     net = f"10.{stage.chance.randint(64, 250)}.{stage.chance.randint(0, 250)}"
-    one, other = (End(f"{stage.name()[:8]}{side}", f"{net}.{side}", where) for side, where in ((1, left), (2, right)))
-    command = ("ip", "link", "add", one.interface, "type", "veth", "peer", "name", other.interface)
+    first, other = (End(f"{stage.name()[:8]}{side}", f"{net}.{side}", where) for side, where in ((1, left), (2, right)))
+    command = ("ip", "link", "add", first.interface, "type", "veth", "peer", "name", other.interface)
     # Either end takes the other with it; that of a namespace of its own goes with the namespace.
-    undo = next((("ip", "link", "del", end.interface) for end in (one, other) if end.namespace is OURS), None)
+    undo = next((("ip", "link", "del", end.interface) for end in (first, other) if end.namespace is OURS), None)
     stage.run(*command, undo=undo)
-    for end in (one, other):
+    for end in (first, other):
         if end.namespace is not OURS:
             stage.run("ip", "link", "set", end.interface, "netns", end.namespace)
         stage.run(*end.inside, "ip", "address", "add", f"{end.address}/24", "dev", end.interface)
         stage.run(*end.inside, "ip", "link", "set", end.interface, "up")
-    return one, other
+    return first, other
 
 
 def drop_some(stage: Stage, where: str | None, hook: str, match: str, per_mille: int) -> str:

@@ -48,15 +48,28 @@ class Worth:
 def told(candidates: Iterable[Candidate], scene: Scene) -> Told:
     """The findings that candidates lead to."""
     causes = weigh(candidates, scene).causes
-    return tuple((one.candidate.fault, one.candidate.culprit) for one in explanations(causes, scene, log_odds))
+    return tuple(
+        (explanation.candidate.fault, explanation.candidate.culprit)
+        for explanation in explanations(causes, scene, log_odds)
+    )
 
 
 def removals(candidates: Sequence[Candidate], scene: Scene) -> Iterator[Removal]:
     """The answer without each check that was made, one at a time."""
-    keys = {(one.mechanism, outcome.check_id): None for one in candidates for outcome in one.checks if one.mechanism}
+    keys = {
+        (candidate.mechanism, outcome.check_id): None
+        for candidate in candidates
+        for outcome in candidate.checks
+        if candidate.mechanism
+    }
     for key in keys:
-        outcomes = [outcome for one in candidates for outcome in one.checks if (one.mechanism, outcome.check_id) == key]
-        without = [_without(one, key) for one in candidates]
+        outcomes = [
+            outcome
+            for candidate in candidates
+            for outcome in candidate.checks
+            if (candidate.mechanism, outcome.check_id) == key
+        ]
+        without = [_without(candidate, key) for candidate in candidates]
         held = sum(outcome.holds for outcome in outcomes)
         yield Removal(key, held, len(outcomes) - held, told(without, scene))
 
@@ -72,10 +85,10 @@ def worths(answers: Iterable[tuple[Told, Iterable[Removal], Sequence[bool]]]) ->
     Args:
         answers: of each, what is told, the removals, and whether it is right: as it is, then without each check.
     """
-    found = {(name, check.id): [0] * 5 for name, mechanism in mechanisms().items() for check in mechanism.checks}
+    counts = {(name, check.id): [0] * 5 for name, mechanism in mechanisms().items() for check in mechanism.checks}
     for whole, without, (right, *rights) in answers:
         for removal, still_right in zip(without, rights, strict=True):
-            sums = found[removal.check]
+            sums = counts[removal.check]
             for place, amount in enumerate(
                 (
                     removal.held,
@@ -86,5 +99,5 @@ def worths(answers: Iterable[tuple[Told, Iterable[Removal], Sequence[bool]]]) ->
                 )
             ):
                 sums[place] += amount
-    ordered = sorted(found.items(), key=lambda item: (-item[1][3], -item[1][2], item[0]))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1][3], -item[1][2], item[0]))
     return [Worth(key, *sums) for key, sums in ordered]

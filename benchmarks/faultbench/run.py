@@ -65,8 +65,8 @@ class Score:
     @property
     def right(self) -> bool:
         """All that can be asked for."""
-        found = self.class_right and self.culprit_right and self.grounded and self.also_found
-        return not self.false_alarms and (found or self.fault is None)
+        is_found = self.class_right and self.culprit_right and self.grounded and self.also_found
+        return not self.false_alarms and (is_found or self.fault is None)
 
 
 class Collection:
@@ -144,7 +144,7 @@ def play(
             "truth": asdict(truth),
             "scenario": scenario.name,
             "seed": seed,
-            "harm": [asdict(found) for found in harms(stage.measured, onset, offset, but=truth.names)],
+            "harm": [asdict(suffered) for suffered in harms(stage.measured, onset, offset, but=truth.names)],
         }
         if keep is not None:
             recording.keep(keep, truth_of, b"".join(collection.lines), ours)
@@ -201,9 +201,9 @@ def score(database: str, truth_of: Mapping[str, Any], truth: Truth, ask: Ask) ->
     return result
 
 
-def matches(found: Diagnosis, truth: Truth, *, top: bool) -> tuple[bool, bool]:
+def matches(answer: Diagnosis, truth: Truth, *, top: bool) -> tuple[bool, bool]:
     """Whether the first (or any) finding has the right class, and the right culprit too."""
-    candidates = found.findings[:1] if top and not truth.also else found.findings
+    candidates = answer.findings[:1] if top and not truth.also else answer.findings
     right = [finding for finding in candidates if finding.fault in truth.right]
     named = [f for f in right if any(c.is_named(msgspec.to_builtins(f.culprit)) for c in truth.culprits)]
     return bool(right), bool(named)
@@ -225,7 +225,7 @@ def idle(minutes: float) -> list[str]:
         answers = [(moment, diagnosed(str(collection.path), moment - LOOKS_BACK_S * NS, moment)) for moment in moments]
     return [
         f"{(moment - began) // NS} s: "
-        + "; ".join(f"{one.fault} by {one.culprit.name} ({one.confidence})" for one in answer.findings)
+        + "; ".join(f"{finding.fault} by {finding.culprit.name} ({finding.confidence})" for finding in answer.findings)
         for moment, answer in answers
         if answer.findings
     ]

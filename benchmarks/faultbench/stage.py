@@ -49,13 +49,13 @@ class Actor:
 
     def family(self) -> dict[int, str]:
         """Pid and name of it and of all that it started and that still runs: they are a session of their own."""
-        found = {self.pid: self.name}
+        family = {self.pid: self.name}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):
                 head, _, rest = stat.read_text(errors="replace").rpartition(")")
                 if int(rest.split()[3]) == self.pid:
-                    found.setdefault(int(stat.parent.name), head.partition("(")[2])
-        return found
+                    family.setdefault(int(stat.parent.name), head.partition("(")[2])
+        return family
 
     def end(self) -> None:
         """End it and all that it started, those too that have left its session."""
@@ -69,12 +69,12 @@ class Actor:
 
 def descendants(pid: int) -> list[int]:
     """The children of a process, their children, and so on."""
-    found = [pid]
-    for one in found:  # grows meanwhile
+    children = [pid]
+    for parent in children:  # grows meanwhile
         with suppress(OSError):
-            for task in Path(f"/proc/{one}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
-    return found[1:]
+            for task in Path(f"/proc/{parent}/task").iterdir():
+                children += map(int, (task / "children").read_text().split())
+    return children[1:]
 
 
 class Stage:
@@ -125,11 +125,11 @@ class Stage:
         """
         name = name or self.name()
         program, *arguments = map(str, command)
-        found = shutil.which(program) or program
+        executable = shutil.which(program) or program
         copy = self.folder / name
         if not copy.exists():
             # The kernel calls a process by its file; a link is enough, and a script is called by its own name.
-            copy.symlink_to(found)
+            copy.symlink_to(executable)
         words = [str(copy), *arguments]
         if cpus is not None:
             words = ["taskset", "-c", cpus, *words]

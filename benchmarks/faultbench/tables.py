@@ -12,7 +12,7 @@ Scores = Mapping[str, Sequence[CaseScore]]
 
 def comparison(scores: Scores) -> Iterator[str]:
     """What each system comes to, and how many faults of each group it finds."""
-    totals = {system: total(found) for system, found in scores.items()}
+    totals = {system: total(of_system) for system, of_system in scores.items()}
     yield "| system | class | culprit | both | alarm before onset | clean controls | right of all |"
     yield "|---|---|---|---|---|---|---|"
     for system, sums in totals.items():
@@ -24,7 +24,7 @@ def comparison(scores: Scores) -> Iterator[str]:
 
 
 def _of_groups(title: str, scores: Scores, is_right: Callable[[CaseScore], bool]) -> Iterator[str]:
-    groups = {system: by_group(found) for system, found in scores.items()}
+    groups = {system: by_group(of_system) for system, of_system in scores.items()}
     yield f"| {title} | faults | {' | '.join(scores)} |"
     yield f"|---|---|{'---|' * len(scores)}"
     for name, cases_of_group in sorted(next(iter(groups.values())).items()):
@@ -32,9 +32,9 @@ def _of_groups(title: str, scores: Scores, is_right: Callable[[CaseScore], bool]
         yield f"| {name} | {len(cases_of_group)} | {' | '.join(rights)} |"
 
 
-def cases(found: Sequence[CaseScore]) -> Iterator[str]:
+def cases(scored: Sequence[CaseScore]) -> Iterator[str]:
     """What went wrong, a line a case."""
-    for case in found:
+    for case in scored:
         if not case.right:
             yield f"{case.case}: {case.fault or 'nothing is wrong'}: {_why(case)}"
 

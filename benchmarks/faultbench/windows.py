@@ -82,7 +82,9 @@ def _replayed_windows(case: Path) -> Iterator[Window]:
         with replayed(case, tracers=tracers) as database, opened(database) as reader:
             for moment, end in moments.items():
                 scene = Scene(reader, TimeRange(end - LOOKS_BACK_S * NS, end))
-                candidates = [one for several in finders().values() for find in several for one in find(scene)]
+                candidates = [
+                    candidate for several in finders().values() for find in several for candidate in find(scene)
+                ]
                 there = truth if end > onset else Truth(None)
                 yield Window(about["scenario"], moment, tracers, there, candidates, relations(scene, candidates))
 

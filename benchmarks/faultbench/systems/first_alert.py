@@ -109,5 +109,5 @@ def _blamed(signal: Signal, fault: str, events: Sequence[Event], end_ns: int) ->
         kind, _, name = signal.entity.partition("=")
         return Blamed(kind, name, name)
     resource = {"memory_pressure": usage.memory, "disk_saturation": usage.io, "disk_latency": usage.io}
-    found = resource.get(fault, usage.cpu)(events, end_ns).findings
-    return found[0].culprit if found else Blamed("machine", "machine")
+    likeliest = resource.get(fault, usage.cpu)(events, end_ns).findings
+    return likeliest[0].culprit if likeliest else Blamed("machine", "machine")

@@ -51,21 +51,21 @@ def titled(*, pid: int | None, comm: str | None, cgroup: str | None, service: st
     return ", ".join(f"{what} {printable(str(who))}" for what, who in named if who is not None) or "all processes"
 
 
-def lines(found: Profile, earlier: Profile | None, most: int) -> Iterator[str]:
+def lines(profile: Profile, earlier: Profile | None, most: int) -> Iterator[str]:
     """The profile, or how it differs from an earlier one, as text."""
     if earlier is None:
-        return text.report(found, most)
-    return text.compared(earlier, found, differences(earlier, found), most)
+        return text.report(profile, most)
+    return text.compared(earlier, profile, differences(earlier, profile), most)
 
 
-def told(found: Profile, earlier: Profile | None, most: int) -> dict[str, Any]:
+def told(profile: Profile, earlier: Profile | None, most: int) -> dict[str, Any]:
     """The same as plain data; shares are from 0 to 1."""
-    samples = max(found.samples, 1)
+    samples = max(profile.samples, 1)
     answer: dict[str, Any] = {
-        "start_ns": found.start_ns,
-        "end_ns": found.end_ns,
-        "samples": found.samples,
-        "cpu_ns": found.cpu_ns,
+        "start_ns": profile.start_ns,
+        "end_ns": profile.end_ns,
+        "samples": profile.samples,
+        "cpu_ns": profile.cpu_ns,
         "functions": [
             {
                 "function": share.name.function,
@@ -75,13 +75,13 @@ def told(found: Profile, earlier: Profile | None, most: int) -> dict[str, Any]:
                 "share": share.samples / samples,
                 "total_share": share.total / samples,
             }
-            for share in found.functions()[:most]
+            for share in profile.functions()[:most]
         ],
         "paths": [
             {"comm": path.comm, "samples": path.samples, "functions": [name.text for name in path.names]}
-            for path in found.paths[:most]
+            for path in profile.paths[:most]
         ],
-        "unknown": list(found.unknown),
+        "unknown": list(profile.unknown),
     }
     if earlier is not None:
         answer["changes"] = [
@@ -92,7 +92,7 @@ def told(found: Profile, earlier: Profile | None, most: int) -> dict[str, Any]:
                 "after": change.after,
                 "is_sure": change.is_sure,
             }
-            for change in differences(earlier, found)[:most]
+            for change in differences(earlier, profile)[:most]
         ]
     return answer
 

@@ -79,11 +79,11 @@ def stacks(reader: Reader, when: TimeRange, ids: Iterable[int]) -> Mapping[int, 
     """The stacks with these numbers, those left out that are not there or cannot be read."""
     kind = kind_of(Stack)
     wanted = list(dict.fromkeys(ids))[:MOST_STACKS]
-    found: dict[int, StoredStack] = {}
+    stacks_read: dict[int, StoredStack] = {}
     # In the window itself first: nearly all are there.
     for span in (when, TimeRange(max(0, when.start_ns - _EARLIER_NS), when.end_ns + _LATER_NS)):
         relation, params = reader.relation(kind.table, span.start_ns, span.end_ns)
-        missing = [number for number in wanted if number not in found]
+        missing = [number for number in wanted if number not in stacks_read]
         for at in range(0, len(missing), _AT_ONCE):
             some = missing[at : at + _AT_ONCE]
             marks = ", ".join("?" * len(some))
@@ -91,8 +91,8 @@ def stacks(reader: Reader, when: TimeRange, ids: Iterable[int]) -> Mapping[int, 
             for row in run(reader, Sql(text, (*params, *some))):
                 number, frames = _whole(row["stack_id"]), decoded(_text(row["frames"]))
                 if number is not None and frames is not None:
-                    found[number] = StoredStack(frames, _whole(row["pid"]), _text(row["ends"]))
-    return found
+                    stacks_read[number] = StoredStack(frames, _whole(row["pid"]), _text(row["ends"]))
+    return stacks_read
 
 
 def _whole(value: Value) -> int | None:

@@ -69,14 +69,14 @@ class _Image:
         address = self._elf.address_of(offset)
         if address is None:
             return None
-        found = self._elf.function_at(address)
-        if found is not None and found.name:
-            return found
+        function = self._elf.function_at(address)
+        if function is not None and function.name:
+            return function
         for elf in self._others():
             better = elf.function_at(address)
             if better is not None and better.name:
                 return better
-        return found
+        return function
 
     def _others(self) -> list[Elf]:
         if self._more is None:
@@ -181,8 +181,8 @@ class Symbols:
             if self._clock() > self._until:
                 self._is_late = True
                 return "late"
-            found = opened(file, pid, self._proc)
-            image = self._images[file] = found if isinstance(found, str) else _Image(found)
+            opened_image = opened(file, pid, self._proc)
+            image = self._images[file] = opened_image if isinstance(opened_image, str) else _Image(opened_image)
             if isinstance(image, str):
                 self._unknown[f"{_shown(file)}: {image}"] += 1
         return image
@@ -193,11 +193,11 @@ class Symbols:
             return Name(hex(address), "", False)
         if pid not in self._maps:
             self._maps[pid] = perf_map(pid, self._proc)
-        found = self._maps[pid]
-        name = None if isinstance(found, str) else found.name_at(address)
+        own_map = self._maps[pid]
+        name = None if isinstance(own_map, str) else own_map.name_at(address)
         if name is not None:
             return Name(printable(name), "compiled at run time", True)
-        reason = found if isinstance(found, str) else "its /tmp/perf-PID.map does not name all of its functions"
+        reason = own_map if isinstance(own_map, str) else "its /tmp/perf-PID.map does not name all of its functions"
         self._unknown[f"code of process {pid} that is of no file: {reason}"] += 1
         return Name("[code of no file]", "", False)
 
