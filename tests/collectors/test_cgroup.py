@@ -203,7 +203,13 @@ def test_version_1_fills_the_same_columns_in_the_same_units():
 
 def test_limits_of_devices_are_known_in_either_version_and_the_lowest_counts():
     first, second = Cgroup(NOW, cgroup="/g"), Cgroup(NOW, cgroup="/g")
-    fill_v2(first, {"io.max": b"254:0 rbps=max wbps=1048576 riops=120 wiops=max\n7:0 rbps=max wbps=2097152 riops=80\n"})
+    fill_v2(
+        first,
+        {
+            "io.max": b"254:0 rbps=max wbps=1048576 riops=120 wiops=max\n7:0 rbps=max wbps=2097152 riops=80\n",
+            "io.stat": b"254:0 rbytes=5 wbytes=600 rios=7 wios=8\n7:0 rbytes=5 wbytes=500 rios=3 wios=8\n",
+        },
+    )
     fill_v1(
         second,
         {
@@ -211,11 +217,15 @@ def test_limits_of_devices_are_known_in_either_version_and_the_lowest_counts():
             "blkio.throttle.write_bps_device": b"254:0 1048576\n7:0 2097152\n",
             "blkio.throttle.read_iops_device": b"254:0 120\n7:0 80\n",
             "blkio.throttle.write_iops_device": b"",
+            "blkio.throttle.io_service_bytes_recursive": b"254:0 Read 5\n254:0 Write 600\n7:0 Read 5\n7:0 Write 500\n",
+            "blkio.throttle.io_serviced_recursive": b"254:0 Read 7\n254:0 Write 8\n7:0 Read 3\n7:0 Write 8\n",
         },
     )
     for event in (first, second):
         assert (event.io_read_bytes_limit, event.io_write_bytes_limit) == (None, 1048576)
         assert (event.io_read_ios_limit, event.io_write_ios_limit) == (80, None)
+        assert (event.io_limited_read_bytes, event.io_limited_write_bytes) == (None, 600)
+        assert (event.io_limited_read_ios, event.io_limited_write_ios) == (3, None)
 
 
 def test_no_limit_in_version_1_is_unknown():

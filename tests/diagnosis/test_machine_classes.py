@@ -128,6 +128,10 @@ def test_a_program_that_waits_for_huge_pages_is_named(tmp_path):
     assert findings(tmp_path, compacted(100, huge=60, failed=40), rows) == STALL
 
 
+def test_a_few_compactions_that_take_long_each_are_enough(tmp_path):
+    assert findings(tmp_path, compacted(1, huge=3, scanned=500), faults(60, "heap", 5, 150_000)) == STALL
+
+
 def test_without_tracers_the_stalls_of_the_machine_tell(tmp_path):
     stalled = [
         Pressure(at(second), resource="memory", scope="system", some_total_us=200_000 * since(second))
@@ -143,7 +147,7 @@ def test_without_tracers_the_stalls_of_the_machine_tell(tmp_path):
         pytest.param([compacted(0, huge=2000), faults(60, "heap", 2000, 150)], id="a large heap, and free blocks"),
         pytest.param([compacted(100, huge=60), faults(60, "heap", 100, 80)], id="they take no time"),
         pytest.param([compacted(100, huge=5), faults(60, "heap", 100, 4_000)], id="for other blocks"),
-        pytest.param([compacted(5, huge=60), faults(60, "heap", 100, 4_000)], id="seldom"),
+        pytest.param([compacted(100, huge=60, scanned=8), faults(60, "heap", 100, 4_000)], id="it is given up at once"),
     ],
 )
 def test_huge_pages_that_make_nobody_wait_are_no_fault(tmp_path, parts):

@@ -18,7 +18,7 @@ from kernelsight.events.fields import Metric
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import SchedProcess
 
-_WORKERS = ("kworker", "ksoftirqd", "migration", "rcu_", "swapper")
+_WORKERS = ("kworker", "ksoftirqd", "migration", "rcu_", "swapper", "kcompactd", "khugepaged")
 _LONGEST_SPREAD_S = 3600
 """When something was done in a longer time without a sample is not known; the clock may be set ahead by years."""
 

@@ -19,6 +19,8 @@ class IoLimit(NamedTuple):
     """A limit of a control group: what it counts, and what of a device is the same."""
 
     counter: Field[Cgroup, int | None]
+    on_limited: Field[Cgroup, int | None]
+    """The same of the device that the limit is for, where that is told."""
     limit: Field[Cgroup, int | None]
     of_device: Callable[[Load], float]
     verb: str
@@ -27,22 +29,23 @@ class IoLimit(NamedTuple):
 
 
 IO_LIMITS = (
-    IoLimit(Cgroup.io_read_ios, Cgroup.io_read_ios_limit, lambda load: load.reads, "make", "reads/s", in_requests=True),
     IoLimit(
-        Cgroup.io_write_ios, Cgroup.io_write_ios_limit, lambda load: load.writes, "make", "writes/s", in_requests=True
+        Cgroup.io_read_ios, Cgroup.io_limited_read_ios, Cgroup.io_read_ios_limit,
+        lambda load: load.reads, "make", "reads/s", in_requests=True,
     ),
     IoLimit(
-        Cgroup.io_read_bytes, Cgroup.io_read_bytes_limit, lambda load: load.read_bytes, "read", "B/s", in_requests=False
+        Cgroup.io_write_ios, Cgroup.io_limited_write_ios, Cgroup.io_write_ios_limit,
+        lambda load: load.writes, "make", "writes/s", in_requests=True,
     ),
     IoLimit(
-        Cgroup.io_write_bytes,
-        Cgroup.io_write_bytes_limit,
-        lambda load: load.write_bytes,
-        "write",
-        "B/s",
-        in_requests=False,
+        Cgroup.io_read_bytes, Cgroup.io_limited_read_bytes, Cgroup.io_read_bytes_limit,
+        lambda load: load.read_bytes, "read", "B/s", in_requests=False,
     ),
-)
+    IoLimit(
+        Cgroup.io_write_bytes, Cgroup.io_limited_write_bytes, Cgroup.io_write_bytes_limit,
+        lambda load: load.write_bytes, "write", "B/s", in_requests=False,
+    ),
+)  # fmt: skip
 AT_LIMIT_SHARE = Threshold(
     0.85,
     "share of what a limit lets pass",
@@ -82,7 +85,13 @@ def _share(delta: CounterDelta[Cgroup], limited: IoLimit) -> float:
     allowed = getter(limited.limit)(delta.after)
     if not allowed:
         return 0.0
-    return delta.of(limited.counter) / delta.seconds / passes_per_s(allowed, in_requests=limited.in_requests)
+    return delta.of(_counter(delta, limited)) / delta.seconds / passes_per_s(allowed, in_requests=limited.in_requests)
+
+
+def _counter(delta: CounterDelta[Cgroup], limited: IoLimit) -> Field[Cgroup, int | None]:
+    """What counts against a limit: a device that lies on another one (loop, LVM) counts twice in the sum over all."""
+    told = all(getter(limited.on_limited)(row) is not None for row in (delta.before, delta.after))
+    return limited.on_limited if told else limited.counter
 
 
 def limit_claim(scene: Scene, deltas: Sequence[CounterDelta[Cgroup]], limited: IoLimit) -> Step | None:
@@ -91,6 +100,6 @@ def limit_claim(scene: Scene, deltas: Sequence[CounterDelta[Cgroup]], limited: I
     allowed = quantity(getter(limited.limit)(group), limited.unit)
     return claim(
         f"a limit lets {group.cgroup} {limited.verb} {allowed} on a device, and it reaches that",
-        scene.evidence(rows, limited.counter, "increase"),
+        scene.evidence(rows, _counter(deltas[-1], limited), "increase"),
         scene.evidence(rows[1:], limited.limit, "last"),
     )

@@ -68,3 +68,11 @@ class Cgroup(Event, tag="cgroup"):
     io_write_bytes_limit: Annotated[Int | None, Gauge("B/s"), Means("as for reading")] = None
     io_read_ios_limit: Annotated[Int | None, Gauge("requests/s"), Means("as for bytes")] = None
     io_write_ios_limit: Annotated[Int | None, Gauge("requests/s"), Means("as for bytes")] = None
+    io_limited_read_bytes: Annotated[
+        Count | None,
+        Counter("B"),
+        Means("of the device that the limit is for: one that lies on another one counts twice in the sum; NULL: none"),
+    ] = None
+    io_limited_write_bytes: Annotated[Count | None, Counter("B"), Means("as for reading")] = None
+    io_limited_read_ios: Annotated[Count | None, Counter("requests"), Means("as for bytes")] = None
+    io_limited_write_ios: Annotated[Count | None, Counter("requests"), Means("as for bytes")] = None

@@ -10,7 +10,7 @@ HOLDS = Compacting(
     stalls=200.0,
     failed=90.0,
     huge_pages=100.0,
-    scanned=102_400.0,
+    scanned=12_800.0,
     came_back=1_999.0,
     faulting=None,
     fault_s=1.0,
@@ -24,7 +24,7 @@ HOLDS = Compacting(
 FAILS = {
     "takes_time": {"fault_s": 0.9},
     "for_huge_pages": {"huge_pages": 99.0},
-    "looks_at_many_pages": {"scanned": 102_399.0},
+    "looks_at_many_pages": {"scanned": 12_799.0},
     "memory_is_not_short": {"came_back": 2_000.0},
     "lasts": {"duration": Duration(5, 4)},
 }

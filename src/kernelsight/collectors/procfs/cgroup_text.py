@@ -6,7 +6,7 @@ Documentation/admin-guide/cgroup-v2.rst, and cgroup-v1/{cpuacct,memory,blkio-con
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from kernelsight.collectors.damage import note, parsing
 from kernelsight.collectors.text import number, numbers, pairs, without_cut
@@ -40,6 +40,7 @@ V1_LIMITS = {
     "pids": ("pids.max",),
 }
 
+_V1_THROTTLES = ("read_bps", "write_bps", "read_iops", "write_iops")
 _BY_DEVICE = ("io.", "blkio.")
 _DEVICE = re.compile(rb"[0-9]+:[0-9]+")
 _OPERATIONS = (b"Read", b"Write", b"Sync", b"Async", b"Discard", b"Total")
@@ -85,6 +86,11 @@ def fill_v2(event: Cgroup, texts: Mapping[str, bytes]) -> None:
     if said := texts.get("io.max"):
         event.io_read_bytes_limit, event.io_write_bytes_limit = _least(said, b" rbps="), _least(said, b" wbps=")
         event.io_read_ios_limit, event.io_write_ios_limit = _least(said, b" riops="), _least(said, b" wiops=")
+        used = texts.get("io.stat", b"")
+        event.io_limited_read_bytes = _of_limited(said, b" rbps=", used, b" rbytes=")
+        event.io_limited_write_bytes = _of_limited(said, b" wbps=", used, b" wbytes=")
+        event.io_limited_read_ios = _of_limited(said, b" riops=", used, b" rios=")
+        event.io_limited_write_ios = _of_limited(said, b" wiops=", used, b" wios=")
     _fill_pids(event, texts)
 
 
@@ -130,6 +136,13 @@ def fill_v1(event: Cgroup, texts: Mapping[str, bytes]) -> None:
         event.io_write_bytes_limit = _least(texts.get("blkio.throttle.write_bps_device", b""), b" ")
         event.io_read_ios_limit = _least(texts.get("blkio.throttle.read_iops_device", b""), b" ")
         event.io_write_ios_limit = _least(texts.get("blkio.throttle.write_iops_device", b""), b" ")
+        moved = texts.get("blkio.throttle.io_service_bytes_recursive", b"")
+        made = texts.get("blkio.throttle.io_serviced_recursive", b"")
+        limits = {file: texts.get(f"blkio.throttle.{file}_device", b"") for file in _V1_THROTTLES}
+        event.io_limited_read_bytes = _of_limited(limits["read_bps"], b" ", moved, b" Read ")
+        event.io_limited_write_bytes = _of_limited(limits["write_bps"], b" ", moved, b" Write ")
+        event.io_limited_read_ios = _of_limited(limits["read_iops"], b" ", made, b" Read ")
+        event.io_limited_write_ios = _of_limited(limits["write_iops"], b" ", made, b" Write ")
     if "pids.current" in texts:
         _fill_pids(event, texts)
 
@@ -214,6 +227,27 @@ def _least(text: bytes, label: bytes) -> int | None:
         return None
     values = [number(word) for word in words if word != b"max"]
     return min((value for value in values if value is not None), default=None) if None not in values else None
+
+
+def _of_limited(limits: bytes, limit_label: bytes, used: bytes, label: bytes) -> int | None:
+    """What was used of the device that has the lowest limit; None where none has one, or it does not tell."""
+    if not limits:
+        return None
+    least: tuple[int, bytes] | None = None
+    for device, word in _numbers_of(limits, limit_label):
+        if word.isdigit() and (least is None or int(word) < least[0]):
+            least = int(word), device
+    found = [word for device, word in _numbers_of(used, label) if least and device == least[1]]
+    return number(found[0]) if found else None
+
+
+def _numbers_of(text: bytes, label: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Device and the word behind a label, of each line that has both."""
+    for line in text.splitlines():
+        device, _, rest = line.partition(b" ")
+        _, separator, behind = (b" " + rest).partition(label)
+        if separator and _DEVICE.fullmatch(device):
+            yield device, behind.partition(b" ")[0]
 
 
 def _sum(text: bytes, label: bytes) -> int | None:
