@@ -13,6 +13,7 @@ from kernelsight.diagnosis.commands import shell_command
 from kernelsight.diagnosis.limits import DESCRIPTOR_CALLS, LIMITS, OTHER_DESCRIPTOR_CALLS, limits_of
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.declare import Event
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.limit import Limit, LimitHolder
 from kernelsight.events.memory import Memory
 from kernelsight.events.network import Network
@@ -178,7 +179,47 @@ def test_a_full_table_and_a_rule_are_told_apart_by_its_use_and_by_who_drops(tmp_
     assert findings(stored(tmp_path / "db", [*drops(place), *tracked(used)])) == [expected]
 
 
+def said(kind: str, **columns) -> Iterator[Event]:
+    yield KernelMessage(at(FROM) + 5, message_kind=kind, from_kernel=True, count=1, **columns)
+
+
+def test_a_table_of_another_namespace_is_known_by_what_the_kernel_says(tmp_path):
+    log = said("table_full", subject="nf_conntrack", text="nf_conntrack: nf_conntrack: table full, dropping packet")
+    answer = diagnose(stored(tmp_path / "db", [*drops("nf_hook_slow"), *log]), at(0), at(LENGTH))
+    (finding,) = [finding for finding in answer.findings if finding.fault == "kernel_limit"]
+    assert any("table full, dropping packet" in step.claim for step in finding.path)
+
+
+def test_the_use_of_another_namespace_is_not_held_against_a_limit(tmp_path):
+    rows = [
+        *process(70, "shop"),
+        *failed(70, "shop", "semget", "ENOSPC", 11),
+        Limit(at(5), "kernel.sem", None, 0, 32_000),
+    ]
+    answer = diagnose(stored(tmp_path / "db", rows), at(0), at(LENGTH))
+    (finding,) = answer.findings
+    assert finding.culprit.name == "kernel.sem"
+    assert not any("existed of" in step.claim for step in finding.path)
+
+
 # --- tasks ---
+
+
+def test_a_group_is_named_by_what_the_kernel_says_where_its_counters_are_not_known(tmp_path):
+    text = "cgroup: fork rejected by pids controller in /app"
+    full = (
+        Cgroup(at(second), cgroup="/app", pids_current=100, pids_limit=100, pids_limit_events=9, cpu_usage_us=second)
+        for second in range(FROM, LENGTH)
+    )
+    rows = [
+        *full,
+        *said("table_full", subject="pids", cgroup="/app", text=text),
+        *failed(70, "pool", "clone3", "EAGAIN", 11),
+    ]
+    answer = diagnose(stored(tmp_path / "db", rows), at(0), at(LENGTH))
+    (finding,) = answer.findings
+    assert (finding.fault, finding.culprit.name) == ("task_limit", "/app")
+    assert any(text in step.claim for step in finding.path)
 
 
 def group(used, refused, limit=100, **columns) -> Iterator[Event]:

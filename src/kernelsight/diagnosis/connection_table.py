@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.identity import process_entity
+from kernelsight.diagnosis.kernel_log import is_read, messages
 from kernelsight.diagnosis.limit_use import LimitUse, use_of
 from kernelsight.diagnosis.limits import CONNECTION_TABLE
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import LASTS_S, carried, packets
 from kernelsight.diagnosis.scene import CounterDelta, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.limit import Limit
 from kernelsight.events.network import Network
 from kernelsight.events.packet_drop import PacketDrop
@@ -56,6 +58,9 @@ class FullTable:
     """Requests for connections that were sent again meanwhile, of any namespace."""
     carried: float
     """Packets that the interfaces carried meanwhile; 0 where that is not known."""
+    messages: Sequence[KernelMessage] = ()
+    """What the kernel said of it: `nf_conntrack: table full, dropping packet`."""
+    log_is_read: bool = False
 
     @property
     def onset_ns(self) -> int:
@@ -86,6 +91,11 @@ class FullTable:
         ))[:5]  # fmt: skip
 
     @property
+    def is_said(self) -> bool | None:
+        """Whether the kernel says that the table is full; None where nobody read its log."""
+        return True if self.messages else False if self.log_is_read else None
+
+    @property
     def is_known(self) -> bool:
         """Whether the use of the table was recorded."""
         return self.use.is_met is not None
@@ -108,7 +118,7 @@ class FullTable:
     @property
     def explains(self) -> bool:
         """Whether the table is likelier than a rule: it is known to be full, or requests for connections are missed."""
-        return self.use.is_met is True or (self.use.is_met is None and self.is_missed)
+        return bool(self.messages) or self.use.is_met is True or (self.use.is_met is None and self.is_missed)
 
 
 def full_table(scene: Scene) -> FullTable | None:
@@ -137,4 +147,6 @@ def full_table(scene: Scene) -> FullTable | None:
         asked_again=asked,
         requests=[row for row in scene.within(scene.rows(TcpRetransmitEvent), run) if row.state == _REQUEST],
         carried=packets(meanwhile, "rx") + packets(meanwhile, "tx"),
+        messages=[row for row in messages(scene, "table_full") if row.subject == "nf_conntrack"],
+        log_is_read=is_read(scene),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.exhaustible import TASKS
 from kernelsight.diagnosis.identity import process_entity
+from kernelsight.diagnosis.kernel_log import messages as messages_of
+from kernelsight.diagnosis.kernel_log import said
 from kernelsight.diagnosis.limit_use import MET_SHARE, LimitUse, uid_of, use_of
 from kernelsight.diagnosis.mechanism import Check, claim
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
@@ -16,6 +18,7 @@ from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped_by, samples
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, trend
 from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.process import Process as ProcessSample
 from kernelsight.events.syscalls import SyscallError
 from kernelsight.linux.syscalls import FORKS
@@ -78,6 +81,8 @@ class TaskUse:
     """Towards the limit, if it will be met soon."""
     shown: tuple[Evidence | None, ...]
     owner: Owner | None
+    messages: Sequence[KernelMessage] = ()
+    """What the kernel said of its first refusal in the group."""
     is_storm: bool = False
     """Whether one of the programs that are refused starts so many processes that any limit would be met."""
 
@@ -94,13 +99,15 @@ class TaskUse:
     @property
     def refused(self) -> float:
         """Forks that were refused."""
-        return max(self.counted, float(self.failed_count))
+        said = sum(row.count or 0 for row in self.messages)
+        return max(self.counted, float(self.failed_count), float(said))
 
     @property
     def onset_ns(self) -> int:
         """When the first fork was refused, or the growth began."""
         first = [self.refusals[0].after.timestamp] if self.refusals else []
         first += [row.timestamp for row in self.failed[:1]]
+        first += [row.timestamp for row in self.messages[:1]]
         if not first and self.growth is not None:
             first = [self.growth.onset_ns]
         return min(first)
@@ -141,15 +148,16 @@ def _of_group(scene: Scene, rows: Sequence[Cgroup]) -> TaskUse | None:
     used = max((row.pids_current for row in rows if row.pids_current is not None), default=None)
     full = bool(maximum and used is not None and used >= MET_SHARE * maximum)
     growth = _growth(rows, maximum)
-    if not refusals and not full and growth is None:
+    messages = scene.once(_said).get(path, ())
+    if not refusals and not full and growth is None and not messages:
         return None
     if not full and any(other != path and is_within(other, path) for other in scene.once(_refusing)):
         return None  # a group below is full, and its refusals count for all above it
-    members = _members(scene, path, refuses=bool(refusals))
-    pids = {process.pid for process in members}
-    failed = [row for row in scene.once(_failed_forks) if row.pid in pids] if refusals or full else []
+    refuses = bool(refusals or messages)
+    members = _members(scene, path, refuses=refuses)
+    failed = _failed_in(scene, rows[-1], members, refuses=refuses) if refuses or full else []
     owner = _owner(scene, members)
-    if not refusals and not failed and not _fills_it(growth, owner, maximum):
+    if not refuses and not failed and not _fills_it(growth, owner, maximum):
         return None
     return TaskUse(
         name="pids.max",
@@ -161,7 +169,17 @@ def _of_group(scene: Scene, rows: Sequence[Cgroup]) -> TaskUse | None:
         growth=growth,
         shown=(scene.evidence(rows, Cgroup.pids_current, "max"), scene.evidence(rows, Cgroup.pids_limit, "last")),
         owner=_if_most(owner),
+        messages=messages,
     )
+
+
+def _said(scene: Scene) -> Mapping[str, Sequence[KernelMessage]]:
+    """What the kernel said of groups that refused a fork, by their paths. Use with :meth:`Scene.once`.
+
+    It says so the first time in the life of a group (pids_event in kernel/cgroup/pids.c).
+    """
+    said = [row for row in messages_of(scene, "table_full") if row.subject == "pids" and row.cgroup]
+    return grouped_by(said, lambda row: row.cgroup or "")
 
 
 def _growth(rows: Sequence[Cgroup], maximum: int | None) -> Trend | None:
@@ -177,6 +195,15 @@ def _fills_it(growth: Trend | None, owner: Owner | None, maximum: int | None) ->
     if growth is None:
         return False
     return (owner is not None and owner.have_ended) or growth.last >= NEARLY_FULL_SHARE * float(maximum or 0)
+
+
+def _failed_in(scene: Scene, group: Cgroup, members: Sequence[Process], *, refuses: bool) -> Sequence[SyscallError]:
+    """The forks that failed in a group: of its members, or else all, where it alone refuses forks."""
+    failed, pids = scene.once(_failed_forks), {process.pid for process in members}
+    if not members and refuses and scene.once(_refusing) == [group.cgroup]:
+        return failed
+    of_group = group.cgroup_id
+    return [row for row in failed if row.pid in pids or (of_group is not None and row.cgroup_id == of_group)]
 
 
 def _members(scene: Scene, path: str, *, refuses: bool) -> list[Process]:
@@ -199,11 +226,12 @@ def _members(scene: Scene, path: str, *, refuses: bool) -> list[Process]:
 
 def _refusing(scene: Scene) -> list[str]:
     """The groups that refuse forks, at a limit of their own or of a group below. Use with :meth:`Scene.once`."""
-    return [
+    counted = [
         str(path)
         for (path,), deltas in scene.deltas(Cgroup).items()
         if any(delta.of(Cgroup.pids_limit_events) > 0 for delta in deltas)
     ]
+    return list(dict.fromkeys((*counted, *scene.once(_said))))
 
 
 def _of_user(scene: Scene, failed: Sequence[SyscallError], uid: int | None) -> TaskUse:
@@ -284,6 +312,7 @@ def steps(scene: Scene, use: TaskUse) -> Iterator[Step | None]:
         f"{use.place.name} refused {use.counted:.0f} forks at its limit",
         scene.evidence(samples_of(use.refusals), Cgroup.pids_limit_events, "increase"),
     )
+    yield from said(scene, use.messages)
     if use.used is not None and use.maximum is not None:
         yield claim(f"up to {use.used} tasks existed of the {use.maximum} that {use.name} allows", *use.shown)
 

@@ -46,6 +46,12 @@ class Refused:
     """Whether the machine had memory left all the time."""
 
     @property
+    def is_met(self) -> bool | None:
+        """Whether it is seen to be met; None where it is not known, as in a namespace other than the collector's."""
+        is_elsewhere = self.limit.counted_by == "namespace" and not self.use.is_met
+        return None if is_elsewhere else self.use.is_met
+
+    @property
     def count(self) -> int:
         """Calls that failed."""
         return sum(row.count or 0 for row in self.rows)
@@ -126,7 +132,7 @@ def explain(scene: Scene, found: Refused) -> Explanation:
                 scene.evidence(found.rows, SyscallError.count, "sum"),
             ),
             _descriptors_claim(scene, callers[0]) if found.error == "EMFILE" else None,
-            use_claim(scene, limit, found.use),
+            use_claim(scene, limit, found.use) if found.is_met is not None else None,
             claim(
                 f"{holder.entity.name} ({holder.entity.id}) holds {holder.held} {limit.noun}, {holder.share:.0%} of "
                 "those that are seen",
@@ -189,11 +195,11 @@ MECHANISM = Mechanism[Refused](
         Check(
             id="limit_is_met",
             says="{limit_name} is seen to be met",
-            holds=lambda found: found.use.is_met,
+            holds=lambda found: found.is_met,
             supports=1.5,
             refutes=1.0,
-            because="judged: it is the limit itself that is read; the caller may be in other namespaces than the "
-            "collector, whose use is not seen",
+            because="judged: it is the limit itself that is read. Of objects that count within a namespace, the caller "
+            "may be in another one than the collector, whose use is not seen",
         ),
         Check(
             id="memory_is_left",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from kernelsight.diagnosis.connection_table import LEAST_LOST_PACKETS, FullTable, full_table
 from kernelsight.diagnosis.faults.kernel_limit import KERNEL_LIMIT
+from kernelsight.diagnosis.kernel_log import said
 from kernelsight.diagnosis.limit_answers import limit_entity, remedies, use_claim
 from kernelsight.diagnosis.limits import CONNECTION_TABLE, NOT_CALLED
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
@@ -44,6 +45,7 @@ def explain(scene: Scene, table: FullTable) -> Explanation:
             if table.tries
             else None,
             use_claim(scene, _LIMIT, table.use),
+            *said(scene, table.messages),
         ),
         refuted_by=f"as many packets are dropped with a larger limit ({_LIMIT.name}): then a rule drops them",
         outlook="no new connection is made; those in the table go on",
@@ -78,6 +80,15 @@ MECHANISM = Mechanism[FullTable](
             refutes=7.0,
             because="judged: it is the table itself that is read; with room in it, a rule of iptables drops the "
             "packets (`packet_loss`)",
+        ),
+        Check(
+            id="kernel_says_so",
+            says="the kernel says that the table is full",
+            holds=lambda table: table.is_said,
+            supports=3.0,
+            refutes=2.0,
+            because="the kernel says so of every network namespace, at a limited rate (__nf_conntrack_alloc in "
+            "net/netfilter/nf_conntrack_core.c)",
         ),
         Check(
             id="missed_too",
