@@ -11,7 +11,7 @@ from grid import EPOCH, HandClock, Loads, S, run_to_file
 
 from kernelsight.collectors import base
 from kernelsight.collectors.base import collector
-from kernelsight.collectors.governor import STEPS, WINDOW_NS, Governor, Pace
+from kernelsight.collectors.governor import LAST_STEP, WINDOW_NS, Governor, Pace
 from kernelsight.events.clock import ClockStep
 from kernelsight.events.scheduler import Load, SchedProcess, Wait
 
@@ -64,7 +64,7 @@ def test_a_minute_is_recorded_in_full_before_anything_is_thinned():
     machine.run(WINDOW_NS // S)
     assert machine.sources[0].pace.every == 1
     machine.run(2)
-    assert machine.sources[0].pace.every == STEPS[-1]
+    assert machine.sources[0].pace.every == LAST_STEP
 
 
 def test_a_burst_that_the_minute_has_room_for_is_recorded_in_full():
@@ -108,8 +108,20 @@ def test_what_costs_next_to_nothing_is_left_alone_however_much_the_others_cost()
     cheap, dear = Source(0.2), Source(5000)
     machine = Machine(0.01, cheap, dear)
     machine.run(200)
-    assert (cheap.pace.every, dear.pace.every) == (1, STEPS[-1])
+    assert (cheap.pace.every, dear.pace.every) == (1, LAST_STEP)
     assert machine.governor.falls_short
+
+
+def test_a_minute_without_a_sample_is_the_last_resort():
+    sources = [Source(20, sums=number % 2 > 0) for number in range(14)]
+    machine = Machine(0.01, *sources)
+    machine.run(200)
+    assert {source.pace.every for source in sources} <= {30, LAST_STEP}
+    assert machine.run(600) <= 0.01
+    for source in sources:
+        source.cost_ms = 0.1
+    machine.run(3000)
+    assert {source.pace.every for source in sources} == {1}
 
 
 def test_it_says_when_nothing_more_can_be_thinned():

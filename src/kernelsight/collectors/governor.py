@@ -21,6 +21,8 @@ WINDOW_NS = 60 * NS_PER_S
 """The average is over so long; before so much has passed, nothing is thinned."""
 STEPS = (1, 2, 5, 10, 20, 30)
 """One grid point in so many is sampled; a window of a minute has two samples at least."""
+LAST_STEP = 60
+"""Only where all else is not enough: a window of a minute may have a single sample then, and know nothing of it."""
 STEPS_OF_SUMS = (1, 5, 10, 20, 30)
 """As above, where each sample takes two readings."""
 AIM = 0.9
@@ -150,12 +152,13 @@ class Governor:
     def _thin(self, paces: Sequence[Pace]) -> None:
         least_ns = LEAST * self.ceiling * self._interval_ns
         while self._expected(paces) > AIM * self.ceiling:
-            open_to = [pace for pace in paces if pace.rarer and pace.expected_ns(pace.every) >= least_ns]
+            costly = [pace for pace in paces if pace.expected_ns(pace.every) >= least_ns]
+            open_to = [pace for pace in costly if pace.rarer] or [pace for pace in costly if pace.every < LAST_STEP]
             dearest = max(open_to, key=_worth_thinning, default=None)
             if dearest is None:
                 self.falls_short = True
                 return
-            dearest.every = dearest.rarer or dearest.every
+            dearest.every = dearest.rarer or LAST_STEP
         self.falls_short = False
 
     def _relax(self, paces: Sequence[Pace]) -> None:
