@@ -12,6 +12,7 @@ from kernelsight.diagnosis.check import check
 from kernelsight.events.declare import Event
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Wait
+from kernelsight.events.service import ServiceStats
 
 SERVER, CLIENT, OTHER, NEWCOMER = 10, 20, 21, 22
 NAMES = {SERVER: "server", CLIENT: "client", OTHER: "other", NEWCOMER: "newcomer"}
@@ -59,6 +60,22 @@ def test_a_server_that_computes_keeps_its_clients_waiting_and_who_is_new_may_ask
     assert "client (20) waited 400 ms for each answer of server (10), and 2 ms before" in claims
     assert "newcomer (22) asked server (10) for something in this time, and not before" in claims
     assert check(database, found) == []
+
+
+@pytest.mark.parametrize(("queue_ms", "is_found"), [(600, True), (2, False)])
+def test_requests_that_lie_unread_show_it_though_nothing_is_known_from_before(tmp_path, queue_ms, is_found):
+    always = range(LENGTH)
+    stats = [
+        ServiceStats(
+            START + second * SECOND + 9, protocol="tcp", address="127.0.0.1", port=80, pid=SERVER, comm="server",
+            requests=4, answers=4, in_flight=3, unread=2, queue_p50_us=1e3 * queue_ms, latency_p50_us=9e5,
+        )
+        for second in always
+    ]  # fmt: skip
+    clients = [*waits(CLIENT, SERVER, 400, 2, always), *waits(OTHER, SERVER, 400, 2, always)]
+    database = stored(tmp_path / "db", [*computes(since=0), *clients, *stats])
+    found = {(finding.fault, finding.culprit.id) for finding in diagnose(database, START, END).findings}
+    assert (("thread_saturation", str(SERVER)) in found) == is_found
 
 
 def two(ms: float, ms_before: float = 2.0, **how: str) -> list[Event]:

@@ -20,7 +20,7 @@ E = TypeVar("E", bound=Event)
 REPORTS_BACK_NS = 60_000_000_000
 """How long before a window reports are read that name our pids: there is one of each collector every 10 s."""
 _PROGRAM = "kernelsight"
-_SUBJECTS = ("pid", "waker_pid", "holder_pid", "peer_pid")
+_SUBJECTS = ("pid", "waker_pid", "holder_pid", "peer_pid", "server_pid")
 """Columns that say whom a row is about: who does it, who ends the wait, who has what is waited for, who is at the other
 end."""
 _ALL_ABOUT_OTHERS = frozenset({"collector", "oom_kill"})

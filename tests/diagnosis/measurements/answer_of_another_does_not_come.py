@@ -27,11 +27,17 @@ FAILS = {
     "clients_wait_behind": {"behind": ()},
     "question_is_a_datagram": {"is_datagram": False},
     "all_together": {"waits": (replace(WAIT, latest_ns=104 * NS_PER_S),)},
+    "waits_very_long": {"waits": (replace(WAIT, waited_s=11.9),)},
     "waits_for_no_lock": {"in_a_lock": True},
 }
 APPLIES = {
     "none_comes": {"times_longer": None},
     "all_together": {"times_longer": None, "is_datagram": False},
+    "waits_very_long": {
+        "times_longer": None,
+        "is_datagram": False,
+        "waits": (replace(WAIT, waited_s=12.0),),
+    },
 }
 DOES_NOT_APPLY = {
     "answered_soon_before": {"times_longer": None},

@@ -16,6 +16,8 @@ HOLDS = Computing(
     wait_s=0.05,
     times_longer=5.0,
     requests_before=5.0,
+    requests=0.0,
+    queued_s=0.25,
     ran=0.85,
     kept_from_cpu_share=0.15,
     busiest_share=0.9,
@@ -24,6 +26,7 @@ HOLDS = Computing(
 FAILS = {
     "wait_long": {"wait_s": 0.049},
     "waited_less_before": {"times_longer": 4.9},
+    "requests_queue": {"queued_s": 0.24},
     "several_wait": {"clients": (20,)},
     "is_asked": {"requests_before": 4.0},
     "computes_all_the_time": {"ran": 0.84},
@@ -32,4 +35,5 @@ FAILS = {
     "no_quota": {"held_back": True},
     "lasts": {"duration": Duration(seconds=5, over_for_s=4)},
 }
-DOES_NOT_APPLY = {"in_one_thread": {"busiest_share": None}}
+APPLIES = {"requests_queue": {"times_longer": None}}
+DOES_NOT_APPLY = {"in_one_thread": {"busiest_share": None}, "waited_less_before": {"times_longer": None}}

@@ -29,6 +29,12 @@ from kernelsight.linux.syscalls import USER_LOCKS
 TOGETHER_S = Threshold(
     3, "s", because="judged: clients that ask again and again all have a request under way within so many seconds"
 )
+VERY_LONG_S = Threshold(
+    12,
+    "s",
+    because="judged: most polls for news are answered within so much, at least with the word that there is none; "
+    "where nothing is known from before, nothing else tells them from a request that is never answered",
+)
 SEVERAL = Threshold(2, "requests", because="a single one may be one that has no answer, such as a last message")
 
 
@@ -159,6 +165,16 @@ MECHANISM = Mechanism[Silent](
             refutes=4.0,
             because="judged: where nothing is known from before, a single connection without an answer, or several "
             "that came to be so at any time, are those of protocols whose last message has none",
+        ),
+        Check(
+            id="waits_very_long",
+            says="a request has waited for longer than polls for news usually do: {waited_s:.1f} s",
+            holds=lambda found: (
+                None if found.times_longer is not None or found.is_datagram else found.waited_s >= VERY_LONG_S
+            ),
+            supports=0.0,
+            refutes=5.0,
+            because="judged: where nothing is known from before, it may be a wait on purpose",
         ),
         Check(
             id="waits_for_no_lock",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median_low
+from statistics import fmean, median_low
 
 from kernelsight.diagnosis.answers import Served, served
 from kernelsight.diagnosis.contention import throttled
@@ -20,6 +20,7 @@ from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, shown
 from kernelsight.events.scheduler import SchedProcess, Wait
+from kernelsight.events.service import ServiceStats
 from kernelsight.quantities import quantity
 
 WANTS_SHARE = Threshold(
@@ -67,7 +68,15 @@ CLIENTS = Threshold(
     because="a single client may wait for what it asked for itself, which takes as long as it takes",
 )
 REQUESTS = Threshold(
-    5, "requests before", because="judged: fewer may be by chance; a server that has time waits for each request"
+    5, "requests", because="judged: fewer may be by chance; a server that has time waits for each request"
+)
+
+
+LONG_QUEUE_S = Threshold(
+    0.25,
+    "s until a request is read",
+    because="judged: a server in time reads a request at once; 500 clients of a benchmark that asks as fast as it is "
+    "answered wait as long by design",
 )
 
 
@@ -89,6 +98,10 @@ class Computing:
     """How many times as long as before half of those that are known from before, or more, waited at least."""
     requests_before: float
     """Times before the stretch that a request woke the server, which then had time to wait for it."""
+    requests: float
+    """Requests that reached it in the stretch, as counted at its sockets; 0 where nobody counts them."""
+    queued_s: float | None
+    """How long half of the requests, or more, lay there until the server read them; None: not known."""
     ran: float
     """CPUs that the server used."""
     kept_from_cpu_share: float
@@ -126,6 +139,8 @@ def _computing(scene: Scene, use: Use, of: Served, run: Run, clients: Sequence[i
     now = {pid: _mean_s(by_client[pid], run) for pid in clients}
     before = {pid: _mean_s(by_client[pid], usual) for pid in clients if _is_known(by_client[pid], usual)}
     rows = [row for row in scene.within(use.rows, run) if isinstance(row, SchedProcess)]
+    stats = [row for row in scene.within(scene.rows(ServiceStats), run) if row.pid == use.pid]
+    queued = [row.queue_p50_us for row in stats if row.queue_p50_us is not None]
     most = [row.most_cpu_time_ms for row in rows if row.most_cpu_time_ms is not None]
     return Computing(
         run=run,
@@ -137,6 +152,8 @@ def _computing(scene: Scene, use: Use, of: Served, run: Run, clients: Sequence[i
         wait_s=median_low(now.values()),
         times_longer=median_low(now[pid] / max(before[pid], 1e-9) for pid in before) if before else None,
         requests_before=sum(edge.count_in(usual) for edge in of.requests),
+        requests=float(sum(row.requests or 0 for row in stats)),
+        queued_s=fmean(queued) / 1e6 if queued else None,
         ran=use.ran_in(run) / run.seconds,
         kept_from_cpu_share=use.queued_in(run) / max(use.wanted_in(run), 1e-9),
         busiest_share=sum(most) / max(1e3 * use.ran_in(run), 1e-9) if most else None,
@@ -233,12 +250,28 @@ MECHANISM = Mechanism[Computing](
         Check(
             id="waited_less_before",
             says="it is known that the same clients had its answers much sooner before",
-            holds=lambda found: found.times_longer is not None and found.times_longer >= LONGER,
+            holds=lambda found: (
+                None
+                if found.times_longer is None and found.queued_s is not None
+                else found.times_longer is not None and found.times_longer >= LONGER
+            ),
             supports=2.5,
             refutes=6.0,
             because="judged: who waits for messages that come now and then, or for the result of a long computation, "
             "waits as long as ever. Nothing that is recorded tells these from a request that is not answered, but "
             "the past; without one it is not known",
+        ),
+        Check(
+            id="requests_queue",
+            says="requests lie there unread for long while it computes",
+            holds=lambda found: (
+                None if found.times_longer is not None or found.queued_s is None else found.queued_s >= LONG_QUEUE_S
+            ),
+            supports=2.0,
+            refutes=6.0,
+            because="judged: where nothing is known from before, requests that the server has not read yet, though "
+            "they have come, wait for what it computes for others; who waits for a result has sent no request that "
+            "is unread",
         ),
         Check(
             id="several_wait",
@@ -250,8 +283,8 @@ MECHANISM = Mechanism[Computing](
         ),
         Check(
             id="is_asked",
-            says="requests of these clients woke it, when it had time to wait for them",
-            holds=lambda found: found.requests_before >= REQUESTS,
+            says="requests of these clients woke it, when it had time to wait for them, or are counted at its sockets",
+            holds=lambda found: max(found.requests_before, found.requests) >= REQUESTS,
             supports=0.5,
             refutes=5.0,
             because="judged: a server waits for requests; who sends by itself what it has computed has receivers, and "

@@ -1,0 +1,188 @@
+"""Services that answer late though they do not compute, and so keep other services and their clients waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median_low
+
+from kernelsight.diagnosis.calls import Calls, by_server, calls, server_of
+from kernelsight.diagnosis.contention import throttled
+from kernelsight.diagnosis.cpu_time import cpu_use
+from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
+from kernelsight.diagnosis.faults.slow_dependency import SLOW_DEPENDENCY
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.model import Entity, Step
+from kernelsight.diagnosis.processes import named
+from kernelsight.diagnosis.remedies import LOOK
+from kernelsight.diagnosis.scene import Run, Scene, runs
+from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.unanswered_checks import IDLE_CPUS, LONGER
+from kernelsight.events.service import ServiceEdge
+from kernelsight.quantities import quantity
+
+LATE_S = Threshold(
+    0.3, "s until an answer", because="judged: people notice a delay of less and do not complain; machines wait as well"
+)
+ANSWERS = Threshold(5, "answers", because="judged: of fewer, a mean says little")
+SEVERAL = Threshold(2, "clients", because="a single client may have asked for something that takes longer")
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A service that answers late in a stretch of seconds, and that waits for no other that does."""
+
+    run: Run
+    duration: Duration
+    server: Entity
+    place: str
+    clients: Sequence[Calls]
+    """Those who call it and wait, the ones that wait longest first."""
+    behind: Sequence[Calls]
+    """Late calls to those clients."""
+    felt_s: float
+    times_longer: float | None
+    """How many times as long as before half of the clients wait, or more; None: not known of any."""
+    ran: float | None
+    """CPUs that it uses; None: it is on another machine."""
+    held_back: bool
+    """Whether a quota holds it back."""
+
+    @property
+    def felt_ms(self) -> float:
+        """How long an answer takes."""
+        return 1e3 * self.felt_s
+
+
+def measure(scene: Scene) -> Iterable[Late]:
+    """Each service and stretch in which its clients felt it to be late."""
+    known = scene.once(calls)
+    late = {id(of): runs(of.felt, lambda seconds: seconds >= LATE_S, gap=3) for of in known}
+    for its in by_server(known).values():
+        stretches = [run for of in its for run in late[id(of)]]
+        if not stretches:
+            continue
+        run = max(stretches, key=lambda run: (run.last, run.seconds))
+        waiting = [of for of in its if any(other.overlaps(run) for other in late[id(of)])]
+        waiting.sort(key=lambda of: -of.felt_s(run))
+        if not any(_is_late(late[id(of)], run) for of in known if of.pid == its[0].server_pid):
+            yield _late(scene, run, waiting, [*_behind(known, waiting, late, run)])
+
+
+def _is_late(stretches: Iterable[Run], run: Run) -> bool:
+    return any(other.overlaps(run) for other in stretches)
+
+
+def _behind(known: Sequence[Calls], waiting: Sequence[Calls], late: dict[int, list[Run]], run: Run) -> Iterator[Calls]:
+    """Late calls to those who wait, to those who wait for them, and so on."""
+    to_visit, seen = [of.pid for of in waiting], {of.server_pid for of in waiting}
+    while to_visit:
+        pid = to_visit.pop()
+        if pid in seen:
+            continue
+        seen.add(pid)
+        theirs = [of for of in known if of.server_pid == pid and _is_late(late[id(of)], run)]
+        to_visit += [of.pid for of in theirs]
+        yield from theirs
+
+
+def _late(scene: Scene, run: Run, waiting: Sequence[Calls], behind: Sequence[Calls]) -> Late:
+    before, first = Run(0, run.first - 2), waiting[0]
+    use = next((use for use in scene.once(cpu_use) if use.pid == first.server_pid), None)
+    grown = [
+        of.felt_s(run) / max(of.mean_s(before), 1e-6)
+        for of in (*waiting, *behind)
+        if of.answers.within(before) >= ANSWERS
+    ]
+    return Late(
+        run=run,
+        duration=duration_of(scene, run),
+        server=server_of(scene, first),
+        place=first.place,
+        clients=waiting,
+        behind=behind,
+        felt_s=first.felt_s(run),
+        times_longer=median_low(grown) if grown else None,
+        ran=None if first.server_pid is None else use.ran_in(run) / run.seconds if use else 0.0,
+        held_back=use is not None and any(use.is_in(deltas[-1].after) for deltas in throttled(scene, run)),
+    )
+
+
+def explain(scene: Scene, found: Late) -> Explanation:
+    """Who calls it is as slow as it is."""
+    server, run = found.server, found.run
+    at = "" if found.place in {"?", server.name} else f" at {found.place}"
+    victims = dict.fromkeys(named(scene, of.pid, of.comm) for of in (*found.behind, *found.clients))
+    return Explanation(
+        culprit=server,
+        onset_ns=scene.at(run.first),
+        victims=tuple(victims)[:5],
+        suffering_s=sum(of.felt_s(run) for of in (*found.behind, *found.clients)) * run.seconds,
+        path=path(
+            *(_waits(scene, of, run) for of in found.behind[:2]),
+            *(_waits(scene, of, run) for of in found.clients[:3]),
+        ),
+        refuted_by=f"they wait as long while {server.name} answers at once",
+        outlook=f"whoever needs {server.name} stays as slow as it is",
+        actions=(
+            LOOK.on(server, f"see what {server.name}{at} waits for before it answers: it hardly computes meanwhile"),
+        ),
+    )
+
+
+def _waits(scene: Scene, of: Calls, run: Run) -> Step | None:
+    client, server = named(scene, of.pid, of.comm), server_of(scene, of)
+    before = Run(0, run.first - 2)
+    was = f", and {quantity(1e3 * of.mean_s(before), 'ms')} before" if of.answers.within(before) >= ANSWERS else ""
+    whom = f"{server.name} ({server.id})" if server.kind == "process" else server.name
+    rows = scene.within(of.rows, run)
+    return claim(
+        f"{client.name} ({client.id}) waits {quantity(1e3 * of.felt_s(run), 'ms')} for an answer of {whom}{was}",
+        scene.evidence(rows, ServiceEdge.latency_us, "sum"),
+        scene.evidence(rows, ServiceEdge.oldest_unanswered_ms, "max"),
+    )
+
+
+MECHANISM = Mechanism[Late](
+    fault=SLOW_DEPENDENCY,
+    summary="A service answers late and does not compute meanwhile: it waits for something that is not seen, or is far "
+    "away. Other services need it, and answer their own clients late.",
+    measure=measure,
+    checks=(
+        Check(
+            id="answered_sooner_before",
+            says="those who wait {felt_ms:,.0f} ms are known to have had its answers much sooner before",
+            holds=lambda found: found.times_longer is not None and found.times_longer >= LONGER,
+            supports=2.5,
+            refutes=6.0,
+            because="judged: what has always taken as long, such as a poll for news, is meant to; without a past it is "
+            "not known",
+        ),
+        Check(
+            id="others_depend_on_it",
+            says="several clients wait, or a service that has clients of its own",
+            holds=lambda found: bool(found.behind) or len(found.clients) >= SEVERAL,
+            supports=1.0,
+            refutes=3.0,
+            because="judged: a single client may have asked for more than before",
+        ),
+        Check(
+            id="hardly_computes",
+            says="it hardly computes",
+            holds=lambda found: None if found.ran is None else found.ran <= IDLE_CPUS,
+            supports=0.5,
+            refutes=5.0,
+            because="judged: a service that computes is late because of that (`thread_saturation`, `cpu_saturation`)",
+        ),
+        Check(
+            id="no_quota",
+            says="no quota holds it back",
+            holds=lambda found: not found.held_back,
+            supports=0.0,
+            refutes=6.0,
+            because="judged: then the quota is why it is late (`cpu_throttling`)",
+        ),
+        LASTS,
+    ),
+    explain=explain,
+)
