@@ -18,6 +18,7 @@ HOLDS = Unanswered(
     dropped=(),
 )
 FAILS = {
+    "table_has_room": {"table_is_full": True},
     "lasts": {"seconds": 2},
     "no_full_listener": {"full_listener": True},
     "data_arrives": {"data_sent_again": 3},

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.backlogs import refused
+from kernelsight.diagnosis.connection_table import full_table
 from kernelsight.diagnosis.connections import holders, place_of, stuck
 from kernelsight.diagnosis.faults.slow_dependency import SLOW_DEPENDENCY
 from kernelsight.diagnosis.identity import process_entity
@@ -54,10 +55,13 @@ class Unanswered:
     again: Sequence[TcpRetransmitEvent]
     dropped: Sequence[PacketDrop]
     """What rules drop meanwhile."""
+    table_is_full: bool = False
+    """The table of connections of this machine has no room for new ones."""
 
 
 def measure(scene: Scene) -> Iterable[Unanswered]:
     """Each address and port to which requests for connections were sent again."""
+    table = scene.once(full_table)
     waiting = scene.once(stuck).get("answer", ())
     again = [row for row in scene.rows(TcpRetransmitEvent) if row.state == "syn_sent"]
     both: list[TcpConnection | TcpRetransmitEvent] = [*waiting, *again]
@@ -87,6 +91,7 @@ def measure(scene: Scene) -> Iterable[Unanswered]:
                 for row in scene.within(of_cause, run)
                 if cause == "rule"
             ],
+            table_is_full=table is not None and table.explains,
         )
 
 
@@ -164,6 +169,14 @@ MECHANISM = Mechanism[Unanswered](
             refutes=4.0,
             because="the kernel drops what a listener has no room for, without an answer (tcp_v4_syn_recv_sock, "
             "tcp_conn_request): that is the listener's own fault (`listen_overflow`)",
+        ),
+        Check(
+            id="table_has_room",
+            says="the table of connections of this machine has room for new ones",
+            holds=lambda found: not found.table_is_full,
+            supports=0.0,
+            refutes=5.0,
+            because="a full table drops every request for a new connection here, whoever is asked (`kernel_limit`)",
         ),
         Check(
             id="data_arrives",
