@@ -144,6 +144,30 @@ def test_who_dirties_in_bulk_is_why_commits_of_another_one_take_long(tmp_path):
     assert [victim.name for victim in finding.victims] == ["db"]
 
 
+def test_a_process_of_the_same_database_that_loads_in_bulk_is_why_commits_of_the_others_take_long(tmp_path):
+    rows = [
+        *device("sda", since((300, 3.0), (50, 1.0)), reads=False, kib=128),
+        *(row for pid in (20, 21) for row in waited(pid, "postgres", "fdatasync", since((20, 0.6), (20, 0.02)))),
+        *(row for pid in (20, 21) for row in moved(pid, "postgres", written=1e5)),
+        *moved(30, "postgres", written=4e7, since=FROM),
+        *dirty(300_000),
+    ]
+    [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
+    assert (finding.fault, finding.culprit.id) == ("fsync_stall", "30")
+    assert {victim.id for victim in finding.victims} == {"20", "21"}
+
+
+def test_processes_of_one_database_that_commit_about_as_much_delay_each_other_no_more_than_usual(tmp_path):
+    rows = [
+        *device("sda", since((300, 3.0), (50, 1.0)), reads=False, kib=128),
+        *(row for pid in (20, 21) for row in waited(pid, "postgres", "fdatasync", since((20, 0.6), (20, 0.02)))),
+        *(row for pid in (20, 21) for row in moved(pid, "postgres", written=4e6)),
+        *moved(30, "postgres", written=8e6, since=FROM),
+        *dirty(300_000),
+    ]
+    assert "fsync_stall" not in [fault for fault, *_ in named(stored(tmp_path / "db", rows))]
+
+
 def test_a_first_second_that_was_not_bad_yet_does_not_say_how_long_commits_usually_take(tmp_path):
     rows = [
         *device("sda", lambda _: (100, 7.9), kib=1000, reads=False),

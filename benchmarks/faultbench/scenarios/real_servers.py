@@ -256,10 +256,10 @@ def _opened(stage: Stage) -> None:
     stage.folder.chmod(0o755)
 
 
-def postgres(stage: Stage) -> tuple[Actor, int]:
-    """A PostgreSQL server with a table of four rows."""
+def postgres(stage: Stage, within: Path | None = None) -> tuple[Actor, int]:
+    """A PostgreSQL server with a table of four rows, in a folder of its own, or in one on another disk."""
     _opened(stage)
-    port, folder = free_port(), stage.folder / "base"
+    port, folder = free_port(), (within or stage.folder) / "base"
     binaries = max(Path("/usr/lib/postgresql").glob("*/bin"))
     folder.mkdir()
     os.chown(folder, *_user("postgres"))

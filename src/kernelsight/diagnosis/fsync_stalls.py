@@ -6,14 +6,15 @@ have dirtied, so a process that asks for one waits for the pages of all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.devices import devices
+from kernelsight.diagnosis.identity import ProgramId
 from kernelsight.diagnosis.model import Evidence
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
-from kernelsight.diagnosis.storage import SLOWED, User, Waiter, is_of, users, waiters, waiters_by_program
+from kernelsight.diagnosis.storage import SLOWED, User, Waiter, is_of, user_of, users, waiters, waiters_by_program
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.memory import Memory
 
@@ -122,7 +123,9 @@ def _who_dirties(scene: Scene, waiter: Waiter, run: Run) -> User | None:
     large = [user for user in others if user.written_in(run) >= ALIKE_SHARE * most]
     by = max(large, key=lambda user: (_shares_journal(scene, user, waiter), user.written_in(run)), default=None)
     own = sum(user.written_in(run) for user in everybody if user.program == waiter.program)
-    if by is None or by.written_in(run) < BULK * own or by.read_in(run) > by.written_in(run):
+    if by is None or not _is_bulk(by, run, own):
+        by, own = _sibling(scene, waiter, run), _of_process(scene, waiter.pid).written_in(run)
+    if by is None or not _is_bulk(by, run, own):
         return None
     journals = waiter.journals
     written = [
@@ -131,6 +134,39 @@ def _who_dirties(scene: Scene, waiter: Waiter, run: Run) -> User | None:
         if not journals or any(is_of(journal, device.name) for journal in journals)
     ]
     return by if max(written, default=0.0) >= max(ON_DEVICE_SHARE * by.written_in(run), 1.0) else None
+
+
+def _is_bulk(by: User, run: Run, own: float) -> bool:
+    return by.written_in(run) >= BULK * own and by.read_in(run) <= by.written_in(run)
+
+
+def _sibling(scene: Scene, waiter: Waiter, run: Run) -> User | None:
+    """The process of the same program that writes most beside one that commits.
+
+    A database has a process for each client, and one of them may load in bulk while the others make small changes.
+    """
+    pids = {
+        deltas[-1].after.pid or 0
+        for user in scene.once(users)
+        if user.program == waiter.program
+        for deltas in user.members
+    }
+    siblings = (_of_process(scene, pid) for pid in sorted(pids - {waiter.pid}))
+    return max(siblings, key=lambda user: user.written_in(run), default=None)
+
+
+def _of_process(scene: Scene, pid: int) -> User:
+    """What a process read and wrote: as a program of its own."""
+    known = scene.once(_by_process)
+    return known.get(pid) or User(ProgramId("?", None), [])
+
+
+def _by_process(scene: Scene) -> Mapping[int, User]:
+    return {
+        deltas[-1].after.pid or 0: user_of(scene, user.program, [deltas])
+        for user in scene.once(users)
+        for deltas in user.members
+    }
 
 
 def _shares_journal(scene: Scene, user: User, waiter: Waiter) -> bool:

@@ -230,14 +230,25 @@ def users(scene: Scene) -> Sequence[User]:
         if pid is None or not deltas or (pid in known and known[pid].is_kernel_thread):
             continue
         program = program_of(scene, pid, deltas[-1].after.comm)
-        user = found.setdefault(program, User(program, []))
-        user.members.append(deltas)
-        for delta in deltas:
-            second = scene.second(delta.after)
-            written = max(0.0, delta.of(Process.write_bytes) - delta.of(Process.cancelled_write_bytes))
-            user.read.add(second, delta.of(Process.read_bytes) + delta.of(Process.children_read_bytes))
-            user.written.add(second, written + delta.of(Process.children_write_bytes))
+        _add(scene, found.setdefault(program, User(program, [])), deltas)
     return list(found.values())
+
+
+def user_of(scene: Scene, program: ProgramId, members: Sequence[Sequence[CounterDelta[Process]]]) -> User:
+    """Some processes of a program, and what they read and wrote."""
+    user = User(program, [])
+    for deltas in members:
+        _add(scene, user, deltas)
+    return user
+
+
+def _add(scene: Scene, user: User, deltas: Sequence[CounterDelta[Process]]) -> None:
+    user.members.append(deltas)
+    for delta in deltas:
+        second = scene.second(delta.after)
+        written = max(0.0, delta.of(Process.write_bytes) - delta.of(Process.cancelled_write_bytes))
+        user.read.add(second, delta.of(Process.read_bytes) + delta.of(Process.children_read_bytes))
+        user.written.add(second, written + delta.of(Process.children_write_bytes))
 
 
 def slowed(scene: Scene, run: Run) -> list[Waiter]:
