@@ -31,12 +31,26 @@ struct lock_waiter {
 };
 RECORD(lock_waiter);
 
+struct word_key {
+	u64 word;
+	u32 pid, padding;
+};
+
+/* Words that are no locks, as the reader has found: pools of idle threads wait for thousands of them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct word_key);
+	__type(value, u64);
+} no_locks SEC(".maps");
+
 SEC("iter/task")
 int lock_waiters(struct task_iterator *ctx)
 {
 	struct task_struct___arrival *self = (void *)bpf_get_current_task();
 	struct task_struct *task = ctx->task;
 	struct lock_waiter waiter = {};
+	struct word_key key = {};
 	struct pt_regs___place *at;
 	struct pt_regs *regs;
 	u64 now, then;
@@ -54,14 +68,18 @@ int lock_waiters(struct task_iterator *ctx)
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	if (!regs)
 		return 0;
+	key.word = ARG0(regs);
+	key.pid = task->tgid;
+	if (bpf_map_lookup_elem(&no_locks, &key))
+		return 0;
 	at = (void *)regs;
 	waiter.asleep_ns = now - then;
-	waiter.word = ARG0(regs);
+	waiter.word = key.word;
 	waiter.place = PLACE(at);
 	waiter.stack = at->sp;
 	waiter.frame = FRAME(at);
 	waiter.cgroup_id = cgroup_of(task);
-	waiter.pid = task->tgid;
+	waiter.pid = key.pid;
 	waiter.tid = task->pid;
 	BPF_CORE_READ_STR_INTO(&waiter.comm, task, group_leader, comm);
 	bpf_seq_write(ctx->meta->seq, &waiter, sizeof(waiter));

@@ -11,6 +11,8 @@
 #define MAX_FRAMES 127 /* sysctl kernel.perf_event_max_stack, as it comes */
 #define NAMED_AT_ONCE 64
 #define LONGEST_NAME 96
+#define YOUNG_NS 3000000000
+#define ONE_IN 16
 
 enum { BUILD_ID_LEN = 20 };
 enum { BPF_F_USER_STACK = 1U << 8, BPF_F_USER_BUILD_ID = 1U << 11 };
@@ -80,11 +82,15 @@ struct {
 } scratches SEC(".maps");
 
 /* Processes that have been sampled: who is not among them is told at once, while its mappings can be read. */
+struct process {
+	u64 life, since;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 2048);
 	__type(key, u32);
-	__type(value, u64);
+	__type(value, struct process);
 } known SEC(".maps");
 
 struct {
@@ -111,7 +117,7 @@ static __always_inline u64 hash_of(const u64 *address, u32 frames)
 	return hash ? hash : 1;
 }
 
-static __always_inline u64 user_stack_of(void *ctx, struct user_stack *stack)
+static __always_inline u64 user_stack_of(void *ctx, struct user_stack *stack, bool in_files)
 {
 	long size = bpf_get_stack(ctx, stack->address, sizeof(stack->address), BPF_F_USER_STACK);
 	u64 hash;
@@ -122,7 +128,9 @@ static __always_inline u64 user_stack_of(void *ctx, struct user_stack *stack)
 	hash = hash_of(stack->address, stack->frames);
 	if (bpf_map_lookup_elem(&user_stacks, &hash))
 		return hash;
-	size = bpf_get_stack(ctx, stack->place, sizeof(stack->place), BPF_F_USER_STACK | BPF_F_USER_BUILD_ID);
+	size = 0;
+	if (in_files)
+		size = bpf_get_stack(ctx, stack->place, sizeof(stack->place), BPF_F_USER_STACK | BPF_F_USER_BUILD_ID);
 	stack->places = size > 0 ? (u64)size / sizeof(struct place) : 0;
 	if (bpf_map_update_elem(&user_stacks, &hash, stack, BPF_ANY))
 		add(samples_lost, 1);
@@ -144,18 +152,23 @@ static __always_inline u64 kernel_stack_of(void *ctx, struct kernel_stack *stack
 	return hash;
 }
 
-/* A process whose mappings are not known: it is new, or has executed another program. */
-static __always_inline void announce(struct task_struct *leader)
+/*
+ * Announces a process whose mappings are not known: it is new, or executes another program now. Returns whether
+ * the places in files are to be looked up here: of young processes, which may be gone soon, and of some samples
+ * of the others, by which the reader learns the build ids of files. That takes most of the time of a sample.
+ */
+static __always_inline bool announce(struct task_struct *leader)
 {
 	struct task_struct___executed *executed = (void *)leader;
-	u64 life = leader->start_time + executed->self_exec_id;
+	struct process process = {.life = leader->start_time + executed->self_exec_id, .since = bpf_ktime_get_ns()};
 	u32 pid = leader->pid;
-	u64 *before = bpf_map_lookup_elem(&known, &pid);
+	struct process *before = bpf_map_lookup_elem(&known, &pid);
 
-	if (before && *before == life)
-		return;
-	bpf_map_update_elem(&known, &pid, &life, BPF_ANY);
+	if (before && before->life == process.life)
+		return process.since - before->since < YOUNG_NS || !(bpf_get_prandom_u32() % ONE_IN);
+	bpf_map_update_elem(&known, &pid, &process, BPF_ANY);
 	bpf_ringbuf_output(&newcomers, &pid, sizeof(pid), 0);
+	return true;
 }
 
 SEC("perf_event")
@@ -174,10 +187,8 @@ int on_sample(void *ctx)
 		return 0;
 	key.pid = task->tgid;
 	key.kernel = kernel_stack_of(ctx, &scratch->kernel);
-	if (!(task->flags & PF_KTHREAD)) {
-		key.user = user_stack_of(ctx, &scratch->user);
-		announce(task->group_leader);
-	}
+	if (!(task->flags & PF_KTHREAD))
+		key.user = user_stack_of(ctx, &scratch->user, announce(task->group_leader));
 	samples = bpf_map_lookup_elem(&counts, &key);
 	if (samples) {
 		add(samples->samples, 1);

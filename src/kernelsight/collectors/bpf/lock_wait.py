@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from struct import unpack
+from struct import Struct, unpack
 
 import msgspec
 
@@ -36,13 +36,13 @@ _OWNER_AT = 8
 """Where glibc's pthread_mutex_t has its owner (struct __pthread_mutex_s)."""
 _OWNER_BITS = 0x3FFFFFFF
 """FUTEX_TID_MASK: of a lock with priority inheritance, the word is its owner."""
-_MOST_LOOKED_AT = 48
+_MOST_LOOKED_AT = 200
 """Words in a second that are read to see what they are."""
 _MOST_LOCKS = 12
 """Locks in a second whose stacks are taken."""
-_NO_LOCK_S = 30
-"""A word that is no lock, but such as a pool of threads waits for, is looked at again after so long."""
-_MOST_REMEMBERED = 4096
+_FORGETS_S = 300
+"""A word that is no lock, but such as a pool of threads waits for, is looked at again after so long at most."""
+_KEY = Struct("<QII")  # struct word_key
 _MS = 1e6
 
 
@@ -84,6 +84,10 @@ def by_word(waiters: Iterable[Waiter]) -> list[Lock]:
     return sorted(locks, key=lambda lock: (-len(lock.waiters), lock.waiters[0].asleep_ns))
 
 
+def _pid_of(lock: Lock) -> int:
+    return lock.waiters[0].pid
+
+
 class Look:
     """Finds out which lock a word of memory is, whose it is, and where its waiters and its holder stand."""
 
@@ -94,14 +98,14 @@ class Look:
     def __call__(self, locks: Sequence[Lock]) -> Sequence[Lock]:
         """Fill in what can be found; a process that is gone stays as it is."""
         taken = 0
-        for lock in locks:
-            waiter = lock.waiters[0]
+        for pid, its in groupby(sorted(locks, key=_pid_of), key=_pid_of):
             try:
-                with Memory(self._proc, waiter.pid) as memory:
-                    lock.holder_tid = self._holder(memory, lock)
-                    if lock.is_lock and taken < _MOST_LOCKS:
-                        taken += 1
-                        self._take(memory, lock)
+                with Memory(self._proc, pid) as memory:
+                    for lock in its:
+                        lock.holder_tid = self._holder(memory, lock)
+                        if lock.is_lock and taken < _MOST_LOCKS:
+                            taken += 1
+                            self._take(memory, lock)
             except OSError:
                 continue
         return locks
@@ -154,7 +158,8 @@ class LockWaits:
         self._host = host
         self._object = Object(image("lock_waits"), "lock_waits", settings=_calls())
         self._records = Records(self._object.types.layout("lock_waiter"), Waiter)
-        self._no_locks: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._no_locks = self._object.map("no_locks")
+        self._forget_at = host.monotonic_ns() + _FORGETS_S * NS_PER_S
         self._aside = BackgroundReads(Look(host.proc))
         self._asked_at = 0
         self._book = StackBook(host.monotonic_ns)
@@ -174,8 +179,8 @@ class LockWaits:
                 raise done.error
             events = [event for lock in done.answer or () for event in self._told(self._asked_at, lock)]
         if not self._aside.is_busy:
-            waiters = self._records.each(self._object.iterate("lock_waiters"))
-            locks = [lock for lock in by_word(waiters) if self._may_be_lock(lock)][:_MOST_LOOKED_AT]
+            self._forget()
+            locks = by_word(self._records.each(self._object.iterate("lock_waiters")))[:_MOST_LOOKED_AT]
             if locks:
                 self._asked_at = now
                 self._aside.ask(locks)
@@ -186,18 +191,17 @@ class LockWaits:
         self._aside.close()
         self._object.close()
 
-    def _may_be_lock(self, lock: Lock) -> bool:
-        waiter = lock.waiters[0]
-        seen = self._no_locks.get((waiter.pid, waiter.word))
-        return seen is None or self._host.monotonic_ns() - seen >= _NO_LOCK_S * NS_PER_S
+    def _forget(self) -> None:
+        """A word that was none may be a lock by now: memory is used again."""
+        moment = self._host.monotonic_ns()
+        if moment >= self._forget_at:
+            self._forget_at = moment + _FORGETS_S * NS_PER_S
+            self._no_locks.drain()
 
     def _told(self, stamp: int, lock: Lock) -> Iterable[Event]:
         waiter = lock.waiters[0]
         if not lock.is_lock:
-            self._no_locks[waiter.pid, waiter.word] = self._host.monotonic_ns()
-            self._no_locks.move_to_end((waiter.pid, waiter.word))
-            while len(self._no_locks) > _MOST_REMEMBERED:
-                self._no_locks.popitem(last=False)
+            self._no_locks.update(_KEY.pack(waiter.word, waiter.pid, 0), bytes(8))
             return
         event = LockWait(
             stamp,
