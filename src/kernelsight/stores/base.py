@@ -12,14 +12,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from kernelsight.errors import StoreError
 from kernelsight.events.declare import Event
 from kernelsight.registry import Plugins
 from kernelsight.stores.damage import Damage, Repaired
 from kernelsight.stores.dialect import Dialect
-from kernelsight.stores.inbox import Inbox
+
+if TYPE_CHECKING:  # who only asks needs none: `kernelsight query --help` would import what makes its files safe
+    from kernelsight.stores.inbox import Inbox
 
 T = TypeVar("T")
 Value = int | float | str | bytes | None
