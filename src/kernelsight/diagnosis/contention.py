@@ -15,13 +15,15 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.fields import Metric
 from kernelsight.events.scheduler import Cpu
+from kernelsight.signals.rules.processes import WAITS_FOR_CPU_MS_PER_S
 
 K = TypeVar("K", bound=Hashable)
 
 WAITS_PER_S = Threshold(
-    0.25,
+    WAITS_FOR_CPU_MS_PER_S / 1000 / 2,
     "s of waiting for a CPU per second",
-    because="judged: where all processes together wait for less, nobody can be said to suffer",
+    because="judged: where all processes together wait for less, nobody can be said to suffer. Half of what the signal "
+    "`process_waits_for_cpu` tells at for one program",
 )
 BUSY_SHARE = Threshold(
     0.9,

@@ -17,6 +17,7 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.scheduler import SchedProcess
 from kernelsight.events.syscalls import SyscallError
 from kernelsight.linux.syscalls import FORKS
+from kernelsight.signals.rules.scheduler import CHILDREN_PER_S
 
 START_S = Threshold(
     1e-3,
@@ -29,9 +30,10 @@ COSTLY_SHARE = Threshold(
     because="judged: what starting takes when it is costly by itself, and not by what is started",
 )
 FORKS_PER_S = Threshold(
-    30.0,
+    CHILDREN_PER_S / 10,
     "children/s",
-    because="judged: so many of one program are worth a look; a service that starts a script for a request has fewer",
+    because="judged: so many of one program are worth a look; a service that starts a script for a request has fewer. "
+    "A tenth of what the signal `fork_storm` tells at: here it only makes a suspect",
 )
 RELATED_SHARE = Threshold(
     0.25,

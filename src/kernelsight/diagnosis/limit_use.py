@@ -13,6 +13,7 @@ from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.limit import Limit, LimitHolder
 from kernelsight.events.process import Process
+from kernelsight.signals.rules.processes import DESCRIPTORS_USED_PERCENT
 
 MET_SHARE = Threshold(
     0.98, "share of a limit", because="judged: it is sampled every few seconds, while objects come and go"
@@ -27,10 +28,10 @@ MANY_FILES = Threshold(
     "fs/file_table.c: a file for each 10 KiB)",
 )
 NEAR_SHARE = Threshold(
-    0.8,
+    DESCRIPTORS_USED_PERCENT / 100,
     "share of the descriptors that a process may have",
     because="judged: samples show one moment of each second; a process that is refused more has nearly all open in "
-    "most of them",
+    "most of them. As the signal `descriptors_near_limit`",
 )
 
 

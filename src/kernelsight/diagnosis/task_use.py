@@ -22,12 +22,14 @@ from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.process import Process as ProcessSample
 from kernelsight.events.syscalls import SyscallError
 from kernelsight.linux.syscalls import FORKS
+from kernelsight.signals.rules.cgroup import TASKS_USED_PERCENT
 
 LEAST_GROWTH = Threshold(20, "tasks", because="judged: fewer come and go with the work")
 NEARLY_FULL_SHARE = Threshold(
-    0.8,
+    TASKS_USED_PERCENT / 100,
     "share of the limit",
-    because="judged: servers grow as they start, and stop well below a limit that somebody chose for them",
+    because="judged: servers grow as they start, and stop well below a limit that somebody chose for them. As the "
+    "signal `cgroup_pids_near_limit`",
 )
 ZOMBIES_PILE_UP = Threshold(
     10, "ended children of one parent", because="judged: more than a busy parent is ever behind with waiting for them"

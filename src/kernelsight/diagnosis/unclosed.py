@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.process import SocketOwner
+from kernelsight.signals.rules.tcp import UNCLOSED_SOCKETS
 
 LEAST_UNCLOSED = Threshold(
-    10, "connections", because="judged: a busy server is a few behind, each for a moment; a leak leaves them all"
+    UNCLOSED_SOCKETS / 10,
+    "connections",
+    because="judged: a busy server is a few behind, each for a moment; a leak leaves them all. A tenth of what the "
+    "signal `unclosed_connections` tells at",
 )
 CLOSING_S = Threshold(
     2.0, "s", because="judged: a program that reads the end of a connection closes it at once, at the latest after work"

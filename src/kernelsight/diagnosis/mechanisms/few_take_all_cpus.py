@@ -20,6 +20,7 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.remedies import LIMIT_CPU, RENICE
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.signals.rules.processes import WAITS_FOR_CPU_MS_PER_S
 
 BEYOND_CPUS = Threshold(
     0.5, "CPUs", because="judged: half a task more than there are CPUs is more than the accuracy of a sum"
@@ -36,9 +37,10 @@ MOST_SHARE = Threshold(
     because="judged: besides those who are to blame and those who suffer, others may run",
 )
 FELT_PER_S = Threshold(
-    0.1,
+    WAITS_FOR_CPU_MS_PER_S / 1000 / 5,
     "s of waiting for a CPU per second",
-    because="judged: small programs wait as long together beside any two compilers",
+    because="judged: small programs wait as long together beside any two compilers. A fifth of what the signal "
+    "`process_waits_for_cpu` tells at",
 )
 INTERRUPTED_SHARE = Threshold(
     0.4, "share of the busy time", because="judged: above it, interrupts are what the time goes to (`softirq_load`)"

@@ -18,6 +18,7 @@ from kernelsight.events.memory import PageFaultStats, Vmstat
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
 from kernelsight.quantities import quantity
+from kernelsight.signals.rules.pressure import MEMORY_STALLED_PERCENT
 
 LEAST_STALLS = Threshold(3, "compactions", because="judged: a single one, however long it takes, is an accident")
 GAP_S = Threshold(
@@ -42,10 +43,10 @@ TAKES_SHARE = Threshold(
     0.1, "share of the time", because="judged: who spends so much in faults is slower by as much, which is noticed"
 )
 STALLED_SHARE = Threshold(
-    0.05,
+    MEMORY_STALLED_PERCENT / 100 / 2,
     "share of the time (PSI, memory, some)",
     because="judged: it counts direct compaction (mm/page_alloc.c), and tells that some task stalled, where nothing "
-    "records which",
+    "records which; half of what the signal `memory_pressure` tells at",
 )
 SCANNED_PER_STALL = Threshold(
     64,

@@ -15,9 +15,13 @@ from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.scheduler import Cpu
+from kernelsight.signals.rules.load import STOLEN_PERCENT
 
 STOLEN_SHARE = Threshold(
-    0.05, "share of all CPU time", because="judged: hosts with room take 1 to 2 %, so this is worth a look"
+    STOLEN_PERCENT / 100 / 2,
+    "share of all CPU time",
+    because="judged: hosts with room take 1 to 2 %, so this is worth a look; half of what the signal `cpu_stolen` "
+    "tells at",
 )
 LEAST_S = Threshold(
     5, "s", because="judged: a host that is busy for a moment takes a lot for less than this, and gives it back"

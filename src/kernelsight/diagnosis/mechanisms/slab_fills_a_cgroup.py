@@ -16,6 +16,7 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import straight
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.pressure import Pressure
+from kernelsight.signals.rules.pressure import MEMORY_STALLED_PERCENT
 
 FULL_SHARE = Threshold(0.95, "share of the limit of the cgroup", because="judged: from there on it is full")
 SLAB_SHARE = Threshold(
@@ -24,9 +25,10 @@ SLAB_SHARE = Threshold(
     because="judged: from so much slab on, it is full of slab and not of the memory of its programs",
 )
 STALLED_SHARE = Threshold(
-    0.05,
+    MEMORY_STALLED_PERCENT / 100 / 2,
     "share of the time",
-    because="judged: tasks of a cgroup whose cache is full wait for memory less",
+    because="judged: tasks of a cgroup whose cache is full wait for memory less; half of what the signal "
+    "`memory_pressure_of_group` tells at",
 )
 
 

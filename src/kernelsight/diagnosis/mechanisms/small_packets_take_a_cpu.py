@@ -19,16 +19,19 @@ from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu
 from kernelsight.linux.drop_reasons import reasons_of
+from kernelsight.signals.rules.load import INTERRUPTS_PERCENT
 
 SOFTIRQ_SHARE = Threshold(
-    0.25,
+    INTERRUPTS_PERCENT / 100 / 2,
     "share of a CPU's time",
-    because="judged: a program that shares this CPU gets three quarters of it at most, and takes a third longer",
+    because="judged: a program that shares this CPU gets three quarters of it at most, and takes a third longer. Half "
+    "of what the signal `softirq_bound_cpu` tells at",
 )
 MOST_OF_A_CPU_SHARE = Threshold(
-    0.4,
+    0.8 * INTERRUPTS_PERCENT / 100,
     "share of a CPU's time",
-    because="judged: so much is a fault by itself; below it, packets must be seen to go to waste",
+    because="judged: so much is a fault by itself; below it, packets must be seen to go to waste. Soft interrupts are "
+    "most of what the signal `softirq_bound_cpu` counts, and not all",
 )
 WASTED_SHARE = Threshold(
     0.1, "share of the packets", because="judged: one packet in ten that nobody reads is work for nothing"

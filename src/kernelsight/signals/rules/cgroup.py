@@ -7,6 +7,9 @@ from kernelsight.signals.model import MOVED, Harm, Measure, if_known, rule
 from kernelsight.signals.registry import declare
 from kernelsight.signals.rules.memory import REFAULTS_PER_S
 
+TASKS_USED_PERCENT = 80
+"""From which on `cgroup_pids_near_limit` is raised."""
+
 declare(
     __name__,
     rule(
@@ -68,7 +71,7 @@ declare(
         Cgroup,
         Measure(of=(Cgroup.pids_current,), per=(Cgroup.pids_limit,), scale=100, unit="%", least_per=1),
         scope="cgroup",
-        levels={"warning": 80},
+        levels={"warning": TASKS_USED_PERCENT},
         raise_after_s=2,
         because="at the limit fork(2) fails with EAGAIN "
         "(Documentation/admin-guide/cgroup-v1/pids.rst), which cgroup_forks_refused shows",

@@ -13,6 +13,10 @@ from kernelsight.signals.registry import declare
 _ALL = (Cpu.user, Cpu.nice, Cpu.system, Cpu.idle, Cpu.iowait, Cpu.irq, Cpu.softirq, Cpu.steal)
 _MACHINE = (Filter(Cpu.cpu, "=", -1),)
 _USER_HZ = 100
+STOLEN_PERCENT = 10
+"""From which on `cpu_stolen` is raised."""
+INTERRUPTS_PERCENT = 50
+"""Of one CPU, from which on `softirq_bound_cpu` is raised."""
 
 declare(
     __name__,
@@ -62,7 +66,7 @@ declare(
         Measure(of=(Cpu.steal,), per=_ALL, scale=100, unit="%"),
         scope="machine",
         where=_MACHINE,
-        levels={"warning": 10},
+        levels={"warning": STOLEN_PERCENT},
         raise_after_s=4,
         because="the hypervisor takes a tenth of the CPU time that programs here count on "
         "(Documentation/filesystems/proc.rst, steal)",
@@ -88,7 +92,7 @@ declare(
         Measure(of=(Cpu.irq, Cpu.softirq), per=_ALL, scale=100, unit="%"),
         scope="cpu",
         where=(Filter(Cpu.cpu, ">=", 0),),
-        levels={"warning": 50},
+        levels={"warning": INTERRUPTS_PERCENT},
         raise_after_s=3,
         because="a CPU that handles interrupts for half of its time has little time for programs; "
         "beyond a time budget the kernel moves soft interrupts to ksoftirqd (net.core.netdev_budget_usecs, "

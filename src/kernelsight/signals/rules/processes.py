@@ -7,6 +7,10 @@ from kernelsight.query.filters import Filter
 from kernelsight.signals.model import Harm, Measure, if_known, rule
 from kernelsight.signals.registry import declare
 
+DESCRIPTORS_USED_PERCENT = 80
+"""From which on `descriptors_near_limit` is raised."""
+WAITS_FOR_CPU_MS_PER_S = 500
+"""From which on `process_waits_for_cpu` is raised."""
 WAITS_FOR_IO_MS_PER_S = 500
 """From which on `process_waits_for_io` is raised."""
 WAITS_FOR_MEMORY_MS_PER_S = 100
@@ -20,7 +24,7 @@ declare(
         Process,
         Measure(of=(Process.fds,), per=(Process.fd_limit,), scale=100, unit="%", least_per=1),
         scope="process",
-        levels={"warning": 80, "critical": 99.9},
+        levels={"warning": DESCRIPTORS_USED_PERCENT, "critical": 99.9},
         raise_after_s=1,
         because="at the limit open(2), accept(2) and socket(2) fail with EMFILE (getrlimit(2), RLIMIT_NOFILE)",
         harm=Harm("exhaustion", "no descriptor is left: the process can open and accept nothing"),
@@ -33,10 +37,9 @@ declare(
         scope="program",
         by=(Process.comm,),
         where=(Filter(Process.nice, "<=", 0),),  # who was told to give way waits as it should
-        levels={"warning": 500},
+        levels={"warning": WAITS_FOR_CPU_MS_PER_S},
         raise_after_s=3,
-        because="its threads are runnable without a CPU for half of one thread's time (warning) or "
-        f"all of two threads' time (critical); {_DELAYS}",
+        because=f"its threads are runnable without a CPU for half of one thread's time; {_DELAYS}",
         healthy="a build with more jobs than CPUs, or a server with hundreds of threads: as long as they run",
         summary="the threads of {comm} ({pid}) wait {amount} in a second for a CPU",
     ),

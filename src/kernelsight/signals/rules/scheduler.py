@@ -10,6 +10,8 @@ from kernelsight.signals.registry import declare
 _STARTS_OTHERS = ("vfork", "clone", "clone3", "fork")
 _LONG_BY_DESIGN = ("delete_module", "finit_module", "init_module", "swapoff", "sync", "syncfs", "umount2")
 """They return when all data is written, all pages are read back, or a driver has found its devices."""
+CHILDREN_PER_S = 300
+"""From which on `fork_storm` is raised."""
 BLOCKED_S = 2
 """From which on `blocked_task` is raised."""
 
@@ -70,7 +72,7 @@ declare(
         Measure(of=(SchedProcess.forks,), unit="children/s"),
         scope="program",
         by=(SchedProcess.comm,),
-        levels={"warning": 300},
+        levels={"warning": CHILDREN_PER_S},
         raise_after_s=3,
         because="the start and end of a program take 1 ms of CPU time or more: 300 a second cost a third of a CPU",
         healthy="a build, or a shell script over many files: as long as it runs",

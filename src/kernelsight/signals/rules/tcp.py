@@ -12,6 +12,8 @@ _PORTS = 28_232
 
 RETRANSMITTED_PERCENT = 2
 """From which on `retransmissions` is raised."""
+UNCLOSED_SOCKETS = 100
+"""From which on `unclosed_connections` is raised."""
 ACCEPT_QUEUE_FULL_PERCENT = 100
 """All that listen(2) asked for; the kernel lets one more in (sk_acceptq_is_full, include/net/sock.h)."""
 _MORE_THAN_FULL_PERCENT = 100.001
@@ -88,7 +90,7 @@ declare(
         SocketOwner,
         Measure(of=(SocketOwner.close_wait,), unit="sockets"),
         scope="process",
-        levels={"warning": 100},
+        levels={"warning": UNCLOSED_SOCKETS},
         raise_after_s=4,
         because="the other side has closed the connection, its owner has not, and no timer of the "
         "kernel closes it (RFC 9293, CLOSE-WAIT). The owner runs out of descriptors (descriptors_near_limit)",
