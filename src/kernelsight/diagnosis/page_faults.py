@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from kernelsight.diagnosis.mechanism import Check
 from kernelsight.diagnosis.memory_use import machine
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.remedies import LOOK, RENICE
@@ -51,6 +54,44 @@ CAME_BACK_SHARE = Threshold(
     0.1,
     "share of the faults",
     because="judged: if so many pages were evicted before on the machine, the faults may be for them",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Faulting:
+    """What both mechanisms measure: a stretch of seconds in which there were many faults."""
+
+    culprit: Entity
+    """Who has them, or makes the copies that have them."""
+    run: Run
+    faults: float
+    came_back: float
+    """Pages that were needed again though they had been evicted; of the machine."""
+
+    @property
+    def name(self) -> str:
+        """Of the process."""
+        return self.culprit.name
+
+    @property
+    def per_s(self) -> float:
+        """Faults a second."""
+        return self.faults / self.run.seconds
+
+    @property
+    def seconds(self) -> int:
+        """How long it went on."""
+        return self.run.seconds
+
+
+NOT_FOR_EVICTED_PAGES: Check[Faulting] = Check(
+    id="not_for_evicted_pages",
+    says="few pages were evicted for want of memory",
+    holds=lambda faulting: faulting.came_back < CAME_BACK_SHARE * faulting.faults,
+    supports=0.5,
+    refutes=3.0,
+    because="judged: a process whose pages are evicted faults for them again: `memory_pressure` (recorded: "
+    "`swaps_within_its_group`)",
 )
 
 

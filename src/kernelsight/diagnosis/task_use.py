@@ -10,7 +10,7 @@ from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.kernel_log import messages as messages_of
 from kernelsight.diagnosis.kernel_log import said
 from kernelsight.diagnosis.limit_use import MET_SHARE, LimitUse, uid_of, use_of
-from kernelsight.diagnosis.mechanism import Check, claim
+from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
 from kernelsight.diagnosis.processes import Process, is_within, named, processes
 from kernelsight.diagnosis.remedies import DOUBLE_SYSCTL, MACHINE, RAISE_RESOURCE_LIMIT, RAISE_TASK_LIMIT, SET_SYSCTL
@@ -87,6 +87,11 @@ class TaskUse:
     """What the kernel said of its first refusal in the group."""
     is_storm: bool = False
     """Whether one of the programs that are refused starts so many processes that any limit would be met."""
+
+    @property
+    def culprit(self) -> Entity:
+        """Who has most of the tasks, or else the limit: what to act on."""
+        return self.owner.entity if self.owner else self.place
 
     @property
     def counted(self) -> float:
@@ -301,7 +306,7 @@ def _owner(scene: Scene, members: Sequence[Process]) -> Owner | None:
     return Owner(named(scene, threaded.pid or 0), threads, seen, have_ended=False, evidence=evidence)
 
 
-def steps(scene: Scene, use: TaskUse) -> Iterator[Step | None]:
+def _steps(scene: Scene, use: TaskUse) -> Iterator[Step | None]:
     """What shows that a limit of tasks refuses forks, or will."""
     callers = use.callers
     if callers:
@@ -319,8 +324,33 @@ def steps(scene: Scene, use: TaskUse) -> Iterator[Step | None]:
         yield claim(f"up to {use.used} tasks existed of the {use.maximum} that {use.name} allows", *use.shown)
 
 
-def outlook(use: TaskUse) -> str:
-    """What happens if nothing is done."""
+def explained(scene: Scene, use: TaskUse, *, owned: str, refuted_by: str, actions: tuple[Proposal, ...]) -> Explanation:
+    """What both mechanisms say of a limit.
+
+    Args:
+        scene: the window.
+        use: what is used of the limit.
+        owned: what its owner, where that is known, has: `has 12`.
+        refuted_by: what would show that it is wrong.
+        actions: what helps.
+    """
+    owner, culprit = use.owner, use.culprit
+    return Explanation(
+        culprit=culprit,
+        onset_ns=use.onset_ns,
+        victims=use.victims,
+        suffering_s=0.0,
+        path=path(
+            *_steps(scene, use),
+            claim(f"{culprit.name} ({culprit.id}) {owned}", owner.evidence) if owner else None,
+        ),
+        refuted_by=refuted_by,
+        outlook=_outlook(use),
+        actions=actions,
+    )
+
+
+def _outlook(use: TaskUse) -> str:
     return f"no process and no thread can be started within the limit ({use.name}), not even a shell to mend it"
 
 

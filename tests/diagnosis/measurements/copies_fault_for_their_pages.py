@@ -5,7 +5,7 @@ from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.scene import Run
 
 HOLDS = Copying(
-    parent=Entity("process", "70", "cache"),
+    culprit=Entity("process", "70", "cache"),
     run=Run(3, 7),
     faults=100_001,
     copies=100,

@@ -5,7 +5,7 @@ from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.scene import Run
 
 HOLDS = FaultStorm(
-    process=Entity("process", "70", "codec"),
+    culprit=Entity("process", "70", "codec"),
     run=Run(3, 7),
     faults=100_000,
     read_in=49_999,

@@ -10,23 +10,23 @@ from kernelsight.diagnosis.families import Family, families, most_children
 from kernelsight.diagnosis.faults.page_fault_storm import PAGE_FAULT_STORM
 from kernelsight.diagnosis.identity import ProgramId, by_program
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.page_faults import (
-    CAME_BACK_SHARE,
     FAULTS_PER_CHILD,
     FAULTS_PER_S,
     LASTS_S,
     MANY_FAULTS_PER_S,
     MOST_SYSTEM_SHARE,
     MUCH_SYSTEM_SHARE,
+    NOT_FOR_EVICTED_PAGES,
     SYSTEM_CPUS,
+    Faulting,
     came_back,
     faults_of,
     refuted_by,
     remedies,
 )
 from kernelsight.diagnosis.processes import named, processes
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, grouped_by, runs, samples_of
+from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped_by, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.memory import PageFaultStats
 from kernelsight.events.scheduler import Cpu, SchedProcess
@@ -48,17 +48,13 @@ MOST_SHARE = Threshold(0.5, "share of all CPU time used", because="calculated: m
 
 
 @dataclass(frozen=True, slots=True)
-class Copying:
+class Copying(Faulting):
     """A process in a stretch of seconds in which copies of it faulted for pages at a high rate.
 
     Each copy is too short-lived to be told apart, and no sample has its times: the account of the scheduler tells how
     long they ran, and the CPUs how much of that may have been in the kernel, if they are most of what ran.
     """
 
-    parent: Entity
-    run: Run
-    faults: float
-    """Of the copies."""
     copies: int
     ran_s: float
     """CPU time of the copies."""
@@ -67,27 +63,10 @@ class Copying:
     busy_ticks: float
     system_ticks: float
     """Of those, in the kernel."""
-    came_back: float
-    """Pages that were needed again though they had been evicted; of the machine."""
     traced: Sequence[PageFaultStats]
     born: Sequence[SchedProcess]
     account: Sequence[SchedProcess]
     cpus: Sequence[CounterDelta[Cpu]]
-
-    @property
-    def name(self) -> str:
-        """Of the parent."""
-        return self.parent.name
-
-    @property
-    def per_s(self) -> float:
-        """Faults a second."""
-        return self.faults / self.run.seconds
-
-    @property
-    def seconds(self) -> int:
-        """How long it went on."""
-        return self.run.seconds
 
 
 def measure(scene: Scene) -> Iterable[Copying]:
@@ -146,7 +125,7 @@ def _of_children(scene: Scene, family: Family, parent: int) -> list[PageFaultSta
 
 def explain(scene: Scene, copying: Copying) -> Explanation:
     """A copy shares the pages of its parent until it writes to one; then it faults, and the kernel copies the page."""
-    parent = copying.parent
+    parent = copying.culprit
     in_kernel = 100 * copying.system_ticks / max(copying.busy_ticks, 1)
     return Explanation(
         culprit=parent,
@@ -216,14 +195,7 @@ MECHANISM = Mechanism[Copying](
             because="judged: children that only begin and end have these faults, too: `fork_storm` (recorded: "
             "`test_run_that_fits`)",
         ),
-        Check(
-            id="not_for_evicted_pages",
-            says="few pages were evicted for want of memory",
-            holds=lambda copying: copying.came_back < CAME_BACK_SHARE * copying.faults,
-            supports=0.5,
-            refutes=3.0,
-            because="judged: pages that are evicted are faulted for again: `memory_pressure`",
-        ),
+        NOT_FOR_EVICTED_PAGES,
     ),
     explain=explain,
 )

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kernelsight.diagnosis.faults.task_limit import TASK_LIMIT
-from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior, claim, path
+from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior
 from kernelsight.diagnosis.remedies import RESTART
 from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.task_use import (
     AGAIN_AND_AGAIN,
     FORKS_REFUSED,
     TaskUse,
-    outlook,
+    explained,
     raise_limit,
-    steps,
     task_uses,
 )
 
@@ -26,25 +25,17 @@ def measure(scene: Scene) -> Iterable[TaskUse]:
 
 def explain(scene: Scene, use: TaskUse) -> Explanation:
     """The parent must wait for them; when it ends, they go away."""
-    owner = use.owner
-    culprit = owner.entity if owner else use.place
-    return Explanation(
-        culprit=culprit,
-        onset_ns=use.onset_ns,
-        victims=use.victims,
-        suffering_s=0.0,
-        path=path(
-            *steps(scene, use),
-            claim(
-                f"{culprit.name} ({culprit.id}) does not wait for {owner.tasks} children that have ended (zombies), of "
-                f"{owner.of_seen} tasks that were seen",
-                owner.evidence,
-            )
-            if owner
-            else None,
-        ),
+    owner, culprit = use.owner, use.culprit
+    ended = (
+        f"does not wait for {owner.tasks} children that have ended (zombies), of {owner.of_seen} tasks that were seen"
+        if owner
+        else ""
+    )
+    return explained(
+        scene,
+        use,
+        owned=ended,
         refuted_by=f"forks are refused as well after {culprit.name} has been ended, which ends its zombies",
-        outlook=outlook(use),
         actions=(
             RESTART.on(culprit, f"restart {culprit.name}; it must wait for its children (waitpid, SIGCHLD)"),
             raise_limit(use),

@@ -10,16 +10,17 @@ from kernelsight.diagnosis.faults.page_fault_storm import PAGE_FAULT_STORM
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.memory_use import KIB, PAGE_KB
-from kernelsight.diagnosis.model import Entity, Evidence
+from kernelsight.diagnosis.model import Evidence
 from kernelsight.diagnosis.page_faults import (
-    CAME_BACK_SHARE,
     FAULTS_PER_CHILD,
     FAULTS_PER_S,
     LASTS_S,
     MANY_FAULTS_PER_S,
     MOST_SYSTEM_SHARE,
     MUCH_SYSTEM_SHARE,
+    NOT_FOR_EVICTED_PAGES,
     SYSTEM_CPUS,
+    Faulting,
     came_back,
     faults_of,
     refuted_by,
@@ -47,7 +48,7 @@ FAULTS_PER_THREAD = Threshold(
 
 
 @dataclass(slots=True)
-class Faulting:
+class Faults:
     """One process and its page faults, by second."""
 
     pid: int
@@ -59,16 +60,11 @@ class Faulting:
 
 
 @dataclass(frozen=True, slots=True)
-class FaultStorm:
+class FaultStorm(Faulting):
     """A process in a stretch of seconds in which it faulted for pages at a high rate."""
 
-    process: Entity
-    run: Run
-    faults: float
     read_in: float
     """Faults that waited until the page was read or swapped in."""
-    came_back: float
-    """Pages that were needed again though they had been evicted; of the machine."""
     user_s: float
     """CPU time of the process in its own code."""
     system_s: float
@@ -89,21 +85,6 @@ class FaultStorm:
     traced: Sequence[PageFaultStats]
     sampled: Sequence[Process]
 
-    @property
-    def name(self) -> str:
-        """Of the process."""
-        return self.process.name
-
-    @property
-    def per_s(self) -> float:
-        """Faults a second."""
-        return self.faults / self.run.seconds
-
-    @property
-    def seconds(self) -> int:
-        """How long it went on."""
-        return self.run.seconds
-
 
 def measure(scene: Scene) -> Iterable[FaultStorm]:
     """The last stretch of each process in which it had many faults."""
@@ -112,28 +93,28 @@ def measure(scene: Scene) -> Iterable[FaultStorm]:
             yield _fault_storm(scene, faulting, run)
 
 
-def _traced(scene: Scene) -> Iterable[Faulting]:
-    known: dict[int | None, Faulting] = {}
+def _traced(scene: Scene) -> Iterable[Faults]:
+    known: dict[int | None, Faults] = {}
     for row in scene.rows(PageFaultStats):
-        faulting = known.setdefault(row.pid, Faulting(row.pid or 0, row.comm or "?"))
+        faulting = known.setdefault(row.pid, Faults(row.pid or 0, row.comm or "?"))
         faulting.traced.append(row)
         second = scene.second(row)
         faulting.by_second[second] = faulting.by_second.get(second, 0.0) + faults_of(row)
     return known.values()
 
 
-def _sampled(scene: Scene) -> Iterator[Faulting]:
+def _sampled(scene: Scene) -> Iterator[Faults]:
     for deltas in scene.deltas(Process).values():
         if deltas:
             last = deltas[-1].after
-            faulting = Faulting(last.pid or 0, last.comm or "?", sampled=samples_of(deltas))
+            faulting = Faults(last.pid or 0, last.comm or "?", sampled=samples_of(deltas))
             for delta in deltas:
                 faults = delta.of(Process.minor_faults) + delta.of(Process.major_faults)
                 faulting.by_second[scene.second(delta.after)] = faults / delta.seconds
             yield faulting
 
 
-def _fault_storm(scene: Scene, faulting: Faulting, run: Run) -> FaultStorm:
+def _fault_storm(scene: Scene, faulting: Faults, run: Run) -> FaultStorm:
     deltas = _deltas(scene, faulting.pid, run)
     traced = scene.within(faulting.traced, run)
     major = (delta.of(Process.major_faults) for delta in deltas)
@@ -174,7 +155,7 @@ def _started(scene: Scene, pid: int, run: Run) -> tuple[float, float]:
 
 def explain(scene: Scene, storm: FaultStorm) -> Explanation:
     """Each fault takes the kernel a while, and the threads of the process wait for its mappings meanwhile."""
-    process, samples = storm.process, samples_of(storm.deltas)
+    process, samples = storm.culprit, samples_of(storm.deltas)
     return Explanation(
         culprit=process,
         onset_ns=scene.at(storm.run.first),
@@ -275,15 +256,7 @@ MECHANISM = Mechanism[FaultStorm](
             because="judged: a process that starts others all the time has their faults, too: `fork_storm` (recorded: "
             "`threads_that_end_at_once`)",
         ),
-        Check(
-            id="not_for_evicted_pages",
-            says="few pages were evicted for want of memory",
-            holds=lambda storm: storm.came_back < CAME_BACK_SHARE * storm.faults,
-            supports=0.5,
-            refutes=3.0,
-            because="judged: a process whose pages are evicted faults for them again: `memory_pressure` (recorded: "
-            "`swaps_within_its_group`)",
-        ),
+        NOT_FOR_EVICTED_PAGES,
         Check(
             id="not_read_in",
             says="most of the pages are in memory, or new",

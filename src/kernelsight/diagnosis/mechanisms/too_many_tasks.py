@@ -8,16 +8,15 @@ from dataclasses import replace
 from kernelsight.diagnosis.families import families
 from kernelsight.diagnosis.faults.task_limit import TASK_LIMIT
 from kernelsight.diagnosis.forking import FORKS_PER_S
-from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
+from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Scene, runs
 from kernelsight.diagnosis.task_use import (
     AGAIN_AND_AGAIN,
     FORKS_REFUSED,
     TaskUse,
-    outlook,
+    explained,
     raise_limit,
-    steps,
     task_uses,
 )
 from kernelsight.events.scheduler import SchedProcess
@@ -42,28 +41,13 @@ def _is_storm(scene: Scene, use: TaskUse) -> bool:
 
 def explain(scene: Scene, use: TaskUse) -> Explanation:
     """Whoever has most of the tasks, or else the limit, is what to act on."""
-    owner = use.owner
-    culprit = owner.entity if owner else use.place
-    return Explanation(
-        culprit=culprit,
-        onset_ns=use.onset_ns,
-        victims=use.victims,
-        suffering_s=0.0,
-        path=path(
-            *steps(scene, use),
-            claim(
-                f"{culprit.name} ({culprit.id}) has {owner.tasks} of the {owner.of_seen} tasks that were seen",
-                owner.evidence,
-            )
-            if owner
-            else None,
-        ),
+    owner, culprit = use.owner, use.culprit
+    return explained(
+        scene,
+        use,
+        owned=f"has {owner.tasks} of the {owner.of_seen} tasks that were seen" if owner else "",
         refuted_by=f"forks are refused as well with a larger limit ({use.name})",
-        outlook=outlook(use),
-        actions=(
-            raise_limit(use),
-            LOOK.on(culprit, f"see why {culprit.name} has so many tasks: ps -eLf"),
-        ),
+        actions=(raise_limit(use), LOOK.on(culprit, f"see why {culprit.name} has so many tasks: ps -eLf")),
     )
 
 
