@@ -9,6 +9,7 @@ from scenes import END, FROM, LENGTH, SECOND, START, stored
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import check
 from kernelsight.events.cgroup import Cgroup
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.memory import Memory
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
@@ -262,6 +263,22 @@ def test_tasks_that_hang_on_a_device_that_answers_nothing(tmp_path):
     [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
     assert (finding.fault, finding.culprit.id, finding.victims[0].name) == ("blocked_io", "sdb", "web")
     assert abs(finding.onset_ns - (START + FROM * SECOND)) <= 2 * SECOND
+
+
+def test_what_the_kernel_says_of_hung_tasks_is_cited_with_who_holds_the_lock(tmp_path):
+    said = {"message_kind": "hung_task", "from_kernel": True, "pid": 12, "comm": "web", "count": 1}
+    rows = [
+        *device("sdb", since((0, 0), (50, 0.2)), in_flight=since(3, 0)),
+        *hangs(12, "web", since=FROM, device="sdb", mount_point="/srv", **HANGS_IN),
+        KernelMessage(START + 20 * SECOND, text="INFO: task web:12 blocked for more than 10 seconds.", **said),
+        KernelMessage(START + 21 * SECOND, holder_pid=33, holder_comm="tar", **said),
+        KernelMessage(START + 21 * SECOND, **said | {"pid": 99, "holder_pid": 98, "holder_comm": "other"}),
+    ]
+    [finding] = diagnosis(stored(tmp_path / "db", rows)).findings
+    claims = [step.claim for step in finding.path]
+    assert any("INFO: task web:12 blocked" in claim for claim in claims)
+    assert any("tar (thread 33) holds the lock that web (thread 12) waits for" in claim for claim in claims)
+    assert not any("other" in claim for claim in claims)
 
 
 def test_a_device_that_answers_nothing_is_found_without_tracers(tmp_path):

@@ -2,10 +2,12 @@
 
 import errno
 
+import pytest
 from scenes import END, LENGTH, SECOND, START, cpus, stored, used
 
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.check import grounded
+from kernelsight.diagnosis.kernel_log import is_about
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.kernel_message import KernelMessage
@@ -171,3 +173,18 @@ def test_writes_that_are_lost_without_a_failing_call_are_found_by_the_log_alone(
 def test_a_drive_that_nobody_uses_may_fail(tmp_path):
     empty = [(second, "io_error", "sr0", "I/O error, dev sr0, sector 0 op 0x0:(READ)") for second in range(5, 20)]
     assert answer(tmp_path, mounted(), log_read(*empty)).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "device", "number", "expected"),
+    [
+        ("sda", "/dev/sda1", "8:1", True), ("sda1", "/dev/sda1", None, True), ("sda1", "/dev/sda11", None, False),
+        ("sda", "/dev/sdab1", None, False), ("sd", "/dev/sda", None, False), ("", "/dev/sda", None, False),
+        ("nvme0", "/dev/nvme0n1p2", None, True), ("nvme0n1", "/dev/nvme0n1p2", None, True),
+        ("nvme0n1", "/dev/nvme0n12", None, False), ("loop0", "loop0p1", None, True), ("loop0", "loop01", None, False),
+        ("dm-3", "/dev/mapper/data", "253:3", True), ("dm-3", "/dev/mapper/data", "253:30", False),
+        ("8:16", "/dev/sdb", "8:16", True),
+    ],
+)  # fmt: skip
+def test_a_name_in_a_message_means_a_disk_its_partitions_and_its_namespaces(said, device, number, expected):
+    assert is_about(said, device, number) is expected

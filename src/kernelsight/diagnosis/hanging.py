@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kernelsight.diagnosis.devices import Device, devices
+from kernelsight.diagnosis.kernel_log import messages, of_device, said
 from kernelsight.diagnosis.mechanism import Check, Explanation, claim
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import named
@@ -16,6 +17,7 @@ from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.storage import FILE_CALLS, is_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.block import Block
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.scheduler import BlockedTask
 from kernelsight.signals.rules.scheduler import BLOCKED_S
 
@@ -170,7 +172,7 @@ def explanation(scene: Scene, found: Hanging, *claims: Step | None, action: str)
     """Tasks wait without end, and others that need the same file system join them."""
     tasks = grouped_by(found.rows, lambda row: row.tid)
     victims = dict.fromkeys(named(scene, row.pid or 0) for row in found.rows)
-    steps = (*_task_claims(scene, list(tasks.values())[:3]), *claims)
+    steps = (*_task_claims(scene, list(tasks.values())[:3]), *claims, *_said(scene, found))
     return Explanation(
         culprit=found.culprit,
         onset_ns=found.onset_ns,
@@ -191,6 +193,23 @@ def _task_claims(scene: Scene, tasks: Iterable[Sequence[BlockedTask]]) -> Iterat
             f"{last.comm} (thread {last.tid}) hangs for {(last.blocked_ms or 0) / 1e3:.1f} s{where}",
             scene.evidence(rows, BlockedTask.blocked_ms, "max"),
         )
+
+
+def _said(scene: Scene, found: Hanging) -> Iterator[Step | None]:
+    """What the kernel said of these tasks, of whose lock one of them waits for, and of what they wait for."""
+    tids = {row.tid for row in found.rows}
+    hung = [row for row in messages(scene, "hung_task") if row.pid in tids]
+    yield from said(scene, hung)
+    for row in hung:
+        if row.holder_pid is not None:
+            yield claim(
+                f"the kernel says that {row.holder_comm} (thread {row.holder_pid}) holds the lock that {row.comm} "
+                f"(thread {row.pid}) waits for",
+                scene.evidence([row], KernelMessage.holder_pid, "last"),
+            )
+    yield from said(scene, of_device(scene, found.culprit.id, None, "device_timeout", "io_error"))
+    if found.cause == "served":
+        yield from said(scene, messages(scene, "server_not_responding"))
 
 
 IDLE: Check[Hanging] = Check(

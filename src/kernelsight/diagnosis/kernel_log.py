@@ -16,7 +16,9 @@ OF_STORAGE = (IO_ERROR, "device_timeout", "device_gone", "raid_degraded", READ_O
 """Kinds of messages that say that a disk or a file system is broken."""
 _COLLECTOR = "kernel_message"
 _LONGEST = 140
-_PARTITION = re.compile(r"p?\d+")
+_AFTER_LETTER, _AFTER_DIGIT = re.compile(r"\d+"), re.compile(r"(?:n\d+)?(?:p\d+)?")
+"""What follows the name of a disk in that of its partition (`sda1`, `loop0p1`), and that of a controller in that of its
+disk (`nvme0`, `nvme0n1`)."""
 
 
 def is_read(scene: Scene) -> bool:
@@ -51,7 +53,10 @@ def is_about(said: str, device: str, number: str | None) -> bool:
         number: major:minor, where known: the kernel calls `mapper/data` by `dm-` and its minor number.
     """
     name = device.removeprefix("/dev/")
-    if said in {name, number} or (name.startswith(said) and _PARTITION.fullmatch(name[len(said) :])):
+    if said in {name, number}:
+        return True
+    part = _AFTER_DIGIT if said[-1:].isdigit() else _AFTER_LETTER
+    if said and name.startswith(said) and part.fullmatch(name[len(said) :]):
         return True
     return number is not None and name.startswith("mapper/") and said == f"dm-{number.partition(':')[2]}"
 

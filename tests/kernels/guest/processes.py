@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import msgspec
 
-from guest import check
+from guest import check, check_of_machine
 from kernelsight.collectors.base import Host, Registered, registered
 from kernelsight.collectors.bpf.process import TasksCollector
+from kernelsight.collectors.kmsg.kernel_message import KernelMessages
 from kernelsight.events.process import Process
 
 ROUNDED = {"utime_ms": 30, "stime_ms": 30, "cpu_delay_ns": 0}
@@ -40,6 +43,42 @@ def a_quiet_process_is_what_proc_says(entry: Registered) -> None:
     assert ours_says.read_chars > 100_000, ours_says
     assert ours_says.blkio_delay_ns is not None, ours_says
     assert lost == 0
+
+
+@check("process_exit")
+def ends_of_processes_are_told_with_their_status_or_signal(entry: Registered) -> None:
+    with closing(entry.factory(Host())) as exits:
+        list(exits.collect(1))
+        end_child(lambda: os._exit(7))
+        end_child(lambda: os.kill(os.getpid(), signal.SIGKILL))
+        end_child(lambda: os.execv("/bin/busybox", ["busybox", "true"]))
+        said = [event for event in exits.collect(time.time_ns()) if event.parent_pid == os.getpid()]
+    told = {(event.exit_status, event.exit_signal, event.executed): (event.count, event.failed) for event in said}
+    assert told == {(7, None, False): (1, 1), (None, signal.SIGKILL, False): (1, 1), (0, None, True): (1, 0)}, said
+    assert all(event.lifetime_ms > 0 and event.parent_comm for event in said), said
+
+
+@check_of_machine
+def a_fault_of_a_process_is_understood_in_the_words_of_this_kernel() -> None:
+    log = KernelMessages(Host())
+    with closing(log):
+        list(log.collect(1))
+        pid = end_child(lambda: ctypes.string_at(0))
+        deadline, said = time.monotonic() + 10, []
+        while not said and time.monotonic() < deadline:
+            log.drain(lambda ktime: ktime + 1)
+            said = [event for event in log.collect(time.time_ns()) if event.pid == pid]
+    assert [event.message_kind for event in said] == ["segfault"], said
+
+
+def end_child(how: Callable[[], object]) -> int:
+    """A child that ends in a way; its pid, once it has ended."""
+    pid = os.fork()
+    if not pid:
+        how()
+        os._exit(1)
+    os.waitpid(pid, 0)
+    return pid
 
 
 def fields(first: Process, second: Process) -> Iterator[tuple[str, int, int]]:
