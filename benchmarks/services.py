@@ -152,7 +152,7 @@ def start_postgres(stack: ExitStack, folder: Path, port: int) -> None:
     os.chown(data, user.pw_uid, user.pw_gid)
     be = {"user": user.pw_uid, "group": user.pw_gid, "cwd": data}
     subprocess.run([_postgres("initdb"), "-D", data, "-A", "trust"], check=True, stdout=subprocess.DEVNULL, **be)
-    options = ("-D", data, "-p", port, "-h", "127.0.0.1", "-k", data, "-c", "fsync=off")
+    options = ("-D", data, "-p", port, "-h", "127.0.0.1", "-c", "unix_socket_directories=")
     stack.enter_context(started(_postgres("postgres"), *options, port=port, **be))
     client = ("-h", "127.0.0.1", "-p", str(port), "-U", "postgres")
     while subprocess.run([_postgres("pg_isready"), "-q", *client], check=False).returncode:

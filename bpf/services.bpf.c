@@ -48,10 +48,8 @@ static __always_inline bool is_end(struct sock *sk, struct connection *c)
 	return BPF_CORE_READ(tcp, rcv_nxt) - BPF_CORE_READ(tcp, copied_seq) <= 1;
 }
 
-SEC("tp_btf/sk_data_ready")
-int on_arrival(u64 *ctx)
+static __noinline int arrives(struct sock *sk)
 {
-	BPF_ARG(struct sock *, sk, 0);
 	struct connection *c = connection_of(sk, ARRIVES);
 
 	if (!c)
@@ -74,12 +72,8 @@ int on_arrival(u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/sock_recv_length")
-int on_read(u64 *ctx)
+static __noinline int reads(struct sock *sk, int length, int flags)
 {
-	BPF_ARG(struct sock *, sk, 0);
-	BPF_ARG(int, length, 1);
-	BPF_ARG(int, flags, 2);
 	struct connection *c;
 
 	if (length <= 0 || flags & MSG_PEEK)
@@ -107,11 +101,8 @@ int on_read(u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/sock_send_length")
-int on_send(u64 *ctx)
+static __noinline int sends(struct sock *sk, int length)
 {
-	BPF_ARG(struct sock *, sk, 0);
-	BPF_ARG(int, length, 1);
 	struct connection *c;
 	u64 now;
 
@@ -145,6 +136,26 @@ int on_send(u64 *ctx)
 	c->last = now;
 	return 0;
 }
+
+SEC("tp_btf/sk_data_ready")
+int on_arrival(u64 *ctx)
+{
+	return arrives((struct sock *)ctx[0]);
+}
+
+SEC("tp_btf/sock_recv_length")
+int on_read(u64 *ctx)
+{
+	return reads((struct sock *)ctx[0], ctx[1], ctx[2]);
+}
+
+SEC("tp_btf/sock_send_length")
+int on_send(u64 *ctx)
+{
+	return sends((struct sock *)ctx[0], ctx[1]);
+}
+
+#include "service_functions.h"
 
 SEC("tp_btf/inet_sock_set_state")
 int on_state(u64 *ctx)

@@ -237,9 +237,15 @@ def test_a_service_for_which_there_is_no_room_is_counted(monkeypatch):
         list(first.collect(NOW))
 
 
-def test_a_kernel_without_the_tracepoints_is_said(monkeypatch):
-    monkeypatch.setattr(service, "kernel_knows", lambda name: name != "btf_trace_sock_recv_length")
-    with pytest.raises(SourceUnavailableError, match=r"no tracepoint sock_recv_length; use Linux 6\.3"):
+def test_a_kernel_without_the_hooks_is_said(monkeypatch):
+    monkeypatch.setattr(
+        service, "kernel_knows", lambda name: name != "btf_trace_sock_recv_length" and "inet6" not in name
+    )
+    monkeypatch.setattr(service, "KERNEL_BTF", Path("/proc/self/status"))
+    with pytest.raises(
+        SourceUnavailableError,
+        match=r"no tracepoint sock_recv_length and no function inet6_recvmsg, inet6_sendmsg; use Linux 6\.3",
+    ):
         Services(Host())
 
 

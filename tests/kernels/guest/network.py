@@ -9,8 +9,7 @@ from functools import cache
 from observed import Observed, observe, within
 
 from guest import CHECKS, PROGRAMS, check
-from kernelsight.collectors.base import Host, Registered, probe
-from kernelsight.collectors.bpf.abi import kernel_knows
+from kernelsight.collectors.base import Registered
 from kernelsight.events.service import ServiceEdge, ServiceStats
 
 IN_OWN_NETWORK = ("unshare", "-n", "python3")
@@ -47,11 +46,7 @@ def dropped_packets_are_counted_with_their_reason(entry: Registered) -> None:
 
 
 @check("service")
-def services_are_what_their_clients_say_where_the_kernel_has_the_tracepoints(entry: Registered) -> None:
-    if not kernel_knows("btf_trace_sk_data_ready"):
-        reason = probe(entry, Host()).reason
-        assert "no tracepoint sk_data_ready" in reason, reason
-        return
+def services_are_what_their_clients_say(entry: Registered) -> None:
     for scene in ("service", "abstract", "datagrams"):
         observed = observe([entry.factory], *IN_OWN_NETWORK, PROGRAMS / "services.py", scene, "own-network")
         said = observed.one_said("scene")

@@ -14,6 +14,8 @@ from kernelsight.collectors.bpf.btf import Variable
 
 PERCPU_TYPES = {5, 6, 10}  # BPF_MAP_TYPE_PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH
 BATCH = 1024
+_BATCH_BYTES = 1 << 18
+_LEAST_BATCH = 64  # more than any chain of a hash, which one batch must hold
 
 
 class Map:
@@ -89,7 +91,8 @@ class Map:
 
     def _read_all(self, operation: c._NamedFuncPointer) -> tuple[bytes, bytes]:
         # Chunks, so that a large per-CPU hash on a large machine needs no buffer of its full size.
-        size = min(self.max_entries, BATCH)
+        fitting = max(_LEAST_BATCH, _BATCH_BYTES // self.value_size)
+        size = min(self.max_entries, BATCH, fitting)
         if self._batch is None:
             self._batch = (
                 c.create_string_buffer(size * self.key_size),

@@ -26,7 +26,12 @@ from kernelsight.events.service import Service, ServiceEdge, ServiceStats
 _COARSE_CLOCK = 6  # CLOCK_MONOTONIC_COARSE, which Python does not name; its resolution is the kernel's tick
 _INVENTORY_NS = 10 * NS_PER_S
 _TRACEPOINTS = ("sk_data_ready", "sock_recv_length", "sock_send_length")
-_HOOKS = ("on_state", "on_arrival", "on_read", "on_send", "on_reset_sent", "on_reset_received")
+_BY_TRACEPOINTS = ("on_arrival", "on_read", "on_send")
+_RECEIVE = ("inet_recvmsg", "inet6_recvmsg", "unix_stream_recvmsg")
+_SEND = ("inet_sendmsg", "inet6_sendmsg", "unix_stream_sendmsg", "inet_sendpage")
+_BY_FUNCTIONS = ("arrival", *(f"read_{name}" for name in _RECEIVE), *(f"sent_{name}" for name in _SEND))
+_ALWAYS = ("on_state", "on_reset_sent", "on_reset_received")
+_TO_RUN = ("set_clock", "find_listeners", "look")
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -50,12 +55,17 @@ class _Known(NamedTuple):
     sockets: int
 
 
-def _demand_tracepoints() -> None:
+def _traffic_hooks() -> tuple[str, ...]:
+    """The programs that see what arrives, is read and is sent."""
     missing = [name for name in _TRACEPOINTS if not kernel_knows(f"btf_trace_{name}")]
-    if missing and KERNEL_BTF.exists():  # without it, all tracers say the same
+    if not missing or not KERNEL_BTF.exists():  # without it, all tracers say the same
+        return _BY_TRACEPOINTS
+    if lacking := [name for name in ("sock_def_readable", *_RECEIVE, *_SEND) if not kernel_knows(name)]:
         raise SourceUnavailableError(
-            f"this kernel has no tracepoint {', '.join(missing)}; use Linux 6.3 or later to see services"
+            f"this kernel has no tracepoint {', '.join(missing)} and no function {', '.join(lacking)}; "
+            "use Linux 6.3 or later to see services"
         )
+    return _BY_FUNCTIONS
 
 
 @collector(name="service", source="bpf", emits=(Service, ServiceStats, ServiceEdge))
@@ -69,15 +79,16 @@ class Services:
     def __init__(self, host: Host) -> None:
         if host.proc != Path("/proc"):
             raise SourceUnavailableError(f"the kernel's sockets are of this machine, not of {host.proc}")
-        _demand_tracepoints()
+        hooks = _traffic_hooks()
         self._monotonic_ns = host.monotonic_ns
         tick_ns = round(NS_PER_S * time.clock_getres(_COARSE_CLOCK))
-        self._object = Object(objects.image("services"), "services", settings={"tick_ns": tick_ns})
+        programs = (*_ALWAYS, *hooks, *_TO_RUN)
+        self._object = Object(objects.image("services"), "services", settings={"tick_ns": tick_ns}, programs=programs)
         try:
             self._object.run("set_clock")
-            self._object.attach(_HOOKS[0])
+            self._object.attach(*_ALWAYS)
             self._object.iterate("find_listeners")  # those who listen must be known before a connection is seen
-            self._object.attach(*_HOOKS[1:])
+            self._object.attach(*hooks)
             self._holders = SocketHolders(host.monotonic_ns)
         except BaseException:
             self._object.close()
