@@ -47,21 +47,37 @@ static __always_inline void tell_pair(struct connection *c)
 	}
 }
 
+/* What a connection counted, which begins anew at once: the hooks may count meanwhile, on another CPU. */
+#define TAKE(counted) take(&(counted), sizeof(counted))
+
+static __always_inline u64 take(void *counted, u32 size)
+{
+	volatile u64 *wide = counted;
+	volatile u32 *narrow = counted;
+	u64 taken = size == sizeof(*wide) ? *wide : *narrow;
+
+	if (size == sizeof(*wide))
+		*wide = 0;
+	else
+		*narrow = 0;
+	return taken;
+}
+
 static __always_inline void flush_server(struct connection *c, struct service_sums *sums)
 {
-	add(sums->requests, c->requests);
-	add(sums->answers, c->answers);
-	add(sums->bytes_in, c->bytes_in);
-	add(sums->bytes_out, c->bytes_out);
-	add(sums->latency_count, c->timed);
-	add(sums->latency_ns, c->latency_ns);
-	add(sums->service_ns, c->service_ns);
+	u32 requests = TAKE(c->requests), answers = TAKE(c->answers);
+
+	add(sums->requests, requests);
+	add(sums->answers, answers);
+	add(sums->bytes_in, TAKE(c->bytes_in));
+	add(sums->bytes_out, TAKE(c->bytes_out));
+	add(sums->latency_count, TAKE(c->timed));
+	add(sums->latency_ns, TAKE(c->latency_ns));
+	add(sums->service_ns, TAKE(c->service_ns));
 	if (c->peer != PEER_HERE) {
-		c->edge_requests += c->requests;
-		c->edge_answers += c->answers;
+		c->edge_requests += requests;
+		c->edge_answers += answers;
 	}
-	c->requests = c->answers = c->timed = 0;
-	c->bytes_in = c->bytes_out = c->latency_ns = c->service_ns = 0;
 	if (c->pid && sums->pid != c->pid) {
 		sums->pid = c->pid;
 		sums->cgroup_id = c->cgroup_id;
@@ -83,14 +99,12 @@ static __always_inline void name_server(struct connection *c, struct edge_sums *
 
 static __always_inline void flush_client(struct connection *c, struct edge_sums *sums)
 {
-	add(sums->requests, c->requests);
-	add(sums->answers, c->answers);
-	add(sums->bytes_in, c->bytes_in);
-	add(sums->bytes_out, c->bytes_out);
-	add(sums->latency_count, c->timed);
-	add(sums->latency_ns, c->latency_ns);
-	c->requests = c->answers = c->timed = 0;
-	c->bytes_in = c->bytes_out = c->latency_ns = c->service_ns = 0;
+	add(sums->requests, TAKE(c->requests));
+	add(sums->answers, TAKE(c->answers));
+	add(sums->bytes_in, TAKE(c->bytes_in));
+	add(sums->bytes_out, TAKE(c->bytes_out));
+	add(sums->latency_count, TAKE(c->timed));
+	add(sums->latency_ns, TAKE(c->latency_ns));
 	if (!sums->cgroup_id) {
 		sums->cgroup_id = c->cgroup_id;
 		__builtin_memcpy(sums->comm, c->comm, COMM_LEN);
