@@ -14,6 +14,7 @@ import pytest
 import kernelsight
 
 ADDED = Path(__file__).parent / "added"
+STORES = Path(__file__).parent / "added_stores"
 NOW = 1_790_000_000_000_000_000
 
 
@@ -70,3 +71,35 @@ def test_a_column_is_a_line_of_its_kind_and_old_rows_lack_it(copy, tmp_path):
         (7, None),
         (7, 42),
     ]
+
+
+def test_a_store_is_a_package_and_no_other_room_knows_it(copy, tmp_path):
+    shutil.copytree(STORES / "elsewhere", copy / "stores" / "elsewhere")
+    url = f"elsewhere://{tmp_path}/rows"
+    since = ("--db-path", url, "--since", "2001-09-10")
+    lines = [
+        {
+            "type": "process",
+            "timestamp": NOW + second * 10**9,
+            "pid": 7,
+            "comm": "web",
+            "start_ticks": 1,
+            "rss_kb": second,
+        }
+        for second in range(40)
+    ]
+    given = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    assert b"no such" not in run(copy, "ingest", "--db-path", url, given=given)
+    assert len(rows(copy, url, "process_stats")) == 40
+    [top] = json.loads(
+        b"[" + run(copy, "query", "top", "process_stats", "rss_kb", "--by", "comm", *since, "--format", "json") + b"]"
+    )
+    assert (top["comm"], top["value"]) == ("web", 39)
+    buckets = run(
+        copy, "query", "aggregate", "process_stats", "rss_kb", "--interval", "10s", *since, "--format", "json"
+    ).splitlines()
+    assert len(buckets) >= 4
+    assert run(copy, "signals", *since) is not None
+    assert b"process" in run(copy, "status", "--db-path", url)
+    assert run(copy, "repair", "--db-path", url) == b""
+    assert (tmp_path / "rows").exists()
