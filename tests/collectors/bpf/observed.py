@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.clock import EpochTime, SystemClock
+from kernelsight.errors import SourceUnavailableError
 
 
 @dataclass
@@ -35,6 +36,15 @@ class Observed:
         """The only thing that it said under this name."""
         (line,) = [line for line in self.said if line.what == what]
         return line
+
+
+def cannot_run(make):
+    """Why a collector cannot run here, to skip its tests by; empty where it can."""
+    try:
+        make(Host()).close()
+    except SourceUnavailableError as error:
+        return f"needs {make.__name__}: {error}"
+    return ""
 
 
 def observe(collectors, *command, check=True, **options):

@@ -5,7 +5,7 @@ import struct
 import subprocess
 
 import pytest
-from observed import observe
+from observed import cannot_run, observe
 
 from kernelsight.collectors.bpf.lock_wait import LockWaits, Look, Waiter, by_word
 from kernelsight.collectors.mappings import Mapping, Process
@@ -19,6 +19,8 @@ MS = 1_000_000
 
 @pytest.fixture(scope="module")
 def program(compile_c):
+    if reason := cannot_run(LockWaits):
+        pytest.skip(reason)
     return compile_c("lock_sites")
 
 
@@ -77,10 +79,11 @@ def test_words_with_most_waiters_come_first_and_of_their_waiters_the_one_that_ca
     assert locks[0].waiters[0].tid == 10
 
 
-def looked_at(proc, value, owner, threads=(33,)):
-    (proc / "7/task").mkdir(parents=True)
-    for thread in threads:
-        (proc / "7/task" / str(thread)).mkdir()
+def looked_at(proc, value, owner, *, numbers="33"):
+    """What is found out of a lock of a process with one more thread, 33, that has these numbers in its namespaces."""
+    (proc / "7/task/33").mkdir(parents=True)
+    (proc / "7/status").write_text("Name:\tprog\nNSpid:\t7" + "\t1" * numbers.count("\t") + "\n")
+    (proc / "7/task/33/status").write_text(f"Name:\tprog\nNSpid:\t{numbers}\n")
     (proc / "7/mem").write_bytes(bytes(0x1000) + struct.pack("<III", value, 0, owner))
     (lock,) = Look(proc)(by_word([waiter()]))
     return lock.is_lock, lock.holder_tid
@@ -100,6 +103,14 @@ def looked_at(proc, value, owner, threads=(33,)):
 )
 def test_a_lock_and_its_holder_are_told_by_the_word_and_what_is_beside_it(tmp_path, value, owner, told):
     assert looked_at(tmp_path, value, owner) == told
+
+
+def test_in_a_container_the_holder_is_told_by_its_number_outside(tmp_path):
+    assert looked_at(tmp_path, 2, 5, numbers="33\t5") == (True, 33)
+
+
+def test_in_a_container_a_number_of_outside_is_no_holder(tmp_path):
+    assert looked_at(tmp_path, 2, 33, numbers="33\t5") == (True, None)
 
 
 def test_a_process_that_is_gone_or_has_unmapped_the_word_has_no_lock(tmp_path):

@@ -5,7 +5,7 @@ import subprocess
 from collections import Counter
 
 import pytest
-from observed import observe
+from observed import cannot_run, observe
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.stack_frames import Resolved
@@ -20,6 +20,8 @@ S = 1_000_000_000
 
 @pytest.fixture(scope="module")
 def program(compile_c):
+    if reason := cannot_run(Stacks):
+        pytest.skip(reason)
     return compile_c("compute")
 
 
@@ -72,7 +74,7 @@ def test_stacks_of_a_process_that_is_gone_name_its_file_and_the_build_id(program
 
 
 @pytest.mark.root
-def test_the_kernel_names_its_own_functions():
+def test_the_kernel_names_its_own_functions(program):
     observed = observe([Stacks], "dd", "if=/dev/zero", "of=/dev/null", "bs=64k", "count=200000")
     stacks = {stack.stack_id: decoded(stack.frames) for stack in observed.of(Stack, space="kernel")}
     of_program = observed.of(StackSample, pid=observed.pid)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from struct import Struct, unpack
 
@@ -43,6 +44,8 @@ _MOST_LOCKS = 12
 _FORGETS_S = 300
 """A word that is no lock, but such as a pool of threads waits for, is looked at again after so long at most."""
 _KEY = Struct("<QII")  # struct word_key
+_MOST_THREADS = 512
+"""Of a process in a PID namespace of its own, that are looked at for the one that has the lock."""
 _MS = 1e6
 
 
@@ -88,6 +91,34 @@ def _pid_of(lock: Lock) -> int:
     return lock.waiters[0].pid
 
 
+def thread_with_number(process: Path, number: int) -> int | None:
+    """The thread of a process that has this number in its own PID namespace, as the lock of a program says it.
+
+    Args:
+        process: its directory in /proc.
+        number: a thread's number there.
+
+    Raises:
+        OSError: the process is gone.
+    """
+    tasks = process / "task"
+    if len(_numbers(process)) < 2:  # it is in our own namespace
+        return number if (tasks / str(number)).exists() else None
+    for thread in islice(tasks.iterdir(), _MOST_THREADS):
+        with suppress(OSError):  # it has just ended
+            if _numbers(thread)[-1:] == [number]:
+                return int(thread.name)
+    return None
+
+
+def _numbers(task: Path) -> list[int]:
+    """The numbers of a task in the namespaces that it is in, outermost first (`NSpid`)."""
+    for line in (task / "status").read_bytes().splitlines():
+        if line.startswith(b"NSpid:"):
+            return [int(word) for word in line.split()[1:]]
+    return []
+
+
 class Look:
     """Finds out which lock a word of memory is, whose it is, and where its waiters and its holder stand."""
 
@@ -118,9 +149,10 @@ class Look:
             return None
         value, _, owner = unpack("<III", data)
         for number in (owner if value == _CONTENDED else 0, value & _OWNER_BITS):
-            if number > _CONTENDED and (self._proc / str(waiter.pid) / "task" / str(number)).exists():
+            tid = thread_with_number(self._proc / str(waiter.pid), number) if number > _CONTENDED else None
+            if tid is not None:
                 lock.is_lock = True
-                return int(number)
+                return tid
         lock.is_lock = value == _CONTENDED
         return None
 
