@@ -12,7 +12,7 @@ from kernelsight.events.memory import Memory, PageFault
 from kernelsight.events.udp_socket import UdpSocket
 from kernelsight.query.filters import Filter
 from kernelsight.query.rows import rows_of
-from kernelsight.query.stored import row_id, stored_rows
+from kernelsight.query.stored import cited_rows, row_id, stored_rows
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Batch, open_reader, open_writer
 
@@ -85,3 +85,18 @@ def test_of_a_kind_that_an_old_store_lacks_there_are_none(path):
     with closing(open_reader(path)) as reader:
         assert not reader.holds("udp_sockets")
         assert stored_rows(reader, UdpSocket, WHEN) == []
+
+
+def test_the_first_or_the_last_rows_by_a_column_are_handed_out_by_time(reader):
+    values = sorted(row.mem_free_kb for row in stored_rows(reader, Memory, WHEN))
+    most = stored_rows(reader, Memory, WHEN, order_by=Memory.mem_free_kb, descending=True, limit=2)
+    least = stored_rows(reader, Memory, WHEN, order_by=Memory.mem_free_kb, limit=2)
+    assert [row.mem_free_kb for row in most] == values[-2:]
+    assert [row.mem_free_kb for row in least] == values[:2]
+    assert [row.timestamp for row in most] == sorted(row.timestamp for row in most)
+
+
+def test_a_row_is_found_again_by_its_id(reader):
+    cited = stored_rows(reader, Memory, WHEN)[3:5]
+    assert cited_rows(reader, Memory, WHEN, [row_id(row) for row in reversed(cited)]) == cited
+    assert cited_rows(reader, Memory, WHEN, []) == []

@@ -54,12 +54,13 @@ def stored_rows(  # noqa: PLR0913 - a question has as many parts, all but the fi
         where: conditions that all must hold.
         columns: those that are read besides ``timestamp`` and the id, which takes less time; the others are None.
         limit: at most so many rows, the first ones ...
-        order_by: ... by this column, or by time.
+        order_by: ... by this column, NULLs last, or by time.
         descending: the last ones instead.
     """
     condition = where_sql(kind_of(struct), where)
     if limit is not None:
-        order = f"{name_of(order_by or struct.timestamp)}{' DESC' if descending else ''}"
+        nulls = "" if order_by is None else " NULLS LAST"
+        order = f"{name_of(order_by or struct.timestamp)}{' DESC' if descending else nulls}"
         condition = Sql(f"{condition.text} ORDER BY {order} LIMIT ?", (*condition.params, limit))
     return _read(reader, struct, when, condition, columns)
 

@@ -20,13 +20,16 @@ from kernelsight.agent.acting.subject import ProcessSubject
 from kernelsight.diagnosis.model import Entity
 from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep, Stage
-from kernelsight.events.declare import INT64_MAX, Event
+from kernelsight.events.declare import INT64_MAX, Event, kind_of
+from kernelsight.events.fields import name_of
 from kernelsight.events.wire import decoder
 from kernelsight.ingest.deliveries import deliver
 from kernelsight.query.rows import event_of, rows
 from kernelsight.query.source import AHEAD_NS
 from kernelsight.stores.base import Batch, open_writer, store
 
+_NUMBERS = (ActionStep.start_ticks, ActionStep.before, ActionStep.after, ActionStep.sequence)
+_STAMP = name_of(ActionStep.timestamp)
 HISTORY_NS = 24 * 3600 * 1_000_000_000
 """How far back actions are looked at that may still be open."""
 
@@ -152,7 +155,7 @@ class Ledger:
 
     def _stored(self, since_ns: int, named: Mapping[str, str]) -> Iterator[ActionStep]:
         with suppress(StoreError):  # there is no database yet
-            for row in rows(self.db_path, "actions", since_ns, INT64_MAX, where=named):
+            for row in rows(self.db_path, kind_of(ActionStep).table, since_ns, INT64_MAX, where=named):
                 yield _step_of(row)
 
     def _waiting(self, named: Mapping[str, str]) -> Iterator[ActionStep]:
@@ -173,17 +176,14 @@ def _step_of(row: Mapping[str, Any]) -> ActionStep:
     try:
         return event_of(ActionStep, row)
     except msgspec.ValidationError:
-        numbers = {
-            name: row[name] if isinstance(row[name], int | float) else None
-            for name in ("start_ticks", "before", "after", "sequence")
-        }
+        numbers = {name: row[name] if isinstance(row[name], int | float) else None for name in map(name_of, _NUMBERS)}
         texts = {
             name: None if row[name] is None else str(row[name])
             for name in ActionStep.__struct_fields__
-            if name != "timestamp" and name not in numbers
+            if name != _STAMP and name not in numbers
         }
-        values: dict[str, Any] = {**texts, **numbers, "seal": None}
-        return ActionStep(int(row["timestamp"]), **values)
+        values: dict[str, Any] = {**texts, **numbers, name_of(ActionStep.seal): None}
+        return ActionStep(int(row[_STAMP]), **values)
 
 
 def _lines(path: Path) -> Iterable[Event]:

@@ -17,12 +17,13 @@ from kernelsight.agent.acting.policy import NS_PER_S, Verification
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.model import Entity, Evidence, Finding
 from kernelsight.errors import StoreError
-from kernelsight.events.action import ActionStep, Verdict
-from kernelsight.events.declare import INT64_MAX
+from kernelsight.events.action import ActionStep, DiagnosisRow, Verdict
 from kernelsight.events.wire import kinds
 from kernelsight.quantities import number
-from kernelsight.query.rows import rows
+from kernelsight.query.filters import Filter
 from kernelsight.query.source import opened
+from kernelsight.query.stored import stored_rows
+from kernelsight.query.times import EVERYTHING
 
 _MUCH = 1.25
 """A symptom differs when it is a quarter more or less: below that is how load varies from one quarter minute to the
@@ -128,10 +129,15 @@ def finding_of(db_path: str, step: ActionStep) -> Finding | None:
     """The finding that an action answers, as it was recorded."""
     if not step.diagnosis_id:
         return None
-    where = {"diagnosis_id": step.diagnosis_id, "fault": step.fault}
-    stored = rows(db_path, "diagnoses", 0, INT64_MAX, where=where, columns="finding", order_by="rank")
-    texts = [str(row["finding"]) for row in stored if row["finding"]]
-    return msgspec.json.decode(texts[0], type=Finding) if texts else None
+    where = [
+        Filter(DiagnosisRow.diagnosis_id, "=", step.diagnosis_id),
+        Filter(DiagnosisRow.fault, "=", step.fault),
+        Filter(DiagnosisRow.finding, "!=", None),
+    ]
+    with opened(db_path) as reader:
+        first = stored_rows(reader, DiagnosisRow, EVERYTHING, where=where, order_by=DiagnosisRow.rank, limit=1)
+    text = first[0].finding if first else None
+    return msgspec.json.decode(str(text), type=Finding) if text else None
 
 
 def told_until(db_path: str) -> int:
