@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kernelsight.collectors.selection import Selection
+from kernelsight.collectors.selection import MOST_DUE, Selection
 
 S = 1_000_000_000
 NOW = 1_800_000_000 * S
@@ -35,6 +35,15 @@ def test_idle_processes_are_reported_once_a_period_but_not_all_at_once():
     assert {key for row in first for key in row} == set(idle)
     assert sorted(key for row in second for key in row) == sorted(idle)
     assert max(map(len, rows)) < 50
+
+
+def test_of_very_many_idle_ones_that_are_looked_at_seldom_some_have_a_row_and_all_have_their_turn():
+    selection = Selection[int](largest=0)
+    idle = dict.fromkeys(range(5 * MOST_DUE), ("idle", 1))
+    selection.choose(NOW, idle)
+    rows = [selection.choose(NOW + look * 120 * S, idle) for look in range(1, 6)]
+    assert [len(row) for row in rows] == [MOST_DUE] * 5
+    assert {key for row in rows for key in row} == set(idle)
 
 
 def test_a_process_with_the_pid_of_another_is_a_new_one():

@@ -25,15 +25,15 @@ LAST_STEP = 60
 """Only where all else is not enough: a window of a minute may have a single sample then, and know nothing of it."""
 STEPS_OF_SUMS = (1, 5, 10, 20, 30)
 """As above, where each sample takes two readings."""
-AIM = 0.9
+AIM = 0.95
 """Of the ceiling: what is thinned for, as the next minute is not quite like the last."""
-ROOM = 0.75
+ROOM = 0.85
 """Of the ceiling: what is expected after a step back must be below it."""
 LEAST = 0.03
 """Of the ceiling: what costs less than this is not thinned, as it would gain nothing."""
 RELUCTANCE = 0.25
-"""Of its cost, what counts of a collector of sums that still samples each second: thinned, it loses most of what it
-says, and a collector of counters hardly anything."""
+"""Of its cost, what counts of a collector of sums: thinned, it loses most of what it says, and a collector of counters
+hardly anything."""
 _REST_NS = 15 * NS_PER_S
 """Between two steps back."""
 _WEIGHT = 0.2
@@ -182,4 +182,4 @@ class Governor:
 
 def _worth_thinning(pace: Pace) -> float:
     expected_ns = pace.expected_ns(pace.every)
-    return expected_ns * RELUCTANCE if pace.sums and pace.every == 1 else expected_ns
+    return expected_ns * RELUCTANCE if pace.sums else expected_ns
