@@ -117,8 +117,10 @@ ip("link", "add", "near", "type", "veth", "peer", "name", "far")
 for end in ("near", "far"): ip("link", "set", end, "up")
 links = LinkCollector(Host())
 def near(): return [msgspec.to_builtins(one) for one in links.collect(1) if one.interface_name == "near"]
-print(json.dumps([near(), near(), (ip("link", "set", "far", "down"), near())[1], (ip("link", "set", "near", "down"), near())[1]]))
-"""  # noqa: E501
+def after(*command): return (ip(*command), near())[1]
+steps = [near(), near(), after("link", "set", "far", "down"), after("link", "set", "far", "up")]
+print(json.dumps([*steps, after("link", "set", "near", "down")]))
+"""
 
 
 @pytest.mark.root
@@ -126,9 +128,10 @@ print(json.dumps([near(), near(), (ip("link", "set", "far", "down"), near())[1],
 def test_a_link_that_goes_is_told_from_one_that_is_taken_down():
     command = ["unshare", "--net", "--mount", "sh", "-c", 'mount -t sysfs sysfs /sys && exec "$@"', "sh"]
     done = subprocess.run([*command, sys.executable, "-c", LOSE_A_LINK], capture_output=True, text=True, check=True)
-    first, unchanged, lost, down = json.loads(done.stdout)
+    first, unchanged, lost, back, down = json.loads(done.stdout)
     assert (first[0]["operstate"], first[0]["is_up"]) == ("up", True)
     assert unchanged == []
     assert (lost[0]["is_up"], lost[0]["operstate"]) == (True, "lowerlayerdown")
     assert lost[0]["carrier_downs"] == first[0]["carrier_downs"] + 1
+    assert (back[0]["operstate"], back[0]["carrier_ups"]) == ("up", first[0]["carrier_ups"] + 1)
     assert down[0].get("is_up") is False
