@@ -175,6 +175,16 @@ static __always_inline void answered_to(struct connection *c)
 	c->turns = 0;
 }
 
+/* Some ways of reading go past the hooks: splice(2), a sockmap, zero-copy receive. */
+static __always_inline bool is_read_unseen(struct sock *sk, struct connection *c)
+{
+	if (c->at.protocol != TCP || unread_bytes(sk))
+		return false;
+	c->read_at = c->began;
+	c->weight = 0;
+	return true;
+}
+
 /* The connection ends, or breaks, with a request under way. */
 static __always_inline void give_up(struct connection *c, bool broken)
 {

@@ -107,6 +107,8 @@ static __always_inline void look_at_server(struct sock *sk, struct connection *c
 		return;
 	flush_server(c, sums);
 	c->recent = 0;
+	if (c->began && !c->read_at && age > PATIENCE_NS && is_read_unseen(sk, c))
+		c->score = 2 * STREAM; /* its answers may go past us, too */
 	pending = is_pending(c, age);
 	pair = pair_at(c);
 	if (c->peer == PEER_UNKNOWN && pair)

@@ -7,6 +7,7 @@
 
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+#define IPPROTO_MPTCP 262
 #define SOCK_STREAM 1
 #define SOCK_SEQPACKET 5
 #define CREATE BPF_LOCAL_STORAGE_GET_F_CREATE
@@ -18,7 +19,25 @@ struct sockaddr_un { u16 sun_family; char sun_path[NAME_LEN]; } VIEW;
 struct unix_address { int len; struct sockaddr_un name[0]; } VIEW;
 struct unix_sock { struct unix_address *addr; struct sock *peer; } VIEW;
 
+struct tcp_sock { u32 rcv_nxt, copied_seq; bool is_mptcp; } VIEW;
+
 enum seen { ARRIVES, READS, SENDS };
+
+/* A part of a connection of MPTCP, which the kernel reads and writes by itself. */
+static __always_inline bool is_part(struct sock *sk)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+
+	return bpf_core_field_exists(tcp->is_mptcp) && BPF_CORE_READ(tcp, is_mptcp);
+}
+
+/* Bytes of TCP that nobody has read; the end of the connection counts as one. */
+static __always_inline u32 unread_bytes(struct sock *sk)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+
+	return BPF_CORE_READ(tcp, rcv_nxt) - BPF_CORE_READ(tcp, copied_seq);
+}
 
 static __always_inline u32 netns_of(struct sock *sk)
 {
@@ -207,7 +226,7 @@ static __noinline struct connection *first_sight(struct sock *sk, enum seen seen
 
 	if (family == AF_UNIX)
 		see_unix(&fresh, sk);
-	else if (protocol == IPPROTO_TCP)
+	else if (protocol == IPPROTO_TCP && !is_part(sk))
 		see_tcp(&fresh, sk);
 	else if (protocol == IPPROTO_UDP)
 		see_udp(&fresh, sk, seen);

@@ -51,7 +51,8 @@ static __always_inline void known_listener(struct sock *sk, struct task_struct *
 		return;
 	if (family == AF_UNIX)
 		see_unix(&fresh, sk);
-	else if ((family == AF_INET || family == AF_INET6) && sk->sk_protocol == IPPROTO_TCP)
+	else if ((family == AF_INET || family == AF_INET6) &&
+		 (sk->sk_protocol == IPPROTO_TCP || sk->sk_protocol == IPPROTO_MPTCP))
 		see_tcp(&fresh, sk);
 	if (fresh.role != LISTENER)
 		return;

@@ -12,7 +12,6 @@
 #define MSG_PEEK 2
 enum { RCV_SHUTDOWN = 1, SEND_SHUTDOWN = 2 };
 
-struct tcp_sock { u32 rcv_nxt, copied_seq; } VIEW;
 struct file { struct inode *f_inode; } VIEW;
 struct bpf_iter__task_file { struct iterator_meta *meta; struct task_struct *task; struct file *file; } VIEW;
 struct bpf_map;
@@ -38,14 +37,10 @@ static __always_inline struct connection *connection_of(struct sock *sk, enum se
 	return c && c->role >= SERVER ? c : NULL;
 }
 
-/* Whether only the end of the connection arrived, which counts as one byte. */
+/* Whether only the end of the connection arrived. */
 static __always_inline bool is_end(struct sock *sk, struct connection *c)
 {
-	struct tcp_sock *tcp = (struct tcp_sock *)sk;
-
-	if (c->at.protocol != TCP || !(sk->sk_shutdown & RCV_SHUTDOWN))
-		return false;
-	return BPF_CORE_READ(tcp, rcv_nxt) - BPF_CORE_READ(tcp, copied_seq) <= 1;
+	return c->at.protocol == TCP && sk->sk_shutdown & RCV_SHUTDOWN && unread_bytes(sk) <= 1;
 }
 
 static __noinline int arrives(struct sock *sk)
@@ -125,7 +120,7 @@ static __noinline int sends(struct sock *sk, int length)
 		} else {
 			begin(c, 0);
 		}
-	} else if (c->began && c->read_at) {
+	} else if (c->began && (c->read_at || is_read_unseen(sk, c))) {
 		answered(c);
 	} else {
 		if (!c->began && c->last && age_of(c->last, now) > PAUSE_NS)
@@ -164,7 +159,7 @@ int on_state(u64 *ctx)
 	BPF_ARG(int, before, 1);
 	BPF_ARG(int, after, 2);
 
-	if (sk->sk_protocol != IPPROTO_TCP)
+	if (sk->sk_protocol != IPPROTO_TCP || (after != LISTEN && before != LISTEN && is_part(sk)))
 		return 0;
 	if (after == LISTEN)
 		listen_begins(sk);

@@ -150,6 +150,16 @@ def test_requests_that_overlap_lose_no_bytes_and_no_answer_is_before_its_request
 
 @pytest.mark.root
 @sees_services
+def test_what_is_read_past_the_hooks_is_not_said_to_be_unread():
+    scene = Scene("spliced")
+    assert (scene.total("requests"), scene.total("answers")) == (20, 19)
+    assert scene.total("latency_count") == 0
+    assert all(not row.unread and row.oldest_unanswered_ms is None for row in scene.stats)
+    assert scene.oldest("edges").oldest_unanswered_ms > 1000
+
+
+@pytest.mark.root
+@sees_services
 def test_datagrams_are_timed_as_their_client_times_them():
     scene = Scene("datagrams")
     assert scene.total("requests") == scene.total("answers") == scene.truth.requests

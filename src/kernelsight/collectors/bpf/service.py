@@ -107,10 +107,11 @@ class Services:
     def collect(self, now: int) -> Iterable[Event]:
         """What happened since the last time, and what is under way."""
         self._object.iterate("look", self._connections)
+        services, edges = self._services.drain()[1], self._edges.drain()[1]  # at once: the hooks go on counting
         listening = self._read_listeners()
         events: list[Event] = [*self._inventory(now, listening)]
-        events += self._stats(now, listening)
-        events += edge_rows(self._sums, self._places, self._edges.drain()[1], now)
+        events += self._stats(now, services, listening)
+        events += edge_rows(self._sums, self._places, edges, now)
         self._places.forget({*listening} | self._active)
         return events
 
@@ -160,9 +161,8 @@ class Services:
                 yield service_row(now, place, self._places.text(place), what, known[place].holder)
         self._known = known
 
-    def _stats(self, now: int, listening: Mapping[Place, Listening]) -> Iterable[ServiceStats]:
+    def _stats(self, now: int, sums: bytes, listening: Mapping[Place, Listening]) -> Iterable[ServiceStats]:
         """Rows of services where something happens, and one more when it has ended."""
-        sums = self._services.drain()[1]
         busy = {*self._places.of_sums(sums, self._sums.service)}
         waiting = [
             place for place, what in listening.items() if (what.accept_queue or what.refused) and place not in busy

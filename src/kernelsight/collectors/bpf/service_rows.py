@@ -180,7 +180,7 @@ def _time(event: ServiceStats | ServiceEdge, layout: Layout, sums: bytes) -> Non
         if part not in layout.names:
             continue
         counts = counts_of(sums[layout[part].offset : layout[part].end])
-        if not counts:  # a count may come between the reading of a sum and that of a histogram
+        if not counts:  # none was timed, or it came between the reading of the sums and that of the histograms
             return
         times = COARSE.percentiles(counts, _FRACTIONS)
         if part == "latency":
@@ -209,7 +209,7 @@ def stats_rows(  # noqa: PLR0913, PLR0917
         event.accept_queue, event.backlog, event.refused = what.accept_queue, what.backlog, what.refused
         if place.protocol == UNIX:
             event.address = places.text(place)
-        if event.latency_count:
+        if event.answers:
             _time(event, layout, values[at * layout.size : (at + 1) * layout.size])
         if event.pid is not None:
             places.readers[place] = Reader(event.pid, event.comm or "", event.cgroup_id or 0)
@@ -257,7 +257,7 @@ def edge_rows(sums: Sums, places: Places, drained: bytes, now: int) -> Iterable[
             event.is_local = True
         if event.pid is None:
             event.cgroup_id = None
-        elif event.latency_count:
+        elif event.answers:
             _time(event, layout, drained[at * layout.size : (at + 1) * layout.size])
         yield event
 

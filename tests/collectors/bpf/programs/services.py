@@ -210,6 +210,24 @@ def pipelined() -> None:
         end(server)
 
 
+def spliced() -> None:
+    """A server that reads into a pipe (splice(2)), which the hooks do not see; the last request is not answered."""
+    listener = listen()
+    into, out_of = os.pipe()[::-1]
+    with connect(listener) as client, listener.accept()[0] as served:
+        for number in range(20):
+            client.sendall(b"0123456789")
+            left = 10
+            while left:
+                left -= os.splice(served.fileno(), into, left)
+            os.read(out_of, 10)
+            if number < 19:
+                served.sendall(b"0123456789")
+                receive(client)
+        time.sleep(STUCK_S)
+        say("scene", server=os.getpid(), client=os.getpid(), port=port_of(listener))
+
+
 def datagrams(*, answers: bool) -> None:
     """A UDP server that answers, or takes requests and does not."""
     with (
@@ -305,6 +323,7 @@ SCENES: dict[str, Callable[[], None]] = {
     "one-way": one_way,
     "pushed": pushed,
     "pipelined": pipelined,
+    "spliced": spliced,
     "datagrams": lambda: datagrams(answers=True),
     "silent-datagrams": lambda: datagrams(answers=False),
     "refused": refused,
