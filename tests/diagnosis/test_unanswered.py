@@ -167,3 +167,10 @@ def test_a_server_that_computes_is_not_silent_for_want_of_an_answer(tmp_path):
     rows = [Row(client, FRONT, port=80) for client in CLIENTS]
     found = answer(tmp_path, quick, used(FRONT, name(FRONT), 990, 0), pending(*rows))
     assert "slow_dependency" not in {fault for fault, _ in named(found)}
+
+
+def test_a_lock_whose_holder_idles_is_no_effect_of_busy_cpus(tmp_path):
+    hogs = [row for pid in range(40, 48) for row in used(pid, "hog", 490, 480)]
+    starved = [row for pid in (*SERVERS, HOLDER) for row in used(pid, "base", 1, 1)]
+    found = answer(tmp_path, past(), pending(*stuck(), HELD), hogs, starved)
+    assert ("lock_contention", str(HOLDER)) in named(found)

@@ -441,7 +441,7 @@ def _java(stage: Stage, heap: str, garbage: int, share: float, *options: str, **
 @scenario("heap_nearly_full", needs=("java", "javac"), lasts_s=18)
 def heap_nearly_full(stage: Stage) -> Iterator[Truth]:
     """A Java server keeps so much that its collector runs all the time to find a little room."""
-    server, port = _java(stage, "96m", 2000, 0.9)
+    server, port = _java(stage, "96m", 2000, 0.93)
     for _ in range(3):
         stage.python(VISIT, port, 0.01)
     yield Truth()

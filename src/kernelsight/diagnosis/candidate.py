@@ -48,3 +48,5 @@ class Candidate:
     """Its name."""
     prior: float = 0.0
     """What its mechanism is more likely than others before any check, in nats of log-odds."""
+    is_idle: bool = False
+    """Its culprit sleeps, and wants no CPU."""

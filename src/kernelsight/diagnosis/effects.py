@@ -65,6 +65,8 @@ def explains(cause: Candidate, effect: Candidate, scene: Scene) -> bool:
         return _is_same_suffering(cause, effect)
     if of_effect.wants_cpu and not (of_cause.spends_cpu or of_cause.wants_cpu):
         return False  # who waits for something else takes no CPU from anybody
+    if effect.is_idle and of_cause.wants_cpu:
+        return False  # who sleeps is not kept from it by those who take the CPUs
     return any(
         same_program(victim, effect.culprit, scene) or belongs(victim, effect.culprit, scene)
         or belongs(effect.culprit, victim, scene)

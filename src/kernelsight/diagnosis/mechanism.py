@@ -115,6 +115,8 @@ class Explanation:
     outlook: str
     """What happens if nothing is done."""
     actions: tuple[Proposal, ...]
+    is_idle: bool = False
+    """The culprit sleeps, and wants no CPU: that others take the CPUs from it is not why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +172,7 @@ class Mechanism(Generic[M]):
             explanation.suffering_s,
             self.name,
             self.prior.odds,
+            explanation.is_idle,
         )
 
 

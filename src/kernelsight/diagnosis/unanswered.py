@@ -27,7 +27,7 @@ LONG_S = Threshold(
     "the answers that do come",
 )
 ANSWERS_BEFORE = Threshold(5, "answers", because="judged: of fewer, a mean says little")
-_BETWEEN_NS = 2 * NS_PER_S
+_MOST_BETWEEN_NS = 15 * NS_PER_S
 """Passes are a second apart, and more where there are very many descriptors."""
 _PASS_NS = NS_PER_S // 2
 SAME_WAIT_MS = 1500
@@ -68,8 +68,10 @@ class Awaited:
 
 def under_way(scene: Scene) -> Sequence[Awaited]:
     """The waits under way at the end of a window, the longest first. Use with :meth:`Scene.once`."""
-    last_ns = max((row.timestamp for row in scene.rows(PendingWait)), default=0)
-    if last_ns < scene.when.end_ns - GOES_ON_S * NS_PER_S - _BETWEEN_NS:
+    stamps = sorted({row.timestamp for row in scene.rows(PendingWait)})
+    last_ns = stamps[-1] if stamps else 0
+    between_ns = min(stamps[-1] - stamps[-2], _MOST_BETWEEN_NS) if len(stamps) > 1 else NS_PER_S
+    if last_ns < scene.when.end_ns - GOES_ON_S * NS_PER_S - between_ns:
         return ()
     found = [_awaited(rows) for rows in scene.series(PendingWait).values() if rows[-1].timestamp >= last_ns - _PASS_NS]
     return sorted((one for one in found if one is not None), key=lambda one: -one.waited_s)

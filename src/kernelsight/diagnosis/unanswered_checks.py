@@ -38,7 +38,7 @@ class Unanswered(Protocol):
 
     @property
     def ran(self) -> float | None:
-        """CPUs that those use who are to answer; None where they are on another machine."""
+        """CPUs that those use, or wait for, who are to answer; None where they are on another machine."""
         ...
 
 
@@ -69,7 +69,7 @@ NONE_COMES: Check[Unanswered] = Check(
 )
 DOES_NOTHING: Check[Unanswered] = Check(
     id="does_nothing",
-    says="those who are to answer use no CPU time to speak of",
+    says="those who are to answer use no CPU time to speak of, and want none",
     holds=lambda found: None if found.ran is None else found.ran <= IDLE_CPUS,
     supports=0.5,
     refutes=5.0,

@@ -10,6 +10,7 @@ from observed import Observed, observe, within
 
 from guest import CHECKS, PROGRAMS, check
 from kernelsight.collectors.base import Registered
+from kernelsight.events.pending_wait import PendingWait
 from kernelsight.events.service import ServiceEdge, ServiceStats
 
 IN_OWN_NETWORK = ("unshare", "-n", "python3")
@@ -63,6 +64,16 @@ def services_are_what_their_clients_say(entry: Registered) -> None:
     stuck = max(observed.of(ServiceStats), key=lambda row: row.oldest_unanswered_ms or 0)
     assert stuck.oldest_unanswered_ms > 1000, observed.events
     assert (stuck.oldest_pid, stuck.oldest_client_pid) == (said.server, said.client), stuck
+
+
+@check("pending_wait")
+def a_request_without_an_answer_names_both_ends(entry: Registered) -> None:
+    observed = observe([entry.factory], *IN_OWN_NETWORK, PROGRAMS / "services.py", "silent", "own-network")
+    said = observed.one_said("scene")
+    waits = [row for row in observed.of(PendingWait) if row.pid == said.client and row.peer_pid == said.server]
+    assert max(row.waited_ms or 0 for row in waits) > 1000, observed.events
+    assert {(row.waits_for, row.transport) for row in waits} == {("answer", "tcp")}, waits
+    assert observed.lost == 0
 
 
 @cache

@@ -23,7 +23,7 @@ from kernelsight.diagnosis.unanswered import (
     waiter_of,
     waits_for_answer,
 )
-from kernelsight.diagnosis.unanswered_checks import DOES_NOTHING, NONE_COMES, SOON_BEFORE, WAITS_LONG
+from kernelsight.diagnosis.unanswered_checks import DOES_NOTHING, IDLE_CPUS, NONE_COMES, SOON_BEFORE, WAITS_LONG
 from kernelsight.linux.syscalls import USER_LOCKS
 
 TOGETHER_S = Threshold(
@@ -98,7 +98,7 @@ def _silent(scene: Scene, its: Sequence[Awaited]) -> Silent:
         in_a_lock=any(wait.peer_waits_in in USER_LOCKS for wait in its),
         times_longer=times_longer(scene, [*its, *theirs]),
         late_answers=answered_late(scene, target.address, target.port),
-        ran=None if target.peer_pid is None else sum(use.ran_in(run) for use in uses) / max(run.seconds, 1),
+        ran=None if target.peer_pid is None else sum(use.wanted_in(run) for use in uses) / max(run.seconds, 1),
     )
 
 
@@ -111,6 +111,7 @@ def explain(scene: Scene, found: Silent) -> Explanation:
         culprit=target,
         onset_ns=max(found.waits[0].began_ns, scene.when.start_ns),
         victims=tuple(dict.fromkeys(victims))[:5],
+        is_idle=(found.ran or 0.0) <= IDLE_CPUS,
         suffering_s=sum(wait.waited_s * wait.connections for wait in (*found.behind, *found.waits)),
         path=path(
             *(waits_for_answer(scene, wait) for wait in found.behind[:3]),

@@ -44,7 +44,7 @@ class Late:
     times_longer: float | None
     """How many times as long as before half of the clients wait, or more; None: not known of any."""
     ran: float | None
-    """CPUs that it uses; None: it is on another machine."""
+    """CPUs that it uses or waits for; None: it is on another machine."""
     held_back: bool
     """Whether a quota holds it back."""
 
@@ -103,7 +103,7 @@ def _late(scene: Scene, run: Run, waiting: Sequence[Calls], behind: Sequence[Cal
         behind=behind,
         felt_s=first.felt_s(run),
         times_longer=median_low(grown) if grown else None,
-        ran=None if first.server_pid is None else use.ran_in(run) / run.seconds if use else 0.0,
+        ran=None if first.server_pid is None else use.wanted_in(run) / run.seconds if use else 0.0,
         held_back=use is not None and any(use.is_in(deltas[-1].after) for deltas in throttled(scene, run)),
     )
 
@@ -117,6 +117,7 @@ def explain(scene: Scene, found: Late) -> Explanation:
         culprit=server,
         onset_ns=scene.at(run.first),
         victims=tuple(victims)[:5],
+        is_idle=(found.ran or 0.0) <= IDLE_CPUS,
         suffering_s=sum(of.felt_s(run) for of in (*found.behind, *found.clients)) * run.seconds,
         path=path(
             *(_waits(scene, of, run) for of in found.behind[:2]),

@@ -15,7 +15,7 @@ from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.unanswered import LONG_S, Awaited, answered_late, times_longer, under_way, waiter_of
-from kernelsight.diagnosis.unanswered_checks import DOES_NOTHING, NONE_COMES, SOON_BEFORE, WAITS_LONG
+from kernelsight.diagnosis.unanswered_checks import DOES_NOTHING, IDLE_CPUS, NONE_COMES, SOON_BEFORE, WAITS_LONG
 from kernelsight.events.pending_wait import PendingWait
 from kernelsight.linux.syscalls import USER_LOCKS
 
@@ -106,7 +106,7 @@ def _held(scene: Scene, waits: Sequence[Awaited], idle: Sequence[Awaited]) -> He
         ),
         times_longer=times_longer(scene, waits),
         late_answers=answered_late(scene, waits[0].address, waits[0].port),
-        ran=sum(use.ran_in(run) for use in uses) / max(run.seconds, 1),
+        ran=sum(use.wanted_in(run) for use in uses) / max(run.seconds, 1),
     )
 
 
@@ -124,6 +124,7 @@ def explain(scene: Scene, found: Held) -> Explanation:
         culprit=culprit,
         onset_ns=max(found.waits[0].began_ns, scene.when.start_ns),
         victims=tuple(dict.fromkeys([*clients[:4], *servers[:4]])),
+        is_idle=(found.ran or 0.0) <= IDLE_CPUS,
         suffering_s=sum(wait.waited_s * wait.connections for wait in found.waits),
         path=path(
             *(
