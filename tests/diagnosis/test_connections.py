@@ -16,6 +16,7 @@ BULK, QUIET = (50, "bulk"), (60, "shell")
 
 
 def found(tmp_path, *parts):
+    tmp_path.mkdir(exist_ok=True)
     path = stored(tmp_path / "db", [*cpus(2), *(event for part in parts for event in part)])
     diagnosis = diagnose(path, START, END)
     assert check(path, diagnosis) == []
@@ -136,10 +137,16 @@ def test_a_client_that_does_not_read_harms_others_that_its_server_keeps_waiting_
     )
 
 
-def test_without_the_word_of_tracers_who_listens_is_who_serves(tmp_path):
-    listens = TcpListener(at(1), address="10.0.0.2", port=5432, accept_queue=0, backlog=10)
-    silent = connection("window", CLIENT, SERVER, None, unacknowledged_bytes=90_000)
-    assert findings(tmp_path, silent, [listens]) == UNREACHABLE
+def listens(port):
+    return TcpListener(at(1), address="10.0.0.1", port=port, accept_queue=0, backlog=10)
+
+
+def test_without_the_word_of_tracers_who_does_not_listen_at_this_end_is_who_asks(tmp_path):
+    silent = [*connection("window", CLIENT, SERVER, None, unacknowledged_bytes=90_000)]
+    assert findings(tmp_path / "client", silent, [listens(22)]) == UNREACHABLE
+    assert findings(tmp_path / "server", silent, [listens(22), listens(CLIENT[1])]) == []
+    assert findings(tmp_path / "unknown", silent) == [], "nobody knows who listens here"
+    assert findings(tmp_path / "many", silent, map(listens, range(1, 65))) == [], "there may be more"
 
 
 def test_a_reader_that_computes_all_the_time_is_no_slower_than_it_can_be(tmp_path):

@@ -24,4 +24,4 @@ FAILS = {
     "receiver_idles": {"computed_share": 0.3},
     "storage_is_not_why": {"waits_for_storage": True},
 }
-DOES_NOT_APPLY = {"somebody_wants_it_read": {"is_asked": None}, "receiver_idles": {"computed_share": None}}
+DOES_NOT_APPLY = {"receiver_idles": {"computed_share": None}}

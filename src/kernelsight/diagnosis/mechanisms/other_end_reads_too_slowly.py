@@ -33,6 +33,9 @@ IDLE_SHARE = Threshold(
     because="judged: a reader that computes for more of the time may read as fast as it can, and is itself what takes "
     "the time (`thread_saturation`, `cpu_saturation`)",
 )
+MOST_LISTENERS = Threshold(
+    64, "listeners", because="collectors tell of no more (kernelsight.collectors.sockets); there may be others then"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,8 @@ class Unread:
     run: Run
     closed_share: float
     """Of the seconds, the share in which a sender was seen waiting."""
-    is_asked: bool | None
-    """The receiver accepted the connections: it serves those who send; None: not known."""
+    is_asked: bool
+    """The receiver accepted the connections, as far as that is known: it serves those who send."""
     others_wait: bool
     """Others wait for a sender meanwhile: connections that it does not accept, or requests that it does not read."""
     computed_share: float | None
@@ -98,13 +101,12 @@ def _unread(
     uses = [use for use in scene.once(cpu_use) if use.pid == pid]
     stored = scene.once(waiters).get(pid or 0)
     reading = scene.once(stuck).get("reader", ())
-    accepted = {row.is_accepted for row in rows}
     return Unread(
         receiver=receiver,
         place=place_of(*next(iter(ports))) if len(ports) == 1 else str(rows[0].daddr),
         run=run,
         closed_share=sum(second in run for second in seen) / run.seconds,
-        is_asked=_is_asked(scene, accepted, ports),
+        is_asked=_is_asked(scene, rows),
         others_wait=_others_wait(scene, ids, run),
         computed_share=sum(use.ran_in(run) for use in uses) / run.seconds if uses else None,
         waits_for_storage=stored is not None and stored.waited_in(run) >= SUFFERS_SHARE * run.seconds,
@@ -115,12 +117,16 @@ def _unread(
     )
 
 
-def _is_asked(scene: Scene, accepted: set[bool | None], ports: Iterable[tuple[str | None, int | None]]) -> bool | None:
-    """Whether the receiver accepted the connections; without word of that, whether somebody listens at its port."""
+def _is_asked(scene: Scene, rows: Sequence[TcpConnection]) -> bool:
+    """Whether the receiver accepted the connections. Without word of that, whether nobody here listens at this end.
+
+    An accepted connection has the port of its listener. Where not all listeners are known, nothing is.
+    """
+    accepted = {row.is_accepted for row in rows}
     if accepted != {None}:
         return True not in accepted
     listening = {row.port for row in scene.rows(TcpListener)}
-    return True if all(port in listening for _, port in ports) else None
+    return 0 < len(listening) < MOST_LISTENERS and not any(row.sport in listening for row in rows)
 
 
 def _others_wait(scene: Scene, senders: set[str], run: Run) -> bool:
@@ -179,7 +185,7 @@ MECHANISM = Mechanism[Unread](
         Check(
             id="somebody_wants_it_read",
             says="the receiver serves those who send, or others wait for the sender meanwhile",
-            holds=lambda found: True if found.others_wait else found.is_asked,
+            holds=lambda found: found.others_wait or found.is_asked,
             supports=1.5,
             refutes=5.0,
             because="judged: a client that asked for data reads it at its own pace, as a pager or a download with a "
