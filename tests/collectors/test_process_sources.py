@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from moments import NOW, Moments
 
+from kernelsight.collectors import executables
 from kernelsight.collectors.base import Host, registered
 from kernelsight.collectors.procfs import process
 from kernelsight.errors import SourceUnavailableError
@@ -55,6 +56,7 @@ def sources():
 @pytest.mark.parametrize("threads", [0, 3])
 def test_a_quiet_process_is_the_same_from_every_source(sources, threads, tmp_path, monkeypatch):
     monkeypatch.setattr(process, "_LINKS_A_RUN", 10**6)  # however many descriptors others have
+    monkeypatch.setattr(executables, "_LINKS_A_RUN", 10**6)  # and however many processes
     moments, sources = sources
     command = [sys.executable, "-c", QUIET, str(threads), str(tmp_path / "file")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
