@@ -94,5 +94,17 @@ def test_time_that_is_spread_is_not_called_hot(answer):
         sample for pid in (70, 71) for number in range(30) for sample in sampled(pid, "crunch", None, 100 + number, 1)
     ]
     assert last(answer(*many, *samples)).claim == (
-        "the CPU time of crunch is spread over many functions: `f0` (kernel) has most of it, 3 %"
+        "the CPU time of crunch is spread over many functions: `f0` (kernel) has most of it, 3 %; "
+        "100 % is in the kernel"
     )
+
+
+def test_code_that_a_runtime_made_is_called_that(answer):
+    step = last(answer(*sampled(70, "crunch", 5, None, 19), *sampled(71, "crunch", 5, None, 19)))
+    assert step.claim == "100 % of the CPU time of crunch is in code that it made while it ran, and that has no names"
+
+
+def test_the_loop_of_an_interpreter_is_called_that(answer):
+    loop = kernel_stack(6, "_PyEval_EvalFrameDefault+0x7")
+    step = last(answer(loop, *sampled(70, "crunch", None, 6, 19), *sampled(71, "crunch", None, 6, 19)))
+    assert step.claim.endswith("`_PyEval_EvalFrameDefault` (kernel), which interprets Python")

@@ -16,6 +16,7 @@ from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.process import Process
 from kernelsight.events.stack import StackSample
+from kernelsight.profiles.interpreters import INTERPRETS
 from kernelsight.profiles.samples import StoredStack, stacks
 
 if TYPE_CHECKING:  # with them comes numpy
@@ -94,11 +95,11 @@ def _step(scene: Scene, culprit: Entity, rows: Sequence[StackSample], symbols: S
         scene.evidence([one.row for one in its], StackSample.samples, "sum"),
         scene.evidence(rows, StackSample.samples, "sum"),
     )
-    percent = f"{100 * share:.0f} %"
+    percent, where = f"{100 * share:.0f} %", _mostly_in(sampled, total, share)
     if share >= HOT_SHARE:
-        claim = f"{percent} of the CPU time of {culprit.name} is in {told(hottest)}{_for_whom(its, most)}"
+        claim = f"{percent} of the CPU time of {culprit.name} is in {told(hottest)}{_for_whom(its, most)}{where}"
     else:
-        hot = f"{told(hottest)} has most of it, {percent}"
+        hot = f"{told(hottest)} has most of it, {percent}{where}"
         claim = f"the CPU time of {culprit.name} is spread over many functions: {hot}"
     return Step(claim, tuple(one for one in evidence if one is not None))
 
@@ -144,8 +145,22 @@ def _function_of(
 def told(name: Name) -> str:
     """A function in a claim."""
     if name.is_known:
-        return f"`{name.function}` ({name.where})" if name.where else f"`{name.function}`"
+        language = INTERPRETS.get(name.function)
+        also = f", which interprets {language}" if language else ""
+        return f"`{name.function}` ({name.where}){also}" if name.where else f"`{name.function}`{also}"
+    if name.function.startswith("[code of no file"):
+        return "code that it made while it ran, and that has no names"
     return f"a function without a name (`{name.function}`)"
+
+
+def _mostly_in(sampled: Sequence[_Sampled], total: int, share: float) -> str:
+    """The file that has most of the CPU time, where no function has most of it."""
+    counts: Counter[str] = Counter()
+    for one in sampled:
+        counts[one.function.where] += one.row.samples or 0
+    where, most = min(counts.items(), key=lambda one: (-one[1], one[0]))
+    place = "the kernel" if where == "kernel" else where
+    return f"; {100 * most / total:.0f} % is in {place}" if where and most > total / 2 > share * total else ""
 
 
 def _for_whom(its: Sequence[_Sampled], most: int) -> str:

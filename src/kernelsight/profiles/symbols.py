@@ -53,6 +53,8 @@ class Chain(NamedTuple):
     """Whether it begins where its thread did; else the chain broke, or was cut."""
 
 
+COMPILED = Name("[code of no file]", "", False)
+"""What stands for code that a program made while it ran, and that nobody names."""
 BROKEN = Name("[unwound to here]", "", False)
 """What stands for the frames that are missing outside."""
 
@@ -199,7 +201,7 @@ class Symbols:
             return Name(printable(name), "compiled at run time", True)
         reason = own_map if isinstance(own_map, str) else "its /tmp/perf-PID.map does not name all of its functions"
         self._unknown[f"code of process {pid} that is of no file: {reason}"] += 1
-        return Name("[code of no file]", "", False)
+        return COMPILED
 
 
 def _shown(file: File) -> str:

@@ -35,8 +35,8 @@ _CONTENDED = 2
 """The value of a lock that somebody has and others wait for (glibc, musl, Rust: Drepper, "Futexes Are Tricky")."""
 _OWNER_AT = 8
 """Where glibc's pthread_mutex_t has its owner (struct __pthread_mutex_s)."""
-_OWNER_BITS = 0x3FFFFFFF
-"""FUTEX_TID_MASK: of a lock with priority inheritance, the word is its owner."""
+_OWNER_BITS, _WAITED_FOR = 0x3FFFFFFF, 0x80000000
+"""FUTEX_TID_MASK, FUTEX_WAITERS: of a lock with priority inheritance, and of musl's, the word is its owner."""
 _MOST_LOOKED_AT = 200
 """Words in a second that are read to see what they are."""
 _MOST_LOCKS = 12
@@ -148,13 +148,10 @@ class Look:
         if len(data) < _OWNER_AT + 4:
             return None
         value, _, owner = unpack("<III", data)
-        for number in (owner if value == _CONTENDED else 0, value & _OWNER_BITS):
-            tid = thread_with_number(self._proc / str(waiter.pid), number) if number > _CONTENDED else None
-            if tid is not None:
-                lock.is_lock = True
-                return tid
-        lock.is_lock = value == _CONTENDED
-        return None
+        number = owner if value == _CONTENDED else value & _OWNER_BITS if value & _WAITED_FOR else 0
+        tid = thread_with_number(self._proc / str(waiter.pid), number) if number else None
+        lock.is_lock = value == _CONTENDED or tid is not None
+        return tid
 
     def _take(self, memory: Memory, lock: Lock) -> None:
         waiter = lock.waiters[0]
