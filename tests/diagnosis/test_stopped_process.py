@@ -9,6 +9,7 @@ from kernelsight.events.lock import FileLockWait
 from kernelsight.events.pending_wait import PendingWait
 from kernelsight.events.process import Process, SocketOwner
 from kernelsight.events.scheduler import Wait
+from kernelsight.events.service import ServiceEdge
 from kernelsight.events.tcp import TcpListener
 
 SERVER, CLIENT, SHELL = 70, 80, 60
@@ -165,6 +166,19 @@ def test_requests_that_it_does_not_answer_show_it_through_a_proxy(tmp_path, stat
     ]
     thaws = "thaw" in finding.actions[0].text
     assert thaws == frozen
+
+
+def test_questions_in_datagrams_that_it_does_not_answer_show_it(tmp_path):
+    calls = [
+        ServiceEdge(
+            at(second), pid=CLIENT, comm="client", protocol="udp", address="127.0.0.1", port=53, server_pid=SERVER,
+            server_comm="vault", requests=0, answers=0, in_flight=1, oldest_unanswered_ms=1e3 * (second % 5 + 1),
+        )
+        for second in range(STOP, LENGTH)
+    ]  # fmt: skip
+    (finding,) = answer(tmp_path, running(), [sample(STOP, "T")], calls).findings
+    assert (finding.fault, finding.culprit.id) == STOPPED[0]
+    assert [victim.name for victim in finding.victims] == ["client"]
 
 
 def test_a_debugger_is_said_to_have_stopped_it(tmp_path):

@@ -16,6 +16,7 @@ from kernelsight.diagnosis.unanswered import Awaited, behind, under_way
 from kernelsight.diagnosis.waiting import Edge, waiting
 from kernelsight.events.lock import FileLockWait
 from kernelsight.events.process import Process, SocketOwner
+from kernelsight.events.service import ServiceEdge
 from kernelsight.events.tcp import TcpListener
 from kernelsight.linux.syscalls import EXITS, WAITS_FOR_CHILD
 from kernelsight.query.filters import Filter
@@ -28,6 +29,9 @@ LOOKED_AGAIN_S = Threshold(
     "s",
     because="sockets are looked at every 10 s, and locks less often than every second where it takes long to read them "
     "(kernelsight.collectors.procfs): what was seen so lately may still be",
+)
+CALLED_MS = Threshold(
+    1000, "ms", because="judged: a request is under way at any moment; a server that runs answers most within a second"
 )
 _BY_DEBUGGER, _BY_SIGNAL = "t", "T"
 _STATES = frozenset({_BY_DEBUGGER, _BY_SIGNAL})
@@ -63,6 +67,8 @@ class Stopped:
     """Requests to it that it does not answer."""
     behind: Sequence[Awaited]
     """Requests to those who have asked it, which wait meanwhile."""
+    called: Sequence[ServiceEdge]
+    """Calls of clients to it that have no answer, where no request is known by its connection, as with datagrams."""
     cut_off: Sequence[Edge]
     """The waits of others that it ended before, and has not since."""
 
@@ -72,6 +78,7 @@ class Stopped:
         several = (
             (self.locks, f"{len({row.pid for row in self.locks})} processes wait for a file that it has locked"),
             (self.asked, f"{sum(wait.connections for wait in self.asked)} requests wait for its answer"),
+            (self.called, f"{len({row.pid for row in self.called})} clients have called it and wait"),
             (self.queued, f"{self.queued[-1].accept_queue if self.queued else 0} connections wait to be accepted"),
             (
                 self.serves and self.unread,
@@ -86,6 +93,7 @@ class Stopped:
         waiters: dict[int | None, str | None] = {row.pid: row.comm for row in self.locks}
         clients: dict[int | None, str | None] = {edge.pid: edge.comm for edge in self.cut_off}
         asking: dict[int | None, str | None] = {wait.pid: wait.comm for wait in (*self.behind, *self.asked)}
+        asking |= {row.pid: row.comm for row in self.called}
         return [process_entity(pid, comm) for pid, comm in (asking | clients | waiters).items() if pid is not None]
 
 
@@ -112,6 +120,7 @@ def _samples(scene: Scene) -> Mapping[int, Sequence[Process]]:
     named |= {row.pid for row in scene.rows(TcpListener) if row.accept_queue}
     named |= {row.pid for row in scene.rows(SocketOwner) if row.receive_queue_bytes}
     named |= {wait.peer_pid for wait in scene.once(under_way)}
+    named |= {row.server_pid for row in scene.rows(ServiceEdge) if (row.oldest_unanswered_ms or 0) >= CALLED_MS}
     if unseen := {pid for pid in named if pid is not None} - {row.pid for row in rows}:
         start_ns = scene.when.start_ns
         before = TimeRange(max(0, start_ns - _BACK_NS), max(0, start_ns - 1))
@@ -166,6 +175,7 @@ def _stopped(
         locks=_locks(scene, pid, since_ns),
         asked=asked,
         behind=behind(scene, asked),
+        called=[] if asked else _called(scene, pid),
         cut_off=cut_off,
     )
 
@@ -199,6 +209,15 @@ def _queued(scene: Scene, pid: int, since_ns: int) -> Sequence[TcpListener]:
         if grows and waits and is_recent:
             return queue
     return ()
+
+
+def _called(scene: Scene, pid: int) -> Sequence[ServiceEdge]:
+    since = scene.when.end_ns - GOES_ON_S * NS_PER_S
+    return [
+        row
+        for row in scene.rows(ServiceEdge)
+        if row.server_pid == pid and row.timestamp >= since and (row.oldest_unanswered_ms or 0) >= CALLED_MS
+    ]
 
 
 def _locks(scene: Scene, pid: int, since_ns: int) -> Sequence[FileLockWait]:

@@ -17,6 +17,7 @@ HOLDS = Stopped(
     locks=(),
     asked=(),
     behind=(),
+    called=(),
     cut_off=(Edge(80, "client", 70, "server", "recvfrom", "interruptible"),),
 )
 FAILS = {

@@ -16,6 +16,7 @@ from kernelsight.events.lock import FileLockWait
 from kernelsight.events.pending_wait import PendingWait
 from kernelsight.events.process import Process, SocketOwner
 from kernelsight.events.scheduler import Wait
+from kernelsight.events.service import ServiceEdge
 from kernelsight.events.tcp import TcpListener
 
 LASTS_S = Threshold(
@@ -49,6 +50,7 @@ def explain(scene: Scene, found: Stopped) -> Explanation:
                 scene.evidence(found.locks, FileLockWait.inode, "count"),
                 scene.evidence(found.queued, TcpListener.accept_queue, "last"),
                 scene.evidence(found.unread, SocketOwner.receive_queue_bytes, "last"),
+                scene.evidence(found.called, ServiceEdge.oldest_unanswered_ms, "max"),
                 scene.evidence([row for wait in found.asked for row in wait.rows], PendingWait.waited_ms, "max"),
             )
             if found.waited_for
