@@ -64,3 +64,7 @@ def test_a_single_client_may_ask_for_more_than_before(tmp_path):
 def test_a_service_that_computes_is_not_late_for_something_unseen(tmp_path):
     events = front(later(900)), used(FRONT, "front", 990, 0)
     assert "slow_dependency" not in {finding.fault for finding in found(tmp_path, *events)}
+
+
+def test_workers_whose_queue_has_run_empty_wait_for_jobs(tmp_path):
+    assert not found(tmp_path, front(later(4000)), used(FRONT, "queue", 2, 0))

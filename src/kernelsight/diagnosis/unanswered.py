@@ -206,3 +206,8 @@ def waits_for_answer(scene: Scene, wait: Awaited) -> Step | None:
         f"{who} waits for an answer of {whom}{several} for {wait.waited_s:.1f} s",
         scene.evidence(wait.rows, PendingWait.waited_ms, "max"),
     )
+
+
+def sleeps_for_more_requests(peer_waits_in: Iterable[str | None]) -> bool:
+    """Whether no thread that got a request is known to sleep for anything but the next ones."""
+    return {*peer_waits_in} <= {None, *POLLS}

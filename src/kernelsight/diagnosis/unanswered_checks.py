@@ -75,3 +75,24 @@ DOES_NOTHING: Check[Unanswered] = Check(
     refutes=5.0,
     because="judged: a server that computes is slow because of that (`thread_saturation`, `cpu_saturation`)",
 )
+
+
+class Event(Protocol):
+    """Requests of which it matters whether they ask for an event that has not occurred yet."""
+
+    @property
+    def may_wait_for_an_event(self) -> bool:
+        """Whether nothing tells that what is waited for is an answer."""
+        ...
+
+
+NO_EVENT: Check[Event] = Check(
+    id="no_event",
+    says="they wait for an answer, and not for an event: clients wait behind them, the question was a datagram, or the "
+    "thread that got the request sleeps for something else than the next request",
+    holds=lambda found: not found.may_wait_for_an_event,
+    supports=0.5,
+    refutes=5.0,
+    because="judged: workers that take jobs from a queue have them at once while there are some, and wait in the same "
+    "request when there are none; the server that keeps the queue sleeps as one that has nothing to do",
+)

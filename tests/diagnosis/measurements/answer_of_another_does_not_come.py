@@ -14,12 +14,14 @@ HOLDS = Silent(
     waits=(replace(WAIT, latest_ns=103 * NS_PER_S),),
     behind=(WAIT,),
     is_datagram=True,
+    may_wait_for_an_event=False,
     in_a_lock=False,
     times_longer=5.0,
     late_answers=0,
     ran=0.2,
 )
 FAILS = {
+    "no_event": {"may_wait_for_an_event": True},
     "waits_long": {"waits": (replace(WAIT, waited_s=2.9),)},
     "answered_soon_before": {"times_longer": 4.9},
     "none_comes": {"late_answers": 1},

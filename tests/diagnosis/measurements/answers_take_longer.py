@@ -18,8 +18,10 @@ HOLDS = Late(
     times_longer=5.0,
     ran=0.2,
     held_back=False,
+    may_wait_for_an_event=False,
 )
 FAILS = {
+    "no_event": {"may_wait_for_an_event": True},
     "answered_sooner_before": {"times_longer": 4.9},
     "others_depend_on_it": {"clients": (CALLS,)},
     "hardly_computes": {"ran": 0.21},

@@ -18,12 +18,20 @@ from kernelsight.diagnosis.unanswered import (
     answered_late,
     behind,
     peer_of,
+    sleeps_for_more_requests,
     times_longer,
     under_way,
     waiter_of,
     waits_for_answer,
 )
-from kernelsight.diagnosis.unanswered_checks import DOES_NOTHING, IDLE_CPUS, NONE_COMES, SOON_BEFORE, WAITS_LONG
+from kernelsight.diagnosis.unanswered_checks import (
+    DOES_NOTHING,
+    IDLE_CPUS,
+    NO_EVENT,
+    NONE_COMES,
+    SOON_BEFORE,
+    WAITS_LONG,
+)
 from kernelsight.linux.syscalls import USER_LOCKS
 
 TOGETHER_S = Threshold(
@@ -49,6 +57,8 @@ class Silent:
     behind: Sequence[Awaited]
     """The requests to those who wait for it, and so on: what their clients wait for."""
     is_datagram: bool
+    may_wait_for_an_event: bool
+    """Whether nothing tells that what is waited for is an answer."""
     in_a_lock: bool
     """Whether the thread that got the request sleeps for a lock."""
     times_longer: float | None
@@ -95,6 +105,9 @@ def _silent(scene: Scene, its: Sequence[Awaited]) -> Silent:
         waits=its,
         behind=theirs,
         is_datagram=any(wait.transport == "udp" for wait in its),
+        may_wait_for_an_event=not theirs
+        and target.transport != "udp"
+        and sleeps_for_more_requests(wait.peer_waits_in for wait in its),
         in_a_lock=any(wait.peer_waits_in in USER_LOCKS for wait in its),
         times_longer=times_longer(scene, [*its, *theirs]),
         late_answers=answered_late(scene, target.address, target.port),
@@ -135,6 +148,7 @@ MECHANISM = Mechanism[Silent](
         SOON_BEFORE,
         NONE_COMES,
         DOES_NOTHING,
+        NO_EVENT,
         Check(
             id="clients_wait_behind",
             says="those who wait for it keep clients of their own waiting",

@@ -17,7 +17,9 @@ from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.diagnosis.unanswered_checks import IDLE_CPUS, LONGER
+from kernelsight.diagnosis.unanswered import sleeps_for_more_requests
+from kernelsight.diagnosis.unanswered_checks import IDLE_CPUS, LONGER, NO_EVENT
+from kernelsight.events.pending_wait import PendingWait
 from kernelsight.events.service import ServiceEdge
 from kernelsight.quantities import quantity
 
@@ -47,6 +49,8 @@ class Late:
     """CPUs that it uses or waits for; None: it is on another machine."""
     held_back: bool
     """Whether a quota holds it back."""
+    may_wait_for_an_event: bool
+    """Whether nothing tells that what is waited for is an answer."""
 
     @property
     def felt_ms(self) -> float:
@@ -89,6 +93,12 @@ def _behind(known: Sequence[Calls], waiting: Sequence[Calls], late: dict[int, li
 def _late(scene: Scene, run: Run, waiting: Sequence[Calls], behind: Sequence[Calls]) -> Late:
     before, first = Run(0, run.first - 2), waiting[0]
     use = next((use for use in scene.once(cpu_use) if use.pid == first.server_pid), None)
+    is_datagram = any(row.protocol == "udp" for of in waiting for row in of.rows)
+    calls_of_threads = {
+        row.peer_waits_in
+        for row in scene.within(scene.rows(PendingWait), run)
+        if first.server_pid is not None and row.peer_pid == first.server_pid
+    }
     grown = [
         of.felt_s(run) / max(of.mean_s(before), 1e-6)
         for of in (*waiting, *behind)
@@ -105,6 +115,7 @@ def _late(scene: Scene, run: Run, waiting: Sequence[Calls], behind: Sequence[Cal
         times_longer=median_low(grown) if grown else None,
         ran=None if first.server_pid is None else use.wanted_in(run) / run.seconds if use else 0.0,
         held_back=use is not None and any(use.is_in(deltas[-1].after) for deltas in throttled(scene, run)),
+        may_wait_for_an_event=not behind and not is_datagram and sleeps_for_more_requests(calls_of_threads),
     )
 
 
@@ -183,6 +194,7 @@ MECHANISM = Mechanism[Late](
             refutes=6.0,
             because="judged: then the quota is why it is late (`cpu_throttling`)",
         ),
+        NO_EVENT,
         LASTS,
     ),
     explain=explain,
