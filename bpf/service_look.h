@@ -60,35 +60,59 @@ static __always_inline bool is_pending(struct connection *c, u64 age)
 	return age < NOBODY_WAITS_NS && (c->role == CLIENT || c->has_answered);
 }
 
+/* As seen from a server: whether its client is on this machine, too. */
+static __always_inline bool is_elsewhere(struct connection *c)
+{
+	struct pair *pair;
+
+	if (c->peer == PEER_UNKNOWN && c->at.protocol == TCP) {
+		pair = pair_at(c);
+		c->peer = pair && pair->has_client ? PEER_HERE : PEER_ELSEWHERE;
+	}
+	return c->peer == PEER_ELSEWHERE;
+}
+
 /* What a client elsewhere asked for; only the server's side of it is here. */
-static __always_inline void look_from_elsewhere(struct sock *sk, struct connection *c, bool pending, u64 age)
+static __always_inline struct edge_sums *tell_from_elsewhere(struct sock *sk, struct connection *c)
 {
 	struct edge_sums *edge;
 	u64 address[2] = {};
 	u64 key;
 
-	if (c->at.protocol != TCP || (!c->edge_requests && !c->edge_answers && !pending))
-		return;
 	address_of((u8 *)address, sk, c->at.family, true);
 	key = mix(mix(c->service, address[0]), address[1]);
 	edge = bpf_map_lookup_elem(&edges, &key);
 	if (!edge)
 		edge = new_edge(key, c, 0);
 	if (!edge)
-		return;
+		return NULL;
 	__builtin_memcpy(edge->client_address, address, sizeof(address));
-	add(edge->requests, c->edge_requests);
-	add(edge->answers, c->edge_answers);
-	c->edge_requests = c->edge_answers = 0;
-	edge->connections++;
-	edge->in_flight += pending;
+	add(edge->requests, TAKE(c->edge_requests));
+	add(edge->answers, TAKE(c->edge_answers));
 	edge->is_local = 1;
-	if (!edge->server_pid || (pending && age > edge->oldest_ns)) {
+	if (!edge->server_pid) {
 		edge->server_pid = c->pid;
 		__builtin_memcpy(edge->server_comm, c->comm, COMM_LEN);
 	}
-	if (pending && age > edge->oldest_ns)
-		edge->oldest_ns = age;
+	return edge;
+}
+
+static __always_inline void look_from_elsewhere(struct sock *sk, struct connection *c, bool pending, u64 age)
+{
+	struct edge_sums *edge;
+
+	if (!c->edge_requests && !c->edge_answers && !pending)
+		return;
+	edge = tell_from_elsewhere(sk, c);
+	if (!edge)
+		return;
+	edge->connections++;
+	edge->in_flight += pending;
+	if (!pending || age < edge->oldest_ns)
+		return;
+	edge->oldest_ns = age;
+	edge->server_pid = c->pid;
+	__builtin_memcpy(edge->server_comm, c->comm, COMM_LEN);
 }
 
 static __always_inline void look_at_server(struct sock *sk, struct connection *c)
@@ -110,12 +134,9 @@ static __always_inline void look_at_server(struct sock *sk, struct connection *c
 	if (c->began && !c->read_at && age > PATIENCE_NS && is_read_unseen(sk, c))
 		c->score = 2 * STREAM; /* its answers may go past us, too */
 	pending = is_pending(c, age);
-	pair = pair_at(c);
-	if (c->peer == PEER_UNKNOWN && pair)
-		c->peer = pair->has_client ? PEER_HERE : PEER_ELSEWHERE;
 	sums->connections++;
 	sums->streams += is_stream(c);
-	if (c->peer == PEER_ELSEWHERE)
+	if (is_elsewhere(c))
 		look_from_elsewhere(sk, c, pending, age);
 	if (!pending)
 		return;
@@ -126,6 +147,7 @@ static __always_inline void look_at_server(struct sock *sk, struct connection *c
 	sums->oldest_ns = age;
 	sums->oldest_is_read = !!c->read_at;
 	sums->oldest_pid = c->pid;
+	pair = pair_at(c);
 	sums->oldest_client_pid = pair ? pair->client : 0;
 	__builtin_memcpy(sums->oldest_comm, c->comm, COMM_LEN);
 }

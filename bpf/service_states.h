@@ -3,7 +3,7 @@
 #ifndef KERNELSIGHT_SERVICE_STATES_H
 #define KERNELSIGHT_SERVICE_STATES_H
 
-#include "service_flush.h"
+#include "service_look.h"
 
 static __always_inline void count_place(struct service_key *at)
 {
@@ -129,6 +129,8 @@ static __noinline int ended(struct sock *sk)
 			add(edge->refused, 1);
 	}
 	give_up(c, false);
+	if (c->role == SERVER && c->edge_requests && is_elsewhere(c))
+		tell_from_elsewhere(sk, c);
 	c->role = STRANGER;
 	return 0;
 }

@@ -210,6 +210,19 @@ def pipelined() -> None:
         end(server)
 
 
+def elsewhere() -> None:
+    """Clients whose side is not seen, as of another machine: their sockets are of MPTCP; a connection a request."""
+    listener = listen()
+    server = serve(listener, echo())
+    for _ in range(20):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP) as client:
+            client.connect(listener.getsockname())
+            ask(client, 1)
+    time.sleep(1.2)
+    say("scene", server=server, client=os.getpid(), port=port_of(listener))
+    end(server)
+
+
 def spliced() -> None:
     """A server that reads into a pipe (splice(2)), which the hooks do not see; the last request is not answered."""
     listener = listen()
@@ -323,6 +336,7 @@ SCENES: dict[str, Callable[[], None]] = {
     "one-way": one_way,
     "pushed": pushed,
     "pipelined": pipelined,
+    "elsewhere": elsewhere,
     "spliced": spliced,
     "datagrams": lambda: datagrams(answers=True),
     "silent-datagrams": lambda: datagrams(answers=False),
