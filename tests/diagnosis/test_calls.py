@@ -1,5 +1,6 @@
 """Services whose answers take longer than before: the one at which it ends is named, and what is usual is no fault."""
 
+import pytest
 from scenes import END, LENGTH, SECOND, START, cpus, stored, used
 
 from kernelsight.diagnosis import diagnose
@@ -68,3 +69,18 @@ def test_a_service_that_computes_is_not_late_for_something_unseen(tmp_path):
 
 def test_workers_whose_queue_has_run_empty_wait_for_jobs(tmp_path):
     assert not found(tmp_path, front(later(4000)), used(FRONT, "queue", 2, 0))
+
+
+@pytest.mark.parametrize(("answers", "is_found"), [(0, True), (1, False)])
+def test_a_resolver_that_never_answers_is_known_without_a_past(tmp_path, answers, is_found):
+    rows = [
+        ServiceEdge(
+            START + second * SECOND + 9, pid=client, comm=f"program{client}", protocol="udp", address="10.0.0.9",
+            port=53, requests=second % 5 == 0, answers=answers, latency_us=3e6 * answers, latency_count=answers,
+            in_flight=1, oldest_unanswered_ms=1e3 * (second % 5 + 0.5),
+        )
+        for client in CLIENTS
+        for second in range(LENGTH)
+    ]  # fmt: skip
+    named = [(finding.fault, finding.culprit.id) for finding in found(tmp_path, rows)]
+    assert named == ([("slow_dependency", "10.0.0.9:53")] if is_found else [])

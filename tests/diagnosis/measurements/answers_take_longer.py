@@ -18,6 +18,7 @@ HOLDS = Late(
     times_longer=5.0,
     ran=0.2,
     held_back=False,
+    unanswered_datagrams=0,
     may_wait_for_an_event=False,
 )
 FAILS = {

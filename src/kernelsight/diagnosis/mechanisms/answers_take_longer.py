@@ -27,6 +27,9 @@ LATE_S = Threshold(
     0.3, "s until an answer", because="judged: people notice a delay of less and do not complain; machines wait as well"
 )
 ANSWERS = Threshold(5, "answers", because="judged: of fewer, a mean says little")
+QUESTIONS = Threshold(
+    3, "questions without an answer", because="judged: one datagram may be lost; clients ask again after some seconds"
+)
 SEVERAL = Threshold(2, "clients", because="a single client may have asked for something that takes longer")
 
 
@@ -49,6 +52,8 @@ class Late:
     """CPUs that it uses or waits for; None: it is on another machine."""
     held_back: bool
     """Whether a quota holds it back."""
+    unanswered_datagrams: int
+    """Questions in datagrams, where none of them was answered in the stretch; 0 where one was."""
     may_wait_for_an_event: bool
     """Whether nothing tells that what is waited for is an answer."""
 
@@ -115,8 +120,14 @@ def _late(scene: Scene, run: Run, waiting: Sequence[Calls], behind: Sequence[Cal
         times_longer=median_low(grown) if grown else None,
         ran=None if first.server_pid is None else use.wanted_in(run) / run.seconds if use else 0.0,
         held_back=use is not None and any(use.is_in(deltas[-1].after) for deltas in throttled(scene, run)),
+        unanswered_datagrams=_unanswered(scene, waiting, run) if is_datagram else 0,
         may_wait_for_an_event=not behind and not is_datagram and sleeps_for_more_requests(calls_of_threads),
     )
+
+
+def _unanswered(scene: Scene, waiting: Sequence[Calls], run: Run) -> int:
+    rows = [row for of in waiting for row in scene.within(of.rows, run)]
+    return 0 if any(row.answers for row in rows) else sum(row.requests or 0 for row in rows)
 
 
 def explain(scene: Scene, found: Late) -> Explanation:
@@ -163,12 +174,15 @@ MECHANISM = Mechanism[Late](
     checks=(
         Check(
             id="answered_sooner_before",
-            says="those who wait {felt_ms:,.0f} ms are known to have had its answers much sooner before",
-            holds=lambda found: found.times_longer is not None and found.times_longer >= LONGER,
+            says="those who wait {felt_ms:,.0f} ms are known to have had its answers much sooner before, or none of "
+            "many questions in datagrams is answered",
+            holds=lambda found: (
+                found.unanswered_datagrams >= QUESTIONS if found.times_longer is None else found.times_longer >= LONGER
+            ),
             supports=2.5,
             refutes=6.0,
             because="judged: what has always taken as long, such as a poll for news, is meant to; without a past it is "
-            "not known",
+            "not known, but for datagrams: their questions are answered at once or never",
         ),
         Check(
             id="others_depend_on_it",
