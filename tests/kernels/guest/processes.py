@@ -20,7 +20,7 @@ from kernelsight.events.process import Process
 
 ROUNDED = {"utime_ms": 30, "stime_ms": 30, "cpu_delay_ns": 0}
 """/proc has the times in ticks, and divides them as its reader before saw them."""
-NOT_IN_BOTH = {"sockets"}
+NOT_IN_BOTH = {"sockets", "frozen"}
 
 
 @check("process")
