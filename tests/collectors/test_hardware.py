@@ -10,7 +10,7 @@ import pytest
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.sysfs.cpu_speed import CpuSpeedCollector
-from kernelsight.collectors.sysfs.link import LinkCollector
+from kernelsight.collectors.sysfs.link import LinkCollector, type_in
 from kernelsight.collectors.sysfs.memory_errors import MemoryErrorsCollector
 from kernelsight.collectors.sysfs.raid_array import RaidArrayCollector, parse_completed
 from kernelsight.errors import SourceUnavailableError
@@ -105,6 +105,12 @@ def test_hardware_that_a_machine_does_not_have_gives_no_rows(tmp_path):
     virtual = host(tmp_path, "devices/system/cpu", {"cpu0/topology/core_id": "0"})
     assert list(CpuSpeedCollector(virtual).collect(NOW)) == []
     assert list(MemoryErrorsCollector(virtual).collect(NOW)) == []
+
+
+def test_the_kind_of_an_interface_is_what_the_kernel_calls_it():
+    assert type_in(b"DEVTYPE=bridge\nINTERFACE=DEVTYPE=x\nIFINDEX=3\n") == "bridge"
+    assert type_in(b"INTERFACE=eth0\nIFINDEX=2\n") is None
+    assert type_in(b"") is None
 
 
 LOSE_A_LINK = """

@@ -19,7 +19,14 @@ from kernelsight.events.process import Process
 from kernelsight.events.process_exit import ProcessExit
 from kernelsight.events.service import Service
 from kernelsight.events.syscalls import SyscallError
-from kernelsight.linux.supervisors import CANNOT_RUN, DEFECTS, is_supervisor, runs_containers, signal_name
+from kernelsight.linux.supervisors import (
+    CANNOT_RUN,
+    DEFECTS,
+    ended_from_outside,
+    is_supervisor,
+    runs_containers,
+    signal_name,
+)
 
 LEAST_ENDS = Threshold(
     3, "ends", because="judged: a service that is restarted by intention ends once, and once more where that failed"
@@ -79,7 +86,12 @@ class Restarts:
     @property
     def failed(self) -> int:
         """Of these, those that failed."""
-        return sum(row.failed or 0 for row in self.rows)
+        return sum(row.failed or 0 for row in self.failures)
+
+    @property
+    def failures(self) -> Sequence[ProcessExit]:
+        """The rows of those that failed."""
+        return [row for row in self.rows if _has_failed(row)]
 
     @property
     def failed_share(self) -> float:
@@ -130,7 +142,7 @@ class Restarts:
 
     def _ways(self) -> Counter[str]:
         ways: Counter[str] = Counter()
-        for row in self.rows:
+        for row in self.failures:
             by = signal_name(row.exit_signal) if row.exit_signal else f"status {row.exit_status}"
             ways[by] += row.failed or 0
         return ways
@@ -166,8 +178,12 @@ def restarts(scene: Scene) -> Iterator[Restarts]:
         lambda row: (row.parent_comm, row.comm),
     ).values()
     for family in families:
-        if sum(row.failed or 0 for row in family) >= LEAST_ENDS and family[-1].comm not in killed:
+        if sum(row.failed or 0 for row in family if _has_failed(row)) >= LEAST_ENDS and family[-1].comm not in killed:
             yield _restarts(scene, family, rows)
+
+
+def _has_failed(row: ProcessExit) -> bool:
+    return bool(row.failed) and not ended_from_outside(row.exit_status, row.exit_signal)
 
 
 def _is_program(row: ProcessExit) -> bool:

@@ -9,7 +9,7 @@ from kernelsight.events.declare import Count, Counter, Event, Flag, Gauge, Int, 
 
 @event(
     table="links",
-    source="/sys/class/net/*/{flags,operstate,carrier_up_count,carrier_down_count}",
+    source="/sys/class/net/*/{flags,operstate,carrier_up_count,carrier_down_count,uevent}",
     entity=("interface_name",),
     recognised_by=(("interface_name", "operstate"), ("interface_name", "carrier_downs")),
     indexes=(("interface_name", "timestamp"),),
@@ -26,6 +26,9 @@ class Link(Event, tag="link"):
     ] = None
     carrier_ups: Annotated[Count | None, Counter("times", bits=32), Means("the link came")] = None
     carrier_downs: Annotated[Count | None, Counter("times", bits=32), Means("the link went")] = None
+    device_type: Annotated[
+        Text | None, Label(), Means("such as `bridge`, `bond`, `vlan` or `wlan` (DEVTYPE); NULL: none, as of a wire")
+    ] = None
 
 
 @event(

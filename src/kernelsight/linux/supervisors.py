@@ -17,6 +17,10 @@ DEFECTS = frozenset(
     }
 )  # fmt: skip
 """Signals by which a process ends for what it did itself (signal(7))."""
+FROM_OUTSIDE = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE})
+"""Signals by which others end a process as they mean to: clean ends, as systemd sees it (systemd.service(5))."""
+SHELL_SIGNAL = 128
+"""What a shell, and a runtime that handles a signal, adds to the signal to make a status of it (sh(1))."""
 CANNOT_RUN = frozenset({126, 127, 203})
 """Status of a child that could not execute its program: of a shell (sh(1)), and of systemd (systemd.exec(5))."""
 
@@ -29,6 +33,11 @@ def is_supervisor(comm: str) -> bool:
 def runs_containers(comm: str) -> bool:
     """Whether a parent, by its name, is the supervisor of a container."""
     return comm in _OF_CONTAINERS
+
+
+def ended_from_outside(exit_status: int | None, exit_signal: int | None) -> bool:
+    """Whether a process was ended as somebody else meant to: stopped, restarted, interrupted at its terminal."""
+    return exit_signal in FROM_OUTSIDE or (exit_status or 0) - SHELL_SIGNAL in FROM_OUTSIDE
 
 
 def signal_name(number: int) -> str:

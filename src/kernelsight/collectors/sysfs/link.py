@@ -9,12 +9,13 @@ from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.damage import bounded
 from kernelsight.collectors.files import read_once
 from kernelsight.collectors.sysfs.values import names, value, word
+from kernelsight.collectors.text import name
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.hardware import Link
 
 _INVENTORY_NS = 10 * NS_PER_S
 _MOST = 128
-"""Interfaces that are looked at: a small file of each every second, four every 10 s."""
+"""Interfaces that are looked at: a small file of each every second, five every 10 s."""
 _OF_CONTAINERS = ("veth", "cali", "lxc", "tap", "vnet")
 """Beginnings of names of interfaces that come and go with containers and virtual machines: others come first."""
 _IFF_UP = 0x1
@@ -64,13 +65,22 @@ class LinkCollector:
             return None
         ups, downs = value(folder / "carrier_up_count"), value(folder / "carrier_down_count")
         is_up = bool(int(flags, 16) & _IFF_UP)
-        return Link(now, interface, is_up, word(folder / "operstate"), ups, downs) if is_up or ups else None
+        if not is_up and not ups:
+            return None
+        device_type = type_in(read_once(folder / "uevent") or b"")
+        return Link(now, interface, is_up, word(folder / "operstate"), ups, downs, device_type)
 
     def _moved(self, before: Link) -> bool:
         """Whether a link came or went since."""
         folder = self._root / (before.interface_name or "")
         downs, ups = value(folder / "carrier_down_count"), before.carrier_ups
         return downs != before.carrier_downs or (before.operstate != "up" and value(folder / "carrier_up_count") != ups)
+
+
+def type_in(uevent: bytes) -> str | None:
+    """What kind of device it is, as its `uevent` says; None where that does not."""
+    types = (line.removeprefix(b"DEVTYPE=") for line in uevent.splitlines() if line.startswith(b"DEVTYPE="))
+    return name(next(types, b"")) or None
 
 
 def _order(interface: str) -> tuple[bool, str]:

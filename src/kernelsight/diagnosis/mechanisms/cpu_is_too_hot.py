@@ -75,6 +75,7 @@ def explain(scene: Scene, hot: TooHot) -> Explanation:
     culprit = Entity("machine", "heat of the CPUs", "heat of the CPUs")
     samples = samples_of(hot.deltas)
     cpu = samples[-1].cpu if samples else None
+    share = "" if hot.slowed_share is None else f", for {hot.slowed_share:.0%} of the time"
     return Explanation(
         culprit=culprit,
         onset_ns=scene.at(hot.run.first),
@@ -82,7 +83,7 @@ def explain(scene: Scene, hot: TooHot) -> Explanation:
         suffering_s=(hot.slowed_share or 0.0) * hot.run.seconds * (hot.busy or 0.0) * scene.cpus,
         path=path(
             claim(
-                f"CPU {cpu} was slowed {hot.times:.0f} times for its heat, for {hot.slowed_share or 0:.0%} of the time",
+                f"CPU {cpu} was slowed {hot.times:.0f} times for its heat{share}",
                 scene.evidence(samples, CpuSpeed.core_throttles, "increase"),
                 scene.evidence(samples, CpuSpeed.package_throttles, "increase"),
                 scene.evidence(samples, CpuSpeed.core_throttled_ms, "increase"),

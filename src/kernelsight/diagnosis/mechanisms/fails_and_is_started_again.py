@@ -86,7 +86,7 @@ def explain(scene: Scene, found: Restarts) -> Explanation:
             claim(
                 f"{found.comm} ended {found.ends} times in {found.seconds:.0f} s, {found.failed} times with a failure, "
                 f"mostly by {found.how}",
-                scene.evidence(found.rows, ProcessExit.failed, "sum"),
+                scene.evidence(found.failures, ProcessExit.failed, "sum"),
                 scene.evidence(found.rows, ProcessExit.count, "sum"),
             ),
             claim(
@@ -124,8 +124,9 @@ MECHANISM = Mechanism[Restarts](
             holds=lambda found: found.failed_share >= FAILED_SHARE,
             supports=1.5,
             refutes=4.0,
-            because="a status but 0 means failure (exit(3)), and so does a signal; a program that does its work and "
-            "ends well is run again by intention",
+            because="a status but 0 means failure (exit(3)), and so does a signal, but for those by which others end "
+            "it (SIGHUP, SIGINT, SIGTERM and SIGPIPE are clean ends: systemd.service(5)). A program that does its work "
+            "and ends well is run again by intention",
         ),
         Check(
             id="fails_alike",

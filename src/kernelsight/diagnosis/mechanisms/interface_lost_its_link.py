@@ -29,6 +29,11 @@ CURRENT_S = Threshold(
     because="every interface has a row at least every 10 s; one that has none any more was removed, as that of a "
     "container that has ended",
 )
+TAKEN_OVER_SHARE = Threshold(
+    0.5, "share of the packets before", because="judged: so much more elsewhere is most of what it carried itself"
+)
+_OF_OTHERS = frozenset({"bridge", "bond", "vlan", "macvlan"})
+"""Types of interfaces that have a link while one below them has (Documentation/networking/operstates.rst)."""
 _NO_LINK = frozenset({"down", "lowerlayerdown"})
 
 
@@ -44,6 +49,9 @@ class LostLink:
     """Whether it has none at the end, and the interface is still there."""
     packets_per_s: float | None
     """Packets before that, both ways; None: nothing was recorded before."""
+    more_elsewhere_per_s: float
+    """Packets by which other interfaces carry more since."""
+    device_type: str | None
     rows: Sequence[Link]
     again: Sequence[TcpRetransmitEvent]
     """Packets that were sent again by this interface since."""
@@ -53,6 +61,18 @@ class LostLink:
     def was_used(self) -> bool | None:
         """Whether it carried packets before; None where that is not known."""
         return None if self.packets_per_s is None else self.packets_per_s >= USED_PER_S
+
+    @property
+    def is_of_others(self) -> bool:
+        """Whether its link is that of interfaces below it."""
+        return self.device_type in _OF_OTHERS
+
+    @property
+    def is_taken_over(self) -> bool | None:
+        """Whether another interface carries its packets now; None where it is not known what it carried."""
+        if self.packets_per_s is None:
+            return None
+        return self.more_elsewhere_per_s >= max(TAKEN_OVER_SHARE * self.packets_per_s, USED_PER_S)
 
     @property
     def is_missed(self) -> bool:
@@ -78,6 +98,8 @@ def _lost(scene: Scene, interface: str, lost: Sequence[CounterDelta[Link]]) -> L
         times=sum(delta.of(Link.carrier_downs) for delta in lost),
         is_down=is_current and bool(last.is_up) and last.operstate in _NO_LINK,
         packets_per_s=_before(scene, interface, onset_ns),
+        more_elsewhere_per_s=_more_elsewhere(scene, interface, onset_ns),
+        device_type=last.device_type,
         rows=samples_of(lost),
         again=[
             row
@@ -89,11 +111,25 @@ def _lost(scene: Scene, interface: str, lost: Sequence[CounterDelta[Link]]) -> L
 
 
 def _before(scene: Scene, interface: str, until_ns: int) -> float | None:
-    deltas = [delta for delta in scene.deltas(Network).get((interface,), ()) if delta.after.timestamp < until_ns]
-    seconds = sum(delta.seconds for delta in deltas)
-    if not seconds:
-        return None
-    return sum(delta.of(Network.rx_packets) + delta.of(Network.tx_packets) for delta in deltas) / seconds
+    return _per_s(delta for delta in scene.deltas(Network).get((interface,), ()) if delta.after.timestamp < until_ns)
+
+
+def _more_elsewhere(scene: Scene, interface: str, onset_ns: int) -> float:
+    """The largest increase of packets a second of another interface since a moment; loopback leads nowhere."""
+    more = 0.0
+    for (other,), deltas in scene.deltas(Network).items():
+        if other not in {interface, "lo"}:
+            before = _per_s(delta for delta in deltas if delta.after.timestamp < onset_ns) or 0.0
+            since = _per_s(delta for delta in deltas if delta.before.timestamp >= onset_ns) or 0.0
+            more = max(more, since - before)
+    return more
+
+
+def _per_s(deltas: Iterable[CounterDelta[Network]]) -> float | None:
+    known = [*deltas]
+    seconds = sum(delta.seconds for delta in known)
+    packets = sum(delta.of(Network.rx_packets) + delta.of(Network.tx_packets) for delta in known)
+    return packets / seconds if seconds else None
 
 
 def explain(scene: Scene, found: LostLink) -> Explanation:
@@ -151,6 +187,23 @@ MECHANISM = Mechanism[LostLink](
             supports=2.0,
             refutes=1.0,
             because="judged: TCP sends again what nobody confirms; who only receives, or uses UDP, does not show it",
+        ),
+        Check(
+            id="not_taken_over",
+            says="no other interface carries its packets now",
+            holds=lambda found: None if found.is_taken_over is None else not found.is_taken_over,
+            supports=0.0,
+            refutes=2.5,
+            because="judged: a laptop that is taken from its cable goes on by radio, and a bond by its other member",
+        ),
+        Check(
+            id="link_is_its_own",
+            says="its link is its own, and not that of interfaces below it",
+            holds=lambda found: not found.is_of_others,
+            supports=0.0,
+            refutes=6.0,
+            because="a bridge has a link while one of its ports has (net/bridge/br_if.c): that of containers has none "
+            "when the last one has ended. A wire below that goes is told of itself",
         ),
     ),
     explain=explain,

@@ -14,7 +14,7 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import FULL_LISTENER, drops, sent_again
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene, moment
+from kernelsight.diagnosis.scene import Run, Scene, moment, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.tcp import TcpConnection, TcpListener, TcpRetransmitEvent
@@ -24,6 +24,12 @@ LASTS_S = Threshold(
     "s",
     because="calculated: a request is sent again after 1 s and after 3 s (RFC 6298; net/ipv4/tcp_timer.c); a single "
     "packet that was lost is made good by the first of them",
+)
+GAP_S = Threshold(
+    16,
+    "s without a request",
+    because="calculated: a request is sent again after 1, 2, 4, 8 and 16 s (RFC 6298, 5.5); two that were lost at "
+    "moments farther apart were each made good by the next",
 )
 MOST_PLACES = Threshold(
     10,
@@ -68,8 +74,9 @@ def measure(scene: Scene) -> Iterable[Unanswered]:
     by_place: dict[tuple[str | None, int | None], list[TcpConnection | TcpRetransmitEvent]] = {}
     for row in sorted(both, key=moment):
         by_place.setdefault((row.daddr, row.dport), []).append(row)
-    for (address, port), ordered in by_place.items():
-        run = Run(scene.second(ordered[0]), scene.second(ordered[-1]))
+    for (address, port), of_place in by_place.items():
+        run = _latest(scene, of_place)
+        ordered = [*scene.within(of_place, run)]
         connections = [row for row in ordered if isinstance(row, TcpConnection)]
         events = [row for row in ordered if isinstance(row, TcpRetransmitEvent)]
         asking = {row.pid for row in ordered if row.pid}
@@ -93,6 +100,12 @@ def measure(scene: Scene) -> Iterable[Unanswered]:
             ],
             table_is_full=table is not None and table.explains,
         )
+
+
+def _latest(scene: Scene, rows: Sequence[TcpConnection | TcpRetransmitEvent]) -> Run:
+    """The last stretch in which requests were sent again that lasts, or else the last."""
+    stretches = runs(dict.fromkeys(scene.seconds(rows), 1.0), bool, least=1, gap=int(GAP_S))
+    return next((run for run in reversed(stretches) if run.seconds >= LASTS_S), stretches[-1])
 
 
 def _full_listener(scene: Scene, run: Run, port: int | None) -> bool:

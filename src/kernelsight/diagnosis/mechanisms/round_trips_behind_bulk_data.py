@@ -43,7 +43,7 @@ class Behind:
     bulk: Sequence[TcpConnection]
     """Samples of the largest sender's connections."""
     others: Sequence[TcpConnection]
-    """Samples of connections of others whose round trips take long."""
+    """Samples of connections of others whose round trips take long, and that have no bulk data on the way."""
 
 
 def measure(scene: Scene) -> Iterable[Behind]:
@@ -69,7 +69,7 @@ def _behind(scene: Scene, address: str, rows: Sequence[TcpConnection], run: Run)
         queue_is_seen=any(queue.run.overlaps(run) for queue in scene.once(full_queues)),
         cpus_are_short=any(stretch.run.overlaps(run) for stretch in scene.once(contention)),
         bulk=bulk,
-        others=[row for row in rows if row.pid != largest],
+        others=[row for row in rows if row.pid != largest and (row.unacknowledged_bytes or 0) < BULK_BYTES],
     )
 
 
@@ -116,11 +116,12 @@ MECHANISM = Mechanism[Behind](
         ),
         Check(
             id="others_wait",
-            says="round trips of others take as long",
+            says="round trips of others take as long, and these send little",
             holds=lambda found: bool(found.others),
             supports=1.5,
             refutes=4.0,
-            because="judged: a copy that waits behind its own data is as fast as it can be, and harms nobody",
+            because="judged: a copy that waits behind its own data is as fast as it can be, and harms nobody. The same "
+            "is so of each download from a web server: its queue is that of its client",
         ),
         Check(
             id="queue_is_elsewhere",
