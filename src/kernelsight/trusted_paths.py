@@ -154,7 +154,12 @@ def read_text(path: Path, *, secret: bool = False) -> str:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Put a file with a text where there was none or another file; root does it as the directory's owner.
+    """Put a file with a text where there was none or another file: see :func:`replace_bytes`."""
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """Put a file where there was none or another file; root does it as the directory's owner.
 
     Raises:
         UntrustedPathError: there is a link or something else than a file, which is neither followed nor replaced.
@@ -169,8 +174,8 @@ def replace_text(path: Path, text: str) -> None:
                 if not stat.S_ISREG(status.st_mode):
                     raise UntrustedPathError(f"{path}: is a link or no ordinary file; remove it, or name another")
             fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=directory)
-            with os.fdopen(fd, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
             os.replace(new, path.name, src_dir_fd=directory, dst_dir_fd=directory)
         finally:
             with suppress(FileNotFoundError):

@@ -3,7 +3,10 @@
 import os
 import random
 import shutil
+import struct
 import subprocess
+import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -185,6 +188,66 @@ def test_a_file_of_names_that_another_user_could_have_written_is_not_believed(tm
 
 def test_a_process_that_has_ended_has_no_names_of_compiled_code(tmp_path):
     assert perf_map(7, tmp_path) == "it has ended, and what it compiled is not known any more"
+
+
+def test_compiled_code_is_not_named_by_the_file_of_a_later_process_with_the_same_number():
+    child = subprocess.Popen(["sleep", "60"])
+    file = Path(f"/tmp/perf-{child.pid}.map")
+    try:
+        file.write_text("1000 20 JS:later\n")
+        assert isinstance(perf_map(child.pid), PerfMap)
+        assert isinstance(perf_map(child.pid, seen_ns=time.time_ns()), PerfMap)
+        hour_ago = time.time_ns() - 3_600_000_000_000
+        assert perf_map(child.pid, seen_ns=hour_ago) == "it has ended, and another process has its number now"
+    finally:
+        file.unlink(missing_ok=True)
+        child.kill()
+        child.wait()
+
+
+def test_a_file_of_very_many_names_is_read_in_little_memory_or_refused(tmp_path):
+    file = process(tmp_path)
+    file.write_bytes(b"1 1 a\n" * 1_000_001)
+    assert perf_map(7, tmp_path) == "its /tmp/perf-3.map has more than 1,000,000 lines"
+    file.write_bytes(b"".join(b"%x 1 a\n" % at for at in range(0, 4_000_000, 4)))
+    tracemalloc.start()
+    found = perf_map(7, tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(found, PerfMap)
+    assert (found.name_at(8), found.name_at(9), found.name_at(-1), found.name_at(1 << 64)) == ("a", None, None, None)
+    assert peak < 200 << 20
+
+
+def test_a_name_that_unfolds_without_end_is_shown_as_it_is():
+    name = "_Z1f1aIiiE" + "".join(f"S_IS{at}_S{at}_E" for at in range(10))
+    began = time.process_time()
+    assert demangled(name) == name
+    assert time.process_time() - began < 1
+
+
+def test_names_of_sections_are_not_read_without_end(tmp_path):
+    file, count, filler = tmp_path / "long", 64, 1 << 20
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH",
+        b"\x7fELF\x02\x01\x01", 2, 62, 1, 0, 0, 64 + filler, 0, 64, 56, 0, 64, count, 1,
+    )  # fmt: skip
+    sections = [struct.pack("<IIQQQQIIQQ", 0, 3 if at == 1 else 1, 0, 0, 64, filler, 0, 0, 1, 0) for at in range(count)]
+    file.write_bytes(header + b"A" * filler + b"".join(sections))
+    with file.open("rb") as opened_file, pytest.raises(UnreadableError, match="longer than any linker"):
+        Elf(opened_file)
+
+
+def test_a_link_on_the_way_to_a_file_is_not_followed(program):
+    link = program.parent / "link"
+    link.symlink_to(program.parent)
+    found = opened(File(str(program), build_id(program)), None)
+    assert isinstance(found, Binary)
+    found.close()
+    assert isinstance(opened(File(f"{link}/prog", build_id(program)), None), str)
+    upwards = f"{program.parent}/../{program.parent.name}/prog"
+    assert opened(File(upwards, build_id(program)), None) == "its path is none of a file"
+    assert isinstance(opened(File("/", build_id(program)), None), str)
 
 
 def test_the_c_library_of_this_machine_names_its_functions():

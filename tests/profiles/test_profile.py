@@ -182,6 +182,25 @@ def test_what_is_asked_together_must_go_together(database):
     assert kernelsight("profile", "--db-path", database, "--pid", "1", "--service", "web").returncode == 2
 
 
+def test_files_for_other_tools_are_never_written_through_a_link(database, tmp_path):
+    other = tmp_path / "other"
+    other.write_text("kept")
+    for option in ("--html", "--pprof"):
+        link = tmp_path / f"link{option}"
+        link.symlink_to(other)
+        said = kernelsight("profile", "--db-path", database, "--since", "10m", option, link)
+        assert said.returncode != 0
+        assert "is a link" in said.stderr
+    assert other.read_text() == "kept"
+
+
+def test_a_file_for_pprof_goes_to_standard_output_alone(database):
+    command = [sys.executable, "-m", "kernelsight", "profile", "--db-path", str(database), "--pprof", "-"]
+    said = subprocess.run(command, check=True, capture_output=True)
+    assert b"nanoseconds" in gzip.decompress(said.stdout)
+    assert kernelsight("profile", "--db-path", database, "--html", "-", "--pprof", "-").returncode == 2
+
+
 @pytest.mark.root
 @pytest.mark.slow
 @pytest.mark.alone

@@ -29,7 +29,7 @@ def with_code(scene: Scene, findings: Iterable[Finding]) -> tuple[Finding, ...]:
         return findings
     from kernelsight.profiles.symbols import Symbols  # noqa: PLC0415 - see above
 
-    symbols = Symbols(PATIENCE_S)
+    symbols = Symbols(PATIENCE_S, seen_ns=scene.when.end_ns)
     try:
         return tuple(_with_code(scene, finding, symbols) for finding in findings)
     finally:

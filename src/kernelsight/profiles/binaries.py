@@ -1,12 +1,13 @@
 """Finding the file that code was mapped from, and nothing else under its name.
 
 A file is taken only where it has the build id, or else the device and inode, that were recorded. It is opened without
-waiting, never through a last link, and not at all where the file system belongs to another machine or to a program
+waiting, never through a link, and not at all where the file system belongs to another machine or to a program
 (NFS, FUSE), which may never answer.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -19,7 +20,8 @@ from kernelsight.linux.stacks import File
 from kernelsight.profiles.elf import Elf, UnreadableError
 
 DEBUG_FILES = Path("/usr/lib/debug/.build-id")
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _LARGEST = 4 << 30
 _ELSEWHERE = ("nfs", "cifs", "smb", "ceph", "9p", "afs", "fuse", "gluster", "lustre", "autofs", "virtiofs")
 """What types of file systems begin with that may not answer; `fuseblk` is among them."""
@@ -48,9 +50,10 @@ def opened(file: File, pid: int | None, proc: Path = Path("/proc")) -> Binary | 
     if not file.path.startswith("/"):
         return "its path is not known" if not file.path else "it is no file"
     reason = ""
-    for place in _places(file.path, pid, proc):
+    path = file.path.removesuffix(" (deleted)")
+    for root in _roots(path, pid, proc):
         try:
-            binary = _opened(place)
+            binary = _read(_descriptor(root, path))
         except (OSError, UnreadableError) as error:
             reason = reason or (error.strerror if isinstance(error, OSError) and error.strerror else str(error))
             continue
@@ -69,7 +72,8 @@ def debug_file(build_id: str) -> Binary | None:
     if len(build_id) < 8 or not all(digit in "0123456789abcdef" for digit in build_id):
         return None
     with suppress(OSError, UnreadableError):
-        binary = _opened(DEBUG_FILES / build_id[:2] / f"{build_id[2:]}.debug")
+        # A link of its package, in some distributions: root alone lays what is there.
+        binary = _read(os.open(DEBUG_FILES / build_id[:2] / f"{build_id[2:]}.debug", _FLAGS))
         if isinstance(binary, Binary):
             if binary.elf.build_id == build_id:
                 return binary
@@ -77,12 +81,34 @@ def debug_file(build_id: str) -> Binary | None:
     return None
 
 
-def _places(path: str, pid: int | None, proc: Path) -> Iterator[Path]:
-    plain = path.removesuffix(" (deleted)")
-    if not _may_hang(proc / "self/mountinfo", plain):
-        yield Path(plain)
-    if pid is not None and not _may_hang(proc / str(pid) / "mountinfo", plain):
-        yield proc / str(pid) / "root" / plain.lstrip("/")
+def _roots(path: str, pid: int | None, proc: Path) -> Iterator[Path]:
+    """The roots from which a path is looked for."""
+    if not _may_hang(proc / "self/mountinfo", path):
+        yield Path("/")
+    if pid is not None and not _may_hang(proc / str(pid) / "mountinfo", path):
+        yield proc / str(pid) / "root"
+
+
+def _descriptor(root: Path, path: str) -> int:
+    """Open a file by a path that the kernel told: without links, so that one on the way was laid since.
+
+    It would lead out of a container, or to a file system that does not answer.
+
+    Raises:
+        OSError: it is not there, or there is a link on the way.
+    """
+    parts = [part for part in path.split("/") if part]
+    if not parts or ".." in parts:
+        raise OSError(errno.EINVAL, "its path is none of a file")
+    *folders, name = parts
+    folder = os.open(root, _FOLDER)
+    try:
+        for part in folders:
+            above, folder = folder, os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(above)
+        return os.open(name, _FLAGS | os.O_NOFOLLOW, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _may_hang(mountinfo: Path, path: str) -> bool:
@@ -100,8 +126,7 @@ def _may_hang(mountinfo: Path, path: str) -> bool:
     return over is None or over.fs_type.startswith(_ELSEWHERE)
 
 
-def _opened(path: Path) -> Binary | str:
-    descriptor = os.open(path, _FLAGS)
+def _read(descriptor: int) -> Binary | str:
     file = os.fdopen(descriptor, "rb")
     try:
         status = os.fstat(descriptor)

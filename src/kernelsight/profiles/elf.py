@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import lzma
 import struct
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # it takes 50 ms, and most diagnoses name no function
 
 _MOST_SEGMENTS = 256
 _MOST_SECTIONS = 4096
+_LARGEST_HEADERS = 8 << 20
+"""Bytes that are read for the headers and the names of all sections: a name has no end that the file must keep to."""
 _LARGEST_TABLE = 64 << 20
 _LARGEST_PACKED = 16 << 20
 _FARTHEST = 1 << 40
@@ -58,6 +60,26 @@ class _Table(NamedTuple):
     """Where the names are in the file, and their size."""
 
 
+class _Headers:
+    """A file as pyelftools reads it (read, seek, tell), which is told to stop where it reads more than headers are."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._left = _LARGEST_HEADERS
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, or fewer at the end.
+
+        Raises:
+            UnreadableError: it is too much.
+        """
+        self._left -= size
+        if size < 0 or self._left < 0:
+            raise UnreadableError("its headers and the names of its sections are longer than any linker makes them")
+        return self._file.read(size)
+
+
 class Elf:
     """One file, read as far as its functions need it.
 
@@ -77,7 +99,7 @@ class Elf:
             raise UnreadableError("pyelftools is not installed; scripts/setup.sh installs it") from error
         self._file = file
         try:
-            self._read(ELFFile(file))
+            self._read(ELFFile(cast("IO[bytes]", _Headers(file))))
         except (
             ELFError,
             ConstructError,

@@ -90,7 +90,7 @@ def profile(
         StoreError: the store cannot be read.
     """
     when = time_range(start, end)
-    looked = symbols or Symbols()
+    looked = symbols or Symbols(seen_ns=when.end_ns)
     try:
         with opened(source) as reader:
             rows = counted(reader, when, where)

@@ -103,12 +103,19 @@ class Symbols:
         patience_s: from the first look on; what is not found by then stays without a name, and is told.
         proc: where processes are.
         clock: in seconds.
+        seen_ns: when the processes were seen at the latest (ns since the epoch); None: just now.
     """
 
     def __init__(
-        self, patience_s: float = PATIENCE_S, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic
+        self,
+        patience_s: float = PATIENCE_S,
+        proc: Path = Path("/proc"),
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        seen_ns: int | None = None,
     ) -> None:
         self._proc = proc
+        self._seen_ns = seen_ns
         self._clock = clock
         self._until = clock() + patience_s
         self._patience_s = patience_s
@@ -186,7 +193,7 @@ class Symbols:
             opened_image = opened(file, pid, self._proc)
             image = self._images[file] = opened_image if isinstance(opened_image, str) else _Image(opened_image)
             if isinstance(image, str):
-                self._unknown[f"{_shown(file)}: {image}"] += 1
+                self._unknown[f"{_shown(file)}: {printable(image)}"] += 1
         return image
 
     def _made(self, pid: int | None, address: int) -> Name:
@@ -194,7 +201,7 @@ class Symbols:
         if pid is None:
             return Name(hex(address), "", False)
         if pid not in self._maps:
-            self._maps[pid] = perf_map(pid, self._proc)
+            self._maps[pid] = perf_map(pid, self._proc, self._seen_ns)
         own_map = self._maps[pid]
         name = None if isinstance(own_map, str) else own_map.name_at(address)
         if name is not None:

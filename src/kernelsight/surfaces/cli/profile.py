@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,21 +19,34 @@ from kernelsight.surfaces.cli.command import Command, db_path_option, examples, 
 from kernelsight.surfaces.cli.completing import TIME
 from kernelsight.surfaces.cli.output import show_json
 from kernelsight.surfaces.live import collected, recorded_time
-from kernelsight.trusted_paths import replace_text
+from kernelsight.trusted_paths import replace_bytes
+
+if TYPE_CHECKING:
+    from kernelsight.profiles.profile import Profile
 
 _LIVE = ("stacks", "process", "-o", "stack_hz=99")
 
 
-def _written(file: Path, content: str | bytes) -> None:
+_STANDARD_OUTPUT = Path("-")
+
+
+def _written(file: Path, content: bytes) -> None:
+    if file == _STANDARD_OUTPUT:
+        click.echo(content, nl=False)
+        return
     try:
-        if isinstance(content, str) and str(file) == "-":
-            click.echo(content, nl=False)
-        elif isinstance(content, str):
-            replace_text(file, content)
-        else:
-            file.write_bytes(content)
+        replace_bytes(file, content)
     except OSError as error:
         raise KernelSightError(f"{file}: cannot be written: {error.strerror}") from error
+
+
+def _write_files(profile: Profile, title: str, html: Path | None, pprof: Path | None) -> None:
+    from kernelsight.profiles import report as reports  # noqa: PLC0415 - with them comes numpy
+
+    if html is not None:
+        _written(html, reports.flame_graph(profile, title).encode())
+    if pprof is not None:
+        _written(pprof, reports.pprof(profile))
 
 
 _file = click.Path(dir_okay=False, path_type=Path)
@@ -56,7 +70,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @click.option("--folded", is_flag=True, help="Print one line for each path, as flame-graph tools read it.")
 @click.option("--html", type=_file, metavar="FILE", help="Also write a flame graph; - is standard output.")
-@click.option("--pprof", type=_file, metavar="FILE", help="Also write a gzipped file for pprof.")
+@click.option("--pprof", type=_file, metavar="FILE", help="Also write a gzipped file for pprof; - is standard output.")
 @examples(
     "sudo kernelsight profile --live 5",
     "kernelsight profile --since 5m --service postgresql",
@@ -88,6 +102,8 @@ def profile(  # noqa: PLR0913 - one argument an option
         raise UsageError("give either --live, or --since with --until and --against")
     if len([choice for choice in (pid, cgroup, service) if choice is not None]) > 1:
         raise UsageError("give one of --pid, --cgroup and --service")
+    if html == pprof == _STANDARD_OUTPUT:
+        raise UsageError("give a file to --html or to --pprof: only one of them can be standard output")
     start: Time = since or "60s"
     end: Time = until or "now"
     with ExitStack() as stack:
@@ -103,13 +119,9 @@ def profile(  # noqa: PLR0913 - one argument an option
             if against is not None:
                 began = parse_time(against)
                 earlier = profiled(reader, began, began + when.end_ns - when.start_ns, where)
-    if html is not None:
-        _written(
-            html, reports.flame_graph(profile_read, reports.titled(pid=pid, comm=comm, cgroup=cgroup, service=service))
-        )
-    if pprof is not None:
-        _written(pprof, reports.pprof(profile_read))
-    if html is not None and str(html) == "-":
+    title = reports.titled(pid=pid, comm=comm, cgroup=cgroup, service=service)
+    _write_files(profile_read, title, html, pprof)
+    if _STANDARD_OUTPUT in {html, pprof}:
         return
     if as_json:
         show_json(reports.told(profile_read, earlier, limit))
