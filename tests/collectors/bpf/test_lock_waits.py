@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from observed import cannot_run, observe
 
+from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.lock_wait import LockWaits, Look, Waiter, by_word
 from kernelsight.collectors.mappings import Mapping, Process
 from kernelsight.collectors.memory_of import callers
@@ -121,6 +122,29 @@ def test_a_process_that_is_gone_or_has_unmapped_the_word_has_no_lock(tmp_path):
     (tmp_path / "7/mem").write_bytes(b"short")
     (lock,) = Look(tmp_path)(by_word([waiter()]))
     assert not lock.is_lock
+
+
+def test_a_holder_that_ends_meanwhile_leaves_the_other_locks_of_its_process(tmp_path):
+    looked_at(tmp_path, 2, 33)
+    (tmp_path / "7/maps").write_text("")
+    (tmp_path / "7/mem").write_bytes(bytes(0x1000) + struct.pack("<III4xIII", 2, 0, 33, 2, 0, 33))
+    locks = Look(tmp_path)(by_word([waiter(), waiter(tid=9, word=0x1010)]))  # there is no task/33/comm any more
+    assert [(lock.is_lock, lock.holder_tid, lock.holder_comm) for lock in locks] == [(True, 33, None)] * 2
+
+
+@pytest.mark.root
+def test_a_word_is_passed_over_when_two_looks_in_a_row_took_it_for_no_lock():
+    if reason := cannot_run(LockWaits):
+        pytest.skip(reason)
+    locks = LockWaits(Host())
+    words = [*by_word([waiter()])]
+    key = struct.pack("<QII", 0x1000, 7, 0)
+    try:
+        for found, is_passed_over in ((words, False), ([], False), (words, False), (words, True)):
+            locks._pass_over(found)
+            assert (locks._no_locks.lookup(key) is not None) == is_passed_over
+    finally:
+        locks.close()
 
 
 LIBC = Mapping(0x1000, 0x2000, 0, "fd:00 1", "/lib/libc.so.6")

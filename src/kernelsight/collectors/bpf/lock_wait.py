@@ -136,7 +136,8 @@ class Look:
                         lock.holder_tid = self._holder(memory, lock)
                         if lock.is_lock and taken < _MOST_LOCKS:
                             taken += 1
-                            self._take(memory, lock)
+                            with suppress(OSError):  # the thread that has it has just ended
+                                self._take(memory, lock)
             except OSError:
                 continue
         return locks
@@ -191,6 +192,9 @@ class LockWaits:
         self._forget_at = host.monotonic_ns() + _FORGETS_S * NS_PER_S
         self._aside = BackgroundReads(Look(host.proc))
         self._asked_at = 0
+        self._doubtful: set[bytes] = set()
+        """Words that the last look took for no lock: a lock is free for a moment, too, when it goes from one thread to
+        the next."""
         self._book = StackBook(host.monotonic_ns)
         self.limitations = limits_on_others("locks", host.proc)
         try:
@@ -206,7 +210,9 @@ class LockWaits:
         if done is not None:
             if done.error is not None:
                 raise done.error
-            events = [event for lock in done.answer or () for event in self._told(self._asked_at, lock)]
+            found = done.answer or ()
+            events = [event for lock in found if lock.is_lock for event in self._told(self._asked_at, lock)]
+            self._pass_over(lock for lock in found if not lock.is_lock)
         if not self._aside.is_busy:
             self._forget()
             locks = by_word(self._records.each(self._object.iterate("lock_waiters")))[:_MOST_LOOKED_AT]
@@ -227,11 +233,15 @@ class LockWaits:
             self._forget_at = moment + _FORGETS_S * NS_PER_S
             self._no_locks.drain()
 
+    def _pass_over(self, words: Iterable[Lock]) -> None:
+        """Have the kernel pass over words that two looks in a row took for no lock."""
+        keys = {_KEY.pack(word.waiters[0].word, word.waiters[0].pid, 0) for word in words}
+        for key in keys & self._doubtful:
+            self._no_locks.update(key, bytes(8))
+        self._doubtful = keys - self._doubtful
+
     def _told(self, stamp: int, lock: Lock) -> Iterable[Event]:
         waiter = lock.waiters[0]
-        if not lock.is_lock:
-            self._no_locks.update(_KEY.pack(waiter.word, waiter.pid, 0), bytes(8))
-            return
         event = LockWait(
             stamp,
             pid=waiter.pid,
