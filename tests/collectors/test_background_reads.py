@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import closing
 
+from kernelsight.collectors import background_reads
 from kernelsight.collectors.background_reads import BackgroundReads
 
 SOON_S = 0.02
@@ -28,6 +29,20 @@ def test_an_answer_that_takes_long_is_handed_out_when_it_is_there():
         assert done is not None
         assert (done.question, done.answer, done.error) == (21, 42, None)
         assert not aside.is_busy
+
+
+def test_a_reading_that_does_not_end_is_said(monkeypatch):
+    monkeypatch.setattr(background_reads, "_STUCK_S", SOON_S)
+    go = threading.Event()
+    with closing(BackgroundReads(lambda _: go.wait(LATE_S))) as aside:
+        assert aside.limitations("locks") == []
+        aside.ask(1)
+        assert aside.answer(2 * SOON_S) is None
+        (sentence,) = aside.limitations("locks")
+        assert sentence.startswith("locks: not known now")
+        go.set()
+        assert aside.answer(LATE_S) is not None
+        assert aside.limitations("locks") == []
 
 
 def test_what_goes_wrong_is_handed_to_who_waits_and_the_next_question_is_answered():

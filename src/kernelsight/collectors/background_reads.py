@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
+_STUCK_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[Question, Answer]):
@@ -40,6 +42,7 @@ class BackgroundReads(Generic[Question, Answer]):
         self._thread: threading.Thread | None = None
         self.is_busy = False
         """Whether a reading is under way, or its answer was not taken yet."""
+        self._asked_at = 0.0
 
     def ask(self, question: Question) -> None:
         """Begin a reading; not while another one is under way."""
@@ -47,7 +50,18 @@ class BackgroundReads(Generic[Question, Answer]):
             self._thread = threading.Thread(target=self._read_on, daemon=True)
             self._thread.start()
         self.is_busy = True
+        self._asked_at = time.monotonic()
         self._asked.put((question,))
+
+    def limitations(self, what: str) -> list[str]:
+        """What is not known while a reading does not end, as a sentence.
+
+        Args:
+            what: what it reads.
+        """
+        if not self.is_busy or time.monotonic() - self._asked_at < _STUCK_S:
+            return []
+        return [f"{what}: not known now; a read of another process has taken more than {_STUCK_S:.0f} s"]
 
     def answer(self, patience_s: float) -> Done[Question, Answer] | None:
         """The reading that is under way, if it ends in time; None too where there is none."""

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.ends import Ages, End, Sleeper, call_of_the_asked, pending, ticks_per_second, together
 from kernelsight.collectors.bpf.pending_wait import PendingWaits
+from kernelsight.collectors.bpf.waited_for import descriptors_waited_for
 from kernelsight.errors import SourceUnavailableError
 
 NOW = 1_800_000_000_000_000_000
@@ -125,6 +126,22 @@ def test_a_question_over_udp_that_is_not_answered_is_told_while_somebody_waits_f
             assert (row.pid, row.waits_for, row.address) == (child.pid, "answer", "127.0.0.1")
             rows = [row for row in collector.collect(NOW) if row.transport == "udp" and row.port == port]
             assert os.getpid() not in {row.pid for row in rows}
+
+
+def test_a_process_that_polls_with_an_address_that_cannot_be_is_passed_over():
+    poll = (
+        "import ctypes\n"
+        "print(flush=True)\n"
+        "ctypes.CDLL(None).poll(ctypes.c_void_p(2**64 - 1), ctypes.c_ulong(0), 60_000)"
+    )
+    with running(poll) as child:
+        child.stdout.readline()
+        calls = Path(f"/proc/{child.pid}/syscall")
+        deadline = time.monotonic() + 20
+        while "0xffffffffffffffff" not in calls.read_text():
+            assert time.monotonic() < deadline, "it does not poll"
+            time.sleep(0.05)
+        assert descriptors_waited_for(Path("/proc"), child.pid) == frozenset()
 
 
 def test_a_server_that_answers_has_no_row(collector):

@@ -196,7 +196,7 @@ class LockWaits:
         """Words that the last look took for no lock: a lock is free for a moment, too, when it goes from one thread to
         the next."""
         self._book = StackBook(host.monotonic_ns)
-        self.limitations = limits_on_others("locks", host.proc)
+        self._limits = limits_on_others("locks", host.proc)
         try:
             self._object.iterate("lock_waiters")
         except BaseException:
@@ -220,6 +220,11 @@ class LockWaits:
                 self._asked_at = now
                 self._aside.ask(locks)
         return events
+
+    @property
+    def limitations(self) -> list[str]:
+        """What cannot be told."""
+        return [*self._limits, *self._aside.limitations("locks")]
 
     def close(self) -> None:
         """Remove the program from the kernel."""

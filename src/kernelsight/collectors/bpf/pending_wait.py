@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import nsmallest
 from pathlib import Path
 
+from kernelsight.collectors.background_reads import BackgroundReads
 from kernelsight.collectors.base import Host, collector
 from kernelsight.collectors.bpf import objects
 from kernelsight.collectors.bpf.ends import (
@@ -34,6 +35,8 @@ _MOST_REQUESTS = 32
 _NEW_S = 15.0
 """How long a UDP socket that nobody waits for is looked at again: most of those that get no answer never do."""
 _MOST_LOOKED_AT = 16
+_PATIENCE_S = 0.05
+"""How long the other collectors may be kept waiting for a look at the calls of these processes."""
 _REST = 200
 """Pause for so many times as long as the quickest of the last passes took: half a percent of a core at most."""
 _FORGETS_EVERY = 64
@@ -57,6 +60,7 @@ class PendingWaits:
         self._sleepers = Records(self._object.types.layout("sleeper"), Sleeper)
         self._waited_for_pids = self._object.map("waited_for")
         self._ages = Ages()
+        self._aside = BackgroundReads(self._descriptors)
         self._waited: frozenset[tuple[int, int]] = frozenset()
         self._took_ns: deque[int] = deque(maxlen=4)
         self._rests_until = 0
@@ -67,6 +71,11 @@ class PendingWaits:
             raise
         self._rate = ticks_per_second(self._object.variable("ticks").value, kernel_monotonic_ns())
         self._object.variable("a_second").value = self._rate
+
+    @property
+    def limitations(self) -> list[str]:
+        """What cannot be told."""
+        return self._aside.limitations("waits for answers of UDP")
 
     @property
     def lost(self) -> int:
@@ -93,6 +102,7 @@ class PendingWaits:
 
     def close(self) -> None:
         """Remove the program from the kernel."""
+        self._aside.close()
         self._object.close()
 
     def _look(self) -> list[End]:
@@ -113,11 +123,24 @@ class PendingWaits:
         looked_at = [
             end for end in datagrams if self._ages.of(end, moment) <= _NEW_S or (end.inode, end.pid) in self._waited
         ]
-        waited = [
-            end for end in looked_at[:_MOST_LOOKED_AT] if end.fd in descriptors_waited_for(self._host.proc, end.pid)
-        ]
+        waited = self._with_a_thread(looked_at[:_MOST_LOOKED_AT])
         self._waited = frozenset((end.inode, end.pid) for end in waited)
         return [*(end for end in ends if end.kind != _UDP), *waited]
+
+    def _with_a_thread(self, ends: Sequence[End]) -> list[End]:
+        """Those that a thread of their process waits for; none while a look does not end."""
+        if ends and not self._aside.is_busy:
+            self._aside.ask({end.pid for end in ends})
+        done = self._aside.answer(_PATIENCE_S)
+        if done is None:
+            return []
+        if done.error is not None:
+            raise done.error
+        descriptors = done.answer or {}
+        return [end for end in ends if end.fd in descriptors.get(end.pid, ())]
+
+    def _descriptors(self, pids: Iterable[int]) -> Mapping[int, frozenset[int]]:
+        return {pid: descriptors_waited_for(self._host.proc, pid) for pid in pids}
 
     def _find_sleepers(self, waits: Sequence[Pending]) -> None:
         """Note of each wait for an answer in which call the thread sleeps that got the request, if one does."""
