@@ -3,11 +3,13 @@
 import pytest
 import test_connections as connections
 import test_crash_loop as crash_loop
+import test_gc as gc
 import test_hardware_health as hardware
 from scenes import LENGTH, SECOND, START
 
 from kernelsight.events.hardware import Link
 from kernelsight.events.network import Network
+from kernelsight.events.scheduler import SchedProcess
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,14 @@ def test_two_requests_that_were_lost_far_apart_were_both_made_good(tmp_path):
     again = [*connections.asked_again(connections.SERVER, seconds=[2, 20, 22, 26])]
     (one,) = connections.found(tmp_path / "again", again)
     assert "for 7 s" in one.path[0].claim or "3 requests" in one.path[0].claim
+
+
+def test_of_a_runtime_that_idles_the_rounds_of_its_collector_are_most(tmp_path):
+    idles = [
+        SchedProcess(
+            START + second * SECOND + 7, pid=gc.SHOP, comm="shop", cpu_time_ms=40, runqueue_ms=1, cgroup_id=1,
+            voluntary_switches=100, involuntary_switches=1, collector_cpu_ms=34,
+        )
+        for second in range(LENGTH)
+    ]  # fmt: skip
+    assert gc.found(tmp_path, idles) == []

@@ -11,6 +11,7 @@ from kernelsight.events.memory import PageFaultStats, Vmstat
 from kernelsight.events.network import Network
 from kernelsight.events.numa import NumaNode
 from kernelsight.events.pressure import Pressure
+from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu
 
 SECONDS = range(LENGTH)
@@ -139,6 +140,24 @@ def test_without_tracers_the_stalls_of_the_machine_tell(tmp_path):
     ]
     found = findings(tmp_path, compacted(100, huge=60, failed=40), stalled)
     assert [fault for fault, *_ in found] == ["huge_page_stall"]
+
+
+def test_without_tracers_whoever_is_in_the_kernel_most_is_named_with_its_time_there(tmp_path):
+    stalled = [
+        Pressure(at(second), resource="memory", scope="system", some_total_us=200_000 * since(second))
+        for second in SECONDS
+    ]
+    samples = [
+        Process(at(second), pid=pid, comm=comm, ppid=1, start_ticks=5, stime_ms=ms * since(second), state="R")
+        for second in SECONDS
+        for pid, comm, ms in ((60, "heap", 700), (61, "shell", 20))
+    ]
+    path = stored(tmp_path / "db", [*compacted(100, huge=60, failed=40), *stalled, *samples])
+    diagnosis = diagnose(path, START, END)
+    assert check(path, diagnosis) == []
+    (one,) = diagnosis.findings
+    assert (one.fault, one.culprit.id) == ("huge_page_stall", "60")
+    assert any("heap (60) used more CPU time in the kernel than any other process" in step.claim for step in one.path)
 
 
 @pytest.mark.parametrize(

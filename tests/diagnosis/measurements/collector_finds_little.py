@@ -10,6 +10,7 @@ HOLDS = Collecting(
     duration=Duration(seconds=10, over_for_s=0),
     process=Entity("process", "70", "shop"),
     share=0.7,
+    wanted=0.2,
     share_before=0.35,
     memory_change=0.1,
     times_longer=3.0,
@@ -21,6 +22,7 @@ HOLDS = Collecting(
 )
 FAILS = {
     "collects_most": {"share": 0.69},
+    "is_busy": {"wanted": 0.19},
     "collected_less_before": {"share_before": 0.36},
     "memory_stays": {"memory_change": 0.11},
     "clients_wait_longer": {"times_longer": 2.9},

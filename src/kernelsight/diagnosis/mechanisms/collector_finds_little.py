@@ -12,7 +12,7 @@ from kernelsight.diagnosis.cpu_time import Use, cpu_use
 from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.gc_thrash import GC_THRASH
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Run, Scene, runs
@@ -35,6 +35,12 @@ MOST_SHARE = Threshold(
     "made garbage as fast as it could; one whose heap is nearly full took 80 % and more (scenarios "
     "`garbage_at_a_normal_rate`, `heap_nearly_full`). The share alone accuses nobody: clients have to wait longer",
 )
+TAKES_CPUS = Threshold(
+    0.2,
+    "CPUs that the process uses or waits for",
+    because="judged: a collector that finds little runs again at once, and so all the time that it has a CPU; with "
+    "less, the process idles, and its collector gives memory back or does its rounds",
+)
 MORE = Threshold(2.0, "times the share before", because="judged: a heap fills up, and the share of the collector grows")
 KNOWN_S = Threshold(3, "s", because="judged: a mean of less says little")
 FLAT_SHARE = Threshold(
@@ -55,6 +61,8 @@ class Collecting:
     process: Entity
     share: float
     """Of the CPU time of the process, that of its collector."""
+    wanted: float
+    """CPUs that the process used or waited for."""
     share_before: float | None
     """The same before the stretch; None: too little is known of it."""
     memory_change: float | None
@@ -100,6 +108,7 @@ def _of_process(scene: Scene, pid: int, rows: Sequence[SchedProcess]) -> Iterato
             duration=duration_of(scene, run),
             process=named(scene, pid),
             share=_share(within),
+            wanted=sum((row.cpu_time_ms or 0) + (row.runqueue_ms or 0) for row in within) / 1e3 / run.seconds,
             share_before=_share(earlier) if len(earlier) >= KNOWN_S else None,
             memory_change=abs(memory[-1] - memory[0]) / max(memory) if memory else None,
             times_longer=_times_longer(of, run),
@@ -161,12 +170,7 @@ def explain(scene: Scene, found: Collecting) -> Explanation:
                 scene.evidence(found.rows, SchedProcess.collector_cpu_ms, "sum"),
                 scene.evidence(found.rows, SchedProcess.cpu_time_ms, "sum"),
             ),
-            claim(
-                f"its memory stays as it is, at {(found.samples[-1].anon_kb or 0) / 1024:,.0f} MiB"
-                if found.samples
-                else "its memory is not known",
-                scene.evidence(found.samples, Process.anon_kb, "max"),
-            ),
+            _memory(scene, found),
         ),
         refuted_by=f"it collects as much with a larger heap, or its heap has room (jstat -gcutil {process.id})",
         outlook="it slows down until it gets nothing done, and may end with an error for want of memory",
@@ -178,6 +182,15 @@ def explain(scene: Scene, found: Collecting) -> Explanation:
             ),
         ),
     )
+
+
+def _memory(scene: Scene, found: Collecting) -> Step | None:
+    shown = scene.evidence(found.samples, Process.anon_kb, "last")
+    if shown is None or found.memory_change is None:
+        return None
+    is_flat = found.memory_change <= FLAT_SHARE
+    how = "stays as it is," if is_flat else f"changes by {found.memory_change:.0%} meanwhile, and is"
+    return claim(f"its memory {how} at {shown.value / 1024:,.0f} MiB", shown)
 
 
 MECHANISM = Mechanism[Collecting](
@@ -194,6 +207,14 @@ MECHANISM = Mechanism[Collecting](
             refutes=3.0,
             because="judged: it is what the fault consists of; a program that makes much garbage collects as well, and "
             "has most of the time for its work",
+        ),
+        Check(
+            id="is_busy",
+            says="the process does not idle meanwhile",
+            holds=lambda found: found.wanted >= TAKES_CPUS,
+            supports=0.0,
+            refutes=4.0,
+            because="judged: of a process that does next to nothing, the rounds of its collector are most",
         ),
         Check(
             id="collected_less_before",

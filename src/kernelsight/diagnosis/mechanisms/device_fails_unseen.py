@@ -59,6 +59,7 @@ def explain(scene: Scene, found: FailsUnseen) -> Explanation:
     name = (mounted.device or "").removeprefix("/dev/") if mounted else found.device
     culprit = Entity("device", name or found.device, name or found.device)
     where = f" of {mounted.mount_point}" if mounted else ""
+    is_redundant = all(row.message_kind == "raid_degraded" for row in found.messages)
     return Explanation(
         culprit=culprit,
         onset_ns=found.messages[0].timestamp,
@@ -66,7 +67,9 @@ def explain(scene: Scene, found: FailsUnseen) -> Explanation:
         suffering_s=0.0,
         path=path(*said(scene, found.messages)),
         refuted_by=f"`dmesg` has no I/O error and no file-system error of {culprit.name}",
-        outlook=f"data{where} that was written may be lost, and no program is told unless it calls fsync(2)",
+        outlook=f"data{where} is lost with the next disk or path that fails"
+        if is_redundant
+        else f"data{where} that was written may be lost, and no program is told unless it calls fsync(2)",
         actions=(
             LOOK.on(culprit, f"read in `dmesg` what the kernel says about {culprit.name}. Copy what is still readable"),
         ),

@@ -9,7 +9,7 @@ from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.huge_page_stall import HUGE_PAGE_STALL
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
-from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.page_faults import came_back
 from kernelsight.diagnosis.remedies import LOOK, MACHINE
 from kernelsight.diagnosis.scene import NS_PER_S, CounterDelta, Run, Scene, grouped_by, runs, samples_of
@@ -152,6 +152,15 @@ def _busiest(scene: Scene, run: Run) -> Entity | None:
     return process_entity(most[0], scene.deltas(Process)[most][-1].after.comm)
 
 
+def _in_kernel(scene: Scene, culprit: Entity, run: Run) -> Step | None:
+    """The claim that makes a process the culprit where faults are not recorded."""
+    of_culprit = (deltas for key, deltas in scene.deltas(Process).items() if str(key[0]) == culprit.id)
+    rows = [row for deltas in of_culprit for row in samples_of(scene.during(deltas, run))]
+    shown = scene.evidence(rows, Process.stime_ms, "increase")
+    spent = "" if shown is None else f", {shown.value / 1e3:.1f} s"
+    return claim(f"{culprit.name} ({culprit.id}) used more CPU time in the kernel than any other process{spent}", shown)
+
+
 def explain(scene: Scene, found: Compacting) -> Explanation:
     """Who faults for a huge page moves other pages away before it goes on."""
     culprit = found.faulting or Entity("machine", "transparent_hugepage", "transparent huge pages")
@@ -173,6 +182,7 @@ def explain(scene: Scene, found: Compacting) -> Explanation:
             )
             if found.stalled_share
             else None,
+            None if found.traced else _in_kernel(scene, culprit, found.run),
             claim(
                 f"tasks compacted memory {found.stalls:,.0f} times in {found.run.seconds} s, {found.failed:,.0f} times "
                 "in vain",

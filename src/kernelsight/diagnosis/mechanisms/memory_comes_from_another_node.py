@@ -16,7 +16,6 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.memory import Vmstat
 from kernelsight.events.numa import NumaNode
 from kernelsight.events.process import Process
-from kernelsight.quantities import quantity
 
 FOREIGN_PER_S = Threshold(
     1000,
@@ -63,7 +62,7 @@ class FullNode:
     migrated: float
     """Pages that were moved to the node that uses them, of the machine."""
     growing: Sequence[Process]
-    """Last sample of the process that grew most meanwhile."""
+    """Last sample of the process that has most memory."""
     deltas: Sequence[CounterDelta[NumaNode]]
     vmstat: Sequence[CounterDelta[Vmstat]]
 
@@ -118,14 +117,15 @@ def explain(scene: Scene, found: FullNode) -> Explanation:
         suffering_s=0.0,
         path=path(
             claim(
-                f"{quantity(4096 * found.foreign / found.run.seconds, 'B/s')} of memory that was wanted of node "
-                f"{found.node} came from another node, {share:.0%} of what was wanted of it",
+                f"{found.foreign / found.run.seconds:,.0f} pages a second that were wanted of node {found.node} came "
+                f"from another node, {share:.0%} of what was wanted of it",
                 scene.evidence(rows, NumaNode.numa_foreign, "increase"),
                 scene.evidence(rows, NumaNode.numa_hit, "increase"),
             ),
             claim(
-                f"node {found.node} had {found.free_share or 0.0:.0%} of its memory free",
+                f"node {found.node} had {found.free_share or 0.0:.0%} of its memory free or as page cache, at least",
                 scene.evidence(rows, NumaNode.mem_free_kb, "min"),
+                scene.evidence(rows, NumaNode.file_pages_kb, "min"),
             )
             if found.free_share is not None
             else None,
