@@ -1,14 +1,17 @@
 """What healthy machines do that looks like a fault, by the kinds of work that do it."""
 
+import msgspec
 import pytest
 import test_connections as connections
 import test_crash_loop as crash_loop
 import test_gc as gc
 import test_hardware_health as hardware
+import test_machine_classes as machine
 from scenes import LENGTH, SECOND, START
 
 from kernelsight.events.hardware import Link
 from kernelsight.events.network import Network
+from kernelsight.events.process import Process
 from kernelsight.events.scheduler import SchedProcess
 
 
@@ -31,6 +34,21 @@ def test_ends_from_outside_are_not_counted_as_failures_of_a_service_that_fails(t
     faults, answer = crash_loop.found(tmp_path, ended, crash_loop.ends(parent_comm="systemd"))
     assert faults == [("crash_loop", "shop")]
     assert "ended 21 times in 20 s, 20 times with a failure" in answer.findings[0].path[0].claim
+
+
+def in_containers(group_of):
+    """A program that a container's runtime starts again and again."""
+    yield Process(START + SECOND, pid=40, ppid=1, comm="containerd-shim", start_ticks=7, state="S", cgroup_id=500)
+    for second in range(10, LENGTH, 4):
+        for row in crash_loop.ends("curl", parent_comm="containerd-shim", since=second, until=second + 1, status=7):
+            yield msgspec.structs.replace(row, cgroup_id=group_of(second))
+
+
+def test_a_health_check_that_fails_in_a_container_that_lives_on_is_no_service_that_fails(tmp_path):
+    assert crash_loop.found(tmp_path / "check", in_containers(lambda _: 600))[0] == []
+    again = [("crash_loop", "curl")]
+    assert crash_loop.found(tmp_path / "new", in_containers(lambda second: 600 + second))[0] == again
+    assert crash_loop.found(tmp_path / "first version", in_containers(lambda _: 500))[0] == again
 
 
 def bridge(second, downs, operstate, device_type="bridge"):
@@ -88,3 +106,12 @@ def test_of_a_runtime_that_idles_the_rounds_of_its_collector_are_most(tmp_path):
         for second in range(LENGTH)
     ]  # fmt: skip
     assert gc.found(tmp_path, idles) == []
+
+
+def test_where_neither_faults_nor_pressure_are_recorded_nothing_tells_that_compaction_harms_anybody(tmp_path):
+    assert machine.findings(tmp_path, machine.compacted(100, huge=60)) == []
+
+
+def test_links_of_interfaces_without_a_name_end_no_diagnosis(tmp_path):
+    rows = [Link(START + second * SECOND, None, True, "down", 1, second) for second in range(LENGTH)]
+    assert hardware.found(tmp_path / "odd", rows)[0] == []

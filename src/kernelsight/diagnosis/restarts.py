@@ -47,6 +47,8 @@ _ASKS_AGAIN = "EAGAIN"
 _PAUSES = ("sleep", "usleep")
 """What a script starts to wait before the next try."""
 _TICKS_PER_S = 100
+_ROOT_GROUP = 1
+"""Id of the root of all control groups, in which everything is where the first version of them is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Restarts:
     """From the first end to the last."""
     ran_long_s: float
     """How long a process of this name had run that was there before; 0: none was seen."""
+    in_living_container: bool | None
+    """Whether a container's runtime started all of them in one control group; None: another parent, or not known."""
     came_up: bool
     """Whether one of it was there after the last end."""
     serves: bool
@@ -213,6 +217,7 @@ def _restarts(scene: Scene, family: Sequence[ProcessExit], everybody: Iterable[P
         duration=duration_of(scene, run),
         seconds=(last.timestamp - family[0].timestamp) / NS_PER_S,
         ran_long_s=_ran_long_s(scene, last, family),
+        in_living_container=_in_living_container(scene, family),
         came_up=any(process.pid not in pids and process.samples[-1].timestamp > last.timestamp for process in children),
         serves=any(row.pid in ours for row in scene.rows(Service)),
         refused=scene.within(refused, run),
@@ -220,6 +225,18 @@ def _restarts(scene: Scene, family: Sequence[ProcessExit], everybody: Iterable[P
         errors=[row for row in scene.rows(SyscallError) if row.pid in ours and row.error != _ASKS_AGAIN],
         segfaults=[row for row in messages(scene, "segfault") if row.pid in ours],
     )
+
+
+def _in_living_container(scene: Scene, family: Sequence[ProcessExit]) -> bool | None:
+    """Whether all ran in one container. Where groups of the second version hold no containers, it is not known.
+
+    Then everything is in the group of the runtime itself, or in the root.
+    """
+    last, groups = family[-1], {row.cgroup_id for row in family}
+    parent = scene.once(processes).get(last.parent_pid or 0)
+    if not runs_containers(last.parent_comm or "") or parent is None or parent.group_id is None:
+        return None
+    return None if groups & {None, _ROOT_GROUP, parent.group_id} else len(groups) == 1
 
 
 def _before_per_s(scene: Scene, refused: Sequence[PacketDrop], run: Run) -> float | None:

@@ -22,6 +22,7 @@ HOLDS = Restarts(
     duration=Duration(20, 0),
     seconds=20.0,
     ran_long_s=0.0,
+    in_living_container=False,
     came_up=False,
     serves=True,
     refused=(),
@@ -36,8 +37,9 @@ FAILS = {
     "one_at_a_time": {"rows": ends(lifetime_ms=8 * 5_000)},
     "is_service": {"serves": False},
     "started_again_soon": {"seconds": 7 * 60.0},
+    "new_container": {"in_living_container": True},
     "goes_on": {"duration": Duration(20, 12)},
     "only_child": {"others": 9},
     "no_storm": {"rows": ends(count=700, failed=700)},
 }
-DOES_NOT_APPLY = {"started_again_soon": {"parent_comm": "conmon"}}
+DOES_NOT_APPLY = {"started_again_soon": {"parent_comm": "conmon"}, "new_container": {"in_living_container": None}}

@@ -6,7 +6,7 @@ HUGE_PAGE_STALL = FaultClass(
     "huge_page_stall",
     meaning="Programs wait in page faults while the kernel moves pages about to make a huge page (compaction), though "
     "memory is free.",
-    needs=("vmstat",),
+    needs=("vmstat", "page_fault_stats|pressure"),
     parts=("memory",),
     traits=Traits(spends_cpu=True),
 )

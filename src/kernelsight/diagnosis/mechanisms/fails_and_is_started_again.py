@@ -164,6 +164,15 @@ MECHANISM = Mechanism[Restarts](
             "these it may be a question that a script asks until the answer is yes",
         ),
         Check(
+            id="new_container",
+            says="its container is a new one each time",
+            holds=lambda found: None if found.in_living_container is None else not found.in_living_container,
+            supports=0.0,
+            refutes=6.0,
+            because="a container that is started again has a new control group; what its runtime starts in one that "
+            "lives on (exec) is a health check or a person's command",
+        ),
+        Check(
             id="started_again_soon",
             says="the next one is started soon after the end of the last one",
             holds=lambda found: None if found.is_contained else found.pause_s <= SOON_AGAIN_S,

@@ -98,7 +98,9 @@ def measure(scene: Scene) -> Iterable[Compacting]:
         for run in runs(rates, lambda rate: rate > 0, gap=int(GAP_S)):
             within = scene.during(deltas, run)
             if sum(delta.of(Vmstat.compact_stall) for delta in within) >= LEAST_STALLS:
-                yield _compacting(scene, within, run)
+                found = _compacting(scene, within, run)
+                if found.traced or found.stalled_share is not None:  # else nothing tells whether anybody waits
+                    yield found
 
 
 def _compacting(scene: Scene, deltas: Sequence[CounterDelta[Vmstat]], run: Run) -> Compacting:

@@ -84,8 +84,8 @@ def measure(scene: Scene) -> Iterable[LostLink]:
     """Each interface whose link went within the window, but for those that somebody took down."""
     for (interface,), deltas in scene.deltas(Link).items():
         lost = [delta for delta in deltas if delta.of(Link.carrier_downs) > 0 and delta.after.is_up]
-        if lost:
-            yield _lost(scene, str(interface), lost)
+        if lost and isinstance(interface, str):
+            yield _lost(scene, interface, lost)
 
 
 def _lost(scene: Scene, interface: str, lost: Sequence[CounterDelta[Link]]) -> LostLink:
