@@ -18,6 +18,7 @@ from scenes import SECOND, START, stored
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.stacks import Stacks
 from kernelsight.errors import SourceUnavailableError
+from kernelsight.events.collector import CollectorReport
 from kernelsight.events.process import Process
 from kernelsight.events.stack import Stack, StackSample
 from kernelsight.linux.stacks import Frames, encoded
@@ -180,6 +181,16 @@ def test_pprof_gets_samples_functions_and_times():
 def test_what_is_asked_together_must_go_together(database):
     assert kernelsight("profile", "--live", "2", "--since", "5m").returncode == 2
     assert kernelsight("profile", "--db-path", database, "--pid", "1", "--service", "web").returncode == 2
+
+
+def test_why_nothing_was_sampled_is_said_where_the_collector_said_it(tmp_path):
+    report = CollectorReport(START, name="stacks", status="unavailable", reason="not permitted without CAP_BPF\x1b[2J")
+    path = stored(tmp_path / "live.db", [report])
+    window = ("--since", START, "--until", START + 60 * SECOND)
+    said = kernelsight("profile", "--db-path", path, *window)
+    assert "Not known: what was computed: not permitted without CAP_BPF\\x1b[2J." in said.stdout
+    told = kernelsight("profile", "--db-path", path, *window, "--json")
+    assert json.loads(told.stdout)["unknown"] == ["what was computed: not permitted without CAP_BPF\\x1b[2J"]
 
 
 def test_files_for_other_tools_are_never_written_through_a_link(database, tmp_path):

@@ -7,12 +7,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, groupby
 
+from kernelsight.events.collector import CollectorReport
+from kernelsight.printable import printable
 from kernelsight.profiles.samples import Counted, StoredStack, counted, stacks
 from kernelsight.profiles.symbols import Name, Symbols, with_break
-from kernelsight.query.filters import Where
+from kernelsight.query.filters import Filter, Where
 from kernelsight.query.source import Source, opened
-from kernelsight.query.times import Time, time_range
+from kernelsight.query.stored import stored_rows
+from kernelsight.query.times import Time, TimeRange, time_range
+from kernelsight.stores.base import Reader
 
+_COLLECTOR = "stacks"
+_REPORTS_BACK_NS = 60_000_000_000
+"""Each collector reports every ten seconds, and when it starts."""
 NOT_KEPT = Name("[stack not recorded]", "", False)
 """What stands for a stack whose frames are not in the store."""
 
@@ -95,10 +102,29 @@ def profile(
         with opened(source) as reader:
             rows = counted(reader, when, where)
             known = stacks(reader, when, _ids(rows))
-        return Profile(when.start_ns, when.end_ns, named(rows, known, looked), looked.unknown)
+            reasons = () if rows else _why_none(reader, when)
+        return Profile(when.start_ns, when.end_ns, named(rows, known, looked), (*reasons, *looked.unknown))
     finally:
         if symbols is None:
             looked.close()
+
+
+def _why_none(reader: Reader, when: TimeRange) -> tuple[str, ...]:
+    """Why nothing was sampled, where the collector said that it cannot."""
+    reports = stored_rows(
+        reader,
+        CollectorReport,
+        TimeRange(max(0, when.start_ns - _REPORTS_BACK_NS), when.end_ns),
+        where=[Filter(CollectorReport.name, "=", _COLLECTOR)],
+        columns=[CollectorReport.status, CollectorReport.reason],
+        limit=1,
+        descending=True,
+    )
+    return tuple(
+        f"what was computed: {printable(report.reason)}"
+        for report in reports
+        if report.status != "running" and report.reason
+    )
 
 
 def named(rows: Iterable[Counted], known: Mapping[int, StoredStack], symbols: Symbols) -> tuple[Path, ...]:

@@ -23,6 +23,7 @@ def report(profile: Profile, most: int) -> Iterator[str]:
     samples = profile.samples
     if not samples:
         yield "No samples: nothing of this computed in the window, or the collector `stacks` did not run."
+        yield from unknown(profile)
         return
     yield f"{samples:,} samples, {quantity(profile.cpu_ns, 'ns')} of CPU time"
     yield ""
