@@ -13,6 +13,7 @@ from kernelsight.events.hardware import Link
 from kernelsight.events.network import Network
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import SchedProcess
+from kernelsight.events.service import ServiceEdge
 
 
 @pytest.mark.parametrize(
@@ -115,3 +116,14 @@ def test_where_neither_faults_nor_pressure_are_recorded_nothing_tells_that_compa
 def test_links_of_interfaces_without_a_name_end_no_diagnosis(tmp_path):
     rows = [Link(START + second * SECOND, None, True, "down", 1, second) for second in range(LENGTH)]
     assert hardware.found(tmp_path / "odd", rows)[0] == []
+
+
+def test_who_connects_all_the_time_loses_a_request_now_and_then(tmp_path):
+    lost = [*connections.asked_again(connections.SERVER, seconds=range(2, LENGTH, 4))]
+    made = [
+        ServiceEdge(connections.at(second), 60, "shell", address="10.0.0.2", port=5432, connects=40)
+        for second in range(LENGTH)
+    ]
+    assert connections.findings(tmp_path / "made", lost, made) == []
+    before = [row for row in made if row.timestamp < lost[0].timestamp]
+    assert connections.findings(tmp_path / "before", lost, before) == connections.UNREACHABLE

@@ -18,6 +18,7 @@ HOLDS = Unanswered(
     dropped=(),
 )
 FAILS = {
+    "none_is_made": {"made": 1},
     "table_has_room": {"table_is_full": True},
     "lasts": {"seconds": 2},
     "no_full_listener": {"full_listener": True},

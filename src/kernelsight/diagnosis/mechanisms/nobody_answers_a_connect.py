@@ -17,6 +17,7 @@ from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.scene import Run, Scene, moment, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.events.packet_drop import PacketDrop
+from kernelsight.events.service import ServiceEdge
 from kernelsight.events.tcp import TcpConnection, TcpListener, TcpRetransmitEvent
 
 LASTS_S = Threshold(
@@ -61,6 +62,8 @@ class Unanswered:
     again: Sequence[TcpRetransmitEvent]
     dropped: Sequence[PacketDrop]
     """What rules drop meanwhile."""
+    made: int = 0
+    """Connections to the same place that were made meanwhile, as far as that is counted."""
     table_is_full: bool = False
     """The table of connections of this machine has no room for new ones."""
 
@@ -98,6 +101,7 @@ def measure(scene: Scene) -> Iterable[Unanswered]:
                 for row in scene.within(of_cause, run)
                 if cause == "rule"
             ],
+            made=_made(scene, run, place_of(address, port)),
             table_is_full=table is not None and table.explains,
         )
 
@@ -113,6 +117,12 @@ def _full_listener(scene: Scene, run: Run, port: int | None) -> bool:
     dropped = any(row.reason == FULL_LISTENER for row in scene.within(scene.rows(PacketDrop), run))
     full = {row.port for row in scene.within(scene.rows(TcpListener), run) if row.accept_queue}
     return (dropped or bool(scene.during(refused(scene), run))) and (not full or port in full or port is None)
+
+
+def _made(scene: Scene, run: Run, place: str) -> int:
+    """Connections to a place that were made within a stretch: at its ends, it may not have begun, or be over."""
+    rows = scene.within(scene.rows(ServiceEdge), Run(run.first + 2, run.last - 1))
+    return sum(row.connects or 0 for row in rows if row.connects and place_of(row.address, row.port) == place)
 
 
 def _senders(rows: Sequence[TcpRetransmitEvent]) -> list[Entity]:
@@ -198,6 +208,15 @@ MECHANISM = Mechanism[Unanswered](
             supports=0.5,
             refutes=3.0,
             because="judged: where data is lost as well, it is the way there that loses packets (`packet_loss`)",
+        ),
+        Check(
+            id="none_is_made",
+            says="no connection to the same place is made meanwhile",
+            holds=lambda found: not found.made,
+            supports=0.0,
+            refutes=5.0,
+            because="where others are answered meanwhile, single requests were lost, as on a way that loses packets "
+            "now and then, and were made good",
         ),
         Check(
             id="few_places",
