@@ -6,13 +6,14 @@ import ctypes
 import os
 import shutil
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from recordings import NOW
 
 from kernelsight.collectors.base import Host, open_best
-from kernelsight.collectors.procfs.limit_holders import INSTANCES, WATCHES, LimitHoldersCollector, real_user
+from kernelsight.collectors.procfs.limit_holders import INSTANCES, WATCHES, LimitHoldersCollector, real_user, watches_in
 from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.limit import Limit, LimitHolder
 
@@ -90,6 +91,21 @@ def test_the_user_is_the_real_one():
 def test_this_machine_tells_its_limits():
     names = {name for name, *_ in limits(Path("/proc"))}
     assert {"fs.file-max", "kernel.pid_max"} <= names
+
+
+def test_a_million_watches_are_counted_in_little_memory(tmp_path):
+    line = (
+        b"inotify wd:%x ino:2a sdev:fd00001 mask:fce ignored_mask:0 fhandle-bytes:8 fhandle-type:1 f_handle:01234567\n"
+    )
+    (tmp_path / "fdinfo").write_bytes(b"pos:\t0\n" + b"".join(line % at for at in range(700_000)))
+    assert (tmp_path / "fdinfo").stat().st_size > 64 << 20
+    tracemalloc.start()
+    counted = watches_in(str(tmp_path / "fdinfo"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert counted == 700_000
+    assert peak < 1 << 20
+    assert watches_in(str(tmp_path / "gone")) == 0
 
 
 def test_who_really_holds_instances_and_watches_is_found(tmp_path):
