@@ -117,6 +117,16 @@ def test_names_are_looked_for_for_so_long_and_what_is_late_is_told(program):
     assert symbols.unknown == ("names were looked for only for 5 s",)
 
 
+def test_of_very_many_files_without_names_those_with_most_places_are_told():
+    symbols = Symbols()
+    for number in range(100):
+        places = tuple((NO_FILE, at) for at in range(2 if number == 50 else 1))
+        symbols.user(Frames((), places), 5_000_000 + number, "whole")
+    assert len(symbols.unknown) == 21
+    assert symbols.unknown[0].startswith("code of process 5000050 that is of no file: it has ended")
+    assert symbols.unknown[-1] == "80 more, of fewer places"
+
+
 def test_a_damaged_file_is_unreadable_and_nothing_else(program, tmp_path):
     data, chance = bytearray(program.read_bytes()), random.Random(7)
     read = 0

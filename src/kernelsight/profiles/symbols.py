@@ -27,6 +27,8 @@ _THREAD_STARTS = frozenset(
 
 
 _OUTERMOST = 3
+_MOST_SAID = 20
+"""Files and processes without names that are told, those with most places: there may be thousands."""
 
 
 class Name(NamedTuple):
@@ -136,7 +138,9 @@ class Symbols:
     def unknown(self) -> tuple[str, ...]:
         """What has no names, and why, a sentence each."""
         late = (f"names were looked for only for {self._patience_s:g} s",) if self._is_late else ()
-        return (*late, *self._unknown)
+        said = [sentence for sentence, _ in self._unknown.most_common(_MOST_SAID)]
+        more = (f"{len(self._unknown) - len(said):,} more, of fewer places",) if len(self._unknown) > len(said) else ()
+        return (*late, *said, *more)
 
     def kernel(self, frames: Frames) -> tuple[Name, ...]:
         """The functions of a stack of the kernel, outermost first."""
