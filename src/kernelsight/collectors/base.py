@@ -19,7 +19,6 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
@@ -188,7 +187,6 @@ def registered() -> Mapping[str, tuple[Registered, ...]]:
     return {name: tuple(of_name) for name, of_name in groupby(sources, key=lambda source: source.name)}
 
 
-@cache
 def _former_names() -> Mapping[str, str]:
     return {source.formerly: source.name for source in _SOURCES.all().values() if source.formerly}
 
