@@ -1,6 +1,7 @@
 """How a process ends is told with its status or signal, its parent and how long it lived."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,26 @@ THREAD_ENDS_IT = """
 import os, threading
 threading.Thread(target=lambda: os._exit(3)).start()
 threading.Event().wait()
+"""
+
+FIRST_THREAD_ENDS_FIRST = """
+#include <pthread.h>
+#include <unistd.h>
+static void *run(void *with_exec)
+{
+	usleep(200000);
+	if (with_exec)
+		execl("/bin/sh", "sh", "-c", "exit 7", (char *)0);
+	_exit(3);
+}
+int main(int count, char **words)
+{
+	pthread_t thread;
+	pthread_create(&thread, 0, run, count > 1 ? words : 0);
+	if (count > 1)
+		pause();
+	pthread_exit(0);
+}
 """
 
 
@@ -47,6 +68,18 @@ def ended():
 
     with closing(collector):
         yield run
+
+
+@pytest.mark.root
+def test_a_process_ends_with_its_last_thread_and_not_with_its_first(ended, tmp_path):
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc to build a program whose first thread ends first")
+    (tmp_path / "late.c").write_text(FIRST_THREAD_ENDS_FIRST)
+    subprocess.run(["gcc", "-pthread", "-o", tmp_path / "late", tmp_path / "late.c"], check=True)
+    event, other = sorted(ended([tmp_path / "late"], [tmp_path / "late", "exec"]), key=lambda event: event.comm)
+    assert (event.comm, event.exit_status, event.count, event.failed) == ("late", 3, 1, 1)
+    assert event.lifetime_ms >= 200
+    assert (other.comm, other.exit_status, other.count) == ("sh", 7, 1)
 
 
 @pytest.mark.root
