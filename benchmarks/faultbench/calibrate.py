@@ -41,7 +41,7 @@ from benchmarks.faultbench.answers import Answer, answers_it, best_sharpness, br
 from benchmarks.faultbench.comparison import compared
 from benchmarks.faultbench.comparison import lines as lines_of_comparison
 from benchmarks.faultbench.removal import Removal, Told, removals, told, worths
-from benchmarks.faultbench.windows import Window, windows_of
+from benchmarks.faultbench.windows import AskedWindow, windows_of
 
 from kernelsight.diagnosis.ranking import SHARPNESS, log_odds, weigh
 
@@ -75,7 +75,7 @@ def main() -> int:
     with ProcessPoolExecutor(arguments.jobs) as pool:
         if arguments.fit:
             windows = pool.map(partial(windows_of, keep=arguments.keep), cases)
-            comparison = compared([window for of_case in windows for window in of_case], pool)
+            comparison = compared([asked for of_case in windows for asked in of_case], pool)
             print(json.dumps(comparison, indent=1) if arguments.json else "\n".join(lines_of_comparison(comparison)))
             return 0
         questions = [
@@ -136,19 +136,19 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
 
 def questions_of(case: Path, keep: Path | None = None) -> list[Question]:
     """The questions about one case, with their answers; see :func:`windows_of`."""
-    return [_asked(window) for window in windows_of(case, keep)]
+    return [_asked(asked) for asked in windows_of(case, keep)]
 
 
-def _asked(window: Window) -> Question:
-    candidates, scene, truth = window.candidates, window.scene, window.truth
-    weighed = weigh(candidates, scene)
-    whole, without = told(candidates, scene), list(removals(candidates, scene))
+def _asked(asked: AskedWindow) -> Question:
+    candidates, window, truth = asked.candidates, asked.window, asked.truth
+    weighed = weigh(candidates, window)
+    whole, without = told(candidates, window), list(removals(candidates, window))
     return Question(
-        window.scenario,
-        window.tracers,
+        asked.scenario,
+        asked.tracers,
         [
             Answer(
-                window.scenario,
+                asked.scenario,
                 f"{candidate.fault} by {candidate.culprit.name}",
                 log_odds(candidate),
                 is_right(candidate.fault, candidate.culprit, truth),

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.faultbench.answers import answers_it, best_sharpness, is_right
 from benchmarks.faultbench.removal import told
 from benchmarks.faultbench.weights import Example, Weight, Weights, example, fitted, judged, reweighed
-from benchmarks.faultbench.windows import Window
+from benchmarks.faultbench.windows import AskedWindow
 
 from kernelsight.diagnosis.ranking import weigh
 
@@ -56,17 +56,17 @@ class Merit:
     won: Sequence[str]
 
 
-def compared(windows: Sequence[Window], executor: Executor) -> dict[str, Any]:
+def compared(windows: Sequence[AskedWindow], executor: Executor) -> dict[str, Any]:
     """Judged weights and fitted ones.
 
     Args:
         windows: all that is known.
         executor: where fits run side by side.
     """
-    examples = [candidate for window in windows for candidate in examples_of(window)]
+    examples = [candidate for asked in windows for candidate in examples_of(asked)]
     weights = judged()
-    scenarios = sorted({window.scenario for window in windows})
-    as_judged = [answers_it(told(window.candidates, window.scene), window.truth) for window in windows]
+    scenarios = sorted({asked.scenario for asked in windows})
+    as_judged = [answers_it(told(asked.candidates, asked.window), asked.truth) for asked in windows]
     rows = [_judge("judged", windows, examples, as_judged, lambda _: weights)]
     for spread in SPREADS_NATS:
         fits = executor.map(partial(_without, examples, weights, spread), scenarios)
@@ -80,7 +80,7 @@ def compared(windows: Sequence[Window], executor: Executor) -> dict[str, Any]:
         "scenarios": len(scenarios),
         "examples": len(examples),
         "windows": len(windows),
-        "windows_with_tracers": sum(window.tracers for window in windows),
+        "windows_with_tracers": sum(asked.tracers for asked in windows),
         "weights": sum(weight > 0 for weight in weights.values()),
         **asdict(_known(examples, weights)),
         "rows": [asdict(row) for row in rows],
@@ -123,12 +123,12 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"{moved['check'] + ' ' + outcome:58} {moved['judged']:6.2f}  {moved['fitted']:6.2f}"
 
 
-def examples_of(window: Window) -> Iterator[Example]:
+def examples_of(asked: AskedWindow) -> Iterator[Example]:
     """The candidates of a window that are not merely effects of others, by the judged weights."""
-    weighed = weigh(window.candidates, window.scene)
+    weighed = weigh(asked.candidates, asked.window)
     for candidate in (*weighed.causes, *weighed.unlikely):
-        right = is_right(candidate.fault, candidate.culprit, window.truth)
-        yield example(window.scenario, candidate, right=right)
+        right = is_right(candidate.fault, candidate.culprit, asked.truth)
+        yield example(asked.scenario, candidate, right=right)
 
 
 def _known(examples: Sequence[Example], weights: Weights) -> Known:
@@ -153,7 +153,7 @@ def _without(examples: Sequence[Example], weights: Weights, spread: float, scena
 
 def _judge(
     name: str,
-    windows: Sequence[Window],
+    windows: Sequence[AskedWindow],
     examples: Sequence[Example],
     as_judged: Sequence[bool],
     weights_for: Callable[[str], Weights],
@@ -167,22 +167,22 @@ def _judge(
             if answer.case == scenario:
                 squares.append((answer.confidence() - answer.right) ** 2)
                 squares_sharpened.append((answer.confidence(sharpness) - answer.right) ** 2)
-    findings = [told(reweighed(window.candidates, weights_for(window.scenario)), window.scene) for window in windows]
-    rights = [answers_it(told_findings, window.truth) for told_findings, window in zip(findings, windows, strict=True)]
+    findings = [told(reweighed(asked.candidates, weights_for(asked.scenario)), asked.window) for asked in windows]
+    rights = [answers_it(told_findings, asked.truth) for told_findings, asked in zip(findings, windows, strict=True)]
     judgements = [*zip(windows, findings, rights, as_judged, strict=True)]
     return Merit(
         name,
         round(statistics.fmean(squares), 4),
         round(statistics.fmean(squares_sharpened), 4),
-        sum(right for window, _, right, _ in judgements if window.tracers),
-        sum(right for window, _, right, _ in judgements if not window.tracers),
+        sum(right for asked, _, right, _ in judgements if asked.tracers),
+        sum(right for asked, _, right, _ in judgements if not asked.tracers),
         sum(bool(told_findings) and not right for _, told_findings, right, _ in judgements),
-        sum(bool(told_findings) for window, told_findings, _, _ in judgements if window.truth.fault is None),
+        sum(bool(told_findings) for asked, told_findings, _, _ in judgements if asked.truth.fault is None),
         sum(
-            not (window.truth.fault and is_right(fault, culprit, window.truth))
-            for window, told_findings, _, _ in judgements
+            not (asked.truth.fault and is_right(fault, culprit, asked.truth))
+            for asked, told_findings, _, _ in judgements
             for fault, culprit in told_findings
         ),
-        [window.name for window, _, right, was in judgements if was and not right],
-        [window.name for window, _, right, was in judgements if right and not was],
+        [asked.name for asked, _, right, was in judgements if was and not right],
+        [asked.name for asked, _, right, was in judgements if right and not was],
     )

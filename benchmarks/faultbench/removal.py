@@ -10,7 +10,7 @@ from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.ranking import log_odds, weigh
 from kernelsight.diagnosis.registry import mechanisms
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 
 CheckKey = tuple[str, str]
 """Mechanism and id of a check."""
@@ -45,16 +45,16 @@ class Worth:
     """Answers that are wrong with it and right without it."""
 
 
-def told(candidates: Iterable[Candidate], scene: Scene) -> Told:
+def told(candidates: Iterable[Candidate], window: Window) -> Told:
     """The findings that candidates lead to."""
-    causes = weigh(candidates, scene).causes
+    causes = weigh(candidates, window).causes
     return tuple(
         (explanation.candidate.fault, explanation.candidate.culprit)
-        for explanation in explanations(causes, scene, log_odds)
+        for explanation in explanations(causes, window, log_odds)
     )
 
 
-def removals(candidates: Sequence[Candidate], scene: Scene) -> Iterator[Removal]:
+def removals(candidates: Sequence[Candidate], window: Window) -> Iterator[Removal]:
     """The answer without each check that was made, one at a time."""
     keys = {
         (candidate.mechanism, outcome.check_id): None
@@ -71,7 +71,7 @@ def removals(candidates: Sequence[Candidate], scene: Scene) -> Iterator[Removal]
         ]
         without = [_without(candidate, key) for candidate in candidates]
         held = sum(outcome.holds for outcome in outcomes)
-        yield Removal(key, held, len(outcomes) - held, told(without, scene))
+        yield Removal(key, held, len(outcomes) - held, told(without, window))
 
 
 def _without(candidate: Candidate, key: CheckKey) -> Candidate:

@@ -22,7 +22,7 @@ import kernelsight
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.registry import finders
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.declare import Event, kind_of
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import SchedProcess
@@ -32,7 +32,7 @@ from kernelsight.stores.base import Reader
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class AskedWindow:
     """A minute of a recorded case, and every candidate that the mechanisms have in it."""
 
     scenario: str
@@ -43,7 +43,7 @@ class Window:
     truth: Truth
     """What is wrong by then."""
     candidates: Sequence[Candidate]
-    scene: Scene
+    window: Window
     """Only what tells how candidates relate to each other: who the processes are, and how long the culprits lived."""
 
     @property
@@ -52,7 +52,7 @@ class Window:
         return f"{self.scenario} ({self.moment}{'' if self.tracers else ', without tracers'})"
 
 
-def windows_of(case: Path, keep: Path | None = None) -> list[Window]:
+def windows_of(case: Path, keep: Path | None = None) -> list[AskedWindow]:
     """The windows of one case: before its onset, in its midst and at its end, with and without tracers.
 
     Args:
@@ -73,7 +73,7 @@ def windows_of(case: Path, keep: Path | None = None) -> list[Window]:
     return windows
 
 
-def _replayed_windows(case: Path) -> Iterator[Window]:
+def _replayed_windows(case: Path) -> Iterator[AskedWindow]:
     about = recording.about(case)
     truth = msgspec.convert(about["truth"], Truth)
     onset, offset = about["onset_ns"], about["offset_ns"]
@@ -81,24 +81,24 @@ def _replayed_windows(case: Path) -> Iterator[Window]:
     for tracers in (True, False):
         with replayed(case, tracers=tracers) as database, opened(database) as reader:
             for moment, end in moments.items():
-                scene = Scene(reader, TimeRange(end - LOOKS_BACK_S * NS, end))
+                window = Window(reader, TimeRange(end - LOOKS_BACK_S * NS, end))
                 candidates = [
-                    candidate for several in finders().values() for find in several for candidate in find(scene)
+                    candidate for several in finders().values() for find in several for candidate in find(window)
                 ]
                 there = truth if end > onset else Truth(None)
-                yield Window(about["scenario"], moment, tracers, there, candidates, relations(scene, candidates))
+                yield AskedWindow(about["scenario"], moment, tracers, there, candidates, relations(window, candidates))
 
 
-def relations(scene: Scene, candidates: Sequence[Candidate]) -> Scene:
-    """A scene that has only what tells how candidates relate to each other, and no store to read anything else from."""
+def relations(window: Window, candidates: Sequence[Candidate]) -> Window:
+    """What tells how candidates relate to each other, as a window that has no store to read anything else from."""
     culprits = {candidate.culprit.id for candidate in candidates}
     known = {
         pid: replace(process, samples=[_declared(Process, row) for row in process.samples[-1:]])
-        for pid, process in scene.once(processes).items()
+        for pid, process in window.once(processes).items()
     }
-    rows = [_declared(SchedProcess, row) for row in scene.rows(SchedProcess) if str(row.pid) in culprits]
-    return Scene(
-        cast("Reader", None), scene.when, _rows={kind_of(SchedProcess).name: rows}, _derived={processes: known}
+    rows = [_declared(SchedProcess, row) for row in window.rows(SchedProcess) if str(row.pid) in culprits]
+    return Window(
+        cast("Reader", None), window.when, _rows={kind_of(SchedProcess).name: rows}, _derived={processes: known}
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scenes import END, START, stored
 
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.declare import Event
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import open_reader
@@ -15,9 +15,9 @@ from kernelsight.stores.base import open_reader
 def scene_of(tmp_path):
     readers = []
 
-    def make(*events: Event) -> Scene:
-        readers.append(open_reader(stored(tmp_path / "scene.db", events)))
-        return Scene(readers[-1], TimeRange(START, END))
+    def make(*events: Event) -> Window:
+        readers.append(open_reader(stored(tmp_path / "window.db", events)))
+        return Window(readers[-1], TimeRange(START, END))
 
     yield make
     for reader in readers:

@@ -4,7 +4,7 @@ from kernelsight.diagnosis.errors import Failures
 from kernelsight.diagnosis.fillers import Filler
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.mount_use import MountUse
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 LOGGER = Entity("process", "70", "logger")
 REFUSED = (Failures(LOGGER, "ENOSPC", ("write",), 5, 1, None),)
@@ -23,7 +23,7 @@ def used_up(resource):
         comes_back=False,
         failed_here=REFUSED,
         failed_somewhere=(),
-        run=Run(3, 12),
+        run=Interval(3, 12),
         rows=(),
         filler=Filler(LOGGER, "it wrote", None),
     )

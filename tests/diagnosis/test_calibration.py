@@ -21,10 +21,10 @@ def candidate(culprit, **odds):
 
 
 def test_an_answer_is_told_without_each_check_in_turn(scene_of):
-    scene = scene_of(*used(10, "spinner", 100.0, 0.0))
+    window = scene_of(*used(10, "spinner", 100.0, 0.0))
     candidates = [candidate(SPINNER, hit_often=2.0, has_quota=1.5), candidate(OTHER, hit_often=3.0, has_quota=-4.0)]
-    assert told(candidates, scene) == (("cpu_throttling", SPINNER),)
-    without = {one.check: one for one in removals(candidates, scene)}
+    assert told(candidates, window) == (("cpu_throttling", SPINNER),)
+    without = {one.check: one for one in removals(candidates, window)}
     assert without[HIT].told == (("cpu_throttling", SPINNER),)
     assert without[QUOTA].told == (("cpu_throttling", OTHER), ("cpu_throttling", SPINNER))
     assert (without[HIT].held, without[HIT].failed) == (2, 0)
@@ -33,9 +33,9 @@ def test_an_answer_is_told_without_each_check_in_turn(scene_of):
 
 
 def test_a_check_is_worth_the_right_answers_that_are_lost_without_it(scene_of):
-    scene = scene_of(*used(10, "spinner", 100.0, 0.0))
+    window = scene_of(*used(10, "spinner", 100.0, 0.0))
     candidates = [candidate(SPINNER, hit_often=2.0, has_quota=1.5), candidate(OTHER, hit_often=3.0, has_quota=-4.0)]
-    whole, without = told(candidates, scene), list(removals(candidates, scene))
+    whole, without = told(candidates, window), list(removals(candidates, window))
     truth = Truth("cpu_throttling", (Culprit(names=("spinner",)),))
     rights = [answers_it(findings, truth) for findings in (whole, *(one.told for one in without))]
     worth = {one.check: one for one in worths([(whole, without, rights)] * 3)}

@@ -10,9 +10,9 @@ from scenes import FROM, SECOND, START, cpus, stored, used
 import kernelsight
 from hostile import HOSTILE, harmless, storable
 from kernelsight.diagnosis import diagnose
-from kernelsight.diagnosis.course import courses
+from kernelsight.diagnosis.evidence_series import series_by_evidence
 from kernelsight.diagnosis.identity import ProgramId, by_program, process_entity, program_id
-from kernelsight.diagnosis.model import Diagnosis, Entity, Window
+from kernelsight.diagnosis.model import Bounds, Diagnosis, Entity
 from kernelsight.diagnosis.page import page
 from kernelsight.diagnosis.processes import identity_of, named, program_of
 from kernelsight.diagnosis.report import introduced, report
@@ -25,15 +25,15 @@ SHOP = "/system.slice/shop.service"
 
 
 def test_an_id_and_a_path_of_one_group_are_one_program(scene_of):
-    scene = scene_of(
+    window = scene_of(
         Process(START, pid=10, ppid=1, comm="app", start_ticks=1, cgroup=SHOP, cgroup_id=7),
         SchedProcess(START + SECOND, pid=11, comm="app", forks=1, cgroup_id=7),
         SchedProcess(START + SECOND, pid=12, comm="app", forks=1, cgroup_id=8),
     )
-    assert program_of(scene, 10) == program_of(scene, 11) == ProgramId("app", SHOP)
-    assert program_of(scene, 12) == ProgramId("app", 8)
+    assert program_of(window, 10) == program_of(window, 11) == ProgramId("app", SHOP)
+    assert program_of(window, 12) == ProgramId("app", 8)
     programs = {
-        program: [row.pid for row in rows] for program, rows in by_program(scene, scene.rows(SchedProcess)).items()
+        program: [row.pid for row in rows] for program, rows in by_program(window, window.rows(SchedProcess)).items()
     }
     assert programs == {ProgramId("app", SHOP): [11], ProgramId("app", 8): [12]}
 
@@ -43,10 +43,10 @@ def test_the_row_of_a_group_says_its_path_too(scene_of):
 
 
 def test_a_process_that_no_row_names_has_the_name_that_is_given(scene_of):
-    scene = scene_of(Process(START, pid=10, ppid=1, comm="app", start_ticks=1))
-    assert named(scene, 10, "other").name == "app"
-    assert named(scene, 11, "other") == Entity("process", "11", "other")
-    assert program_of(scene, 11, "other") == ProgramId("other", None)
+    window = scene_of(Process(START, pid=10, ppid=1, comm="app", start_ticks=1))
+    assert named(window, 10, "other").name == "app"
+    assert named(window, 11, "other") == Entity("process", "11", "other")
+    assert program_of(window, 11, "other") == ProgramId("other", None)
     assert process_entity(11, None).name == "?"
 
 
@@ -59,19 +59,19 @@ SERVERS = [
 ]
 
 
-def introductions(scene, *pids):
+def introductions(window, *pids):
     """What a person reads of some processes."""
-    entities = [named(scene, pid) for pid in pids]
-    identities = tuple(identity for entity in entities if (identity := identity_of(scene, entity)))
-    diagnosis = Diagnosis(Window(START, START + SECOND), False, (), identities=identities)
+    entities = [named(window, pid) for pid in pids]
+    identities = tuple(identity for entity in entities if (identity := identity_of(window, entity)))
+    diagnosis = Diagnosis(Bounds(START, START + SECOND), False, (), identities=identities)
     return introduced(diagnosis, *entities)
 
 
 def test_a_process_is_introduced_with_its_service_user_and_parent(scene_of):
-    scene = scene_of(INIT, MAIN, *SERVERS)
-    assert introductions(scene, 40) == f"postgres 40 ({UNIT}, uid 114, started by systemd)"
-    assert introductions(scene, 41, 42) == f"postgres 41, 42 ({UNIT}, uid 114, started by postgres 40)"
-    identity = identity_of(scene, named(scene, 41))
+    window = scene_of(INIT, MAIN, *SERVERS)
+    assert introductions(window, 40) == f"postgres 40 ({UNIT}, uid 114, started by systemd)"
+    assert introductions(window, 41, 42) == f"postgres 41, 42 ({UNIT}, uid 114, started by postgres 40)"
+    identity = identity_of(window, named(window, 41))
     assert identity.unit == UNIT
     assert identity.cgroup == DATABASE
     assert [(parent.name, parent.id) for parent in identity.parents] == [("postgres", "40"), ("systemd", "1")]
@@ -114,7 +114,7 @@ def test_an_executable_may_be_called_anything(tmp_path, text):
     found = diagnose(path, START, START + 30 * SECOND)
     assert found.identity(found.findings[0].culprit).executable
     assert harmless("\n".join(printable(line.text) for line in report(found)))
-    assert "<script" not in page(found, courses(path, found))
+    assert "<script" not in page(found, series_by_evidence(path, found))
 
 
 def test_of_whom_the_first_process_has_adopted_nobody_says_that_it_started_it(scene_of):
@@ -123,11 +123,11 @@ def test_of_whom_the_first_process_has_adopted_nobody_says_that_it_started_it(sc
 
 
 def test_what_no_row_says_is_left_out(scene_of):
-    scene = scene_of(Process(START, pid=50, ppid=49, comm="job", start_ticks=9), *SERVERS[:1])
-    assert introductions(scene, 50) == "job 50 (started by process 49)"
-    assert introductions(scene, 99) == "? (99)"
-    assert identity_of(scene, Entity("process", "50", "former")) is None, "another process had the pid"
-    assert identity_of(scene, Entity("cgroup", "50", "job")) is None
+    window = scene_of(Process(START, pid=50, ppid=49, comm="job", start_ticks=9), *SERVERS[:1])
+    assert introductions(window, 50) == "job 50 (started by process 49)"
+    assert introductions(window, 99) == "? (99)"
+    assert identity_of(window, Entity("process", "50", "former")) is None, "another process had the pid"
+    assert identity_of(window, Entity("cgroup", "50", "job")) is None
 
 
 def test_a_pid_that_was_given_away_since_names_no_parent(scene_of):
@@ -140,8 +140,8 @@ def test_threads_of_the_kernel_are_called_so_and_parents_in_a_circle_end(scene_o
     worker = Process(START, pid=60, ppid=2, comm="kworker/0:1", start_ticks=1, uid=0)
     assert introductions(scene_of(worker), 60) == "kworker/0:1 60 (kernel thread)"
     circle = [Process(START, pid=pid, ppid=parent, comm="x", start_ticks=1) for pid, parent in ((70, 71), (71, 70))]
-    scene = scene_of(*circle)
-    assert len(identity_of(scene, named(scene, 70)).parents) == 2
+    window = scene_of(*circle)
+    assert len(identity_of(window, named(window, 70)).parents) == 2
 
 
 def test_a_diagnosis_says_who_the_processes_of_its_findings_are(tmp_path):
@@ -155,7 +155,9 @@ def test_a_diagnosis_says_who_the_processes_of_its_findings_are(tmp_path):
     text = "\n".join(line.text for line in report(found))
     assert f"by process postgres {culprit.id} ({UNIT}, uid 114, started by postgres 40), since" in text
     assert "suffering: api (13)" in text
-    assert f"postgres {culprit.id} ({UNIT}, uid 114, started by postgres 40)" in page(found, courses(path, found))
+    assert f"postgres {culprit.id} ({UNIT}, uid 114, started by postgres 40)" in page(
+        found, series_by_evidence(path, found)
+    )
     assert msgspec.json.decode(msgspec.json.encode(found), type=Diagnosis) == found
 
 

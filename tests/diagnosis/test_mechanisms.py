@@ -126,7 +126,7 @@ TRAIN = Entity("machine", "train", "train")
 ROW = Evidence("cpu_stats", 1, 2, "steal", "sum", 3.0, (1,))
 
 
-def explain(scene, late):
+def explain(window, late):
     return Explanation(
         culprit=TRAIN,
         onset_ns=7,
@@ -140,7 +140,7 @@ def explain(scene, late):
 
 def mechanism(*checks, late, prior):
     return Mechanism(
-        fault=CPU_STEAL, summary="Late.", measure=lambda scene: [late], checks=checks, explain=explain, prior=prior
+        fault=CPU_STEAL, summary="Late.", measure=lambda window: [late], checks=checks, explain=explain, prior=prior
     )
 
 
@@ -188,8 +188,8 @@ def test_what_measures_names_its_thresholds_through_functions_properties_and_met
     assert used_by(measures_lateness, "elsewhere").thresholds == [], "it names none itself"
 
 
-def measures_lateness(scene):
-    return [Delay(late).is_long for late in scene] + [judges(late) for late in scene]
+def measures_lateness(window):
+    return [Delay(late).is_long for late in window] + [judges(late) for late in window]
 
 
 def judges(late):
@@ -197,7 +197,7 @@ def judges(late):
 
 
 def test_what_measures_names_the_thresholds_of_a_record_whose_method_it_calls():
-    names = {name for name, _ in used_by(lambda scene: DESCRIPTORS.ends_soon(scene, 1.0), "kernelsight").thresholds}
+    names = {name for name, _ in used_by(lambda window: DESCRIPTORS.ends_soon(window, 1.0), "kernelsight").thresholds}
     assert names == {"DESCRIPTORS.horizon_s", "DESCRIPTORS.foresight_times"}
 
 

@@ -77,13 +77,13 @@ def waits(pid: int, comm: str, ms: float) -> Iterator[Event]:
 
 
 def test_who_took_the_memory_of_the_machine_is_named_and_not_who_waits_for_pages(tmp_path):
-    scene = [
+    window = [
         *machine(lambda s: max(500, 8000 - since(s, 1500)), pgscan_kswapd=50_000, workingset_refault_file=20_000),
         *process(70, "build", lambda s: 1000 + since(s, 400)),
         *process(12, "db", lambda _: 14_000, read_bytes=20_000 * 4096),
         *waits(12, "db", 600),
     ]
-    [finding] = findings(stored(tmp_path / "db", scene))
+    [finding] = findings(stored(tmp_path / "db", window))
     assert (finding.fault, finding.culprit.name, finding.victims[0].name) == ("memory_pressure", "build", "db")
     assert abs(finding.onset_ns - (START + FROM * SECOND)) <= 2 * SECOND
 
@@ -96,8 +96,8 @@ def test_a_full_group_that_reads_every_file_once_is_healthy(tmp_path):
 
 def test_pages_that_come_back_to_a_group_with_room_are_not_its_limit(tmp_path):
     roomy = group(1000, lambda _: 300, 10, memory_refaults=2000)
-    scene = [*machine(), *roomy, *process(70, "job", lambda _: 10, group=GROUP), *waits(70, "job", 400)]
-    assert findings(stored(tmp_path / "db", scene)) == ()
+    window = [*machine(), *roomy, *process(70, "job", lambda _: 10, group=GROUP), *waits(70, "job", 400)]
+    assert findings(stored(tmp_path / "db", window)) == ()
 
 
 def test_of_a_fault_that_was_there_before_the_largest_holder_is_named(tmp_path):
@@ -134,8 +134,8 @@ def test_stalls_alone_tell_of_pressure_where_no_page_can_come_back(tmp_path):
         for second in range(LENGTH)
     ]  # fmt: skip
     hog = process(70, "hog", lambda s: 15_000 + since(s, 400))
-    scene = [*machine(lambda s: max(300, 8000 - since(s, 400)), pgscan_direct=9000), *stalling, *hog]
-    found = findings(stored(tmp_path / "db", scene))
+    window = [*machine(lambda s: max(300, 8000 - since(s, 400)), pgscan_direct=9000), *stalling, *hog]
+    found = findings(stored(tmp_path / "db", window))
     assert ("memory_pressure", "hog") in [(one.fault, one.culprit.name) for one in found]
 
 
@@ -235,22 +235,22 @@ def killed(pid: int, comm: str, second: int, mib: float, path: str | None = GROU
 
 
 def test_who_used_the_memory_is_named_and_not_who_was_killed_for_it(tmp_path):
-    scene = [
+    window = [
         *machine(),
         *group(200, lambda s: min(199, 40 + 10 * s), 190, memory_max_events=50),
         *process(70, "hog", lambda s: min(150, 10 + 10 * s), group=GROUP),
         *process(12, "small", lambda _: 20, group=GROUP, until=20),
         killed(12, "small", 19, 20),
     ]
-    found = findings(stored(tmp_path / "db", scene))
+    found = findings(stored(tmp_path / "db", window))
     assert (found[0].fault, found[0].culprit.name, found[0].victims[0].name) == ("oom_kill", "hog", "small")
 
 
 def test_one_that_is_started_again_and_killed_again_is_one_finding(tmp_path):
     kills = [killed(100 + second, "worker", second, 180) for second in range(FROM, LENGTH, 4)]
     neighbour = process(12, "web", lambda _: 60, group=GROUP)
-    scene = [*machine(), *group(200, lambda _: 199, 190, memory_max_events=50), *neighbour, *kills]
-    [finding] = findings(stored(tmp_path / "db", scene))
+    window = [*machine(), *group(200, lambda _: 199, 190, memory_max_events=50), *neighbour, *kills]
+    [finding] = findings(stored(tmp_path / "db", window))
     assert (finding.fault, finding.culprit.name) == ("oom_kill", "worker")
 
 
@@ -260,25 +260,25 @@ def test_a_group_that_nothing_else_is_known_of_is_believed(tmp_path):
 
 
 def test_without_tracers_the_counter_of_the_group_tells_and_its_largest_process_is_named(tmp_path):
-    scene = [
+    window = [
         *machine(),
         *group(200, lambda _: 190, 180, memory_oom_kills=0.2),
         *process(70, "worker", lambda s: 20 + 10 * (s % 15), group=GROUP),
         *process(12, "web", lambda _: 30, group=GROUP),
     ]
-    [finding] = findings(stored(tmp_path / "db", scene))
+    [finding] = findings(stored(tmp_path / "db", window))
     assert (finding.fault, finding.culprit.name) == ("oom_kill", "worker")
 
 
 def test_pressure_that_ended_in_a_kill_is_told_as_the_kill(tmp_path):
-    scene = [
+    window = [
         *machine(),
         *group(200, lambda _: 199, 190, memory_max_events=50, memory_refaults=30_000, memory_oom_kills=0.3),
         *process(70, "hog", lambda _: 150, group=GROUP),
         *waits(70, "hog", 500),
         killed(70, "hog", LENGTH - 1, 150),
     ]
-    assert [finding.fault for finding in findings(stored(tmp_path / "db", scene))] == ["oom_kill"]
+    assert [finding.fault for finding in findings(stored(tmp_path / "db", window))] == ["oom_kill"]
 
 
 # --- page faults ---
@@ -363,16 +363,16 @@ def storms(path: str) -> list[str]:
 
 def test_copies_that_write_to_all_their_pages_are_a_storm_of_who_makes_them(tmp_path):
     twin = SchedProcess(START + (FROM + 2) * SECOND, pid=60, comm="cache", cpu_time_ms=1, forks=1, cgroup_id=2)
-    scene = [*machine(), *busy(80), twin, *copies("cache", 1000, 16_000, parent=70, group=1)]
-    assert storms(stored(tmp_path / "db", scene)) == ["70"]
+    window = [*machine(), *busy(80), twin, *copies("cache", 1000, 16_000, parent=70, group=1)]
+    assert storms(stored(tmp_path / "db", window)) == ["70"]
 
 
 @pytest.mark.parametrize(
     ("system", "each", "execs"), [(20, 16_000, 0), (80, 900, 0), (80, 16_000, 20)], ids=["computing", "few", "programs"]
 )
 def test_children_that_compute_or_hardly_begin_or_are_other_programs_are_none(tmp_path, system, each, execs):
-    scene = [*machine(), *busy(system), *copies("cache", 1000, each, parent=70, group=1, execs=execs)]
-    assert storms(stored(tmp_path / "db", scene)) == []
+    window = [*machine(), *busy(system), *copies("cache", 1000, each, parent=70, group=1, execs=execs)]
+    assert storms(stored(tmp_path / "db", window)) == []
 
 
 def test_workers_that_fault_now_and_then_beside_a_program_in_the_kernel_are_none(tmp_path):

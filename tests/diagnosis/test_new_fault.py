@@ -37,19 +37,19 @@ class Jumps:
     farthest_s: float
 
 
-def measure(scene):
-    steps = tuple(scene.rows(ClockStep))
+def measure(window):
+    steps = tuple(window.rows(ClockStep))
     if steps:
         yield Jumps(steps, max(abs(step.step_ns) for step in steps) / 1e9)
 
 
-def explain(scene, jumps):
+def explain(window, jumps):
     machine = Entity("machine", "clock", "the clock")
     return Explanation(
         culprit=machine,
         onset_ns=jumps.steps[0].timestamp,
         suffering_s=0.0,
-        path=path(claim("the clock was set", scene.evidence(jumps.steps, ClockStep.step_ns, "count"))),
+        path=path(claim("the clock was set", window.evidence(jumps.steps, ClockStep.step_ns, "count"))),
         refuted_by="the clock is not set any more when its servers are reached",
         outlook="times go on being wrong",
         actions=(Proposal("look", machine, "ask the servers of the time that this machine is told of"),),

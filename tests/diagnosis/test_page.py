@@ -8,8 +8,8 @@ from scenes import FROM, SECOND, START, cpus, stored, used
 
 from kernelsight.agent.commands import command
 from kernelsight.diagnosis import diagnose
-from kernelsight.diagnosis.course import courses
-from kernelsight.diagnosis.model import Diagnosis, Entity, Proposal, RuledOut, Window
+from kernelsight.diagnosis.evidence_series import series_by_evidence
+from kernelsight.diagnosis.model import Bounds, Diagnosis, Entity, Proposal, RuledOut
 from kernelsight.diagnosis.page import HEIGHT, WIDTH, page
 from kernelsight.diagnosis.remedies import DROP_CACHES, MACHINE, SET_SYSCTL, TERMINATE
 from kernelsight.diagnosis.report import considered, report
@@ -24,7 +24,7 @@ def found(tmp_path_factory):
     path = stored(tmp_path_factory.mktemp("page") / "db", [*cpus(2), *hogs, *waiting])
     diagnosis = diagnose(path, START, START + 30 * SECOND)
     assert diagnosis.findings
-    return diagnosis, courses(path, diagnosis)
+    return diagnosis, series_by_evidence(path, diagnosis)
 
 
 def waits_of_api(diagnosis):
@@ -85,7 +85,7 @@ def test_what_was_considered_is_one_line_for_each_fault_and_name():
         *(RuledOut("fork_storm", one, 0.2, ("many begin", "they are short", "nobody waits")) for one in shells * 2),
         RuledOut("cpu_saturation", shells[0], 0.9, (), effect_of="lock_contention by sh"),
     ]
-    diagnosis = Diagnosis(Window(START, START + SECOND), True, (), ruled_out=tuple(ruled_out))
+    diagnosis = Diagnosis(Bounds(START, START + SECOND), True, (), ruled_out=tuple(ruled_out))
     assert considered(diagnosis) == [
         "fork storm by sh (7) and 2 more (20%): does not hold: many begin; they are short, and 1 more",
         "cpu saturation by sh (7) (90%): an effect of lock contention by sh",

@@ -11,7 +11,7 @@ from scenes import END, FROM, LENGTH, SECOND, START, cpus, stored, used
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.before import before
 from kernelsight.diagnosis.check import check
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.declare import Event
 from kernelsight.events.fields import Field
 from kernelsight.events.process import Process
@@ -68,9 +68,9 @@ def test_of_very_many_clients_those_that_wait_longest_are_named(tmp_path):
     assert said == ["c149 (149)", "c148 (148)", "c147 (147)"]
 
 
-def cited(scene: Scene, metric: Field[Any, Any], pid: int, how: str, since: int = FROM):
-    rows = [row for row in scene.rows(metric.__objclass__) if row.pid == pid and scene.second(row) >= since]
-    evidence = scene.evidence(rows, metric, how)
+def cited(window: Window, metric: Field[Any, Any], pid: int, how: str, since: int = FROM):
+    rows = [row for row in window.rows(metric.__objclass__) if row.pid == pid and window.second(row) >= since]
+    evidence = window.evidence(rows, metric, how)
     assert evidence is not None
     return evidence
 
@@ -82,25 +82,25 @@ def samples(pid: int, **columns) -> Iterator[Process]:
 
 
 def test_what_adds_up_is_compared_over_as_long_a_time(scene_of):
-    scene = scene_of(*used(HOG, "hog", 20, 0), *used(HOG, "hog", 980, 0, since=FROM))
-    spent = cited(scene, SchedProcess.cpu_time_ms, HOG, "sum")
+    window = scene_of(*used(HOG, "hog", 20, 0), *used(HOG, "hog", 980, 0, since=FROM))
+    spent = cited(window, SchedProcess.cpu_time_ms, HOG, "sum")
     assert spent.value == 1000 * (LENGTH - FROM)
-    assert before(scene, spent, BEGAN) == pytest.approx(20 * (LENGTH - FROM))
+    assert before(window, spent, BEGAN) == pytest.approx(20 * (LENGTH - FROM))
 
 
 def test_a_counter_is_compared_by_its_rate_and_a_gauge_by_what_it_was(scene_of):
-    scene = scene_of(
+    window = scene_of(
         *samples(SHOP, utime_ms=lambda s: 10.0 * min(s, FROM) + 100 * max(s - FROM, 0), rss_kb=lambda s: 100 + s)
     )
-    grown = cited(scene, Process.utime_ms, SHOP, "increase")
-    assert (grown.value, before(scene, grown, BEGAN)) == (1900, pytest.approx(190))
-    assert before(scene, cited(scene, Process.rss_kb, SHOP, "max"), BEGAN) == 100 + FROM - 1
+    grown = cited(window, Process.utime_ms, SHOP, "increase")
+    assert (grown.value, before(window, grown, BEGAN)) == (1900, pytest.approx(190))
+    assert before(window, cited(window, Process.rss_kb, SHOP, "max"), BEGAN) == 100 + FROM - 1
 
 
 def test_what_lies_between_the_onset_and_the_rows_that_are_cited_is_not_before(scene_of):
-    scene = scene_of(*used(HOG, "hog", 20, 0), *used(HOG, "hog", 980, 0, since=FROM))
-    late = cited(scene, SchedProcess.cpu_time_ms, HOG, "sum", since=FROM + 10)
-    assert before(scene, late, BEGAN) == pytest.approx(20 * (LENGTH - FROM - 10))
+    window = scene_of(*used(HOG, "hog", 20, 0), *used(HOG, "hog", 980, 0, since=FROM))
+    late = cited(window, SchedProcess.cpu_time_ms, HOG, "sum", since=FROM + 10)
+    assert before(window, late, BEGAN) == pytest.approx(20 * (LENGTH - FROM - 10))
 
 
 def test_rows_of_one_moment_have_no_rate(scene_of):
@@ -108,15 +108,15 @@ def test_rows_of_one_moment_have_no_rate(scene_of):
     twice = [Process(BEGAN - 2 * SECOND, pid=HOG, comm="c", start_ticks=1, utime_ms=utime) for utime in (5, 5)]
     others = samples(SHOP, utime_ms=lambda s: s)
     later = [Process(BEGAN + n * SECOND, pid=HOG, comm="c", start_ticks=1, utime_ms=10 * n) for n in range(5)]
-    scene = scene_of(*known, *others, *twice, *later)
-    assert before(scene, cited(scene, Process.utime_ms, HOG, "increase"), BEGAN) is None
+    window = scene_of(*known, *others, *twice, *later)
+    assert before(window, cited(window, Process.utime_ms, HOG, "increase"), BEGAN) is None
 
 
 def test_of_others_nothing_is_taken_and_who_was_not_there_before_did_nothing(scene_of):
-    scene = scene_of(*used(SHOP, "shop", 300, 0), *used(HOG, "hog", 900, 0, since=FROM))
-    assert before(scene, cited(scene, SchedProcess.cpu_time_ms, HOG, "sum"), BEGAN) == 0
+    window = scene_of(*used(SHOP, "shop", 300, 0), *used(HOG, "hog", 900, 0, since=FROM))
+    assert before(window, cited(window, SchedProcess.cpu_time_ms, HOG, "sum"), BEGAN) == 0
 
 
 def test_where_nothing_is_known_of_the_time_before_nothing_is_said(scene_of):
-    scene = scene_of(*(event for event in used(HOG, "hog", 900, 0) if isinstance(event, SchedProcess)))
-    assert before(scene, cited(scene, SchedProcess.cpu_time_ms, HOG, "sum", since=2), START) is None
+    window = scene_of(*(event for event in used(HOG, "hog", 900, 0) if isinstance(event, SchedProcess)))
+    assert before(window, cited(window, SchedProcess.cpu_time_ms, HOG, "sum", since=2), START) is None

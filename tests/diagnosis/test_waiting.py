@@ -6,13 +6,13 @@ import pytest
 from scenes import LENGTH, SECOND, START
 
 from kernelsight.diagnosis.processes import ancestors, members, named, processes
-from kernelsight.diagnosis.scene import Run
 from kernelsight.diagnosis.waiting import waiting
+from kernelsight.diagnosis.window import Interval
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Wait
 
-WHOLE = Run(0, LENGTH)
+WHOLE = Interval(0, LENGTH)
 
 
 def waits(
@@ -46,40 +46,40 @@ def test_a_process_that_only_woke_somebody_has_a_name(scene_of):
 
 
 def test_parents_are_followed_up_to_init(scene_of):
-    scene = scene_of(
+    window = scene_of(
         Process(START, pid=10, ppid=1, comm="supervisor", start_ticks=1),
         Process(START, pid=20, ppid=10, comm="shell", start_ticks=2),
         Process(START, pid=30, ppid=20, comm="worker", start_ticks=3),
     )
-    assert [one.comm for one in ancestors(scene, 30)] == ["shell", "supervisor"]
+    assert [one.comm for one in ancestors(window, 30)] == ["shell", "supervisor"]
 
 
 def test_a_process_that_started_after_its_child_is_not_the_parent(scene_of):
-    scene = scene_of(
+    window = scene_of(
         Process(START, pid=10, ppid=1, comm="stranger", start_ticks=9),
         Process(START, pid=20, ppid=10, comm="worker", start_ticks=5),
         Process(START, pid=30, ppid=20, comm="child", start_ticks=6),
         Process(START, pid=40, ppid=10, comm="own", start_ticks=9),
         Process(START, pid=50, ppid=10, comm="undated"),
     )
-    assert [ancestor.comm for ancestor in ancestors(scene, 30)] == ["worker"]
-    assert [ancestor.comm for ancestor in ancestors(scene, 40)] == ["stranger"]
-    assert [ancestor.comm for ancestor in ancestors(scene, 50)] == ["stranger"]
+    assert [ancestor.comm for ancestor in ancestors(window, 30)] == ["worker"]
+    assert [ancestor.comm for ancestor in ancestors(window, 40)] == ["stranger"]
+    assert [ancestor.comm for ancestor in ancestors(window, 50)] == ["stranger"]
 
 
 def test_a_pid_that_was_used_again_is_the_last_process_that_had_it(scene_of):
-    scene = scene_of(
+    window = scene_of(
         Process(START, pid=10, ppid=1, comm="old", start_ticks=1),
         Process(START + SECOND, pid=10, ppid=1, comm="new", start_ticks=9),
     )
-    assert [row.comm for row in processes(scene)[10].samples] == ["new"]
+    assert [row.comm for row in processes(window)[10].samples] == ["new"]
 
 
 def test_members_of_a_group_are_those_below_it_too_and_none_beside_it(scene_of):
-    scene = scene_of(
+    window = scene_of(
         Process(START, pid=10, ppid=1, comm="a", start_ticks=1, cgroup="/shop"),
         Process(START, pid=20, ppid=1, comm="b", start_ticks=1, cgroup="/shop/web"),
         Process(START, pid=30, ppid=1, comm="c", start_ticks=1, cgroup="/shopping"),
         Cgroup(START, cgroup="/shop", cgroup_id=7),
     )
-    assert {one.pid for one in members(scene, scene.rows(Cgroup)[0])} == {10, 20}
+    assert {one.pid for one in members(window, window.rows(Cgroup)[0])} == {10, 20}

@@ -11,7 +11,7 @@ from benchmarks.faultbench.comparison import compared, lines
 from benchmarks.faultbench.removal import told
 from benchmarks.faultbench.truth import Culprit, Truth
 from benchmarks.faultbench.weights import Example, example, fitted, judged, reweighed
-from benchmarks.faultbench.windows import Window, relations, windows_of
+from benchmarks.faultbench.windows import AskedWindow, relations, windows_of
 from scenes import LENGTH, SECOND, START, used
 
 from kernelsight.diagnosis.candidate import Candidate, Outcome
@@ -116,30 +116,30 @@ def test_answers_are_the_same_by_what_is_kept_of_a_window(scene_of):
     forks = [candidate(Entity("process", str(pid), f"p{pid}")) for pid in (10, 20, 30)]
     for one, fault, odds in zip(forks, ("fork_storm", "cpu_saturation", "fork_storm"), (3.0, 2.0, 1.9), strict=True):
         one.fault, one.mechanism, one.prior = fault, "", odds + 1.0
-    scene = scene_of(*used(20, "p20", 100.0, 0.0, since=27), *parents((10, 1), (20, 10), (30, 10)))
-    whole = told(forks, scene)
+    window = scene_of(*used(20, "p20", 100.0, 0.0, since=27), *parents((10, 1), (20, 10), (30, 10)))
+    whole = told(forks, window)
     assert whole == (("fork_storm", forks[0].culprit),), "the children are of the storm"
-    assert told(forks, scene_of_nothing(scene)) != whole, "the answer depends on what is to be kept"
-    assert told(forks, pickle.loads(pickle.dumps(relations(scene, forks)))) == whole
+    assert told(forks, scene_of_nothing(window)) != whole, "the answer depends on what is to be kept"
+    assert told(forks, pickle.loads(pickle.dumps(relations(window, forks)))) == whole
 
 
-def scene_of_nothing(scene):
-    """A scene of the same window in which nobody is known."""
-    kept = relations(scene, ())
+def scene_of_nothing(window):
+    """A window of the same window in which nobody is known."""
+    kept = relations(window, ())
     return replace(kept, _derived={derive: {} for derive in kept._derived}, _rows=kept._rows)
 
 
-def window(scenario, scene, truth, *candidates):
-    return Window(scenario, "end", True, truth, candidates, relations(scene, candidates))
+def asked_window(scenario, window, truth, *candidates):
+    return AskedWindow(scenario, "end", True, truth, candidates, relations(window, candidates))
 
 
 THROTTLED = Truth("cpu_throttling", (Culprit(names=("spinner",)),))
 
 
 def test_a_scenario_is_not_judged_by_weights_that_were_fitted_to_it(scene_of):
-    scene = scene_of(*used(10, "spinner", 100.0, 0.0))
-    only = window("only", scene, Truth(), candidate(hit_often=True))
-    healthy = [window(f"healthy{place}", scene, Truth()) for place in range(3)]
+    window = scene_of(*used(10, "spinner", 100.0, 0.0))
+    only = asked_window("only", window, Truth(), candidate(hit_often=True))
+    healthy = [asked_window(f"healthy{place}", window, Truth()) for place in range(3)]
     with ThreadPoolExecutor(1) as executor:
         found = compared([only, *healthy], executor)
     assert (found["scenarios"], found["windows"], found["examples"], found["met"]) == (4, 4, 1, 1)
@@ -155,9 +155,9 @@ def test_a_scenario_is_not_judged_by_weights_that_were_fitted_to_it(scene_of):
 
 
 def test_answers_that_a_fit_loses_and_wins_are_named(scene_of):
-    scene = scene_of(*used(10, "spinner", 100.0, 0.0))
-    often = [window(f"wrong{place}", scene, Truth(), candidate(hit_often=True)) for place in range(12)]
-    right = window("right", scene, THROTTLED, candidate(hit_often=True))
+    window = scene_of(*used(10, "spinner", 100.0, 0.0))
+    often = [asked_window(f"wrong{place}", window, Truth(), candidate(hit_often=True)) for place in range(12)]
+    right = asked_window("right", window, THROTTLED, candidate(hit_often=True))
     with ThreadPoolExecutor(1) as executor:
         last = compared([*often, right], executor)["rows"][-1]
     assert last["lost"] == ["right (end)"]
@@ -173,8 +173,8 @@ def test_windows_are_kept_for_the_next_time(tmp_path):
     ]
     (kept,) = tmp_path.iterdir()
     again = windows_of(case, tmp_path)
-    assert [told(each.candidates, each.scene) for each in again] == [
-        told(each.candidates, each.scene) for each in windows
+    assert [told(each.candidates, each.window) for each in again] == [
+        told(each.candidates, each.window) for each in windows
     ]
     kept.write_bytes(pickle.dumps(windows[:1]))
     assert len(windows_of(case, tmp_path)) == 1, "it is taken from there"

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 HEAD = """
 from kernelsight.agent.evidence import proof_of
 from kernelsight.agent.questions.subjects import Metric
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
@@ -29,33 +29,33 @@ def of_memory(measure: Measure[Memory], *tests: Filter[Memory]) -> None:
 
 WHO = (Process.pid, Process.comm)
 
-def asked(scene: Scene, row: Process) -> None:
+def asked(window: Window, row: Process) -> None:
 """
 RIGHT = (
-    "scene.rows(Process)[0].rss_kb",
-    "scene.evidence(scene.rows(Process), Process.rss_kb, 'last')",
-    "scene.per_second(scene.rows(Process), Process.fds)",
-    "[delta.of(Process.utime_ms) for deltas in scene.deltas(Process).values() for delta in deltas]",
-    "max(scene.rows(Process), key=lambda row: row.timestamp)",
+    "window.rows(Process)[0].rss_kb",
+    "window.evidence(window.rows(Process), Process.rss_kb, 'last')",
+    "window.per_second(window.rows(Process), Process.fds)",
+    "[delta.of(Process.utime_ms) for deltas in window.deltas(Process).values() for delta in deltas]",
+    "max(window.rows(Process), key=lambda row: row.timestamp)",
     "of_memory(Measure((Memory.mem_total_kb, minus(Memory.mem_free_kb)), '%', per=(if_known(Memory.dirty_kb),)))",
     "of_memory(Measure((product(Memory.mem_total_kb, Memory.mem_free_kb), COUNT), 'B'))",
     "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Memory.dirty_kb, '>', 0))",
-    "[one.of(Memory.dirty_kb) for one in points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when)]",
-    "points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when, only=[Filter(Memory.dirty_kb, '>', 0)])",
-    "[g.of(Process.pid) for g in leading(scene.reader, Process, Process.fds, WHO, scene.when, n=3)]",
-    "stored_rows(scene.reader, Process, scene.when, where=[Filter(Process.pid, '=', 3)], order_by=Process.fds)",
-    "proof_of(scene.reader, Process.rss_kb, 'max', scene.when, [Filter(Process.pid, '=', 3)])",
+    "[one.of(Memory.dirty_kb) for one in points_of(window.reader, Memory, (Memory.dirty_kb,), window.when)]",
+    "points_of(window.reader, Memory, (Memory.dirty_kb,), window.when, only=[Filter(Memory.dirty_kb, '>', 0)])",
+    "[g.of(Process.pid) for g in leading(window.reader, Process, Process.fds, WHO, window.when, n=3)]",
+    "stored_rows(window.reader, Process, window.when, where=[Filter(Process.pid, '=', 3)], order_by=Process.fds)",
+    "proof_of(window.reader, Process.rss_kb, 'max', window.when, [Filter(Process.pid, '=', 3)])",
     "Metric(Process.rss_kb, (Process.pid, Process.comm))",
 )
 WRONG = (
-    "scene.rows(Process)[0].rss",
-    "scene.rows(Process)[0].rss_kb + 1",  # it may be NULL
-    "scene.evidence(scene.rows(Process), Process.rss, 'last')",
-    "scene.evidence(scene.rows(Process), Process.comm, 'last')",
-    "scene.evidence(scene.rows(Process), Cgroup.memory_current_bytes, 'last')",
-    "scene.evidence(scene.rows(Process), row.rss_kb, 'last')",
-    "[delta.of(Process.utime) for deltas in scene.deltas(Process).values() for delta in deltas]",
-    "[delta.of(Cgroup.cpu_periods) for deltas in scene.deltas(Process).values() for delta in deltas]",
+    "window.rows(Process)[0].rss",
+    "window.rows(Process)[0].rss_kb + 1",  # it may be NULL
+    "window.evidence(window.rows(Process), Process.rss, 'last')",
+    "window.evidence(window.rows(Process), Process.comm, 'last')",
+    "window.evidence(window.rows(Process), Cgroup.memory_current_bytes, 'last')",
+    "window.evidence(window.rows(Process), row.rss_kb, 'last')",
+    "[delta.of(Process.utime) for deltas in window.deltas(Process).values() for delta in deltas]",
+    "[delta.of(Cgroup.cpu_periods) for deltas in window.deltas(Process).values() for delta in deltas]",
     "of_memory(Measure((Memory.mem_total,), 'KiB'))",
     "of_memory(Measure((minus(Memory.mem_total),), 'KiB'))",
     "of_memory(Measure((Process.rss_kb,), 'KiB'))",
@@ -65,28 +65,28 @@ WRONG = (
     "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Process.rss_kb, '>', 0))",
     "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Memory.mem_total, '>', 0))",
     "of_memory(Measure((Memory.mem_total_kb,), 'KiB'), Filter(Memory.mem_total_kb, '>>', 0))",
-    "points_of(scene.reader, Memory, (Memory.dirty,), scene.when)",
-    "points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when, only=[Filter(Process.rss_kb, '>', 0)])",
-    "[one.of(Memory.dirty) for one in points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when)]",
-    "[one.of(Process.rss_kb) for one in points_of(scene.reader, Memory, (Memory.dirty_kb,), scene.when)]",
-    "leading(scene.reader, Process, Process.files, WHO, scene.when, n=3)",
-    "leading(scene.reader, Process, Process.comm, WHO, scene.when, n=3)",
-    "leading(scene.reader, Process, Process.fds, (Memory.dirty_kb,), scene.when, n=3)",
-    "leading(scene.reader, Process, Process.fds, WHO, scene.when, n=3, where=[Filter(Memory.dirty_kb, '=', 3)])",
-    "[g.of(Process.pids) for g in leading(scene.reader, Process, Process.fds, WHO, scene.when, n=3)]",
-    "[g.of(Memory.dirty_kb) for g in leading(scene.reader, Process, Process.fds, WHO, scene.when, n=3)]",
-    "stored_rows(scene.reader, Process, scene.when, where=[Filter(Memory.dirty_kb, '=', 3)])",
-    "stored_rows(scene.reader, Process, scene.when, where=[Filter(Process.pids, '=', 3)])",
-    "stored_rows(scene.reader, Process, scene.when, order_by=Process.files)",
-    "scene.rows(Process)[0]['rss_kb']",
-    "scene.evidence(scene.rows(Process), 'rss_kb', 'last')",
-    "scene.per_second(scene.rows(Process), 'fds')",
-    "[delta.of('utime_ms') for deltas in scene.deltas(Process).values() for delta in deltas]",
-    "proof_of(scene.reader, Process.comm, 'max', scene.when)",
+    "points_of(window.reader, Memory, (Memory.dirty,), window.when)",
+    "points_of(window.reader, Memory, (Memory.dirty_kb,), window.when, only=[Filter(Process.rss_kb, '>', 0)])",
+    "[one.of(Memory.dirty) for one in points_of(window.reader, Memory, (Memory.dirty_kb,), window.when)]",
+    "[one.of(Process.rss_kb) for one in points_of(window.reader, Memory, (Memory.dirty_kb,), window.when)]",
+    "leading(window.reader, Process, Process.files, WHO, window.when, n=3)",
+    "leading(window.reader, Process, Process.comm, WHO, window.when, n=3)",
+    "leading(window.reader, Process, Process.fds, (Memory.dirty_kb,), window.when, n=3)",
+    "leading(window.reader, Process, Process.fds, WHO, window.when, n=3, where=[Filter(Memory.dirty_kb, '=', 3)])",
+    "[g.of(Process.pids) for g in leading(window.reader, Process, Process.fds, WHO, window.when, n=3)]",
+    "[g.of(Memory.dirty_kb) for g in leading(window.reader, Process, Process.fds, WHO, window.when, n=3)]",
+    "stored_rows(window.reader, Process, window.when, where=[Filter(Memory.dirty_kb, '=', 3)])",
+    "stored_rows(window.reader, Process, window.when, where=[Filter(Process.pids, '=', 3)])",
+    "stored_rows(window.reader, Process, window.when, order_by=Process.files)",
+    "window.rows(Process)[0]['rss_kb']",
+    "window.evidence(window.rows(Process), 'rss_kb', 'last')",
+    "window.per_second(window.rows(Process), 'fds')",
+    "[delta.of('utime_ms') for deltas in window.deltas(Process).values() for delta in deltas]",
+    "proof_of(window.reader, Process.comm, 'max', window.when)",
     "Metric(Process.rss, (Process.pid, Process.comm))",
     "Metric(Process.comm, (Process.pid, Process.comm))",
     "Metric(Process.rss_kb, (Process.pid, Process.command))",
-    "[delta.after.utime for deltas in scene.deltas(Process).values() for delta in deltas]",
+    "[delta.after.utime for deltas in window.deltas(Process).values() for delta in deltas]",
 )
 
 

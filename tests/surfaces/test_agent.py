@@ -20,7 +20,7 @@ from scenes import SECOND, START, cpus, stored
 
 from hostile import HOSTILE, harmless, storable
 from kernelsight.agent.records import rows_of
-from kernelsight.diagnosis.model import Diagnosis, Entity, Finding, Window
+from kernelsight.diagnosis.model import Bounds, Diagnosis, Entity, Finding
 from kernelsight.events.action import ActionStep
 from kernelsight.ingest.deliveries import deliver
 from kernelsight.printable import printable
@@ -184,7 +184,7 @@ def test_hostile_names_change_nothing_but_their_own_display(tmp_path):
     for number, name in enumerate(names):
         at = START + number * SECOND
         hogs = Finding("cpu_saturation", Entity("process", "70", name), (), at, 0.9, (), name, ())
-        found = Diagnosis(Window(START, at), False, (hogs,))
+        found = Diagnosis(Bounds(START, at), False, (hogs,))
         records += rows_of(found, f"d{number}")
         named = {"action": name, "target": "70", "target_name": name, "reason": name}
         records.append(ActionStep(at + 1, action_id=f"a{number}", stage="refused", **named))

@@ -25,8 +25,8 @@ from kernelsight.diagnosis.exhaustible import (
     Exhaustible,
 )
 from kernelsight.diagnosis.measure import slopes, some_of
-from kernelsight.diagnosis.scene import NS_PER_S, grouped_by
 from kernelsight.diagnosis.trend import trend
+from kernelsight.diagnosis.window import NS_PER_S, grouped_by
 from kernelsight.events.action import Forecast
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.declare import Event, kind_of

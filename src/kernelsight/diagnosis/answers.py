@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.processes import ancestors
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.waiting import Edge, waiting
+from kernelsight.diagnosis.window import Window
 from kernelsight.linux.syscalls import RECEIVES_MESSAGES
 
 
@@ -33,12 +33,12 @@ class Served:
         return found
 
 
-def served(scene: Scene) -> Mapping[int, Served]:
-    """The servers of a window by pid, each with its clients; use with :meth:`Scene.once`.
+def served(window: Window) -> Mapping[int, Served]:
+    """The servers of a window by pid, each with its clients; use with :meth:`Window.once`.
 
     Relatives of a process are not its clients: who starts others waits for them, and they for it, by design.
     """
-    edges = list(_through_sockets(scene))
+    edges = list(_through_sockets(window))
     clients = {(edge.pid, edge.waker_pid) for edge in edges}
     found: dict[int, Served] = {}
     for edge in edges:
@@ -48,16 +48,16 @@ def served(scene: Scene) -> Mapping[int, Served]:
     return {pid: of for pid, of in found.items() if of.waits}
 
 
-def _through_sockets(scene: Scene) -> Iterator[Edge]:
-    for edge in scene.once(waiting).edges:
+def _through_sockets(window: Window) -> Iterator[Edge]:
+    for edge in window.once(waiting).edges:
         if edge.is_own or not edge.waker_pid or edge.state != "interruptible":
             continue
         through = edge.waits_in in RECEIVES_MESSAGES or any(row.waker_context == "softirq" for row in edge.rows)
-        if through and not _relatives(scene, edge.pid, edge.waker_pid):
+        if through and not _relatives(window, edge.pid, edge.waker_pid):
             yield edge
 
 
-def _relatives(scene: Scene, one: int, other: int) -> bool:
+def _relatives(window: Window, one: int, other: int) -> bool:
     return any(
-        ancestor.pid == elder for child, elder in ((one, other), (other, one)) for ancestor in ancestors(scene, child)
+        ancestor.pid == elder for child, elder in ((one, other), (other, one)) for ancestor in ancestors(window, child)
     )

@@ -7,27 +7,27 @@ from kernelsight.diagnosis.mechanism import Explanation
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.packets import owners
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import CounterDelta, Scene
+from kernelsight.diagnosis.window import CounterDelta, Window
 from kernelsight.events.tcp import TcpRetransmit, TcpRetransmitEvent
 
 
-def refused(scene: Scene) -> list[CounterDelta[TcpRetransmit]]:
+def refused(window: Window) -> list[CounterDelta[TcpRetransmit]]:
     """The samples of TCP in this network namespace before which connections were refused."""
-    deltas = [delta for of_one in scene.deltas(TcpRetransmit).values() for delta in of_one]
+    deltas = [delta for of_one in window.deltas(TcpRetransmit).values() for delta in of_one]
     return [
         delta for delta in deltas if delta.of(TcpRetransmit.listen_overflows) or delta.of(TcpRetransmit.listen_drops)
     ]
 
 
-def callers(scene: Scene, port: int | None) -> tuple[Entity, ...]:
+def callers(window: Window, port: int | None) -> tuple[Entity, ...]:
     """The processes that have to ask again for a connection."""
-    asked = owners(asked_again(scene, port), TcpRetransmitEvent.segments)
+    asked = owners(asked_again(window, port), TcpRetransmitEvent.segments)
     return tuple(process_entity(pid, comm) for pid, comm, _ in asked)[:5]
 
 
-def asked_again(scene: Scene, port: int | None) -> list[TcpRetransmitEvent]:
+def asked_again(window: Window, port: int | None) -> list[TcpRetransmitEvent]:
     """The requests for a connection, to a port or to any, that were sent again."""
-    rows = scene.rows(TcpRetransmitEvent)
+    rows = window.rows(TcpRetransmitEvent)
     return [row for row in rows if row.state == "syn_sent" and port in (None, row.dport)]
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from kernelsight.diagnosis.measure import measured
 from kernelsight.diagnosis.model import Evidence, Step
-from kernelsight.diagnosis.scene import NS_PER_S, Scene, moment
+from kernelsight.diagnosis.window import NS_PER_S, Window, moment
 from kernelsight.events.fields import entity_of, field_named, getter, row_getter
 from kernelsight.events.wire import tables
 from kernelsight.query.stored import row_id
@@ -18,24 +18,24 @@ LEAST_S = 3.0
 """Seconds that must be known before, for a number of them to say anything."""
 
 
-def with_before(scene: Scene, path: Iterable[Step], onset_ns: int) -> tuple[Step, ...]:
+def with_before(window: Window, path: Iterable[Step], onset_ns: int) -> tuple[Step, ...]:
     """The steps of a path, with what each number was before it began, where there is a before."""
     return tuple(
         msgspec.structs.replace(
             step,
             evidence=tuple(
-                msgspec.structs.replace(one, baseline=before(scene, one, onset_ns)) for one in step.evidence
+                msgspec.structs.replace(one, baseline=before(window, one, onset_ns)) for one in step.evidence
             ),
         )
         for step in path
     )
 
 
-def before(scene: Scene, evidence: Evidence, onset_ns: int) -> float | None:
+def before(window: Window, evidence: Evidence, onset_ns: int) -> float | None:
     """The same number of the same series before; what adds up with time, for as long a time.
 
     Args:
-        scene: where it is from.
+        window: where it is from.
         evidence: the number.
         onset_ns: when that began which it is evidence of; of very many rows, it cites the last ones only.
 
@@ -43,7 +43,7 @@ def before(scene: Scene, evidence: Evidence, onset_ns: int) -> float | None:
         None where nothing, or less than :data:`LEAST_S`, is known of that time.
     """
     kind = tables()[evidence.table]
-    known = scene.rows(kind.struct)
+    known = window.rows(kind.struct)
     begins = min(onset_ns, evidence.start_ns)
     known_s = float(begins - known[0].timestamp) / NS_PER_S if known else 0.0
     if known_s < LEAST_S:
@@ -57,7 +57,7 @@ def before(scene: Scene, evidence: Evidence, onset_ns: int) -> float | None:
         (
             row
             for key in entities
-            for row in scene.series(kind.struct)[key]
+            for row in window.series(kind.struct)[key]
             if row.timestamp < begins and value_of(row) is not None
         ),
         key=moment,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from kernelsight.diagnosis.connections import place_of
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import named
-from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.seconds import Seconds
+from kernelsight.diagnosis.window import Interval, Window
 from kernelsight.events.service import ServiceEdge
 
 
@@ -35,20 +35,20 @@ class Calls:
         """Address and port of the service; of a Unix socket its path."""
         return place_of(self.address, self.port) if self.port is not None else self.address or "?"
 
-    def mean_s(self, run: Run) -> float:
+    def mean_s(self, run: Interval) -> float:
         """Seconds until an answer within a stretch, on average; 0 without one."""
         return self.waited.within(run) / max(self.answers.within(run), 1.0)
 
-    def felt_s(self, run: Run) -> float:
+    def felt_s(self, run: Interval) -> float:
         """What was felt in a stretch, on average over the seconds in which anything was."""
         known = [seconds for at, seconds in self.felt.items() if at in run]
         return sum(known) / max(len(known), 1)
 
 
-def calls(scene: Scene) -> Sequence[Calls]:
-    """The calls of all processes of this machine to services. Use with :meth:`Scene.once`."""
+def calls(window: Window) -> Sequence[Calls]:
+    """The calls of all processes of this machine to services. Use with :meth:`Window.once`."""
     found: dict[tuple[int, str | None, int | None], Calls] = {}
-    for row in scene.rows(ServiceEdge):
+    for row in window.rows(ServiceEdge):
         if row.pid is None:
             continue
         key = row.pid, row.address, row.port
@@ -57,7 +57,7 @@ def calls(scene: Scene) -> Sequence[Calls]:
             of = found[key] = Calls(row.pid, row.comm, row.server_pid, row.server_comm, row.address, row.port)
         if row.server_pid is not None:
             of.server_pid, of.server_comm = row.server_pid, row.server_comm
-        _add(of, row, scene.second(row))
+        _add(of, row, window.second(row))
     return [*found.values()]
 
 
@@ -71,10 +71,10 @@ def _add(of: Calls, row: ServiceEdge, second: int) -> None:
         of.felt[second] = max(of.felt.get(second, 0.0), felt)
 
 
-def server_of(scene: Scene, of: Calls) -> Entity:
+def server_of(window: Window, of: Calls) -> Entity:
     """Who is called: a process of this machine, or an address."""
     if of.server_pid is not None:
-        return named(scene, of.server_pid, of.server_comm)
+        return named(window, of.server_pid, of.server_comm)
     return Entity("listener", of.place, of.place)
 
 

@@ -11,8 +11,8 @@ from kernelsight.diagnosis.limit_use import LimitUse, use_of
 from kernelsight.diagnosis.limits import CONNECTION_TABLE
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import LASTS_S, carried, packets
-from kernelsight.diagnosis.scene import CounterDelta, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Window, runs
 from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.limit import Limit
 from kernelsight.events.network import Network
@@ -121,32 +121,32 @@ class FullTable:
         return bool(self.messages) or self.use.is_met is True or (self.use.is_met is None and self.is_missed)
 
 
-def full_table(scene: Scene) -> FullTable | None:
-    """The packets that a full table may have dropped; None where no hook drops any. Use with :meth:`Scene.once`."""
+def full_table(window: Window) -> FullTable | None:
+    """The packets that a full table may have dropped; None where no hook drops any. Use with :meth:`Window.once`."""
     dropped = [
         row
-        for row in scene.rows(PacketDrop)
+        for row in window.rows(PacketDrop)
         if row.reason in _REASONS and row.location == DROPPED_BY_A_HOOK and row.count
     ]
-    stretches = runs(scene.per_second(dropped, PacketDrop.count), lambda count: count > 0, least=int(LASTS_S), gap=2)
+    stretches = runs(window.per_second(dropped, PacketDrop.count), lambda count: count > 0, least=int(LASTS_S), gap=2)
     if not stretches:
         return None
     run = stretches[-1]
-    within = scene.within(dropped, run)
+    within = window.within(dropped, run)
     names = {row.interface_name for row in within} - {None}
-    here = [str(name) for name in names if (name,) in scene.series(Network)]
-    use = use_of(scene, CONNECTION_TABLE) if here or not scene.rows(Network) else LimitUse(())
-    if here and use.share is None and scene.rows(Limit):
+    here = [str(name) for name in names if (name,) in window.series(Network)]
+    use = use_of(window, CONNECTION_TABLE) if here or not window.rows(Network) else LimitUse(())
+    if here and use.share is None and window.rows(Limit):
         return None  # connections are not tracked here, or their limit would have been read with the others
-    meanwhile = [change for name in here for change in carried(scene, name, run)]
-    asked = scene.during((change for of in scene.deltas(TcpRetransmit).values() for change in of), run)
+    meanwhile = [change for name in here for change in carried(window, name, run)]
+    asked = window.during((change for of in window.deltas(TcpRetransmit).values() for change in of), run)
     return FullTable(
         drops=within,
         seconds=run.seconds,
         use=use,
         asked_again=asked,
-        requests=[row for row in scene.within(scene.rows(TcpRetransmitEvent), run) if row.state == _REQUEST],
+        requests=[row for row in window.within(window.rows(TcpRetransmitEvent), run) if row.state == _REQUEST],
         carried=packets(meanwhile, "rx") + packets(meanwhile, "tx"),
-        messages=[row for row in messages(scene, "table_full") if row.subject == "nf_conntrack"],
-        log_is_read=is_read(scene),
+        messages=[row for row in messages(window, "table_full") if row.subject == "nf_conntrack"],
+        log_is_read=is_read(window),
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Entity, Step
-from kernelsight.diagnosis.scene import Scene, grouped_by
+from kernelsight.diagnosis.window import Window, grouped_by
 from kernelsight.events.tcp import TcpConnection, TcpListener
 from kernelsight.quantities import quantity
 
@@ -23,23 +23,23 @@ def place_of(address: str | None, port: int | None) -> str:
     return f"[{plain}]:{port}" if ":" in plain else f"{plain}:{port}"
 
 
-def stuck(scene: Scene) -> Mapping[str | None, Sequence[TcpConnection]]:
-    """The connections that do not get on, by what they wait for; use with :meth:`Scene.once`."""
-    return grouped_by(scene.rows(TcpConnection), lambda row: row.waits_for)
+def stuck(window: Window) -> Mapping[str | None, Sequence[TcpConnection]]:
+    """The connections that do not get on, by what they wait for; use with :meth:`Window.once`."""
+    return grouped_by(window.rows(TcpConnection), lambda row: row.waits_for)
 
 
-def at_the_other_end(scene: Scene) -> Mapping[Ends, Entity]:
+def at_the_other_end(window: Window) -> Mapping[Ends, Entity]:
     """The processes that have the other end of connections, as far as that end does not get on either.
 
-    Use with :meth:`Scene.once`.
+    Use with :meth:`Window.once`.
     """
-    rows = [row for row in scene.rows(TcpConnection) if row.pid]
+    rows = [row for row in window.rows(TcpConnection) if row.pid]
     return {(row.daddr, row.dport, row.saddr, row.sport): process_entity(row.pid or 0, row.comm) for row in rows}
 
 
-def listener_at(scene: Scene, port: int | None) -> Entity | None:
+def listener_at(window: Window, port: int | None) -> Entity | None:
     """The process that listens at a port in this network namespace; None where none does, or several might be meant."""
-    known = {row.pid: row.comm for row in scene.rows(TcpListener) if row.port == port and row.pid}
+    known = {row.pid: row.comm for row in window.rows(TcpListener) if row.port == port and row.pid}
     return next((process_entity(pid, comm) for pid, comm in known.items()), None) if len(known) == 1 else None
 
 
@@ -53,7 +53,7 @@ def holders(rows: Iterable[TcpConnection]) -> list[Entity]:
     return sorted(counted, key=lambda process: -counted[process])
 
 
-def slower_claims(scene: Scene, rows: Sequence[TcpConnection]) -> Iterator[Step | None]:
+def slower_claims(window: Window, rows: Sequence[TcpConnection]) -> Iterator[Step | None]:
     """What a path says of connections whose round trips take long: of the three processes with most of them."""
     for process in holders(rows)[:3]:
         own = [row for row in rows if str(row.pid) == process.id]
@@ -62,5 +62,5 @@ def slower_claims(scene: Scene, rows: Sequence[TcpConnection]) -> Iterator[Step 
         yield claim(
             f"{process.name} ({process.id}) waits {quantity(slowest, 'ms')} for a round trip to "
             f"{place_of(own[-1].daddr, own[-1].dport)}, which takes {quantity(shortest, 'ms')} at best",
-            scene.evidence(own, TcpConnection.round_trip_us, "max"),
+            window.evidence(own, TcpConnection.round_trip_us, "max"),
         )

@@ -9,9 +9,9 @@ from typing import TypeVar
 from kernelsight.diagnosis.cpu_time import Use, cpu_use, queued
 from kernelsight.diagnosis.duration import BURST_S
 from kernelsight.diagnosis.processes import processes
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.fields import Metric
 from kernelsight.events.scheduler import Cpu
@@ -60,14 +60,14 @@ HELD_SHARE = Threshold(
 class Contention:
     """A stretch in which processes waited for CPUs, and the processes by what they used in it."""
 
-    run: Run
+    run: Interval
     uses: Sequence[Use]
     """All that ran, the largest consumers first; without those that a quota holds back, whose waits are its."""
     cpus: int
     """CPUs that are short: all of the machine, or those that the tasks may use."""
     loops: Sequence[Use]
     """Those that want a CPU all the time and do not give way to others, the largest consumers first."""
-    before: Run | None
+    before: Interval | None
     """The seconds before, as far as anything is known of them; None where that is too short to compare with."""
     giving_way: frozenset[int]
     """Pids of those that were told to give way (nice): they take no CPU from anybody, and do not mind to wait."""
@@ -84,7 +84,7 @@ class Contention:
         queued = use.queued_in(self.run)
         return queued >= NOTICED_SHARE * self.run.seconds and queued >= SLOWED_SHARE * use.wanted_in(self.run)
 
-    def per_second(self, uses: Iterable[Use], what: Callable[[Use, Run], float]) -> float:
+    def per_second(self, uses: Iterable[Use], what: Callable[[Use, Interval], float]) -> float:
         """What processes did together, such as `Use.ran_in`, a second of the stretch."""
         return sum(what(use, self.run) for use in uses) / self.run.seconds
 
@@ -101,7 +101,7 @@ class Contention:
         """The second of the stretch from which on processes together wanted at least half of what they want in it."""
         usual = self.per_second(uses, Use.wanted_in)
         seconds = range(self.run.first, self.run.last + 1)
-        return next(at for at in seconds if sum(use.wanted_in(Run(at, at)) for use in uses) >= usual / 2)
+        return next(at for at in seconds if sum(use.wanted_in(Interval(at, at)) for use in uses) >= usual / 2)
 
     @property
     def insisting(self) -> list[Use]:
@@ -118,35 +118,35 @@ LOOKS_BACK_S = Threshold(10, "s", because="judged: what a process used just befo
 LEAST_BEFORE_S = Threshold(3, "s", because="judged: a mean of less says little")
 
 
-def contention(scene: Scene) -> list[Contention]:
-    """The stretches in which processes wait for CPUs that are busy. Use with :meth:`Scene.once`."""
-    return list(_contention(scene))
+def contention(window: Window) -> list[Contention]:
+    """The stretches in which processes wait for CPUs that are busy. Use with :meth:`Window.once`."""
+    return list(_contention(window))
 
 
-def _contention(scene: Scene) -> Iterator[Contention]:
-    uses = scene.once(cpu_use)
-    busy = _busy(scene)
+def _contention(window: Window) -> Iterator[Contention]:
+    uses = window.once(cpu_use)
+    busy = _busy(window)
     waits = {second: waited if busy.get(second, 1) else 0.0 for second, waited in queued(uses).items()}
-    known = scene.once(processes)
+    known = window.once(processes)
     kernel = {pid for pid, one in known.items() if one.is_kernel_thread}
     giving_way = frozenset(pid for pid, one in known.items() if one.nice > 0)
     for run, whole in _with_latest(telling(runs(waits, lambda waited: waited >= WAITS_PER_S))):
-        groups = [within[-1].after for within in throttled(scene, run)]
+        groups = [within[-1].after for within in throttled(window, run)]
         free = [use for use in uses if use.wanted_in(run) and not any(use.is_in(group) for group in groups)]
         if free:
             free.sort(key=lambda use: -use.ran_in(run))
             short = sorted(cpus for second, cpus in busy.items() if second in run and cpus)
-            cpus = short[len(short) // 2] if short else scene.cpus
+            cpus = short[len(short) // 2] if short else window.cpus
             equal = cpus * run.seconds / sum(use.wanted_in(run) for use in free)
             loops = [use for use in free if _is_loop(use, run, equal) and use.pid not in kernel | giving_way]
             if whole != run and any(use.lasts_in(whole) for use in loops):
                 continue  # who was there all the time is judged by all of it
             start = max(min(waits), run.first - int(LOOKS_BACK_S))
-            before = Run(start, run.first - 1) if run.first - start >= LEAST_BEFORE_S else None
+            before = Interval(start, run.first - 1) if run.first - start >= LEAST_BEFORE_S else None
             yield Contention(run, free, cpus, loops, before, giving_way)
 
 
-def _with_latest(stretches: Iterable[Run]) -> Iterator[tuple[Run, Run]]:
+def _with_latest(stretches: Iterable[Interval]) -> Iterator[tuple[Interval, Interval]]:
     """Stretches, each with itself, and of each long one its end with the whole.
 
     Who came to a busy machine is little of all of it.
@@ -154,10 +154,10 @@ def _with_latest(stretches: Iterable[Run]) -> Iterator[tuple[Run, Run]]:
     for run in stretches:
         yield run, run
         if run.seconds > 2 * BURST_S:
-            yield Run(run.last - int(BURST_S) + 1, run.last), run
+            yield Interval(run.last - int(BURST_S) + 1, run.last), run
 
 
-def _is_loop(use: Use, run: Run, equal: float) -> bool:
+def _is_loop(use: Use, run: Interval, equal: float) -> bool:
     """Whether a process takes all that it gets.
 
     Who gets far less of what it wants than the ``equal`` share is starved, and may sleep if it is not.
@@ -166,12 +166,12 @@ def _is_loop(use: Use, run: Run, equal: float) -> bool:
     return served and use.lasts_in(run) and use.never_sleeps_in(run) and not use.is_kernel_worker
 
 
-def _busy(scene: Scene) -> Mapping[int, int]:
+def _busy(window: Window) -> Mapping[int, int]:
     """By second: how many CPUs did not idle. Without them, nobody waits for a CPU, but for leave to use one."""
     found: dict[int, int] = {}
-    for (cpu,), deltas in scene.deltas(Cpu).items():
+    for (cpu,), deltas in window.deltas(Cpu).items():
         for delta in deltas if cpu is not None and cpu >= 0 else ():
-            second = scene.second(delta.after)
+            second = window.second(delta.after)
             idle = delta.of(Cpu.idle) + delta.of(Cpu.iowait)
             found[second] = found.get(second, 0) + (idle <= (1 - BUSY_SHARE) * sum(map(delta.of, CPU_TIMES)))
     return found
@@ -191,21 +191,21 @@ def largest_kin(uses: Iterable[Use], kin: Callable[[Use], K], amount: Callable[[
     return max(sums, key=lambda one: sums[one])
 
 
-def interrupted(scene: Scene, run: Run) -> float:
+def interrupted(window: Window, run: Interval) -> float:
     """Of the time that CPUs did not idle within a stretch, the share that went to interrupts and softirqs."""
-    spent, busy = spent_by_cpus(scene.during(of_all_cpus(scene), run))
+    spent, busy = spent_by_cpus(window.during(of_all_cpus(window), run))
     return (spent[Cpu.irq] + spent[Cpu.softirq]) / busy if busy else 0.0
 
 
-def taken_away(scene: Scene, run: Run) -> float:
+def taken_away(window: Window, run: Interval) -> float:
     """Of the time that CPUs did not idle within a stretch, the share that the hypervisor took."""
-    spent, busy = spent_by_cpus(scene.during(of_all_cpus(scene), run))
+    spent, busy = spent_by_cpus(window.during(of_all_cpus(window), run))
     return spent[Cpu.steal] / busy if busy else 0.0
 
 
-def of_all_cpus(scene: Scene) -> Sequence[CounterDelta[Cpu]]:
+def of_all_cpus(window: Window) -> Sequence[CounterDelta[Cpu]]:
     """What all CPUs together did, from sample to sample."""
-    return scene.deltas(Cpu).get((-1,), ())
+    return window.deltas(Cpu).get((-1,), ())
 
 
 def spent_by_cpus(deltas: Iterable[CounterDelta[Cpu]]) -> tuple[Mapping[Metric[Cpu], float], float]:
@@ -215,11 +215,11 @@ def spent_by_cpus(deltas: Iterable[CounterDelta[Cpu]]) -> tuple[Mapping[Metric[C
     return spent, sum(spent.values()) - spent[Cpu.idle] - spent[Cpu.iowait]
 
 
-def throttled(scene: Scene, run: Run) -> list[list[CounterDelta[Cgroup]]]:
+def throttled(window: Window, run: Interval) -> list[list[CounterDelta[Cgroup]]]:
     """What the control groups did that were held back by a quota for a good part of a stretch."""
     found = []
-    for deltas in scene.deltas(Cgroup).values():
-        within = scene.during(deltas, run)
+    for deltas in window.deltas(Cgroup).values():
+        within = window.during(deltas, run)
         if held(within) >= HELD_SHARE * run.seconds:
             found.append(within)
     return found

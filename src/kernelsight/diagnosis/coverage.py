@@ -17,8 +17,8 @@ from itertools import pairwise
 from kernelsight.diagnosis.how_to_record import how_to_get
 from kernelsight.diagnosis.model import NotExcluded
 from kernelsight.diagnosis.registry import fault_classes
-from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.spans import Span, common, holes, length, rest, union
+from kernelsight.diagnosis.window import NS_PER_S, Window
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Delta, Event, kind_of
 from kernelsight.events.wire import kinds
@@ -72,11 +72,11 @@ class Recorded:
 
 
 class Coverage:
-    """What is known of a window; use with :meth:`Scene.once`."""
+    """What is known of a window; use with :meth:`Window.once`."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._window: Span = (scene.when.start_ns, scene.when.end_ns)
+    def __init__(self, window: Window) -> None:
+        self._scene = window
+        self._window: Span = (window.when.start_ns, window.when.end_ns)
         self._by_kind: dict[str, Recorded] = {}
 
     @cached_property
@@ -244,6 +244,6 @@ def _pace_s(stamps: Sequence[int]) -> float:
     return min(max(gaps[3 * len(gaps) // 4] / NS_PER_S, 1.0), SLOWEST_S)
 
 
-def coverage(scene: Scene) -> Coverage:
-    """What is known of a window; use with :meth:`Scene.once`."""
-    return Coverage(scene)
+def coverage(window: Window) -> Coverage:
+    """What is known of a window; use with :meth:`Window.once`."""
+    return Coverage(window)

@@ -10,9 +10,9 @@ from kernelsight.diagnosis.identity import ProgramId, process_entity, program_id
 from kernelsight.diagnosis.mechanism import Check
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.processes import is_within, processes
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene
 from kernelsight.diagnosis.seconds import Seconds
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.fields import Metric
 from kernelsight.events.process import Process
@@ -83,27 +83,27 @@ class Use:
         if displaced:
             self.displaced.add(second, displaced)
 
-    def ran_in(self, run: Run) -> float:
+    def ran_in(self, run: Interval) -> float:
         """Seconds of CPU within a stretch."""
         return self.ran.within(run)
 
-    def queued_in(self, run: Run) -> float:
+    def queued_in(self, run: Interval) -> float:
         """Seconds of waiting for a CPU within a stretch."""
         return self.queued.within(run)
 
-    def wanted_in(self, run: Run) -> float:
+    def wanted_in(self, run: Interval) -> float:
         """Seconds within a stretch in which its threads wanted a CPU, whether they had one or not."""
         return self.ran_in(run) + self.queued_in(run)
 
-    def switches_in(self, run: Run) -> float:
+    def switches_in(self, run: Interval) -> float:
         """Times within a stretch that its threads left a CPU."""
         return self.slept.within(run) + self.displaced.within(run)
 
-    def seen_in(self, run: Run) -> int:
+    def seen_in(self, run: Interval) -> int:
         """Seconds of a stretch in which anything is known of it."""
         return self.ran.known(run)
 
-    def never_sleeps_in(self, run: Run) -> bool:
+    def never_sleeps_in(self, run: Interval) -> bool:
         """Whether it wants a CPU all the time, as a loop does and a server does not, however busy it is.
 
         Who sleeps before its slice is over gives way by itself. Where several threads share the wish, each may
@@ -120,7 +120,7 @@ class Use:
             return is_within(self.group, str(group.cgroup))
         return self.group is not None and self.group == group.cgroup_id
 
-    def lasts_in(self, run: Run) -> bool:
+    def lasts_in(self, run: Interval) -> bool:
         """Whether it was there for most of a stretch, unlike the jobs of a compiler."""
         return self.seen_in(run) > run.seconds / 2
 
@@ -140,19 +140,19 @@ class Use:
         return self.comm.startswith(_WORKERS)
 
 
-def cpu_use(scene: Scene) -> list[Use]:
+def cpu_use(window: Window) -> list[Use]:
     """Every process that ran or waited: from the scheduler's own account, else from samples of processes."""
     found: dict[int, Use] = {}
-    known = scene.once(processes)
-    rows = scene.rows(SchedProcess)
-    for row, second in zip(rows, scene.seconds(rows), strict=True):
+    known = window.once(processes)
+    rows = window.rows(SchedProcess)
+    for row, second in zip(rows, window.seconds(rows), strict=True):
         if row.pid is None:
             continue
         use = found.get(row.pid)
         if use is None:
             process = known.get(row.pid)
             group = (process.group if process else None) or row.cgroup_id
-            use = found[row.pid] = Use(row.pid, *program_id(scene, row.comm, group))
+            use = found[row.pid] = Use(row.pid, *program_id(window, row.comm, group))
         use.rows.append(row)
         use.ran.add(second, (row.cpu_time_ms or 0) / 1e3)
         if row.runqueue_ms:
@@ -161,20 +161,20 @@ def cpu_use(scene: Scene) -> list[Use]:
             use.slept.add(second, row.voluntary_switches)
         if row.involuntary_switches:
             use.displaced.add(second, row.involuntary_switches)
-    return list((found or _sampled(scene)).values())
+    return list((found or _sampled(window)).values())
 
 
-def _sampled(scene: Scene) -> dict[int, Use]:
+def _sampled(window: Window) -> dict[int, Use]:
     """The processes by their samples, which everybody may take."""
     found: dict[int, Use] = {}
-    for (pid, _), deltas in scene.deltas(Process).items():
+    for (pid, _), deltas in window.deltas(Process).items():
         for delta in deltas if pid is not None else ():
             row = delta.after
             use = found.get(pid)
             if use is None:
-                use = found[pid] = Use(pid, *program_id(scene, row.comm, row.cgroup))
+                use = found[pid] = Use(pid, *program_id(window, row.comm, row.cgroup))
             use.rows.append(row)
-            _spread(scene, use, delta, (delta.of(Process.utime_ms) + delta.of(Process.stime_ms)) / 1e3)
+            _spread(window, use, delta, (delta.of(Process.utime_ms) + delta.of(Process.stime_ms)) / 1e3)
     return found
 
 
@@ -198,13 +198,13 @@ _SAMPLED: Mapping[What, Metric[Process]] = {
 }
 
 
-def shown(scene: Scene, use: Use, run: Run, what: What) -> Evidence | None:
+def shown(window: Window, use: Use, run: Interval, what: What) -> Evidence | None:
     """The rows that show how much a process `ran`, `queued` or `switched` within a stretch."""
-    rows = scene.within(use.rows, run)
+    rows = window.within(use.rows, run)
     scheduled = [row for row in rows if isinstance(row, SchedProcess)]
     if scheduled:
-        return scene.evidence(scheduled, _SCHEDULED[what], "sum")
-    return scene.evidence([row for row in rows if isinstance(row, Process)], _SAMPLED[what], "increase")
+        return window.evidence(scheduled, _SCHEDULED[what], "sum")
+    return window.evidence([row for row in rows if isinstance(row, Process)], _SAMPLED[what], "increase")
 
 
 def queued(uses: Iterable[Use]) -> dict[int, float]:
@@ -242,9 +242,9 @@ WORKS: Check[Working] = Check(
 """For every mechanism that blames processes for the CPU time that they use."""
 
 
-def _spread(scene: Scene, use: Use, delta: CounterDelta[Process], ran: float) -> None:
+def _spread(window: Window, use: Use, delta: CounterDelta[Process], ran: float) -> None:
     """Samples of quiet processes may lie a minute apart: what they did is spread evenly over that time."""
-    last, first = scene.second(delta.after), scene.second(delta.before)
+    last, first = window.second(delta.after), window.second(delta.before)
     seconds = range(first + 1, last + 1) if last > first else range(last, last + 1)
     if len(seconds) > _LONGEST_SPREAD_S:
         return

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.model import Entity, Evidence, How
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, samples_of
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, samples_of
 from kernelsight.events.block import Block
 from kernelsight.events.fields import Metric
 
@@ -102,30 +102,32 @@ class Device:
         """Whether its requests become those of another device (or file)."""
         return self.name.startswith(_ON_OTHERS)
 
-    def load(self, run: Run) -> Load:
+    def load(self, run: Interval) -> Load:
         """What it did within a stretch."""
         return _together(load for second, load in self.loads.items() if second in run)
 
-    def load_before(self, run: Run) -> Load:
+    def load_before(self, run: Interval) -> Load:
         """What it did in the window before a stretch."""
         return _together(load for second, load in self.loads.items() if second < run.first)
 
 
-def devices(scene: Scene) -> Mapping[str, Device]:
-    """The devices that are there, by name; use with :meth:`Scene.once`."""
+def devices(window: Window) -> Mapping[str, Device]:
+    """The devices that are there, by name; use with :meth:`Window.once`."""
     known = {}
-    for (name,), deltas in scene.deltas(Block).items():
+    for (name,), deltas in window.deltas(Block).items():
         device = known[str(name)] = Device(str(name), list(deltas))
         for delta in deltas:
-            device.loads.setdefault(scene.second(delta.after), Load()).add(_load(delta))
+            device.loads.setdefault(window.second(delta.after), Load()).add(_load(delta))
     return known
 
 
-def shown(scene: Scene, device: Device, run: Run, metric: Metric[Block], how: How = "increase") -> Evidence | None:
+def shown(
+    window: Window, device: Device, run: Interval, metric: Metric[Block], how: How = "increase"
+) -> Evidence | None:
     """The rows that show a counter of a device within a stretch."""
-    within = scene.during(device.deltas, run)
+    within = window.during(device.deltas, run)
     rows = samples_of(within) if how == "increase" else [delta.after for delta in within]
-    return scene.evidence(rows, metric, how)
+    return window.evidence(rows, metric, how)
 
 
 def _load(delta: CounterDelta[Block]) -> Load:

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.code import with_code
 from kernelsight.diagnosis.coverage import coverage
-from kernelsight.diagnosis.model import Diagnosis, Finding, Identity, Window
+from kernelsight.diagnosis.model import Bounds, Diagnosis, Finding, Identity
 from kernelsight.diagnosis.muting import holding, mutes, split
 from kernelsight.diagnosis.processes import identity_of
 from kernelsight.diagnosis.ranking import rank
 from kernelsight.diagnosis.registry import finders, found_by
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.query.clock_notes import clock_notes
 from kernelsight.query.source import Source, opened
 from kernelsight.query.times import Time, time_range
@@ -34,19 +34,19 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
     """
     when = time_range(start, end)
     with opened(source) as reader, _nothing_collected():
-        scene = Scene(reader, when)
-        candidates, failures = _tested(scene)
-        findings, ruled_out = rank(candidates, scene)
-        findings = with_code(scene, findings)
+        window = Window(reader, when)
+        candidates, failures = _tested(window)
+        findings, ruled_out = rank(candidates, window)
+        findings = with_code(window, findings)
         findings, muted = split(findings, holding(mutes(reader), when.end_ns))
-        identities = _identities(scene, (*findings, *(one.finding for one in muted)))
-        unseen = scene.unseen
-        known = scene.once(coverage)
-        notes = clock_notes(reader, when, scene.clock_steps)
+        identities = _identities(window, (*findings, *(one.finding for one in muted)))
+        unseen = window.unseen
+        known = window.once(coverage)
+        notes = clock_notes(reader, when, window.clock_steps)
         missing = [str(damage) for damage in reader.damages() if damage.overlaps(when.start_ns, when.end_ns)]
         unknown, not_excluded = (*known.unknown, *failures, *missing), known.not_excluded
     return Diagnosis(
-        window=Window(when.start_ns, when.end_ns),
+        window=Bounds(when.start_ns, when.end_ns),
         healthy=False if findings else None if unknown else True,
         findings=findings,
         ruled_out=ruled_out,
@@ -59,7 +59,7 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
     )
 
 
-def _identities(scene: Scene, findings: Iterable[Finding]) -> tuple[Identity, ...]:
+def _identities(window: Window, findings: Iterable[Finding]) -> tuple[Identity, ...]:
     """Who the processes are that findings name, in the order in which they are named."""
     named = dict.fromkeys(
         entity
@@ -71,11 +71,11 @@ def _identities(scene: Scene, findings: Iterable[Finding]) -> tuple[Identity, ..
             *(proposal.target for proposal in finding.actions),
         )
     )
-    return tuple(identity for entity in named if (identity := identity_of(scene, entity)) is not None)
+    return tuple(identity for entity in named if (identity := identity_of(window, entity)) is not None)
 
 
-def _tested(scene: Scene) -> tuple[list[Candidate], list[str]]:
-    """What every mechanism says of the scene, and which of them cannot judge it.
+def _tested(window: Window) -> tuple[list[Candidate], list[str]]:
+    """What every mechanism says of the window, and which of them cannot judge it.
 
     Any SQLite client may write rows, with values that no kernel gives. Those end one test, which is said: the
     fault is then not known to be absent.
@@ -83,7 +83,7 @@ def _tested(scene: Scene) -> tuple[list[Candidate], list[str]]:
     candidates: list[Candidate] = []
     failures: list[str] = []
     for fault, finder in ((fault, finder) for fault, several in finders().items() for finder in several):
-        found, failure = found_by(finder, scene)
+        found, failure = found_by(finder, window)
         candidates += found
         failures += [f"{fault}: {failure}"] if failure else []
     return candidates, failures

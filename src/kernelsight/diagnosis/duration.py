@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kernelsight.diagnosis.mechanism import Check
-from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import NS_PER_S, Interval, Window
 
 BURST_S = Threshold(
     6,
@@ -29,9 +29,9 @@ class Duration:
     """Seconds between its last one and the end of the window; what is under way ended 0 s ago."""
 
 
-def duration_of(scene: Scene, run: Run) -> Duration:
+def duration_of(window: Window, run: Interval) -> Duration:
     """How long a stretch of a window was."""
-    last = int((scene.when.end_ns - scene.begin_ns) // NS_PER_S)
+    last = int((window.when.end_ns - window.begin_ns) // NS_PER_S)
     return Duration(run.seconds, last - run.last)
 
 

@@ -13,7 +13,7 @@ from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import ancestors, is_within, processes
 from kernelsight.diagnosis.registry import traits
-from kernelsight.diagnosis.scene import NS_PER_S, Scene
+from kernelsight.diagnosis.window import NS_PER_S, Window
 from kernelsight.events.scheduler import SchedProcess
 
 LIVES_SHORTLY_S = 5
@@ -22,12 +22,12 @@ LATER_NS = 2 * NS_PER_S
 """An effect may be seen a little before its cause: onsets are known to the second, and by different samples."""
 
 
-def split(likely: Sequence[Candidate], scene: Scene) -> tuple[list[Candidate], list[tuple[Candidate, Candidate]]]:
+def split(likely: Sequence[Candidate], window: Window) -> tuple[list[Candidate], list[tuple[Candidate, Candidate]]]:
     """Causes, and pairs of an effect and its cause.
 
     Args:
         likely: candidates that would be findings, the likeliest first.
-        scene: where they come from.
+        window: where they come from.
     """
     causes: list[Candidate] = []
     effects: list[tuple[Candidate, Candidate]] = []
@@ -36,7 +36,7 @@ def split(likely: Sequence[Candidate], scene: Scene) -> tuple[list[Candidate], l
             (
                 other
                 for at, other in enumerate(likely)
-                if explains(other, one, scene) and (at < place or not explains(one, other, scene))
+                if explains(other, one, window) and (at < place or not explains(one, other, window))
             ),
             None,
         )
@@ -47,7 +47,7 @@ def split(likely: Sequence[Candidate], scene: Scene) -> tuple[list[Candidate], l
     return causes, effects
 
 
-def explains(cause: Candidate, effect: Candidate, scene: Scene) -> bool:
+def explains(cause: Candidate, effect: Candidate, window: Window) -> bool:
     """Whether the symptoms of one are what the other would lead to.
 
     That two culprits are relatives is no reason: a program may start another one that does harm of its own.
@@ -59,43 +59,43 @@ def explains(cause: Candidate, effect: Candidate, scene: Scene) -> bool:
     if is_same or is_later or of_effect.uses_up or of_effect.is_limit or of_effect.stands_still:
         return False
     held_back = of_cause.is_limit and of_effect.shows_when_held_back
-    if stands_still or (held_back and belongs(effect.culprit, cause.culprit, scene)):
+    if stands_still or (held_back and belongs(effect.culprit, cause.culprit, window)):
         return True
-    if cause.culprit.kind == effect.culprit.kind and _does_it_too(cause, effect, scene):
+    if cause.culprit.kind == effect.culprit.kind and _does_it_too(cause, effect, window):
         return _is_same_suffering(cause, effect)
     if of_effect.wants_cpu and not (of_cause.spends_cpu or of_cause.wants_cpu):
         return False  # who waits for something else takes no CPU from anybody
     if effect.is_idle and of_cause.wants_cpu:
         return False  # who sleeps is not kept from it by those who take the CPUs
     return any(
-        same_program(victim, effect.culprit, scene) or belongs(victim, effect.culprit, scene)
-        or belongs(effect.culprit, victim, scene)
+        same_program(victim, effect.culprit, window) or belongs(victim, effect.culprit, window)
+        or belongs(effect.culprit, victim, window)
         for victim in cause.victims
     )  # fmt: skip
 
 
-def is_again(one: Candidate, other: Candidate, scene: Scene) -> bool:
+def is_again(one: Candidate, other: Candidate, window: Window) -> bool:
     """Whether a candidate says again what the other says: of what no program does twice, of one program."""
     if one.fault != other.fault:
         return False
     if one.culprit == other.culprit or traits(one.fault).uses_up:
         return one.culprit == other.culprit
     if traits(one.fault).by_families:
-        return kin(one.culprit, other.culprit, scene)
+        return kin(one.culprit, other.culprit, window)
     return any(
-        same_program(a, b, scene) or belongs(a, b, scene)
+        same_program(a, b, window) or belongs(a, b, window)
         for a, b in ((one.culprit, other.culprit), (other.culprit, one.culprit))
     )
 
 
-def _does_it_too(cause: Candidate, effect: Candidate, scene: Scene) -> bool:
+def _does_it_too(cause: Candidate, effect: Candidate, window: Window) -> bool:
     """Whether the culprit of one takes part in what the other does: the same program, or a child of a storm."""
-    if same_program(cause.culprit, effect.culprit, scene):
+    if same_program(cause.culprit, effect.culprit, window):
         return True
-    if not traits(cause.fault).starts_others or not _descends(effect.culprit, cause.culprit, scene):
+    if not traits(cause.fault).starts_others or not _descends(effect.culprit, cause.culprit, window):
         return False
-    rows = [row for row in scene.rows(SchedProcess) if str(row.pid) == effect.culprit.id]
-    seconds = {scene.second(row) for row in rows}
+    rows = [row for row in window.rows(SchedProcess) if str(row.pid) == effect.culprit.id]
+    seconds = {window.second(row) for row in rows}
     return len(seconds) <= LIVES_SHORTLY_S or any(row.forks for row in rows)
 
 
@@ -111,37 +111,37 @@ def _is_same_suffering(cause: Candidate, effect: Candidate) -> bool:
     return not of_cause.wants_cpu and bool(set(cause.victims) & set(effect.victims))
 
 
-def kin(one: Entity, other: Entity, scene: Scene) -> bool:
+def kin(one: Entity, other: Entity, window: Window) -> bool:
     """Whether two entities are the same, of one program, parent and child, or a group and its member."""
-    if same_program(one, other, scene) or belongs(one, other, scene) or belongs(other, one, scene):
+    if same_program(one, other, window) or belongs(one, other, window) or belongs(other, one, window):
         return True
-    return _descends(one, other, scene) or _descends(other, one, scene)
+    return _descends(one, other, window) or _descends(other, one, window)
 
 
-def belongs(process: Entity, group: Entity, scene: Scene) -> bool:
+def belongs(process: Entity, group: Entity, window: Window) -> bool:
     """Whether a process is a member of a control group, or of one below it."""
     if (process.kind, group.kind) != ("process", "cgroup"):
         return False
-    known = scene.once(processes).get(_pid(process))
+    known = window.once(processes).get(_pid(process))
     return known is not None and is_within(known.group, group.id)
 
 
-def same_program(one: Entity, other: Entity, scene: Scene) -> bool:
+def same_program(one: Entity, other: Entity, window: Window) -> bool:
     """Whether two entities are the same, or two processes of one program."""
-    return one == other or (one.kind == other.kind == "process" and _siblings(one, other, scene))
+    return one == other or (one.kind == other.kind == "process" and _siblings(one, other, window))
 
 
-def _siblings(one: Entity, other: Entity, scene: Scene) -> bool:
+def _siblings(one: Entity, other: Entity, window: Window) -> bool:
     """Whether two processes are of one program; two that an interpreter runs only share its name."""
-    known = scene.once(processes)
+    known = window.once(processes)
     parents = {known[pid].parent for pid in (_pid(one), _pid(other)) if pid in known} - {None}
     return one.name == other.name and len(parents) < 2
 
 
-def _descends(child: Entity, parent: Entity, scene: Scene) -> bool:
+def _descends(child: Entity, parent: Entity, window: Window) -> bool:
     if not child.kind == parent.kind == "process":
         return False
-    return any(str(one.pid) == parent.id for one in ancestors(scene, _pid(child)))
+    return any(str(one.pid) == parent.id for one in ancestors(window, _pid(child)))
 
 
 def _pid(process: Entity) -> int:

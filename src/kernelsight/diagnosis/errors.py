@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.model import Entity, Evidence
-from kernelsight.diagnosis.scene import Scene, grouped_by
+from kernelsight.diagnosis.window import Window, grouped_by
 from kernelsight.events.syscalls import SyscallError
 
 
@@ -27,18 +27,18 @@ class Failures:
 
 
 def failures(
-    scene: Scene, errors: Collection[int], calls: Collection[str] | None = None, *, by_file_system: bool = False
+    window: Window, errors: Collection[int], calls: Collection[str] | None = None, *, by_file_system: bool = False
 ) -> list[Failures]:
     """The failures with these errors, those of whom most failed first.
 
     Args:
-        scene: where they are from.
+        window: where they are from.
         errors: the error numbers.
         calls: names of the system calls; all where none are named.
         by_file_system: those on each file system apart.
     """
     wanted = [
-        row for row in scene.rows(SyscallError) if row.errno in errors and (calls is None or row.syscall_name in calls)
+        row for row in window.rows(SyscallError) if row.errno in errors and (calls is None or row.syscall_name in calls)
     ]
     found = [
         Failures(
@@ -47,7 +47,7 @@ def failures(
             calls=tuple(sorted({str(row.syscall_name) for row in rows})),
             count=sum(row.count or 0 for row in rows),
             first_ns=rows[0].timestamp,
-            evidence=scene.evidence(rows, SyscallError.count, "sum"),
+            evidence=window.evidence(rows, SyscallError.count, "sum"),
             device_number=device,
         )
         for (pid, error, device), rows in grouped_by(

@@ -10,7 +10,7 @@ from kernelsight.diagnosis.kernel_log import of_device
 from kernelsight.diagnosis.mechanism import Explanation, claim, path
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Scene, grouped_by
+from kernelsight.diagnosis.window import Window, grouped_by
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.syscalls import SyscallError
@@ -76,9 +76,9 @@ class FailedStorage:
             return Entity("device", self.number, self.number)
         return Entity("machine", "storage", "storage")
 
-    def said(self, scene: Scene, *kinds: str) -> Sequence[KernelMessage]:
+    def said(self, window: Window, *kinds: str) -> Sequence[KernelMessage]:
         """What the kernel said of its device, in messages of some kinds."""
-        return of_device(scene, self.culprit.id, self.number, *kinds)
+        return of_device(window, self.culprit.id, self.number, *kinds)
 
     @property
     def place(self) -> str:
@@ -90,22 +90,24 @@ class FailedStorage:
         return "on a file system that is not known, because the calls do not tell it"
 
 
-def failed_storage(scene: Scene, error: int) -> Iterator[FailedStorage]:
+def failed_storage(window: Window, error: int) -> Iterator[FailedStorage]:
     """The calls on files that failed with an error, of each file system apart."""
-    failed = [row for row in scene.rows(SyscallError) if row.errno == error and row.syscall_name in _ON_FILES]
+    failed = [row for row in window.rows(SyscallError) if row.errno == error and row.syscall_name in _ON_FILES]
     if not failed:
         return
-    samples = scene.series(Filesystem).values()
+    samples = window.series(Filesystem).values()
     watched = {rows[-1].device_number or "": rows for rows in samples}
     for number, rows in grouped_by(failed, lambda row: row.device_number).items():
         yield FailedStorage(number, watched.get(number, ()) if number else (), rows)
 
 
-def explanation(scene: Scene, failed: FailedStorage, *more: Step | None, refuted_by: str, outlook: str) -> Explanation:
+def explanation(
+    window: Window, failed: FailedStorage, *more: Step | None, refuted_by: str, outlook: str
+) -> Explanation:
     """Whose calls failed on which file system, with which calls.
 
     Args:
-        scene: where they are from.
+        window: where they are from.
         failed: the calls.
         more: further claims.
         refuted_by: what would show that it is not so.
@@ -124,7 +126,7 @@ def explanation(scene: Scene, failed: FailedStorage, *more: Step | None, refuted
             claim(
                 f"{failed.count} calls ({calls}) of {_listed(programs)} failed with {failed.rows[-1].error} "
                 f"{failed.place}",
-                scene.evidence(failed.rows, SyscallError.count, "sum"),
+                window.evidence(failed.rows, SyscallError.count, "sum"),
             ),
             *more,
         ),

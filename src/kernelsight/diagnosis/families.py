@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.identity import ProgramId, by_program
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.scheduler import SchedProcess
 
 
@@ -18,10 +18,10 @@ class Family:
     rows: Sequence[SchedProcess]
 
 
-def families(scene: Scene) -> list[Family]:
-    """Who has children, by program. Use with :meth:`Scene.once`."""
-    rows = [row for row in scene.rows(SchedProcess) if row.forks]
-    return [Family(program, of) for program, of in by_program(scene, rows).items()]
+def families(window: Window) -> list[Family]:
+    """Who has children, by program. Use with :meth:`Window.once`."""
+    rows = [row for row in window.rows(SchedProcess) if row.forks]
+    return [Family(program, of) for program, of in by_program(window, rows).items()]
 
 
 def most_children(rows: Iterable[SchedProcess]) -> tuple[int, int]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.errors import Failures
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.processes import named, processes
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, samples_of
 from kernelsight.events.process import Process
 from kernelsight.quantities import quantity
 
@@ -36,14 +36,14 @@ class Filler:
     evidence: Evidence | None
 
 
-def who_filled(scene: Scene, failed: Sequence[Failures], used: float) -> Filler | None:
+def who_filled(window: Window, failed: Sequence[Failures], used: float) -> Filler | None:
     """Who filled what was full all the time: a process that asks for more and has written as much so far.
 
     A counter of a process begins with it, and has what the children wrote that it waited for.
     """
     failing = {failures.entity.id for failures in failed}
     writers = []
-    for (pid, _), rows in scene.series(Process).items():
+    for (pid, _), rows in window.series(Process).items():
         written = float(rows[-1].write_chars or 0)
         if str(pid) in failing and written >= ENOUGH_SHARE * used:
             writers.append((written, rows))
@@ -52,32 +52,32 @@ def who_filled(scene: Scene, failed: Sequence[Failures], used: float) -> Filler 
     written, rows = max(writers, key=lambda writer: writer[0])
     last = rows[-1]
     return Filler(
-        named(scene, last.pid or 0),
+        named(window, last.pid or 0),
         f"{last.comm} asks for more, and has written {quantity(written, 'B')} so far",
-        scene.evidence(rows[-1:], Process.write_chars, "last"),
+        window.evidence(rows[-1:], Process.write_chars, "last"),
     )
 
 
-def who_takes_inodes(scene: Scene, run: Run, failed: Sequence[Failures], lost: float) -> Filler | None:
+def who_takes_inodes(window: Window, run: Interval, failed: Sequence[Failures], lost: float) -> Filler | None:
     """Who takes the inodes: a process that asks for more, or starts those that do; else who was in the kernel most."""
     if failed:
         [asks, *_] = _asking(failed)
-        starter = _starter(scene, failed)
+        starter = _starter(window, failed)
         return Filler(starter, f"{starter.name} starts them", asks.evidence) if starter else asks
     if lost <= 0:
         return None
-    spent = [(sum(delta.of(Process.stime_ms) for delta in deltas), deltas) for _, deltas in _meanwhile(scene, run)]
+    spent = [(sum(delta.of(Process.stime_ms) for delta in deltas), deltas) for _, deltas in _meanwhile(window, run)]
     ms, deltas = max(spent, key=lambda process: process[0], default=(0.0, ()))
     if ms <= 0:
         return None
     return Filler(
-        named(scene, deltas[-1].after.pid or 0),
+        named(window, deltas[-1].after.pid or 0),
         f"meanwhile {deltas[-1].after.comm} spent {quantity(ms, 'ms')} in the kernel",
-        scene.evidence(samples_of(deltas), Process.stime_ms, "increase"),
+        window.evidence(samples_of(deltas), Process.stime_ms, "increase"),
     )
 
 
-def who_takes_space(scene: Scene, run: Run, failed: Sequence[Failures], lost: float) -> Filler | None:
+def who_takes_space(window: Window, run: Interval, failed: Sequence[Failures], lost: float) -> Filler | None:
     """Who takes the space: the process that wrote nearest to what was lost; first of those whose calls fail.
 
     A large copy to another file system, or through a pipe, is not taken for it.
@@ -86,7 +86,7 @@ def who_takes_space(scene: Scene, run: Run, failed: Sequence[Failures], lost: fl
         return None
     failing = {failures.entity.id for failures in failed}
     best: tuple[bool, float, float, Sequence[CounterDelta[Process]]] | None = None
-    for pid, deltas in _meanwhile(scene, run):
+    for pid, deltas in _meanwhile(window, run):
         written = sum(delta.of(Process.write_chars) for delta in deltas)
         if written <= 0:
             continue
@@ -98,9 +98,9 @@ def who_takes_space(scene: Scene, run: Run, failed: Sequence[Failures], lost: fl
         return _asking(failed)[0] if failed else None
     _, _, written, deltas = best
     return Filler(
-        named(scene, deltas[-1].after.pid or 0),
+        named(window, deltas[-1].after.pid or 0),
         f"meanwhile {deltas[-1].after.comm} wrote {quantity(written, 'B')}",
-        scene.evidence(samples_of(deltas), Process.write_chars, "increase"),
+        window.evidence(samples_of(deltas), Process.write_chars, "increase"),
     )
 
 
@@ -111,21 +111,21 @@ def _asking(failed: Sequence[Failures]) -> list[Filler]:
     ]
 
 
-def _meanwhile(scene: Scene, run: Run) -> Iterator[tuple[int, Sequence[CounterDelta[Process]]]]:
+def _meanwhile(window: Window, run: Interval) -> Iterator[tuple[int, Sequence[CounterDelta[Process]]]]:
     """What each process did in a stretch, and in the second after it, in which a sample may still tell of it."""
-    for (pid, _), deltas in scene.deltas(Process).items():
-        within = [delta for delta in deltas if run.first <= scene.second(delta.after) <= run.last + 1]
+    for (pid, _), deltas in window.deltas(Process).items():
+        within = [delta for delta in deltas if run.first <= window.second(delta.after) <= run.last + 1]
         if within:
             yield pid, within
 
 
-def _starter(scene: Scene, failed: Sequence[Failures]) -> Entity | None:
+def _starter(window: Window, failed: Sequence[Failures]) -> Entity | None:
     """Who starts those whose calls fail, where that is one program after the other, as in the loop of a script."""
-    known = scene.once(processes)
+    known = window.once(processes)
     pids = [int(failures.entity.id) for failures in failed]
     parents = Counter(known[pid].parent for pid in pids if pid in known)
     del parents[None]
     parent, children = parents.most_common(1)[0] if parents else (None, 0)
     most, total = max(failures.count for failures in failed), sum(failures.count for failures in failed)
     one_by_one = children > 1 and most < MOST_SHARE * total
-    return named(scene, parent) if parent and parent > 1 and one_by_one else None
+    return named(window, parent) if parent and parent > 1 and one_by_one else None

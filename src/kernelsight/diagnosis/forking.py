@@ -12,8 +12,8 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.remedies import LOOK, TERMINATE
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.scheduler import SchedProcess
 from kernelsight.events.syscalls import SyscallError
 from kernelsight.linux.syscalls import FORKS
@@ -59,7 +59,7 @@ class Forking:
     comm: str
     parent: Entity
     """Who starts them; where they start each other, the oldest of them."""
-    run: Run
+    run: Interval
     duration: Duration
     forks: int
     exits: int
@@ -97,69 +97,69 @@ class Forking:
         return self.lived_ms / max(self.exits, 1)
 
 
-def forking(scene: Scene) -> list[Forking]:
-    """The programs and stretches in which very many processes are started. Use with :meth:`Scene.once`."""
+def forking(window: Window) -> list[Forking]:
+    """The programs and stretches in which very many processes are started. Use with :meth:`Window.once`."""
     return [
-        _forking(scene, family, run)
-        for family in scene.once(families)
-        for run in runs(scene.per_second(family.rows, SchedProcess.forks), lambda forks: forks >= FORKS_PER_S)
+        _forking(window, family, run)
+        for family in window.once(families)
+        for run in runs(window.per_second(family.rows, SchedProcess.forks), lambda forks: forks >= FORKS_PER_S)
     ]
 
 
-def _forking(scene: Scene, family: Family, run: Run) -> Forking:
-    rows: list[SchedProcess] = scene.within(family.rows, run)
+def _forking(window: Window, family: Family, run: Interval) -> Forking:
+    rows: list[SchedProcess] = window.within(family.rows, run)
     pid, most = most_children(rows)
     forks = sum(row.forks or 0 for row in rows)
     # Other shells of the machine may have started each other, and have no part in what one of them does.
-    each_other = most < MOST_SHARE * forks and _are_related(scene, rows)
-    first = _oldest(scene, family, pid) if each_other else pid
+    each_other = most < MOST_SHARE * forks and _are_related(window, rows)
+    first = _oldest(window, family, pid) if each_other else pid
     return Forking(
         family.program.comm,
-        named(scene, first, family.program.comm),
+        named(window, first, family.program.comm),
         run,
-        duration_of(scene, run),
+        duration_of(window, run),
         forks=forks,
         exits=sum(row.exits or 0 for row in rows),
         lived_ms=sum(row.child_lifetime_ms or 0 for row in rows),
         most_forks=most,
         each_other=each_other,
-        grandchildren=_started_by_others(scene, family, run),
+        grandchildren=_started_by_others(window, family, run),
         rows=rows,
         refused=[
             row
-            for row in scene.within(scene.rows(SyscallError), run)
+            for row in window.within(window.rows(SyscallError), run)
             if row.comm == family.program.comm and row.error == "EAGAIN" and row.syscall_name in FORKS
         ],
     )
 
 
-def _are_related(scene: Scene, rows: Iterable[SchedProcess]) -> bool:
+def _are_related(window: Window, rows: Iterable[SchedProcess]) -> bool:
     """Whether those who have children are each other's children; one whose parent has ended is init's by then."""
-    known = scene.once(processes)
+    known = window.once(processes)
     pids = {row.pid for row in rows}
     sampled = [process for pid in pids if (process := known.get(pid or 0)) and process.samples]
     related = [one for one in sampled if one.parent in pids or (one.parent == 1 and len(one.samples) == 1)]
     return len(related) > 1 and len(related) >= RELATED_SHARE * len(sampled)
 
 
-def _oldest(scene: Scene, family: Family, pid: int) -> int:
+def _oldest(window: Window, family: Family, pid: int) -> int:
     """Where children have children: the one of the program that they all come from."""
     of_program = [
         one
-        for one in scene.once(processes).values()
-        if one.samples and program_id(scene, one.comm, one.group_id) == family.program
+        for one in window.once(processes).values()
+        if one.samples and program_id(window, one.comm, one.group_id) == family.program
     ]
     return min(of_program, key=lambda one: (one.samples[0].start_ticks or 0, one.pid)).pid if of_program else pid
 
 
-def _started_by_others(scene: Scene, family: Family, run: Run) -> int:
+def _started_by_others(window: Window, family: Family, run: Interval) -> int:
     """What short-lived processes of other programs of the same control group started."""
-    known = scene.once(processes)
+    known = window.once(processes)
     rows: list[SchedProcess] = [
         row
-        for other in scene.once(families)
+        for other in window.once(families)
         if other.program.group == family.program.group and other.program != family.program
-        for row in scene.within(other.rows, run)
+        for row in window.within(other.rows, run)
         if (process := known.get(row.pid or 0)) is None or len(process.samples) <= 1
     ]
     return sum(row.forks or 0 for row in rows)
@@ -199,34 +199,34 @@ REFUSED: Check[Forking] = Check(
 )
 
 
-def explain(scene: Scene, found: Forking) -> Explanation:
+def explain(window: Window, found: Forking) -> Explanation:
     """Starting and ending them takes its share of the CPUs."""
     return concluded(
-        scene,
+        window,
         found.parent,
         found.run,
         found.forks * START_S,
         claim(
             f"{found.comm} started {found.forks} processes in {found.run.seconds} s",
-            scene.evidence(found.rows, SchedProcess.forks, "sum"),
+            window.evidence(found.rows, SchedProcess.forks, "sum"),
         ),
         claim(
             f"{found.exits} of them ended, after {found.life_ms:.1f} ms on average",
-            scene.evidence(found.rows, SchedProcess.exits, "sum"),
-            scene.evidence(found.rows, SchedProcess.child_lifetime_ms, "sum"),
+            window.evidence(found.rows, SchedProcess.exits, "sum"),
+            window.evidence(found.rows, SchedProcess.child_lifetime_ms, "sum"),
         ),
         claim(
             "it wanted more than a limit allows: fork failed with EAGAIN",
-            scene.evidence(found.refused, SyscallError.count, "sum"),
+            window.evidence(found.refused, SyscallError.count, "sum"),
         ),
     )
 
 
-def concluded(scene: Scene, parent: Entity, run: Run, suffering_s: float, *steps: Step | None) -> Explanation:
+def concluded(window: Window, parent: Entity, run: Interval, suffering_s: float, *steps: Step | None) -> Explanation:
     """What is to be said and done about any storm of new processes or threads."""
     return Explanation(
         culprit=parent,
-        onset_ns=scene.at(run.first),
+        onset_ns=window.at(run.first),
         victims=(parent,),
         suffering_s=suffering_s,
         path=path(*steps),

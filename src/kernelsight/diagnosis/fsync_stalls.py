@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.devices import devices
 from kernelsight.diagnosis.identity import ProgramId
 from kernelsight.diagnosis.model import Evidence
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.storage import SLOWED, User, Waiter, is_of, user_of, users, waiters, waiters_by_program
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.memory import Memory
 
 COMMIT_S = Threshold(
@@ -68,116 +68,116 @@ GAP_S = Threshold(
 class Stall:
     """Commits that take long while another program writes in bulk through the page cache."""
 
-    run: Run
+    run: Interval
     waiter: Waiter
     by: User
     dirty: Evidence | None
     """What of the other program's data lay in the page cache; None where none did."""
 
 
-def stalls(scene: Scene) -> Sequence[Stall]:
+def stalls(window: Window) -> Sequence[Stall]:
     """Every process whose commits take long, with the program that writes most beside it, in bulk.
 
-    Use with :meth:`Scene.once`.
+    Use with :meth:`Window.once`.
     """
     known: list[Stall] = []
-    for waiter in scene.once(waiters).values():
+    for waiter in window.once(waiters).values():
         each = {
             second: waited / waiter.commits_counted.of(second)
             for second, waited in waiter.commits.items()
             if waiter.commits_counted.of(second)
         }
         for run in telling(runs(each, lambda mean: mean >= COMMIT_S, gap=int(GAP_S))):
-            by = _who_dirties(scene, waiter, run)
+            by = _who_dirties(window, waiter, run)
             if by is not None:
-                known += _while_writing(scene, waiter, by, run)
+                known += _while_writing(window, waiter, by, run)
     return known
 
 
-def _while_writing(scene: Scene, waiter: Waiter, by: User, run: Run) -> Iterator[Stall]:
+def _while_writing(window: Window, waiter: Waiter, by: User, run: Interval) -> Iterator[Stall]:
     """The part of a stretch in which the other program writes, if commits take longer in it than before."""
     most = max(by.written.of(second) for second in range(run.first, run.last + 1))
     writes = [second for second in range(run.first, run.last + 1) if by.written.of(second) >= WRITES_SHARE * most]
-    part = Run(writes[0], run.last)
+    part = Interval(writes[0], run.last)
     if part.seconds < LEAST_S or not waiter.is_slowed(part):
         return
     if waiter.commit_s(part) >= SLOWED * _usual_s(waiter, part.first - 2):
-        yield Stall(part, waiter, by, lying_dirty(scene, by, part))
+        yield Stall(part, waiter, by, lying_dirty(window, by, part))
 
 
 def _usual_s(waiter: Waiter, last: int) -> float:
     """How long a commit took up to a second; 0 where too little is known, as where the stall was there before us."""
     known = sum(1 for second in range(last + 1) if waiter.commits_counted.of(second))
-    return waiter.commit_s(Run(0, last)) if known >= BEFORE_S else 0.0
+    return waiter.commit_s(Interval(0, last)) if known >= BEFORE_S else 0.0
 
 
-def _who_dirties(scene: Scene, waiter: Waiter, run: Run) -> User | None:
+def _who_dirties(window: Window, waiter: Waiter, run: Interval) -> User | None:
     """The program that writes most beside a process that commits, if it is much and can go to the same device.
 
     Of several that write about as much, the one that waits for the same journal: a program that serves a
     disk (of a virtual machine, of FUSE) writes on again what its users have written.
     """
-    everybody = scene.once(users)
+    everybody = window.once(users)
     others = [user for user in everybody if user.program != waiter.program]
     most = max((user.written_in(run) for user in others), default=0.0)
     large = [user for user in others if user.written_in(run) >= ALIKE_SHARE * most]
-    by = max(large, key=lambda user: (_shares_journal(scene, user, waiter), user.written_in(run)), default=None)
+    by = max(large, key=lambda user: (_shares_journal(window, user, waiter), user.written_in(run)), default=None)
     own = sum(user.written_in(run) for user in everybody if user.program == waiter.program)
     if by is None or not _is_bulk(by, run, own):
-        by, own = _sibling(scene, waiter, run), _of_process(scene, waiter.pid).written_in(run)
+        by, own = _sibling(window, waiter, run), _of_process(window, waiter.pid).written_in(run)
     if by is None or not _is_bulk(by, run, own):
         return None
     journals = waiter.journals
     written = [
         device.load(run).write_bytes
-        for device in scene.once(devices).values()
+        for device in window.once(devices).values()
         if not journals or any(is_of(journal, device.name) for journal in journals)
     ]
     return by if max(written, default=0.0) >= max(ON_DEVICE_SHARE * by.written_in(run), 1.0) else None
 
 
-def _is_bulk(by: User, run: Run, own: float) -> bool:
+def _is_bulk(by: User, run: Interval, own: float) -> bool:
     return by.written_in(run) >= BULK * own and by.read_in(run) <= by.written_in(run)
 
 
-def _sibling(scene: Scene, waiter: Waiter, run: Run) -> User | None:
+def _sibling(window: Window, waiter: Waiter, run: Interval) -> User | None:
     """The process of the same program that writes most beside one that commits.
 
     A database has a process for each client, and one of them may load in bulk while the others make small changes.
     """
     pids = {
         deltas[-1].after.pid or 0
-        for user in scene.once(users)
+        for user in window.once(users)
         if user.program == waiter.program
         for deltas in user.members
     }
-    siblings = (_of_process(scene, pid) for pid in sorted(pids - {waiter.pid}))
+    siblings = (_of_process(window, pid) for pid in sorted(pids - {waiter.pid}))
     return max(siblings, key=lambda user: user.written_in(run), default=None)
 
 
-def _of_process(scene: Scene, pid: int) -> User:
+def _of_process(window: Window, pid: int) -> User:
     """What a process read and wrote: as a program of its own."""
-    known = scene.once(_by_process)
+    known = window.once(_by_process)
     return known.get(pid) or User(ProgramId("?", None), [])
 
 
-def _by_process(scene: Scene) -> Mapping[int, User]:
+def _by_process(window: Window) -> Mapping[int, User]:
     return {
-        deltas[-1].after.pid or 0: user_of(scene, user.program, [deltas])
-        for user in scene.once(users)
+        deltas[-1].after.pid or 0: user_of(window, user.program, [deltas])
+        for user in window.once(users)
         for deltas in user.members
     }
 
 
-def _shares_journal(scene: Scene, user: User, waiter: Waiter) -> bool:
-    members = scene.once(waiters_by_program).get(user.program, ())
+def _shares_journal(window: Window, user: User, waiter: Waiter) -> bool:
+    members = window.once(waiters_by_program).get(user.program, ())
     return any(member.journals & waiter.journals for member in members)
 
 
-def lying_dirty(scene: Scene, by: User, run: Run) -> Evidence | None:
+def lying_dirty(window: Window, by: User, run: Interval) -> Evidence | None:
     """The rows that show how much lay in the page cache to be written, if it was a good part of what one wrote."""
-    rows = scene.within(scene.rows(Memory), run)
-    shown = [scene.evidence(rows, metric, "max") for metric in (Memory.dirty_kb, Memory.writeback_kb)]
+    rows = window.within(window.rows(Memory), run)
+    shown = [window.evidence(rows, metric, "max") for metric in (Memory.dirty_kb, Memory.writeback_kb)]
     largest = max((evidence for evidence in shown if evidence), key=lambda evidence: evidence.value, default=None)
     least = DIRTY_SHARE * by.written_in(run) / run.seconds
     return largest if largest is not None and 1024 * largest.value >= least else None

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kernelsight.diagnosis.model import Entity, Finding, Step
 from kernelsight.diagnosis.registry import fault_classes
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.process import Process
 from kernelsight.events.stack import StackSample
 from kernelsight.profiles.interpreters import INTERPRETS
@@ -48,12 +48,12 @@ class _Sampled(NamedTuple):
     """The innermost function of the program, where the kernel computes for it or a library does."""
 
 
-def computed(scene: Scene, finding: Finding, symbols: Symbols) -> Step | None:
+def computed(window: Window, finding: Finding, symbols: Symbols) -> Step | None:
     """The claim of what the culprit computes; None where samples do not tell."""
     if not is_about_cpu_time(finding):
         return None
-    rows = [row for row in _of_culprit(scene, finding.culprit) if row.timestamp >= finding.onset_ns][-_MOST_ROWS:]
-    return _step(scene, finding.culprit, rows, symbols)
+    rows = [row for row in _of_culprit(window, finding.culprit) if row.timestamp >= finding.onset_ns][-_MOST_ROWS:]
+    return _step(window, finding.culprit, rows, symbols)
 
 
 def is_about_cpu_time(finding: Finding) -> bool:
@@ -62,15 +62,15 @@ def is_about_cpu_time(finding: Finding) -> bool:
     return declared.traits.spends_cpu or declared.traits.wants_cpu or not _PARTS.isdisjoint(declared.parts)
 
 
-def _of_culprit(scene: Scene, culprit: Entity) -> list[StackSample]:
+def _of_culprit(window: Window, culprit: Entity) -> list[StackSample]:
     """The samples of a process, of a program by its name, or of the processes of a control group."""
     if culprit.kind == "process":
-        return [row for row in scene.rows(StackSample) if str(row.pid) == culprit.id]
+        return [row for row in window.rows(StackSample) if str(row.pid) == culprit.id]
     if culprit.kind == "program":
-        return [row for row in scene.rows(StackSample) if row.comm == culprit.name]
+        return [row for row in window.rows(StackSample) if row.comm == culprit.name]
     if culprit.kind == "cgroup":
-        inside = {row.pid for row in scene.rows(Process) if _is_in(row.cgroup, culprit.id)}
-        return [row for row in scene.rows(StackSample) if row.pid in inside]
+        inside = {row.pid for row in window.rows(Process) if _is_in(row.cgroup, culprit.id)}
+        return [row for row in window.rows(StackSample) if row.pid in inside]
     return []
 
 
@@ -78,11 +78,11 @@ def _is_in(group: str | None, path: str) -> bool:
     return group is not None and f"{group.rstrip('/')}/".startswith(f"{path.rstrip('/')}/")
 
 
-def _step(scene: Scene, culprit: Entity, rows: Sequence[StackSample], symbols: Symbols) -> Step | None:
+def _step(window: Window, culprit: Entity, rows: Sequence[StackSample], symbols: Symbols) -> Step | None:
     total = sum(row.samples or 0 for row in rows)
     if total < LEAST_SAMPLES:
         return None
-    sampled = _sampled(scene, rows, symbols)
+    sampled = _sampled(window, rows, symbols)
     counts: Counter[Name] = Counter()
     for one in sampled:
         counts[one.function] += one.row.samples or 0
@@ -92,8 +92,8 @@ def _step(scene: Scene, culprit: Entity, rows: Sequence[StackSample], symbols: S
     share = most / total
     its = [one for one in sampled if one.function == hottest]
     evidence = (
-        scene.evidence([one.row for one in its], StackSample.samples, "sum"),
-        scene.evidence(rows, StackSample.samples, "sum"),
+        window.evidence([one.row for one in its], StackSample.samples, "sum"),
+        window.evidence(rows, StackSample.samples, "sum"),
     )
     percent, where = f"{100 * share:.0f} %", _mostly_in(sampled, total, share)
     if share >= HOT_SHARE:
@@ -104,13 +104,13 @@ def _step(scene: Scene, culprit: Entity, rows: Sequence[StackSample], symbols: S
     return Step(claim, tuple(one for one in evidence if one is not None))
 
 
-def _sampled(scene: Scene, rows: Iterable[StackSample], symbols: Symbols) -> list[_Sampled]:
+def _sampled(window: Window, rows: Iterable[StackSample], symbols: Symbols) -> list[_Sampled]:
     """The rows whose stack is known, each with its function; those of most samples first where there are too many."""
     weights: Counter[tuple[int | None, int | None]] = Counter()
     for row in rows:
         weights[row.user_stack_id, row.kernel_stack_id] += row.samples or 0
     chosen = {pair for pair, _ in weights.most_common(_MOST_STACKS)}
-    known = stacks(scene.reader, scene.when, (number for pair in chosen for number in pair if number is not None))
+    known = stacks(window.reader, window.when, (number for pair in chosen for number in pair if number is not None))
     names: dict[tuple[int | None, int | None, int | None], tuple[Name, Name | None] | None] = {}
     found = []
     for row in rows:

@@ -13,9 +13,9 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, claim
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.storage import FILE_CALLS, is_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import NS_PER_S, Interval, Window, grouped_by, runs
 from kernelsight.events.block import Block
 from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.scheduler import BlockedTask
@@ -67,7 +67,7 @@ class Hanging:
     onset_ns: int
     rows: Sequence[BlockedTask]
     device: Device | None
-    stuck: Run | None
+    stuck: Interval | None
     """The stretch, up to the end of the window, in which the device completed no request that it had."""
 
     @property
@@ -83,44 +83,44 @@ class Hanging:
         return Entity("device", self.place, self.place) if self.place else Entity("machine", "storage", "storage")
 
 
-def hanging(scene: Scene) -> Sequence[Hanging]:
-    """The devices and mounts on which tasks hang. Use with :meth:`Scene.once`."""
-    return list(_hanging(scene))
+def hanging(window: Window) -> Sequence[Hanging]:
+    """The devices and mounts on which tasks hang. Use with :meth:`Window.once`."""
+    return list(_hanging(window))
 
 
-def _hanging(scene: Scene) -> Iterator[Hanging]:
-    rows = _tasks(scene)
-    stuck = {name: run for name, device in scene.once(devices).items() if (run := _stuck(device)) is not None}
+def _hanging(window: Window) -> Iterator[Hanging]:
+    rows = _tasks(window)
+    stuck = {name: run for name, device in window.once(devices).items() if (run := _stuck(device)) is not None}
     by_place = grouped_by(rows, _place)
     nowhere = by_place.pop("", [])
     for place in sorted({*stuck, *by_place}):
-        yield _on(scene, place, by_place.get(place, []), stuck.get(place))
+        yield _on(window, place, by_place.get(place, []), stuck.get(place))
     if nowhere and not by_place and not stuck:
-        yield _on(scene, "", nowhere, None)
+        yield _on(window, "", nowhere, None)
 
 
-def _on(scene: Scene, place: str, rows: Sequence[BlockedTask], stuck: Run | None) -> Hanging:
-    device = next((device for device in scene.once(devices).values() if place and is_of(place, device.name)), None)
+def _on(window: Window, place: str, rows: Sequence[BlockedTask], stuck: Interval | None) -> Hanging:
+    device = next((device for device in window.once(devices).values() if place and is_of(place, device.name)), None)
     frozen = bool(rows) and all(_FROZEN.search(_where(row)) for row in rows)
     served = device is None and bool(rows) and all(_SERVED.search(_where(row)) for row in rows)
-    began = [*map(_began, rows), *([scene.at(stuck.first)] if stuck else [])]
+    began = [*map(_began, rows), *([window.at(stuck.first)] if stuck else [])]
     return Hanging(
         cause="frozen" if frozen else "served" if served else "other",
         place=place,
         mounts=sorted({row.mount_point for row in rows if row.mount_point}),
-        is_idle=stuck is not None or served or _gets_nothing_done(scene, device, rows, 2 if frozen else 1),
+        is_idle=stuck is not None or served or _gets_nothing_done(window, device, rows, 2 if frozen else 1),
         calls_storage=stuck is not None or any(map(_is_for_storage, rows)),
-        onset_ns=max(min(began), scene.when.start_ns),
+        onset_ns=max(min(began), window.when.start_ns),
         rows=rows,
         device=device,
         stuck=stuck,
     )
 
 
-def _tasks(scene: Scene) -> list[BlockedTask]:
+def _tasks(window: Window) -> list[BlockedTask]:
     """The samples of tasks that hang, of the sleep that they are in, and that still did at the last look."""
-    rows = [row for row in scene.rows(BlockedTask) if row.blocked_ms is not None]
-    last = max((row.timestamp for row in scene.rows(Block) or rows), default=0)
+    rows = [row for row in window.rows(BlockedTask) if row.blocked_ms is not None]
+    last = max((row.timestamp for row in window.rows(Block) or rows), default=0)
     hang: list[BlockedTask] = []
     for of_task in grouped_by(rows, lambda row: row.tid).values():
         latest = of_task[-1]
@@ -148,31 +148,31 @@ def _is_for_storage(row: BlockedTask) -> bool:
     return bool(_OF_STORAGE.search(_where(row))) or row.syscall_name in FILE_CALLS
 
 
-def _stuck(device: Device) -> Run | None:
+def _stuck(device: Device) -> Interval | None:
     """The stretch, up to the end of the window, in which a device had something to do and got nothing done."""
     stretches = runs({second: float(load.is_stuck) for second, load in device.loads.items()}, bool, least=int(STUCK_S))
     last = max(device.loads, default=0)
     return stretches[-1] if stretches and stretches[-1].last >= last - 1 else None
 
 
-def _gets_nothing_done(scene: Scene, device: Device | None, rows: Sequence[BlockedTask], after: int) -> bool:
+def _gets_nothing_done(window: Window, device: Device | None, rows: Sequence[BlockedTask], after: int) -> bool:
     """Whether no request of a device was done while tasks waited for it; of all, where it is not known which one.
 
     Not before so many seconds have begun: requests that are under way are done first, and all dirty pages are written
     before a file system is frozen.
     """
-    inside = Run(scene.second_at(min(map(_began, rows))) + after, scene.second(rows[-1]))
+    inside = Interval(window.second_at(min(map(_began, rows))) + after, window.second(rows[-1]))
     if device is not None:
         return device.load(inside).requests == 0
-    loads = [other.load(inside) for other in scene.once(devices).values()]
+    loads = [other.load(inside) for other in window.once(devices).values()]
     return not any(load.requests and load.busy_share >= BUSY_SHARE for load in loads)
 
 
-def explanation(scene: Scene, found: Hanging, *claims: Step | None, action: str) -> Explanation:
+def explanation(window: Window, found: Hanging, *claims: Step | None, action: str) -> Explanation:
     """Tasks wait without end, and others that need the same file system join them."""
     tasks = grouped_by(found.rows, lambda row: row.tid)
-    victims = dict.fromkeys(named(scene, row.pid or 0) for row in found.rows)
-    steps = (*_task_claims(scene, list(tasks.values())[:3]), *claims, *_said(scene, found))
+    victims = dict.fromkeys(named(window, row.pid or 0) for row in found.rows)
+    steps = (*_task_claims(window, list(tasks.values())[:3]), *claims, *_said(window, found))
     return Explanation(
         culprit=found.culprit,
         onset_ns=found.onset_ns,
@@ -185,31 +185,31 @@ def explanation(scene: Scene, found: Hanging, *claims: Step | None, action: str)
     )
 
 
-def _task_claims(scene: Scene, tasks: Iterable[Sequence[BlockedTask]]) -> Iterator[Step | None]:
+def _task_claims(window: Window, tasks: Iterable[Sequence[BlockedTask]]) -> Iterator[Step | None]:
     for rows in tasks:
         last = rows[-1]
         where = f" in {last.syscall_name or 'the kernel'}" + (f" ({last.wchan})" if last.wchan else "")
         yield claim(
             f"{last.comm} (thread {last.tid}) hangs for {(last.blocked_ms or 0) / 1e3:.1f} s{where}",
-            scene.evidence(rows, BlockedTask.blocked_ms, "max"),
+            window.evidence(rows, BlockedTask.blocked_ms, "max"),
         )
 
 
-def _said(scene: Scene, found: Hanging) -> Iterator[Step | None]:
+def _said(window: Window, found: Hanging) -> Iterator[Step | None]:
     """What the kernel said of these tasks, of whose lock one of them waits for, and of what they wait for."""
     tids = {row.tid for row in found.rows}
-    hung = [row for row in messages(scene, "hung_task") if row.pid in tids]
-    yield from said(scene, hung)
+    hung = [row for row in messages(window, "hung_task") if row.pid in tids]
+    yield from said(window, hung)
     for row in hung:
         if row.holder_pid is not None:
             yield claim(
                 f"the kernel says that {row.holder_comm} (thread {row.holder_pid}) holds the lock that {row.comm} "
                 f"(thread {row.pid}) waits for",
-                scene.evidence([row], KernelMessage.holder_pid, "last"),
+                window.evidence([row], KernelMessage.holder_pid, "last"),
             )
-    yield from said(scene, of_device(scene, found.culprit.id, None, "device_timeout", "io_error"))
+    yield from said(window, of_device(window, found.culprit.id, None, "device_timeout", "io_error"))
     if found.cause == "served":
-        yield from said(scene, messages(scene, "server_not_responding"))
+        yield from said(window, messages(window, "server_not_responding"))
 
 
 IDLE: Check[Hanging] = Check(

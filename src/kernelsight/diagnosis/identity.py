@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process
 
@@ -31,15 +31,15 @@ def process_entity(pid: int | str | None, comm: str | None) -> Entity:
     return Entity("process", str(pid), comm or UNKNOWN)
 
 
-def program_id(scene: Scene, comm: str | None, group: str | int | None) -> ProgramId:
+def program_id(window: Window, comm: str | None, group: str | int | None) -> ProgramId:
     """The program of a name and a control group; an id of a group becomes its path where a row says that."""
-    path = scene.once(_paths).get(group) if isinstance(group, int) else group
+    path = window.once(_paths).get(group) if isinstance(group, int) else group
     return ProgramId(comm or UNKNOWN, path or group)
 
 
-def _paths(scene: Scene) -> Mapping[int, str]:
+def _paths(window: Window) -> Mapping[int, str]:
     """Path of each control group by its id."""
-    rows: list[Cgroup | Process] = [*scene.rows(Cgroup), *scene.rows(Process)]
+    rows: list[Cgroup | Process] = [*window.rows(Cgroup), *window.rows(Process)]
     return {row.cgroup_id: row.cgroup for row in rows if row.cgroup_id is not None and row.cgroup is not None}
 
 
@@ -53,13 +53,13 @@ class _OfProgram(Protocol):
 R = TypeVar("R", bound=_OfProgram)
 
 
-def by_program(scene: Scene, rows: Iterable[R]) -> dict[ProgramId, list[R]]:
+def by_program(window: Window, rows: Iterable[R]) -> dict[ProgramId, list[R]]:
     """Rows that say a name and a control group by the program that they are about, in their order."""
     found: dict[ProgramId, list[R]] = {}
     known: dict[tuple[str | None, int | None], ProgramId] = {}
     for row in rows:
         key = row.comm, row.cgroup_id
         if key not in known:
-            known[key] = program_id(scene, *key)
+            known[key] = program_id(window, *key)
         found.setdefault(known[key], []).append(row)
     return found

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from kernelsight.diagnosis.devices import Load
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Step
-from kernelsight.diagnosis.scene import CounterDelta, Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Window, samples_of
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.fields import Field, getter
 from kernelsight.quantities import quantity
@@ -76,9 +76,9 @@ def is_at_limit(share: float) -> bool:
     return AT_LIMIT_SHARE <= share <= BEYOND_SHARE
 
 
-def shares_of_group(scene: Scene, deltas: Sequence[CounterDelta[Cgroup]], limited: IoLimit) -> Mapping[int, float]:
+def shares_of_group(window: Window, deltas: Sequence[CounterDelta[Cgroup]], limited: IoLimit) -> Mapping[int, float]:
     """What a group did by second, of what its limit lets pass; 0 where it has none."""
-    return {scene.second(delta.after): _share(delta, limited) for delta in deltas}
+    return {window.second(delta.after): _share(delta, limited) for delta in deltas}
 
 
 def _share(delta: CounterDelta[Cgroup], limited: IoLimit) -> float:
@@ -94,12 +94,12 @@ def _counter(delta: CounterDelta[Cgroup], limited: IoLimit) -> Field[Cgroup, int
     return limited.on_limited if told else limited.counter
 
 
-def limit_claim(scene: Scene, deltas: Sequence[CounterDelta[Cgroup]], limited: IoLimit) -> Step | None:
+def limit_claim(window: Window, deltas: Sequence[CounterDelta[Cgroup]], limited: IoLimit) -> Step | None:
     """What a path says of a group at a limit."""
     group, rows = deltas[-1].after, samples_of(deltas)
     allowed = quantity(getter(limited.limit)(group), limited.unit)
     return claim(
         f"a limit lets {group.cgroup} {limited.verb} {allowed} on a device, and it reaches that",
-        scene.evidence(rows, _counter(deltas[-1], limited), "increase"),
-        scene.evidence(rows[1:], limited.limit, "last"),
+        window.evidence(rows, _counter(deltas[-1], limited), "increase"),
+        window.evidence(rows[1:], limited.limit, "last"),
     )

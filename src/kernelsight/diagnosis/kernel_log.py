@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Step
-from kernelsight.diagnosis.scene import Scene, grouped_by
+from kernelsight.diagnosis.window import Window, grouped_by
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.kernel_message import KernelMessage
 
@@ -21,27 +21,27 @@ _AFTER_LETTER, _AFTER_DIGIT = re.compile(r"\d+"), re.compile(r"(?:n\d+)?(?:p\d+)
 disk (`nvme0`, `nvme0n1`)."""
 
 
-def is_read(scene: Scene) -> bool:
+def is_read(window: Window) -> bool:
     """Whether the kernel's log was read: then what it did not say, the kernel did not say."""
-    reports = [row for row in scene.rows(CollectorReport) if row.name == _COLLECTOR]
+    reports = [row for row in window.rows(CollectorReport) if row.name == _COLLECTOR]
     return bool(reports) and all(row.status == "running" for row in reports)
 
 
-def messages(scene: Scene, *kinds: str) -> list[KernelMessage]:
+def messages(window: Window, *kinds: str) -> list[KernelMessage]:
     """Messages of the kernel itself of some kinds, by time."""
-    return [row for row in scene.rows(KernelMessage) if row.message_kind in kinds and row.from_kernel]
+    return [row for row in window.rows(KernelMessage) if row.message_kind in kinds and row.from_kernel]
 
 
-def of_device(scene: Scene, device: str, number: str | None, *kinds: str) -> list[KernelMessage]:
+def of_device(window: Window, device: str, number: str | None, *kinds: str) -> list[KernelMessage]:
     """Messages of some kinds about a device.
 
     Args:
-        scene: where they are from.
+        window: where they are from.
         device: its name, or the path below /dev that it is mounted by.
         number: major:minor, where known.
         kinds: of messages.
     """
-    return [row for row in messages(scene, *kinds) if row.device and is_about(row.device, device, number)]
+    return [row for row in messages(window, *kinds) if row.device and is_about(row.device, device, number)]
 
 
 def is_about(said: str, device: str, number: str | None) -> bool:
@@ -61,7 +61,7 @@ def is_about(said: str, device: str, number: str | None) -> bool:
     return number is not None and name.startswith("mapper/") and said == f"dm-{number.partition(':')[2]}"
 
 
-def said(scene: Scene, rows: Sequence[KernelMessage]) -> Iterator[Step | None]:
+def said(window: Window, rows: Sequence[KernelMessage]) -> Iterator[Step | None]:
     """A claim for each kind of message, with the first of that kind."""
     for alike in grouped_by(rows, lambda row: row.message_kind).values():
         first = next((row for row in alike if not row.suppressed), alike[0])
@@ -69,4 +69,4 @@ def said(scene: Scene, rows: Sequence[KernelMessage]) -> Iterator[Step | None]:
         text = (first.text or "")[:_LONGEST]
         before = " before it was recorded" if first.earlier else ""
         often = f" ({count} messages like it)" if count > 1 else ""
-        yield claim(f'the kernel said{before}: "{text}"{often}', scene.evidence(alike, KernelMessage.count, "sum"))
+        yield claim(f'the kernel said{before}: "{text}"{often}', window.evidence(alike, KernelMessage.count, "sum"))

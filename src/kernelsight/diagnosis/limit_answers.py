@@ -7,7 +7,7 @@ from kernelsight.diagnosis.limits import SYSCTLS, TCP_MEMORY, KernelLimit
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Entity, Proposal, Step
 from kernelsight.diagnosis.remedies import DOUBLE_SYSCTL, LOOK, MACHINE, RAISE_RESOURCE_LIMIT, SET_SYSCTL
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 
 
 def limit_entity(limit: KernelLimit) -> Entity:
@@ -15,13 +15,13 @@ def limit_entity(limit: KernelLimit) -> Entity:
     return Entity("limit", limit.name, limit.name)
 
 
-def use_claim(scene: Scene, limit: KernelLimit, use: LimitUse) -> Step | None:
+def use_claim(window: Window, limit: KernelLimit, use: LimitUse) -> Step | None:
     """How many there were of what a limit counts; None where nobody recorded it."""
     if use.is_met is None:
         return None
     fullest = use.fullest
     whose = f" of user {fullest.uid}" if fullest.uid is not None else ""
-    return claim(f"up to {fullest.used} {limit.noun}{whose} existed of {fullest.maximum}", *use.shown(scene))
+    return claim(f"up to {fullest.used} {limit.noun}{whose} existed of {fullest.maximum}", *use.shown(window))
 
 
 def raised(limit: KernelLimit) -> str:

@@ -9,8 +9,8 @@ from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.limits import OPEN_FILES, KernelLimit
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.processes import processes
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.limit import Limit, LimitHolder
 from kernelsight.events.process import Process
 from kernelsight.signals.rules.processes import DESCRIPTORS_USED_PERCENT
@@ -57,9 +57,9 @@ class LimitUse:
         """The sample with the most in use; only where there is one."""
         return max(self.rows, key=lambda row: (row.used or 0, row.timestamp))
 
-    def shown(self, scene: Scene) -> tuple[Evidence | None, ...]:
+    def shown(self, window: Window) -> tuple[Evidence | None, ...]:
         """The numbers that show it."""
-        return scene.evidence(self.rows, Limit.used, "max"), scene.evidence(self.rows, Limit.maximum, "last")
+        return window.evidence(self.rows, Limit.used, "max"), window.evidence(self.rows, Limit.maximum, "last")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,13 @@ class Holding:
     evidence: Evidence | None
 
 
-def use_of(scene: Scene, name: str, uid: int | None = None) -> LimitUse:
+def use_of(window: Window, name: str, uid: int | None = None) -> LimitUse:
     """The use of a limit: of this user if it has samples of its own, else of all together."""
-    series = scene.series(Limit)
+    series = window.series(Limit)
     return LimitUse(series.get((name, uid)) or series.get((name, None), ()))
 
 
-def largest_holder(scene: Scene, limit: KernelLimit, uid: int | None, use: LimitUse) -> Holding | None:
+def largest_holder(window: Window, limit: KernelLimit, uid: int | None, use: LimitUse) -> Holding | None:
     """Who holds most of what a limit counts; None where nobody holds much of it, or nothing tells.
 
     Samples show a part of the holders. All that is in use is at least what they hold together, and more where the
@@ -86,9 +86,9 @@ def largest_holder(scene: Scene, limit: KernelLimit, uid: int | None, use: Limit
     """
     rows: Sequence[Process | LimitHolder]
     if limit.name == OPEN_FILES:
-        rows = scene.rows(Process)
+        rows = window.rows(Process)
     else:
-        rows = [row for row in scene.rows(LimitHolder) if row.limit_name == limit.name]
+        rows = [row for row in window.rows(LimitHolder) if row.limit_name == limit.name]
     last = {row.pid: row for row in rows if _held(row) and (uid is None or row.uid in {None, uid})}
     if not last:
         return None
@@ -100,9 +100,9 @@ def largest_holder(scene: Scene, limit: KernelLimit, uid: int | None, use: Limit
         return None
     entity = process_entity(row.pid, row.comm)
     if isinstance(row, Process):
-        shown = scene.evidence([row], Process.fds, "last")
+        shown = window.evidence([row], Process.fds, "last")
     else:
-        shown = scene.evidence([row], LimitHolder.held, "last")
+        shown = window.evidence([row], LimitHolder.held, "last")
     return Holding(entity, held, share, shown)
 
 
@@ -110,15 +110,15 @@ def _held(row: Process | LimitHolder) -> int:
     return (row.fds if isinstance(row, Process) else row.held) or 0
 
 
-def uid_of(scene: Scene, pid: int) -> int | None:
+def uid_of(window: Window, pid: int) -> int | None:
     """The user of a process; None where no sample tells."""
-    known = scene.once(processes).get(pid)
+    known = window.once(processes).get(pid)
     return known.samples[-1].uid if known and known.samples else None
 
 
-def near_own_limit(scene: Scene, pid: int) -> bool | None:
+def near_own_limit(window: Window, pid: int) -> bool | None:
     """Whether a process had nearly all the descriptors open that it may have; None where that is not known."""
-    process = scene.once(processes).get(pid)
+    process = window.once(processes).get(pid)
     samples = [(row.fds, row.fd_limit) for row in process.samples] if process else []
     known = [(fds, limit) for fds, limit in samples if fds is not None and limit]
     return any(fds >= NEAR_SHARE * limit for fds, limit in known) if known else None

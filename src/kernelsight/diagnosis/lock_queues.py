@@ -12,9 +12,9 @@ from kernelsight.diagnosis.duration import Duration, duration_of
 from kernelsight.diagnosis.identity import ProgramId, program_id
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Entity, Step
-from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
+from kernelsight.diagnosis.window import NS_PER_S, Interval, Window, grouped_by, runs
 from kernelsight.events.scheduler import SchedProcess, Wait
 from kernelsight.linux.syscalls import ACCEPTS, EXECS, EXITS, FORKS, POLLS, RECEIVES, SLEEPS, USER_LOCKS
 
@@ -66,10 +66,10 @@ def waited(edges: Iterable[Edge], second: Callable[[Wait], int]) -> dict[int, fl
     return found
 
 
-def lock_queues(scene: Scene) -> list[LockQueue]:
-    """The lock queues of a window; none where nobody records who wakes whom. Use with :meth:`Scene.once`."""
-    edges = [edge for edge in scene.once(waiting).edges if edge.state != "runnable"]
-    program = {edge.pid: program_id(scene, edge.comm, edge.rows[-1].cgroup_id) for edge in edges}
+def lock_queues(window: Window) -> list[LockQueue]:
+    """The lock queues of a window; none where nobody records who wakes whom. Use with :meth:`Window.once`."""
+    edges = [edge for edge in window.once(waiting).edges if edge.state != "runnable"]
+    program = {edge.pid: program_id(window, edge.comm, edge.rows[-1].cgroup_id) for edge in edges}
     together: dict[tuple[ProgramId, bool], LockQueue] = {}
     for edge in edges:
         in_kernel = edge.state == "uninterruptible"
@@ -104,7 +104,7 @@ class Queueing:
     """
 
     queue: LockQueue
-    run: Run
+    run: Interval
     duration: Duration
     waiting: float
     """Threads that waited in it, on average."""
@@ -152,19 +152,19 @@ class Queueing:
         return max(ended, key=lambda pid: (ended[pid], -pid))
 
 
-def queueing(scene: Scene, *, in_kernel: bool) -> Iterator[Queueing]:
+def queueing(window: Window, *, in_kernel: bool) -> Iterator[Queueing]:
     """The stretches in which a thread always waited for a lock of its program, or of the kernel."""
-    for queue in scene.once(lock_queues):
+    for queue in window.once(lock_queues):
         if queue.in_kernel == in_kernel:
-            by_second = waited(queue.edges, scene.second)
+            by_second = waited(queue.edges, window.second)
             for run in runs(by_second, lambda threads: threads >= SOMEBODY):
-                yield _queueing(scene, queue, run, by_second)
+                yield _queueing(window, queue, run, by_second)
 
 
-def _queueing(scene: Scene, queue: LockQueue, run: Run, by_second: Mapping[int, float]) -> Queueing:
-    graph = scene.once(waiting)
+def _queueing(window: Window, queue: LockQueue, run: Interval, by_second: Mapping[int, float]) -> Queueing:
+    graph = window.once(waiting)
     pids, handed_on = queue.pids, {id(edge) for edge in queue.handed_on}
-    uses = [use for use in scene.once(cpu_use) if use.pid in pids]
+    uses = [use for use in window.once(cpu_use) if use.pid in pids]
     others = [edge for pid in pids for edge in graph.by_waiter.get(pid, ()) if edge.state != "runnable"]
     timed = [edge for edge in others if edge.waits_in in FOR_TIME and edge.waker_pid == 0]
     blocked = [edge for edge in others if edge.state == "uninterruptible" and id(edge) not in handed_on]
@@ -176,22 +176,22 @@ def _queueing(scene: Scene, queue: LockQueue, run: Run, by_second: Mapping[int, 
     return Queueing(
         queue,
         run,
-        duration_of(scene, run),
+        duration_of(window, run),
         waiting=a_second(value for second, value in by_second.items() if second in run),
         handed_on=a_second(edge.count_in(run) for edge in queue.handed_on),
         timed_out=a_second(edge.count_in(run) for edge in queue.timed_out),
-        passed_on=_passed_on(scene, queue, run),
+        passed_on=_passed_on(window, queue, run),
         ran=a_second(use.ran_in(run) for use in uses),
         queued=a_second(use.queued_in(run) for use in uses),
         timed=a_second(edge.waited_in(run) for edge in timed),
         blocked=a_second(edge.waited_in(run) for edge in blocked),
         asked=a_second(edge.waited_in(run) for edge in asked),
-        busiest=_busiest(scene, uses, run),
+        busiest=_busiest(window, uses, run),
     )
 
 
-def _passed_on(scene: Scene, queue: LockQueue, run: Run) -> float | None:
-    rows = [row for edge in queue.handed_on for row in scene.within(edge.rows, run)]
+def _passed_on(window: Window, queue: LockQueue, run: Interval) -> float | None:
+    rows = [row for edge in queue.handed_on for row in window.within(edge.rows, run)]
     known = [
         (row.passed_on, row.count or 0) for row in rows if row.passed_on is not None and row.waits_in in USER_LOCKS
     ]
@@ -200,9 +200,9 @@ def _passed_on(scene: Scene, queue: LockQueue, run: Run) -> float | None:
     return sum(passed for passed, _ in known) / max(sum(count for _, count in known), 1)
 
 
-def _busiest(scene: Scene, uses: Sequence[Use], run: Run) -> float | None:
+def _busiest(window: Window, uses: Sequence[Use], run: Interval) -> float | None:
     """How unequal the threads of a process are (or the processes of a program): in how often they sleep, and in CPU."""
-    rows = [row for use in uses for row in scene.within(use.rows, run) if isinstance(row, SchedProcess)]
+    rows = [row for use in uses for row in window.within(use.rows, run) if isinstance(row, SchedProcess)]
     processes = list(grouped_by(rows, lambda row: row.pid).values())
     if len(processes) > 1:
         slept = [float(sum(row.voluntary_switches or 0 for row in of)) for of in processes]
@@ -220,7 +220,7 @@ def _share(amounts: Iterable[tuple[float | None, float | None]]) -> float | None
     return sum(most for most, _ in known) / sum(everything for _, everything in known) if known else None
 
 
-def who_waited(scene: Scene, found: Queueing, culprit: Entity, lock: str) -> Iterator[Step | None]:
+def who_waited(window: Window, found: Queueing, culprit: Entity, lock: str) -> Iterator[Step | None]:
     """The claims that threads of a program waited for a lock, and that they ended each other's waits."""
     several = len(found.queue.pids) > 1
     who = (
@@ -229,20 +229,20 @@ def who_waited(scene: Scene, found: Queueing, culprit: Entity, lock: str) -> Ite
     run, edges = found.run, found.queue.edges
     yield claim(
         f"{who} waited {found.waiting * run.seconds:.0f} s in {run.seconds} s for {lock}",
-        shown(scene, edges, run),
-        shown(scene, edges, run, Wait.runqueue_ns),
+        shown(window, edges, run),
+        shown(window, edges, run, Wait.runqueue_ns),
     )
     yield claim(
         f"they ended each other's waits {found.handed_on:.0f} times a second",
-        shown(scene, found.queue.handed_on, run, Wait.count),
+        shown(window, found.queue.handed_on, run, Wait.count),
     )
 
 
-def use_meanwhile(scene: Scene, found: Queueing) -> Step | None:
+def use_meanwhile(window: Window, found: Queueing) -> Step | None:
     """The claim that few of the threads ran meanwhile."""
-    uses = [use for use in scene.once(cpu_use) if use.pid in found.queue.pids]
+    uses = [use for use in window.once(cpu_use) if use.pid in found.queue.pids]
     most = sorted(uses, key=lambda use: -use.ran_in(found.run))[:5]
     return claim(
         f"meanwhile they used {100 * found.ran:.0f} % of a CPU, and {found.waiting:.1f} of them waited on average",
-        *(used(scene, use, found.run, "ran") for use in most),
+        *(used(window, use, found.run, "ran") for use in most),
     )

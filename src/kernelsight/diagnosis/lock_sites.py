@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from kernelsight.diagnosis.functions import told
 from kernelsight.diagnosis.model import Entity, Finding, Step
 from kernelsight.diagnosis.registry import fault_classes
-from kernelsight.diagnosis.scene import Scene, moment
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window, moment
 from kernelsight.events.lock_wait import LockWait
 from kernelsight.profiles.samples import StoredStack, stacks
 
@@ -33,13 +33,13 @@ def is_about_a_lock(finding: Finding) -> bool:
     return "lock" in fault_classes()[finding.fault].parts
 
 
-def lock_sites(scene: Scene, finding: Finding, symbols: Symbols) -> tuple[Step, ...]:
+def lock_sites(window: Window, finding: Finding, symbols: Symbols) -> tuple[Step, ...]:
     """Claims of the lock of the culprit for which most threads waited: where they want it, where its holder stands."""
     if not is_about_a_lock(finding) or finding.culprit.kind != "process":
         return ()
     rows = [
         row
-        for row in scene.rows(LockWait)
+        for row in window.rows(LockWait)
         if str(row.pid) == finding.culprit.id and row.timestamp >= finding.onset_ns and row.word is not None
     ]
     if len(rows) < LEAST_LOOKS:
@@ -50,13 +50,13 @@ def lock_sites(scene: Scene, finding: Finding, symbols: Symbols) -> tuple[Step, 
     word = min(waiters, key=lambda each: (-waiters[each], each))
     its = sorted((row for row in rows if row.word == word), key=moment)[-_MOST_ROWS:]
     numbers = (number for row in its for number in (row.waiter_stack_id, row.holder_stack_id) if number is not None)
-    known = stacks(scene.reader, scene.when, numbers)
+    known = stacks(window.reader, window.when, numbers)
 
     def site(row: LockWait, number: int | None) -> Name | None:
         stack = known.get(number) if number is not None else None
         return None if stack is None else _site(stack, row.pid, symbols)
 
-    return tuple(step for step in (_wanted(scene, finding.culprit, its, site), _held(scene, its, site)) if step)
+    return tuple(step for step in (_wanted(window, finding.culprit, its, site), _held(window, its, site)) if step)
 
 
 def _site(stack: StoredStack, pid: int | None, symbols: Symbols) -> Name | None:
@@ -68,12 +68,12 @@ def _site(stack: StoredStack, pid: int | None, symbols: Symbols) -> Name | None:
 _Site = Callable[[LockWait, int | None], "Name | None"]
 
 
-def _wanted(scene: Scene, culprit: Entity, rows: Sequence[LockWait], site: _Site) -> Step | None:
+def _wanted(window: Window, culprit: Entity, rows: Sequence[LockWait], site: _Site) -> Step | None:
     sites: Counter[Name] = Counter()
     for row in rows:
         if (name := site(row, row.waiter_stack_id)) is not None:
             sites[name] += 1
-    evidence = scene.evidence(rows, LockWait.waiters, "mean")
+    evidence = window.evidence(rows, LockWait.waiters, "mean")
     if not sites or evidence is None:
         return None
     first, *others = sorted(sites, key=lambda name: (-sites[name], name))
@@ -82,7 +82,7 @@ def _wanted(scene: Scene, culprit: Entity, rows: Sequence[LockWait], site: _Site
     return Step(f"{threads} for the lock at {(rows[0].word or 0) & (2**64 - 1):#x} in {told(first)}{also}", (evidence,))
 
 
-def _held(scene: Scene, rows: Sequence[LockWait], site: _Site) -> Step | None:
+def _held(window: Window, rows: Sequence[LockWait], site: _Site) -> Step | None:
     """Where the holder stands in most of the looks."""
     seen: dict[str, list[LockWait]] = {}
     for row in rows:
@@ -100,5 +100,5 @@ def _held(scene: Scene, rows: Sequence[LockWait], site: _Site) -> Step | None:
     tid, comm = next(iter(holders))
     who = f"thread {comm} ({tid})" if len(holders) == 1 else "the thread"
     claim = f"{who} that has the lock {how}, in {len(most)} of {len(looks)} looks"
-    evidence = (scene.evidence(most, LockWait.waiters, "count"), scene.evidence(looks, LockWait.waiters, "count"))
+    evidence = (window.evidence(most, LockWait.waiters, "count"), window.evidence(looks, LockWait.waiters, "count"))
     return Step(claim, tuple(each for each in evidence if each is not None))

@@ -11,8 +11,8 @@ from kernelsight.diagnosis.mechanisms.packets_dropped_on_the_way import dropped_
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.packets import drops, full_queues, interface_of
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window
 from kernelsight.events.qdisc import Qdisc
 from kernelsight.signals.rules.tcp import RETRANSMITTED_PERCENT
 
@@ -60,32 +60,32 @@ class SentAgain(Protocol):
         ...
 
 
-def other_causes(scene: Scene, run: Run, interface: str, *, is_known: bool = True) -> OtherCauses:
+def other_causes(window: Window, run: Interval, interface: str, *, is_known: bool = True) -> OtherCauses:
     """What else was seen within a stretch.
 
     Args:
-        scene: where.
+        window: where.
         run: the stretch.
         interface: by which the segments were sent.
         is_known: whether that is known, and not only likely; else a full queue at any may be why.
     """
-    queues = [queue for queue in scene.once(full_queues) if queue.interface == interface or not is_known]
+    queues = [queue for queue in window.once(full_queues) if queue.interface == interface or not is_known]
     unread = any(
         cause == "reader" and not str(row.location).startswith("udp")
-        for (cause, _), rows in scene.once(drops).items()
-        for row in scene.within(rows, run)
+        for (cause, _), rows in window.once(drops).items()
+        for row in window.within(rows, run)
     )
     return OtherCauses(
         queue_is_full=any(queue.run.overlaps(run) for queue in queues),
-        dropped_here=unread or bool(scene.once(dropped_on_the_way) or scene.once(cut_off)),
-        seen_on_loopback=_seen_on_loopback(scene, run) if interface == "lo" else None,
+        dropped_here=unread or bool(window.once(dropped_on_the_way) or window.once(cut_off)),
+        seen_on_loopback=_seen_on_loopback(window, run) if interface == "lo" else None,
     )
 
 
-def _seen_on_loopback(scene: Scene, run: Run) -> bool:
-    deltas = scene.during(scene.deltas(Qdisc).get(("lo", "root"), ()), run)
+def _seen_on_loopback(window: Window, run: Interval) -> bool:
+    deltas = window.during(window.deltas(Qdisc).get(("lo", "root"), ()), run)
     queue = sum(delta.of(Qdisc.drops) for delta in deltas)
-    return queue > 0 or any(scene.within(rows, run) for (_, name), rows in scene.once(drops).items() if name == "lo")
+    return queue > 0 or any(window.within(rows, run) for (_, name), rows in window.once(drops).items() if name == "lo")
 
 
 def explanation(interface: str, onset_ns: int, victims: tuple[Entity, ...], path: tuple[Step, ...]) -> Explanation:

@@ -34,8 +34,8 @@ from typing import Any, Generic, TypeVar
 from kernelsight.diagnosis.candidate import Candidate, Outcome
 from kernelsight.diagnosis.fault import FaultClass
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold, used_by
+from kernelsight.diagnosis.window import Window
 
 _HERE = "kernelsight.diagnosis."
 
@@ -130,10 +130,10 @@ class Mechanism(Generic[M]):
     fault: FaultClass
     summary: str
     """What happens, in a sentence."""
-    measure: Callable[[Scene], Iterable[M]]
+    measure: Callable[[Window], Iterable[M]]
     """A measurement for each suspect of a window: all that the checks and the explanation need to know of it."""
     checks: tuple[Check[M], ...]
-    explain: Callable[[Scene, M], Explanation]
+    explain: Callable[[Window, M], Explanation]
     prior: Prior = field(default_factory=Prior)
     name: str = ""
     """Of the module that declares it; the registry says it."""
@@ -150,14 +150,14 @@ class Mechanism(Generic[M]):
         found += [threshold for check in self.checks for threshold in check.thresholds]
         return sorted({id(threshold): (name, threshold) for name, threshold in found}.values())
 
-    def candidates(self, scene: Scene) -> Iterator[Candidate]:
+    def candidates(self, window: Window) -> Iterator[Candidate]:
         """What it finds in a window: a candidate for each suspect, likely or not."""
-        for measurement in self.measure(scene):
-            yield self.candidate(scene, measurement)
+        for measurement in self.measure(window):
+            yield self.candidate(window, measurement)
 
-    def candidate(self, scene: Scene, measurement: M) -> Candidate:
+    def candidate(self, window: Window, measurement: M) -> Candidate:
         """What is to be said of one suspect."""
-        explanation = self.explain(scene, measurement)
+        explanation = self.explain(window, measurement)
         outcomes = (check.outcome(measurement) for check in self.checks)
         return Candidate(
             self.fault.name,

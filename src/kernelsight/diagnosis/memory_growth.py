@@ -11,9 +11,9 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
 from kernelsight.diagnosis.memory_use import FULL_SHARE, KIB, AnyDomain, Holder, killed_in, short
 from kernelsight.diagnosis.model import Entity, Proposal, Step
 from kernelsight.diagnosis.remedies import LIMIT_MEMORY, RESTART
-from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend
+from kernelsight.diagnosis.window import NS_PER_S, Interval, Window
 from kernelsight.events.fields import Metric, getter
 from kernelsight.events.process import Process
 
@@ -109,16 +109,16 @@ def matters(going: Trend | None) -> TypeGuard[Trend]:
     return going is not None and going.per_second > 0 and going.last - going.first >= LEAST_KB
 
 
-def grown_by(scene: Scene, holder: Holder, going: Trend, *metrics: Metric[Process]) -> float:
+def grown_by(window: Window, holder: Holder, going: Trend, *metrics: Metric[Process]) -> float:
     """How much counters of a process grew while the level did."""
-    deltas = [delta for delta in holder.deltas(scene) if delta.before.timestamp >= going.onset_ns]
+    deltas = [delta for delta in holder.deltas(window) if delta.before.timestamp >= going.onset_ns]
     return sum(delta.of(metric) for delta in deltas for metric in metrics)
 
 
-def cpu_wanted_s(scene: Scene, holder: Holder, going: Trend) -> float:
+def cpu_wanted_s(window: Window, holder: Holder, going: Trend) -> float:
     """How long a process ran or waited for a CPU while it grew."""
-    ran_s = grown_by(scene, holder, going, Process.utime_ms, Process.stime_ms) / 1e3
-    return ran_s + grown_by(scene, holder, going, Process.cpu_delay_ns) / NS_PER_S
+    ran_s = grown_by(window, holder, going, Process.utime_ms, Process.stime_ms) / 1e3
+    return ran_s + grown_by(window, holder, going, Process.cpu_delay_ns) / NS_PER_S
 
 
 def largest_fall_kb(rows: Sequence[Any], metric: Metric[Any]) -> float:
@@ -140,24 +140,24 @@ def has_more_to_do(holder: Holder) -> bool:
     )
 
 
-def somebody_suffers(scene: Scene, domain: AnyDomain, going: Trend) -> bool:
+def somebody_suffers(window: Window, domain: AnyDomain, going: Trend) -> bool:
     """Whether processes suffer for want of memory already: then it is told as that."""
-    run = stretch_of(scene, going)
-    tight = any(stretch.last >= run.last - ALIVE_S for stretch in short(scene, domain))
-    return tight and domain.most_used(scene, run) >= FULL_SHARE
+    run = stretch_of(window, going)
+    tight = any(stretch.last >= run.last - ALIVE_S for stretch in short(window, domain))
+    return tight and domain.most_used(window, run) >= FULL_SHARE
 
 
-def kills_meanwhile(scene: Scene, domain: AnyDomain, going: Trend) -> bool:
+def kills_meanwhile(window: Window, domain: AnyDomain, going: Trend) -> bool:
     """Whether the kernel killed a process for want of memory while it grew: then it is told as that."""
-    return killed_in(scene, domain, stretch_of(scene, going))
+    return killed_in(window, domain, stretch_of(window, going))
 
 
-def stretch_of(scene: Scene, going: Trend) -> Run:
+def stretch_of(window: Window, going: Trend) -> Interval:
     """The seconds in which a level grew."""
-    return Run(scene.second(going.rows[0]), scene.second(going.rows[-1]))
+    return Interval(window.second(going.rows[0]), window.second(going.rows[-1]))
 
 
-def explanation(scene: Scene, growth: MemoryGrowth, grows: str, *, meanwhile: Step | None = None) -> Explanation:
+def explanation(window: Window, growth: MemoryGrowth, grows: str, *, meanwhile: Step | None = None) -> Explanation:
     """What follows from growth; `grows` is what does, in a sentence."""
     going, domain, culprit = growth.trend, growth.domain, growth.holder.entity
     rows = [row for row in domain.rows if row.timestamp >= going.onset_ns] or domain.rows[-1:]
@@ -169,13 +169,13 @@ def explanation(scene: Scene, growth: MemoryGrowth, grows: str, *, meanwhile: St
         path=path(
             claim(
                 f"{grows} grew from {going.first / KIB:,.0f} to {going.last / KIB:,.0f} MiB in {going.seconds:.0f} s",
-                scene.evidence(going.rows, going.metric, "last"),
-                scene.evidence(going.rows, going.metric, "slope"),
+                window.evidence(going.rows, going.metric, "last"),
+                window.evidence(going.rows, going.metric, "slope"),
             ),
             meanwhile,
             claim(
                 f"{domain.owner} has {domain.left_kb / KIB:,.0f} of {domain.limit_kb / KIB:,.0f} MiB left",
-                domain.shown_used(scene, rows, "last"),
+                domain.shown_used(window, rows, "last"),
             ),
         ),
         refuted_by=f"{culprit.name} stops growing by itself, or gives memory back",

@@ -8,10 +8,10 @@ from typing import Any, Generic, TypeVar
 
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.model import Entity, Evidence, How
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.storage import COMMIT_CALLS
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.declare import Event
 from kernelsight.events.fields import Metric
@@ -97,10 +97,10 @@ class Holder:
         """The most that it had in memory of files, tmpfs and shared memory."""
         return max(float((row.rss_kb or 0) - (row.anon_kb or 0)) for row in self.samples)
 
-    def deltas(self, scene: Scene) -> Sequence[CounterDelta[Process]]:
+    def deltas(self, window: Window) -> Sequence[CounterDelta[Process]]:
         """What it did from sample to sample."""
         last = self.samples[-1]
-        return scene.deltas(Process).get((last.pid, last.start_ticks), ())
+        return window.deltas(Process).get((last.pid, last.start_ticks), ())
 
     @property
     def group(self) -> str | None:
@@ -115,9 +115,9 @@ def demand_kb(row: Process) -> float:
     return float((resident or 0) + (row.swap_kb or 0))
 
 
-def holders(scene: Scene) -> list[Holder]:
-    """All processes of a window that have memory of their own; use with :meth:`Scene.once`."""
-    samples = scene.series(Process).values()
+def holders(window: Window) -> list[Holder]:
+    """All processes of a window that have memory of their own; use with :meth:`Window.once`."""
+    samples = window.series(Process).values()
     return [Holder(rows) for rows in samples if any(demand_kb(row) for row in rows)]
 
 
@@ -165,30 +165,30 @@ class Domain(Generic[R, C]):
         """What the stalls of its processes are counted under."""
         return self.entity.id if self.is_group else "system"
 
-    def shared_kb(self, scene: Scene, run: Run) -> float:
+    def shared_kb(self, window: Window, run: Interval) -> float:
         """The most that was in tmpfs and shared memory within a stretch."""
-        return max(map(self.shared_kb_of, scene.within(self.rows, run)), default=0.0)
+        return max(map(self.shared_kb_of, window.within(self.rows, run)), default=0.0)
 
     @property
     def was_full(self) -> bool:
         """Whether it was short at any time of the window."""
         return any(self.used_share(row) >= FULL_SHARE for row in self.rows)
 
-    def most_used(self, scene: Scene, run: Run) -> float:
+    def most_used(self, window: Window, run: Interval) -> float:
         """The largest share that was in use within a stretch."""
-        return max(map(self.used_share, scene.within(self.rows, run) or self.rows[-1:]), default=0.0)
+        return max(map(self.used_share, window.within(self.rows, run) or self.rows[-1:]), default=0.0)
 
-    def shown_used(self, scene: Scene, rows: Sequence[R], how: How | None = None) -> Evidence | None:
+    def shown_used(self, window: Window, rows: Sequence[R], how: How | None = None) -> Evidence | None:
         """The rows that show how much was in use, by default the most that was."""
-        return scene.evidence(rows, self.used, how or self.used_how)
+        return window.evidence(rows, self.used, how or self.used_how)
 
 
 AnyDomain = Domain[Any, Any]
 
 
-def machine(scene: Scene) -> Domain[Memory, Vmstat] | None:
-    """The memory of the machine; None where nothing tells it. Use with :meth:`Scene.once`."""
-    rows = scene.rows(Memory)
+def machine(window: Window) -> Domain[Memory, Vmstat] | None:
+    """The memory of the machine; None where nothing tells it. Use with :meth:`Window.once`."""
+    rows = window.rows(Memory)
     if not rows or not rows[-1].mem_total_kb:
         return None
     last = rows[-1]
@@ -204,8 +204,8 @@ def machine(scene: Scene) -> Domain[Memory, Vmstat] | None:
         left_kb=(available_kb(last) or 0.0) + float(last.swap_free_kb or 0),
         is_group=False,
         rows=rows,
-        deltas=[delta for deltas in scene.deltas(Vmstat).values() for delta in deltas],
-        holders=scene.once(holders),
+        deltas=[delta for deltas in window.deltas(Vmstat).values() for delta in deltas],
+        holders=window.once(holders),
         used_share=used_share,
         used=Memory.mem_available_kb,
         used_how="min",
@@ -221,21 +221,21 @@ def group_limit(row: Cgroup) -> float | None:
     return min((float(limit) for limit in (row.memory_limit_bytes, row.memory_high_bytes) if limit), default=None)
 
 
-def limited_groups(scene: Scene) -> list[Domain[Cgroup, Cgroup]]:
+def limited_groups(window: Window) -> list[Domain[Cgroup, Cgroup]]:
     """The control groups that may have less than the machine has, each with the processes in it and below it.
 
-    Use with :meth:`Scene.once`.
+    Use with :meth:`Window.once`.
     """
-    whole = max((row.mem_total_kb or 0 for row in scene.rows(Memory)), default=0) * KIB
+    whole = max((row.mem_total_kb or 0 for row in window.rows(Memory)), default=0) * KIB
     members: dict[str, list[Holder]] = {}
-    for holder in scene.once(holders):
+    for holder in window.once(holders):
         for path in around(holder.group):
             members.setdefault(path, []).append(holder)
     limited = []
-    for (path,), rows in scene.series(Cgroup).items():
+    for (path,), rows in window.series(Cgroup).items():
         limit = group_limit(rows[-1])
         if limit and (not whole or limit < whole):
-            deltas = scene.deltas(Cgroup).get((path,), ())
+            deltas = window.deltas(Cgroup).get((path,), ())
             limited.append(_limited_group(str(path), limit / KIB, rows, deltas, members.get(str(path), ())))
     return limited
 
@@ -276,44 +276,44 @@ def around(group: str | None) -> list[str]:
     return ["/" + "/".join(parts[:end]) for end in range(len(parts), -1, -1)]
 
 
-def short(scene: Scene, domain: AnyDomain) -> list[Run]:
+def short(window: Window, domain: AnyDomain) -> list[Interval]:
     """The stretches in which pages that had been pushed out were needed again, or tasks stalled for want of memory."""
-    stalls = scene.deltas(Pressure).get(("memory", domain.scope), ())
+    stalls = window.deltas(Pressure).get(("memory", domain.scope), ())
     tight = {
-        scene.second(delta.after): delta.of(Pressure.some_total_us) / 1e6 / delta.seconds / STALLED_SHARE
+        window.second(delta.after): delta.of(Pressure.some_total_us) / 1e6 / delta.seconds / STALLED_SHARE
         for delta in stalls
     }
     for delta in domain.deltas:
-        second = scene.second(delta.after)
+        second = window.second(delta.after)
         tight[second] = max(tight.get(second, 0.0), domain.came_back(delta) / delta.seconds / REFAULTS_PER_S)
     return runs(tight, lambda times: times >= 1)
 
 
-def killed_in(scene: Scene, domain: AnyDomain, run: Run) -> bool:
+def killed_in(window: Window, domain: AnyDomain, run: Interval) -> bool:
     """Whether the kernel killed a process for want of this memory within a stretch."""
-    return any(delta.of(domain.kills) for delta in scene.during(domain.deltas, run))
+    return any(delta.of(domain.kills) for delta in window.during(domain.deltas, run))
 
 
-def stalled(scene: Scene, holder: Holder, run: Run) -> float:
+def stalled(window: Window, holder: Holder, run: Interval) -> float:
     """Seconds that the threads of a process waited within a stretch for pages or for what they read."""
-    if scene.rows(Wait):
-        return sum(edge.waited_in(run) for edge in _page_waits(scene, holder.pid))
-    return sum(delta.of(metric) for delta in scene.during(holder.deltas(scene), run) for metric in _DELAYS) / 1e9
+    if window.rows(Wait):
+        return sum(edge.waited_in(run) for edge in _page_waits(window, holder.pid))
+    return sum(delta.of(metric) for delta in window.during(holder.deltas(window), run) for metric in _DELAYS) / 1e9
 
 
-def stalled_shown(scene: Scene, holder: Holder, run: Run) -> Evidence | None:
+def stalled_shown(window: Window, holder: Holder, run: Interval) -> Evidence | None:
     """The rows that show it."""
-    if scene.rows(Wait):
-        return shown(scene, _page_waits(scene, holder.pid), run)
-    return scene.evidence(scene.within(holder.samples, run), Process.blkio_delay_ns, "increase")
+    if window.rows(Wait):
+        return shown(window, _page_waits(window, holder.pid), run)
+    return window.evidence(window.within(holder.samples, run), Process.blkio_delay_ns, "increase")
 
 
-def stalls(scene: Scene, domain: AnyDomain, run: Run) -> Sequence[CounterDelta[Pressure]]:
+def stalls(window: Window, domain: AnyDomain, run: Interval) -> Sequence[CounterDelta[Pressure]]:
     """How long tasks stalled for want of memory within a stretch; nothing where the kernel does not tell it."""
-    return scene.during(scene.deltas(Pressure).get(("memory", domain.scope), ()), run)
+    return window.during(window.deltas(Pressure).get(("memory", domain.scope), ()), run)
 
 
-def _page_waits(scene: Scene, pid: int) -> list[Edge]:
+def _page_waits(window: Window, pid: int) -> list[Edge]:
     """Waits that more memory would make shorter: not those for what was written to be kept."""
-    edges = scene.once(waiting).by_waiter.get(pid, ())
+    edges = window.once(waiting).by_waiter.get(pid, ())
     return [edge for edge in edges if edge.state == "uninterruptible" and edge.waits_in not in COMMIT_CALLS]

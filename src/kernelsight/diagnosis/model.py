@@ -161,7 +161,7 @@ class NotExcluded(msgspec.Struct, frozen=True):
     """Those that were missing; of alternatives all are named."""
 
 
-class Window(msgspec.Struct, frozen=True):
+class Bounds(msgspec.Struct, frozen=True):
     """The time that was looked at, both ends included."""
 
     start_ns: int
@@ -171,7 +171,7 @@ class Window(msgspec.Struct, frozen=True):
 class Diagnosis(msgspec.Struct, frozen=True):
     """The answer for one window; findings most certain first."""
 
-    window: Window
+    window: Bounds
     healthy: bool | None
     """None: it is not known, because of what :attr:`unknown` says."""
     findings: tuple[Finding, ...]

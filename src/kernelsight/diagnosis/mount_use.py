@@ -13,9 +13,9 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Prior, claim, pa
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.mounts import FULL_SHARE, failing, is_full, mounts
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, trend
+from kernelsight.diagnosis.window import Interval, Window
 from kernelsight.events.fields import getter
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.quantities import quantity
@@ -50,7 +50,7 @@ class MountUse:
     """Calls on it that failed for want of space."""
     failed_somewhere: Sequence[Failures]
     """Calls that failed on it or on another full file system."""
-    run: Run
+    run: Interval
     """In which it becomes less, or has been as little as now."""
     rows: Sequence[Filesystem]
     """Of that time."""
@@ -72,25 +72,25 @@ class MountUse:
         return self.resource.ends_in_s(self.decline, self.whole)
 
 
-def mount_uses(scene: Scene, resource: Exhaustible[Filesystem]) -> Iterator[MountUse]:
+def mount_uses(window: Window, resource: Exhaustible[Filesystem]) -> Iterator[MountUse]:
     """The file systems of which a resource is used up, or will be soon."""
-    for rows in scene.once(mounts):
+    for rows in window.once(mounts):
         left, whole = getter(resource.level)(rows[-1]), getter(resource.whole)(rows[-1])
         if whole and left is not None:
-            yield from _use(scene, rows, resource, float(left), float(whole))
+            yield from _use(window, rows, resource, float(left), float(whole))
 
 
 def _use(
-    scene: Scene, rows: Sequence[Filesystem], resource: Exhaustible[Filesystem], left: float, whole: float
+    window: Window, rows: Sequence[Filesystem], resource: Exhaustible[Filesystem], left: float, whole: float
 ) -> Iterator[MountUse]:
     decline = trend(rows, resource.level, up=False)
     ends_soon = resource.ends_soon(decline, whole)
     full = is_full(rows[-1], resource)
-    failures = failing(scene, rows)
+    failures = failing(window, rows)
     if not (ends_soon or left <= 0 or (full and (decline or failures.here or failures.somewhere))):
         return
-    run = _run(scene, rows, resource, decline)
-    within = scene.within(rows, run)
+    run = _run(window, rows, resource, decline)
+    within = window.within(rows, run)
     level = getter(resource.level)
     yield MountUse(
         mount=str(rows[-1].mount_point),
@@ -105,13 +105,13 @@ def _use(
         failed_somewhere=failures.somewhere,
         run=run,
         rows=within or rows[-1:],
-        filler=_filler(scene, run, failures.here, [*map(level, within)], resource, (left, whole)),
+        filler=_filler(window, run, failures.here, [*map(level, within)], resource, (left, whole)),
     )
 
 
 def _filler(  # noqa: PLR0913, PLR0917 - what was lost, when, and whose calls failed
-    scene: Scene,
-    run: Run,
+    window: Window,
+    run: Interval,
     failed: Sequence[Failures],
     levels: Sequence[int | None],
     resource: Exhaustible[Filesystem],
@@ -120,11 +120,13 @@ def _filler(  # noqa: PLR0913, PLR0917 - what was lost, when, and whose calls fa
     left, whole = now
     lost = max((float(level) for level in levels if level is not None), default=left) - left
     if resource is not SPACE:
-        return who_takes_inodes(scene, run, failed, lost)
-    return who_takes_space(scene, run, failed, lost) if lost > 0 else who_filled(scene, failed, whole - left)
+        return who_takes_inodes(window, run, failed, lost)
+    return who_takes_space(window, run, failed, lost) if lost > 0 else who_filled(window, failed, whole - left)
 
 
-def _run(scene: Scene, rows: Sequence[Filesystem], resource: Exhaustible[Filesystem], decline: Trend | None) -> Run:
+def _run(
+    window: Window, rows: Sequence[Filesystem], resource: Exhaustible[Filesystem], decline: Trend | None
+) -> Interval:
     """From when it is used up, or since when there has been as little as now."""
     since = decline.rows[0] if decline else rows[-1]
     if not decline:
@@ -134,7 +136,7 @@ def _run(scene: Scene, rows: Sequence[Filesystem], resource: Exhaustible[Filesys
             if level is None or level > FULL_SHARE * whole:
                 break
             since = row
-    return Run(scene.second(since), scene.second(rows[-1]))
+    return Interval(window.second(since), window.second(rows[-1]))
 
 
 def _comes_back(levels: Sequence[int | None], decline: Trend) -> bool:
@@ -143,7 +145,7 @@ def _comes_back(levels: Sequence[int | None], decline: Trend) -> bool:
     return returned >= GIVEN_BACK_SHARE * (decline.first - decline.last)
 
 
-def explanation(scene: Scene, use: MountUse) -> Explanation:
+def explanation(window: Window, use: MountUse) -> Explanation:
     """What follows if a resource of a file system is used up."""
     filler, unit = use.filler, "B" if use.resource is SPACE else "inodes"
     culprit = filler.entity if filler else Entity("mount", use.mount, use.mount)
@@ -155,14 +157,14 @@ def explanation(scene: Scene, use: MountUse) -> Explanation:
     written = f" of {culprit.name}" if filler else ""
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(use.run.first),
+        onset_ns=window.at(use.run.first),
         victims=tuple(entity for entity in refused if filler is None or entity != culprit)[:_MOST_VICTIMS],
         suffering_s=0.0,
         path=path(
             *(claim(_failed(failures), failures.evidence) for failures in shown),
             claim(
                 f"{use.mount} has {quantity(use.left, unit)} of {quantity(use.whole, unit)} left{ahead}",
-                scene.evidence(use.rows, use.resource.level, "last"),
+                window.evidence(use.rows, use.resource.level, "last"),
             ),
             claim(filler.claim, filler.evidence) if filler else None,
         ),

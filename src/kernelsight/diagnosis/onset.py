@@ -14,7 +14,7 @@ from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.effects import same_program
 from kernelsight.diagnosis.model import Finding
 from kernelsight.diagnosis.registry import finders, found_by, traits
-from kernelsight.diagnosis.scene import NS_PER_S, Scene, moment
+from kernelsight.diagnosis.window import NS_PER_S, Window, moment
 from kernelsight.events.wire import kinds
 from kernelsight.query.times import TimeRange
 
@@ -27,27 +27,27 @@ AT_ONCE_NS = 2 * NS_PER_S
 
 
 def with_onsets(
-    findings: Iterable[Finding], scene: Scene, *, likely: Callable[[Candidate], bool]
+    findings: Iterable[Finding], window: Window, *, likely: Callable[[Candidate], bool]
 ) -> tuple[Finding, ...]:
     """Findings with the moment when they began, also where that was before their window.
 
     Args:
         findings: what was found within a window.
-        scene: the window.
+        window: where to look.
         likely: whether a candidate would be a finding.
     """
-    earlier: dict[int, Scene] = {}
-    return tuple(_dated(one, scene, earlier, likely) for one in findings)
+    earlier: dict[int, Window] = {}
+    return tuple(_dated(one, window, earlier, likely) for one in findings)
 
 
-def _dated(found: Finding, scene: Scene, earlier: dict[int, Scene], likely: Callable[[Candidate], bool]) -> Finding:
-    if not was_there(found.onset_ns, scene):
+def _dated(found: Finding, window: Window, earlier: dict[int, Window], likely: Callable[[Candidate], bool]) -> Finding:
+    if not was_there(found.onset_ns, window):
         return found
     for back_s in LOOKS_BACK_S:
-        begin_ns = scene.begin_ns - back_s * NS_PER_S
+        begin_ns = window.begin_ns - back_s * NS_PER_S
         before = earlier.get(back_s)
         if before is None:
-            before = earlier[back_s] = Scene(scene.reader, TimeRange(max(0, begin_ns), scene.when.end_ns))
+            before = earlier[back_s] = Window(window.reader, TimeRange(max(0, begin_ns), window.when.end_ns))
         onsets = [
             one.onset_ns
             for test in finders()[found.fault]
@@ -63,27 +63,27 @@ def _dated(found: Finding, scene: Scene, earlier: dict[int, Scene], likely: Call
     return found
 
 
-def _is_same(one: Candidate, found: Finding, scene: Scene) -> bool:
+def _is_same(one: Candidate, found: Finding, window: Window) -> bool:
     if one.culprit == found.culprit:
         return True
-    return not traits(found.fault).uses_up and same_program(one.culprit, found.culprit, scene)
+    return not traits(found.fault).uses_up and same_program(one.culprit, found.culprit, window)
 
 
-def was_there(onset_ns: int, scene: Scene) -> bool:
+def was_there(onset_ns: int, window: Window) -> bool:
     """Whether what is first seen then may have been there at the first moment that is known of a window."""
-    return onset_ns < scene.once(_known_from_ns) + AT_ONCE_NS
+    return onset_ns < window.once(_known_from_ns) + AT_ONCE_NS
 
 
-def _known_from_ns(scene: Scene) -> int:
-    """The first moment of a window of which anything is recorded. Use with :meth:`Scene.once`.
+def _known_from_ns(window: Window) -> int:
+    """The first moment of a window of which anything is recorded. Use with :meth:`Window.once`.
 
     A store that has no kind of those that tell of every second begins with what it has: somebody else recorded it.
     """
-    first = _first_ns(scene, _EVERY_SECOND) or _first_ns(scene, scene.read)
-    return max(scene.begin_ns, first)
+    first = _first_ns(window, _EVERY_SECOND) or _first_ns(window, window.read)
+    return max(window.begin_ns, first)
 
 
-def _first_ns(scene: Scene, names: Iterable[str]) -> int:
+def _first_ns(window: Window, names: Iterable[str]) -> int:
     """The first stamp of several kinds; 0 where they have no row."""
     sampled = (name for name in names if kinds()[name].interval_s is not None)
-    return min((moment(rows[0]) for name in sampled if (rows := scene.rows(kinds()[name].struct))), default=0)
+    return min((moment(rows[0]) for name in sampled if (rows := window.rows(kinds()[name].struct))), default=0)

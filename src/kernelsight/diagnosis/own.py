@@ -1,6 +1,6 @@
 """Which processes are our own parts: what they do, and what others wait for because of them, is no finding.
 
-Here is the only place that tells: a scene leaves their rows out (:meth:`kernelsight.diagnosis.scene.Scene.rows`), so
+Here is the only place that tells: a window leaves their rows out (:meth:`kernelsight.diagnosis.window.Window.rows`), so
 that no mechanism can take one of them for a victim, a link of a path or a culprit.
 """
 

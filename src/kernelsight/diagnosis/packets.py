@@ -10,8 +10,8 @@ from typing import Literal, TypeVar
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Entity, Step
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs
 from kernelsight.events.declare import Event
 from kernelsight.events.fields import Metric, getter
 from kernelsight.events.network import Network
@@ -56,19 +56,19 @@ def cause_of(row: PacketDrop) -> DropClass | None:
     return drop_class(row.reason, row.location)
 
 
-def drops(scene: Scene) -> Mapping[tuple[DropClass, str], Sequence[PacketDrop]]:
-    """The packets that were lost, by cause and interface; use with :meth:`Scene.once`."""
+def drops(window: Window) -> Mapping[tuple[DropClass, str], Sequence[PacketDrop]]:
+    """The packets that were lost, by cause and interface; use with :meth:`Window.once`."""
     found: dict[tuple[DropClass, str], list[PacketDrop]] = {}
-    for row in scene.rows(PacketDrop):
+    for row in window.rows(PacketDrop):
         cause = cause_of(row)
         if cause and row.interface_name:
             found.setdefault((cause, row.interface_name), []).append(row)
     return found
 
 
-def sent_again(scene: Scene) -> Sequence[TcpRetransmitEvent]:
-    """The segments with data that were sent again; use with :meth:`Scene.once`."""
-    return [row for row in scene.rows(TcpRetransmitEvent) if row.state in _WITH_DATA]
+def sent_again(window: Window) -> Sequence[TcpRetransmitEvent]:
+    """The segments with data that were sent again; use with :meth:`Window.once`."""
+    return [row for row in window.rows(TcpRetransmitEvent) if row.state in _WITH_DATA]
 
 
 def owners(rows: Iterable[Owned], what: Metric[Owned]) -> list[tuple[int, str, float]]:
@@ -82,15 +82,15 @@ def owners(rows: Iterable[Owned], what: Metric[Owned]) -> list[tuple[int, str, f
     return [(pid, comm, amount) for (pid, comm), amount in sorted(sums.items(), key=lambda one: -one[1])]
 
 
-def stretches(scene: Scene, rows: Iterable[E], value: Metric[E]) -> list[Run]:
+def stretches(window: Window, rows: Iterable[E], value: Metric[E]) -> list[Interval]:
     """The stretches in which a column is not zero: a burst, or an end after a pause, is none."""
-    return runs(scene.per_second(rows, value), lambda amount: amount > 0, least=int(LASTS_S), gap=2)
+    return runs(window.per_second(rows, value), lambda amount: amount > 0, least=int(LASTS_S), gap=2)
 
 
-def carried(scene: Scene, interface: str, run: Run) -> list[CounterDelta[Network]]:
+def carried(window: Window, interface: str, run: Interval) -> list[CounterDelta[Network]]:
     """What an interface of this network namespace did within a stretch; nothing is known of others."""
-    changes = scene.deltas(Network).get((interface,), ())
-    return scene.during(changes, run)
+    changes = window.deltas(Network).get((interface,), ())
+    return window.during(changes, run)
 
 
 def packets(changes: Sequence[CounterDelta[Network]], way: Literal["rx", "tx"]) -> float:
@@ -109,7 +109,7 @@ class FullQueue:
     """A stretch in which packets had to wait in front of an interface, or did not fit any more."""
 
     interface: str
-    run: Run
+    run: Interval
     changes: Sequence[CounterDelta[Qdisc]]
     """Of the queue's statistics; none of an interface in another network namespace."""
     drops: Sequence[PacketDrop]
@@ -144,26 +144,26 @@ class FullQueue:
         return self.changes[-1].after.rate_limit_bytes if self.changes else None
 
 
-def full_queues(scene: Scene) -> list[FullQueue]:
-    """The queues that were full or never empty for a while; use with :meth:`Scene.once`."""
+def full_queues(window: Window) -> list[FullQueue]:
+    """The queues that were full or never empty for a while; use with :meth:`Window.once`."""
     found: list[FullQueue] = []
-    dropped = {interface: rows for (cause, interface), rows in scene.once(drops).items() if cause == "queue"}
-    for (interface, parent), changes in scene.deltas(Qdisc).items():
+    dropped = {interface: rows for (cause, interface), rows in window.once(drops).items() if cause == "queue"}
+    for (interface, parent), changes in window.deltas(Qdisc).items():
         if parent != "root":
             continue
-        held = {scene.second(change.after): _held(change) for change in changes}
+        held = {window.second(change.after): _held(change) for change in changes}
         found += [
             FullQueue(
                 str(interface),
                 run,
-                scene.during(changes, run),
-                scene.within(dropped.get(interface, ()), run),
+                window.during(changes, run),
+                window.within(dropped.get(interface, ()), run),
             )
             for run in runs(held, lambda amount: amount > 0, least=int(LASTS_S), gap=2)
         ]
-    for interface in dropped.keys() - {name for name, _ in scene.deltas(Qdisc)}:
-        for run in stretches(scene, dropped[interface], PacketDrop.count):
-            found.append(FullQueue(interface, run, (), scene.within(dropped[interface], run)))
+    for interface in dropped.keys() - {name for name, _ in window.deltas(Qdisc)}:
+        for run in stretches(window, dropped[interface], PacketDrop.count):
+            found.append(FullQueue(interface, run, (), window.within(dropped[interface], run)))
     return found
 
 
@@ -178,12 +178,12 @@ def interface_of(name: str) -> Entity:
     return Entity("interface", name, name)
 
 
-def sent_again_claim(scene: Scene, again: Sequence[TcpRetransmitEvent]) -> Step | None:
+def sent_again_claim(window: Window, again: Sequence[TcpRetransmitEvent]) -> Step | None:
     """The claim that programs retransmitted segments."""
     names = ", ".join(comm for _, comm, _ in owners(again, TcpRetransmitEvent.segments)[:3]) or "somebody"
     return claim(
         f"{names} retransmitted {sum(row.segments or 1 for row in again)} segments",
-        scene.evidence(again, TcpRetransmitEvent.segments, "sum"),
+        window.evidence(again, TcpRetransmitEvent.segments, "sum"),
     )
 
 

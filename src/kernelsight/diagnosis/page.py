@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from kernelsight.diagnosis.commands import Commands, shell_command
-from kernelsight.diagnosis.course import Course
+from kernelsight.diagnosis.evidence_series import EvidenceSeries
 from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
 from kernelsight.diagnosis.report import cited, considered, introduced, muted, not_excluded, plain, since
 from kernelsight.moments import time_of_day, to_next_second, to_second
@@ -34,12 +34,14 @@ class Plot(NamedTuple):
     title: str
 
 
-def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course], command: Commands = shell_command) -> str:
+def page(
+    diagnosis: Diagnosis, series_by_evidence: Mapping[Evidence, EvidenceSeries], command: Commands = shell_command
+) -> str:
     """The page; whatever names in it contain stays text.
 
     Args:
         diagnosis: what was found.
-        courses: how the cited numbers went over the window.
+        series_by_evidence: how the cited numbers went over the window.
         command: what can be typed for a proposal.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - only this page needs it
@@ -61,11 +63,11 @@ def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course], command: Comm
         cited=cited,
     )
     plots = {
-        (finding, evidence): plotted(finding, courses[evidence])
+        (finding, evidence): plotted(finding, series_by_evidence[evidence])
         for finding in diagnosis.findings
         for step in finding.path
         for evidence in step.evidence
-        if len(courses[evidence].points) > 1
+        if len(series_by_evidence[evidence].points) > 1
     }
     return environment.get_template("page.html").render(
         diagnosis=diagnosis,
@@ -78,10 +80,10 @@ def page(diagnosis: Diagnosis, courses: Mapping[Evidence, Course], command: Comm
     )
 
 
-def plotted(finding: Finding, course: Course) -> Plot:
+def plotted(finding: Finding, evidence_series: EvidenceSeries) -> Plot:
     """The picture of a course of at least one point."""
-    start, end = course.window
-    values = [value for _, value in course.points]
+    start, end = evidence_series.window
+    values = [value for _, value in evidence_series.points]
     low, high = min(0.0, *values), max(values)
 
     def x(at: int) -> float:
@@ -90,15 +92,15 @@ def plotted(finding: Finding, course: Course) -> Plot:
     def y(value: float) -> float:
         return round(HEIGHT * (1 - (value - low) / (high - low if high > low else 1.0)), 1)
 
-    first, last = x(course.cited[0]), x(course.cited[1])
+    first, last = x(evidence_series.cited[0]), x(evidence_series.cited[1])
     return Plot(
-        line=" ".join(f"{x(at)},{y(value)}" for at, value in course.points),
+        line=" ".join(f"{x(at)},{y(value)}" for at, value in evidence_series.points),
         cited_x=first,
         cited_width=max(last - first, 2.0),
         onset_x=x(finding.onset_ns),
-        high=quantity(high, course.unit),
-        low=quantity(low, course.unit),
+        high=quantity(high, evidence_series.unit),
+        low=quantity(low, evidence_series.unit),
         start=time_of_day(start),
         end=time_of_day(end),
-        title=f"{course.table}.{course.metric}",
+        title=f"{evidence_series.table}.{evidence_series.metric}",
     )

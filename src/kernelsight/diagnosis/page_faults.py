@@ -8,8 +8,8 @@ from kernelsight.diagnosis.mechanism import Check
 from kernelsight.diagnosis.memory_use import machine
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.remedies import LOOK, RENICE
-from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window
 from kernelsight.events.memory import PageFaultStats, Vmstat
 from kernelsight.signals.rules.page_faults import FAULT_TIME_PERCENT, MINOR_FAULTS_PER_S
 
@@ -63,7 +63,7 @@ class Faulting:
 
     culprit: Entity
     """Who has them, or makes the copies that have them."""
-    run: Run
+    run: Interval
     faults: float
     came_back: float
     """Pages that were needed again though they had been evicted; of the machine."""
@@ -100,12 +100,12 @@ def faults_of(row: PageFaultStats) -> float:
     return float((row.minor_faults or 0) + (row.major_faults or 0))
 
 
-def came_back(scene: Scene, run: Run) -> float:
+def came_back(window: Window, run: Interval) -> float:
     """Pages that were needed again within a stretch though they had been evicted; of the machine."""
-    whole = scene.once(machine)
+    whole = window.once(machine)
     if whole is None:
         return 0.0
-    deltas = scene.during(whole.deltas, run)
+    deltas = window.during(whole.deltas, run)
     return sum(whole.came_back(delta) + delta.of(Vmstat.pswpin) for delta in deltas)
 
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.identity import ProgramId, program_id
 from kernelsight.diagnosis.lock_queues import FOR_WORK, SOMEBODY, waited
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.waiting import Edge, waiting
+from kernelsight.diagnosis.window import Interval, Window, runs
 
 
 @dataclass(frozen=True, slots=True)
 class Peers:
     """A stretch in which one of several servers always waited for another one of them."""
 
-    run: Run
+    run: Interval
     edges: Sequence[Edge]
     """Their waits for each other."""
     asking: Sequence[Edge]
@@ -57,14 +57,14 @@ class Peers:
         return max(ended, key=lambda pid: (ended[pid], -pid))
 
 
-def peers(scene: Scene) -> list[Peers]:
-    """The servers of a window that wait for each other. Use with :meth:`Scene.once`."""
-    return list(_peers(scene))
+def peers(window: Window) -> list[Peers]:
+    """The servers of a window that wait for each other. Use with :meth:`Window.once`."""
+    return list(_peers(window))
 
 
-def _peers(scene: Scene) -> Iterator[Peers]:
-    graph = scene.once(waiting)
-    program = {edge.pid: program_id(scene, edge.comm, edge.rows[-1].cgroup_id) for edge in graph.edges}
+def _peers(window: Window) -> Iterator[Peers]:
+    graph = window.once(waiting)
+    program = {edge.pid: program_id(window, edge.comm, edge.rows[-1].cgroup_id) for edge in graph.edges}
     receiving = [e for e in graph.edges if e.state == "interruptible" and e.waits_in in FOR_WORK and e.waker_pid]
     between = [edge for edge in receiving if edge.waker_pid != edge.pid and edge.waker_pid in program]
     asking = [edge for edge in between if program[edge.waker_pid or 0] != program[edge.pid]]
@@ -76,7 +76,7 @@ def _peers(scene: Scene) -> Iterator[Peers]:
     for edges in found.values():
         waits = {edge.pid for edge in edges}
         clients = [edge for edge in asking if edge.waker_pid in waits]
-        for run in runs(waited(edges, scene.second), lambda servers: servers >= SOMEBODY):
+        for run in runs(waited(edges, window.second), lambda servers: servers >= SOMEBODY):
             yield Peers(run, [edge for edge in edges if edge.count_in(run)], clients, asking)
 
 
@@ -97,5 +97,5 @@ def by_waker(edges: Iterable[Edge]) -> Mapping[int, Sequence[Edge]]:
     return found
 
 
-def _waited_by(edges: Mapping[int, Sequence[Edge]], run: Run) -> dict[int, float]:
+def _waited_by(edges: Mapping[int, Sequence[Edge]], run: Interval) -> dict[int, float]:
     return {pid: sum(edge.waited_in(run) for edge in of) for pid, of in edges.items()}

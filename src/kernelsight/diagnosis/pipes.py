@@ -12,10 +12,10 @@ from kernelsight.diagnosis.lock_queues import waited
 from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.processes import named
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
+from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.pending_wait import PendingWait
 from kernelsight.linux.syscalls import WRITES
 
@@ -37,7 +37,7 @@ WORKS_S = Threshold(0.001, "s of CPU a second", because="judged: less is no work
 class HeldUp:
     """A stretch in which a writer waited for the reader of its pipe most of the time."""
 
-    run: Run
+    run: Interval
     duration: Duration
     writer: Entity
     reader: Entity
@@ -53,50 +53,50 @@ class HeldUp:
     pending: Sequence[PendingWait]
 
 
-def held_up(scene: Scene) -> Sequence[HeldUp]:
-    """Each writer and reader of a pipe of which the one waits for the other. Use with :meth:`Scene.once`."""
-    return list(_held_up(scene))
+def held_up(window: Window) -> Sequence[HeldUp]:
+    """Each writer and reader of a pipe of which the one waits for the other. Use with :meth:`Window.once`."""
+    return list(_held_up(window))
 
 
-def _held_up(scene: Scene) -> Iterator[HeldUp]:
+def _held_up(window: Window) -> Iterator[HeldUp]:
     edges: dict[tuple[int, int], list[Edge]] = {}
-    for edge in scene.once(waiting).edges:
+    for edge in window.once(waiting).edges:
         by_task = any(row.waker_context == "task" for row in edge.rows)
         if edge.waits_in in WRITES and edge.waker_pid and not edge.is_own and edge.state == "interruptible" and by_task:
             edges.setdefault((edge.pid, edge.waker_pid), []).append(edge)
     pending: dict[tuple[int, int], list[PendingWait]] = {}
-    for row in scene.rows(PendingWait):
+    for row in window.rows(PendingWait):
         if row.waits_for == "reader" and row.pid is not None and row.peer_pid is not None:
             pending.setdefault((row.pid, row.peer_pid), []).append(row)
     for writer, reader in sorted({*edges, *pending}):
         both = edges.get((writer, reader), []), pending.get((writer, reader), [])
-        yield from _of_pair(scene, writer, reader, *both)
+        yield from _of_pair(window, writer, reader, *both)
 
 
-def _of_pair(scene: Scene, writer: int, reader: int, edges: list[Edge], rows: list[PendingWait]) -> Iterator[HeldUp]:
-    by_second = waited(edges, scene.second)
+def _of_pair(window: Window, writer: int, reader: int, edges: list[Edge], rows: list[PendingWait]) -> Iterator[HeldUp]:
+    by_second = waited(edges, window.second)
     for row in rows:
-        by_second[scene.second(row)] = 1.0
-    own, other = _use(scene, writer), _use(scene, reader)
+        by_second[window.second(row)] = 1.0
+    own, other = _use(window, writer), _use(window, reader)
     for run in telling(runs(by_second, lambda seconds: seconds >= HELD_UP_SHARE, gap=2)):
         worked = [at for at, ran in (own.ran.items() if own else ()) if ran >= WORKS_S and at < run.first - 1]
         wanted = other.wanted_in(run) if other else 0.0
         yield HeldUp(
             run=run,
-            duration=duration_of(scene, run),
-            writer=named(scene, writer),
-            reader=named(scene, reader),
+            duration=duration_of(window, run),
+            writer=named(window, writer),
+            reader=named(window, reader),
             share=min(1.0, sum(by_second.get(at, 0.0) for at in range(run.first, run.last + 1)) / run.seconds),
             share_before=sum(by_second.get(at, 0.0) for at in worked) / len(worked) if len(worked) >= KNOWN_S else None,
             ran=other.ran_in(run) / run.seconds if other else 0.0,
             kept_from_cpu_share=other.queued_in(run) / wanted if other and wanted else 0.0,
             edges=edges,
-            pending=scene.within(rows, run),
+            pending=window.within(rows, run),
         )
 
 
-def _use(scene: Scene, pid: int) -> Use | None:
-    return next((use for use in scene.once(cpu_use) if use.pid == pid), None)
+def _use(window: Window, pid: int) -> Use | None:
+    return next((use for use in window.once(cpu_use) if use.pid == pid), None)
 
 
 HELD_UP: Check[HeldUp] = Check(
@@ -118,22 +118,22 @@ KEPT_UP_BEFORE: Check[HeldUp] = Check(
 )
 
 
-def explanation(scene: Scene, found: HeldUp, does: str, action: Proposal) -> Explanation:
+def explanation(window: Window, found: HeldUp, does: str, action: Proposal) -> Explanation:
     """Whoever writes is as slow as the reader."""
     run = found.run
     return Explanation(
         culprit=found.reader,
-        onset_ns=scene.at(run.first),
+        onset_ns=window.at(run.first),
         victims=(found.writer,),
         suffering_s=found.share * run.seconds,
         path=path(
             claim(
                 f"{found.writer.name} ({found.writer.id}) waits {100 * found.share:.0f} % of the time until "
                 f"{found.reader.name} ({found.reader.id}) reads from the pipe between them",
-                shown(scene, found.edges, run) if found.edges else None,
-                scene.evidence(found.pending, PendingWait.waited_ms, "max"),
+                shown(window, found.edges, run) if found.edges else None,
+                window.evidence(found.pending, PendingWait.waited_ms, "max"),
             ),
-            claim(f"{found.reader.name} ({found.reader.id}) {does}", _cpu_time(scene, found)),
+            claim(f"{found.reader.name} ({found.reader.id}) {does}", _cpu_time(window, found)),
         ),
         refuted_by=f"{found.writer.name} is as slow when it writes to a file",
         outlook=f"{found.writer.name}, and who waits for it, stay as slow as {found.reader.name}",
@@ -141,6 +141,6 @@ def explanation(scene: Scene, found: HeldUp, does: str, action: Proposal) -> Exp
     )
 
 
-def _cpu_time(scene: Scene, found: HeldUp) -> Evidence | None:
-    use = _use(scene, int(found.reader.id))
-    return used(scene, use, found.run, "ran") if use is not None else None
+def _cpu_time(window: Window, found: HeldUp) -> Evidence | None:
+    use = _use(window, int(found.reader.id))
+    return used(window, use, found.run, "ran") if use is not None else None

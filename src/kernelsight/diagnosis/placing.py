@@ -7,15 +7,15 @@ import msgspec
 from kernelsight.diagnosis.model import Proposal
 from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.remedies import remedies
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 
 
-def in_its_group(scene: Scene, proposal: Proposal) -> Proposal:
+def in_its_group(window: Window, proposal: Proposal) -> Proposal:
     """A proposal with the control group of the process that it is for, where the remedy acts on that."""
     remedy = remedies().get(proposal.action)
     target = proposal.target
     if remedy is None or remedy.controller is None or target.kind != "process" or not target.id.isdecimal():
         return proposal
-    process = scene.once(processes).get(int(target.id))
+    process = window.once(processes).get(int(target.id))
     group = process.group_for(remedy.controller) if process else None
     return msgspec.structs.replace(proposal, cgroup=group or "")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.identity import UNKNOWN, ProgramId, process_entity, program_id
 from kernelsight.diagnosis.model import Entity, Identity
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.shell import Controller
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process as ProcessSample
 from kernelsight.events.scheduler import BlockedTask, SchedProcess, Wait
@@ -69,20 +69,20 @@ class Process:
         return _KTHREADD in (self.pid, self.parent)
 
 
-def processes(scene: Scene) -> Mapping[int, Process]:
-    """The processes of a window by pid; use with :meth:`Scene.once`.
+def processes(window: Window) -> Mapping[int, Process]:
+    """The processes of a window by pid; use with :meth:`Window.once`.
 
     A pid that was used twice is the last process that had it.
     """
     found: dict[int, Process] = {}
     # Kinds that name processes too short-lived for a sample, least trusted first.
-    _name(found, scene.rows(BlockedTask))
-    for wait in {wait.waker_pid: wait for wait in scene.rows(Wait) if wait.waker_comm}.values():
+    _name(found, window.rows(BlockedTask))
+    for wait in {wait.waker_pid: wait for wait in window.rows(Wait) if wait.waker_comm}.values():
         if wait.waker_pid:
             found.setdefault(wait.waker_pid, Process(wait.waker_pid, UNKNOWN)).comm = str(wait.waker_comm)
-    _name(found, scene.rows(Wait))
-    _name(found, scene.rows(SchedProcess))
-    for row in scene.rows(ProcessSample):
+    _name(found, window.rows(Wait))
+    _name(found, window.rows(SchedProcess))
+    for row in window.rows(ProcessSample):
         if row.pid is None:
             continue
         one = found.get(row.pid)
@@ -104,37 +104,37 @@ def _name(found: dict[int, Process], rows: Sequence[BlockedTask | Wait | SchedPr
             one.comm, one.group_id = str(row.comm), row.cgroup_id
 
 
-def named(scene: Scene, pid: int, otherwise: str | None = None) -> Entity:
+def named(window: Window, pid: int, otherwise: str | None = None) -> Entity:
     """A process as a finding names it, even if nothing but its pid is known.
 
     Args:
-        scene: the window.
+        window: where to look.
         pid: the process.
         otherwise: its name where no row about it says one.
     """
-    process = scene.once(processes).get(pid)
+    process = window.once(processes).get(pid)
     return process.entity if process and process.comm != UNKNOWN else process_entity(pid, otherwise)
 
 
-def program_of(scene: Scene, pid: int, otherwise: str | None = None) -> ProgramId:
+def program_of(window: Window, pid: int, otherwise: str | None = None) -> ProgramId:
     """The program that a process belongs to; without anything about the process that of a name."""
-    process = scene.once(processes).get(pid)
+    process = window.once(processes).get(pid)
     return (
-        program_id(scene, process.comm, process.group or process.group_id)
+        program_id(window, process.comm, process.group or process.group_id)
         if process
         else ProgramId(otherwise or UNKNOWN, None)
     )
 
 
-def identity_of(scene: Scene, entity: Entity) -> Identity | None:
+def identity_of(window: Window, entity: Entity) -> Identity | None:
     """Who a process is that a finding names; None where no sample is of it.
 
     A pid that was used twice is the last process that had it: of one with another name nothing is said.
     """
-    process = scene.once(_by_id).get(entity.id) if entity.kind == "process" else None
+    process = window.once(_by_id).get(entity.id) if entity.kind == "process" else None
     if process is None or not process.samples or process.comm != entity.name:
         return None
-    group = program_id(scene, process.comm, process.group or process.group_id).group
+    group = program_id(window, process.comm, process.group or process.group_id).group
     path = group if isinstance(group, str) else ""
     service = service_of(path) or Service()
     return Identity(
@@ -145,21 +145,21 @@ def identity_of(scene: Scene, entity: Entity) -> Identity | None:
         pod=service.pod or "",
         cgroup=path,
         uid=process.samples[-1].uid,
-        parents=tuple(_parents(scene, process)),
+        parents=tuple(_parents(window, process)),
         is_kernel_thread=process.is_kernel_thread,
     )
 
 
-def _by_id(scene: Scene) -> Mapping[str, Process]:
-    return {str(pid): process for pid, process in scene.once(processes).items()}
+def _by_id(window: Window) -> Mapping[str, Process]:
+    return {str(pid): process for pid, process in window.once(processes).items()}
 
 
-def _parents(scene: Scene, process: Process) -> Iterator[Entity]:
+def _parents(window: Window, process: Process) -> Iterator[Entity]:
     """The parents of a process up to the first process, or to one of which the window only has the pid."""
     seen: set[int] = set()
     while process.parent and process.pid not in seen:
         seen.add(process.pid)
-        parent = _parent_of(scene, process)
+        parent = _parent_of(window, process)
         if parent is None:
             yield process_entity(process.parent, None)
             return
@@ -167,12 +167,12 @@ def _parents(scene: Scene, process: Process) -> Iterator[Entity]:
         process = parent
 
 
-def _parent_of(scene: Scene, process: Process) -> Process | None:
+def _parent_of(window: Window, process: Process) -> Process | None:
     """The parent of a process; None where the window does not have it.
 
     A process that started after its child is not the parent: the parent has ended, and its pid was used again.
     """
-    parent = scene.once(processes).get(process.parent) if process.parent else None
+    parent = window.once(processes).get(process.parent) if process.parent else None
     return None if parent is None or 0 < _started(process) < _started(parent) else parent
 
 
@@ -182,11 +182,11 @@ def _started(process: Process) -> int:
     return ticks if isinstance(ticks, int) else 0  # another program may have stored anything
 
 
-def ancestors(scene: Scene, pid: int) -> Iterator[Process]:
+def ancestors(window: Window, pid: int) -> Iterator[Process]:
     """The parent of a process, its parent, and so on, as far as they are known; without pid 1."""
-    process = scene.once(processes).get(pid)
+    process = window.once(processes).get(pid)
     seen = {pid}
-    while process is not None and (parent := _parent_of(scene, process)) is not None:
+    while process is not None and (parent := _parent_of(window, process)) is not None:
         if parent.pid in {_INIT, *seen}:
             return
         seen.add(parent.pid)
@@ -199,12 +199,12 @@ def is_within(group: str | None, path: str) -> bool:
     return group is not None and (group == path or group.startswith(f"{path.rstrip('/')}/"))
 
 
-def members(scene: Scene, group: Cgroup) -> list[Process]:
+def members(window: Window, group: Cgroup) -> list[Process]:
     """The processes of a control group (a row of the kind `cgroup`) and of the groups below it."""
     path = str(group.cgroup)
     return [
         one
-        for one in scene.once(processes).values()
+        for one in window.once(processes).values()
         if is_within(one.group, path)
         or (one.group is None and one.group_id is not None and one.group_id == group.cgroup_id)
     ]

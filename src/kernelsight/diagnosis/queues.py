@@ -14,9 +14,9 @@ from typing import Protocol
 
 from kernelsight.diagnosis.mechanism import Check
 from kernelsight.diagnosis.processes import Process, processes
-from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import waiting
+from kernelsight.diagnosis.window import Interval, Window
 from kernelsight.events.lock import FileLockWait
 from kernelsight.events.process import Process as ProcessSample
 from kernelsight.events.process import SocketOwner
@@ -71,16 +71,16 @@ NO_QUEUE_OF_JOBS: Check[Waiting] = Check(
 )
 
 
-def in_line_for_a_job(scene: Scene, rows: Collection[FileLockWait], run: Run) -> frozenset[int]:
+def in_line_for_a_job(window: Window, rows: Collection[FileLockWait], run: Interval) -> frozenset[int]:
     """Of the processes that wait for one file to be unlocked, those that only wait for their turn.
 
     Args:
-        scene: where they are from.
+        window: where they are from.
         rows: about that file.
         run: when.
     """
-    known = scene.once(processes)
-    has_child = scene.once(parents)
+    known = window.once(processes)
+    has_child = window.once(parents)
     holders = {row.holder_pid for row in rows if row.holder_pid is not None}
     handed_on = all(pid in known and _hands_on(known[pid], rows, has_child) for pid in holders)
     most_ms = STARTED_MS if handed_on else NOTHING_MS
@@ -92,7 +92,7 @@ def in_line_for_a_job(scene: Scene, rows: Collection[FileLockWait], run: Run) ->
         if pid in known
         and _has_done_nothing(known[pid], most_ms, strict=not handed_on)
         and not has_child.get(pid, waited[pid]) < waited[pid]
-        and not is_needed(scene, known[pid], run)
+        and not is_needed(window, known[pid], run)
     )
 
 
@@ -122,19 +122,19 @@ def _sent_again(rows: Iterable[FileLockWait], known: Mapping[int, Process]) -> s
     return found
 
 
-def asks_for_its_turn(scene: Scene, pid: int, refused: Iterable[SyscallError], run: Run) -> bool:
+def asks_for_its_turn(window: Window, pid: int, refused: Iterable[SyscallError], run: Interval) -> bool:
     """Whether a process does nothing in a stretch but ask for a lock, politely, without ever getting it.
 
     Args:
-        scene: where it is from.
+        window: where it is from.
         pid: the process.
         refused: its tries.
         run: when.
     """
-    one = scene.once(processes).get(pid)
-    if one is None or not one.samples or pid in scene.once(parents):
+    one = window.once(processes).get(pid)
+    if one is None or not one.samples or pid in window.once(parents):
         return False
-    deltas = scene.during(scene.deltas(ProcessSample).get((pid, one.samples[-1].start_ticks), ()), run)
+    deltas = window.during(window.deltas(ProcessSample).get((pid, one.samples[-1].start_ticks), ()), run)
     used_ms = sum(delta.of(ProcessSample.utime_ms) + delta.of(ProcessSample.stime_ms) for delta in deltas)
     moved = sum(delta.of(ProcessSample.read_chars) + delta.of(ProcessSample.write_chars) for delta in deltas)
     tries = sum(row.count or 0 for row in refused)
@@ -143,29 +143,29 @@ def asks_for_its_turn(scene: Scene, pid: int, refused: Iterable[SyscallError], r
         and tries <= POLITE_PER_S * run.seconds
         and used_ms <= QUIET_SHARE * 1e3 * run.seconds
         and moved <= QUIET_BYTES_PER_S * run.seconds
-        and not is_needed(scene, one, run)
+        and not is_needed(window, one, run)
     )
 
 
-def is_needed(scene: Scene, one: Process, run: Run) -> bool:
+def is_needed(window: Window, one: Process, run: Interval) -> bool:
     """Whether somebody else than its parent waits for a process, or its parent has clients that may."""
-    edges = scene.once(waiting).by_waker.get(one.pid, ())
+    edges = window.once(waiting).by_waker.get(one.pid, ())
     waited = sum(e.waited_in(run) for e in edges if e.pid not in {one.pid, one.parent} and e.state != "runnable")
-    return waited >= KEPT_WAITING_SHARE * run.seconds or one.parent in scene.once(_connected)
+    return waited >= KEPT_WAITING_SHARE * run.seconds or one.parent in window.once(_connected)
 
 
-def parents(scene: Scene) -> Mapping[int, int]:
-    """Who has a child, and when the first one was seen (ns since the epoch). Use with :meth:`Scene.once`."""
+def parents(window: Window) -> Mapping[int, int]:
+    """Who has a child, and when the first one was seen (ns since the epoch). Use with :meth:`Window.once`."""
     found: dict[int, int] = {}
-    for row in scene.rows(ProcessSample):
+    for row in window.rows(ProcessSample):
         if row.ppid is not None:
             found.setdefault(row.ppid, row.timestamp)
     return found
 
 
-def _connected(scene: Scene) -> frozenset[int]:
-    """Who has connections. Use with :meth:`Scene.once`."""
-    return frozenset(row.pid for row in scene.rows(SocketOwner) if row.established and row.pid is not None)
+def _connected(window: Window) -> frozenset[int]:
+    """Who has connections. Use with :meth:`Window.once`."""
+    return frozenset(row.pid for row in window.rows(SocketOwner) if row.established and row.pid is not None)
 
 
 def _hands_on(holder: Process, rows: Collection[FileLockWait], has_child: Collection[int]) -> bool:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.alternatives import Told, explanations
 from kernelsight.diagnosis.before import with_before
+from kernelsight.diagnosis.blocking_chain import from_afar
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.effects import is_again, split
 from kernelsight.diagnosis.model import Alternative, Finding, RuledOut
 from kernelsight.diagnosis.onset import was_there, with_onsets
 from kernelsight.diagnosis.placing import in_its_group
 from kernelsight.diagnosis.registry import traits
-from kernelsight.diagnosis.scene import Scene
-from kernelsight.diagnosis.upstream import from_afar
+from kernelsight.diagnosis.window import Window
 
 PRIOR = -1.0
 """Log-odds of a candidate of which nothing is known but that its symptom is there."""
@@ -55,7 +55,7 @@ def is_likely(candidate: Candidate) -> bool:
     return confidence(candidate) >= LEAST
 
 
-def weigh(candidates: Iterable[Candidate], scene: Scene) -> Weighed:
+def weigh(candidates: Iterable[Candidate], window: Window) -> Weighed:
     """Tell causes from effects and from what is unlikely; no culprit has one fault twice."""
     # Of two that are as likely, the one that says what the CPU time is needed for comes first.
     ordered = sorted(
@@ -71,18 +71,18 @@ def weigh(candidates: Iterable[Candidate], scene: Scene) -> Weighed:
     likely: list[Candidate] = []
     unlikely: list[Candidate] = []
     for one in ordered:
-        if any(is_again(one, other, scene) for other in likely):
+        if any(is_again(one, other, window) for other in likely):
             continue
         (likely if is_likely(one) and one.path else unlikely).append(one)
-    causes, effects = split(likely, scene)
+    causes, effects = split(likely, window)
     return Weighed(causes, effects, unlikely)
 
 
-def rank(candidates: Iterable[Candidate], scene: Scene) -> tuple[tuple[Finding, ...], tuple[RuledOut, ...]]:
+def rank(candidates: Iterable[Candidate], window: Window) -> tuple[tuple[Finding, ...], tuple[RuledOut, ...]]:
     """The findings, most certain first, and what was ruled out: effects of findings, and what is unlikely."""
-    weighed = weigh(candidates, scene)
-    told = explanations(weighed.causes, scene, log_odds)
-    findings = with_onsets((_finding(one, scene) for one in told), scene, likely=is_likely)
+    weighed = weigh(candidates, window)
+    told = explanations(weighed.causes, window, log_odds)
+    findings = with_onsets((_finding(one, window) for one in told), window, likely=is_likely)
     return findings, (
         *(RuledOut(one.fault, one.culprit, confidence(one), (), _named(cause)) for one, cause in weighed.effects),
         *(RuledOut(one.fault, one.culprit, confidence(one), _against(one)) for one in weighed.unlikely),
@@ -97,7 +97,7 @@ def _named(cause: Candidate) -> str:
     return f"{cause.fault} by {cause.culprit.name}"
 
 
-def _finding(told: Told, scene: Scene) -> Finding:
+def _finding(told: Told, window: Window) -> Finding:
     one = told.candidate
     return Finding(
         fault=one.fault,
@@ -105,10 +105,10 @@ def _finding(told: Told, scene: Scene) -> Finding:
         victims=one.victims,
         onset_ns=one.onset_ns,
         confidence=confidence(one),
-        path=with_before(scene, (*from_afar(scene, one), *one.path), one.onset_ns),
+        path=with_before(window, (*from_afar(window, one), *one.path), one.onset_ns),
         refuted_by=one.refuted_by,
-        actions=tuple(in_its_group(scene, proposal) for proposal in one.actions),
-        began_before=was_there(one.onset_ns, scene),
+        actions=tuple(in_its_group(window, proposal) for proposal in one.actions),
+        began_before=was_there(one.onset_ns, window),
         outlook=one.outlook,
         alternatives=tuple(Alternative(other.fault, other.culprit, confidence(other)) for other in told.alternatives),
     )

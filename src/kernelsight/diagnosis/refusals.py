@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from kernelsight.diagnosis.identity import by_program
 from kernelsight.diagnosis.lock_queues import SOMEBODY
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.waiting import Edge, waiting
+from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.syscalls import SyscallError
 from kernelsight.linux.syscalls import FILE_LOCKS, POLLS, SLEEPS
 
@@ -26,7 +26,7 @@ _GAP_S = 2
 class Refusals:
     """A stretch in which processes of one program were refused locks of files, and slept until they tried again."""
 
-    run: Run
+    run: Interval
     rows: Sequence[SyscallError]
     sleeps: Sequence[Edge]
     """Their sleeps for a time."""
@@ -54,16 +54,16 @@ class Refusals:
         return edge.waited_in(self.run)
 
 
-def refusals(scene: Scene) -> Iterator[Refusals]:
+def refusals(window: Window) -> Iterator[Refusals]:
     """By program, when several of its processes are refused a lock.
 
     A single process that is refused one is kept out by another program, which is not seen.
     """
-    asked = [row for row in scene.rows(SyscallError) if row.error == "EAGAIN" and row.syscall_name in FILE_LOCKS]
-    graph = scene.once(waiting)
-    for rows in by_program(scene, asked).values():
-        for run in runs(scene.per_second(rows, SyscallError.count), lambda times: times >= 1, gap=_GAP_S):
-            within = scene.within(rows, run)
+    asked = [row for row in window.rows(SyscallError) if row.error == "EAGAIN" and row.syscall_name in FILE_LOCKS]
+    graph = window.once(waiting)
+    for rows in by_program(window, asked).values():
+        for run in runs(window.per_second(rows, SyscallError.count), lambda times: times >= 1, gap=_GAP_S):
+            within = window.within(rows, run)
             pids = {row.pid for row in within if row.pid is not None}
             sleeps = [
                 edge

@@ -14,12 +14,12 @@ from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.fault import FaultClass, Traits
 from kernelsight.diagnosis.mechanism import Mechanism
 from kernelsight.diagnosis.model import Fault
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.registry import Plugins
 
 _ODD_VALUES = (ArithmeticError, TypeError, ValueError)
 """What arithmetic on a missing or absurd value raises."""
-Finder = Callable[[Scene], Iterable[Candidate]]
+Finder = Callable[[Window], Iterable[Candidate]]
 """What yields the candidates of a window for one class of faults."""
 
 
@@ -75,14 +75,14 @@ def finders() -> Mapping[Fault, Sequence[Finder]]:
     return found
 
 
-def found_by(finder: Finder, scene: Scene) -> tuple[list[Candidate], str]:
+def found_by(finder: Finder, window: Window) -> tuple[list[Candidate], str]:
     """What a finder yields of a window; and why it cannot judge it, or could not go on, empty where it can.
 
     Any SQLite client may write rows, with values that no kernel gives. Such a value ends this finder alone.
     """
     candidates: list[Candidate] = []
     try:
-        candidates.extend(finder(scene))
+        candidates.extend(finder(window))
     except _ODD_VALUES as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).stem}, line {place.lineno}"

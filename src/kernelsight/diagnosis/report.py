@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from kernelsight.diagnosis.commands import Commands, shell_command
-from kernelsight.diagnosis.course import Course
+from kernelsight.diagnosis.evidence_series import EvidenceSeries
 from kernelsight.diagnosis.identity import UNKNOWN
 from kernelsight.diagnosis.model import Diagnosis, Entity, Evidence, Finding, Identity, Muted, RuledOut
 from kernelsight.events.declare import Label
@@ -37,14 +37,14 @@ class Line(NamedTuple):
 
 def report(
     diagnosis: Diagnosis,
-    courses: Mapping[Evidence, Course] | None = None,
+    series_by_evidence: Mapping[Evidence, EvidenceSeries] | None = None,
     command: Commands = shell_command,
 ) -> Iterator[Line]:
     """The lines.
 
     Args:
         diagnosis: what was found.
-        courses: how the cited numbers went over the window, to be drawn under their claims.
+        series_by_evidence: how the cited numbers went over the window, to be drawn under their claims.
         command: what can be typed for a proposal.
     """
     window = diagnosis.window
@@ -59,7 +59,7 @@ def report(
     yield from noted(diagnosis)
     for finding in diagnosis.findings:
         yield Line("")
-        yield from _finding(diagnosis, finding, courses or {}, command)
+        yield from _finding(diagnosis, finding, series_by_evidence or {}, command)
     if others := considered(diagnosis)[:_MOST_RULED_OUT]:
         yield Line("")
         yield Line("Considered, and less likely:", "quiet")
@@ -228,7 +228,7 @@ def _amount(evidence: Evidence, value: float) -> str:
 
 
 def _finding(
-    diagnosis: Diagnosis, finding: Finding, courses: Mapping[Evidence, Course], command: Commands
+    diagnosis: Diagnosis, finding: Finding, series_by_evidence: Mapping[Evidence, EvidenceSeries], command: Commands
 ) -> Iterator[Line]:
     who = f"{finding.culprit.kind} {introduced(diagnosis, finding.culprit)}"
     yield Line(f"{plain(finding.fault).upper()} by {who}, {since(finding)} ({finding.confidence:.0%} sure)", "fault")
@@ -238,8 +238,8 @@ def _finding(
         yield Line(f"  {place}. {step.claim}", "claim")
         for evidence in step.evidence:
             yield Line(f"     {cited(evidence)}", "quiet")
-            if course := courses.get(evidence):
-                yield from _drawn(course)
+            if evidence_series := series_by_evidence.get(evidence):
+                yield from _drawn(evidence_series)
     if finding.alternatives:
         others = (
             f"{plain(one.fault)} by {introduced(diagnosis, one.culprit)} ({one.confidence:.0%})"
@@ -256,14 +256,14 @@ def _finding(
             yield Line(f"         {typed}", "command")
 
 
-def _drawn(course: Course) -> Iterator[Line]:
+def _drawn(evidence_series: EvidenceSeries) -> Iterator[Line]:
     """A course as a line of bars; with fewer than two points there is nothing to draw."""
-    values = [value for _, value in course.points]
+    values = [value for _, value in evidence_series.points]
     if len(values) < 2:
         return
     low, high = min(0.0, *values), max(values)
-    bars = "".join(_bar(value, low, high) for value in course.bins(_WIDTH))
-    yield Line(f"     │{bars}│ to {quantity(high, course.unit)}", "course")
+    bars = "".join(_bar(value, low, high) for value in evidence_series.bins(_WIDTH))
+    yield Line(f"     │{bars}│ to {quantity(high, evidence_series.unit)}", "course")
 
 
 def _bar(value: float | None, low: float, high: float) -> str:

@@ -10,8 +10,8 @@ from kernelsight.diagnosis.duration import Duration, duration_of
 from kernelsight.diagnosis.kernel_log import messages
 from kernelsight.diagnosis.processes import Process as SampledProcess
 from kernelsight.diagnosis.processes import processes
-from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene, grouped_by
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import NS_PER_S, Interval, Window, grouped_by
 from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.memory import Memory, OomKill
 from kernelsight.events.packet_drop import PacketDrop
@@ -167,13 +167,13 @@ class Restarts:
         return is_supervisor(self.parent_comm)
 
 
-def restarts(scene: Scene) -> Iterator[Restarts]:
+def restarts(window: Window) -> Iterator[Restarts]:
     """What was started again and again, by program and parent.
 
     The parent of a container is another one each time: then those of one name count as one parent.
     """
-    rows = [row for row in scene.rows(ProcessExit) if row.comm and row.count and _is_program(row)]
-    killed = {row.comm for row in scene.rows(OomKill)}
+    rows = [row for row in window.rows(ProcessExit) if row.comm and row.count and _is_program(row)]
+    killed = {row.comm for row in window.rows(OomKill)}
     by_parent = grouped_by(rows, lambda row: (row.parent_pid, row.comm))
     alone = [family[0] for family in by_parent.values() if sum(row.count or 0 for row in family) == 1]
     families = [family for family in by_parent.values() if len(family) > 1 or family[0].count != 1]
@@ -183,7 +183,7 @@ def restarts(scene: Scene) -> Iterator[Restarts]:
     ).values()
     for family in families:
         if sum(row.failed or 0 for row in family if _has_failed(row)) >= LEAST_ENDS and family[-1].comm not in killed:
-            yield _restarts(scene, family, rows)
+            yield _restarts(window, family, rows)
 
 
 def _has_failed(row: ProcessExit) -> bool:
@@ -196,85 +196,85 @@ def _is_program(row: ProcessExit) -> bool:
     return bool(row.executed) or row.exit_status in CANNOT_RUN or before_it_executes
 
 
-def _restarts(scene: Scene, family: Sequence[ProcessExit], everybody: Iterable[ProcessExit]) -> Restarts:
+def _restarts(window: Window, family: Sequence[ProcessExit], everybody: Iterable[ProcessExit]) -> Restarts:
     last = family[-1]
-    run = Run(scene.second(family[0]), scene.second(last))
-    children = _children(scene, last)
+    run = Interval(window.second(family[0]), window.second(last))
+    children = _children(window, last)
     pids = {row.pid for row in family}
     ours = pids | {process.pid for process in children}
     siblings = [
         row
-        for row in scene.within(everybody, run)
+        for row in window.within(everybody, run)
         if row.parent_pid == last.parent_pid and row.comm != last.comm and row.comm not in _PAUSES
     ]
-    refused = [row for row in scene.rows(PacketDrop) if row.reason == "NO_SOCKET"]
+    refused = [row for row in window.rows(PacketDrop) if row.reason == "NO_SOCKET"]
     return Restarts(
         comm=last.comm or "",
         parent_pid=last.parent_pid or 0,
         parent_comm=last.parent_comm or "",
         rows=family,
         others=sum(row.count or 0 for row in siblings),
-        duration=duration_of(scene, run),
+        duration=duration_of(window, run),
         seconds=(last.timestamp - family[0].timestamp) / NS_PER_S,
-        ran_long_s=_ran_long_s(scene, last, family),
-        in_living_container=_in_living_container(scene, family),
+        ran_long_s=_ran_long_s(window, last, family),
+        in_living_container=_in_living_container(window, family),
         came_up=any(process.pid not in pids and process.samples[-1].timestamp > last.timestamp for process in children),
-        serves=any(row.pid in ours for row in scene.rows(Service)),
-        refused=scene.within(refused, run),
-        refused_before_per_s=_before_per_s(scene, refused, run),
-        errors=[row for row in scene.rows(SyscallError) if row.pid in ours and row.error != _ASKS_AGAIN],
-        segfaults=[row for row in messages(scene, "segfault") if row.pid in ours],
+        serves=any(row.pid in ours for row in window.rows(Service)),
+        refused=window.within(refused, run),
+        refused_before_per_s=_before_per_s(window, refused, run),
+        errors=[row for row in window.rows(SyscallError) if row.pid in ours and row.error != _ASKS_AGAIN],
+        segfaults=[row for row in messages(window, "segfault") if row.pid in ours],
     )
 
 
-def _in_living_container(scene: Scene, family: Sequence[ProcessExit]) -> bool | None:
+def _in_living_container(window: Window, family: Sequence[ProcessExit]) -> bool | None:
     """Whether all ran in one container. Where groups of the second version hold no containers, it is not known.
 
     Then everything is in the group of the runtime itself, or in the root.
     """
     last, groups = family[-1], {row.cgroup_id for row in family}
-    parent = scene.once(processes).get(last.parent_pid or 0)
+    parent = window.once(processes).get(last.parent_pid or 0)
     if not runs_containers(last.parent_comm or "") or parent is None or parent.group_id is None:
         return None
     return None if groups & {None, _ROOT_GROUP, parent.group_id} else len(groups) == 1
 
 
-def _before_per_s(scene: Scene, refused: Sequence[PacketDrop], run: Run) -> float | None:
+def _before_per_s(window: Window, refused: Sequence[PacketDrop], run: Interval) -> float | None:
     """Packets a second that found nobody who listens before a stretch began."""
-    stamps = [scene.second(row) for row in scene.rows(Memory)]
+    stamps = [window.second(row) for row in window.rows(Memory)]
     seconds = len({second for second in stamps if second < run.first})
     if seconds < LEAST_BEFORE_S:
         return None
-    return sum(row.count or 0 for row in refused if scene.second(row) < run.first) / seconds
+    return sum(row.count or 0 for row in refused if window.second(row) < run.first) / seconds
 
 
-def _ran_long_s(scene: Scene, last: ProcessExit, family: Sequence[ProcessExit]) -> float:
+def _ran_long_s(window: Window, last: ProcessExit, family: Sequence[ProcessExit]) -> float:
     """How long a process of the program under the same parent had run, by its end and by its samples."""
     longest = max((row.lifetime_ms or 0) / 1000 / (row.count or 1) for row in family)
-    boot_s = scene.once(_boot_s)
+    boot_s = window.once(_boot_s)
     if boot_s is None:
         return longest
-    for process in _children(scene, last):
+    for process in _children(window, last):
         sample = process.samples[-1]
         if sample.start_ticks is not None and sample.timestamp <= last.timestamp:
             longest = max(longest, sample.timestamp / NS_PER_S - boot_s - sample.start_ticks / _TICKS_PER_S)
     return longest
 
 
-def _children(scene: Scene, last: ProcessExit) -> list[SampledProcess]:
+def _children(window: Window, last: ProcessExit) -> list[SampledProcess]:
     """The processes of the program under the same parent that samples met."""
     return [
         process
-        for process in scene.once(processes).values()
+        for process in window.once(processes).values()
         if process.comm == last.comm and process.samples and process.parent == last.parent_pid
     ]
 
 
-def _boot_s(scene: Scene) -> float | None:
+def _boot_s(window: Window) -> float | None:
     """When the machine was started (s since the epoch), at the latest: the youngest process began after that."""
     stamps = [
         row.timestamp / NS_PER_S - row.start_ticks / _TICKS_PER_S
-        for row in scene.rows(Process)
+        for row in window.rows(Process)
         if row.start_ticks is not None
     ]
     return min(stamps, default=None)

@@ -7,7 +7,7 @@ from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 _MOST_STRETCHES = 3
 _ROUNDING = 1e-9
@@ -35,7 +35,7 @@ class Seconds(Mapping[int, float]):
         for second, amount in amounts.items():
             self.add(second, amount)
 
-    def within(self, run: Run) -> float:
+    def within(self, run: Interval) -> float:
         """The sum over a stretch."""
         if not self._amounts:
             return 0.0
@@ -53,7 +53,7 @@ class Seconds(Mapping[int, float]):
         """The amount of one second."""
         return self._amounts.get(second, 0.0)
 
-    def known(self, run: Run) -> int:
+    def known(self, run: Interval) -> int:
         """Seconds of a stretch that have an amount."""
         if len(self._amounts) < run.seconds:
             return sum(second in run for second in self._amounts)
@@ -80,7 +80,7 @@ class Seconds(Mapping[int, float]):
         return len(self._amounts)
 
 
-def telling(found: Sequence[Run]) -> list[Run]:
+def telling(found: Sequence[Interval]) -> list[Interval]:
     """Of many stretches in which the same thing held, those to look at: the last one, and the longest."""
     if len(found) <= _MOST_STRETCHES:
         return list(found)

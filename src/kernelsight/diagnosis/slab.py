@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.processes import is_within, named
 from kernelsight.diagnosis.remedies import DROP_CACHES, LOOK, MACHINE
-from kernelsight.diagnosis.scene import Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window, samples_of
 from kernelsight.events.process import Process
 
 LEAST_S = Threshold(8.0, "s", because="judged: a walk over a tree of files is over by then, or is seen to stop later")
@@ -32,21 +32,21 @@ class Maker:
     evidence: Evidence | None
 
 
-def busiest_in_kernel(scene: Scene, path: str, since_ns: int) -> Maker | None:
+def busiest_in_kernel(window: Window, path: str, since_ns: int) -> Maker | None:
     """The process of a control group that has most of its time in the kernel; None where it is spread."""
     spent = {}
-    for (pid, _), deltas in scene.deltas(Process).items():
+    for (pid, _), deltas in window.deltas(Process).items():
         within = [delta for delta in deltas if delta.after.timestamp >= since_ns]
         if pid is not None and within and is_within(within[-1].after.cgroup, path):
             spent[pid] = sum(delta.of(Process.stime_ms) for delta in within), within
     most = max(spent, key=lambda pid: (spent[pid][0], -pid), default=None)
     if most is None or spent[most][0] <= MOST_SHARE * sum(ms for ms, _ in spent.values()):
         return None
-    entity = named(scene, most)
+    entity = named(window, most)
     return Maker(
         entity,
         f"{entity.name} ({entity.id}) has most of the time in the kernel of {path}",
-        scene.evidence(samples_of(spent[most][1]), Process.stime_ms, "increase"),
+        window.evidence(samples_of(spent[most][1]), Process.stime_ms, "increase"),
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from kernelsight.diagnosis.devices import Device, Load, devices
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window, runs
 
 SLOW_S = Threshold(
     0.02,
@@ -29,15 +29,15 @@ MORE_LOAD = Threshold(
 )
 
 
-def slow_devices(scene: Scene) -> Mapping[str, Sequence[Run]]:
+def slow_devices(window: Window) -> Mapping[str, Sequence[Interval]]:
     """By device, the stretches in which requests take long and not because of how many there are.
 
-    Use with :meth:`Scene.once`.
+    Use with :meth:`Window.once`.
     """
-    return {device.name: _slow_runs(device) for device in scene.once(devices).values()}
+    return {device.name: _slow_runs(device) for device in window.once(devices).values()}
 
 
-def _slow_runs(device: Device) -> list[Run]:
+def _slow_runs(device: Device) -> list[Interval]:
     usual: dict[int, Load | None] = {}
     slow: dict[int, float] = {}
     for second, load in device.loads.items():

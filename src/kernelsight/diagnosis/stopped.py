@@ -10,10 +10,10 @@ from typing import Literal
 from kernelsight.diagnosis.duration import GOES_ON_S
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.unanswered import Awaited, behind, under_way
 from kernelsight.diagnosis.waiting import Edge, waiting
+from kernelsight.diagnosis.window import NS_PER_S, Window
 from kernelsight.events.lock import FileLockWait
 from kernelsight.events.process import Process, SocketOwner
 from kernelsight.events.service import ServiceEdge
@@ -97,34 +97,34 @@ class Stopped:
         return [process_entity(pid, comm) for pid, comm in (asking | clients | waiters).items() if pid is not None]
 
 
-def stopped(scene: Scene) -> Iterator[Stopped]:
+def stopped(window: Window) -> Iterator[Stopped]:
     """The processes that are stopped at the end of a window."""
-    samples = _samples(scene)
+    samples = _samples(window)
     still = {pid: since for pid, rows in samples.items() if (since := _since(rows))}
     for pid, since in still.items():
-        yield _stopped(scene, samples[pid], since, still)
+        yield _stopped(window, samples[pid], since, still)
 
 
-def _samples(scene: Scene) -> Mapping[int, Sequence[Process]]:
+def _samples(window: Window) -> Mapping[int, Sequence[Process]]:
     """The samples of each process that was seen stopped, by time.
 
     Of a process that has no sample in the window and that others wait for, those before it.
     """
     found: dict[int, list[Process]] = {}
-    rows = scene.rows(Process)
+    rows = window.rows(Process)
     halted = {row.pid for row in rows if _stands_still(row)}
     for row in rows if halted else ():
         if row.pid is not None and row.pid in halted:
             _add(found, row.pid, row)
-    named = {row.holder_pid for row in scene.rows(FileLockWait)}
-    named |= {row.pid for row in scene.rows(TcpListener) if row.accept_queue}
-    named |= {row.pid for row in scene.rows(SocketOwner) if row.receive_queue_bytes}
-    named |= {wait.peer_pid for wait in scene.once(under_way)}
-    named |= {row.server_pid for row in scene.rows(ServiceEdge) if (row.oldest_unanswered_ms or 0) >= CALLED_MS}
+    named = {row.holder_pid for row in window.rows(FileLockWait)}
+    named |= {row.pid for row in window.rows(TcpListener) if row.accept_queue}
+    named |= {row.pid for row in window.rows(SocketOwner) if row.receive_queue_bytes}
+    named |= {wait.peer_pid for wait in window.once(under_way)}
+    named |= {row.server_pid for row in window.rows(ServiceEdge) if (row.oldest_unanswered_ms or 0) >= CALLED_MS}
     if unseen := {pid for pid in named if pid is not None} - {row.pid for row in rows}:
-        start_ns = scene.when.start_ns
+        start_ns = window.when.start_ns
         before = TimeRange(max(0, start_ns - _BACK_NS), max(0, start_ns - 1))
-        for row in stored_rows(scene.reader, Process, before, where=[Filter(Process.pid, "=", sorted(unseen))]):
+        for row in stored_rows(window.reader, Process, before, where=[Filter(Process.pid, "=", sorted(unseen))]):
             _add(found, row.pid or 0, row)
     return found
 
@@ -152,30 +152,30 @@ def _cause(row: Process) -> Cause:
 
 
 def _stopped(
-    scene: Scene, samples: Sequence[Process], rows: Sequence[Process], others: Mapping[int, object]
+    window: Window, samples: Sequence[Process], rows: Sequence[Process], others: Mapping[int, object]
 ) -> Stopped:
     pid, parent = samples[-1].pid or 0, samples[-1].ppid
     since_ns = rows[0].timestamp if rows[0] is not samples[0] else 0  # it was stopped before it was first seen
-    sockets = {row.pid: row for row in _last_pass(scene)}
+    sockets = {row.pid: row for row in _last_pass(window)}
     last, above = sockets.get(pid), sockets.get(parent if parent != _FIRST_PID else None)
     cause = _cause(rows[-1])
-    cut_off = _cut_off(scene, pid, parent, rows[0].timestamp, others)
+    cut_off = _cut_off(window, pid, parent, rows[0].timestamp, others)
     listens = (last, None if cause == "debugger" and not cut_off else above)
     unread = [last] if last is not None and last.timestamp >= since_ns and last.receive_queue_bytes else []
-    asked = [wait for wait in scene.once(under_way) if wait.peer_pid == pid and wait.waits_for == "answer"]
+    asked = [wait for wait in window.once(under_way) if wait.peer_pid == pid and wait.waits_for == "answer"]
     return Stopped(
         process=process_entity(pid, rows[-1].comm),
         cause=cause,
-        stopped_s=(scene.when.end_ns - rows[0].timestamp) / NS_PER_S,
+        stopped_s=(window.when.end_ns - rows[0].timestamp) / NS_PER_S,
         has_run=_used(rows[1:]),
         serves=any(owner is not None and bool(owner.listening) for owner in listens),
         rows=rows,
         unread=unread,
-        queued=_queued(scene, pid, since_ns),
-        locks=_locks(scene, pid, since_ns),
+        queued=_queued(window, pid, since_ns),
+        locks=_locks(window, pid, since_ns),
         asked=asked,
-        behind=behind(scene, asked),
-        called=[] if asked else _called(scene, pid),
+        behind=behind(window, asked),
+        called=[] if asked else _called(window, pid),
         cut_off=cut_off,
     )
 
@@ -186,53 +186,55 @@ def _used(rows: Sequence[Process]) -> bool:
     return any(before != after for before, after in pairwise(spent))
 
 
-def _last_pass(scene: Scene) -> Sequence[SocketOwner]:
+def _last_pass(window: Window) -> Sequence[SocketOwner]:
     """The sockets of all processes at the last look at them: who has ended since the one before has none."""
-    rows = scene.rows(SocketOwner)
+    rows = window.rows(SocketOwner)
     latest = max((row.timestamp for row in rows), default=0)
-    if scene.when.end_ns - latest > LOOKED_AGAIN_S * NS_PER_S:
+    if window.when.end_ns - latest > LOOKED_AGAIN_S * NS_PER_S:
         return ()
     return [row for row in rows if latest - row.timestamp < NS_PER_S]
 
 
-def _queued(scene: Scene, pid: int, since_ns: int) -> Sequence[TcpListener]:
+def _queued(window: Window, pid: int, since_ns: int) -> Sequence[TcpListener]:
     """The listener of a process of whose queue nobody takes anything since it was stopped, if it still has one.
 
     Others may accept from it as well, and at a single look a connection may wait for them: it must wait at two.
     """
-    rows = [row for row in scene.rows(TcpListener) if row.pid == pid and row.timestamp >= since_ns]
+    rows = [row for row in window.rows(TcpListener) if row.pid == pid and row.timestamp >= since_ns]
     for port in {(row.address, row.port) for row in rows}:
         queue = [row for row in rows if (row.address, row.port) == port]
         grows = all((a.accept_queue or 0) <= (b.accept_queue or 0) for a, b in pairwise(queue))
-        is_recent = scene.when.end_ns - queue[-1].timestamp <= GOES_ON_S * NS_PER_S
+        is_recent = window.when.end_ns - queue[-1].timestamp <= GOES_ON_S * NS_PER_S
         waits = all(row.accept_queue for row in queue[-2:]) and len(queue) > 1
         if grows and waits and is_recent:
             return queue
     return ()
 
 
-def _called(scene: Scene, pid: int) -> Sequence[ServiceEdge]:
-    since = scene.when.end_ns - GOES_ON_S * NS_PER_S
+def _called(window: Window, pid: int) -> Sequence[ServiceEdge]:
+    since = window.when.end_ns - GOES_ON_S * NS_PER_S
     return [
         row
-        for row in scene.rows(ServiceEdge)
+        for row in window.rows(ServiceEdge)
         if row.server_pid == pid and row.timestamp >= since and (row.oldest_unanswered_ms or 0) >= CALLED_MS
     ]
 
 
-def _locks(scene: Scene, pid: int, since_ns: int) -> Sequence[FileLockWait]:
-    rows = [row for row in scene.rows(FileLockWait) if row.holder_pid == pid and row.timestamp >= since_ns]
-    return rows if rows and scene.when.end_ns - rows[-1].timestamp <= LOOKED_AGAIN_S * NS_PER_S else ()
+def _locks(window: Window, pid: int, since_ns: int) -> Sequence[FileLockWait]:
+    rows = [row for row in window.rows(FileLockWait) if row.holder_pid == pid and row.timestamp >= since_ns]
+    return rows if rows and window.when.end_ns - rows[-1].timestamp <= LOOKED_AGAIN_S * NS_PER_S else ()
 
 
-def _cut_off(scene: Scene, pid: int, parent: int | None, since_ns: int, others: Mapping[int, object]) -> Sequence[Edge]:
+def _cut_off(
+    window: Window, pid: int, parent: int | None, since_ns: int, others: Mapping[int, object]
+) -> Sequence[Edge]:
     """The waits of others that a process ended before it was stopped, and none since; those it ended most often first.
 
     Its parent, which waits for its end, and processes that are stopped as well do not count.
     """
     found = [
         edge
-        for edge in scene.once(waiting).by_waker.get(pid, ())
+        for edge in window.once(waiting).by_waker.get(pid, ())
         if edge.pid not in {pid, parent}
         and edge.pid not in others
         and edge.state == "interruptible"

@@ -16,11 +16,11 @@ from kernelsight.diagnosis.identity import ProgramId, process_entity
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Entity, Evidence, Step
 from kernelsight.diagnosis.processes import named, processes, program_of
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, samples_of
 from kernelsight.diagnosis.seconds import Seconds
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, waiting
 from kernelsight.diagnosis.waiting import shown as shown_edges
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, samples_of
 from kernelsight.events.fields import Metric
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
@@ -114,28 +114,28 @@ class Waiter:
         """It, as a finding names it."""
         return process_entity(self.pid, self.comm)
 
-    def waited_in(self, run: Run) -> float:
+    def waited_in(self, run: Interval) -> float:
         """Seconds within a stretch."""
         return self.waited.within(run)
 
-    def commits_in(self, run: Run) -> float:
+    def commits_in(self, run: Interval) -> float:
         """Seconds within a stretch, waiting for commits."""
         return self.commits.within(run)
 
-    def mean_s(self, run: Run) -> float:
+    def mean_s(self, run: Interval) -> float:
         """How long one wait took within a stretch; 0 where that is not known."""
         return _mean(self.waited, self.counted, run)
 
-    def commit_s(self, run: Run) -> float:
+    def commit_s(self, run: Interval) -> float:
         """How long one wait for a commit took within a stretch."""
         return _mean(self.commits, self.commits_counted, run)
 
-    def is_slowed(self, run: Run) -> bool:
+    def is_slowed(self, run: Interval) -> bool:
         """Whether it waits for a good part of the time, or for some of it and each time much longer than before."""
         share = self.waited_in(run) / run.seconds
         if share >= SUFFERS_SHARE or share < SUFFERS_SHARE / 2:
             return share >= SUFFERS_SHARE
-        before = Run(0, run.first - 2)
+        before = Interval(0, run.first - 2)
         usual = self.mean_s(before) if self.counted.within(before) >= LEAST_BEFORE else None
         return usual is not None and self.mean_s(run) >= SLOWED * usual
 
@@ -155,51 +155,51 @@ class User:
         """Its name."""
         return self.program.comm
 
-    def read_in(self, run: Run) -> float:
+    def read_in(self, run: Interval) -> float:
         """Bytes read within a stretch."""
         return self.read.within(run)
 
-    def written_in(self, run: Run) -> float:
+    def written_in(self, run: Interval) -> float:
         """Bytes written within a stretch."""
         return self.written.within(run)
 
-    def largest(self, scene: Scene, run: Run) -> Entity:
+    def largest(self, window: Window, run: Interval) -> Entity:
         """Its process that read and wrote most within a stretch."""
-        best = max(self.members, key=lambda deltas: sum(map(_moved, scene.during(deltas, run))))
-        return named(scene, best[-1].after.pid or 0)
+        best = max(self.members, key=lambda deltas: sum(map(_moved, window.during(deltas, run))))
+        return named(window, best[-1].after.pid or 0)
 
-    def shown_reads(self, scene: Scene, run: Run) -> list[Evidence | None]:
+    def shown_reads(self, window: Window, run: Interval) -> list[Evidence | None]:
         """The rows that show what its processes read, of those that moved most."""
-        return self._shown(scene, run, Process.read_bytes, Process.children_read_bytes)
+        return self._shown(window, run, Process.read_bytes, Process.children_read_bytes)
 
-    def shown_writes(self, scene: Scene, run: Run) -> list[Evidence | None]:
+    def shown_writes(self, window: Window, run: Interval) -> list[Evidence | None]:
         """The rows that show what its processes wrote, of those that moved most."""
-        return self._shown(scene, run, Process.write_bytes, Process.children_write_bytes)
+        return self._shown(window, run, Process.write_bytes, Process.children_write_bytes)
 
     def _shown(
-        self, scene: Scene, run: Run, own: Metric[Process], of_children: Metric[Process]
+        self, window: Window, run: Interval, own: Metric[Process], of_children: Metric[Process]
     ) -> list[Evidence | None]:
-        moved = [scene.during(deltas, run) for deltas in self.members]
+        moved = [window.during(deltas, run) for deltas in self.members]
         most = sorted(filter(None, moved), key=lambda within: -sum(map(_moved, within)))[:3]
         return [
-            scene.evidence(samples_of(within), metric, "increase")
+            window.evidence(samples_of(within), metric, "increase")
             for within in most
             for metric in (own, of_children)
             if metric is own or any(delta.of(metric) for delta in within)
         ]
 
 
-def waiters(scene: Scene) -> Mapping[int, Waiter]:
-    """The processes that waited for storage, by pid; use with :meth:`Scene.once`. Threads of the kernel are none."""
+def waiters(window: Window) -> Mapping[int, Waiter]:
+    """The processes that waited for storage, by pid; use with :meth:`Window.once`. Threads of the kernel are none."""
     found: dict[int, Waiter] = {}
-    known = scene.once(processes)
-    if not scene.rows(Wait):
-        return _by_delays(scene)
-    for edge in scene.once(waiting).edges:
+    known = window.once(processes)
+    if not window.rows(Wait):
+        return _by_delays(window)
+    for edge in window.once(waiting).edges:
         process = known.get(edge.pid)
         if not _is_for_storage(edge) or (process is not None and process.is_kernel_thread):
             continue
-        waiter = found.setdefault(edge.pid, Waiter(edge.pid, edge.comm, program_of(scene, edge.pid, edge.comm)))
+        waiter = found.setdefault(edge.pid, Waiter(edge.pid, edge.comm, program_of(window, edge.pid, edge.comm)))
         waiter.edges.append(edge)
         if (journal := journal_of(edge.waker_comm)) is not None:
             waiter.journals.add(journal)
@@ -211,96 +211,96 @@ def waiters(scene: Scene) -> Mapping[int, Waiter]:
     return found
 
 
-def waiters_by_program(scene: Scene) -> Mapping[ProgramId, Sequence[Waiter]]:
-    """The same by the program that they belong to; use with :meth:`Scene.once`."""
+def waiters_by_program(window: Window) -> Mapping[ProgramId, Sequence[Waiter]]:
+    """The same by the program that they belong to; use with :meth:`Window.once`."""
     programs: dict[ProgramId, list[Waiter]] = {}
-    for waiter in scene.once(waiters).values():
+    for waiter in window.once(waiters).values():
         programs.setdefault(waiter.program, []).append(waiter)
     return programs
 
 
-def users(scene: Scene) -> Sequence[User]:
-    """The programs that read or wrote anything; use with :meth:`Scene.once`. Not the kernel's threads.
+def users(window: Window) -> Sequence[User]:
+    """The programs that read or wrote anything; use with :meth:`Window.once`. Not the kernel's threads.
 
     What was done by children that ended before a row told of it counts for the program that started them.
     """
     found: dict[ProgramId, User] = {}
-    known = scene.once(processes)
-    for (pid, _), deltas in scene.deltas(Process).items():
+    known = window.once(processes)
+    for (pid, _), deltas in window.deltas(Process).items():
         if pid is None or not deltas or (pid in known and known[pid].is_kernel_thread):
             continue
-        program = program_of(scene, pid, deltas[-1].after.comm)
-        _add(scene, found.setdefault(program, User(program, [])), deltas)
+        program = program_of(window, pid, deltas[-1].after.comm)
+        _add(window, found.setdefault(program, User(program, [])), deltas)
     return list(found.values())
 
 
-def user_of(scene: Scene, program: ProgramId, members: Sequence[Sequence[CounterDelta[Process]]]) -> User:
+def user_of(window: Window, program: ProgramId, members: Sequence[Sequence[CounterDelta[Process]]]) -> User:
     """Some processes of a program, and what they read and wrote."""
     user = User(program, [])
     for deltas in members:
-        _add(scene, user, deltas)
+        _add(window, user, deltas)
     return user
 
 
-def _add(scene: Scene, user: User, deltas: Sequence[CounterDelta[Process]]) -> None:
+def _add(window: Window, user: User, deltas: Sequence[CounterDelta[Process]]) -> None:
     user.members.append(deltas)
     for delta in deltas:
-        second = scene.second(delta.after)
+        second = window.second(delta.after)
         written = max(0.0, delta.of(Process.write_bytes) - delta.of(Process.cancelled_write_bytes))
         user.read.add(second, delta.of(Process.read_bytes) + delta.of(Process.children_read_bytes))
         user.written.add(second, written + delta.of(Process.children_write_bytes))
 
 
-def slowed(scene: Scene, run: Run) -> list[Waiter]:
+def slowed(window: Window, run: Interval) -> list[Waiter]:
     """The processes that wait too long for storage, longest first."""
-    waiting_now = [waiter for waiter in scene.once(waiters).values() if waiter.is_slowed(run)]
+    waiting_now = [waiter for waiter in window.once(waiters).values() if waiter.is_slowed(run)]
     return sorted(waiting_now, key=lambda waiter: -waiter.waited_in(run))
 
 
-def waiting_for(scene: Scene, device: Device, run: Run) -> list[Waiter]:
+def waiting_for(window: Window, device: Device, run: Interval) -> list[Waiter]:
     """The processes that wait too long for storage that may be on a device, longest first."""
     least = SHORTEST_SHARE * device.load(run).latency_s
-    elsewhere = {row.pid for row in scene.rows(BlockedTask) if row.device and not is_of(row.device, device.name)}
+    elsewhere = {row.pid for row in window.rows(BlockedTask) if row.device and not is_of(row.device, device.name)}
     return [
         waiter
-        for waiter in slowed(scene, run)
+        for waiter in slowed(window, run)
         if waiter.pid not in elsewhere
         and (bool(waiter.deltas) or waiter.mean_s(run) >= least)
         and all(is_of(journal, device.name) for journal in waiter.journals)
     ]
 
 
-def shown_waits(scene: Scene, waiter: Waiter, run: Run, *, commits: bool = False) -> Evidence | None:
+def shown_waits(window: Window, waiter: Waiter, run: Interval, *, commits: bool = False) -> Evidence | None:
     """The rows that show how long a process waited within a stretch."""
     if waiter.deltas:
-        rows = samples_of(scene.during(waiter.deltas, run))
-        return scene.evidence(rows, Process.blkio_delay_ns, "increase")
+        rows = samples_of(window.during(waiter.deltas, run))
+        return window.evidence(rows, Process.blkio_delay_ns, "increase")
     edges = [edge for edge in waiter.edges if not commits or edge.waits_in in COMMIT_CALLS]
-    return shown_edges(scene, edges, run)
+    return shown_edges(window, edges, run)
 
 
-def wait_claims(scene: Scene, waiters: Sequence[Waiter], run: Run) -> list[Step | None]:
+def wait_claims(window: Window, waiters: Sequence[Waiter], run: Interval) -> list[Step | None]:
     """What a path says of processes that waited for storage within a stretch: of the three that waited longest."""
     return [
         claim(
             f"{waiter.comm} ({waiter.pid}) waited {waiter.waited_in(run):.1f} s of {run.seconds} s for storage"
             + (f", {1e3 * waiter.mean_s(run):.1f} ms each time" if waiter.mean_s(run) else ""),
-            shown_waits(scene, waiter, run),
+            shown_waits(window, waiter, run),
         )
         for waiter in waiters[:3]
     ]
 
 
-def stalled_share(scene: Scene, run: Run) -> float:
+def stalled_share(window: Window, run: Interval) -> float:
     """Of the time, how long some task stalled on I/O, by the kernel's own account (PSI); 0 where it has none."""
-    within = scene.during(scene.deltas(Pressure).get(("io", "system"), ()), run)
+    within = window.during(window.deltas(Pressure).get(("io", "system"), ()), run)
     return sum(delta.of(Pressure.some_total_us) for delta in within) / 1e6 / run.seconds
 
 
-def stall_claim(scene: Scene, device: Device, run: Run) -> Step | None:
+def stall_claim(window: Window, device: Device, run: Interval) -> Step | None:
     """What a path says of tasks that stalled on I/O, where it is not known who they were."""
-    rows = scene.within(scene.series(Pressure).get(("io", "system"), ()), run)
-    stalled = scene.evidence(rows, Pressure.some_total_us, "increase")
+    rows = window.within(window.series(Pressure).get(("io", "system"), ()), run)
+    stalled = window.evidence(rows, Pressure.some_total_us, "increase")
     if stalled is None or stalled.value <= 0:
         return None
     return claim(f"tasks stalled on I/O while {device.name} was busy", stalled)
@@ -319,14 +319,14 @@ def _is_for_storage(edge: Edge) -> bool:
     return edge.state == "uninterruptible" and edge.waits_in in FILE_CALLS and served
 
 
-def _by_delays(scene: Scene) -> Mapping[int, Waiter]:
+def _by_delays(window: Window) -> Mapping[int, Waiter]:
     """From the delays that the kernel counts for each process, where it does."""
     found: dict[int, Waiter] = {}
-    for (pid, _), deltas in scene.deltas(Process).items():
+    for (pid, _), deltas in window.deltas(Process).items():
         comm = str(deltas[-1].after.comm) if deltas else "?"
-        waiter = Waiter(pid, comm, program_of(scene, pid, comm), deltas=list(deltas))
+        waiter = Waiter(pid, comm, program_of(window, pid, comm), deltas=list(deltas))
         for delta in deltas:
-            waiter.waited.add(scene.second(delta.after), delta.of(Process.blkio_delay_ns) / 1e9)
+            waiter.waited.add(window.second(delta.after), delta.of(Process.blkio_delay_ns) / 1e9)
         found[pid] = waiter
     return found
 
@@ -346,6 +346,6 @@ def _moved(delta: CounterDelta[Process]) -> float:
     )
 
 
-def _mean(waited: Seconds, counted: Seconds, run: Run) -> float:
+def _mean(waited: Seconds, counted: Seconds, run: Interval) -> float:
     count = counted.within(run)
     return waited.within(run) / count if count else 0.0

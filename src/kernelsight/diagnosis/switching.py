@@ -11,9 +11,9 @@ from kernelsight.diagnosis.duration import Duration, duration_of
 from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.remedies import LIMIT_CPU, LOOK
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
+from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.scheduler import Wait
 from kernelsight.linux.syscalls import USER_LOCKS
 
@@ -48,7 +48,7 @@ class Switcher:
     use: Use
     switches: Mapping[int, float]
 
-    def in_(self, run: Run) -> float:
+    def in_(self, run: Interval) -> float:
         """Switches within a stretch."""
         return run.total(self.switches)
 
@@ -57,7 +57,7 @@ class Switcher:
 class Switching:
     """The program that switches most in a stretch of seconds, and those that it takes turns with."""
 
-    run: Run
+    run: Interval
     duration: Duration
     first: Use
     """The process that switches most."""
@@ -105,23 +105,23 @@ def gives_away(found: Switching) -> bool:
     return found.given_away >= GIVEN_AWAY_SHARE * found.switches
 
 
-def switching(scene: Scene) -> list[Switching]:
-    """The stretches in which switches cost much. Use with :meth:`Scene.once`."""
-    switchers = _switchers(scene)
+def switching(window: Window) -> list[Switching]:
+    """The stretches in which switches cost much. Use with :meth:`Window.once`."""
+    switchers = _switchers(window)
     together: dict[int, float] = {}
     for switcher in switchers:
         for second, count in switcher.switches.items():
             together[second] = together.get(second, 0.0) + count
     stretches = runs(together, lambda switches: switches * SWITCH_S >= STORM_SHARE)
-    return [_switching(scene, sorted(switchers, key=lambda one: -one.in_(run)), run) for run in stretches]
+    return [_switching(window, sorted(switchers, key=lambda one: -one.in_(run)), run) for run in stretches]
 
 
-def _switchers(scene: Scene) -> list[Switcher]:
+def _switchers(window: Window) -> list[Switcher]:
     """Who does hardly anything between switches."""
     found = []
-    for use in scene.once(cpu_use):
+    for use in window.once(cpu_use):
         counted = {at: use.slept.get(at, 0.0) + use.displaced.get(at, 0.0) for at in use.ran}
-        away = _given_away(scene, use.pid)
+        away = _given_away(window, use.pid)
         short = {
             at: n
             for at, n in counted.items()
@@ -132,25 +132,25 @@ def _switchers(scene: Scene) -> list[Switcher]:
     return found
 
 
-def _given_away(scene: Scene, pid: int) -> dict[int, float]:
+def _given_away(window: Window, pid: int) -> dict[int, float]:
     """How often a process gave its CPU away, by second."""
     found: dict[int, float] = {}
-    for edge in scene.once(waiting).by_waiter.get(pid, ()):
+    for edge in window.once(waiting).by_waiter.get(pid, ()):
         for second, count in edge.counted.items() if edge.waits_in == "sched_yield" else ():
             found[second] = found.get(second, 0) + count
     return found
 
 
-def _switching(scene: Scene, switchers: Sequence[Switcher], run: Run) -> Switching:
+def _switching(window: Window, switchers: Sequence[Switcher], run: Interval) -> Switching:
     first, its_switches = switchers[0].use, switchers[0].in_(run)
-    edges = scene.once(waiting).by_waiter.get(first.pid, ())
+    edges = window.once(waiting).by_waiter.get(first.pid, ())
     partners = frozenset(
         edge.waker_pid for edge in edges if edge.waker_pid and edge.count_in(run) >= PARTNER_SHARE * its_switches
     )
     fellows = [one for one in switchers if one.use.program == first.program or one.use.pid in partners]
     return Switching(
         run,
-        duration_of(scene, run),
+        duration_of(window, run),
         first,
         its_switches,
         fellows=[one.use for one in fellows],
@@ -158,22 +158,22 @@ def _switching(scene: Scene, switchers: Sequence[Switcher], run: Run) -> Switchi
         switches=sum(one.in_(run) for one in fellows),
         all_switches=sum(one.in_(run) for one in switchers),
         ran_s=sum(one.use.ran_in(run) for one in fellows),
-        given_away=sum(run.total(_given_away(scene, one.use.pid)) for one in fellows),
-        own_lock_waits=_own_locks(edges, run) - run.total(_given_away(scene, first.pid)),
-        victims=_victims(scene, [one.use for one in fellows], run),
+        given_away=sum(run.total(_given_away(window, one.use.pid)) for one in fellows),
+        own_lock_waits=_own_locks(edges, run) - run.total(_given_away(window, first.pid)),
+        victims=_victims(window, [one.use for one in fellows], run),
     )
 
 
-def _own_locks(edges: Iterable[Edge], run: Run) -> float:
+def _own_locks(edges: Iterable[Edge], run: Interval) -> float:
     return sum(edge.count_in(run) for edge in edges if edge.is_own and edge.waits_in in USER_LOCKS)
 
 
-def _victims(scene: Scene, fellows: Sequence[Use], run: Run) -> Sequence[Use]:
+def _victims(window: Window, fellows: Sequence[Use], run: Interval) -> Sequence[Use]:
     """Who waits for a CPU beside them; if nobody does, they themselves."""
     pids = {use.pid for use in fellows}
     slowed = [
         use
-        for use in scene.once(cpu_use)
+        for use in window.once(cpu_use)
         if use.pid not in pids and not use.is_kernel_worker and use.queued_in(run) >= QUEUED_SHARE * run.seconds
     ]
     slowed.sort(key=lambda use: -use.queued_in(run))
@@ -207,28 +207,28 @@ NO_LOCK: Check[Switching] = Check(
 )
 
 
-def explain(scene: Scene, found: Switching) -> Explanation:
+def explain(window: Window, found: Switching) -> Explanation:
     """A part of the CPUs goes into switching while the program runs."""
     run, name = found.run, found.first.entity
-    edges = [edge for use in found.fellows[:4] for edge in scene.once(waiting).by_waiter.get(use.pid, ())]
+    edges = [edge for use in found.fellows[:4] for edge in window.once(waiting).by_waiter.get(use.pid, ())]
     return Explanation(
         culprit=name,
-        onset_ns=scene.at(run.first),
+        onset_ns=window.at(run.first),
         victims=tuple(use.entity for use in found.victims),
         suffering_s=found.switches * SWITCH_S,
         path=path(
             claim(
                 f"{len(found.fellows)} processes switched {found.switches / run.seconds:.0f} times a second, "
                 f"after {found.slice_us:.0f} µs on a CPU each time",
-                *(shown_use(scene, use, run, "switched") for use in found.fellows[:4]),
+                *(shown_use(window, use, run, "switched") for use in found.fellows[:4]),
             ),
             claim(
                 f"partners such as {found.first.comm} ({found.first.pid}) wake each other each time",
-                shown(scene, (edge for edge in edges if edge.waker_pid in found.partners), run, Wait.count),
+                shown(window, (edge for edge in edges if edge.waker_pid in found.partners), run, Wait.count),
             ),
             claim(
                 "they give their CPU away (sched_yield)",
-                shown(scene, (edge for edge in edges if edge.waits_in == "sched_yield"), run, Wait.count),
+                shown(window, (edge for edge in edges if edge.waits_in == "sched_yield"), run, Wait.count),
             ),
         ),
         refuted_by=f"the machine switches as often without {name.name}",

@@ -14,9 +14,9 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
 from kernelsight.diagnosis.processes import Process, is_within, named, processes
 from kernelsight.diagnosis.remedies import DOUBLE_SYSCTL, MACHINE, RAISE_RESOURCE_LIMIT, RAISE_TASK_LIMIT, SET_SYSCTL
-from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped_by, samples_of
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, trend
+from kernelsight.diagnosis.window import CounterDelta, Window, grouped_by, samples_of
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.process import Process as ProcessSample
@@ -132,38 +132,39 @@ class TaskUse:
         return self.callers[:_MOST_VICTIMS] or ((self.owner.entity,) if self.owner else ())
 
 
-def task_uses(scene: Scene) -> Sequence[TaskUse]:
-    """The limits of tasks that refuse forks, or will soon. Use with :meth:`Scene.once`."""
-    groups = [use for rows in scene.series(Cgroup).values() if (use := _of_group(scene, rows)) is not None]
+def task_uses(window: Window) -> Sequence[TaskUse]:
+    """The limits of tasks that refuse forks, or will soon. Use with :meth:`Window.once`."""
+    groups = [use for rows in window.series(Cgroup).values() if (use := _of_group(window, rows)) is not None]
     explained = {row.pid for use in groups for row in use.failed}
-    failed = [row for row in scene.once(_failed_forks) if row.pid not in explained]
+    failed = [row for row in window.once(_failed_forks) if row.pid not in explained]
     return groups + [
-        _of_user(scene, rows, uid) for uid, rows in grouped_by(failed, lambda row: uid_of(scene, row.pid or 0)).items()
+        _of_user(window, rows, uid)
+        for uid, rows in grouped_by(failed, lambda row: uid_of(window, row.pid or 0)).items()
     ]
 
 
-def _failed_forks(scene: Scene) -> list[SyscallError]:
-    return [row for row in scene.rows(SyscallError) if row.error == "EAGAIN" and row.syscall_name in FORKS]
+def _failed_forks(window: Window) -> list[SyscallError]:
+    return [row for row in window.rows(SyscallError) if row.error == "EAGAIN" and row.syscall_name in FORKS]
 
 
-def _of_group(scene: Scene, rows: Sequence[Cgroup]) -> TaskUse | None:
+def _of_group(window: Window, rows: Sequence[Cgroup]) -> TaskUse | None:
     """The use of a control group's limit; None where it refuses nothing, is not met and will not be soon."""
     path, maximum = str(rows[-1].cgroup), rows[-1].pids_limit
-    deltas = scene.deltas(Cgroup).get((path,), ())
+    deltas = window.deltas(Cgroup).get((path,), ())
     first = next((at for at, delta in enumerate(deltas) if delta.of(Cgroup.pids_limit_events) > 0), None)
     refusals = deltas[first:] if first is not None else ()
     used = max((row.pids_current for row in rows if row.pids_current is not None), default=None)
     full = bool(maximum and used is not None and used >= MET_SHARE * maximum)
     growth = _growth(rows, maximum)
-    messages = scene.once(_said).get(path, ())
+    messages = window.once(_said).get(path, ())
     if not refusals and not full and growth is None and not messages:
         return None
-    if not full and any(other != path and is_within(other, path) for other in scene.once(_refusing)):
+    if not full and any(other != path and is_within(other, path) for other in window.once(_refusing)):
         return None  # a group below is full, and its refusals count for all above it
     refuses = bool(refusals or messages)
-    members = _members(scene, path, refuses=refuses)
-    failed = _failed_in(scene, rows[-1], members, refuses=refuses) if refuses or full else []
-    owner = _owner(scene, members)
+    members = _members(window, path, refuses=refuses)
+    failed = _failed_in(window, rows[-1], members, refuses=refuses) if refuses or full else []
+    owner = _owner(window, members)
     if not refuses and not failed and not _fills_it(growth, owner, maximum):
         return None
     return TaskUse(
@@ -174,18 +175,18 @@ def _of_group(scene: Scene, rows: Sequence[Cgroup]) -> TaskUse | None:
         refusals=refusals,
         failed=failed,
         growth=growth,
-        shown=(scene.evidence(rows, Cgroup.pids_current, "max"), scene.evidence(rows, Cgroup.pids_limit, "last")),
+        shown=(window.evidence(rows, Cgroup.pids_current, "max"), window.evidence(rows, Cgroup.pids_limit, "last")),
         owner=_if_most(owner),
         messages=messages,
     )
 
 
-def _said(scene: Scene) -> Mapping[str, Sequence[KernelMessage]]:
-    """What the kernel said of groups that refused a fork, by their paths. Use with :meth:`Scene.once`.
+def _said(window: Window) -> Mapping[str, Sequence[KernelMessage]]:
+    """What the kernel said of groups that refused a fork, by their paths. Use with :meth:`Window.once`.
 
     It says so the first time in the life of a group (pids_event in kernel/cgroup/pids.c).
     """
-    said = [row for row in messages_of(scene, "table_full") if row.subject == "pids" and row.cgroup]
+    said = [row for row in messages_of(window, "table_full") if row.subject == "pids" and row.cgroup]
     return grouped_by(said, lambda row: row.cgroup or "")
 
 
@@ -204,25 +205,25 @@ def _fills_it(growth: Trend | None, owner: Owner | None, maximum: int | None) ->
     return (owner is not None and owner.have_ended) or growth.last >= NEARLY_FULL_SHARE * float(maximum or 0)
 
 
-def _failed_in(scene: Scene, group: Cgroup, members: Sequence[Process], *, refuses: bool) -> Sequence[SyscallError]:
+def _failed_in(window: Window, group: Cgroup, members: Sequence[Process], *, refuses: bool) -> Sequence[SyscallError]:
     """The forks that failed in a group: of its members, or else all, where it alone refuses forks."""
-    failed, pids = scene.once(_failed_forks), {process.pid for process in members}
-    if not members and refuses and scene.once(_refusing) == [group.cgroup]:
+    failed, pids = window.once(_failed_forks), {process.pid for process in members}
+    if not members and refuses and window.once(_refusing) == [group.cgroup]:
         return failed
     of_group = group.cgroup_id
     return [row for row in failed if row.pid in pids or (of_group is not None and row.cgroup_id == of_group)]
 
 
-def _members(scene: Scene, path: str, *, refuses: bool) -> list[Process]:
+def _members(window: Window, path: str, *, refuses: bool) -> list[Process]:
     """The processes of a group, and their children that have ended.
 
     Of version 1 a process is in a group of each controller, and its samples name that of another one: then those
     belong to the only group that refuses forks whose forks fail. What has ended belongs to no group any more.
     """
-    known = scene.once(processes)
+    known = window.once(processes)
     inside = {process.pid for process in known.values() if is_within(process.group, path)}
-    if not inside and refuses and scene.once(_refusing) == [path]:
-        inside = {row.pid for row in scene.once(_failed_forks) if row.pid is not None}
+    if not inside and refuses and window.once(_refusing) == [path]:
+        inside = {row.pid for row in window.once(_failed_forks) if row.pid is not None}
     ended = {
         process.pid
         for process in known.values()
@@ -231,30 +232,30 @@ def _members(scene: Scene, path: str, *, refuses: bool) -> list[Process]:
     return [known[pid] for pid in sorted(inside | ended) if pid in known]
 
 
-def _refusing(scene: Scene) -> list[str]:
-    """The groups that refuse forks, at a limit of their own or of a group below. Use with :meth:`Scene.once`."""
+def _refusing(window: Window) -> list[str]:
+    """The groups that refuse forks, at a limit of their own or of a group below. Use with :meth:`Window.once`."""
     counted = [
         str(path)
-        for (path,), deltas in scene.deltas(Cgroup).items()
+        for (path,), deltas in window.deltas(Cgroup).items()
         if any(delta.of(Cgroup.pids_limit_events) > 0 for delta in deltas)
     ]
-    return list(dict.fromkeys((*counted, *scene.once(_said))))
+    return list(dict.fromkeys((*counted, *window.once(_said))))
 
 
-def _of_user(scene: Scene, failed: Sequence[SyscallError], uid: int | None) -> TaskUse:
+def _of_user(window: Window, failed: Sequence[SyscallError], uid: int | None) -> TaskUse:
     """The limit that forks met outside of any group that is full: the machine's, or else the user's."""
-    everybody = [*scene.once(processes).values()]
+    everybody = [*window.once(processes).values()]
     for name in _OF_THE_MACHINE:
-        use = use_of(scene, name)
+        use = use_of(window, name)
         if use.is_met:
-            return _of_limit(scene, name, use, failed, _owner(scene, everybody))
-    owner = _owner(scene, [process for process in everybody if uid is None or _uid(process) == uid])
+            return _of_limit(window, name, use, failed, _owner(window, everybody))
+    owner = _owner(window, [process for process in everybody if uid is None or _uid(process) == uid])
     if uid is None and owner is not None and not owner.have_ended:
         owner = None  # whose tasks count is not known; children that nobody waits for are a fault anyway
-    return _of_limit(scene, "RLIMIT_NPROC", LimitUse(()), failed, owner)
+    return _of_limit(window, "RLIMIT_NPROC", LimitUse(()), failed, owner)
 
 
-def _of_limit(scene: Scene, name: str, use: LimitUse, failed: Sequence[SyscallError], owner: Owner | None) -> TaskUse:
+def _of_limit(window: Window, name: str, use: LimitUse, failed: Sequence[SyscallError], owner: Owner | None) -> TaskUse:
     known = use.is_met is not None
     return TaskUse(
         name=name,
@@ -264,7 +265,7 @@ def _of_limit(scene: Scene, name: str, use: LimitUse, failed: Sequence[SyscallEr
         refusals=(),
         failed=failed,
         growth=None,
-        shown=use.shown(scene) if known else (),
+        shown=use.shown(window) if known else (),
         owner=_if_most(owner),
     )
 
@@ -277,7 +278,7 @@ def _uid(process: Process) -> int | None:
     return process.samples[-1].uid if process.samples else None
 
 
-def _owner(scene: Scene, members: Sequence[Process]) -> Owner | None:
+def _owner(window: Window, members: Sequence[Process]) -> Owner | None:
     """Who has most of the tasks of some processes.
 
     It is the parent of most ended children, a process by its threads, or the parent of most processes of one program.
@@ -293,42 +294,44 @@ def _owner(scene: Scene, members: Sequence[Process]) -> Owner | None:
     threaded = max(living, key=lambda row: row.threads or 1, default=None)
     threads = (threaded.threads or 1) if threaded is not None else 0
     if len(dead) >= ZOMBIES_PILE_UP and len(dead) >= threads:
-        evidence = scene.evidence(dead, ProcessSample.ppid, "count")
-        return Owner(named(scene, parent), len(dead), seen, have_ended=True, evidence=evidence)
+        evidence = window.evidence(dead, ProcessSample.ppid, "count")
+        return Owner(named(window, parent), len(dead), seen, have_ended=True, evidence=evidence)
     children = grouped_by((row for row in living if (row.ppid or 0) > 1), lambda row: (row.ppid or 0, row.comm))
     (started_by, _), alike = max(children.items(), key=lambda family: len(family[1]), default=((0, ""), []))
     if len(alike) > threads:
-        evidence = scene.evidence(alike, ProcessSample.ppid, "count")
-        return Owner(named(scene, started_by), len(alike), seen, have_ended=False, evidence=evidence)
+        evidence = window.evidence(alike, ProcessSample.ppid, "count")
+        return Owner(named(window, started_by), len(alike), seen, have_ended=False, evidence=evidence)
     if threaded is None:
         return None
-    evidence = scene.evidence([threaded], ProcessSample.threads, "last")
-    return Owner(named(scene, threaded.pid or 0), threads, seen, have_ended=False, evidence=evidence)
+    evidence = window.evidence([threaded], ProcessSample.threads, "last")
+    return Owner(named(window, threaded.pid or 0), threads, seen, have_ended=False, evidence=evidence)
 
 
-def _steps(scene: Scene, use: TaskUse) -> Iterator[Step | None]:
+def _steps(window: Window, use: TaskUse) -> Iterator[Step | None]:
     """What shows that a limit of tasks refuses forks, or will."""
     callers = use.callers
     if callers:
         others = f" and {len(callers) - 1} others" if len(callers) > 1 else ""
         yield claim(
             f"{use.failed_count} forks of {callers[0].name} ({callers[0].id}){others} failed with EAGAIN",
-            scene.evidence(use.failed, SyscallError.count, "sum"),
+            window.evidence(use.failed, SyscallError.count, "sum"),
         )
     yield claim(
         f"{use.place.name} refused {use.counted:.0f} forks at its limit",
-        scene.evidence(samples_of(use.refusals), Cgroup.pids_limit_events, "increase"),
+        window.evidence(samples_of(use.refusals), Cgroup.pids_limit_events, "increase"),
     )
-    yield from said(scene, use.messages)
+    yield from said(window, use.messages)
     if use.used is not None and use.maximum is not None:
         yield claim(f"up to {use.used} tasks existed of the {use.maximum} that {use.name} allows", *use.shown)
 
 
-def explained(scene: Scene, use: TaskUse, *, owned: str, refuted_by: str, actions: tuple[Proposal, ...]) -> Explanation:
+def explained(
+    window: Window, use: TaskUse, *, owned: str, refuted_by: str, actions: tuple[Proposal, ...]
+) -> Explanation:
     """What both mechanisms say of a limit.
 
     Args:
-        scene: the window.
+        window: where to look.
         use: what is used of the limit.
         owned: what its owner, where that is known, has: `has 12`.
         refuted_by: what would show that it is wrong.
@@ -341,7 +344,7 @@ def explained(scene: Scene, use: TaskUse, *, owned: str, refuted_by: str, action
         victims=use.victims,
         suffering_s=0.0,
         path=path(
-            *_steps(scene, use),
+            *_steps(window, use),
             claim(f"{culprit.name} ({culprit.id}) {owned}", owner.evidence) if owner else None,
         ),
         refuted_by=refuted_by,

@@ -8,8 +8,8 @@ from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 
 from kernelsight.diagnosis.measure import slope
-from kernelsight.diagnosis.scene import NS_PER_S
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import NS_PER_S
 from kernelsight.events.declare import Event
 from kernelsight.events.fields import Metric, getter
 from kernelsight.query.stored import moment

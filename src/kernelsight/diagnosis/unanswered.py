@@ -14,9 +14,9 @@ from kernelsight.diagnosis.duration import GOES_ON_S
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import named
-from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, waiting
+from kernelsight.diagnosis.window import NS_PER_S, Interval, Window
 from kernelsight.events.pending_wait import PendingWait
 from kernelsight.linux.syscalls import POLLS, RECEIVES
 
@@ -66,14 +66,14 @@ class Awaited:
         return f"{host}:{self.port}"
 
 
-def under_way(scene: Scene) -> Sequence[Awaited]:
-    """The waits under way at the end of a window, the longest first. Use with :meth:`Scene.once`."""
-    stamps = sorted({row.timestamp for row in scene.rows(PendingWait)})
+def under_way(window: Window) -> Sequence[Awaited]:
+    """The waits under way at the end of a window, the longest first. Use with :meth:`Window.once`."""
+    stamps = sorted({row.timestamp for row in window.rows(PendingWait)})
     last_ns = stamps[-1] if stamps else 0
     between_ns = min(stamps[-1] - stamps[-2], _MOST_BETWEEN_NS) if len(stamps) > 1 else NS_PER_S
-    if last_ns < scene.when.end_ns - GOES_ON_S * NS_PER_S - between_ns:
+    if last_ns < window.when.end_ns - GOES_ON_S * NS_PER_S - between_ns:
         return ()
-    found = [_awaited(rows) for rows in scene.series(PendingWait).values() if rows[-1].timestamp >= last_ns - _PASS_NS]
+    found = [_awaited(rows) for rows in window.series(PendingWait).values() if rows[-1].timestamp >= last_ns - _PASS_NS]
     return sorted((one for one in found if one is not None), key=lambda one: -one.waited_s)
 
 
@@ -104,34 +104,34 @@ def _began(row: PendingWait) -> int:
     return int(row.timestamp - (row.waited_ms or 0) * 1e6)
 
 
-def answered_late(scene: Scene, address: str | None, port: int | None) -> int:
+def answered_late(window: Window, address: str | None, port: int | None) -> int:
     """How many waits of seconds for a service ended with an answer in the window: where some do, long is usual there.
 
     Args:
-        scene: the window.
+        window: where to look.
         address: of the service.
         port: of the service.
     """
     count = 0
-    for rows in scene.series(PendingWait).values():
+    for rows in window.series(PendingWait).values():
         mine = [row for row in rows if row.address == address and row.port == port and row.waits_for == "answer"]
         for row, after in pairwise(mine):
             is_over = _began(after) > _began(row) + SAME_WAIT_MS * 1e6
             count += is_over and (row.waited_ms or 0) >= LONG_S * 1e3
-        if mine and mine[-1].timestamp < scene.when.end_ns - GOES_ON_S * NS_PER_S:
+        if mine and mine[-1].timestamp < window.when.end_ns - GOES_ON_S * NS_PER_S:
             count += (mine[-1].waited_ms or 0) >= LONG_S * 1e3
     return count
 
 
-def waiter_of(scene: Scene, wait: Awaited) -> Entity | None:
+def waiter_of(window: Window, wait: Awaited) -> Entity | None:
     """Who waits, if that is a process of this machine."""
-    return named(scene, wait.pid, wait.comm) if wait.pid is not None else None
+    return named(window, wait.pid, wait.comm) if wait.pid is not None else None
 
 
-def peer_of(scene: Scene, wait: Awaited) -> Entity:
+def peer_of(window: Window, wait: Awaited) -> Entity:
     """Whom it waits for: a process, or an address of another machine."""
     if wait.peer_pid is not None:
-        return named(scene, wait.peer_pid, wait.peer_comm)
+        return named(window, wait.peer_pid, wait.peer_comm)
     return Entity("listener", wait.place, wait.place)
 
 
@@ -153,15 +153,15 @@ class Before:
     edges: Sequence[Edge]
 
 
-def before(scene: Scene, wait: Awaited) -> Before:
+def before(window: Window, wait: Awaited) -> Before:
     """How the process that waits had its answers before, by its waits on sockets that ended.
 
     Those that the same process ended, and, where that is on another machine, those that a packet did.
     """
-    run = Run(0, scene.second_at(wait.began_ns) - 1)
+    run = Interval(0, window.second_at(wait.began_ns) - 1)
     edges = [
         edge
-        for edge in scene.once(waiting).by_waiter.get(wait.pid or -1, ())
+        for edge in window.once(waiting).by_waiter.get(wait.pid or -1, ())
         if edge.state == "interruptible"
         and edge.waits_in in POLLS | RECEIVES
         and (edge.waker_pid == wait.peer_pid if wait.peer_pid is not None else not edge.waker_pid and _by_packet(edge))
@@ -175,15 +175,15 @@ def _by_packet(edge: Edge) -> bool:
     return any(row.waker_context == "softirq" for row in edge.rows)
 
 
-def times_longer(scene: Scene, waits: Iterable[Awaited]) -> float | None:
+def times_longer(window: Window, waits: Iterable[Awaited]) -> float | None:
     """How many times as long as before those wait who had answers then; of several, the most; None: nobody is known."""
-    known = [(wait, was) for wait in waits if (was := before(scene, wait)).answers >= ANSWERS_BEFORE]
+    known = [(wait, was) for wait in waits if (was := before(window, wait)).answers >= ANSWERS_BEFORE]
     return max((wait.waited_s / max(was.mean_s, 1e-6) for wait, was in known), default=None)
 
 
-def behind(scene: Scene, waits: Sequence[Awaited]) -> Sequence[Awaited]:
+def behind(window: Window, waits: Sequence[Awaited]) -> Sequence[Awaited]:
     """The requests to those who wait, to those who wait for them, and so on."""
-    asked = by_peer(wait for wait in scene.once(under_way) if wait.waits_for == "answer")
+    asked = by_peer(wait for wait in window.once(under_way) if wait.waits_for == "answer")
     found: list[Awaited] = []
     to_visit = [wait.pid for wait in waits]
     seen = {wait.peer_pid for wait in waits} | {None}
@@ -196,15 +196,15 @@ def behind(scene: Scene, waits: Sequence[Awaited]) -> Sequence[Awaited]:
     return found
 
 
-def waits_for_answer(scene: Scene, wait: Awaited) -> Step | None:
+def waits_for_answer(window: Window, wait: Awaited) -> Step | None:
     """The claim that somebody waits for an answer, and for how long."""
-    waiter, peer = waiter_of(scene, wait), peer_of(scene, wait)
+    waiter, peer = waiter_of(window, wait), peer_of(window, wait)
     who = f"{waiter.name} ({waiter.id})" if waiter else "a client of another machine"
     whom = f"{peer.name} ({peer.id})" if peer.kind == "process" else peer.name
     several = f" to {wait.connections} requests" if wait.connections > 1 else ""
     return claim(
         f"{who} waits for an answer of {whom}{several} for {wait.waited_s:.1f} s",
-        scene.evidence(wait.rows, PendingWait.waited_ms, "max"),
+        window.evidence(wait.rows, PendingWait.waited_ms, "max"),
     )
 
 

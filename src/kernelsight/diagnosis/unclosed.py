@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kernelsight.diagnosis.scene import NS_PER_S, Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import NS_PER_S, Window
 from kernelsight.events.process import SocketOwner
 from kernelsight.signals.rules.tcp import UNCLOSED_SOCKETS
 
@@ -20,9 +20,9 @@ CLOSING_S = Threshold(
 )
 
 
-def unclosed(scene: Scene) -> Sequence[Sequence[SocketOwner]]:
-    """The samples of each process with whom such connections pile up. Use with :meth:`Scene.once`."""
-    return [rows for rows in scene.series(SocketOwner).values() if _pile_up(rows)]
+def unclosed(window: Window) -> Sequence[Sequence[SocketOwner]]:
+    """The samples of each process with whom such connections pile up. Use with :meth:`Window.once`."""
+    return [rows for rows in window.series(SocketOwner).values() if _pile_up(rows)]
 
 
 def first_unclosed(rows: Sequence[SocketOwner]) -> SocketOwner:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kernelsight.diagnosis.model import Evidence
-from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.seconds import Seconds
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import NS_PER_S, Interval, Window
 from kernelsight.events.fields import Metric, row_getter
 from kernelsight.events.scheduler import Wait
 from kernelsight.linux.syscalls import IDLE_WAITS
@@ -38,15 +38,15 @@ class Edge:
     counted: Seconds = field(default_factory=Seconds)
     """Number of waits."""
 
-    def waited_in(self, run: Run) -> float:
+    def waited_in(self, run: Interval) -> float:
         """Seconds asleep within a stretch, of all threads together."""
         return self.waited.within(run)
 
-    def count_in(self, run: Run) -> float:
+    def count_in(self, run: Interval) -> float:
         """Number of waits within a stretch."""
         return self.counted.within(run)
 
-    def mean_in(self, run: Run) -> float:
+    def mean_in(self, run: Interval) -> float:
         """Seconds that a wait took within a stretch, on average; 0 where there was none."""
         count = self.count_in(run)
         return self.waited_in(run) / count if count else 0.0
@@ -81,12 +81,12 @@ LEAST_SHARE = Threshold(
 )
 
 
-def waiting(scene: Scene) -> WaitGraph:
-    """The wait-for graph of a window; empty where nothing records it. Use with :meth:`Scene.once`."""
+def waiting(window: Window) -> WaitGraph:
+    """The wait-for graph of a window; empty where nothing records it. Use with :meth:`Window.once`."""
     found: dict[tuple[int | None, int | None, str | None, str | None], Edge] = {}
-    rows = scene.rows(Wait)
+    rows = window.rows(Wait)
     key_of = row_getter(Wait.pid, Wait.waker_pid, Wait.waits_in, Wait.state)
-    for row, key, second in zip(rows, map(key_of, rows), scene.seconds(rows), strict=True):
+    for row, key, second in zip(rows, map(key_of, rows), window.seconds(rows), strict=True):
         edge = found.get(key)
         if edge is None:
             if row.pid is None:
@@ -104,7 +104,7 @@ def waiting(scene: Scene) -> WaitGraph:
     return WaitGraph(list(found.values()), by_waiter, by_waker)
 
 
-def shown(scene: Scene, edges: Iterable[Edge], run: Run, metric: Metric[Wait] = Wait.wait_ns) -> Evidence | None:
+def shown(window: Window, edges: Iterable[Edge], run: Interval, metric: Metric[Wait] = Wait.wait_ns) -> Evidence | None:
     """The rows of edges that show how long (or, with `Wait.count`, how often) it was waited within a stretch."""
     rows = [row for edge in edges for row in edge.rows]
-    return scene.evidence(scene.within(rows, run), metric, "sum")
+    return window.evidence(window.within(rows, run), metric, "sum")

@@ -13,7 +13,7 @@ from kernelsight.agent.acting.audit import Ledger, by_action
 from kernelsight.agent.acting.proof import Judge
 from kernelsight.agent.commands import command
 from kernelsight.agent.forecast import told as forecast_told
-from kernelsight.diagnosis.model import Diagnosis, Finding, Window
+from kernelsight.diagnosis.model import Bounds, Diagnosis, Finding
 from kernelsight.diagnosis.report import report
 from kernelsight.errors import StoreError
 from kernelsight.events.action import ActionStep, Forecast
@@ -99,7 +99,7 @@ def lines(db_path: str, name: str) -> Iterator[str]:
     rows_found = _rows(db_path, "diagnoses", 0, "now", where)
     if rows_found:
         findings = [msgspec.json.decode(row["finding"], type=Finding) for row in rows_found if row["finding"]]
-        window = Window(rows_found[0]["start_ns"], rows_found[0]["timestamp"])
+        window = Bounds(rows_found[0]["start_ns"], rows_found[0]["timestamp"])
         unknown = (rows_found[0]["unknown"],) if rows_found[0]["unknown"] else ()
         healthy = None if rows_found[0]["healthy"] is None else bool(rows_found[0]["healthy"])
         diagnosis = Diagnosis(window, healthy, tuple(findings), unknown=unknown)

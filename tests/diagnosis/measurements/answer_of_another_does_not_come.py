@@ -6,7 +6,7 @@ from measurements.holder_waits_for_its_client import WAIT
 
 from kernelsight.diagnosis.mechanisms.answer_of_another_does_not_come import Silent
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import NS_PER_S
+from kernelsight.diagnosis.window import NS_PER_S
 
 HOLDS = Silent(
     target=Entity("process", "70", "base"),

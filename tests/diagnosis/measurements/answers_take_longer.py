@@ -4,11 +4,11 @@ from kernelsight.diagnosis.calls import Calls
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.mechanisms.answers_take_longer import Late
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 CALLS = Calls(80, "client", 70, "base", "127.0.0.1", 5432)
 HOLDS = Late(
-    run=Run(10, 19),
+    run=Interval(10, 19),
     duration=Duration(seconds=10, over_for_s=0),
     server=Entity("process", "70", "base"),
     place="127.0.0.1:5432",

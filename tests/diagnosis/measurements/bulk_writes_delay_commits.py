@@ -2,12 +2,12 @@
 
 from kernelsight.diagnosis.mechanisms.bulk_writes_delay_commits import DelayedCommits
 from kernelsight.diagnosis.model import Entity, Evidence
-from kernelsight.diagnosis.scene import Run
 from kernelsight.diagnosis.storage import User, Waiter
+from kernelsight.diagnosis.window import Interval
 
 DB = Waiter(11, "db", ("db", None))
 HOLDS = DelayedCommits(
-    run=Run(3, 12),
+    run=Interval(3, 12),
     by=User(("copy", None), []),
     culprit=Entity("process", "70", "copy"),
     written=50e6,

@@ -3,13 +3,13 @@
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.forking import Forking
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 from kernelsight.events.syscalls import SyscallError
 
 HOLDS = Forking(
     comm="sh",
     parent=Entity("process", "100", "sh"),
-    run=Run(3, 12),
+    run=Interval(3, 12),
     duration=Duration(seconds=10, over_for_s=20),
     forks=1000,
     exits=500,

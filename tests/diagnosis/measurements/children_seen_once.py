@@ -2,11 +2,11 @@
 
 from kernelsight.diagnosis.mechanisms.children_seen_once import Parent
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Parent(
     parent=Entity("process", "100", "sh"),
-    run=Run(3, 12),
+    run=Interval(3, 12),
     forks_per_s=100.0,
     children=5,
     all_children=10,

@@ -3,10 +3,10 @@
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.mechanisms.collector_finds_little import Collecting
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Collecting(
-    run=Run(10, 19),
+    run=Interval(10, 19),
     duration=Duration(seconds=10, over_for_s=0),
     process=Entity("process", "70", "shop"),
     share=0.7,

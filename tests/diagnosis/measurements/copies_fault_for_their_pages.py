@@ -2,11 +2,11 @@
 
 from kernelsight.diagnosis.mechanisms.copies_fault_for_their_pages import Copying
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Copying(
     culprit=Entity("process", "70", "cache"),
-    run=Run(3, 7),
+    run=Interval(3, 7),
     faults=100_001,
     copies=100,
     ran_s=1.5,
@@ -20,7 +20,7 @@ HOLDS = Copying(
     cpus=(),
 )
 FAILS = {
-    "lasts": {"run": Run(3, 6)},
+    "lasts": {"run": Interval(3, 6)},
     "in_the_kernel": {"system_ticks": 299},
     "most_of_what_runs": {"busy_s": 3.1},
     "more_than_to_begin": {"faults": 100_000},

@@ -3,10 +3,10 @@
 from kernelsight.diagnosis.contention import Contention
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.mechanisms.crowd_wants_cpus import Crowd
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Crowd(
-    stretch=Contention(Run(3, 12), uses=(), cpus=2, loops=(), before=None, giving_way=frozenset()),
+    stretch=Contention(Interval(3, 12), uses=(), cpus=2, loops=(), before=None, giving_way=frozenset()),
     duration=Duration(seconds=10, over_for_s=20),
     fellows=(),
     load_per_cpu=6.0,

@@ -2,11 +2,11 @@
 
 from kernelsight.diagnosis.devices import Device
 from kernelsight.diagnosis.mechanisms.disk_answers_slowly import SlowDisk
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = SlowDisk(
     device=Device("dm-0", []),
-    run=Run(3, 12),
+    run=Interval(3, 12),
     queue=4.0,
     requests_per_s=10.0,
     latency_s=0.08,

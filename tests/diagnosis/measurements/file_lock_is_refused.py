@@ -3,10 +3,10 @@
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.mechanisms.file_lock_is_refused import Refused
 from kernelsight.diagnosis.refusals import Refusals
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Refused(
-    refusals=Refusals(Run(3, 12), (), ()),
+    refusals=Refusals(Interval(3, 12), (), ()),
     duration=Duration(seconds=10, over_for_s=20),
     refused_share=0.5,
     waiting=1.0,

@@ -3,11 +3,11 @@
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.mechanisms.file_stays_locked import LockedFile
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = LockedFile(
     file="fe:00:7",
-    run=Run(3, 12),
+    run=Interval(3, 12),
     duration=Duration(seconds=10, over_for_s=20),
     waits=15,
     waited_seconds=5,

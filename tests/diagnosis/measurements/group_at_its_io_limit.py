@@ -2,12 +2,12 @@
 
 from kernelsight.diagnosis.io_limits import IO_LIMITS
 from kernelsight.diagnosis.mechanisms.group_at_its_io_limit import LimitedGroup
-from kernelsight.diagnosis.scene import Run
 from kernelsight.diagnosis.storage import Waiter
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = LimitedGroup(
     group="/batch",
-    run=Run(3, 12),
+    run=Interval(3, 12),
     limited=IO_LIMITS[0],
     waiting=(Waiter(12, "job", ("job", "/batch")),),
     waits_are_recorded=True,

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from kernelsight.diagnosis.mechanisms.holder_waits_for_its_client import Held
-from kernelsight.diagnosis.scene import NS_PER_S
 from kernelsight.diagnosis.unanswered import Awaited
+from kernelsight.diagnosis.window import NS_PER_S
 
 WAIT = Awaited(
     pid=80,

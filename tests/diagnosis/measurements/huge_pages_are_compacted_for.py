@@ -2,10 +2,10 @@
 
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.mechanisms.huge_pages_are_compacted_for import Compacting
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Compacting(
-    run=Run(3, 12),
+    run=Interval(3, 12),
     duration=Duration(10, 0),
     stalls=200.0,
     failed=90.0,

@@ -2,10 +2,10 @@
 
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.mechanisms.hypervisor_takes_cpu import Stolen
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Stolen(
-    run=Run(3, 12),
+    run=Interval(3, 12),
     duration=Duration(seconds=10, over_for_s=20),
     stolen_share=0.15,
     lost_share=0.15,

@@ -1,12 +1,12 @@
 """What the checks of the mechanism judge: a measurement for which all hold, and what makes each of them fail."""
 
 from kernelsight.diagnosis.mechanisms.interface_counts_losses import Counted
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 from kernelsight.events.network import Network
 
 HOLDS = Counted(
     interface="near0",
-    run=Run(3, 12),
+    run=Interval(3, 12),
     counter=Network.rx_drops,
     is_error=False,
     lost=100.0,

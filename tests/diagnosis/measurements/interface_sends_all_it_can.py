@@ -3,10 +3,10 @@
 from kernelsight.diagnosis.mechanisms.interface_sends_all_it_can import Saturated
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import FullQueue
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Saturated(
-    queue=FullQueue("near0", Run(3, 12), (), ()),
+    queue=FullQueue("near0", Interval(3, 12), (), ()),
     waits_share=0.5,
     dropped=9.0,
     rate_mean=800_000.0,

@@ -2,14 +2,14 @@
 
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.mechanisms.interrupts_take_a_cpu import Storm
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Storm(
     source="36",
     cpu=1,
     device="eth0",
     origin="device",
-    run=Run(3, 12),
+    run=Interval(3, 12),
     duration=Duration(10, 0),
     per_s=30_000.0,
     work_per_s=8_999.0,

@@ -3,12 +3,12 @@
 from kernelsight.diagnosis.devices import Device
 from kernelsight.diagnosis.io_limits import IO_LIMITS
 from kernelsight.diagnosis.mechanisms.limit_of_all_io_slows_a_disk import LimitedDevice
-from kernelsight.diagnosis.scene import Run
 from kernelsight.diagnosis.storage import Waiter
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = LimitedDevice(
     device=Device("sdb", []),
-    run=Run(3, 12),
+    run=Interval(3, 12),
     limited=IO_LIMITS[0],
     waiting=(Waiter(12, "job", ("job", None)),),
     waits_are_recorded=True,

@@ -2,11 +2,11 @@
 
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.mechanisms.memory_comes_from_another_node import FullNode
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = FullNode(
     node=1,
-    run=Run(3, 12),
+    run=Interval(3, 12),
     duration=Duration(10, 0),
     foreign=10_000.0,
     hits=90_000.0,

@@ -1,11 +1,11 @@
 """What the checks of the mechanism judge: a measurement for which all hold, and what makes each of them fail."""
 
 from kernelsight.diagnosis.mechanisms.nobody_answers_a_connect import Unanswered
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Unanswered(
     place="10.0.0.9:5432",
-    run=Run(3, 5),
+    run=Interval(3, 5),
     onset_ns=3,
     seconds=3,
     askers=(),

@@ -3,11 +3,11 @@
 from kernelsight.diagnosis.devices import Device
 from kernelsight.diagnosis.mechanisms.one_program_keeps_a_disk_busy import BusyDisk
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = BusyDisk(
     device=Device("sda", []),
-    run=Run(3, 12),
+    run=Interval(3, 12),
     busy_share=0.8,
     queue=8.0,
     user=None,

@@ -2,12 +2,12 @@
 
 from kernelsight.diagnosis.mechanisms.other_end_reads_too_slowly import Unread
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Unread(
     receiver=Entity("process", "70", "collector"),
     place="10.0.0.9:5432",
-    run=Run(3, 12),
+    run=Interval(3, 12),
     closed_share=0.6,
     is_asked=True,
     others_wait=False,

@@ -1,11 +1,11 @@
 """What the checks of the mechanism judge: a measurement for which all hold, and what makes each of them fail."""
 
 from kernelsight.diagnosis.mechanisms.packets_dropped_on_the_way import Dropped
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Dropped(
     interface="near0",
-    run=Run(3, 12),
+    run=Interval(3, 12),
     damaged=False,
     lost=10,
     carried=2000.0,

@@ -2,11 +2,11 @@
 
 from kernelsight.diagnosis.cpu_time import Use
 from kernelsight.diagnosis.duration import Duration
-from kernelsight.diagnosis.scene import Run
 from kernelsight.diagnosis.switching import Switching
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Switching(
-    run=Run(3, 12),
+    run=Interval(3, 12),
     duration=Duration(seconds=10, over_for_s=20),
     first=Use(100, "ping", "/"),
     first_switches=100_000,

@@ -3,11 +3,11 @@
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.identity import ProgramId
 from kernelsight.diagnosis.lock_queues import LockQueue, Queueing
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Queueing(
     LockQueue(ProgramId("app", 5), in_kernel=True),
-    Run(3, 12),
+    Interval(3, 12),
     Duration(seconds=10, over_for_s=20),
     waiting=5.0,
     handed_on=5.0,

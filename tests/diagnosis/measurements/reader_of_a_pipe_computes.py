@@ -3,10 +3,10 @@
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.pipes import HeldUp
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = HeldUp(
-    run=Run(10, 19),
+    run=Interval(10, 19),
     duration=Duration(seconds=10, over_for_s=0),
     writer=Entity("process", "80", "writer"),
     reader=Entity("process", "70", "reader"),

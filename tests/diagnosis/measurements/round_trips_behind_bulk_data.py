@@ -1,12 +1,12 @@
 """What the checks of the mechanism judge: a measurement for which all hold, and what makes each of them fail."""
 
 from kernelsight.diagnosis.mechanisms.round_trips_behind_bulk_data import Behind
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 from kernelsight.events.tcp import TcpConnection
 
 HOLDS = Behind(
     address="10.0.0.1",
-    run=Run(3, 12),
+    run=Interval(3, 12),
     in_flight_bytes=65_536.0,
     sender=None,
     queue_is_seen=False,

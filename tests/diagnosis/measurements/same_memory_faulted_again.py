@@ -2,11 +2,11 @@
 
 from kernelsight.diagnosis.mechanisms.same_memory_faulted_again import FaultStorm
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = FaultStorm(
     culprit=Entity("process", "70", "codec"),
-    run=Run(3, 7),
+    run=Interval(3, 7),
     faults=100_000,
     read_in=49_999,
     came_back=9_999,
@@ -23,7 +23,7 @@ HOLDS = FaultStorm(
     sampled=(),
 )
 FAILS = {
-    "lasts": {"run": Run(3, 6)},
+    "lasts": {"run": Interval(3, 6)},
     "in_the_kernel": {"faults": 99_999},
     "not_by_reading": {"faults": 99_999},
     "does_not_keep_it": {"kept_kb": 200_000.0},

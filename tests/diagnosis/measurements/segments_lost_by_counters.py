@@ -2,11 +2,11 @@
 
 from kernelsight.diagnosis.lost_elsewhere import OtherCauses
 from kernelsight.diagnosis.mechanisms.segments_lost_by_counters import Counted
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Counted(
     interface="lo",
-    run=Run(3, 12),
+    run=Interval(3, 12),
     sent=1000.0,
     sent_again=12.0,
     requests=2.0,

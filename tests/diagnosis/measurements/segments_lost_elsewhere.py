@@ -2,11 +2,11 @@
 
 from kernelsight.diagnosis.lost_elsewhere import OtherCauses
 from kernelsight.diagnosis.mechanisms.segments_lost_elsewhere import Lost
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Lost(
     interface="lo",
-    run=Run(3, 12),
+    run=Interval(3, 12),
     seconds=5,
     segments=10,
     sent=1000.0,

@@ -4,10 +4,10 @@ from kernelsight.diagnosis.answers import Served
 from kernelsight.diagnosis.cpu_time import Use
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.mechanisms.server_computes_in_one_thread import Computing
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Computing(
-    run=Run(10, 19),
+    run=Interval(10, 19),
     duration=Duration(seconds=10, over_for_s=0),
     server=Use(10, "server", "/"),
     served=Served(),

@@ -3,10 +3,10 @@
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.mechanisms.servers_wait_for_each_other import Servers
 from kernelsight.diagnosis.peers import Peers
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Servers(
-    peers=Peers(Run(3, 12), (), (), ()),
+    peers=Peers(Interval(3, 12), (), (), ()),
     duration=Duration(seconds=10, over_for_s=20),
     servers=2,
     waiting=1.0,

@@ -1,11 +1,11 @@
 """What the checks of the mechanism judge: a measurement for which all hold, and what makes each of them fail."""
 
 from kernelsight.diagnosis.mechanisms.small_packets_take_a_cpu import Carrying
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Carrying(
     cpu=1,
-    run=Run(3, 12),
+    run=Interval(3, 12),
     softirq_share=0.4,
     interface="eth0",
     packets=200_000,

@@ -2,12 +2,12 @@
 
 from kernelsight.diagnosis.mechanisms.socket_read_too_slowly import Overflowing
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Overflowing(
     reader=Entity("process", "60", "reader"),
     place="packets for reader",
-    run=Run(3, 12),
+    run=Interval(3, 12),
     onset_ns=3_000_000_000,
     lost=10,
     queued_bytes=16_384,

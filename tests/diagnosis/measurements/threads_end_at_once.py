@@ -3,11 +3,11 @@
 from kernelsight.diagnosis.duration import Duration
 from kernelsight.diagnosis.mechanisms.threads_end_at_once import Starting
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = Starting(
     process=Entity("process", "100", "worker"),
-    run=Run(3, 12),
+    run=Interval(3, 12),
     duration=Duration(seconds=10, over_for_s=20),
     threads=20_000,
     ran_s=10.0,

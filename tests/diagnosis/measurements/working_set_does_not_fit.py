@@ -3,11 +3,11 @@
 from domains import GROUP
 
 from kernelsight.diagnosis.mechanisms.working_set_does_not_fit import Blame, ShortMemory
-from kernelsight.diagnosis.scene import Run
+from kernelsight.diagnosis.window import Interval
 
 HOLDS = ShortMemory(
     domain=GROUP,
-    run=Run(3, 12),
+    run=Interval(3, 12),
     used_share=0.9,
     refaulted_kb=GROUP.limit_kb,
     read_kb=GROUP.limit_kb / 0.3,

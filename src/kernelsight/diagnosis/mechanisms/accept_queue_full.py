@@ -10,8 +10,8 @@ from kernelsight.diagnosis.faults.listen_overflow import LISTEN_OVERFLOW
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped_by, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Window, grouped_by, samples_of
 from kernelsight.events.tcp import TcpListener, TcpRetransmit
 from kernelsight.signals.rules.tcp import ACCEPT_QUEUE_FULL_PERCENT
 
@@ -51,13 +51,13 @@ class AcceptQueue:
     refused: Sequence[CounterDelta[TcpRetransmit]]
 
 
-def measure(scene: Scene) -> Iterable[AcceptQueue]:
+def measure(window: Window) -> Iterable[AcceptQueue]:
     """Each listener with something in its queue, while connections are refused."""
-    refusals = refused(scene)
+    refusals = refused(window)
     if not refusals:
         return
     overflows = sum(delta.of(TcpRetransmit.listen_overflows) for delta in refusals)
-    waiting = (row for row in scene.rows(TcpListener) if row.accept_queue)
+    waiting = (row for row in window.rows(TcpListener) if row.accept_queue)
     queues = grouped_by(waiting, lambda row: (row.address, row.port))
     fullest = max((_fill(rows) for rows in queues.values()), default=0.0)
     for (address, port), rows in queues.items():
@@ -79,24 +79,24 @@ def _fill(rows: Sequence[TcpListener]) -> float:
     return max(fills, default=0.0)
 
 
-def explain(scene: Scene, found: AcceptQueue) -> Explanation:
+def explain(window: Window, found: AcceptQueue) -> Explanation:
     """The listener does not accept what is in its queue, and what comes then is refused."""
     counted, rows, listener = samples_of(found.refused), found.queue, found.listener
     most = max(row.accept_queue or 0 for row in rows)
     return explanation(
         listener,
         found.refused[0].after.timestamp,
-        callers(scene, found.port),
+        callers(window, found.port),
         path(
             claim(
                 f"{found.overflows:.0f} connections found a queue full",
-                scene.evidence(counted, TcpRetransmit.listen_overflows, "increase"),
+                window.evidence(counted, TcpRetransmit.listen_overflows, "increase"),
             ),
             claim(
                 f"{listener.name} accepts too slowly: up to {most} connections wait at port {found.port}, "
                 f"whose backlog is {rows[-1].backlog}",
-                scene.evidence(rows, TcpListener.accept_queue, "max"),
-                scene.evidence(rows, TcpListener.backlog, "last"),
+                window.evidence(rows, TcpListener.accept_queue, "max"),
+                window.evidence(rows, TcpListener.backlog, "last"),
             ),
         ),
     )

@@ -11,8 +11,8 @@ from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import FULL_LISTENER
-from kernelsight.diagnosis.scene import Scene, grouped_by
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window, grouped_by
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.tcp import TcpListener
 
@@ -29,26 +29,26 @@ class Refusing:
     drops: Sequence[PacketDrop]
 
 
-def measure(scene: Scene) -> Iterable[Refusing]:
+def measure(window: Window) -> Iterable[Refusing]:
     """Each listener for which any was dropped, but for those whose queue is seen (`accept_queue_full`)."""
-    here = {row.pid for row in scene.rows(TcpListener) if row.accept_queue}
-    dropped = [row for row in scene.rows(PacketDrop) if row.reason == FULL_LISTENER and row.pid]
+    here = {row.pid for row in window.rows(TcpListener) if row.accept_queue}
+    dropped = [row for row in window.rows(PacketDrop) if row.reason == FULL_LISTENER and row.pid]
     for pid, rows in grouped_by(dropped, lambda row: row.pid).items():
         if pid not in here:
             yield Refusing(process_entity(pid, rows[-1].comm), len(rows), rows)
 
 
-def explain(scene: Scene, found: Refusing) -> Explanation:
+def explain(window: Window, found: Refusing) -> Explanation:
     """The listener does not accept what is in its queue, and what comes then is dropped."""
     count = sum(row.count or 0 for row in found.drops)
     return explanation(
         found.listener,
         found.drops[0].timestamp,
-        callers(scene, None),
+        callers(window, None),
         path(
             claim(
                 f"{count} packets for a connection to {found.listener.name} were dropped because its queue was full",
-                scene.evidence(found.drops, PacketDrop.count, "sum"),
+                window.evidence(found.drops, PacketDrop.count, "sum"),
             )
         ),
     )

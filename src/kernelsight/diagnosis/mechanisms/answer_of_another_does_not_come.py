@@ -10,7 +10,6 @@ from kernelsight.diagnosis.faults.slow_dependency import SLOW_DEPENDENCY
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.unanswered import (
     LONG_S,
@@ -32,6 +31,7 @@ from kernelsight.diagnosis.unanswered_checks import (
     SOON_BEFORE,
     WAITS_LONG,
 )
+from kernelsight.diagnosis.window import NS_PER_S, Interval, Window
 from kernelsight.linux.syscalls import USER_LOCKS
 
 TOGETHER_S = Threshold(
@@ -81,9 +81,9 @@ class Silent:
         return (max(wait.latest_ns for wait in self.waits) - self.waits[0].began_ns) / NS_PER_S
 
 
-def measure(scene: Scene) -> Iterable[Silent]:
+def measure(window: Window) -> Iterable[Silent]:
     """Each process or address that requests wait for, and that waits for no other."""
-    waits = [wait for wait in scene.once(under_way) if wait.waits_for == "answer"]
+    waits = [wait for wait in window.once(under_way) if wait.waits_for == "answer"]
     waiting = {wait.pid for wait in waits} - {None}
     found: dict[tuple[int | None, str], list[Awaited]] = {}
     for wait in waits:
@@ -91,16 +91,16 @@ def measure(scene: Scene) -> Iterable[Silent]:
             found.setdefault((wait.peer_pid, "" if wait.peer_pid else wait.place), []).append(wait)
     for its in found.values():
         if its[0].waited_s >= LONG_S:
-            yield _silent(scene, its)
+            yield _silent(window, its)
 
 
-def _silent(scene: Scene, its: Sequence[Awaited]) -> Silent:
+def _silent(window: Window, its: Sequence[Awaited]) -> Silent:
     target = its[0]
-    run = Run(scene.second_at(target.began_ns) + 1, scene.second_at(scene.when.end_ns))
-    uses = [use for use in scene.once(cpu_use) if use.pid == target.peer_pid]
-    theirs = behind(scene, its)
+    run = Interval(window.second_at(target.began_ns) + 1, window.second_at(window.when.end_ns))
+    uses = [use for use in window.once(cpu_use) if use.pid == target.peer_pid]
+    theirs = behind(window, its)
     return Silent(
-        target=peer_of(scene, target),
+        target=peer_of(window, target),
         place=target.place,
         waits=its,
         behind=theirs,
@@ -109,26 +109,26 @@ def _silent(scene: Scene, its: Sequence[Awaited]) -> Silent:
         and target.transport != "udp"
         and sleeps_for_more_requests(wait.peer_waits_in for wait in its),
         in_a_lock=any(wait.peer_waits_in in USER_LOCKS for wait in its),
-        times_longer=times_longer(scene, [*its, *theirs]),
-        late_answers=answered_late(scene, target.address, target.port),
+        times_longer=times_longer(window, [*its, *theirs]),
+        late_answers=answered_late(window, target.address, target.port),
         ran=None if target.peer_pid is None else sum(use.wanted_in(run) for use in uses) / max(run.seconds, 1),
     )
 
 
-def explain(scene: Scene, found: Silent) -> Explanation:
+def explain(window: Window, found: Silent) -> Explanation:
     """Who asked waits, and who asked that one waits as well."""
     target = found.target
     at = "" if found.place in {"", target.name} else f" at {found.place}"
-    victims = [entity for wait in (*found.behind, *found.waits) if (entity := waiter_of(scene, wait)) is not None]
+    victims = [entity for wait in (*found.behind, *found.waits) if (entity := waiter_of(window, wait)) is not None]
     return Explanation(
         culprit=target,
-        onset_ns=max(found.waits[0].began_ns, scene.when.start_ns),
+        onset_ns=max(found.waits[0].began_ns, window.when.start_ns),
         victims=tuple(dict.fromkeys(victims))[:5],
         is_idle=(found.ran or 0.0) <= IDLE_CPUS,
         suffering_s=sum(wait.waited_s * wait.connections for wait in (*found.behind, *found.waits)),
         path=path(
-            *(waits_for_answer(scene, wait) for wait in found.behind[:3]),
-            *(waits_for_answer(scene, wait) for wait in found.waits[:3]),
+            *(waits_for_answer(window, wait) for wait in found.behind[:3]),
+            *(waits_for_answer(window, wait) for wait in found.waits[:3]),
         ),
         refuted_by=f"they wait as long while {target.name} answers at once",
         outlook=f"they wait until {target.name} answers, or until they give up",

@@ -15,10 +15,10 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.unanswered import sleeps_for_more_requests
 from kernelsight.diagnosis.unanswered_checks import IDLE_CPUS, LONGER, NO_EVENT
+from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.pending_wait import PendingWait
 from kernelsight.events.service import ServiceEdge
 from kernelsight.quantities import quantity
@@ -37,7 +37,7 @@ SEVERAL = Threshold(2, "clients", because="a single client may have asked for so
 class Late:
     """A service that answers late in a stretch of seconds, and that waits for no other that does."""
 
-    run: Run
+    run: Interval
     duration: Duration
     server: Entity
     place: str
@@ -63,9 +63,9 @@ class Late:
         return 1e3 * self.felt_s
 
 
-def measure(scene: Scene) -> Iterable[Late]:
+def measure(window: Window) -> Iterable[Late]:
     """Each service and stretch in which its clients felt it to be late."""
-    known = scene.once(calls)
+    known = window.once(calls)
     late = {id(of): runs(of.felt, lambda seconds: seconds >= LATE_S, gap=3) for of in known}
     for its in by_server(known).values():
         stretches = [run for of in its for run in late[id(of)]]
@@ -75,14 +75,16 @@ def measure(scene: Scene) -> Iterable[Late]:
         waiting = [of for of in its if any(other.overlaps(run) for other in late[id(of)])]
         waiting.sort(key=lambda of: -of.felt_s(run))
         if not any(_is_late(late[id(of)], run) for of in known if of.pid == its[0].server_pid):
-            yield _late(scene, run, waiting, [*_behind(known, waiting, late, run)])
+            yield _late(window, run, waiting, [*_behind(known, waiting, late, run)])
 
 
-def _is_late(stretches: Iterable[Run], run: Run) -> bool:
+def _is_late(stretches: Iterable[Interval], run: Interval) -> bool:
     return any(other.overlaps(run) for other in stretches)
 
 
-def _behind(known: Sequence[Calls], waiting: Sequence[Calls], late: dict[int, list[Run]], run: Run) -> Iterator[Calls]:
+def _behind(
+    known: Sequence[Calls], waiting: Sequence[Calls], late: dict[int, list[Interval]], run: Interval
+) -> Iterator[Calls]:
     """Late calls to those who wait, to those who wait for them, and so on."""
     to_visit, seen = [of.pid for of in waiting], {of.server_pid for of in waiting}
     while to_visit:
@@ -95,13 +97,13 @@ def _behind(known: Sequence[Calls], waiting: Sequence[Calls], late: dict[int, li
         yield from theirs
 
 
-def _late(scene: Scene, run: Run, waiting: Sequence[Calls], behind: Sequence[Calls]) -> Late:
-    before, first = Run(0, run.first - 2), waiting[0]
-    use = next((use for use in scene.once(cpu_use) if use.pid == first.server_pid), None)
+def _late(window: Window, run: Interval, waiting: Sequence[Calls], behind: Sequence[Calls]) -> Late:
+    before, first = Interval(0, run.first - 2), waiting[0]
+    use = next((use for use in window.once(cpu_use) if use.pid == first.server_pid), None)
     is_datagram = any(row.protocol == "udp" for of in waiting for row in of.rows)
     calls_of_threads = {
         row.peer_waits_in
-        for row in scene.within(scene.rows(PendingWait), run)
+        for row in window.within(window.rows(PendingWait), run)
         if first.server_pid is not None and row.peer_pid == first.server_pid
     }
     grown = [
@@ -111,39 +113,39 @@ def _late(scene: Scene, run: Run, waiting: Sequence[Calls], behind: Sequence[Cal
     ]
     return Late(
         run=run,
-        duration=duration_of(scene, run),
-        server=server_of(scene, first),
+        duration=duration_of(window, run),
+        server=server_of(window, first),
         place=first.place,
         clients=waiting,
         behind=behind,
         felt_s=first.felt_s(run),
         times_longer=median_low(grown) if grown else None,
         ran=None if first.server_pid is None else use.wanted_in(run) / run.seconds if use else 0.0,
-        held_back=use is not None and any(use.is_in(deltas[-1].after) for deltas in throttled(scene, run)),
-        unanswered_datagrams=_unanswered(scene, waiting, run) if is_datagram else 0,
+        held_back=use is not None and any(use.is_in(deltas[-1].after) for deltas in throttled(window, run)),
+        unanswered_datagrams=_unanswered(window, waiting, run) if is_datagram else 0,
         may_wait_for_an_event=not behind and not is_datagram and sleeps_for_more_requests(calls_of_threads),
     )
 
 
-def _unanswered(scene: Scene, waiting: Sequence[Calls], run: Run) -> int:
-    rows = [row for of in waiting for row in scene.within(of.rows, run)]
+def _unanswered(window: Window, waiting: Sequence[Calls], run: Interval) -> int:
+    rows = [row for of in waiting for row in window.within(of.rows, run)]
     return 0 if any(row.answers for row in rows) else sum(row.requests or 0 for row in rows)
 
 
-def explain(scene: Scene, found: Late) -> Explanation:
+def explain(window: Window, found: Late) -> Explanation:
     """Who calls it is as slow as it is."""
     server, run = found.server, found.run
     at = "" if found.place in {"?", server.name} else f" at {found.place}"
-    victims = dict.fromkeys(named(scene, of.pid, of.comm) for of in (*found.behind, *found.clients))
+    victims = dict.fromkeys(named(window, of.pid, of.comm) for of in (*found.behind, *found.clients))
     return Explanation(
         culprit=server,
-        onset_ns=scene.at(run.first),
+        onset_ns=window.at(run.first),
         victims=tuple(victims)[:5],
         is_idle=(found.ran or 0.0) <= IDLE_CPUS,
         suffering_s=sum(of.felt_s(run) for of in (*found.behind, *found.clients)) * run.seconds,
         path=path(
-            *(_waits(scene, of, run) for of in found.behind[:2]),
-            *(_waits(scene, of, run) for of in found.clients[:3]),
+            *(_waits(window, of, run) for of in found.behind[:2]),
+            *(_waits(window, of, run) for of in found.clients[:3]),
         ),
         refuted_by=f"they wait as long while {server.name} answers at once",
         outlook=f"whoever needs {server.name} stays as slow as it is",
@@ -153,16 +155,16 @@ def explain(scene: Scene, found: Late) -> Explanation:
     )
 
 
-def _waits(scene: Scene, of: Calls, run: Run) -> Step | None:
-    client, server = named(scene, of.pid, of.comm), server_of(scene, of)
-    before = Run(0, run.first - 2)
+def _waits(window: Window, of: Calls, run: Interval) -> Step | None:
+    client, server = named(window, of.pid, of.comm), server_of(window, of)
+    before = Interval(0, run.first - 2)
     was = f", and {quantity(1e3 * of.mean_s(before), 'ms')} before" if of.answers.within(before) >= ANSWERS else ""
     whom = f"{server.name} ({server.id})" if server.kind == "process" else server.name
-    rows = scene.within(of.rows, run)
+    rows = window.within(of.rows, run)
     return claim(
         f"{client.name} ({client.id}) waits {quantity(1e3 * of.felt_s(run), 'ms')} for an answer of {whom}{was}",
-        scene.evidence(rows, ServiceEdge.latency_us, "sum"),
-        scene.evidence(rows, ServiceEdge.oldest_unanswered_ms, "max"),
+        window.evidence(rows, ServiceEdge.latency_us, "sum"),
+        window.evidence(rows, ServiceEdge.oldest_unanswered_ms, "max"),
     )
 
 

@@ -12,10 +12,10 @@ from kernelsight.diagnosis.identity import ProgramId
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
 from kernelsight.diagnosis.remedies import LIMIT_IO, MACHINE, SET_SYSCTL
-from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.slow_devices import slow_devices
 from kernelsight.diagnosis.storage import User, Waiter, shown_waits, users
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window
 from kernelsight.quantities import quantity
 
 MOST_SHARE = Threshold(0.5, "share of all that is written", because="calculated: more than all other programs together")
@@ -27,7 +27,7 @@ _DIRTY_BACKGROUND_BYTES = 64 << 20
 class DelayedCommits:
     """A program that writes in bulk in a stretch of seconds in which commits of others took long."""
 
-    run: Run
+    run: Interval
     by: User
     """The program that writes."""
     culprit: Entity
@@ -48,59 +48,59 @@ class DelayedCommits:
     """What a wait of its commits took before; 0 where that is not known."""
 
 
-def measure(scene: Scene) -> Iterable[DelayedCommits]:
+def measure(window: Window) -> Iterable[DelayedCommits]:
     """Each program that writes in bulk while commits of others take long, in the stretch in which they wait longest."""
     worst: dict[ProgramId, Stall] = {}
-    for stall in scene.once(stalls):
+    for stall in window.once(stalls):
         known = worst.get(stall.by.program)
         if known is None or stall.waiter.commits_in(stall.run) > known.waiter.commits_in(known.run):
             worst[stall.by.program] = stall
     for stall in worst.values():
-        yield _delayed_commits(scene, stall)
+        yield _delayed_commits(window, stall)
 
 
-def _delayed_commits(scene: Scene, stall: Stall) -> DelayedCommits:
+def _delayed_commits(window: Window, stall: Stall) -> DelayedCommits:
     run, by = stall.run, stall.by
-    slow = (stretch for stretches in scene.once(slow_devices).values() for stretch in stretches)
+    slow = (stretch for stretches in window.once(slow_devices).values() for stretch in stretches)
     return DelayedCommits(
         run,
         by,
-        culprit=by.largest(scene, run),
+        culprit=by.largest(window, run),
         written=by.written_in(run),
-        written_by_all=sum(user.written_in(run) for user in scene.once(users)),
+        written_by_all=sum(user.written_in(run) for user in window.once(users)),
         dirty=stall.dirty,
         a_device_is_slow=any(stretch.overlaps(run) for stretch in slow),
-        victims=[other.waiter for other in scene.once(stalls) if other.by is by and other.run.overlaps(run)],
+        victims=[other.waiter for other in window.once(stalls) if other.by is by and other.run.overlaps(run)],
         worst=stall.waiter,
-        before_s=stall.waiter.commit_s(Run(0, run.first - 2)),
+        before_s=stall.waiter.commit_s(Interval(0, run.first - 2)),
     )
 
 
-def explain(scene: Scene, found: DelayedCommits) -> Explanation:
+def explain(window: Window, found: DelayedCommits) -> Explanation:
     """A commit of one process waits for the pages that the program has dirtied on the same file system."""
     run, culprit = found.run, found.culprit
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(run.first),
+        onset_ns=window.at(run.first),
         victims=tuple(waiter.entity for waiter in found.victims[:5]),
         suffering_s=sum(waiter.commits_in(run) for waiter in found.victims),
         path=path(
-            *(_wait_claim(scene, found, waiter) for waiter in found.victims[:3]),
+            *(_wait_claim(window, found, waiter) for waiter in found.victims[:3]),
             claim("dirty pages waited for writeback", found.dirty),
             claim(
                 f"{culprit.name} wrote {quantity(found.written / run.seconds, 'B/s')}",
-                *found.by.shown_writes(scene, run),
+                *found.by.shown_writes(window, run),
             ),
         ),
         refuted_by=f"commits (fsync) take as long when {culprit.name} does not write",
         outlook=f"commits (fsync) take long while {culprit.name} writes",
-        actions=(*_slower(scene, found), _smaller()),
+        actions=(*_slower(window, found), _smaller()),
     )
 
 
-def _slower(scene: Scene, found: DelayedCommits) -> Iterator[Proposal]:
+def _slower(window: Window, found: DelayedCommits) -> Iterator[Proposal]:
     """A limit on the disk to which most is written meanwhile, where the disks are recorded."""
-    written = {device.name: device.load(found.run).write_bytes for device in scene.once(devices).values()}
+    written = {device.name: device.load(found.run).write_bytes for device in window.once(devices).values()}
     disk = max(written, key=lambda name: written[name], default=None)
     if disk is not None and written[disk]:
         text = f"limit what the control group of {found.culprit.name} may write to {disk}"
@@ -116,13 +116,13 @@ def _smaller() -> Proposal:
     )
 
 
-def _wait_claim(scene: Scene, found: DelayedCommits, waiter: Waiter) -> Step | None:
+def _wait_claim(window: Window, found: DelayedCommits, waiter: Waiter) -> Step | None:
     run = found.run
     before = f", {1e3 * found.before_s:.0f} ms before" if found.before_s and waiter is found.worst else ""
     return claim(
         f"{waiter.comm} ({waiter.pid}) waited {waiter.commits_in(run):.1f} s of {run.seconds} s for commits (fsync), "
         f"{1e3 * waiter.commit_s(run):.0f} ms each time{before}",
-        shown_waits(scene, waiter, run, commits=True),
+        shown_waits(window, waiter, run, commits=True),
     )
 
 

@@ -15,8 +15,8 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.memory_use import machine
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import processes
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.process import Process
 from kernelsight.events.syscalls import SyscallError
 
@@ -90,31 +90,31 @@ class Refused:
         return self.limit.noun
 
 
-def measure(scene: Scene) -> Iterable[Refused]:
+def measure(window: Window) -> Iterable[Refused]:
     """The failed calls, by the limit that they met, and by who is counted together."""
     by_limit: dict[tuple[KernelLimit, int | None, int | None], list[SyscallError]] = {}
-    for row in scene.rows(SyscallError):
+    for row in window.rows(SyscallError):
         for limit in limits_of(row.syscall_name, row.error):
-            if row.error == "EMFILE" and near_own_limit(scene, row.pid or 0):
+            if row.error == "EMFILE" and near_own_limit(window, row.pid or 0):
                 continue  # its own limit of descriptors says the same, and is met (`fd_leak`)
-            uid = uid_of(scene, row.pid or 0) if limit.counted_by == "user" else None
+            uid = uid_of(window, row.pid or 0) if limit.counted_by == "user" else None
             pid = row.pid if limit.counted_by == "process" else None
             by_limit.setdefault((limit, uid, pid), []).append(row)
     for (limit, uid, _), rows in by_limit.items():
-        use = use_of(scene, limit.name, uid)
-        holder = None if limit.counted_by == "process" else largest_holder(scene, limit, uid, use)
-        yield Refused(limit, rows, use, holder, memory_is_left=_memory_is_left(scene))
+        use = use_of(window, limit.name, uid)
+        holder = None if limit.counted_by == "process" else largest_holder(window, limit, uid, use)
+        yield Refused(limit, rows, use, holder, memory_is_left=_memory_is_left(window))
 
 
-def _memory_is_left(scene: Scene) -> bool:
-    domain = scene.once(machine)
+def _memory_is_left(window: Window) -> bool:
+    domain = window.once(machine)
     if domain is None:
         return True
     known = [(row.mem_available_kb, row.mem_total_kb) for row in domain.rows]
     return all(left >= MEMORY_LEFT_SHARE * whole for left, whole in known if left is not None and whole)
 
 
-def explain(scene: Scene, found: Refused) -> Explanation:
+def explain(window: Window, found: Refused) -> Explanation:
     """Who holds the objects is to be looked at; else the limit is."""
     limit, callers, holder = found.limit, found.callers, found.holder
     culprit = holder.entity if holder else limit_entity(limit)
@@ -129,10 +129,10 @@ def explain(scene: Scene, found: Refused) -> Explanation:
             claim(
                 f"{found.count} calls of {_names(callers)} ({found.calls}) failed with {found.error}: {limit.name} is "
                 "met",
-                scene.evidence(found.rows, SyscallError.count, "sum"),
+                window.evidence(found.rows, SyscallError.count, "sum"),
             ),
-            _descriptors_claim(scene, callers[0]) if found.error == "EMFILE" else None,
-            use_claim(scene, limit, found.use) if found.is_met is not None else None,
+            _descriptors_claim(window, callers[0]) if found.error == "EMFILE" else None,
+            use_claim(window, limit, found.use) if found.is_met is not None else None,
             claim(
                 f"{holder.entity.name} ({holder.entity.id}) holds {holder.held} {limit.noun}, {holder.share:.0%} of "
                 "those that are seen",
@@ -153,15 +153,15 @@ def _names(callers: Sequence[Entity]) -> str:
     return shown + (f" and {more} others" if more > 0 else "")
 
 
-def _descriptors_claim(scene: Scene, caller: Entity) -> Step | None:
+def _descriptors_claim(window: Window, caller: Entity) -> Step | None:
     """How many descriptors the caller has, and may have: far fewer, so it is not its own limit."""
-    known = scene.once(processes).get(int(caller.id))
+    known = window.once(processes).get(int(caller.id))
     rows = [row for row in known.samples if row.fds is not None and row.fd_limit] if known else []
     if not rows:
         return None
     return claim(
         f"it is not the limit of descriptors of {caller.name}: it has {rows[-1].fds} of {rows[-1].fd_limit}",
-        scene.evidence(rows, Process.fds, "max"),
+        window.evidence(rows, Process.fds, "max"),
     )
 
 

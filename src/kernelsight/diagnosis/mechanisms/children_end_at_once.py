@@ -17,8 +17,8 @@ from kernelsight.diagnosis.forking import (
     forking,
 )
 from kernelsight.diagnosis.mechanism import Check, Mechanism
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window
 
 HARDLY_LIVES_MS = Threshold(20.0, "ms", because="judged: a child that lives no longer does nothing but start and end")
 SHORT_LIFE_MS = Threshold(100.0, "ms", because="judged: a child that lives longer has a job")
@@ -27,9 +27,9 @@ ENDED_SHARE = Threshold(
 )
 
 
-def measure(scene: Scene) -> Iterable[Forking]:
+def measure(window: Window) -> Iterable[Forking]:
     """The programs and stretches in which one process starts most of very many others."""
-    return (found for found in scene.once(forking) if not found.each_other)
+    return (found for found in window.once(forking) if not found.each_other)
 
 
 MECHANISM = Mechanism[Forking](

@@ -11,8 +11,8 @@ from kernelsight.diagnosis.forking import COSTLY_SHARE, FORKS_PER_S, START_S, co
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import named
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, SchedProcess
 
@@ -33,7 +33,7 @@ class Parent:
     """The parent of most processes that only one sample has met, in a stretch of seconds with very many forks."""
 
     parent: Entity
-    run: Run
+    run: Interval
     forks_per_s: float
     """Tasks that began on the machine."""
     children: int
@@ -51,39 +51,39 @@ class Parent:
         return self.forks_per_s * START_S
 
 
-def measure(scene: Scene) -> Iterable[Parent]:
+def measure(window: Window) -> Iterable[Parent]:
     """The stretches in which very many tasks begin, where no tracer says whose they are."""
-    if scene.rows(SchedProcess):
+    if window.rows(SchedProcess):
         return
-    rates = {scene.second(delta.after): delta.of(Cpu.forks) / delta.seconds for delta in of_all_cpus(scene)}
+    rates = {window.second(delta.after): delta.of(Cpu.forks) / delta.seconds for delta in of_all_cpus(window)}
     for run in runs(rates, lambda forks: forks >= FORKS_PER_S):
-        young = _seen_once(scene, run)
+        young = _seen_once(window, run)
         if young:
             pid = max(young, key=lambda one: (len(young[one]), -one))
             yield Parent(
-                named(scene, pid),
+                named(window, pid),
                 run,
                 forks_per_s=run.total(rates) / run.seconds,
                 children=len(young[pid]),
                 all_children=sum(map(len, young.values())),
-                seconds_met=len({scene.second(row) for row in young[pid]}),
-                rows=scene.within((row for row in scene.rows(Cpu) if row.cpu == -1), run),
+                seconds_met=len({window.second(row) for row in young[pid]}),
+                rows=window.within((row for row in window.rows(Cpu) if row.cpu == -1), run),
                 children_rows=young[pid],
             )
 
 
-def _seen_once(scene: Scene, run: Run) -> Mapping[int, Sequence[Process]]:
+def _seen_once(window: Window, run: Interval) -> Mapping[int, Sequence[Process]]:
     """Processes that only one sample has met, within a stretch, by their parents."""
     found: dict[int, list[Process]] = {}
-    for parent, first in scene.once(_short_lived):
-        if scene.second(first) in run:
+    for parent, first in window.once(_short_lived):
+        if window.second(first) in run:
             found.setdefault(parent, []).append(first)
     return found
 
 
-def _short_lived(scene: Scene) -> Sequence[tuple[int, Process]]:
+def _short_lived(window: Window) -> Sequence[tuple[int, Process]]:
     """Processes that only one sample has met, with their parents; where those have ended, the first of their kind."""
-    samples = scene.rows(Process)
+    samples = window.rows(Process)
     last = samples[-1].timestamp if samples else 0
     known = {row.pid for row in samples}
     oldest: dict[tuple[str | None, str | None], Process] = {}
@@ -92,7 +92,7 @@ def _short_lived(scene: Scene) -> Sequence[tuple[int, Process]]:
         if kind not in oldest or (row.start_ticks or 0) < (oldest[kind].start_ticks or 0):
             oldest[kind] = row
     found: list[tuple[int, Process]] = []
-    for of in scene.series(Process).values():
+    for of in window.series(Process).values():
         first = of[0]
         if len(of) > 1 or first.timestamp >= last:
             continue
@@ -103,21 +103,21 @@ def _short_lived(scene: Scene) -> Sequence[tuple[int, Process]]:
     return found
 
 
-def explain(scene: Scene, found: Parent) -> Explanation:
+def explain(window: Window, found: Parent) -> Explanation:
     """Starting and ending them takes its share of the CPUs."""
     parent = found.parent
     return concluded(
-        scene,
+        window,
         parent,
         found.run,
         found.forks_per_s * found.run.seconds * START_S,
         claim(
             f"{found.forks_per_s:.0f} tasks a second began on the machine",
-            scene.evidence(found.rows, Cpu.forks, "increase"),
+            window.evidence(found.rows, Cpu.forks, "increase"),
         ),
         claim(
             f"{found.children} children of {parent.name} ({parent.id}) were seen, each of them once",
-            scene.evidence(found.children_rows, Process.pid, "count"),
+            window.evidence(found.children_rows, Process.pid, "count"),
         ),
     )
 

@@ -16,12 +16,12 @@ from kernelsight.diagnosis.forking import (
     forking,
 )
 from kernelsight.diagnosis.mechanism import Mechanism, Prior
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 
 
-def measure(scene: Scene) -> Iterable[Forking]:
+def measure(window: Window) -> Iterable[Forking]:
     """The programs and stretches in which very many processes start each other."""
-    return (found for found in scene.once(forking) if found.each_other)
+    return (found for found in window.once(forking) if found.each_other)
 
 
 MECHANISM = Mechanism[Forking](

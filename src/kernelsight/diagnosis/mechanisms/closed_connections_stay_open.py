@@ -10,9 +10,9 @@ from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import RESTART
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.trend import Trend, trend
 from kernelsight.diagnosis.unclosed import first_unclosed, unclosed
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.process import SocketOwner
 from kernelsight.events.tcp import Tcp
 
@@ -33,10 +33,10 @@ class Unclosed:
     """Their growth on the whole machine, if they become more there."""
 
 
-def measure(scene: Scene) -> Iterable[Unclosed]:
+def measure(window: Window) -> Iterable[Unclosed]:
     """Each process with whom such connections pile up."""
-    machine = trend(scene.rows(Tcp), Tcp.close_wait, up=True)
-    for rows in scene.once(unclosed):
+    machine = trend(window.rows(Tcp), Tcp.close_wait, up=True)
+    for rows in window.once(unclosed):
         last = rows[-1]
         yield Unclosed(
             process=process_entity(last.pid, last.comm),
@@ -48,7 +48,7 @@ def measure(scene: Scene) -> Iterable[Unclosed]:
         )
 
 
-def explain(scene: Scene, found: Unclosed) -> Explanation:
+def explain(window: Window, found: Unclosed) -> Explanation:
     """The process will have no descriptor left."""
     culprit, machine = found.process, found.machine
     return Explanation(
@@ -60,11 +60,11 @@ def explain(scene: Scene, found: Unclosed) -> Explanation:
             claim(
                 f"the other side has closed {found.close_wait} connections of {culprit.name}, and {culprit.name} has "
                 "not (CLOSE_WAIT)",
-                scene.evidence(found.rows, SocketOwner.close_wait, "last"),
+                window.evidence(found.rows, SocketOwner.close_wait, "last"),
             ),
             claim(
                 "connections in CLOSE_WAIT become more on this machine",
-                scene.evidence(machine.rows, Tcp.close_wait, "slope") if machine else None,
+                window.evidence(machine.rows, Tcp.close_wait, "slope") if machine else None,
             ),
         ),
         refuted_by=f"the connections of {culprit.name} in CLOSE_WAIT go away by themselves",

@@ -15,10 +15,10 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.unanswered import LONG_S, under_way
 from kernelsight.diagnosis.waiting import Edge, shown
+from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import SchedProcess
 
@@ -56,7 +56,7 @@ ANSWERS = Threshold(5, "answers", because="judged: of fewer, a mean says little"
 class Collecting:
     """A stretch in which a runtime spent most of its CPU time on collecting garbage."""
 
-    run: Run
+    run: Interval
     duration: Duration
     process: Entity
     share: float
@@ -83,30 +83,30 @@ class Collecting:
         return 100 * self.share
 
 
-def measure(scene: Scene) -> Iterable[Collecting]:
+def measure(window: Window) -> Iterable[Collecting]:
     """Each runtime and stretch in which its collector used most of the CPU time."""
     by_pid: dict[int, list[SchedProcess]] = {}
-    for row in scene.rows(SchedProcess):
+    for row in window.rows(SchedProcess):
         if row.pid is not None and row.collector_cpu_ms is not None:
             by_pid.setdefault(row.pid, []).append(row)
     for pid, rows in by_pid.items():
         if any(bool(row.collector_cpu_ms) for row in rows):
-            yield from _of_process(scene, pid, rows)
+            yield from _of_process(window, pid, rows)
 
 
-def _of_process(scene: Scene, pid: int, rows: Sequence[SchedProcess]) -> Iterator[Collecting]:
-    shares = {scene.second(row): _share([row]) for row in rows if (row.cpu_time_ms or 0) >= LEAST_MS}
+def _of_process(window: Window, pid: int, rows: Sequence[SchedProcess]) -> Iterator[Collecting]:
+    shares = {window.second(row): _share([row]) for row in rows if (row.cpu_time_ms or 0) >= LEAST_MS}
     for run in runs(shares, lambda share: share >= SUSPECT_SHARE, gap=2):
-        within, earlier = scene.within(rows, run), [row for row in rows if scene.second(row) < run.first - 1]
-        process = scene.once(processes).get(pid)
-        samples = scene.within(process.samples, run) if process else []
+        within, earlier = window.within(rows, run), [row for row in rows if window.second(row) < run.first - 1]
+        process = window.once(processes).get(pid)
+        samples = window.within(process.samples, run) if process else []
         memory = [row.anon_kb for row in samples if row.anon_kb]
-        of = scene.once(served).get(pid, Served())
-        use = next((use for use in scene.once(cpu_use) if use.pid == pid), None)
+        of = window.once(served).get(pid, Served())
+        use = next((use for use in window.once(cpu_use) if use.pid == pid), None)
         yield Collecting(
             run=run,
-            duration=duration_of(scene, run),
-            process=named(scene, pid),
+            duration=duration_of(window, run),
+            process=named(window, pid),
             share=_share(within),
             wanted=sum((row.cpu_time_ms or 0) + (row.runqueue_ms or 0) for row in within) / 1e3 / run.seconds,
             share_before=_share(earlier) if len(earlier) >= KNOWN_S else None,
@@ -114,10 +114,10 @@ def _of_process(scene: Scene, pid: int, rows: Sequence[SchedProcess]) -> Iterato
             times_longer=_times_longer(of, run),
             stuck=sum(
                 wait.connections
-                for wait in scene.once(under_way)
+                for wait in window.once(under_way)
                 if wait.peer_pid == pid and wait.waits_for == "answer" and wait.waited_s >= LONG_S
             ),
-            held_back=use is not None and _held_back(scene, use, run),
+            held_back=use is not None and _held_back(window, use, run),
             rows=within,
             samples=samples,
             clients=of.waits,
@@ -128,12 +128,12 @@ def _share(rows: Sequence[SchedProcess]) -> float:
     return sum(row.collector_cpu_ms or 0 for row in rows) / max(sum(row.cpu_time_ms or 0 for row in rows), 1e-9)
 
 
-def _held_back(scene: Scene, use: Use, run: Run) -> bool:
-    return any(use.is_in(deltas[-1].after) for deltas in throttled(scene, run))
+def _held_back(window: Window, use: Use, run: Interval) -> bool:
+    return any(use.is_in(deltas[-1].after) for deltas in throttled(window, run))
 
 
-def _times_longer(of: Served, run: Run) -> float | None:
-    before = Run(0, run.first - 2)
+def _times_longer(of: Served, run: Interval) -> float | None:
+    before = Interval(0, run.first - 2)
     known = [
         _mean_s(edges, run) / max(_mean_s(edges, before), 1e-9)
         for edges in of.by_client().values()
@@ -142,35 +142,35 @@ def _times_longer(of: Served, run: Run) -> float | None:
     return median_low(known) if known else None
 
 
-def _mean_s(edges: Sequence[Edge], run: Run) -> float:
+def _mean_s(edges: Sequence[Edge], run: Interval) -> float:
     return sum(edge.waited_in(run) for edge in edges) / max(sum(edge.count_in(run) for edge in edges), 1)
 
 
-def explain(scene: Scene, found: Collecting) -> Explanation:
+def explain(window: Window, found: Collecting) -> Explanation:
     """It does next to nothing but collect, until it has more room or keeps less."""
     process, run = found.process, found.run
     before = f", and {100 * found.share_before:.0f} % before" if found.share_before is not None else ""
-    clients = dict.fromkeys(named(scene, edge.pid) for edge in found.clients if edge.count_in(run))
+    clients = dict.fromkeys(named(window, edge.pid) for edge in found.clients if edge.count_in(run))
     return Explanation(
         culprit=process,
-        onset_ns=scene.at(run.first),
+        onset_ns=window.at(run.first),
         victims=(*[*clients][:4], process),
         suffering_s=sum(edge.waited_in(run) for edge in found.clients),
         path=path(
             claim(
                 f"clients such as {next(iter(clients)).name} waited for answers of {process.name}"
                 + (f" {found.times_longer:.0f} times as long as before" if found.times_longer else ""),
-                shown(scene, found.clients, run),
+                shown(window, found.clients, run),
             )
             if clients
             else None,
             claim(
                 f"threads of {process.name} ({process.id}) that collect garbage used {found.percent:.0f} % of its CPU "
                 f"time in {run.seconds} s{before}",
-                scene.evidence(found.rows, SchedProcess.collector_cpu_ms, "sum"),
-                scene.evidence(found.rows, SchedProcess.cpu_time_ms, "sum"),
+                window.evidence(found.rows, SchedProcess.collector_cpu_ms, "sum"),
+                window.evidence(found.rows, SchedProcess.cpu_time_ms, "sum"),
             ),
-            _memory(scene, found),
+            _memory(window, found),
         ),
         refuted_by=f"it collects as much with a larger heap, or its heap has room (jstat -gcutil {process.id})",
         outlook="it slows down until it gets nothing done, and may end with an error for want of memory",
@@ -184,8 +184,8 @@ def explain(scene: Scene, found: Collecting) -> Explanation:
     )
 
 
-def _memory(scene: Scene, found: Collecting) -> Step | None:
-    shown = scene.evidence(found.samples, Process.anon_kb, "last")
+def _memory(window: Window, found: Collecting) -> Step | None:
+    shown = window.evidence(found.samples, Process.anon_kb, "last")
     if shown is None or found.memory_change is None:
         return None
     is_flat = found.memory_change <= FLAT_SHARE

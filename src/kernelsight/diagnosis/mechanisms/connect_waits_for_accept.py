@@ -10,8 +10,8 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.packets import LASTS_S
 from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.waiting import LEAST_SHARE, Edge, shown, waiting
+from kernelsight.diagnosis.window import Interval, Window
 from kernelsight.events.scheduler import Wait
 
 
@@ -20,7 +20,7 @@ class Connecting:
     """Processes that waited to connect until a listener accepted another connection."""
 
     listener_pid: int
-    run: Run
+    run: Interval
     seconds: int
     """In which such a wait ended."""
     waited_s: float
@@ -29,14 +29,14 @@ class Connecting:
     """The waits of those that it took a good part of the time."""
 
 
-def measure(scene: Scene) -> Iterable[Connecting]:
+def measure(window: Window) -> Iterable[Connecting]:
     """Each process that ends waits in connect(2) of others.
 
     Over TCP, connect(2) sleeps, too, but a packet ends that, and no process (unix(7), net/unix/af_unix.c).
     """
-    known = scene.once(processes)
+    known = window.once(processes)
     by_listener: dict[int, list[Edge]] = {}
-    for edge in scene.once(waiting).edges:
+    for edge in window.once(waiting).edges:
         waker = known.get(edge.waker_pid or 0)
         by_process = edge.waker_pid and not edge.is_own and not (waker and waker.is_kernel_thread)
         if by_process and edge.waits_in == "connect" and edge.state == "interruptible":
@@ -44,31 +44,31 @@ def measure(scene: Scene) -> Iterable[Connecting]:
     for pid, edges in by_listener.items():
         seconds = sorted({second for edge in edges for second, _ in edge.waited.items()})
         # A wait is counted in the second in which it ends, and may have taken all the time before.
-        longest = max(edge.mean_in(Run(seconds[0], seconds[-1])) for edge in edges)
-        run = Run(max(0, int(seconds[0] - longest)), seconds[-1])
+        longest = max(edge.mean_in(Interval(seconds[0], seconds[-1])) for edge in edges)
+        run = Interval(max(0, int(seconds[0] - longest)), seconds[-1])
         slowed = [edge for edge in edges if edge.waited_in(run) >= LEAST_SHARE * run.seconds]
         if run.seconds >= LASTS_S and slowed:
             yield Connecting(pid, run, len(seconds), sum(edge.waited_in(run) for edge in slowed), slowed)
 
 
-def explain(scene: Scene, found: Connecting) -> Explanation:
+def explain(window: Window, found: Connecting) -> Explanation:
     """The listener's backlog is full, and connect(2) sleeps until it accepts."""
-    culprit, run = named(scene, found.listener_pid), found.run
-    victims = tuple(dict.fromkeys(named(scene, edge.pid) for edge in found.edges))
+    culprit, run = named(window, found.listener_pid), found.run
+    victims = tuple(dict.fromkeys(named(window, edge.pid) for edge in found.edges))
     names = ", ".join(sorted({victim.name for victim in victims})[:3])
     times = sum(edge.count_in(run) for edge in found.edges)
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(run.first),
+        onset_ns=window.at(run.first),
         victims=victims[:5],
         suffering_s=found.waited_s,
         path=path(
             claim(
-                f"{names} waited {found.waited_s:.1f} s in {run.seconds} s to connect", shown(scene, found.edges, run)
+                f"{names} waited {found.waited_s:.1f} s in {run.seconds} s to connect", shown(window, found.edges, run)
             ),
             claim(
                 f"{culprit.name} ({culprit.id}) ended these waits, {times:.0f} times",
-                shown(scene, found.edges, run, Wait.count),
+                shown(window, found.edges, run, Wait.count),
             ),
         ),
         refuted_by=f"they wait as long with a longer backlog of {culprit.name}",

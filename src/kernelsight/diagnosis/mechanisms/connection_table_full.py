@@ -10,24 +10,24 @@ from kernelsight.diagnosis.kernel_log import said
 from kernelsight.diagnosis.limit_answers import limit_entity, remedies, use_claim
 from kernelsight.diagnosis.limits import CONNECTION_TABLE, NOT_CALLED
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
-from kernelsight.diagnosis.scene import Scene, samples_of
+from kernelsight.diagnosis.window import Window, samples_of
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.tcp import TcpRetransmit, TcpRetransmitEvent
 
 _LIMIT = NOT_CALLED[CONNECTION_TABLE]
 
 
-def measure(scene: Scene) -> Iterable[FullTable]:
+def measure(window: Window) -> Iterable[FullTable]:
     """The packets that a hook of netfilter dropped, if the table may be why."""
-    table = scene.once(full_table)
+    table = window.once(full_table)
     return () if table is None else (table,)
 
 
-def explain(scene: Scene, table: FullTable) -> Explanation:
+def explain(window: Window, table: FullTable) -> Explanation:
     """Who asks for a new connection gets none."""
     culprit = limit_entity(_LIMIT)
     or_a_rule = "" if table.is_known else ", or a rule of iptables drops them. How full the table is was not recorded"
-    asked = scene.evidence(table.requests, TcpRetransmitEvent.segments, "count") or scene.evidence(
+    asked = window.evidence(table.requests, TcpRetransmitEvent.segments, "count") or window.evidence(
         samples_of(table.asked_again), TcpRetransmit.syn_retrans, "increase"
     )
     return Explanation(
@@ -39,13 +39,13 @@ def explain(scene: Scene, table: FullTable) -> Explanation:
             claim(
                 f"netfilter dropped {table.lost} packets at {', '.join(table.interfaces)} in {table.seconds} s: the "
                 f"table of connections is full{or_a_rule}",
-                scene.evidence(table.drops, PacketDrop.count, "sum"),
+                window.evidence(table.drops, PacketDrop.count, "sum"),
             ),
             claim(f"meanwhile, requests for a connection were retransmitted {table.tries:.0f} times", asked)
             if table.tries
             else None,
-            use_claim(scene, _LIMIT, table.use),
-            *said(scene, table.messages),
+            use_claim(window, _LIMIT, table.use),
+            *said(window, table.messages),
         ),
         refuted_by=f"as many packets are dropped with a larger limit ({_LIMIT.name}): then a rule drops them",
         outlook="no new connection is made; those in the table go on",

@@ -10,8 +10,8 @@ from kernelsight.diagnosis.faults.packet_loss import PACKET_LOSS
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.packets import FULL_LISTENER, interface_of, sent_again, sent_again_claim, victims
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import NS_PER_S, Scene, grouped_by
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import NS_PER_S, Window, grouped_by
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.tcp import TcpRetransmitEvent
 from kernelsight.linux.drop_reasons import ARRIVED
@@ -43,43 +43,43 @@ class CutOff:
     drops: Sequence[PacketDrop]
 
 
-def measure(scene: Scene) -> Sequence[CutOff]:
+def measure(window: Window) -> Sequence[CutOff]:
     """Each interface and reason for which packets were dropped whenever a connection tried in vain."""
-    return scene.once(cut_off)
+    return window.once(cut_off)
 
 
-def cut_off(scene: Scene) -> Sequence[CutOff]:
-    """As :func:`measure`. Use with :meth:`Scene.once`."""
-    return list(_cut_off(scene))
+def cut_off(window: Window) -> Sequence[CutOff]:
+    """As :func:`measure`. Use with :meth:`Window.once`."""
+    return list(_cut_off(window))
 
 
-def _cut_off(scene: Scene) -> Iterator[CutOff]:
-    tries = [row for rows in _ever_later(scene) for row in rows]
+def _cut_off(window: Window) -> Iterator[CutOff]:
+    tries = [row for rows in _ever_later(window) for row in rows]
     if len(tries) < LEAST_TRIES:
         return
-    seconds = {scene.second(row) for row in tries}
+    seconds = {window.second(row) for row in tries}
     # A count of drops is stamped with the end of its second, a try with its own time.
-    near = [row for row in scene.rows(PacketDrop) if {scene.second(row), scene.second(row) - 1} & seconds]
+    near = [row for row in window.rows(PacketDrop) if {window.second(row), window.second(row) - 1} & seconds]
     by_cause = grouped_by(near, lambda row: (row.interface_name, row.reason, row.location))
     for (interface, reason, place), rows in by_cause.items():
         dropped = sum(row.count or 0 for row in rows)
-        when = {scene.second(row) for row in rows}
+        when = {window.second(row) for row in rows}
         at_each_try = all({second, second + 1} & when for second in seconds)
         elsewhere = reason == FULL_LISTENER or reason in ARRIVED
         if interface and at_each_try and not elsewhere and dropped <= DROPS_A_TRY * len(tries):
             yield CutOff(interface, f"{reason or '?'} in {place or '?'}", len(tries), dropped, tries, rows)
 
 
-def _ever_later(scene: Scene) -> Iterator[list[TcpRetransmitEvent]]:
+def _ever_later(window: Window) -> Iterator[list[TcpRetransmitEvent]]:
     """What was sent again of each connection that waits ever longer before it tries again."""
-    connections = grouped_by(scene.once(sent_again), lambda row: (row.daddr, row.dport, row.sport))
+    connections = grouped_by(window.once(sent_again), lambda row: (row.daddr, row.dport, row.sport))
     for rows in connections.values():
         gaps = [after.timestamp - before.timestamp for before, after in pairwise(rows)]
         if gaps and max(gaps) >= TRIES_APART_S * NS_PER_S:
             yield rows
 
 
-def explain(scene: Scene, found: CutOff) -> Explanation:
+def explain(window: Window, found: CutOff) -> Explanation:
     """Everything of these connections is dropped, until they give up."""
     culprit, name = interface_of(found.interface), found.interface
     return Explanation(
@@ -88,10 +88,10 @@ def explain(scene: Scene, found: CutOff) -> Explanation:
         victims=victims(found.again, found.drops),
         suffering_s=0.0,
         path=path(
-            sent_again_claim(scene, found.again),
+            sent_again_claim(window, found.again),
             claim(
                 f"the kernel dropped {found.dropped} packets at {name} meanwhile: {found.cause}",
-                scene.evidence(found.drops, PacketDrop.count, "sum"),
+                window.evidence(found.drops, PacketDrop.count, "sum"),
             ),
         ),
         refuted_by=f"they are cut off as well when nothing is dropped at {name}",

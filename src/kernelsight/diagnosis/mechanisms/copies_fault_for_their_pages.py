@@ -26,8 +26,8 @@ from kernelsight.diagnosis.page_faults import (
     remedies,
 )
 from kernelsight.diagnosis.processes import named, processes
-from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped_by, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Window, grouped_by, runs, samples_of
 from kernelsight.events.memory import PageFaultStats
 from kernelsight.events.scheduler import Cpu, SchedProcess
 
@@ -69,36 +69,36 @@ class Copying(Faulting):
     cpus: Sequence[CounterDelta[Cpu]]
 
 
-def measure(scene: Scene) -> Iterable[Copying]:
+def measure(window: Window) -> Iterable[Copying]:
     """The last stretch of each program that makes copies of itself in which these had many faults."""
-    for family in scene.once(families):
-        yield from _copying(scene, family)
+    for family in window.once(families):
+        yield from _copying(window, family)
 
 
-def _copying(scene: Scene, family: Family) -> Iterator[Copying]:
+def _copying(window: Window, family: Family) -> Iterator[Copying]:
     parent, _ = most_children(family.rows)
-    rows = _of_children(scene, family, parent)
-    for run in runs(scene.per_second(rows, faults_of), lambda rate: rate >= FAULTS_PER_S)[-1:]:
-        within = scene.within(rows, run)
-        born = scene.within((row for row in family.rows if row.pid == parent), run)
+    rows = _of_children(window, family, parent)
+    for run in runs(window.per_second(rows, faults_of), lambda rate: rate >= FAULTS_PER_S)[-1:]:
+        within = window.within(rows, run)
+        born = window.within((row for row in family.rows if row.pid == parent), run)
         pids = {row.pid for row in within}
         forks, execs = sum(row.forks or 0 for row in born), sum(row.execs or 0 for row in born)
         counted = forks / COUNTED_TIMES <= len(pids) <= COUNTED_TIMES * forks
         if execs > LOADED_SHARE * forks or not counted:
             continue  # they are other programs, or not its children
-        account = [row for row in scene.within(scene.rows(SchedProcess), run) if row.pid in pids]
-        cpus = scene.during(of_all_cpus(scene), run)
+        account = [row for row in window.within(window.rows(SchedProcess), run) if row.pid in pids]
+        cpus = window.during(of_all_cpus(window), run)
         spent, busy = spent_by_cpus(cpus)
         yield Copying(
-            named(scene, parent),
+            named(window, parent),
             run,
             faults=sum(map(faults_of, within)),
             copies=len(pids),
             ran_s=sum(row.cpu_time_ms or 0 for row in account) / 1e3,
-            busy_s=scene.cpus * run.seconds * busy / max(sum(spent.values()), 1.0),
+            busy_s=window.cpus * run.seconds * busy / max(sum(spent.values()), 1.0),
             busy_ticks=busy,
             system_ticks=spent[Cpu.system],
-            came_back=came_back(scene, run),
+            came_back=came_back(window, run),
             traced=within,
             born=born,
             account=account,
@@ -106,15 +106,15 @@ def _copying(scene: Scene, family: Family) -> Iterator[Copying]:
         )
 
 
-def _faults(scene: Scene) -> dict[ProgramId, list[PageFaultStats]]:
+def _faults(window: Window) -> dict[ProgramId, list[PageFaultStats]]:
     """The faults by the program of who had them."""
-    return by_program(scene, scene.rows(PageFaultStats))
+    return by_program(window, window.rows(PageFaultStats))
 
 
-def _of_children(scene: Scene, family: Family, parent: int) -> list[PageFaultStats]:
+def _of_children(window: Window, family: Family, parent: int) -> list[PageFaultStats]:
     """The faults of processes of the same program and group that came and went."""
-    known = scene.once(processes)
-    own = [row for row in scene.once(_faults).get(family.program, ()) if row.pid != parent]
+    known = window.once(processes)
+    own = [row for row in window.once(_faults).get(family.program, ()) if row.pid != parent]
     return [
         row
         for pid, rows in grouped_by(own, lambda row: row.pid or 0).items()
@@ -123,26 +123,26 @@ def _of_children(scene: Scene, family: Family, parent: int) -> list[PageFaultSta
     ]
 
 
-def explain(scene: Scene, copying: Copying) -> Explanation:
+def explain(window: Window, copying: Copying) -> Explanation:
     """A copy shares the pages of its parent until it writes to one; then it faults, and the kernel copies the page."""
     parent = copying.culprit
     in_kernel = 100 * copying.system_ticks / max(copying.busy_ticks, 1)
     return Explanation(
         culprit=parent,
-        onset_ns=scene.at(copying.run.first),
+        onset_ns=window.at(copying.run.first),
         victims=(parent,),
         suffering_s=copying.ran_s,
         path=path(
             claim(
                 f"{copying.copies} copies of {parent.name} ({parent.id}) faulted for {copying.faults:,.0f} pages in "
                 f"{copying.seconds} s",
-                scene.evidence(copying.traced, PageFaultStats.minor_faults, "sum"),
-                scene.evidence(copying.born, SchedProcess.forks, "sum"),
+                window.evidence(copying.traced, PageFaultStats.minor_faults, "sum"),
+                window.evidence(copying.born, SchedProcess.forks, "sum"),
             ),
             claim(
                 f"they ran for {copying.ran_s:.1f} s, and the CPUs spent {in_kernel:.0f} % in the kernel",
-                scene.evidence(copying.account, SchedProcess.cpu_time_ms, "sum"),
-                scene.evidence(samples_of(copying.cpus), Cpu.system, "increase"),
+                window.evidence(copying.account, SchedProcess.cpu_time_ms, "sum"),
+                window.evidence(samples_of(copying.cpus), Cpu.system, "increase"),
             ),
         ),
         refuted_by=refuted_by(parent),

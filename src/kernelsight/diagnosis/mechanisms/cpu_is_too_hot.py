@@ -11,8 +11,8 @@ from kernelsight.diagnosis.kernel_log import messages, said
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, samples_of
 from kernelsight.events.hardware import CpuSpeed
 from kernelsight.events.kernel_message import KernelMessage
 
@@ -28,7 +28,7 @@ AGAIN = Threshold(3, "times", because="judged: a CPU that gets too hot once has 
 class TooHot:
     """CPUs that were throttled for their heat in a stretch."""
 
-    run: Run
+    run: Interval
     deltas: Sequence[CounterDelta[CpuSpeed]]
     """Of the CPU that was throttled most often."""
     times: float
@@ -44,15 +44,15 @@ class TooHot:
         return None if self.busy is None else self.busy >= BUSY_SHARE
 
 
-def measure(scene: Scene) -> Iterable[TooHot]:
+def measure(window: Window) -> Iterable[TooHot]:
     """The CPU that was throttled most, if any was."""
-    found = [(times, deltas) for deltas in scene.deltas(CpuSpeed).values() if (times := sum(map(_times, deltas))) > 0]
+    found = [(times, deltas) for deltas in window.deltas(CpuSpeed).values() if (times := sum(map(_times, deltas))) > 0]
     if not found:
         return
     times, deltas = max(found, key=lambda one: one[0])
     hot = [delta for delta in deltas if _times(delta) > 0]
-    run = Run(scene.second(hot[0].before), scene.second(hot[-1].after))
-    within = scene.during(deltas, run)
+    run = Interval(window.second(hot[0].before), window.second(hot[-1].after))
+    within = window.during(deltas, run)
     seconds = sum(delta.seconds for delta in within)
     slowed = [max(delta.of(CpuSpeed.core_throttled_ms), delta.of(CpuSpeed.package_throttled_ms)) for delta in within]
     is_counted = any(delta.after.core_throttled_ms is not None for delta in within)
@@ -61,8 +61,8 @@ def measure(scene: Scene) -> Iterable[TooHot]:
         within,
         times,
         slowed_share=sum(slowed) / 1000 / seconds if is_counted and seconds else None,
-        busy=busy_share(scene, run),
-        messages=messages(scene, "thermal_throttled"),
+        busy=busy_share(window, run),
+        messages=messages(window, "thermal_throttled"),
     )
 
 
@@ -70,7 +70,7 @@ def _times(delta: CounterDelta[CpuSpeed]) -> float:
     return max(delta.of(CpuSpeed.core_throttles), delta.of(CpuSpeed.package_throttles))
 
 
-def explain(scene: Scene, hot: TooHot) -> Explanation:
+def explain(window: Window, hot: TooHot) -> Explanation:
     """Everything that computes runs slower until it is cooler."""
     culprit = Entity("machine", "heat of the CPUs", "heat of the CPUs")
     samples = samples_of(hot.deltas)
@@ -78,17 +78,17 @@ def explain(scene: Scene, hot: TooHot) -> Explanation:
     share = "" if hot.slowed_share is None else f", for {hot.slowed_share:.0%} of the time"
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(hot.run.first),
-        victims=workers(scene, hot.run),
-        suffering_s=(hot.slowed_share or 0.0) * hot.run.seconds * (hot.busy or 0.0) * scene.cpus,
+        onset_ns=window.at(hot.run.first),
+        victims=workers(window, hot.run),
+        suffering_s=(hot.slowed_share or 0.0) * hot.run.seconds * (hot.busy or 0.0) * window.cpus,
         path=path(
             claim(
                 f"CPU {cpu} was slowed {hot.times:.0f} times for its heat{share}",
-                scene.evidence(samples, CpuSpeed.core_throttles, "increase"),
-                scene.evidence(samples, CpuSpeed.package_throttles, "increase"),
-                scene.evidence(samples, CpuSpeed.core_throttled_ms, "increase"),
+                window.evidence(samples, CpuSpeed.core_throttles, "increase"),
+                window.evidence(samples, CpuSpeed.package_throttles, "increase"),
+                window.evidence(samples, CpuSpeed.core_throttled_ms, "increase"),
             ),
-            *said(scene, hot.messages),
+            *said(window, hot.messages),
         ),
         refuted_by="the counters below /sys/devices/system/cpu/cpu*/thermal_throttle stand still and it is as slow",
         outlook="everything that computes runs slower until the CPUs are cooler",

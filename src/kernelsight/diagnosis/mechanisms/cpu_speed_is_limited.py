@@ -10,8 +10,8 @@ from kernelsight.diagnosis.faults.cpu_throttling import CPU_THROTTLING
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window
 from kernelsight.events.hardware import CpuSpeed
 
 LOW_SHARE = Threshold(
@@ -30,7 +30,7 @@ class Limited:
 
     cpus: int
     """How many."""
-    run: Run
+    run: Interval
     limit_khz: int
     before_khz: int
     """The highest limit of the same CPU in the window."""
@@ -55,11 +55,11 @@ class Limited:
         return None if self.busy is None else self.busy >= BUSY_SHARE
 
 
-def measure(scene: Scene) -> Iterable[Limited]:
+def measure(window: Window) -> Iterable[Limited]:
     """The CPU with the lowest limit at the end, if it is low."""
     low = {
         key: rows
-        for key, rows in scene.series(CpuSpeed).items()
+        for key, rows in window.series(CpuSpeed).items()
         if (last := rows[-1]).limit_khz and last.hardware_khz and last.limit_khz < LOW_SHARE * last.hardware_khz
     }
     if not low:
@@ -67,26 +67,26 @@ def measure(scene: Scene) -> Iterable[Limited]:
     rows = min(low.values(), key=lambda one: (one[-1].limit_khz or 0) / (one[-1].hardware_khz or 1))
     limit_khz = rows[-1].limit_khz or 0
     lowered = [row for row in rows if row.limit_khz is not None and row.limit_khz < LOWERED_BY * limit_khz]
-    run = since(scene, lowered)
+    run = since(window, lowered)
     yield Limited(
         len(low),
         run,
         limit_khz,
         max(row.limit_khz or 0 for row in rows),
         rows[-1].hardware_khz or 1,
-        busy_share(scene, run),
+        busy_share(window, run),
         lowered,
     )
 
 
-def explain(scene: Scene, found: Limited) -> Explanation:
+def explain(window: Window, found: Limited) -> Explanation:
     """Everything that computes there runs slower."""
     culprit = Entity("limit", "scaling_max_freq", "scaling_max_freq")
     cpu = found.rows[-1].cpu
     return Explanation(
         culprit=culprit,
         onset_ns=found.rows[0].timestamp,
-        victims=workers(scene, found.run),
+        victims=workers(window, found.run),
         suffering_s=(1 - found.share) * found.run.seconds * (found.busy or 0.0) * found.cpus,
         path=path(
             claim(
@@ -95,8 +95,8 @@ def explain(scene: Scene, found: Limited) -> Explanation:
                 if found.cpus > 1
                 else f"CPU {cpu} may run at {found.limit_khz / 1e6:.1f} GHz, of the "
                 f"{found.hardware_khz / 1e6:.1f} GHz that the hardware can",
-                scene.evidence(found.rows, CpuSpeed.limit_khz, "min"),
-                scene.evidence(found.rows, CpuSpeed.hardware_khz, "max"),
+                window.evidence(found.rows, CpuSpeed.limit_khz, "min"),
+                window.evidence(found.rows, CpuSpeed.hardware_khz, "max"),
             ),
         ),
         refuted_by="it is as slow with the limit at cpuinfo_max_freq",

@@ -12,8 +12,8 @@ from kernelsight.diagnosis.faults.runqueue_contention import RUNQUEUE_CONTENTION
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.remedies import LIMIT_CPU
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window
 
 MOST_SHARE = Threshold(
     0.5, "share of the CPUs that are wanted", because="judged: half of a crowd is what can be acted on as one"
@@ -42,13 +42,13 @@ class Crowd:
     """How often it left a CPU."""
 
 
-def measure(scene: Scene) -> Iterable[Crowd]:
+def measure(window: Window) -> Iterable[Crowd]:
     """The largest crowd of each stretch in which processes wait for CPUs that are busy."""
-    for stretch in scene.once(contention):
-        fellows = _crowd(scene, stretch)
+    for stretch in window.once(contention):
+        fellows = _crowd(window, stretch)
         yield Crowd(
             stretch,
-            duration_of(scene, stretch.run),
+            duration_of(window, stretch.run),
             fellows,
             load_per_cpu=stretch.load,
             cpus=stretch.cpus,
@@ -59,9 +59,9 @@ def measure(scene: Scene) -> Iterable[Crowd]:
         )
 
 
-def _crowd(scene: Scene, stretch: Contention) -> list[Use]:
+def _crowd(window: Window, stretch: Contention) -> list[Use]:
     """The processes that make up most of those who want a CPU: of one program, or children of one parent."""
-    known = scene.once(processes)
+    known = window.once(processes)
 
     def wanted(use: Use) -> float:
         return use.wanted_in(stretch.run)
@@ -81,19 +81,19 @@ def _crowd(scene: Scene, stretch: Contention) -> list[Use]:
     return sorted(most, key=lambda use: -use.queued_in(stretch.run))
 
 
-def explain(scene: Scene, crowd: Crowd) -> Explanation:
+def explain(window: Window, crowd: Crowd) -> Explanation:
     """Whatever else runs gets its turn late; fewer of the crowd may run at a time."""
     stretch, run, culprit = crowd.stretch, crowd.stretch.run, crowd.fellows[0].entity
     waited_s = (crowd.wanted_cpus - crowd.got_cpus) * run.seconds
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(stretch.began(crowd.fellows)),
+        onset_ns=window.at(stretch.began(crowd.fellows)),
         victims=tuple(use.entity for use in stretch.others(crowd.fellows)[:5]),
         suffering_s=stretch.per_second(stretch.uses, Use.queued_in) * run.seconds,
         path=path(
             claim(
                 f"{len(crowd.fellows)} processes {culprit.name} waited {waited_s:.0f} s for a CPU in {run.seconds} s",
-                *(shown(scene, use, run, "queued") for use in crowd.fellows[:5]),
+                *(shown(window, use, run, "queued") for use in crowd.fellows[:5]),
             )
         ),
         refuted_by="the run queue stays as long with fewer of these threads",

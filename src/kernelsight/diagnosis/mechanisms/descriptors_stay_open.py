@@ -15,10 +15,10 @@ from kernelsight.diagnosis.limits import DESCRIPTOR_CALLS, OTHER_DESCRIPTOR_CALL
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import RAISE_FILE_LIMIT, RESTART
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, trend
 from kernelsight.diagnosis.unclosed import unclosed
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.process import Process
 
 LEAST_GROWTH = Threshold(
@@ -66,21 +66,21 @@ class OpenDescriptors:
         return self.refused is not None and not self.ends_soon
 
 
-def measure(scene: Scene) -> Iterable[OpenDescriptors]:
+def measure(window: Window) -> Iterable[OpenDescriptors]:
     """Each process that will have all its descriptors open soon, or is refused one more."""
     refused_by = {
         refused.entity.id: refused
-        for refused in failures(scene, {errno.EMFILE}, DESCRIPTOR_CALLS | OTHER_DESCRIPTOR_CALLS)
+        for refused in failures(window, {errno.EMFILE}, DESCRIPTOR_CALLS | OTHER_DESCRIPTOR_CALLS)
     }
-    with_unclosed = {rows[-1].pid for rows in scene.once(unclosed)}
-    for rows in scene.series(Process).values():
+    with_unclosed = {rows[-1].pid for rows in window.once(unclosed)}
+    for rows in window.series(Process).values():
         last = rows[-1]
         if last.pid is None:
             continue
         growth = trend(rows, Process.fds, up=True)
         ends_soon = DESCRIPTORS.ends_soon(growth, last.fd_limit)
         refused = refused_by.get(str(last.pid))
-        if refused is not None and not _is_refused_descriptors(scene, last.pid, refused):
+        if refused is not None and not _is_refused_descriptors(window, last.pid, refused):
             refused = None  # another limit is met (`kernel_limit`)
         grows = ends_soon and growth is not None and growth.last - growth.first >= LEAST_GROWTH
         if refused is None and not grows:
@@ -94,17 +94,17 @@ def measure(scene: Scene) -> Iterable[OpenDescriptors]:
             until_s=DESCRIPTORS.ends_in_s(growth, last.fd_limit),
             ends_soon=ends_soon,
             refused=refused,
-            near_limit=near_own_limit(scene, last.pid) if asks_limit else None,
+            near_limit=near_own_limit(window, last.pid) if asks_limit else None,
             are_unclosed_connections=last.pid in with_unclosed,
         )
 
 
-def _is_refused_descriptors(scene: Scene, pid: int, refused: Failures) -> bool:
+def _is_refused_descriptors(window: Window, pid: int, refused: Failures) -> bool:
     """Whether calls failed that have no other limit, or whose process is at its own limit of descriptors."""
-    return bool(DESCRIPTOR_CALLS & {*refused.calls}) or near_own_limit(scene, pid) is True
+    return bool(DESCRIPTOR_CALLS & {*refused.calls}) or near_own_limit(window, pid) is True
 
 
-def explain(scene: Scene, found: OpenDescriptors) -> Explanation:
+def explain(window: Window, found: OpenDescriptors) -> Explanation:
     """The process itself suffers: it can open nothing more."""
     culprit, growth, refused = found.process, found.growth, found.refused
     rows = growth.rows if growth else found.rows
@@ -128,8 +128,8 @@ def explain(scene: Scene, found: OpenDescriptors) -> Explanation:
             else None,
             claim(
                 f"{has}, and may have {found.limit}{unseen}",
-                scene.evidence(rows, Process.fds, "last"),
-                scene.evidence(rows, Process.fds, "slope"),
+                window.evidence(rows, Process.fds, "last"),
+                window.evidence(rows, Process.fds, "slope"),
             ),
         ),
         refuted_by=f"{culprit.name} closes the descriptors by itself",

@@ -9,32 +9,32 @@ from kernelsight.diagnosis.faults.blocked_io import BLOCKED_IO
 from kernelsight.diagnosis.hanging import CALLS_STORAGE, IDLE, PLACE_KNOWN, Hanging, explanation, hanging
 from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior, claim
 from kernelsight.diagnosis.model import Step
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.block import Block
 
 
-def measure(scene: Scene) -> Iterable[Hanging]:
+def measure(window: Window) -> Iterable[Hanging]:
     """Each device that is stuck, and each device or mount on which tasks hang, unless it is frozen or served."""
-    return (found for found in scene.once(hanging) if found.cause == "other")
+    return (found for found in window.once(hanging) if found.cause == "other")
 
 
-def explain(scene: Scene, found: Hanging) -> Explanation:
+def explain(window: Window, found: Hanging) -> Explanation:
     """The device does not complete what it was asked for."""
     name = found.culprit.name
     return explanation(
-        scene, found, _stuck(scene, found), action=f"see what {name} is made of, and why it does not answer"
+        window, found, _stuck(window, found), action=f"see what {name} is made of, and why it does not answer"
     )
 
 
-def _stuck(scene: Scene, found: Hanging) -> Step | None:
+def _stuck(window: Window, found: Hanging) -> Step | None:
     device, stuck = found.device, found.stuck
     if device is None or stuck is None:
         return None
     return claim(
         f"{found.place} has requests under way for {stuck.seconds} s and completes none",
-        shown(scene, device, stuck, Block.in_flight, "min"),
-        shown(scene, device, stuck, Block.read_ios),
-        shown(scene, device, stuck, Block.write_ios),
+        shown(window, device, stuck, Block.in_flight, "min"),
+        shown(window, device, stuck, Block.read_ios),
+        shown(window, device, stuck, Block.write_ios),
     )
 
 

@@ -12,8 +12,8 @@ from kernelsight.diagnosis.kernel_log import OF_STORAGE, is_about, messages, sai
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Scene, grouped_by
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window, grouped_by
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.kernel_message import KernelMessage
 
@@ -41,11 +41,11 @@ class FailsUnseen:
         return self.file_system is not None
 
 
-def measure(scene: Scene) -> Iterable[FailsUnseen]:
+def measure(window: Window) -> Iterable[FailsUnseen]:
     """Each device that the kernel says failed within the window, but for those on which calls failed, too."""
-    seen = [failed for error in _FAILED_SO for failed in failed_storage(scene, error)]
-    last = [rows[-1] for rows in scene.series(Filesystem).values()]
-    recent = [row for row in messages(scene, *OF_STORAGE) if row.device and not row.earlier]
+    seen = [failed for error in _FAILED_SO for failed in failed_storage(window, error)]
+    last = [rows[-1] for rows in window.series(Filesystem).values()]
+    recent = [row for row in messages(window, *OF_STORAGE) if row.device and not row.earlier]
     for device, rows in grouped_by(recent, lambda row: row.device or "").items():
         if any(is_about(device, failed.culprit.id, failed.number) for failed in seen):
             continue
@@ -53,7 +53,7 @@ def measure(scene: Scene) -> Iterable[FailsUnseen]:
         yield FailsUnseen(device, rows, mounted)
 
 
-def explain(scene: Scene, found: FailsUnseen) -> Explanation:
+def explain(window: Window, found: FailsUnseen) -> Explanation:
     """What was written may be lost, and nobody was told."""
     mounted = found.file_system
     name = (mounted.device or "").removeprefix("/dev/") if mounted else found.device
@@ -65,7 +65,7 @@ def explain(scene: Scene, found: FailsUnseen) -> Explanation:
         onset_ns=found.messages[0].timestamp,
         victims=(),
         suffering_s=0.0,
-        path=path(*said(scene, found.messages)),
+        path=path(*said(window, found.messages)),
         refuted_by=f"`dmesg` has no I/O error and no file-system error of {culprit.name}",
         outlook=f"data{where} is lost with the next disk or path that fails"
         if is_redundant

@@ -11,8 +11,8 @@ from kernelsight.diagnosis.faults.io_errors import IO_ERRORS
 from kernelsight.diagnosis.kernel_log import OF_STORAGE, is_read, said
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Step
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.syscalls import SyscallError
 from kernelsight.linux.syscalls import COMMITS
@@ -45,32 +45,32 @@ class Broken:
         return self.failed.count
 
 
-def measure(scene: Scene) -> Iterable[Broken]:
+def measure(window: Window) -> Iterable[Broken]:
     """Each file system on which calls failed with EIO."""
-    for failed in failed_storage(scene, errno.EIO):
-        yield Broken(failed, failed.said(scene, *OF_STORAGE), log_is_read=is_read(scene))
+    for failed in failed_storage(window, errno.EIO):
+        yield Broken(failed, failed.said(window, *OF_STORAGE), log_is_read=is_read(window))
 
 
-def explain(scene: Scene, broken: Broken) -> Explanation:
+def explain(window: Window, broken: Broken) -> Explanation:
     """The device, or what it is made of, does not do what it is asked for."""
     failed = broken.failed
     name = failed.culprit.name
     return explanation(
-        scene,
+        window,
         failed,
-        *said(scene, broken.messages),
-        *_became_read_only(scene, failed),
+        *said(window, broken.messages),
+        *_became_read_only(window, failed),
         refuted_by=f"`dmesg` has no I/O error and no file-system error of {name}",
         outlook="data that was written since may be lost, and more calls fail",
     )
 
 
-def _became_read_only(scene: Scene, failed: FailedStorage) -> Iterator[Step | None]:
-    for other in failed_storage(scene, errno.EROFS):
+def _became_read_only(window: Window, failed: FailedStorage) -> Iterator[Step | None]:
+    for other in failed_storage(window, errno.EROFS):
         if failed.number is not None and other.number == failed.number:
             yield claim(
                 f"the kernel lets nobody write there any more: {other.count} calls failed with EROFS",
-                scene.evidence(other.rows, SyscallError.count, "sum"),
+                window.evidence(other.rows, SyscallError.count, "sum"),
             )
 
 

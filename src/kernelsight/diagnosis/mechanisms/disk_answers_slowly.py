@@ -10,10 +10,10 @@ from kernelsight.diagnosis.faults.disk_latency import DISK_LATENCY
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.mechanisms.one_program_keeps_a_disk_busy import DEEP_QUEUE
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene
 from kernelsight.diagnosis.slow_devices import slow_devices
 from kernelsight.diagnosis.storage import STALLED_SHARE, Waiter, stall_claim, stalled_share, wait_claims, waiting_for
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window
 from kernelsight.events.block import Block
 from kernelsight.events.scheduler import Wait
 
@@ -29,7 +29,7 @@ class SlowDisk:
     """A device in a stretch of seconds in which each request took long, and not because of how many there were."""
 
     device: Device
-    run: Run
+    run: Interval
     queue: float
     """Requests under way, on average."""
     requests_per_s: float
@@ -45,9 +45,9 @@ class SlowDisk:
     """Whether its requests become those of another device, and one such was slow at the same time."""
 
 
-def measure(scene: Scene) -> Iterable[SlowDisk]:
+def measure(window: Window) -> Iterable[SlowDisk]:
     """Each device and stretch in which requests took long."""
-    slow = [(device, run) for device in scene.once(devices).values() for run in scene.once(slow_devices)[device.name]]
+    slow = [(device, run) for device in window.once(devices).values() for run in window.once(slow_devices)[device.name]]
     for device, run in slow:
         load, before = device.load(run), device.load_before(run)
         below = any(not other.is_stacked and stretch.overlaps(run) for other, stretch in slow)
@@ -58,30 +58,30 @@ def measure(scene: Scene) -> Iterable[SlowDisk]:
             requests_per_s=load.requests / load.seconds,
             latency_s=load.latency_s,
             latency_before_s=before.latency_s if before.requests else None,
-            victims=waiting_for(scene, device, run),
-            stalled_share=None if scene.rows(Wait) else stalled_share(scene, run),
+            victims=waiting_for(window, device, run),
+            stalled_share=None if window.rows(Wait) else stalled_share(window, run),
             is_slow_below=device.is_stacked and below,
         )
 
 
-def explain(scene: Scene, disk: SlowDisk) -> Explanation:
+def explain(window: Window, disk: SlowDisk) -> Explanation:
     """Each request takes long, however few there are, and a program waits as long for each of its requests."""
     device, run = disk.device, disk.run
     before = "" if disk.latency_before_s is None else f", {1e3 * disk.latency_before_s:.1f} ms before"
     return Explanation(
         culprit=device.entity,
-        onset_ns=scene.at(run.first),
+        onset_ns=window.at(run.first),
         victims=tuple(waiter.entity for waiter in disk.victims[:5]),
         suffering_s=sum(waiter.waited_in(run) for waiter in disk.victims),
         path=path(
-            *wait_claims(scene, disk.victims, run),
-            None if disk.victims else stall_claim(scene, device, run),
+            *wait_claims(window, disk.victims, run),
+            None if disk.victims else stall_claim(window, device, run),
             claim(
                 f"{device.name} took {1e3 * disk.latency_s:.0f} ms for a request{before}, with {disk.queue:.1f} "
                 f"under way and {disk.requests_per_s:.0f} a second",
-                shown(scene, device, run, Block.write_ticks),
-                shown(scene, device, run, Block.read_ticks),
-                shown(scene, device, run, Block.time_in_queue),
+                shown(window, device, run, Block.write_ticks),
+                shown(window, device, run, Block.read_ticks),
+                shown(window, device, run, Block.time_in_queue),
             ),
         ),
         refuted_by=f"{device.name} is fast when it gets one request at a time",

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from kernelsight.diagnosis.faults.task_limit import TASK_LIMIT
 from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior
 from kernelsight.diagnosis.remedies import RESTART
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.task_use import (
     AGAIN_AND_AGAIN,
     FORKS_REFUSED,
@@ -16,14 +15,15 @@ from kernelsight.diagnosis.task_use import (
     raise_limit,
     task_uses,
 )
+from kernelsight.diagnosis.window import Window
 
 
-def measure(scene: Scene) -> Iterable[TaskUse]:
+def measure(window: Window) -> Iterable[TaskUse]:
     """Each limit that is filled mostly by ended children of one parent."""
-    return (use for use in scene.once(task_uses) if use.owner is not None and use.owner.have_ended)
+    return (use for use in window.once(task_uses) if use.owner is not None and use.owner.have_ended)
 
 
-def explain(scene: Scene, use: TaskUse) -> Explanation:
+def explain(window: Window, use: TaskUse) -> Explanation:
     """The parent must wait for them; when it ends, they go away."""
     owner, culprit = use.owner, use.culprit
     ended = (
@@ -32,7 +32,7 @@ def explain(scene: Scene, use: TaskUse) -> Explanation:
         else ""
     )
     return explained(
-        scene,
+        window,
         use,
         owned=ended,
         refuted_by=f"forks are refused as well after {culprit.name} has been ended, which ends its zombies",

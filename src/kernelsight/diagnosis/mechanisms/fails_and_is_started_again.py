@@ -13,8 +13,8 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.restarts import RAN_LONG_S, Restarts, restarts
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process_exit import ProcessExit
 from kernelsight.events.syscalls import SyscallError
@@ -49,9 +49,9 @@ PAUSES = Threshold(
 )
 
 
-def measure(scene: Scene) -> Iterable[Restarts]:
+def measure(window: Window) -> Iterable[Restarts]:
     """Programs that failed three times or more under one parent."""
-    return restarts(scene)
+    return restarts(window)
 
 
 def _goes_on(found: Restarts) -> bool:
@@ -72,7 +72,7 @@ def _is_service(found: Restarts) -> bool:
     )
 
 
-def explain(scene: Scene, found: Restarts) -> Explanation:
+def explain(window: Window, found: Restarts) -> Explanation:
     """The program is to be mended; its parent only does what it was told."""
     culprit = Entity("program", found.comm, found.comm)
     parent = process_entity(found.parent_pid, found.parent_comm)
@@ -86,18 +86,18 @@ def explain(scene: Scene, found: Restarts) -> Explanation:
             claim(
                 f"{found.comm} ended {found.ends} times in {found.seconds:.0f} s, {found.failed} times with a failure, "
                 f"mostly by {found.how}",
-                scene.evidence(found.failures, ProcessExit.failed, "sum"),
-                scene.evidence(found.rows, ProcessExit.count, "sum"),
+                window.evidence(found.failures, ProcessExit.failed, "sum"),
+                window.evidence(found.rows, ProcessExit.count, "sum"),
             ),
             claim(
                 f"each lived for {found.life_s:.1f} s on average, and {parent.name} ({parent.id}) started the next one",
-                scene.evidence(found.rows, ProcessExit.lifetime_ms, "sum"),
+                window.evidence(found.rows, ProcessExit.lifetime_ms, "sum"),
             ),
-            *said(scene, found.segfaults),
-            claim(f"calls of it failed: {calls}", scene.evidence(found.errors, SyscallError.count, "sum")),
+            *said(window, found.segfaults),
+            claim(f"calls of it failed: {calls}", window.evidence(found.errors, SyscallError.count, "sum")),
             claim(
                 f"meanwhile, {found.refused_packets} packets came for ports on which nobody listens",
-                scene.evidence(found.refused, PacketDrop.count, "sum"),
+                window.evidence(found.refused, PacketDrop.count, "sum"),
             ),
         ),
         refuted_by=f"{found.comm} is meant to end so, as a test does that {parent.name} repeats until it succeeds",

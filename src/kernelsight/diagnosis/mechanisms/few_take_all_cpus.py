@@ -18,8 +18,8 @@ from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.cpu_saturation import CPU_SATURATION
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.remedies import LIMIT_CPU, RENICE
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window
 from kernelsight.signals.rules.processes import WAITS_FOR_CPU_MS_PER_S
 
 BEYOND_CPUS = Threshold(
@@ -94,9 +94,9 @@ def slow_each_other(takers: Takers) -> bool:
     return wanted >= takers.cpus + BEYOND_CPUS and takers.loops_wait_per_s >= DELAYED_SHARE * wanted
 
 
-def measure(scene: Scene) -> Iterable[Takers]:
+def measure(window: Window) -> Iterable[Takers]:
     """Each stretch in which processes wait for CPUs that are busy."""
-    for stretch in scene.once(contention):
+    for stretch in window.once(contention):
         uses: Sequence[Use] = stretch.loops or stretch.uses
         program = largest_kin(uses, lambda use: use.program, stretch.taken)
         if not stretch.loops:
@@ -105,7 +105,7 @@ def measure(scene: Scene) -> Iterable[Takers]:
         hurt = stretch.others(fellows)
         yield Takers(
             stretch,
-            duration_of(scene, stretch.run),
+            duration_of(window, stretch.run),
             uses,
             fellows,
             hurt,
@@ -118,14 +118,14 @@ def measure(scene: Scene) -> Iterable[Takers]:
             used_cpus=min(stretch.per_second(stretch.insisting, Use.ran_in), stretch.cpus),
             cpus=stretch.cpus,
             load_per_cpu=stretch.load,
-            interrupted_share=interrupted(scene, stretch.run),
-            taken_away_share=taken_away(scene, stretch.run),
+            interrupted_share=interrupted(window, stretch.run),
+            taken_away_share=taken_away(window, stretch.run),
             ran_s=sum(use.ran_in(stretch.run) for use in fellows),
             switches=sum(use.switches_in(stretch.run) for use in fellows),
         )
 
 
-def explain(scene: Scene, takers: Takers) -> Explanation:
+def explain(window: Window, takers: Takers) -> Explanation:
     """Others go on being slow while it runs; it can yield to them."""
     stretch, run, largest = takers.stretch, takers.stretch.run, takers.fellows[0]
     victims = takers.hurt or (_beside(takers) if slow_each_other(takers) else [])
@@ -134,7 +134,7 @@ def explain(scene: Scene, takers: Takers) -> Explanation:
     fellows = f", with {others} others of its kind {taken:.0f} %" if others else ""
     return Explanation(
         culprit=largest.entity,
-        onset_ns=scene.at(stretch.began(takers.fellows)),
+        onset_ns=window.at(stretch.began(takers.fellows)),
         victims=tuple(use.entity for use in victims[:5]),
         suffering_s=stretch.per_second([*takers.hurt, *takers.uses], Use.queued_in) * run.seconds,
         path=path(
@@ -142,20 +142,20 @@ def explain(scene: Scene, takers: Takers) -> Explanation:
                 claim(
                     f"{victim.comm} ({victim.pid}) was ready to run and waited {victim.queued_in(run):.1f} s of "
                     f"{run.seconds} s",
-                    shown(scene, victim, run, "queued"),
+                    shown(window, victim, run, "queued"),
                 )
                 for victim in victims[:3]
             ),
             claim(
                 f"{len(takers.uses)} processes that never sleep want {takers.loops_want_cpus:.1f} CPUs, and there are "
                 f"{takers.cpus}",
-                *(shown(scene, use, run, "queued") for use in takers.uses[:5]),
+                *(shown(window, use, run, "queued") for use in takers.uses[:5]),
             )
             if slow_each_other(takers)
             else None,
             claim(
                 f"meanwhile {largest.comm} ({largest.pid}) used {share:.0f} % of a CPU{fellows}",
-                shown(scene, largest, run, "ran"),
+                shown(window, largest, run, "ran"),
             ),
         ),
         refuted_by=f"the others still wait as long when {largest.comm} does not run",

@@ -15,9 +15,9 @@ from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.queues import NO_QUEUE_OF_JOBS, asks_for_its_turn
 from kernelsight.diagnosis.refusals import Refusals, refusals
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Scene, grouped_by
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import shown
+from kernelsight.diagnosis.window import Window, grouped_by
 from kernelsight.events.scheduler import Wait
 from kernelsight.events.syscalls import SyscallError
 
@@ -46,47 +46,47 @@ class Refused:
     """How often each was refused it."""
 
 
-def measure(scene: Scene) -> Iterable[Refused]:
+def measure(window: Window) -> Iterable[Refused]:
     """Each program and stretch in which several of its processes were refused the lock of a file."""
-    for refused in refusals(scene):
+    for refused in refusals(window):
         run, pids = refused.run, refused.pids
         by_pid = Counter(dict.fromkeys(pids, 0))
         for row in refused.rows:
             if row.pid is not None:
                 by_pid[row.pid] += row.count or 0
-        uses = [use for use in scene.once(cpu_use) if use.pid in pids]
+        uses = [use for use in window.once(cpu_use) if use.pid in pids]
         tries = grouped_by(refused.rows, lambda row: row.pid)
         yield Refused(
             refusals=refused,
-            duration=duration_of(scene, run),
-            refused_share=len({scene.second(row) for row in refused.rows}) / run.seconds,
+            duration=duration_of(window, run),
+            refused_share=len({window.second(row) for row in refused.rows}) / run.seconds,
             waiting=refused.waiting,
             ran=sum(use.ran_in(run) for use in uses) / run.seconds,
-            queue_for_a_job=all(asks_for_its_turn(scene, pid or 0, of, run) for pid, of in tries.items()),
+            queue_for_a_job=all(asks_for_its_turn(window, pid or 0, of, run) for pid, of in tries.items()),
             by_pid=by_pid,
         )
 
 
-def explain(scene: Scene, found: Refused) -> Explanation:
+def explain(window: Window, found: Refused) -> Explanation:
     """They keep each other out: the one that has the lock most is refused it least."""
     refused, run = found.refusals, found.refusals.run
-    culprit = named(scene, min(found.by_pid, key=lambda pid: (found.by_pid[pid], pid)))
+    culprit = named(window, min(found.by_pid, key=lambda pid: (found.by_pid[pid], pid)))
     most_refused = Counter(found.by_pid).most_common(5)
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(run.first),
-        victims=tuple(named(scene, pid) for pid, _ in most_refused),
+        onset_ns=window.at(run.first),
+        victims=tuple(named(window, pid) for pid, _ in most_refused),
         suffering_s=found.waiting * run.seconds,
         path=path(
             claim(
                 f"the kernel refused {len(found.by_pid)} processes {culprit.name} the lock of a file (EAGAIN), "
                 f"{refused.counted} times",
-                scene.evidence(refused.rows, SyscallError.count, "sum"),
+                window.evidence(refused.rows, SyscallError.count, "sum"),
             ),
             claim(
                 f"{found.waiting:.1f} of them slept on average, to try again later",
-                shown(scene, refused.sleeps, run),
-                shown(scene, refused.sleeps, run, Wait.count),
+                shown(window, refused.sleeps, run),
+                shown(window, refused.sleeps, run, Wait.count),
             ),
         ),
         refuted_by="it gets less done with fewer of these processes",

@@ -13,8 +13,8 @@ from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.queues import NO_QUEUE_OF_JOBS, in_line_for_a_job
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window, grouped_by, runs
 from kernelsight.events.lock import FileLockWait
 
 WAITED_SHARE = Threshold(
@@ -34,7 +34,7 @@ class LockedFile:
 
     file: str
     """Device and inode."""
-    run: Run
+    run: Interval
     duration: Duration
     waits: int
     """Processes that waited, summed over the samples."""
@@ -68,29 +68,33 @@ class LockedFile:
         return self.held / self.waits
 
 
-def measure(scene: Scene) -> Iterable[LockedFile]:
+def measure(window: Window) -> Iterable[LockedFile]:
     """Each file and stretch in which somebody waited for it, and it is known for whom."""
-    for (device, inode), rows in grouped_by(scene.rows(FileLockWait), lambda row: (row.device_name, row.inode)).items():
+    for (device, inode), rows in grouped_by(
+        window.rows(FileLockWait), lambda row: (row.device_name, row.inode)
+    ).items():
         known = [row for row in rows if row.holder_pid is not None and row.holder_comm]
-        by_second = scene.per_second(known, lambda _: 1.0)
+        by_second = window.per_second(known, lambda _: 1.0)
         for run in runs(by_second, lambda waiters: waiters >= 1, gap=2):
-            within = scene.within(known, run)
-            queue = in_line_for_a_job(scene, within, run)
+            within = window.within(known, run)
+            queue = in_line_for_a_job(window, within, run)
             rest = [row for row in within if row.pid not in queue]
-            yield _locked(scene, f"{device}:{inode}", rest or within, run, queue_for_a_job=not rest)
+            yield _locked(window, f"{device}:{inode}", rest or within, run, queue_for_a_job=not rest)
 
 
-def _locked(scene: Scene, file: str, rows: Sequence[FileLockWait], run: Run, *, queue_for_a_job: bool) -> LockedFile:
+def _locked(
+    window: Window, file: str, rows: Sequence[FileLockWait], run: Interval, *, queue_for_a_job: bool
+) -> LockedFile:
     holders = Counter(row.holder_pid for row in rows if row.holder_pid is not None)
     waiters = Counter(row.pid for row in rows)
     holder, held = max(holders.items(), key=lambda item: (item[1], -item[0]))
     return LockedFile(
         file=file,
         run=run,
-        duration=duration_of(scene, run),
+        duration=duration_of(window, run),
         waits=len(rows),
-        waited_seconds=len({scene.second(row) for row in rows}),
-        holder=_holder(scene, holder, rows),
+        waited_seconds=len({window.second(row) for row in rows}),
+        holder=_holder(window, holder, rows),
         held=held,
         holder_programs=len({row.holder_comm for row in rows}),
         queue_for_a_job=queue_for_a_job,
@@ -99,28 +103,28 @@ def _locked(scene: Scene, file: str, rows: Sequence[FileLockWait], run: Run, *, 
     )
 
 
-def _holder(scene: Scene, pid: int, rows: Sequence[FileLockWait]) -> Entity:
-    return named(scene, pid, next((row.holder_comm for row in rows if row.holder_pid == pid), None))
+def _holder(window: Window, pid: int, rows: Sequence[FileLockWait]) -> Entity:
+    return named(window, pid, next((row.holder_comm for row in rows if row.holder_pid == pid), None))
 
 
-def explain(scene: Scene, found: LockedFile) -> Explanation:
+def explain(window: Window, found: LockedFile) -> Explanation:
     """They wait until the holder unlocks the file."""
     culprit, run = found.holder, found.run
     of_holder = [row for row in found.rows if str(row.holder_pid) == culprit.id]
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(run.first),
-        victims=tuple(named(scene, pid) for pid in found.waiters),
+        onset_ns=window.at(run.first),
+        victims=tuple(named(window, pid) for pid in found.waiters),
         suffering_s=float(found.waits),
         path=path(
             claim(
                 f"{found.waiting:.1f} processes on average waited to lock file {found.file}, in "
                 f"{found.waited_seconds} of {run.seconds} samples",
-                scene.evidence(found.rows, FileLockWait.inode, "count"),
+                window.evidence(found.rows, FileLockWait.inode, "count"),
             ),
             claim(
                 f"{culprit.name} ({culprit.id}) held the lock in {found.held} of {found.waits} cases",
-                scene.evidence(of_holder, FileLockWait.inode, "count"),
+                window.evidence(of_holder, FileLockWait.inode, "count"),
             ),
         ),
         refuted_by=f"they wait as long after {culprit.name} has unlocked the file",

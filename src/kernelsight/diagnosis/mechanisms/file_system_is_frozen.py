@@ -7,24 +7,24 @@ from collections.abc import Iterable
 from kernelsight.diagnosis.faults.blocked_io import BLOCKED_IO
 from kernelsight.diagnosis.hanging import CALLS_STORAGE, IDLE, PLACE_KNOWN, Hanging, explanation, hanging
 from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior, claim
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.scheduler import BlockedTask
 
 
-def measure(scene: Scene) -> Iterable[Hanging]:
+def measure(window: Window) -> Iterable[Hanging]:
     """Each device or mount on which all tasks that hang wait for a file system to be thawed."""
-    return (found for found in scene.once(hanging) if found.cause == "frozen")
+    return (found for found in window.once(hanging) if found.cause == "frozen")
 
 
-def explain(scene: Scene, found: Hanging) -> Explanation:
+def explain(window: Window, found: Hanging) -> Explanation:
     """Writers wait until the file system is thawed; its device has no part in it."""
     name = found.culprit.name
     return explanation(
-        scene,
+        window,
         found,
         claim(
             f"they wait for {name} to be thawed, not for its device",
-            scene.evidence(found.rows, BlockedTask.blocked_ms, "count"),
+            window.evidence(found.rows, BlockedTask.blocked_ms, "count"),
         ),
         action=f"thaw {name} (fsfreeze --unfreeze)",
     )

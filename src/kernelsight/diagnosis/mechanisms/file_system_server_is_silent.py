@@ -7,24 +7,24 @@ from collections.abc import Iterable
 from kernelsight.diagnosis.faults.blocked_io import BLOCKED_IO
 from kernelsight.diagnosis.hanging import CALLS_STORAGE, PLACE_KNOWN, Hanging, explanation, hanging
 from kernelsight.diagnosis.mechanism import Explanation, Mechanism, Prior, claim
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.scheduler import BlockedTask
 
 
-def measure(scene: Scene) -> Iterable[Hanging]:
+def measure(window: Window) -> Iterable[Hanging]:
     """Each mount on which all tasks that hang wait for an answer of a server."""
-    return (found for found in scene.once(hanging) if found.cause == "served")
+    return (found for found in window.once(hanging) if found.cause == "served")
 
 
-def explain(scene: Scene, found: Hanging) -> Explanation:
+def explain(window: Window, found: Hanging) -> Explanation:
     """Tasks wait for an answer; no device of this machine has a part in it."""
     name = found.culprit.name
     return explanation(
-        scene,
+        window,
         found,
         claim(
             f"they wait for the program or the machine that serves {name}",
-            scene.evidence(found.rows, BlockedTask.blocked_ms, "count"),
+            window.evidence(found.rows, BlockedTask.blocked_ms, "count"),
         ),
         action=f"see why the server of {name} does not answer; umount --force ends the waits",
     )

@@ -11,7 +11,7 @@ from kernelsight.diagnosis.faults.io_errors import IO_ERRORS
 from kernelsight.diagnosis.kernel_log import FILE_SYSTEM_ERROR, IO_ERROR, READ_ONLY, is_read, said
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Step
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.linux.syscalls import COMMITS, WRITES
@@ -49,10 +49,10 @@ class TurnedReadOnly:
         return self.failed.is_storage
 
 
-def measure(scene: Scene) -> Iterable[TurnedReadOnly]:
+def measure(window: Window) -> Iterable[TurnedReadOnly]:
     """Each file system on which calls failed with EROFS, unless its device returned errors: then it is that."""
-    broken = {failed.number for failed in failed_storage(scene, errno.EIO)} - {None}
-    for failed in failed_storage(scene, errno.EROFS):
+    broken = {failed.number for failed in failed_storage(window, errno.EIO)} - {None}
+    for failed in failed_storage(window, errno.EROFS):
         if failed.number in broken:
             continue
         samples = failed.file_system
@@ -60,30 +60,30 @@ def measure(scene: Scene) -> Iterable[TurnedReadOnly]:
         yield TurnedReadOnly(
             failed,
             not samples[0].read_only if is_read_only else None,
-            failed.said(scene, READ_ONLY, FILE_SYSTEM_ERROR, IO_ERROR),
-            log_is_read=is_read(scene),
+            failed.said(window, READ_ONLY, FILE_SYSTEM_ERROR, IO_ERROR),
+            log_is_read=is_read(window),
         )
 
 
-def explain(scene: Scene, found: TurnedReadOnly) -> Explanation:
+def explain(window: Window, found: TurnedReadOnly) -> Explanation:
     """The file system stays read-only until it is checked and mounted again."""
     name = found.failed.culprit.name
     return explanation(
-        scene,
+        window,
         found.failed,
-        *said(scene, found.messages),
-        _became(scene, found),
+        *said(window, found.messages),
+        _became(window, found),
         refuted_by=f"`dmesg` has no file-system error of {name}: somebody made it read-only",
         outlook="nothing can be written there until it is checked (fsck) and mounted again",
     )
 
 
-def _became(scene: Scene, found: TurnedReadOnly) -> Step | None:
+def _became(window: Window, found: TurnedReadOnly) -> Step | None:
     if not found.was_writable:
         return None
     return claim(
         f"{found.failed.file_system[-1].mount_point} could be written to and became read-only",
-        scene.evidence(found.failed.file_system, Filesystem.read_only, "max"),
+        window.evidence(found.failed.file_system, Filesystem.read_only, "max"),
     )
 
 

@@ -23,9 +23,9 @@ from kernelsight.diagnosis.memory_growth import (
     somebody_suffers,
 )
 from kernelsight.diagnosis.memory_use import KIB, holders, machine
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, straight
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
@@ -42,14 +42,14 @@ MOST_WRITTEN = Threshold(
 )
 
 
-def measure(scene: Scene) -> Iterable[MemoryGrowth]:
+def measure(window: Window) -> Iterable[MemoryGrowth]:
     """Files in memory that grow, with the process that writes as much; not where a process has them mapped."""
-    whole, levels = scene.once(machine), scene.rows(Memory)
+    whole, levels = window.once(machine), window.rows(Memory)
     going = straight(levels, Memory.shmem_kb, least_s=LEAST_S)
-    if whole is None or not matters(going) or any(growth.is_shared for growth in scene.once(process_growths)):
+    if whole is None or not matters(going) or any(growth.is_shared for growth in window.once(process_growths)):
         return
     until_s = whole.left_kb / going.per_second
-    written = [(grown_by(scene, holder, going, Process.write_chars) / KIB, holder) for holder in scene.once(holders)]
+    written = [(grown_by(window, holder, going, Process.write_chars) / KIB, holder) for holder in window.once(holders)]
     most, writer = max(written, key=lambda pair: pair[0], default=(0.0, None))
     if writer is None or until_s > HORIZON_S or not _is_as_much(most, going):
         return
@@ -58,13 +58,13 @@ def measure(scene: Scene) -> Iterable[MemoryGrowth]:
         going,
         whole,
         until_s,
-        read_kb=grown_by(scene, writer, going, Process.read_chars) / KIB,
-        wanted_cpu_s=cpu_wanted_s(scene, writer, going),
+        read_kb=grown_by(window, writer, going, Process.read_chars) / KIB,
+        wanted_cpu_s=cpu_wanted_s(window, writer, going),
         given_back_kb=largest_fall_kb(levels, Memory.shmem_kb),
-        room_kb=_room_in_tmpfs_kb(scene, going),
+        room_kb=_room_in_tmpfs_kb(window, going),
         is_busier=has_more_to_do(writer),
-        memory_is_short=somebody_suffers(scene, whole, going),
-        somebody_is_killed=kills_meanwhile(scene, whole, going),
+        memory_is_short=somebody_suffers(window, whole, going),
+        somebody_is_killed=kills_meanwhile(window, whole, going),
     )
 
 
@@ -73,24 +73,24 @@ def _is_as_much(kb: float, going: Trend) -> bool:
     return LEAST_WRITTEN * grown_kb <= kb <= MOST_WRITTEN * grown_kb
 
 
-def _room_in_tmpfs_kb(scene: Scene, going: Trend) -> float | None:
+def _room_in_tmpfs_kb(window: Window, going: Trend) -> float | None:
     """What is left of the file system in memory that grows as fast; None where there is none, or it has no size."""
-    for rows in scene.series(Filesystem).values():
+    for rows in window.series(Filesystem).values():
         left = [row.avail_bytes for row in rows if row.timestamp >= going.onset_ns and row.avail_bytes is not None]
         if rows[-1].fs_type == "tmpfs" and left and _is_as_much((left[0] - left[-1]) / KIB, going):
             return float(left[-1]) / KIB
     return None
 
 
-def explain(scene: Scene, growth: MemoryGrowth) -> Explanation:
+def explain(window: Window, growth: MemoryGrowth) -> Explanation:
     """The files take the memory that is left: they cannot be read again from anywhere."""
     writer, going = growth.holder.entity, growth.trend
     since = [row for row in growth.holder.samples if row.timestamp >= going.onset_ns]
     wrote = claim(
         f"meanwhile {writer.name} ({writer.id}) wrote as much",
-        scene.evidence(since, Process.write_chars, "increase"),
+        window.evidence(since, Process.write_chars, "increase"),
     )
-    return explanation(scene, growth, "the size of files in memory", meanwhile=wrote)
+    return explanation(window, growth, "the size of files in memory", meanwhile=wrote)
 
 
 MECHANISM = Mechanism[MemoryGrowth](

@@ -8,12 +8,12 @@ from kernelsight.diagnosis.exhaustible import INODES
 from kernelsight.diagnosis.faults.inode_exhaustion import INODE_EXHAUSTION
 from kernelsight.diagnosis.mechanism import Mechanism
 from kernelsight.diagnosis.mount_use import MOUNT_CHECKS, ON_ITS_WAY, MountUse, explanation, mount_uses
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 
 
-def measure(scene: Scene) -> Iterable[MountUse]:
+def measure(window: Window) -> Iterable[MountUse]:
     """Each file system whose inodes are used up, or will be soon."""
-    return mount_uses(scene, INODES)
+    return mount_uses(window, INODES)
 
 
 MECHANISM = Mechanism[MountUse](

@@ -8,17 +8,17 @@ from kernelsight.diagnosis.exhaustible import SPACE
 from kernelsight.diagnosis.faults.disk_full import DISK_FULL
 from kernelsight.diagnosis.mechanism import Mechanism
 from kernelsight.diagnosis.mount_use import MOUNT_CHECKS, ON_ITS_WAY, MountUse, explanation, mount_uses
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 
 
-def measure(scene: Scene) -> Sequence[MountUse]:
+def measure(window: Window) -> Sequence[MountUse]:
     """Each file system whose space is used up, or will be soon."""
-    return scene.once(space_uses)
+    return window.once(space_uses)
 
 
-def space_uses(scene: Scene) -> Sequence[MountUse]:
-    """The same. Use with :meth:`Scene.once`."""
-    return [*mount_uses(scene, SPACE)]
+def space_uses(window: Window) -> Sequence[MountUse]:
+    """The same. Use with :meth:`Window.once`."""
+    return [*mount_uses(window, SPACE)]
 
 
 MECHANISM = Mechanism[MountUse](

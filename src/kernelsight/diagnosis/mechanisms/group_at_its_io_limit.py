@@ -11,9 +11,9 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import is_within, members
 from kernelsight.diagnosis.remedies import RAISE_IO_LIMIT
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.storage import Waiter, slowed, wait_claims
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Wait
@@ -25,7 +25,7 @@ class LimitedGroup:
 
     group: str
     """Its path."""
-    run: Run
+    run: Interval
     limited: IoLimit
     waiting: Sequence[Waiter]
     """Its processes that waited for storage, those that waited longest first."""
@@ -33,39 +33,39 @@ class LimitedGroup:
     deltas: Sequence[CounterDelta[Cgroup]]
 
 
-def measure(scene: Scene) -> Iterable[LimitedGroup]:
+def measure(window: Window) -> Iterable[LimitedGroup]:
     """Each group, limit and stretch in which it was reached. A limit of the root group is one of all I/O."""
-    for (group,), deltas in scene.deltas(Cgroup).items():
+    for (group,), deltas in window.deltas(Cgroup).items():
         for limited in IO_LIMITS if group != "/" else ():
-            shares = shares_of_group(scene, deltas, limited)
+            shares = shares_of_group(window, deltas, limited)
             for run in telling(runs(shares, is_at_limit)):
-                yield _limited_group(scene, str(group), scene.during(deltas, run), run, limited)
+                yield _limited_group(window, str(group), window.during(deltas, run), run, limited)
 
 
 def _limited_group(
-    scene: Scene, group: str, deltas: Sequence[CounterDelta[Cgroup]], run: Run, limited: IoLimit
+    window: Window, group: str, deltas: Sequence[CounterDelta[Cgroup]], run: Interval, limited: IoLimit
 ) -> LimitedGroup:
-    inside = {process.pid for process in members(scene, deltas[-1].after)} | _counted_to(scene, group)
-    waiting = [waiter for waiter in slowed(scene, run) if waiter.pid in inside]
-    return LimitedGroup(group, run, limited, waiting, waits_are_recorded=bool(scene.rows(Wait)), deltas=deltas)
+    inside = {process.pid for process in members(window, deltas[-1].after)} | _counted_to(window, group)
+    waiting = [waiter for waiter in slowed(window, run) if waiter.pid in inside]
+    return LimitedGroup(group, run, limited, waiting, waits_are_recorded=bool(window.rows(Wait)), deltas=deltas)
 
 
-def _counted_to(scene: Scene, group: str) -> set[int | None]:
+def _counted_to(window: Window, group: str) -> set[int | None]:
     """The processes whose I/O counts to a group or to one below it, where that is a group of another hierarchy."""
-    return {row.pid for row in scene.rows(Process) if is_within(row.io_cgroup, group)}
+    return {row.pid for row in window.rows(Process) if is_within(row.io_cgroup, group)}
 
 
-def explain(scene: Scene, found: LimitedGroup) -> Explanation:
+def explain(window: Window, found: LimitedGroup) -> Explanation:
     """The kernel keeps the requests of the group back until it may make more."""
     culprit = Entity("cgroup", found.group, found.group)
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(found.run.first),
+        onset_ns=window.at(found.run.first),
         victims=tuple(waiter.entity for waiter in found.waiting[:5]),
         suffering_s=sum(waiter.waited_in(found.run) for waiter in found.waiting),
         path=path(
-            *wait_claims(scene, found.waiting, found.run),
-            limit_claim(scene, found.deltas, found.limited),
+            *wait_claims(window, found.waiting, found.run),
+            limit_claim(window, found.deltas, found.limited),
         ),
         refuted_by=f"{culprit.name} is as slow with a higher limit",
         outlook=f"the processes of {culprit.name} go on waiting, however idle the disk is",

@@ -12,8 +12,8 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import sent_again
 from kernelsight.diagnosis.remedies import LOOK, MACHINE, SET_SYSCTL
-from kernelsight.diagnosis.scene import Scene, grouped_by, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window, grouped_by, samples_of
 from kernelsight.events.tcp import TcpListener, TcpRetransmit, TcpRetransmitEvent
 
 LEAST_PEERS = Threshold(
@@ -42,22 +42,22 @@ class HalfOpen:
     """Samples of TCP before which requests were dropped, where the listener is of the same network namespace."""
 
 
-def measure(scene: Scene) -> Iterable[HalfOpen]:
+def measure(window: Window) -> Iterable[HalfOpen]:
     """Each listener that answers many peers again.
 
     The kernel answers each net.ipv4.tcp_synack_retries times. With net.ipv4.tcp_syncookies nobody else is refused for
     it, and nothing is wrong.
     """
-    answered = [row for row in scene.rows(TcpRetransmitEvent) if row.state == "syn_recv" and row.pid]
-    here = {row.pid for row in scene.rows(TcpListener)}
+    answered = [row for row in window.rows(TcpRetransmitEvent) if row.state == "syn_recv" and row.pid]
+    here = {row.pid for row in window.rows(TcpListener)}
     for (pid, port), rows in grouped_by(answered, lambda row: (row.pid, row.sport)).items():
         peers = {(row.daddr, row.dport) for row in rows}
         if len(peers) < LEAST_PEERS:
             continue
-        asked = asked_again(scene, port)
-        drops = [delta for delta in refused(scene) if delta.of(TcpRetransmit.listen_drops)]
+        asked = asked_again(window, port)
+        drops = [delta for delta in refused(window) if delta.of(TcpRetransmit.listen_drops)]
         dropped = samples_of(drops) if pid in here else []
-        data = [row for row in scene.once(sent_again) if port in (row.sport, row.dport)]
+        data = [row for row in window.once(sent_again) if port in (row.sport, row.dport)]
         yield HalfOpen(
             listener=process_entity(pid, rows[-1].comm),
             port=port,
@@ -71,27 +71,27 @@ def measure(scene: Scene) -> Iterable[HalfOpen]:
         )
 
 
-def explain(scene: Scene, found: HalfOpen) -> Explanation:
+def explain(window: Window, found: HalfOpen) -> Explanation:
     """Half-open connections take the backlog, and others find no place in it."""
     culprit, port = found.listener, found.port
     return Explanation(
         culprit=culprit,
         onset_ns=found.answers[0].timestamp,
-        victims=callers(scene, port),
+        victims=callers(window, port),
         suffering_s=0.0,
         path=path(
             claim(
                 f"{sum(row.segments or 1 for row in found.asked)} requests for a connection to port {port} had no "
                 "answer",
-                scene.evidence(found.asked, TcpRetransmitEvent.segments, "sum"),
+                window.evidence(found.asked, TcpRetransmitEvent.segments, "sum"),
             ),
             claim(
                 "requests for connections were dropped",
-                scene.evidence(found.dropped, TcpRetransmit.listen_drops, "increase"),
+                window.evidence(found.dropped, TcpRetransmit.listen_drops, "increase"),
             ),
             claim(
                 f"{culprit.name} answers {found.peers} peers again and again, and they do not go on",
-                scene.evidence(found.answers, TcpRetransmitEvent.segments, "sum"),
+                window.evidence(found.answers, TcpRetransmitEvent.segments, "sum"),
             ),
         ),
         refuted_by="connections are made as slowly with net.ipv4.tcp_syncookies set",

@@ -12,10 +12,10 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import named, program_of
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.unanswered import LONG_S, Awaited, answered_late, times_longer, under_way, waiter_of
 from kernelsight.diagnosis.unanswered_checks import DOES_NOTHING, IDLE_CPUS, NONE_COMES, SOON_BEFORE, WAITS_LONG
+from kernelsight.diagnosis.window import NS_PER_S, Interval, Window
 from kernelsight.events.pending_wait import PendingWait
 from kernelsight.linux.syscalls import USER_LOCKS
 
@@ -64,13 +64,13 @@ class Held:
         return sum(wait.connections for wait in self.waits)
 
 
-def measure(scene: Scene) -> Iterable[Held]:
+def measure(window: Window) -> Iterable[Held]:
     """Each service with requests that wait while a client of it does not go on."""
-    waits = scene.once(under_way)
+    waits = window.once(under_way)
     stuck: dict[tuple[ProgramId, int | None], list[Awaited]] = {}
     for wait in waits:
         if wait.waits_for == "answer" and wait.peer_pid is not None and wait.waited_s >= LONG_S:
-            key = program_of(scene, wait.peer_pid, wait.peer_comm), wait.port
+            key = program_of(window, wait.peer_pid, wait.peer_comm), wait.port
             stuck.setdefault(key, []).append(wait)
     for (program, port), its in stuck.items():
         first = its[0].began_ns
@@ -80,17 +80,17 @@ def measure(scene: Scene) -> Iterable[Held]:
             if wait.waits_for == "request"
             and wait.port == port
             and wait.latest_ns <= first + TICK_S * NS_PER_S
-            and program_of(scene, wait.pid or -1, wait.comm) == program
+            and program_of(window, wait.pid or -1, wait.comm) == program
         ]
         if idle:
             idle.sort(key=lambda wait: -wait.latest_ns)
-            yield _held(scene, its, idle)
+            yield _held(window, its, idle)
 
 
-def _held(scene: Scene, waits: Sequence[Awaited], idle: Sequence[Awaited]) -> Held:
+def _held(window: Window, waits: Sequence[Awaited], idle: Sequence[Awaited]) -> Held:
     servers = {wait.peer_pid for wait in waits} - {None}
-    run = Run(scene.second_at(waits[0].began_ns) + 1, scene.second_at(scene.when.end_ns))
-    uses = [use for use in scene.once(cpu_use) if use.pid in servers]
+    run = Interval(window.second_at(waits[0].began_ns) + 1, window.second_at(window.when.end_ns))
+    uses = [use for use in window.once(cpu_use) if use.pid in servers]
     by_process = {pid: sum(wait.connections for wait in waits if wait.peer_pid == pid) for pid in servers}
     alone = len(servers) > 1 or idle[0].pid not in servers
     return Held(
@@ -101,44 +101,44 @@ def _held(scene: Scene, waits: Sequence[Awaited], idle: Sequence[Awaited]) -> He
         or any(wait.peer_waits_in in USER_LOCKS for wait in waits),
         waits_elsewhere=any(
             wait.pid in servers and wait.waits_for != "request"
-            for wait in scene.once(under_way)
+            for wait in window.once(under_way)
             if wait.pid is not None
         ),
-        times_longer=times_longer(scene, waits),
-        late_answers=answered_late(scene, waits[0].address, waits[0].port),
+        times_longer=times_longer(window, waits),
+        late_answers=answered_late(window, waits[0].address, waits[0].port),
         ran=sum(use.wanted_in(run) for use in uses) / max(run.seconds, 1),
     )
 
 
-def explain(scene: Scene, found: Held) -> Explanation:
+def explain(window: Window, found: Held) -> Explanation:
     """Nobody goes on until the client of the holder does, or is gone."""
     holder = found.holder
-    server = named(scene, holder.pid or -1, holder.comm)
-    client = _client(scene, holder)
+    server = named(window, holder.pid or -1, holder.comm)
+    client = _client(window, holder)
     is_apart = holder.pid not in {wait.peer_pid for wait in found.waits}
     culprit = server if is_apart or client is None else client
     whom = f"its client {client.name} ({client.id})" if client else "a client of another machine"
-    clients = [entity for wait in found.waits if (entity := waiter_of(scene, wait)) is not None]
-    servers = [named(scene, wait.peer_pid, wait.peer_comm) for wait in found.waits if wait.peer_pid is not None]
+    clients = [entity for wait in found.waits if (entity := waiter_of(window, wait)) is not None]
+    servers = [named(window, wait.peer_pid, wait.peer_comm) for wait in found.waits if wait.peer_pid is not None]
     return Explanation(
         culprit=culprit,
-        onset_ns=max(found.waits[0].began_ns, scene.when.start_ns),
+        onset_ns=max(found.waits[0].began_ns, window.when.start_ns),
         victims=tuple(dict.fromkeys([*clients[:4], *servers[:4]])),
         is_idle=(found.ran or 0.0) <= IDLE_CPUS,
         suffering_s=sum(wait.waited_s * wait.connections for wait in found.waits),
         path=path(
             *(
                 claim(
-                    f"{_who(scene, wait)} waits for an answer of {wait.peer_comm} ({wait.peer_pid}) for "
+                    f"{_who(window, wait)} waits for an answer of {wait.peer_comm} ({wait.peer_pid}) for "
                     f"{wait.waited_s:.1f} s",
-                    scene.evidence(wait.rows, PendingWait.waited_ms, "max"),
+                    window.evidence(wait.rows, PendingWait.waited_ms, "max"),
                 )
                 for wait in found.waits[:3]
             ),
             claim(
                 f"{server.name} ({server.id}) waits for {whom} for {holder.waited_s:.1f} s, and keeps for it what the "
                 "others want",
-                scene.evidence(holder.rows, PendingWait.waited_ms, "max"),
+                window.evidence(holder.rows, PendingWait.waited_ms, "max"),
             ),
         ),
         refuted_by=f"they wait as long after {client.name if client else 'that client'} has gone on, or was ended",
@@ -153,12 +153,12 @@ def explain(scene: Scene, found: Held) -> Explanation:
     )
 
 
-def _client(scene: Scene, holder: Awaited) -> Entity | None:
-    return None if holder.peer_pid is None else named(scene, holder.peer_pid, holder.peer_comm)
+def _client(window: Window, holder: Awaited) -> Entity | None:
+    return None if holder.peer_pid is None else named(window, holder.peer_pid, holder.peer_comm)
 
 
-def _who(scene: Scene, wait: Awaited) -> str:
-    waiter = waiter_of(scene, wait)
+def _who(window: Window, wait: Awaited) -> str:
+    waiter = waiter_of(window, wait)
     return f"{waiter.name} ({waiter.id})" if waiter else "a client of another machine"
 
 

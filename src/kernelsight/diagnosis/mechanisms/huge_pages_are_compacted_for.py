@@ -12,8 +12,8 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.page_faults import came_back
 from kernelsight.diagnosis.remedies import LOOK, MACHINE
-from kernelsight.diagnosis.scene import NS_PER_S, CounterDelta, Run, Scene, grouped_by, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import NS_PER_S, CounterDelta, Interval, Window, grouped_by, runs, samples_of
 from kernelsight.events.memory import PageFaultStats, Vmstat
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
@@ -65,7 +65,7 @@ EVICTED_SHARE = Threshold(
 class Compacting:
     """A stretch of seconds in which tasks had to compact memory themselves."""
 
-    run: Run
+    run: Interval
     duration: Duration
     stalls: float
     failed: float
@@ -91,30 +91,30 @@ class Compacting:
     pressure: Sequence[CounterDelta[Pressure]]
 
 
-def measure(scene: Scene) -> Iterable[Compacting]:
+def measure(window: Window) -> Iterable[Compacting]:
     """Each stretch in which tasks compacted memory for themselves."""
-    for deltas in scene.deltas(Vmstat).values():
-        rates = {scene.second(delta.after): delta.of(Vmstat.compact_stall) / delta.seconds for delta in deltas}
+    for deltas in window.deltas(Vmstat).values():
+        rates = {window.second(delta.after): delta.of(Vmstat.compact_stall) / delta.seconds for delta in deltas}
         for run in runs(rates, lambda rate: rate > 0, gap=int(GAP_S)):
-            within = scene.during(deltas, run)
+            within = window.during(deltas, run)
             if sum(delta.of(Vmstat.compact_stall) for delta in within) >= LEAST_STALLS:
-                found = _compacting(scene, within, run)
+                found = _compacting(window, within, run)
                 if found.traced or found.stalled_share is not None:  # else nothing tells whether anybody waits
                     yield found
 
 
-def _compacting(scene: Scene, deltas: Sequence[CounterDelta[Vmstat]], run: Run) -> Compacting:
-    rows = scene.within(scene.rows(PageFaultStats), run)
+def _compacting(window: Window, deltas: Sequence[CounterDelta[Vmstat]], run: Interval) -> Compacting:
+    rows = window.within(window.rows(PageFaultStats), run)
     by_process = grouped_by((row for row in rows if row.pid and row.fault_ns), lambda row: (row.pid, row.comm))
     slow = {who: own for who, own in by_process.items() if _mean_ns(own) >= SLOW_FAULT_NS}
     worst = max(slow, key=lambda who: sum(row.fault_ns or 0 for row in slow[who]), default=None)
     own = slow[worst] if worst else []
-    pressure = scene.during(scene.deltas(Pressure).get(("memory", "system"), ()), run)
+    pressure = window.during(window.deltas(Pressure).get(("memory", "system"), ()), run)
     stalled = sum(delta.of(Pressure.some_total_us) for delta in pressure) / 1e6 / run.seconds
     scanned = sum(delta.of(Vmstat.compact_migrate_scanned) for delta in deltas)
     return Compacting(
         run=run,
-        duration=duration_of(scene, run),
+        duration=duration_of(window, run),
         stalls=sum(delta.of(Vmstat.compact_stall) for delta in deltas),
         failed=sum(delta.of(Vmstat.compact_fail) for delta in deltas),
         huge_pages=sum(
@@ -125,8 +125,8 @@ def _compacting(scene: Scene, deltas: Sequence[CounterDelta[Vmstat]], run: Run) 
             for delta in deltas
         ),
         scanned=scanned if deltas[-1].after.compact_migrate_scanned is not None else None,
-        came_back=came_back(scene, run),
-        faulting=process_entity(worst[0] or 0, worst[1]) if worst else _busiest(scene, run) if not rows else None,
+        came_back=came_back(window, run),
+        faulting=process_entity(worst[0] or 0, worst[1]) if worst else _busiest(window, run) if not rows else None,
         fault_s=sum(row.fault_ns or 0 for row in own) / NS_PER_S,
         fault_ns=_mean_ns(own),
         traced=bool(rows),
@@ -142,59 +142,59 @@ def _mean_ns(rows: Sequence[PageFaultStats]) -> float:
     return sum(row.fault_ns or 0 for row in rows) / faults if faults else 0.0
 
 
-def _busiest(scene: Scene, run: Run) -> Entity | None:
+def _busiest(window: Window, run: Interval) -> Entity | None:
     """The process with most time in the kernel, where nothing tells who faults."""
     spent = {
-        key: sum(delta.of(Process.stime_ms) for delta in scene.during(deltas, run))
-        for key, deltas in scene.deltas(Process).items()
+        key: sum(delta.of(Process.stime_ms) for delta in window.during(deltas, run))
+        for key, deltas in window.deltas(Process).items()
     }
     most = max(spent, key=lambda key: spent[key], default=None)
     if most is None or spent[most] / 1e3 < TAKES_SHARE * run.seconds:
         return None
-    return process_entity(most[0], scene.deltas(Process)[most][-1].after.comm)
+    return process_entity(most[0], window.deltas(Process)[most][-1].after.comm)
 
 
-def _in_kernel(scene: Scene, culprit: Entity, run: Run) -> Step | None:
+def _in_kernel(window: Window, culprit: Entity, run: Interval) -> Step | None:
     """The claim that makes a process the culprit where faults are not recorded."""
-    of_culprit = (deltas for key, deltas in scene.deltas(Process).items() if str(key[0]) == culprit.id)
-    rows = [row for deltas in of_culprit for row in samples_of(scene.during(deltas, run))]
-    shown = scene.evidence(rows, Process.stime_ms, "increase")
+    of_culprit = (deltas for key, deltas in window.deltas(Process).items() if str(key[0]) == culprit.id)
+    rows = [row for deltas in of_culprit for row in samples_of(window.during(deltas, run))]
+    shown = window.evidence(rows, Process.stime_ms, "increase")
     spent = "" if shown is None else f", {shown.value / 1e3:.1f} s"
     return claim(f"{culprit.name} ({culprit.id}) used more CPU time in the kernel than any other process{spent}", shown)
 
 
-def explain(scene: Scene, found: Compacting) -> Explanation:
+def explain(window: Window, found: Compacting) -> Explanation:
     """Who faults for a huge page moves other pages away before it goes on."""
     culprit = found.faulting or Entity("machine", "transparent_hugepage", "transparent huge pages")
     rows = samples_of(found.deltas)
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(found.run.first),
+        onset_ns=window.at(found.run.first),
         victims=(culprit,) if found.faulting else (),
         suffering_s=found.fault_s or (found.stalled_share or 0.0) * found.run.seconds,
         path=path(
             claim(
                 f"{culprit.name} ({culprit.id}) spent {found.fault_s:.1f} s of {found.run.seconds} s in page faults, "
                 f"{quantity(found.fault_ns / 1e6, 'ms')} in each",
-                scene.evidence(found.faults, PageFaultStats.fault_ns, "sum"),
+                window.evidence(found.faults, PageFaultStats.fault_ns, "sum"),
             ),
             claim(
                 f"tasks stalled for memory {found.stalled_share or 0.0:.0%} of the time",
-                scene.evidence(samples_of(found.pressure), Pressure.some_total_us, "increase"),
+                window.evidence(samples_of(found.pressure), Pressure.some_total_us, "increase"),
             )
             if found.stalled_share
             else None,
-            None if found.traced else _in_kernel(scene, culprit, found.run),
+            None if found.traced else _in_kernel(window, culprit, found.run),
             claim(
                 f"tasks compacted memory {found.stalls:,.0f} times in {found.run.seconds} s, {found.failed:,.0f} times "
                 "in vain",
-                scene.evidence(rows, Vmstat.compact_stall, "increase"),
-                scene.evidence(rows, Vmstat.compact_fail, "increase"),
+                window.evidence(rows, Vmstat.compact_stall, "increase"),
+                window.evidence(rows, Vmstat.compact_fail, "increase"),
             ),
             claim(
                 f"{found.huge_pages:,.0f} huge pages were asked for",
-                scene.evidence(rows, Vmstat.thp_fault_alloc, "increase"),
-                scene.evidence(rows, Vmstat.thp_fault_fallback, "increase"),
+                window.evidence(rows, Vmstat.thp_fault_alloc, "increase"),
+                window.evidence(rows, Vmstat.thp_fault_fallback, "increase"),
             ),
         ),
         refuted_by="faults take as long with `defer` in /sys/kernel/mm/transparent_hugepage/defrag",

@@ -12,8 +12,8 @@ from kernelsight.diagnosis.faults.cpu_steal import CPU_STEAL
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, samples_of
 from kernelsight.events.scheduler import Cpu
 from kernelsight.signals.rules.load import STOLEN_PERCENT
 
@@ -43,7 +43,7 @@ LOST_SHARE = Threshold(
 class Stolen:
     """A stretch of seconds in which the hypervisor took CPU time from this machine."""
 
-    run: Run
+    run: Interval
     duration: Duration
     stolen_share: float
     """Of all CPU time."""
@@ -56,22 +56,22 @@ class Stolen:
     """Of all CPUs together."""
 
 
-def measure(scene: Scene) -> Iterable[Stolen]:
+def measure(window: Window) -> Iterable[Stolen]:
     """Each stretch in which CPU time was stolen."""
-    deltas = of_all_cpus(scene)
-    shares = {scene.second(delta.after): _share(delta) for delta in deltas}
-    uses = scene.once(cpu_use)
+    deltas = of_all_cpus(window)
+    shares = {window.second(delta.after): _share(delta) for delta in deltas}
+    uses = window.once(cpu_use)
     for run in runs(shares, lambda share: share >= STOLEN_SHARE, least=int(LEAST_S)):
-        within = scene.during(deltas, run)
+        within = window.during(deltas, run)
         spent, busy = spent_by_cpus(within)
         share = spent[Cpu.steal] / sum(spent.values())
         waiting = sorted((use for use in uses if use.queued_in(run) > 0), key=lambda use: -use.queued_in(run))
         yield Stolen(
             run,
-            duration_of(scene, run),
+            duration_of(window, run),
             stolen_share=share,
             lost_share=spent[Cpu.steal] / busy,
-            suffering_s=share * scene.cpus * run.seconds,
+            suffering_s=share * window.cpus * run.seconds,
             waiting=waiting,
             deltas=within,
         )
@@ -82,27 +82,27 @@ def _share(delta: CounterDelta[Cpu]) -> float:
     return spent[Cpu.steal] / sum(spent.values()) if busy else 0.0
 
 
-def explain(scene: Scene, stolen: Stolen) -> Explanation:
+def explain(window: Window, stolen: Stolen) -> Explanation:
     """Everything on this machine runs slower, and nothing on it can change that."""
     hypervisor = Entity("machine", "hypervisor", "hypervisor")
     run = stolen.run
     return Explanation(
         culprit=hypervisor,
-        onset_ns=scene.at(run.first),
+        onset_ns=window.at(run.first),
         victims=tuple(use.entity for use in stolen.waiting if not use.is_kernel_worker)[:5],
         suffering_s=stolen.suffering_s,
         path=path(
             *(
                 claim(
                     f"{use.comm} ({use.pid}) was ready to run and waited {use.queued_in(run):.1f} s of {run.seconds} s",
-                    shown(scene, use, run, "queued"),
+                    shown(window, use, run, "queued"),
                 )
                 for use in stolen.waiting[:2]
             ),
             claim(
                 f"the hypervisor took {stolen.stolen_share:.0%} of all CPU time, {stolen.lost_share:.0%} of what this "
                 f"machine wanted, for {run.seconds} s",
-                scene.evidence(samples_of(stolen.deltas), Cpu.steal, "increase"),
+                window.evidence(samples_of(stolen.deltas), Cpu.steal, "increase"),
             ),
         ),
         refuted_by="the machine is as slow on a host of its own",

@@ -9,8 +9,8 @@ from kernelsight.diagnosis.faults.packet_loss import PACKET_LOSS
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.packets import LASTS_S, drops, interface_of, packets, sent_again, sent_again_claim, victims
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, samples_of
 from kernelsight.events.fields import Metric, name_of
 from kernelsight.events.network import Network
 from kernelsight.events.tcp import TcpRetransmitEvent
@@ -36,7 +36,7 @@ class Counted:
     """What one counter of an interface says was lost in a stretch of seconds."""
 
     interface: str
-    run: Run
+    run: Interval
     counter: Metric[Network]
     is_error: bool
     """A bad frame, and not one for which there was no room or no use."""
@@ -52,14 +52,14 @@ class Counted:
     deltas: Sequence[CounterDelta[Network]]
 
 
-def measure(scene: Scene) -> Iterable[Counted]:
+def measure(window: Window) -> Iterable[Counted]:
     """Each interface, counter of losses and stretch in which it grew a good deal."""
-    for (interface,), deltas in scene.deltas(Network).items():
+    for (interface,), deltas in window.deltas(Network).items():
         for counter in _COUNTERS:
-            rates = {scene.second(delta.after): delta.of(counter) / delta.seconds for delta in deltas}
+            rates = {window.second(delta.after): delta.of(counter) / delta.seconds for delta in deltas}
             for run in runs(rates, lambda rate: rate >= COUNTED_PER_S, least=int(LASTS_S), gap=2):
-                within = scene.during(deltas, run)
-                name, again = name_of(counter), scene.within(scene.once(sent_again), run)
+                within = window.during(deltas, run)
+                name, again = name_of(counter), window.within(window.once(sent_again), run)
                 yield Counted(
                     interface=str(interface),
                     run=run,
@@ -68,26 +68,26 @@ def measure(scene: Scene) -> Iterable[Counted]:
                     lost=sum(delta.of(counter) for delta in within),
                     carried=packets(within, "rx" if name.startswith("rx") else "tx"),
                     sent_again=len(again),
-                    has_other_cause=any(place == interface for _, place in scene.once(drops)),
+                    has_other_cause=any(place == interface for _, place in window.once(drops)),
                     again=again,
                     deltas=within,
                 )
 
 
-def explain(scene: Scene, found: Counted) -> Explanation:
+def explain(window: Window, found: Counted) -> Explanation:
     """The link, the card or its driver loses packets."""
     culprit, name = interface_of(found.interface), found.interface
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(found.run.first),
+        onset_ns=window.at(found.run.first),
         victims=victims(found.again),
         suffering_s=0.0,
         path=path(
-            sent_again_claim(scene, found.again),
+            sent_again_claim(window, found.again),
             claim(
                 f"{name} counted {found.lost:.0f} {name_of(found.counter)} in {found.run.seconds} s, beside "
                 f"{found.carried:.0f} packets",
-                scene.evidence(samples_of(found.deltas), found.counter, "increase"),
+                window.evidence(samples_of(found.deltas), found.counter, "increase"),
             ),
         ),
         refuted_by=f"the counters of {name} stand still and as much is lost",

@@ -10,8 +10,8 @@ from kernelsight.diagnosis.kernel_log import messages, said
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.packets import interface_of, victims
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import NS_PER_S, CounterDelta, Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import NS_PER_S, CounterDelta, Window, samples_of
 from kernelsight.events.hardware import Link
 from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.network import Network
@@ -80,44 +80,44 @@ class LostLink:
         return bool(self.again)
 
 
-def measure(scene: Scene) -> Iterable[LostLink]:
+def measure(window: Window) -> Iterable[LostLink]:
     """Each interface whose link went within the window, but for those that somebody took down."""
-    for (interface,), deltas in scene.deltas(Link).items():
+    for (interface,), deltas in window.deltas(Link).items():
         lost = [delta for delta in deltas if delta.of(Link.carrier_downs) > 0 and delta.after.is_up]
         if lost and isinstance(interface, str):
-            yield _lost(scene, interface, lost)
+            yield _lost(window, interface, lost)
 
 
-def _lost(scene: Scene, interface: str, lost: Sequence[CounterDelta[Link]]) -> LostLink:
+def _lost(window: Window, interface: str, lost: Sequence[CounterDelta[Link]]) -> LostLink:
     onset_ns = lost[0].after.timestamp
-    last = scene.series(Link)[interface,][-1]
-    is_current = scene.when.end_ns - last.timestamp <= CURRENT_S * NS_PER_S
+    last = window.series(Link)[interface,][-1]
+    is_current = window.when.end_ns - last.timestamp <= CURRENT_S * NS_PER_S
     return LostLink(
         interface,
         onset_ns,
         times=sum(delta.of(Link.carrier_downs) for delta in lost),
         is_down=is_current and bool(last.is_up) and last.operstate in _NO_LINK,
-        packets_per_s=_before(scene, interface, onset_ns),
-        more_elsewhere_per_s=_more_elsewhere(scene, interface, onset_ns),
+        packets_per_s=_before(window, interface, onset_ns),
+        more_elsewhere_per_s=_more_elsewhere(window, interface, onset_ns),
         device_type=last.device_type,
         rows=samples_of(lost),
         again=[
             row
-            for row in scene.rows(TcpRetransmitEvent)
+            for row in window.rows(TcpRetransmitEvent)
             if row.interface_name == interface and row.timestamp >= onset_ns - NS_PER_S
         ],
-        messages=[row for row in messages(scene, "link_down") if row.interface_name == interface],
+        messages=[row for row in messages(window, "link_down") if row.interface_name == interface],
     )
 
 
-def _before(scene: Scene, interface: str, until_ns: int) -> float | None:
-    return _per_s(delta for delta in scene.deltas(Network).get((interface,), ()) if delta.after.timestamp < until_ns)
+def _before(window: Window, interface: str, until_ns: int) -> float | None:
+    return _per_s(delta for delta in window.deltas(Network).get((interface,), ()) if delta.after.timestamp < until_ns)
 
 
-def _more_elsewhere(scene: Scene, interface: str, onset_ns: int) -> float:
+def _more_elsewhere(window: Window, interface: str, onset_ns: int) -> float:
     """The largest increase of packets a second of another interface since a moment; loopback leads nowhere."""
     more = 0.0
-    for (other,), deltas in scene.deltas(Network).items():
+    for (other,), deltas in window.deltas(Network).items():
         if other not in {interface, "lo"}:
             before = _per_s(delta for delta in deltas if delta.after.timestamp < onset_ns) or 0.0
             since = _per_s(delta for delta in deltas if delta.before.timestamp >= onset_ns) or 0.0
@@ -132,7 +132,7 @@ def _per_s(deltas: Iterable[CounterDelta[Network]]) -> float | None:
     return packets / seconds if seconds else None
 
 
-def explain(scene: Scene, found: LostLink) -> Explanation:
+def explain(window: Window, found: LostLink) -> Explanation:
     """What the interface is connected to is to be looked at."""
     culprit, name = interface_of(found.interface), found.interface
     now = "has none now" if found.is_down else "has one again"
@@ -144,13 +144,13 @@ def explain(scene: Scene, found: LostLink) -> Explanation:
         path=path(
             claim(
                 f"programs sent {sum(row.segments or 1 for row in found.again)} segments again by {name}",
-                scene.evidence(found.again, TcpRetransmitEvent.segments, "sum"),
+                window.evidence(found.again, TcpRetransmitEvent.segments, "sum"),
             ),
             claim(
                 f"{name} lost its link {found.times:.0f} times while it should be up, and {now}",
-                scene.evidence(found.rows, Link.carrier_downs, "increase"),
+                window.evidence(found.rows, Link.carrier_downs, "increase"),
             ),
-            *said(scene, found.messages),
+            *said(window, found.messages),
         ),
         refuted_by=f"`ip link show {name}` says LOWER_UP all the time",
         outlook=f"nothing leaves or comes in by {name} while it has no link",

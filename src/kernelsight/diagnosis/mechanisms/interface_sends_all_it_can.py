@@ -20,8 +20,8 @@ from kernelsight.diagnosis.packets import (
     sent_again,
 )
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window, samples_of
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import SocketOwner
 from kernelsight.events.qdisc import Qdisc
@@ -73,12 +73,12 @@ class Saturated:
     """Connections of others whose round trips take long meanwhile."""
 
 
-def measure(scene: Scene) -> Iterable[Saturated]:
+def measure(window: Window) -> Iterable[Saturated]:
     """Each interface and stretch in which its queue was full, or never empty."""
-    for queue in scene.once(full_queues):
+    for queue in window.once(full_queues):
         rates = queue.rates[1:-1] or queue.rates  # the first and the last second are not whole
-        senders = _senders(scene, queue)
-        late = scene.within(scene.once(stuck).get("round_trip", ()), queue.run)
+        senders = _senders(window, queue)
+        late = window.within(window.once(stuck).get("round_trip", ()), queue.run)
         yield Saturated(
             queue=queue,
             waits_share=queue.waits,
@@ -91,12 +91,12 @@ def measure(scene: Scene) -> Iterable[Saturated]:
         )
 
 
-def _senders(scene: Scene, queue: FullQueue) -> Sequence[Entity]:
+def _senders(window: Window, queue: FullQueue) -> Sequence[Entity]:
     """Processes whose packets do not fit, those that send again, and those that have something to send."""
-    waiting = [row for row in scene.within(scene.rows(SocketOwner), queue.run) if row.send_queue_bytes]
+    waiting = [row for row in window.within(window.rows(SocketOwner), queue.run) if row.send_queue_bytes]
     known = [
         *owners(queue.drops, PacketDrop.count),
-        *owners(_again(scene, queue), TcpRetransmitEvent.segments),
+        *owners(_again(window, queue), TcpRetransmitEvent.segments),
         *owners(waiting, SocketOwner.send_queue_bytes),
     ]
     senders: dict[int, Entity] = {}
@@ -105,8 +105,8 @@ def _senders(scene: Scene, queue: FullQueue) -> Sequence[Entity]:
     return list(senders.values())
 
 
-def _again(scene: Scene, queue: FullQueue) -> list[TcpRetransmitEvent]:
-    rows = scene.within(scene.once(sent_again), queue.run)
+def _again(window: Window, queue: FullQueue) -> list[TcpRetransmitEvent]:
+    rows = window.within(window.once(sent_again), queue.run)
     return [row for row in rows if row.interface_name == queue.interface]
 
 
@@ -119,7 +119,7 @@ def _is_level(found: Saturated) -> bool | None:
     return found.rate_mean > 0 and found.rate_spread <= STEADY_SHARE * found.rate_mean
 
 
-def explain(scene: Scene, found: Saturated) -> Explanation:
+def explain(window: Window, found: Saturated) -> Explanation:
     """The largest sender wants more than the interface can carry."""
     queue = found.queue
     interface = interface_of(queue.interface)
@@ -127,11 +127,11 @@ def explain(scene: Scene, found: Saturated) -> Explanation:
     slowed = holders(found.slowed)
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(queue.run.first),
+        onset_ns=window.at(queue.run.first),
         victims=tuple(dict.fromkeys((*slowed, *others)))[:5],
         suffering_s=0.0,
         path=path(
-            *slower_claims(scene, found.slowed), *_sender_claims(scene, culprit, queue), *_queue_claims(scene, found)
+            *slower_claims(window, found.slowed), *_sender_claims(window, culprit, queue), *_queue_claims(window, found)
         ),
         refuted_by=f"the queue in front of {interface.name} is as long when {culprit.name} sends less",
         outlook=f"all packets that leave by {interface.name} wait or are lost",
@@ -149,51 +149,51 @@ def _shorter(queue: FullQueue) -> Iterable[Proposal]:
         yield LOOK.on(interface, f"let less wait in the queue of {interface.name}, or use one that is fair (fq_codel)")
 
 
-def _sender_claims(scene: Scene, sender: Entity, queue: FullQueue) -> Iterable[Step | None]:
+def _sender_claims(window: Window, sender: Entity, queue: FullQueue) -> Iterable[Step | None]:
     dropped = [row for row in queue.drops if str(row.pid) == sender.id]
-    again = [row for row in _again(scene, queue) if str(row.pid) == sender.id]
-    waiting = [row for row in scene.within(scene.rows(SocketOwner), queue.run) if str(row.pid) == sender.id]
+    again = [row for row in _again(window, queue) if str(row.pid) == sender.id]
+    waiting = [row for row in window.within(window.rows(SocketOwner), queue.run) if str(row.pid) == sender.id]
     yield claim(
         f"packets of {sender.name} did not fit into the queue in front of {queue.interface}",
-        scene.evidence(dropped, PacketDrop.count, "sum"),
+        window.evidence(dropped, PacketDrop.count, "sum"),
     )
     yield claim(
         f"{sender.name} retransmitted segments by {queue.interface}",
-        scene.evidence(again, TcpRetransmitEvent.segments, "sum"),
+        window.evidence(again, TcpRetransmitEvent.segments, "sum"),
     )
     yield claim(
         f"{sender.name} has data in its send queues that has not left yet",
-        scene.evidence(waiting, SocketOwner.send_queue_bytes, "max"),
+        window.evidence(waiting, SocketOwner.send_queue_bytes, "max"),
     )
 
 
-def _queue_claims(scene: Scene, found: Saturated) -> Iterable[Step | None]:
+def _queue_claims(window: Window, found: Saturated) -> Iterable[Step | None]:
     queue = found.queue
     rows = samples_of(queue.changes)
     if not rows:
         yield claim(
             f"{found.dropped:.0f} packets did not fit into the queue in front of {queue.interface}, which is in "
             "another network namespace",
-            scene.evidence(queue.drops, PacketDrop.count, "sum"),
+            window.evidence(queue.drops, PacketDrop.count, "sum"),
         )
         return
     yield claim(
         f"packets waited in front of {queue.interface} in {100 * found.waits_share:.0f} % of the samples, and "
         f"{found.dropped:.0f} did not fit",
-        scene.evidence(rows, Qdisc.backlog_bytes, "mean"),
-        scene.evidence(rows, Qdisc.drops, "increase"),
+        window.evidence(rows, Qdisc.backlog_bytes, "mean"),
+        window.evidence(rows, Qdisc.drops, "increase"),
     )
     if (queue.delay_s or 0.0) >= DEEP_S:
         yield claim(
             f"each packet waits {quantity(1e3 * (queue.delay_s or 0.0), 'ms')} in the queue in front of "
             f"{queue.interface}, which is far too deep (bufferbloat)",
-            scene.evidence(rows, Qdisc.backlog_bytes, "mean"),
-            scene.evidence(rows, Qdisc.sent_bytes, "increase"),
+            window.evidence(rows, Qdisc.backlog_bytes, "mean"),
+            window.evidence(rows, Qdisc.sent_bytes, "increase"),
         )
     limit = f" of the {queue.limit * 8 / 1e6:.1f} Mbit/s that it is shaped to" if queue.limit else ""
     yield claim(
         f"{queue.interface} carried {statistics.fmean(queue.rates) * 8 / 1e6:.1f} Mbit/s{limit}",
-        scene.evidence(rows, Qdisc.sent_bytes, "increase"),
+        window.evidence(rows, Qdisc.sent_bytes, "increase"),
     )
 
 

@@ -13,8 +13,8 @@ from kernelsight.diagnosis.faults.irq_storm import IRQ_STORM
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, samples_of
 from kernelsight.events.block import Block
 from kernelsight.events.interrupt import Interrupt
 from kernelsight.events.network import Network
@@ -60,7 +60,7 @@ class Storm:
     cpu: int
     device: str
     origin: str
-    run: Run
+    run: Interval
     duration: Duration
     per_s: float
     work_per_s: float | None
@@ -81,22 +81,22 @@ class Storm:
         return f"interrupt {self.source}{device}" if self.origin != "softirq" else f"softirq {self.source}"
 
 
-def measure(scene: Scene) -> Iterable[Storm]:
+def measure(window: Window) -> Iterable[Storm]:
     """Each source, CPU and stretch in which very many interrupts were raised."""
-    for (source, cpu), deltas in scene.deltas(Interrupt).items():
+    for (source, cpu), deltas in window.deltas(Interrupt).items():
         if not deltas or source in _BETWEEN_CPUS | _WORK or cpu is None:
             continue
-        rates = {scene.second(delta.after): delta.of(Interrupt.raised) / delta.seconds for delta in deltas}
+        rates = {window.second(delta.after): delta.of(Interrupt.raised) / delta.seconds for delta in deltas}
         for run in runs(rates, lambda rate: rate >= MANY_PER_S):
-            yield _storm(scene, scene.during(deltas, run), run, cpu)
+            yield _storm(window, window.during(deltas, run), run, cpu)
 
 
-def _storm(scene: Scene, deltas: Sequence[CounterDelta[Interrupt]], run: Run, cpu: int) -> Storm:
-    of_cpu = scene.during(scene.deltas(Cpu).get((cpu,), ()), run)
+def _storm(window: Window, deltas: Sequence[CounterDelta[Interrupt]], run: Interval, cpu: int) -> Storm:
+    of_cpu = window.during(window.deltas(Cpu).get((cpu,), ()), run)
     spent = {column: sum(delta.of(column) for delta in of_cpu) for column in CPU_TIMES}
     ticks = max(sum(spent.values()), 1.0)
-    accounted = any(row.irq for row in scene.rows(Cpu))
-    uses = sorted(scene.once(cpu_use), key=lambda use: -use.ran_in(run))
+    accounted = any(row.irq for row in window.rows(Cpu))
+    uses = sorted(window.once(cpu_use), key=lambda use: -use.ran_in(run))
     largest = uses[0] if uses and uses[0].ran_in(run) >= CULPRIT_SHARE * run.seconds else None
     last = deltas[-1].after
     return Storm(
@@ -105,9 +105,9 @@ def _storm(scene: Scene, deltas: Sequence[CounterDelta[Interrupt]], run: Run, cp
         device=last.device or "",
         origin=last.origin or "",
         run=run,
-        duration=duration_of(scene, run),
+        duration=duration_of(window, run),
         per_s=statistics.fmean(delta.of(Interrupt.raised) / delta.seconds for delta in deltas),
-        work_per_s=_work(scene, run) / run.seconds if last.origin == "device" else None,
+        work_per_s=_work(window, run) / run.seconds if last.origin == "device" else None,
         taken_share=spent[Cpu.irq] / ticks if accounted else None,
         busy_share=1 - (spent[Cpu.idle] + spent[Cpu.iowait]) / ticks,
         largest=largest if last.origin == "processor" else None,
@@ -116,40 +116,40 @@ def _storm(scene: Scene, deltas: Sequence[CounterDelta[Interrupt]], run: Run, cp
     )
 
 
-def _work(scene: Scene, run: Run) -> float:
-    disks = (delta for deltas in scene.deltas(Block).values() for delta in scene.during(deltas, run))
+def _work(window: Window, run: Interval) -> float:
+    disks = (delta for deltas in window.deltas(Block).values() for delta in window.during(deltas, run))
     wires = (
         delta
-        for (name,), deltas in scene.deltas(Network).items()
-        for delta in (scene.during(deltas, run) if name != "lo" else ())  # loopback raises no interrupts
+        for (name,), deltas in window.deltas(Network).items()
+        for delta in (window.during(deltas, run) if name != "lo" else ())  # loopback raises no interrupts
     )
     requests = sum(delta.of(Block.read_ios) + delta.of(Block.write_ios) for delta in disks)
     return requests + sum(delta.of(Network.rx_packets) + delta.of(Network.tx_packets) for delta in wires)
 
 
-def explain(scene: Scene, found: Storm) -> Explanation:
+def explain(window: Window, found: Storm) -> Explanation:
     """Each interrupt stops what runs on the CPU."""
     source = Entity("device", found.source, found.name)
     culprit = found.largest.entity if found.largest else source
     taken = "" if found.taken_share is None else f", which take {found.taken_share:.0%} of its time"
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(found.run.first),
+        onset_ns=window.at(found.run.first),
         suffering_s=(found.taken_share or 0.0) * found.run.seconds,
         path=path(
             claim(
                 f"{found.name} is raised {found.per_s:,.0f} times a second on CPU {found.cpu}{taken}",
-                scene.evidence(samples_of(found.deltas), Interrupt.raised, "increase"),
-                scene.evidence(samples_of(found.of_cpu), Cpu.irq, "increase") if found.taken_share else None,
+                window.evidence(samples_of(found.deltas), Interrupt.raised, "increase"),
+                window.evidence(samples_of(found.of_cpu), Cpu.irq, "increase") if found.taken_share else None,
             ),
             claim(
                 f"CPU {found.cpu} idles {1 - found.busy_share:.0%} of the time",
-                scene.evidence(samples_of(found.of_cpu), Cpu.idle, "increase"),
+                window.evidence(samples_of(found.of_cpu), Cpu.idle, "increase"),
             ),
             claim(
                 f"{culprit.name} ({culprit.id}) used more CPU time than any other process: "
                 f"{found.largest.ran_in(found.run):.1f} s of {found.run.seconds} s",
-                shown(scene, found.largest, found.run, "ran"),
+                shown(window, found.largest, found.run, "ran"),
             )
             if found.largest
             else None,

@@ -22,8 +22,8 @@ from kernelsight.diagnosis.memory_use import (
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.processes import is_within
 from kernelsight.diagnosis.remedies import LIMIT_MEMORY, LOOK, RAISE_MEMORY_LIMIT
-from kernelsight.diagnosis.scene import NS_PER_S, CounterDelta, Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import NS_PER_S, CounterDelta, Window, samples_of
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.memory import OomKill
 
@@ -96,30 +96,30 @@ class Kills:
         return self.user.held_kb / self.domain.limit_kb
 
 
-def measure(scene: Scene) -> Iterable[Kills]:
+def measure(window: Window) -> Iterable[Kills]:
     """The kills by the memory that had run out, and the program that had most of it."""
-    for kills in _traced(scene) if scene.rows(OomKill) else _counted(scene):
-        yield Kills(kills.where, kills.domain, kills.rows, kills.counted, _who_used_it(scene, kills))
+    for kills in _traced(window) if window.rows(OomKill) else _counted(window):
+        yield Kills(kills.where, kills.domain, kills.rows, kills.counted, _who_used_it(window, kills))
 
 
-def _traced(scene: Scene) -> Iterator[Kills]:
-    groups = sorted(scene.once(limited_groups), key=lambda group: -len(group.entity.id))
-    whole = scene.once(machine)
+def _traced(window: Window) -> Iterator[Kills]:
+    groups = sorted(window.once(limited_groups), key=lambda group: -len(group.entity.id))
+    whole = window.once(machine)
     known: dict[Entity, tuple[AnyDomain | None, list[OomKill]]] = {}
-    for row in scene.rows(OomKill):
-        where, domain = _where(scene, row, groups, whole)
+    for row in window.rows(OomKill):
+        where, domain = _where(window, row, groups, whole)
         known.setdefault(where, (domain, []))[1].append(row)
     for where, (domain, rows) in known.items():
         yield Kills(where, domain, rows, ())
 
 
 def _where(
-    scene: Scene, row: OomKill, groups: Sequence[Domain[Cgroup, Cgroup]], whole: AnyDomain | None
+    window: Window, row: OomKill, groups: Sequence[Domain[Cgroup, Cgroup]], whole: AnyDomain | None
 ) -> tuple[Entity, AnyDomain | None]:
     """The innermost group around the victim that was at its limit then; else the machine."""
-    second, group_path = scene.second(row), row.cgroup
+    second, group_path = window.second(row), row.cgroup
     for group in groups:
-        near = [delta for delta in group.deltas if -1 <= scene.second(delta.after) - second <= NEAR_S]
+        near = [delta for delta in group.deltas if -1 <= window.second(delta.after) - second <= NEAR_S]
         if is_within(group_path, group.entity.id) and any(
             delta.of(metric) for delta in near for metric in (Cgroup.memory_max_events, Cgroup.memory_oom_kills)
         ):
@@ -129,14 +129,14 @@ def _where(
     return Entity("machine", "memory", "memory"), whole
 
 
-def _counted(scene: Scene) -> Iterator[Kills]:
+def _counted(window: Window) -> Iterator[Kills]:
     """The kills that only counters tell of: of the innermost groups, else of the machine."""
-    groups = {group.entity.id: (group, _grew(group)) for group in scene.once(limited_groups)}
+    groups = {group.entity.id: (group, _grew(group)) for group in window.once(limited_groups)}
     hit = {group_path: pair for group_path, pair in groups.items() if pair[1]}
     for group_path, (domain, deltas) in hit.items():
         if not any(other != group_path and is_within(other, group_path) for other in hit):
             yield Kills(domain.entity, domain, (), deltas)
-    whole = scene.once(machine)
+    whole = window.once(machine)
     if whole and not hit and (deltas_of_all := _grew(whole)):
         yield Kills(whole.entity, whole, (), deltas_of_all)
 
@@ -145,9 +145,9 @@ def _grew(domain: AnyDomain) -> list[CounterDelta[Any]]:
     return [delta for delta in domain.deltas if delta.of(domain.kills)]
 
 
-def _who_used_it(scene: Scene, kills: Kills) -> MemoryUser | None:
+def _who_used_it(window: Window, kills: Kills) -> MemoryUser | None:
     """The program that had most, on average over the kills: processes that take turns are not added up."""
-    present = _members(scene, kills)
+    present = _members(window, kills)
     total: dict[str, float] = {}
     largest: dict[str, tuple[float, int]] = {}
     for at in kills.moments:
@@ -161,19 +161,19 @@ def _who_used_it(scene: Scene, kills: Kills) -> MemoryUser | None:
     killed = [row for row in kills.rows if row.pid == pid and row.anon_rss_kb is not None]
     holder = next((holder for holder in present if holder.pid == pid), None)
     evidence = (
-        scene.evidence(killed, OomKill.anon_rss_kb, "max")
+        window.evidence(killed, OomKill.anon_rss_kb, "max")
         if killed
-        else scene.evidence(holder.samples, holder.metric, "max")
+        else window.evidence(holder.samples, holder.metric, "max")
         if holder
         else None
     )
     return MemoryUser(process_entity(pid, comm), total[comm], evidence)
 
 
-def _members(scene: Scene, kills: Kills) -> Sequence[Holder]:
+def _members(window: Window, kills: Kills) -> Sequence[Holder]:
     if kills.domain:
         return kills.domain.holders
-    return [holder for holder in scene.once(holders) if is_within(holder.group, kills.where.id)]
+    return [holder for holder in window.once(holders) if is_within(holder.group, kills.where.id)]
 
 
 def _had(kills: Kills, present: Sequence[Holder], at: int) -> Mapping[tuple[int, str], float]:
@@ -191,7 +191,7 @@ def _had(kills: Kills, present: Sequence[Holder], at: int) -> Mapping[tuple[int,
     return had
 
 
-def explain(scene: Scene, kills: Kills) -> Explanation:
+def explain(window: Window, kills: Kills) -> Explanation:
     """The kernel ends a process so that the others get on."""
     culprit, domain, user, share = kills.culprit, kills.domain, kills.user, kills.user_share
     dead = {(row.pid, row.comm or "?"): _killed(row) for row in kills.rows if row.pid is not None}
@@ -206,12 +206,12 @@ def explain(scene: Scene, kills: Kills) -> Explanation:
         path=path(
             claim(
                 f"the kernel killed {names}{times} for want of memory",
-                scene.evidence(kills.rows, OomKill.pid, "count"),
-                scene.evidence(samples_of(kills.counted), domain.kills, "increase") if domain else None,
+                window.evidence(kills.rows, OomKill.pid, "count"),
+                window.evidence(samples_of(kills.counted), domain.kills, "increase") if domain else None,
             ),
             claim(
                 f"{domain.owner} has {domain.limit_kb / KIB:,.0f} MiB in all",
-                domain.shown_used(scene, domain.rows),
+                domain.shown_used(window, domain.rows),
             )
             if domain
             else None,

@@ -11,10 +11,10 @@ from kernelsight.diagnosis.io_limits import IO_LIMITS, IoLimit, is_at_limit, lim
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import RAISE_IO_LIMIT
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.storage import Waiter, slowed, wait_claims
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.fields import getter
 from kernelsight.events.scheduler import Wait
@@ -31,7 +31,7 @@ class LimitedDevice:
     """A device in a stretch of seconds in which it did as much as a limit of the root group lets pass."""
 
     device: Device
-    run: Run
+    run: Interval
     limited: IoLimit
     waiting: Sequence[Waiter]
     """Processes that waited for storage much longer than the device takes, those that waited longest first."""
@@ -40,41 +40,41 @@ class LimitedDevice:
     """Of the root group."""
 
 
-def measure(scene: Scene) -> Iterable[LimitedDevice]:
+def measure(window: Window) -> Iterable[LimitedDevice]:
     """Each device, limit of the root group and stretch in which the device did as much as that."""
-    deltas = scene.deltas(Cgroup).get(("/",), ())
+    deltas = window.deltas(Cgroup).get(("/",), ())
     for limited in IO_LIMITS if deltas else ():
         limit = getter(limited.limit)(deltas[-1].after)
         if limit:
             passes = passes_per_s(limit, in_requests=limited.in_requests)
-            for device in scene.once(devices).values():
-                yield from _limited_device(scene, device, deltas, limited, passes)
+            for device in window.once(devices).values():
+                yield from _limited_device(window, device, deltas, limited, passes)
 
 
 def _limited_device(
-    scene: Scene, device: Device, deltas: Sequence[CounterDelta[Cgroup]], limited: IoLimit, passes: float
+    window: Window, device: Device, deltas: Sequence[CounterDelta[Cgroup]], limited: IoLimit, passes: float
 ) -> Iterable[LimitedDevice]:
     shares = {second: limited.of_device(load) / load.seconds / passes for second, load in device.loads.items()}
     for run in telling(runs(shares, is_at_limit)):
         latency_s = device.load(run).latency_s
-        waiting = [waiter for waiter in slowed(scene, run) if waiter.mean_s(run) >= LONGER * latency_s]
-        within = scene.during(deltas, run) or deltas[-1:]
-        yield LimitedDevice(device, run, limited, waiting, waits_are_recorded=bool(scene.rows(Wait)), deltas=within)
+        waiting = [waiter for waiter in slowed(window, run) if waiter.mean_s(run) >= LONGER * latency_s]
+        within = window.during(deltas, run) or deltas[-1:]
+        yield LimitedDevice(device, run, limited, waiting, waits_are_recorded=bool(window.rows(Wait)), deltas=within)
 
 
-def explain(scene: Scene, found: LimitedDevice) -> Explanation:
+def explain(window: Window, found: LimitedDevice) -> Explanation:
     """The kernel keeps requests back before they come to the device."""
     culprit = found.device.entity
     path_of_group = str(found.deltas[-1].after.cgroup)
     group = Entity("cgroup", path_of_group, path_of_group)
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(found.run.first),
+        onset_ns=window.at(found.run.first),
         victims=tuple(waiter.entity for waiter in found.waiting[:5]),
         suffering_s=sum(waiter.waited_in(found.run) for waiter in found.waiting),
         path=path(
-            *wait_claims(scene, found.waiting, found.run),
-            limit_claim(scene, found.deltas, found.limited),
+            *wait_claims(window, found.waiting, found.run),
+            limit_claim(window, found.deltas, found.limited),
         ),
         refuted_by=f"{culprit.name} is as slow with a higher limit",
         outlook=f"every program that needs {culprit.name} goes on waiting, however idle it is",

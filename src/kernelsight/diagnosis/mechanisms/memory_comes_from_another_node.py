@@ -11,8 +11,8 @@ from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, samples_of
 from kernelsight.events.memory import Vmstat
 from kernelsight.events.numa import NumaNode
 from kernelsight.events.process import Process
@@ -49,7 +49,7 @@ class FullNode:
     """A node that gave less memory than was wanted of it in a stretch of seconds."""
 
     node: int
-    run: Run
+    run: Interval
     duration: Duration
     foreign: float
     """Pages that were wanted of it and came from another node."""
@@ -67,24 +67,24 @@ class FullNode:
     vmstat: Sequence[CounterDelta[Vmstat]]
 
 
-def measure(scene: Scene) -> Iterable[FullNode]:
+def measure(window: Window) -> Iterable[FullNode]:
     """Each node and stretch in which memory that was wanted of it came from another one."""
-    for (node,), deltas in scene.deltas(NumaNode).items():
-        rates = {scene.second(delta.after): delta.of(NumaNode.numa_foreign) / delta.seconds for delta in deltas}
+    for (node,), deltas in window.deltas(NumaNode).items():
+        rates = {window.second(delta.after): delta.of(NumaNode.numa_foreign) / delta.seconds for delta in deltas}
         for run in runs(rates, lambda rate: rate >= FOREIGN_PER_S, gap=2) if node is not None else ():
-            within = scene.during(deltas, run)
-            others = [rows[-1].after for (other,), rows in scene.deltas(NumaNode).items() if other != node and rows]
-            vmstat = [delta for of in scene.deltas(Vmstat).values() for delta in scene.during(of, run)]
+            within = window.during(deltas, run)
+            others = [rows[-1].after for (other,), rows in window.deltas(NumaNode).items() if other != node and rows]
+            vmstat = [delta for of in window.deltas(Vmstat).values() for delta in window.during(of, run)]
             yield FullNode(
                 node=node,
                 run=run,
-                duration=duration_of(scene, run),
+                duration=duration_of(window, run),
                 foreign=sum(delta.of(NumaNode.numa_foreign) for delta in within),
                 hits=sum(delta.of(NumaNode.numa_hit) for delta in within),
                 free_share=min((share for delta in within if (share := _free(delta.after)) is not None), default=None),
                 room_share=max((share for row in others if (share := _free(row)) is not None), default=None),
                 migrated=sum(delta.of(Vmstat.numa_pages_migrated) for delta in vmstat),
-                growing=_largest(scene, run),
+                growing=_largest(window, run),
                 deltas=within,
                 vmstat=vmstat,
             )
@@ -97,14 +97,14 @@ def _free(row: NumaNode) -> float | None:
     return (row.mem_free_kb + (row.file_pages_kb or 0)) / row.mem_total_kb
 
 
-def _largest(scene: Scene, run: Run) -> list[Process]:
+def _largest(window: Window, run: Interval) -> list[Process]:
     """The process with most memory at the end of a stretch."""
-    rows = [row for row in scene.rows(Process) if row.rss_kb and scene.second(row) <= run.last]
+    rows = [row for row in window.rows(Process) if row.rss_kb and window.second(row) <= run.last]
     last = {row.pid: row for row in rows}
     return [max(last.values(), key=lambda row: row.rss_kb or 0)] if last else []
 
 
-def explain(scene: Scene, found: FullNode) -> Explanation:
+def explain(window: Window, found: FullNode) -> Explanation:
     """Who runs on its CPUs gets memory of another node."""
     culprit = Entity("device", f"node{found.node}", f"memory node {found.node}")
     rows = samples_of(found.deltas)
@@ -113,31 +113,31 @@ def explain(scene: Scene, found: FullNode) -> Explanation:
     share = found.foreign / max(found.foreign + found.hits, 1.0)
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(found.run.first),
+        onset_ns=window.at(found.run.first),
         suffering_s=0.0,
         path=path(
             claim(
                 f"{found.foreign / found.run.seconds:,.0f} pages a second that were wanted of node {found.node} came "
                 f"from another node, {share:.0%} of what was wanted of it",
-                scene.evidence(rows, NumaNode.numa_foreign, "increase"),
-                scene.evidence(rows, NumaNode.numa_hit, "increase"),
+                window.evidence(rows, NumaNode.numa_foreign, "increase"),
+                window.evidence(rows, NumaNode.numa_hit, "increase"),
             ),
             claim(
                 f"node {found.node} had {found.free_share or 0.0:.0%} of its memory free or as page cache, at least",
-                scene.evidence(rows, NumaNode.mem_free_kb, "min"),
-                scene.evidence(rows, NumaNode.file_pages_kb, "min"),
+                window.evidence(rows, NumaNode.mem_free_kb, "min"),
+                window.evidence(rows, NumaNode.file_pages_kb, "min"),
             )
             if found.free_share is not None
             else None,
             claim(
                 f"the kernel moved {found.migrated:,.0f} pages to the node that uses them",
-                scene.evidence(samples_of(found.vmstat), Vmstat.numa_pages_migrated, "increase"),
+                window.evidence(samples_of(found.vmstat), Vmstat.numa_pages_migrated, "increase"),
             )
             if found.migrated >= MIGRATED_PER_S * found.run.seconds
             else None,
             claim(
                 f"{holder.name} ({holder.id}) has more memory than any other process",
-                scene.evidence(found.growing, Process.rss_kb, "last"),
+                window.evidence(found.growing, Process.rss_kb, "last"),
             )
             if holder
             else None,

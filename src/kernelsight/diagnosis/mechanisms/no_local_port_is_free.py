@@ -10,8 +10,8 @@ from kernelsight.diagnosis.errors import Failures, failures
 from kernelsight.diagnosis.faults.port_exhaustion import PORT_EXHAUSTION
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.remedies import LOOK, MACHINE, SET_SYSCTL
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.tcp import Tcp
 
 AGAIN = Threshold(3, "failed calls", because="judged: fewer are single tries of an address that is not this machine's")
@@ -46,15 +46,15 @@ class Refused:
         return self.time_wait >= MANY_WAIT
 
 
-def measure(scene: Scene) -> Iterable[Refused]:
+def measure(window: Window) -> Iterable[Refused]:
     """Each process whose calls failed for want of an address."""
-    tcp = scene.rows(Tcp)
+    tcp = window.rows(Tcp)
     most = max((row.time_wait or 0 for row in tcp), default=0)
-    for refused in failures(scene, {errno.EADDRNOTAVAIL}):
+    for refused in failures(window, {errno.EADDRNOTAVAIL}):
         yield Refused(refused, most, tcp)
 
 
-def explain(scene: Scene, found: Refused) -> Explanation:
+def explain(window: Window, found: Refused) -> Explanation:
     """The process makes more connections than ports come free."""
     refused = found.failures
     culprit = refused.entity
@@ -70,7 +70,7 @@ def explain(scene: Scene, found: Refused) -> Explanation:
             ),
             claim(
                 f"up to {found.time_wait} connections are in TIME_WAIT",
-                scene.evidence(found.tcp, Tcp.time_wait, "max"),
+                window.evidence(found.tcp, Tcp.time_wait, "max"),
             )
             if found.many_wait
             else None,

@@ -14,8 +14,8 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import FULL_LISTENER, drops, sent_again
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene, moment, runs
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window, moment, runs
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.service import ServiceEdge
 from kernelsight.events.tcp import TcpConnection, TcpListener, TcpRetransmitEvent
@@ -45,7 +45,7 @@ class Unanswered:
     """An address and port that does not answer requests for connections in a stretch of seconds."""
 
     place: str
-    run: Run
+    run: Interval
     onset_ns: int
     seconds: int
     """From the first to the last sign of it."""
@@ -68,18 +68,18 @@ class Unanswered:
     """The table of connections of this machine has no room for new ones."""
 
 
-def measure(scene: Scene) -> Iterable[Unanswered]:
+def measure(window: Window) -> Iterable[Unanswered]:
     """Each address and port to which requests for connections were sent again."""
-    table = scene.once(full_table)
-    waiting = scene.once(stuck).get("answer", ())
-    again = [row for row in scene.rows(TcpRetransmitEvent) if row.state == "syn_sent"]
+    table = window.once(full_table)
+    waiting = window.once(stuck).get("answer", ())
+    again = [row for row in window.rows(TcpRetransmitEvent) if row.state == "syn_sent"]
     both: list[TcpConnection | TcpRetransmitEvent] = [*waiting, *again]
     by_place: dict[tuple[str | None, int | None], list[TcpConnection | TcpRetransmitEvent]] = {}
     for row in sorted(both, key=moment):
         by_place.setdefault((row.daddr, row.dport), []).append(row)
     for (address, port), of_place in by_place.items():
-        run = _latest(scene, of_place)
-        ordered = [*scene.within(of_place, run)]
+        run = _latest(window, of_place)
+        ordered = [*window.within(of_place, run)]
         connections = [row for row in ordered if isinstance(row, TcpConnection)]
         events = [row for row in ordered if isinstance(row, TcpRetransmitEvent)]
         asking = {row.pid for row in ordered if row.pid}
@@ -90,38 +90,38 @@ def measure(scene: Scene) -> Iterable[Unanswered]:
             seconds=run.seconds,
             askers=holders(connections) or _senders(events),
             places=sum(not asking or bool(asking & {row.pid for row in rows}) for rows in by_place.values()),
-            full_listener=_full_listener(scene, run, port),
-            data_sent_again=sum(1 for row in scene.within(scene.once(sent_again), run) if row.daddr == address),
+            full_listener=_full_listener(window, run, port),
+            data_sent_again=sum(1 for row in window.within(window.once(sent_again), run) if row.daddr == address),
             requests_sent_again=max(len(events), len({(row.sport, row.retransmits) for row in connections})),
             waiting=connections,
             again=events,
             dropped=[
                 row
-                for (cause, _), of_cause in scene.once(drops).items()
-                for row in scene.within(of_cause, run)
+                for (cause, _), of_cause in window.once(drops).items()
+                for row in window.within(of_cause, run)
                 if cause == "rule"
             ],
-            made=_made(scene, run, place_of(address, port)),
+            made=_made(window, run, place_of(address, port)),
             table_is_full=table is not None and table.explains,
         )
 
 
-def _latest(scene: Scene, rows: Sequence[TcpConnection | TcpRetransmitEvent]) -> Run:
+def _latest(window: Window, rows: Sequence[TcpConnection | TcpRetransmitEvent]) -> Interval:
     """The last stretch in which requests were sent again that lasts, or else the last."""
-    stretches = runs(dict.fromkeys(scene.seconds(rows), 1.0), bool, least=1, gap=int(GAP_S))
+    stretches = runs(dict.fromkeys(window.seconds(rows), 1.0), bool, least=1, gap=int(GAP_S))
     return next((run for run in reversed(stretches) if run.seconds >= LASTS_S), stretches[-1])
 
 
-def _full_listener(scene: Scene, run: Run, port: int | None) -> bool:
+def _full_listener(window: Window, run: Interval, port: int | None) -> bool:
     """Whether a listener of this machine that is full drops requests, and may be the one at a port."""
-    dropped = any(row.reason == FULL_LISTENER for row in scene.within(scene.rows(PacketDrop), run))
-    full = {row.port for row in scene.within(scene.rows(TcpListener), run) if row.accept_queue}
-    return (dropped or bool(scene.during(refused(scene), run))) and (not full or port in full or port is None)
+    dropped = any(row.reason == FULL_LISTENER for row in window.within(window.rows(PacketDrop), run))
+    full = {row.port for row in window.within(window.rows(TcpListener), run) if row.accept_queue}
+    return (dropped or bool(window.during(refused(window), run))) and (not full or port in full or port is None)
 
 
-def _made(scene: Scene, run: Run, place: str) -> int:
+def _made(window: Window, run: Interval, place: str) -> int:
     """Connections to a place that were made within a stretch: at its ends, it may not have begun, or be over."""
-    rows = scene.within(scene.rows(ServiceEdge), Run(run.first + 2, run.last - 1))
+    rows = window.within(window.rows(ServiceEdge), Interval(run.first + 2, run.last - 1))
     return sum(row.connects or 0 for row in rows if row.connects and place_of(row.address, row.port) == place)
 
 
@@ -129,7 +129,7 @@ def _senders(rows: Sequence[TcpRetransmitEvent]) -> list[Entity]:
     return list(dict.fromkeys(process_entity(row.pid, row.comm) for row in rows if row.pid))
 
 
-def explain(scene: Scene, found: Unanswered) -> Explanation:
+def explain(window: Window, found: Unanswered) -> Explanation:
     """Who asks waits until it gives up, and no error tells it before."""
     culprit = Entity("listener", found.place, found.place)
     names = ", ".join(f"{one.name} ({one.id})" for one in found.askers[:3]) or "a program"
@@ -141,16 +141,16 @@ def explain(scene: Scene, found: Unanswered) -> Explanation:
         path=path(
             claim(
                 f"{names} asks for a connection to {found.place} for {found.seconds} s, and nothing answers",
-                scene.evidence(found.waiting, TcpConnection.retransmits, "max"),
+                window.evidence(found.waiting, TcpConnection.retransmits, "max"),
             ),
             claim(
                 f"{len(found.again)} requests for a connection to {found.place} were sent again",
-                scene.evidence(found.again, TcpRetransmitEvent.segments, "sum"),
+                window.evidence(found.again, TcpRetransmitEvent.segments, "sum"),
             ),
             claim(
                 "rules drop packets meanwhile: "
                 + ", ".join(sorted({f"{row.reason} at {row.interface_name}" for row in found.dropped})[:3]),
-                scene.evidence(found.dropped, PacketDrop.count, "sum"),
+                window.evidence(found.dropped, PacketDrop.count, "sum"),
             ),
         ),
         refuted_by=f"a connection to {found.place} is made at once",

@@ -12,7 +12,6 @@ from kernelsight.diagnosis.fsync_stalls import lying_dirty, stalls
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal, Step
 from kernelsight.diagnosis.remedies import IONICE, LIMIT_IO, LOOK
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.slow_devices import slow_devices
 from kernelsight.diagnosis.storage import (
@@ -27,6 +26,7 @@ from kernelsight.diagnosis.storage import (
     waiting_for,
 )
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.block import Block
 from kernelsight.events.scheduler import Wait
 from kernelsight.quantities import quantity
@@ -71,7 +71,7 @@ class BusyDisk:
     """A device in a stretch of seconds in which it always had something to do."""
 
     device: Device
-    run: Run
+    run: Interval
     busy_share: float
     """Of the time, with a request under way."""
     queue: float
@@ -96,37 +96,37 @@ class BusyDisk:
     """Whether commits of others wait for the dirty pages of the program."""
 
 
-def measure(scene: Scene) -> Iterable[BusyDisk]:
+def measure(window: Window) -> Iterable[BusyDisk]:
     """Each device and stretch in which it was busy."""
-    for device in scene.once(devices).values():
+    for device in window.once(devices).values():
         busy = {second: load.busy_share if load.requests else 0.0 for second, load in device.loads.items()}
         for run in telling(runs(busy, lambda share: share >= BUSY_SHARE)):
-            yield _busy_disk(scene, device, run)
+            yield _busy_disk(window, device, run)
 
 
-def _busy_disk(scene: Scene, device: Device, run: Run) -> BusyDisk:
+def _busy_disk(window: Window, device: Device, run: Interval) -> BusyDisk:
     load = device.load(run)
-    user, share = _main_user(scene, device, run)
+    user, share = _main_user(window, device, run)
     writes = user is not None and load.write_bytes > load.read_bytes
-    waiting = waiting_for(scene, device, run)
+    waiting = waiting_for(window, device, run)
     return BusyDisk(
         device,
         run,
         busy_share=load.busy_share,
         queue=load.queue,
         user=user,
-        culprit=user.largest(scene, run) if user else device.entity,
+        culprit=user.largest(window, run) if user else device.entity,
         user_share=share,
-        waiting_tasks=sum(waiter.waited_in(run) for waiter in _of_program(scene, user)) / run.seconds,
-        writes_in_background=writes and user is not None and lying_dirty(scene, user, run) is not None,
+        waiting_tasks=sum(waiter.waited_in(run) for waiter in _of_program(window, user)) / run.seconds,
+        writes_in_background=writes and user is not None and lying_dirty(window, user, run) is not None,
         victims=[waiter for waiter in waiting if user is None or waiter.program != user.program],
-        stalled_share=None if scene.rows(Wait) else stalled_share(scene, run),
-        answers_slowly=any(run.overlaps(slow) for slow in scene.once(slow_devices)[device.name]),
-        delays_commits=any(stall.by is user and stall.run.overlaps(run) for stall in scene.once(stalls)),
+        stalled_share=None if window.rows(Wait) else stalled_share(window, run),
+        answers_slowly=any(run.overlaps(slow) for slow in window.once(slow_devices)[device.name]),
+        delays_commits=any(stall.by is user and stall.run.overlaps(run) for stall in window.once(stalls)),
     )
 
 
-def _main_user(scene: Scene, device: Device, run: Run) -> tuple[User | None, float]:
+def _main_user(window: Window, device: Device, run: Interval) -> tuple[User | None, float]:
     """The program that asks most of a device, and its share of what the device does: of the bytes and of the requests.
 
     A program that moves much more than the device does moves it elsewhere; but what is written may wait in the page
@@ -134,12 +134,12 @@ def _main_user(scene: Scene, device: Device, run: Run) -> tuple[User | None, flo
     """
     load = device.load(run)
     best, most = None, 0.0
-    for user in scene.once(users):
+    for user in window.once(users):
         read, written = user.read_in(run), user.written_in(run)
         if read > ALL_READ * load.read_bytes + SLACK_BYTES or (read < written and not load.write_bytes):
             continue
         moved = min(read, load.read_bytes) + min(written, load.write_bytes)
-        waits = sum(waiter.counted.within(run) for waiter in _of_program(scene, user))
+        waits = sum(waiter.counted.within(run) for waiter in _of_program(window, user))
         share = (moved / max(load.bytes, 1.0) + min(1.0, waits / max(load.requests, 1.0))) / 2
         if share > most:
             best, most = user, share
@@ -147,28 +147,28 @@ def _main_user(scene: Scene, device: Device, run: Run) -> tuple[User | None, flo
     return best, max(most, min(1.0, moved / max(load.bytes, 1.0)))
 
 
-def _of_program(scene: Scene, user: User | None) -> Sequence[Waiter]:
-    return scene.once(waiters_by_program).get(user.program, ()) if user else ()
+def _of_program(window: Window, user: User | None) -> Sequence[Waiter]:
+    return window.once(waiters_by_program).get(user.program, ()) if user else ()
 
 
-def explain(scene: Scene, disk: BusyDisk) -> Explanation:
+def explain(window: Window, disk: BusyDisk) -> Explanation:
     """The requests of the others queue behind those of the program."""
     device, run, user, culprit = disk.device, disk.run, disk.user, disk.culprit
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(run.first),
+        onset_ns=window.at(run.first),
         victims=tuple(waiter.entity for waiter in disk.victims[:5]),
         suffering_s=sum(waiter.waited_in(run) for waiter in disk.victims),
         path=path(
-            *wait_claims(scene, disk.victims, run),
-            None if disk.victims else stall_claim(scene, device, run),
+            *wait_claims(window, disk.victims, run),
+            None if disk.victims else stall_claim(window, device, run),
             claim(
                 f"{device.name} was busy {100 * disk.busy_share:.0f} % of {run.seconds} s, "
                 f"with {disk.queue:.1f} requests under way",
-                shown_of_device(scene, device, run, Block.io_ticks),
-                shown_of_device(scene, device, run, Block.time_in_queue),
+                shown_of_device(window, device, run, Block.io_ticks),
+                shown_of_device(window, device, run, Block.time_in_queue),
             ),
-            _use_claim(scene, user, run),
+            _use_claim(window, user, run),
         ),
         refuted_by=f"the others wait as long for {device.name} when {culprit.name} does not run",
         outlook=f"every program that needs {device.name} is slow while this goes on",
@@ -176,14 +176,14 @@ def explain(scene: Scene, disk: BusyDisk) -> Explanation:
     )
 
 
-def _use_claim(scene: Scene, user: User | None, run: Run) -> Step | None:
+def _use_claim(window: Window, user: User | None, run: Interval) -> Step | None:
     """What a path says of the program: what it did most, read or write."""
     if user is None:
         return None
     read, written = user.read_in(run), user.written_in(run)
     did, amount, shown = ("read", read, user.shown_reads) if read >= written else ("wrote", written, user.shown_writes)
     processes = f" in {len(user.members)} processes" if len(user.members) > 1 else ""
-    return claim(f"meanwhile {user.comm}{processes} {did} {quantity(amount / run.seconds, 'B/s')}", *shown(scene, run))
+    return claim(f"meanwhile {user.comm}{processes} {did} {quantity(amount / run.seconds, 'B/s')}", *shown(window, run))
 
 
 def _actions(disk: BusyDisk) -> tuple[Proposal, ...]:

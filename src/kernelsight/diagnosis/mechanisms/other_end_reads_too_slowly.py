@@ -11,10 +11,10 @@ from kernelsight.diagnosis.faults.slow_dependency import SLOW_DEPENDENCY
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.storage import SUFFERS_SHARE, waiters
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, shown, waiting
+from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.process import SocketOwner
 from kernelsight.events.scheduler import Wait
 from kernelsight.events.tcp import TcpConnection, TcpListener
@@ -46,7 +46,7 @@ class Unread:
     """The process, where it is of this machine and known; else its address and port."""
     place: str
     """Its end of the connections: address, and the port where it is the same for all of them."""
-    run: Run
+    run: Interval
     closed_share: float
     """Of the seconds, the share in which a sender was seen waiting."""
     is_asked: bool
@@ -71,53 +71,53 @@ class Unread:
         return self.run.seconds
 
 
-def measure(scene: Scene) -> Iterable[Unread]:
+def measure(window: Window) -> Iterable[Unread]:
     """Each receiver and stretch in which senders waited for it to read."""
     closed: dict[Entity, list[TcpConnection]] = {}
-    for row in scene.once(stuck).get("window", ()):
-        closed.setdefault(_receiver(scene, row), []).append(row)
+    for row in window.once(stuck).get("window", ()):
+        closed.setdefault(_receiver(window, row), []).append(row)
     for receiver, rows in closed.items():
-        seen = dict.fromkeys(scene.seconds(rows), 1.0)
+        seen = dict.fromkeys(window.seconds(rows), 1.0)
         for run in runs(seen, bool, least=int(LASTS_S), gap=2):
-            yield _unread(scene, receiver, scene.within(rows, run), run, seen)
+            yield _unread(window, receiver, window.within(rows, run), run, seen)
 
 
-def _receiver(scene: Scene, row: TcpConnection) -> Entity:
+def _receiver(window: Window, row: TcpConnection) -> Entity:
     """The process at the other end; where it is not of this machine or not known, its address and port."""
-    known = scene.once(at_the_other_end).get((row.saddr, row.sport, row.daddr, row.dport))
+    known = window.once(at_the_other_end).get((row.saddr, row.sport, row.daddr, row.dport))
     if known is None and row.saddr == row.daddr:  # both ends are of this machine, and of one network namespace
-        known = listener_at(scene, row.dport)
+        known = listener_at(window, row.dport)
     place = place_of(row.daddr, row.dport)
     return known or Entity("listener", place, place)
 
 
 def _unread(
-    scene: Scene, receiver: Entity, rows: Sequence[TcpConnection], run: Run, seen: Mapping[int, float]
+    window: Window, receiver: Entity, rows: Sequence[TcpConnection], run: Interval, seen: Mapping[int, float]
 ) -> Unread:
     pid = int(receiver.id) if receiver.kind == "process" else None
     senders = holders(rows)
     ids = {sender.id for sender in senders}
     ports = {(row.daddr, row.dport) for row in rows}
-    uses = [use for use in scene.once(cpu_use) if use.pid == pid]
-    stored = scene.once(waiters).get(pid or 0)
-    reading = scene.once(stuck).get("reader", ())
+    uses = [use for use in window.once(cpu_use) if use.pid == pid]
+    stored = window.once(waiters).get(pid or 0)
+    reading = window.once(stuck).get("reader", ())
     return Unread(
         receiver=receiver,
         place=place_of(*next(iter(ports))) if len(ports) == 1 else str(rows[0].daddr),
         run=run,
         closed_share=sum(second in run for second in seen) / run.seconds,
-        is_asked=_is_asked(scene, rows),
-        others_wait=_others_wait(scene, ids, run),
+        is_asked=_is_asked(window, rows),
+        others_wait=_others_wait(window, ids, run),
         computed_share=sum(use.ran_in(run) for use in uses) / run.seconds if uses else None,
         waits_for_storage=stored is not None and stored.waited_in(run) >= SUFFERS_SHARE * run.seconds,
         senders=senders,
         closed=rows,
-        unread=[row for row in scene.within(reading, run) if row.pid and row.pid == pid],
-        waits=[edge for edge in scene.once(waiting).by_waker.get(pid or 0, ()) if str(edge.pid) in ids],
+        unread=[row for row in window.within(reading, run) if row.pid and row.pid == pid],
+        waits=[edge for edge in window.once(waiting).by_waker.get(pid or 0, ()) if str(edge.pid) in ids],
     )
 
 
-def _is_asked(scene: Scene, rows: Sequence[TcpConnection]) -> bool:
+def _is_asked(window: Window, rows: Sequence[TcpConnection]) -> bool:
     """Whether the receiver accepted the connections. Without word of that, whether nobody here listens at this end.
 
     An accepted connection has the port of its listener. Where not all listeners are known, nothing is.
@@ -125,17 +125,17 @@ def _is_asked(scene: Scene, rows: Sequence[TcpConnection]) -> bool:
     accepted = {row.is_accepted for row in rows}
     if accepted != {None}:
         return True not in accepted
-    listening = {row.port for row in scene.rows(TcpListener)}
+    listening = {row.port for row in window.rows(TcpListener)}
     return 0 < len(listening) < MOST_LISTENERS and not any(row.sport in listening for row in rows)
 
 
-def _others_wait(scene: Scene, senders: set[str], run: Run) -> bool:
-    queued = any(row.accept_queue and str(row.pid) in senders for row in scene.within(scene.rows(TcpListener), run))
-    owners = scene.within(scene.rows(SocketOwner), run)
+def _others_wait(window: Window, senders: set[str], run: Interval) -> bool:
+    queued = any(row.accept_queue and str(row.pid) in senders for row in window.within(window.rows(TcpListener), run))
+    owners = window.within(window.rows(SocketOwner), run)
     return queued or any(row.receive_queue_bytes and str(row.pid) in senders for row in owners)
 
 
-def explain(scene: Scene, found: Unread) -> Explanation:
+def explain(window: Window, found: Unread) -> Explanation:
     """Who sends waits until the other end reads."""
     receiver, run = found.receiver, found.run
     names = ", ".join(f"{one.name} ({one.id})" for one in found.senders[:3]) or "a program"
@@ -151,16 +151,16 @@ def explain(scene: Scene, found: Unread) -> Explanation:
             claim(
                 f"up to {quantity(waiting_bytes, 'B')} of {names} wait to be sent to {receiver.name}{at}, which takes "
                 f"no more, in {100 * found.closed_share:.0f} % of {run.seconds} s",
-                scene.evidence(found.closed, TcpConnection.unsent_bytes, "max")
-                or scene.evidence(found.closed, TcpConnection.unacknowledged_bytes, "max"),
+                window.evidence(found.closed, TcpConnection.unsent_bytes, "max")
+                or window.evidence(found.closed, TcpConnection.unacknowledged_bytes, "max"),
             ),
             claim(
                 f"{names} waited {sum(edge.waited_in(run) for edge in found.waits):.1f} s until {receiver.name} read",
-                shown(scene, found.waits, run, Wait.wait_ns) if found.waits else None,
+                shown(window, found.waits, run, Wait.wait_ns) if found.waits else None,
             ),
             claim(
                 f"up to {quantity(unread, 'B')} wait for {receiver.name} to be read",
-                scene.evidence(found.unread, TcpConnection.unread_bytes, "max"),
+                window.evidence(found.unread, TcpConnection.unread_bytes, "max"),
             ),
         ),
         refuted_by=f"{names} sends as slowly when {receiver.name} reads at once",

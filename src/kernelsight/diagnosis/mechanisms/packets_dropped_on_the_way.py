@@ -22,8 +22,8 @@ from kernelsight.diagnosis.packets import (
     victims,
 )
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window
 from kernelsight.events.network import Network
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.tcp import TcpRetransmitEvent
@@ -54,7 +54,7 @@ class Dropped:
     """What was dropped at an interface in a stretch of seconds, by a rule or because it was damaged."""
 
     interface: str
-    run: Run
+    run: Interval
     damaged: bool
     """Because of a wrong checksum or header, and not by a rule."""
     lost: int
@@ -77,22 +77,22 @@ class Dropped:
     again: Sequence[TcpRetransmitEvent]
 
 
-def measure(scene: Scene) -> Sequence[Dropped]:
+def measure(window: Window) -> Sequence[Dropped]:
     """Each interface and stretch in which packets were dropped by a rule, or because they were damaged."""
-    return scene.once(dropped_on_the_way)
+    return window.once(dropped_on_the_way)
 
 
-def dropped_on_the_way(scene: Scene) -> Sequence[Dropped]:
-    """As :func:`measure`. Use with :meth:`Scene.once`."""
-    return list(_dropped(scene))
+def dropped_on_the_way(window: Window) -> Sequence[Dropped]:
+    """As :func:`measure`. Use with :meth:`Window.once`."""
+    return list(_dropped(window))
 
 
-def _dropped(scene: Scene) -> Iterator[Dropped]:
-    for (cause, interface), rows in scene.once(drops).items():
-        for run in stretches(scene, rows, PacketDrop.count) if cause in {"rule", "damage"} else ():
-            within = scene.within(rows, run)
-            again = _asked_again(scene, run)
-            traffic = carried(scene, interface, run)
+def _dropped(window: Window) -> Iterator[Dropped]:
+    for (cause, interface), rows in window.once(drops).items():
+        for run in stretches(window, rows, PacketDrop.count) if cause in {"rule", "damage"} else ():
+            within = window.within(rows, run)
+            again = _asked_again(window, run)
+            traffic = carried(window, interface, run)
             lost = sum(row.count or 0 for row in within)
             yield Dropped(
                 interface=interface,
@@ -103,21 +103,21 @@ def _dropped(scene: Scene) -> Iterator[Dropped]:
                 # What is dropped before it leaves is not sent again but tried again, and its sender waits or is told.
                 here=interface == "lo" or any(row.origin == "local" or row.pid for row in within),
                 sent_again=len(again),
-                sent_again_s=len({scene.second(row) for row in again}),
+                sent_again_s=len({window.second(row) for row in again}),
                 like_the_others=_like_the_others(traffic, within),
                 only_requests=_only_requests(again, lost),
-                table_is_full=_table_is_full(scene, within),
+                table_is_full=_table_is_full(window, within),
                 drops=within,
                 again=again,
             )
 
 
-def _asked_again(scene: Scene, run: Run) -> list[TcpRetransmitEvent]:
+def _asked_again(window: Window, run: Interval) -> list[TcpRetransmitEvent]:
     """Data and requests for connections that were sent again within a stretch, and not because a queue is full."""
-    full = {queue.interface for queue in scene.once(full_queues) if queue.run.overlaps(run)}
+    full = {queue.interface for queue in window.once(full_queues) if queue.run.overlaps(run)}
     return [
         row
-        for row in scene.within(scene.rows(TcpRetransmitEvent), run)
+        for row in window.within(window.rows(TcpRetransmitEvent), run)
         if row.state != "syn_recv" and row.interface_name not in full
     ]
 
@@ -141,14 +141,14 @@ def _like_the_others(traffic: Sequence[CounterDelta[Network]], dropped: Sequence
     return abs(size - usual) <= SAME_SIZE_SHARE * usual
 
 
-def _table_is_full(scene: Scene, dropped: Sequence[PacketDrop]) -> bool | None:
+def _table_is_full(window: Window, dropped: Sequence[PacketDrop]) -> bool | None:
     if not any(row.location == DROPPED_BY_A_HOOK for row in dropped):
         return None
-    table = scene.once(full_table)
+    table = window.once(full_table)
     return table is not None and table.explains
 
 
-def explain(scene: Scene, found: Dropped) -> Explanation:
+def explain(window: Window, found: Dropped) -> Explanation:
     """What was dropped is missed, and has to be sent again."""
     culprit, name = interface_of(found.interface), found.interface
     reasons = ", ".join(sorted({f"{row.reason or '?'} in {row.location or '?'}" for row in found.drops}))
@@ -159,10 +159,10 @@ def explain(scene: Scene, found: Dropped) -> Explanation:
         victims=victims(found.again, found.drops),
         suffering_s=0.0,
         path=path(
-            sent_again_claim(scene, found.again),
+            sent_again_claim(window, found.again),
             claim(
                 f"the kernel dropped {found.lost} packets at {name} in {found.run.seconds} s: {reasons}",
-                scene.evidence(found.drops, PacketDrop.count, "sum"),
+                window.evidence(found.drops, PacketDrop.count, "sum"),
             ),
         ),
         refuted_by=f"as much is retransmitted without {cause} at {name}",

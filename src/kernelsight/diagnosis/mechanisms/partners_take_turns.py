@@ -8,13 +8,13 @@ from kernelsight.diagnosis.cpu_time import SHORT_SLICE_S
 from kernelsight.diagnosis.duration import LASTS
 from kernelsight.diagnosis.faults.context_switch_storm import CONTEXT_SWITCH_STORM
 from kernelsight.diagnosis.mechanism import Check, Mechanism
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.switching import COSTLY, FEW, NO_LOCK, Switching, explain, gives_away, switching
+from kernelsight.diagnosis.window import Window
 
 
-def measure(scene: Scene) -> Iterable[Switching]:
+def measure(window: Window) -> Iterable[Switching]:
     """The stretches in which those who switch most wait in between."""
-    return (found for found in scene.once(switching) if not gives_away(found))
+    return (found for found in window.once(switching) if not gives_away(found))
 
 
 MECHANISM = Mechanism[Switching](

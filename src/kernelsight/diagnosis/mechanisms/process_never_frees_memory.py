@@ -27,9 +27,9 @@ from kernelsight.diagnosis.memory_growth import (
 )
 from kernelsight.diagnosis.memory_use import KIB, AnyDomain, Holder, around, holders, limited_groups, machine
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import NS_PER_S, Scene, moment
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, straight
+from kernelsight.diagnosis.window import NS_PER_S, Window, moment
 from kernelsight.events.fields import Field, getter
 from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
@@ -46,35 +46,35 @@ SAME_MEMORY = Threshold(
 )
 
 
-def measure(scene: Scene) -> Iterable[MemoryGrowth]:
+def measure(window: Window) -> Iterable[MemoryGrowth]:
     """The processes that grow at a steady rate and meet a limit within the horizon."""
-    for growth in scene.once(process_growths):
+    for growth in window.once(process_growths):
         holder, going = growth.holder, growth.trend
         yield replace(
             growth,
-            read_kb=grown_by(scene, holder, going, Process.read_chars) / KIB,
-            wanted_cpu_s=cpu_wanted_s(scene, holder, going),
+            read_kb=grown_by(window, holder, going, Process.read_chars) / KIB,
+            wanted_cpu_s=cpu_wanted_s(window, holder, going),
             room_kb=_reserved_kb(holder, going),
             is_busier=has_more_to_do(holder),
-            memory_is_short=somebody_suffers(scene, growth.domain, going),
-            somebody_is_killed=kills_meanwhile(scene, growth.domain, going),
+            memory_is_short=somebody_suffers(window, growth.domain, going),
+            somebody_is_killed=kills_meanwhile(window, growth.domain, going),
         )
 
 
-def process_growths(scene: Scene) -> Sequence[MemoryGrowth]:
-    """Those processes, with nothing else known of them. Use with :meth:`Scene.once`."""
-    end = max(map(moment, scene.rows(Process)), default=0)
-    groups = {group.entity.id: group for group in scene.once(limited_groups)}
-    whole = scene.once(machine)
+def process_growths(window: Window) -> Sequence[MemoryGrowth]:
+    """Those processes, with nothing else known of them. Use with :meth:`Window.once`."""
+    end = max(map(moment, window.rows(Process)), default=0)
+    groups = {group.entity.id: group for group in window.once(limited_groups)}
+    whole = window.once(machine)
     growing = []
-    for holder in scene.once(holders):
+    for holder in window.once(holders):
         is_alive = end - moment(holder.samples[-1]) <= ALIVE_S * NS_PER_S
         metric = _what_grows(holder.samples) if is_alive else None
         if metric is None:
             continue
         going = straight(holder.samples, metric, least_s=LEAST_S)
         is_shared = metric is Process.rss_kb
-        if not matters(going) or (is_shared and not _is_memory(scene, going)):
+        if not matters(going) or (is_shared and not _is_memory(window, going)):
             continue
         limits: list[AnyDomain] = [groups[path] for path in around(holder.group) if path in groups]
         limits += [whole] if whole else []
@@ -82,7 +82,7 @@ def process_growths(scene: Scene) -> Sequence[MemoryGrowth]:
             until_s, domain = min(((_until_s(limit, going.per_second), limit) for limit in limits), key=_soonest)
             given_back = largest_fall_kb(holder.samples, metric)
             growing.append(MemoryGrowth(holder, going, domain, until_s, is_shared, given_back_kb=given_back))
-    return [growth for growth in _together(_once(scene, growing)) if growth.until_s <= HORIZON_S]
+    return [growth for growth in _together(_once(window, growing)) if growth.until_s <= HORIZON_S]
 
 
 def _until_s(domain: AnyDomain, per_second: float) -> float:
@@ -107,7 +107,7 @@ def _grown(rows: Sequence[Process], metric: Field[Process, int | None]) -> float
     return float(levels[-1] - min(levels)) if levels else 0.0
 
 
-def _is_memory(scene: Scene, going: Trend) -> bool:
+def _is_memory(window: Window, going: Trend) -> bool:
     """Whether a resident size that grows is memory, and not pages of files that the process has mapped.
 
     It is shared memory if that of the machine grows as fast.
@@ -115,18 +115,18 @@ def _is_memory(scene: Scene, going: Trend) -> bool:
     if going.rows[-1].anon_kb is None:
         return True
     levels = [
-        row.shmem_kb for row in scene.rows(Memory) if row.timestamp >= going.onset_ns and row.shmem_kb is not None
+        row.shmem_kb for row in window.rows(Memory) if row.timestamp >= going.onset_ns and row.shmem_kb is not None
     ]
     return bool(levels) and levels[-1] - levels[0] >= OWN_SHARE * (going.last - going.first)
 
 
-def _once(scene: Scene, growing: Sequence[MemoryGrowth]) -> Sequence[MemoryGrowth]:
+def _once(window: Window, growing: Sequence[MemoryGrowth]) -> Sequence[MemoryGrowth]:
     """The same; of several processes that map the same shared memory, only the one that maps most of it."""
     shared = [growth for growth in growing if growth.is_shared]
     if len(shared) < 2:
         return growing
     begin = min(growth.trend.onset_ns for growth in shared)
-    levels = [row.shmem_kb for row in scene.rows(Memory) if row.timestamp >= begin and row.shmem_kb]
+    levels = [row.shmem_kb for row in window.rows(Memory) if row.timestamp >= begin and row.shmem_kb]
     grown = [growth.grown_kb for growth in shared]
     if not levels or sum(grown) <= SAME_MEMORY * (levels[-1] - levels[0]):
         return growing
@@ -151,10 +151,10 @@ def _reserved_kb(holder: Holder, going: Trend) -> float | None:
     return max(0.0, mapped[-1] - float(since[-1].rss_kb or 0) - float(since[-1].swap_kb or 0))
 
 
-def explain(scene: Scene, growth: MemoryGrowth) -> Explanation:
+def explain(window: Window, growth: MemoryGrowth) -> Explanation:
     """The process takes the memory that is left."""
     culprit = growth.holder.entity
-    return explanation(scene, growth, f"{culprit.name} ({culprit.id})")
+    return explanation(window, growth, f"{culprit.name} ({culprit.id})")
 
 
 MECHANISM = Mechanism[MemoryGrowth](

@@ -11,24 +11,24 @@ from kernelsight.diagnosis.lock_queues import Queueing, queueing, use_meanwhile,
 from kernelsight.diagnosis.mechanism import Explanation, Mechanism, path
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 
 
-def measure(scene: Scene) -> Iterable[Queueing]:
+def measure(window: Window) -> Iterable[Queueing]:
     """Each stretch in which a thread always waited for a lock of the kernel that its program releases."""
-    return queueing(scene, in_kernel=True)
+    return queueing(window, in_kernel=True)
 
 
-def explain(scene: Scene, found: Queueing) -> Explanation:
+def explain(window: Window, found: Queueing) -> Explanation:
     """One system call goes on at a time, and the others wait for it."""
-    culprit = named(scene, found.culprit_pid)
+    culprit = named(window, found.culprit_pid)
     calls = sorted({edge.waits_in for edge in found.queue.handed_on if edge.waits_in})
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(found.run.first),
-        victims=tuple(named(scene, pid) for pid in sorted(found.queue.pids)[:5]),
+        onset_ns=window.at(found.run.first),
+        victims=tuple(named(window, pid) for pid in sorted(found.queue.pids)[:5]),
         suffering_s=found.waiting * found.run.seconds,
-        path=path(*who_waited(scene, found, culprit, "a lock of the kernel"), use_meanwhile(scene, found)),
+        path=path(*who_waited(window, found, culprit, "a lock of the kernel"), use_meanwhile(window, found)),
         refuted_by="it gets less done with fewer processes or threads",
         outlook="more processes, or more CPUs, make it no faster",
         actions=(

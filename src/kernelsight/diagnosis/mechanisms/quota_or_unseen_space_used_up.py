@@ -11,7 +11,7 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.mechanisms.files_take_all_space import space_uses
 from kernelsight.diagnosis.mounts import QUOTA, full_mounts, mount_of, no_space
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ class Refused:
         return f" on a file system {self.failures.device_number}" if self.failures.device_number else ""
 
 
-def measure(scene: Scene) -> Iterable[Refused]:
+def measure(window: Window) -> Iterable[Refused]:
     """Each process whose calls failed for want of space that no full file system explains."""
-    numbers = {rows[-1].device_number for rows in scene.once(full_mounts)}
-    numbers |= {use.rows[-1].device_number for use in scene.once(space_uses)}
-    for failures in scene.once(no_space):
+    numbers = {rows[-1].device_number for rows in window.once(full_mounts)}
+    numbers |= {use.rows[-1].device_number for use in window.once(space_uses)}
+    for failures in window.once(no_space):
         if not _is_explained(failures, numbers):
-            yield Refused(failures, mount_of(scene, failures))
+            yield Refused(failures, mount_of(window, failures))
 
 
 def _is_explained(failures: Failures, numbers: set[str | None]) -> bool:
@@ -53,7 +53,7 @@ def _is_explained(failures: Failures, numbers: set[str | None]) -> bool:
     return failures.device_number in numbers
 
 
-def explain(scene: Scene, found: Refused) -> Explanation:  # noqa: ARG001 - every mechanism is asked alike
+def explain(window: Window, found: Refused) -> Explanation:  # noqa: ARG001 - every mechanism is asked alike
     """The process can write nothing more there."""
     failures = found.failures
     culprit = failures.entity

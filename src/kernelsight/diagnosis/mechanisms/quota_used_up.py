@@ -11,8 +11,8 @@ from kernelsight.diagnosis.faults.cpu_throttling import CPU_THROTTLING
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import RAISE_CPU_QUOTA
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, samples_of
 from kernelsight.events.cgroup import Cgroup
 
 HIT_SHARE = Threshold(
@@ -28,7 +28,7 @@ class Throttled:
     """A control group in a stretch of seconds in which its quota held it back."""
 
     group: str
-    run: Run
+    run: Interval
     held_s: float
     """Seconds that its quota held it back, as the kernel counts them."""
     periods: float
@@ -45,19 +45,19 @@ class Throttled:
         return self.hit_periods / max(self.periods, 1)
 
 
-def measure(scene: Scene) -> Iterable[Throttled]:
+def measure(window: Window) -> Iterable[Throttled]:
     """Each group and stretch in which a quota held it back, but for groups whose descendant is held back as long."""
-    for deltas in scene.deltas(Cgroup).values():
-        shares = {scene.second(delta.after): held((delta,)) / delta.seconds for delta in deltas}
+    for deltas in window.deltas(Cgroup).values():
+        shares = {window.second(delta.after): held((delta,)) / delta.seconds for delta in deltas}
         for run in runs(shares, lambda share: share >= HELD_SHARE):
-            within = scene.during(deltas, run)
-            if not _is_a_descendants(scene, within, run):
-                yield _throttled(scene, within, run)
+            within = window.during(deltas, run)
+            if not _is_a_descendants(window, within, run):
+                yield _throttled(window, within, run)
 
 
-def _throttled(scene: Scene, within: Sequence[CounterDelta[Cgroup]], run: Run) -> Throttled:
+def _throttled(window: Window, within: Sequence[CounterDelta[Cgroup]], run: Interval) -> Throttled:
     last = within[-1].after
-    inside = [use for use in scene.once(cpu_use) if use.is_in(last) and use.queued_in(run)]
+    inside = [use for use in window.once(cpu_use) if use.is_in(last) and use.queued_in(run)]
     return Throttled(
         group=str(last.cgroup),
         run=run,
@@ -70,31 +70,32 @@ def _throttled(scene: Scene, within: Sequence[CounterDelta[Cgroup]], run: Run) -
     )
 
 
-def _is_a_descendants(scene: Scene, within: Sequence[CounterDelta[Cgroup]], run: Run) -> bool:
+def _is_a_descendants(window: Window, within: Sequence[CounterDelta[Cgroup]], run: Interval) -> bool:
     """Whether a group below is held back as long: then that one's quota is the tighter one."""
     below = str(within[-1].after.cgroup).rstrip("/") + "/"
     return any(
-        str(other[-1].after.cgroup).startswith(below) and held(other) >= held(within) for other in throttled(scene, run)
+        str(other[-1].after.cgroup).startswith(below) and held(other) >= held(within)
+        for other in throttled(window, run)
     )
 
 
-def explain(scene: Scene, group: Throttled) -> Explanation:
+def explain(window: Window, group: Throttled) -> Explanation:
     """The group waits for its next period, and its processes with it."""
     culprit = Entity("cgroup", group.group, group.group)
     rows = samples_of(group.deltas)
     much = f"{group.held_s:.1f} s in {group.run.seconds} s, in {group.hit_periods:.0f} of {group.periods:.0f} periods"
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(group.run.first),
+        onset_ns=window.at(group.run.first),
         victims=tuple(use.entity for use in group.slowed[:5]),
         suffering_s=group.held_s,
         path=path(
             claim(
                 f"{culprit.name} was throttled {much}",
-                scene.evidence(rows, Cgroup.cpu_throttled_us, "increase"),
-                scene.evidence(rows, Cgroup.cpu_throttled_periods, "increase"),
+                window.evidence(rows, Cgroup.cpu_throttled_us, "increase"),
+                window.evidence(rows, Cgroup.cpu_throttled_periods, "increase"),
             ),
-            claim("its quota is what holds it back", scene.evidence(rows, Cgroup.cpu_quota_us, "last")),
+            claim("its quota is what holds it back", window.evidence(rows, Cgroup.cpu_quota_us, "last")),
         ),
         refuted_by="the group is as slow with a larger quota",
         outlook="what runs in the group stays slow, however idle the machine is",

@@ -9,8 +9,8 @@ from kernelsight.diagnosis.faults.thread_saturation import THREAD_SATURATION
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism
 from kernelsight.diagnosis.pipes import HELD_UP, KEPT_UP_BEFORE, HeldUp, explanation, held_up
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window
 
 COMPUTES_SHARE = Threshold(
     0.8, "CPUs", because="judged: one thread can use one CPU at most; the rest is for the moments in which it reads"
@@ -20,16 +20,16 @@ KEPT_FROM_CPU_SHARE = Threshold(
 )
 
 
-def measure(scene: Scene) -> Iterable[HeldUp]:
+def measure(window: Window) -> Iterable[HeldUp]:
     """Each writer that waits for the reader of its pipe most of the time."""
-    return scene.once(held_up)
+    return window.once(held_up)
 
 
-def explain(scene: Scene, found: HeldUp) -> Explanation:
+def explain(window: Window, found: HeldUp) -> Explanation:
     """The one thread of the reader is the bottleneck."""
     reader = found.reader
     action = LOOK.on(reader, f"see what {reader.name} computes for what it reads, and since when so much")
-    return explanation(scene, found, f"computes all the time, {found.ran:.1f} CPUs", action)
+    return explanation(window, found, f"computes all the time, {found.ran:.1f} CPUs", action)
 
 
 MECHANISM = Mechanism[HeldUp](

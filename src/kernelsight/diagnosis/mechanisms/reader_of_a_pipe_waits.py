@@ -9,20 +9,20 @@ from kernelsight.diagnosis.faults.slow_dependency import SLOW_DEPENDENCY
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism
 from kernelsight.diagnosis.pipes import HELD_UP, KEPT_UP_BEFORE, HeldUp, explanation, held_up
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.unanswered_checks import IDLE_CPUS
+from kernelsight.diagnosis.window import Window
 
 
-def measure(scene: Scene) -> Iterable[HeldUp]:
+def measure(window: Window) -> Iterable[HeldUp]:
     """Each writer that waits for the reader of its pipe most of the time."""
-    return scene.once(held_up)
+    return window.once(held_up)
 
 
-def explain(scene: Scene, found: HeldUp) -> Explanation:
+def explain(window: Window, found: HeldUp) -> Explanation:
     """The writer goes on when the reader does."""
     reader = found.reader
     action = LOOK.on(reader, f"see what {reader.name} waits for instead of reading, such as a disk or another program")
-    return explanation(scene, found, f"hardly computes meanwhile, {found.ran:.1f} CPUs", action)
+    return explanation(window, found, f"hardly computes meanwhile, {found.ran:.1f} CPUs", action)
 
 
 MECHANISM = Mechanism[HeldUp](

@@ -12,8 +12,8 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.packets import full_queues
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window, grouped_by, runs
 from kernelsight.events.tcp import TcpConnection
 from kernelsight.quantities import quantity
 
@@ -31,7 +31,7 @@ class Behind:
     """A stretch in which round trips from an address took long, with the connection that has most on the way."""
 
     address: str
-    run: Run
+    run: Interval
     in_flight_bytes: float
     """What the largest sender had on the way, on average."""
     sender: Entity | None
@@ -46,34 +46,34 @@ class Behind:
     """Samples of connections of others whose round trips take long, and that have no bulk data on the way."""
 
 
-def measure(scene: Scene) -> Iterable[Behind]:
+def measure(window: Window) -> Iterable[Behind]:
     """Each local address and stretch in which round trips took long, but for loopback, which has no queue."""
-    late = [row for row in scene.once(stuck).get("round_trip", ()) if row.saddr != row.daddr]
+    late = [row for row in window.once(stuck).get("round_trip", ()) if row.saddr != row.daddr]
     for address, rows in grouped_by(late, lambda row: row.saddr).items():
-        for run in runs(dict.fromkeys(scene.seconds(rows), 1.0), bool, least=int(LASTS_S), gap=int(GAP_S)):
-            yield _behind(scene, str(address), scene.within(rows, run), run)
+        for run in runs(dict.fromkeys(window.seconds(rows), 1.0), bool, least=int(LASTS_S), gap=int(GAP_S)):
+            yield _behind(window, str(address), window.within(rows, run), run)
 
 
-def _behind(scene: Scene, address: str, rows: Sequence[TcpConnection], run: Run) -> Behind:
+def _behind(window: Window, address: str, rows: Sequence[TcpConnection], run: Interval) -> Behind:
     in_flight: dict[int | None, int] = {}
     for row in rows:
         in_flight[row.pid] = in_flight.get(row.pid, 0) + (row.unacknowledged_bytes or 0)
     largest = max(in_flight, key=lambda pid: in_flight[pid])
     bulk = [row for row in rows if row.pid == largest]
-    seconds = len({*scene.seconds(bulk)})
+    seconds = len({*window.seconds(bulk)})
     return Behind(
         address=address,
         run=run,
         in_flight_bytes=in_flight[largest] / seconds,
         sender=next(iter(holders(bulk)), None),
-        queue_is_seen=any(queue.run.overlaps(run) for queue in scene.once(full_queues)),
-        cpus_are_short=any(stretch.run.overlaps(run) for stretch in scene.once(contention)),
+        queue_is_seen=any(queue.run.overlaps(run) for queue in window.once(full_queues)),
+        cpus_are_short=any(stretch.run.overlaps(run) for stretch in window.once(contention)),
         bulk=bulk,
         others=[row for row in rows if row.pid != largest and (row.unacknowledged_bytes or 0) < BULK_BYTES],
     )
 
 
-def explain(scene: Scene, found: Behind) -> Explanation:
+def explain(window: Window, found: Behind) -> Explanation:
     """What others send waits behind what the largest sender has put into the queue."""
     culprit = found.sender or Entity("listener", found.address, found.address)
     return Explanation(
@@ -82,12 +82,12 @@ def explain(scene: Scene, found: Behind) -> Explanation:
         victims=tuple(holders(found.others))[:5],
         suffering_s=sum((row.round_trip_us or 0) / 1e6 for row in found.others),
         path=path(
-            *slower_claims(scene, found.others),
+            *slower_claims(window, found.others),
             claim(
                 f"{culprit.name} has {quantity(found.in_flight_bytes, 'B')} on the way from {found.address}, which "
                 "waits in a queue that is far too deep (bufferbloat)",
-                scene.evidence(found.bulk, TcpConnection.unacknowledged_bytes, "mean"),
-                scene.evidence(found.bulk, TcpConnection.round_trip_us, "max"),
+                window.evidence(found.bulk, TcpConnection.unacknowledged_bytes, "mean"),
+                window.evidence(found.bulk, TcpConnection.round_trip_us, "max"),
             ),
         ),
         refuted_by=f"round trips from {found.address} take as long when {culprit.name} sends nothing",

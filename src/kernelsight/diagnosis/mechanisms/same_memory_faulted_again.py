@@ -26,8 +26,8 @@ from kernelsight.diagnosis.page_faults import (
     refuted_by,
     remedies,
 )
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, samples_of
 from kernelsight.events.memory import PageFaultStats
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, SchedProcess
@@ -86,45 +86,45 @@ class FaultStorm(Faulting):
     sampled: Sequence[Process]
 
 
-def measure(scene: Scene) -> Iterable[FaultStorm]:
+def measure(window: Window) -> Iterable[FaultStorm]:
     """The last stretch of each process in which it had many faults."""
-    for faulting in _traced(scene) if scene.rows(PageFaultStats) else _sampled(scene):
+    for faulting in _traced(window) if window.rows(PageFaultStats) else _sampled(window):
         for run in runs(faulting.by_second, lambda rate: rate >= FAULTS_PER_S)[-1:]:
-            yield _fault_storm(scene, faulting, run)
+            yield _fault_storm(window, faulting, run)
 
 
-def _traced(scene: Scene) -> Iterable[Faults]:
+def _traced(window: Window) -> Iterable[Faults]:
     known: dict[int | None, Faults] = {}
-    for row in scene.rows(PageFaultStats):
+    for row in window.rows(PageFaultStats):
         faulting = known.setdefault(row.pid, Faults(row.pid or 0, row.comm or "?"))
         faulting.traced.append(row)
-        second = scene.second(row)
+        second = window.second(row)
         faulting.by_second[second] = faulting.by_second.get(second, 0.0) + faults_of(row)
     return known.values()
 
 
-def _sampled(scene: Scene) -> Iterator[Faults]:
-    for deltas in scene.deltas(Process).values():
+def _sampled(window: Window) -> Iterator[Faults]:
+    for deltas in window.deltas(Process).values():
         if deltas:
             last = deltas[-1].after
             faulting = Faults(last.pid or 0, last.comm or "?", sampled=samples_of(deltas))
             for delta in deltas:
                 faults = delta.of(Process.minor_faults) + delta.of(Process.major_faults)
-                faulting.by_second[scene.second(delta.after)] = faults / delta.seconds
+                faulting.by_second[window.second(delta.after)] = faults / delta.seconds
             yield faulting
 
 
-def _fault_storm(scene: Scene, faulting: Faults, run: Run) -> FaultStorm:
-    deltas = _deltas(scene, faulting.pid, run)
-    traced = scene.within(faulting.traced, run)
+def _fault_storm(window: Window, faulting: Faults, run: Interval) -> FaultStorm:
+    deltas = _deltas(window, faulting.pid, run)
+    traced = window.within(faulting.traced, run)
     major = (delta.of(Process.major_faults) for delta in deltas)
-    children, threads = _started(scene, faulting.pid, run)
+    children, threads = _started(window, faulting.pid, run)
     return FaultStorm(
         process_entity(faulting.pid, faulting.comm),
         run,
         faults=run.total(faulting.by_second),
         read_in=sum(row.major_faults or 0 for row in traced) if faulting.traced else sum(major),
-        came_back=came_back(scene, run),
+        came_back=came_back(window, run),
         user_s=sum(delta.of(Process.utime_ms) for delta in deltas) / 1e3,
         system_s=sum(delta.of(Process.stime_ms) for delta in deltas) / 1e3,
         sampled_s=max(sum(delta.seconds for delta in deltas), 1.0),
@@ -135,45 +135,45 @@ def _fault_storm(scene: Scene, faulting: Faults, run: Run) -> FaultStorm:
         threads=threads,
         deltas=deltas,
         traced=traced,
-        sampled=scene.within(faulting.sampled, run),
+        sampled=window.within(faulting.sampled, run),
     )
 
 
-def _deltas(scene: Scene, pid: int, run: Run) -> Sequence[CounterDelta[Process]]:
+def _deltas(window: Window, pid: int, run: Interval) -> Sequence[CounterDelta[Process]]:
     """What the process did in that stretch, by its samples."""
-    found = [scene.during(deltas, run) for key, deltas in scene.deltas(Process).items() if key[0] == pid]
+    found = [window.during(deltas, run) for key, deltas in window.deltas(Process).items() if key[0] == pid]
     return max(found, key=len, default=[])
 
 
-def _started(scene: Scene, pid: int, run: Run) -> tuple[float, float]:
+def _started(window: Window, pid: int, run: Interval) -> tuple[float, float]:
     """The processes and threads that it started; untraced, the processes of the whole machine, and no thread."""
-    if scene.rows(SchedProcess):
-        rows = scene.within([row for row in scene.rows(SchedProcess) if row.pid == pid], run)
+    if window.rows(SchedProcess):
+        rows = window.within([row for row in window.rows(SchedProcess) if row.pid == pid], run)
         return sum(row.forks or 0 for row in rows), sum(row.threads_started or 0 for row in rows)
-    return sum(delta.of(Cpu.forks) for delta in scene.during(of_all_cpus(scene), run)), 0.0
+    return sum(delta.of(Cpu.forks) for delta in window.during(of_all_cpus(window), run)), 0.0
 
 
-def explain(scene: Scene, storm: FaultStorm) -> Explanation:
+def explain(window: Window, storm: FaultStorm) -> Explanation:
     """Each fault takes the kernel a while, and the threads of the process wait for its mappings meanwhile."""
     process, samples = storm.culprit, samples_of(storm.deltas)
     return Explanation(
         culprit=process,
-        onset_ns=scene.at(storm.run.first),
+        onset_ns=window.at(storm.run.first),
         victims=(process,),
         suffering_s=storm.system_s,
         path=path(
             claim(
                 f"{process.name} ({process.id}) faulted for {storm.faults:,.0f} pages in {storm.seconds} s",
-                *_faults_shown(scene, storm),
+                *_faults_shown(window, storm),
             ),
             claim(
                 f"it spent {storm.system_s:.1f} of {storm.user_s + storm.system_s:.1f} s of CPU time in the kernel",
-                scene.evidence(samples, Process.stime_ms, "increase"),
-                scene.evidence(samples, Process.utime_ms, "increase"),
+                window.evidence(samples, Process.stime_ms, "increase"),
+                window.evidence(samples, Process.utime_ms, "increase"),
             ),
             claim(
                 f"it kept {max(storm.kept_kb, 0) / KIB:,.0f} MiB of {storm.faults * PAGE_KB / KIB:,.0f} MiB",
-                scene.evidence(samples, Process.rss_kb, "slope"),
+                window.evidence(samples, Process.rss_kb, "slope"),
             ),
         ),
         refuted_by=refuted_by(process),
@@ -184,17 +184,17 @@ def explain(scene: Scene, storm: FaultStorm) -> Explanation:
     )
 
 
-def _faults_shown(scene: Scene, storm: FaultStorm) -> tuple[Evidence | None, Evidence | None]:
+def _faults_shown(window: Window, storm: FaultStorm) -> tuple[Evidence | None, Evidence | None]:
     if storm.traced:
         some = any(row.major_faults for row in storm.traced)
         return (
-            scene.evidence(storm.traced, PageFaultStats.minor_faults, "sum"),
-            scene.evidence(storm.traced, PageFaultStats.major_faults, "sum") if some else None,
+            window.evidence(storm.traced, PageFaultStats.minor_faults, "sum"),
+            window.evidence(storm.traced, PageFaultStats.major_faults, "sum") if some else None,
         )
     some = any(row.major_faults for row in storm.sampled)
     return (
-        scene.evidence(storm.sampled, Process.minor_faults, "increase"),
-        scene.evidence(storm.sampled, Process.major_faults, "increase") if some else None,
+        window.evidence(storm.sampled, Process.minor_faults, "increase"),
+        window.evidence(storm.sampled, Process.major_faults, "increase") if some else None,
     )
 
 

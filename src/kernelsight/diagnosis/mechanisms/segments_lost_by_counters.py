@@ -18,7 +18,7 @@ from kernelsight.diagnosis.lost_elsewhere import (
 )
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.packets import LASTS_S, LEAST_LOST_PACKETS, carried, packets
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, samples_of
 from kernelsight.events.network import Network
 from kernelsight.events.tcp import TcpRetransmit, TcpRetransmitEvent
 
@@ -29,7 +29,7 @@ class Counted:
 
     interface: str
     """The one that sent most packets: the likeliest."""
-    run: Run
+    run: Interval
     sent: float
     """Segments."""
     sent_again: float
@@ -47,22 +47,22 @@ class Counted:
         return self.sent_again - self.requests
 
 
-def measure(scene: Scene) -> Iterable[Counted]:
+def measure(window: Window) -> Iterable[Counted]:
     """Each stretch in which data was sent again; none where a tracer sees what is."""
-    if scene.rows(TcpRetransmitEvent):
+    if window.rows(TcpRetransmitEvent):
         return
-    deltas = [delta for of_one in scene.deltas(TcpRetransmit).values() for delta in of_one]
+    deltas = [delta for of_one in window.deltas(TcpRetransmit).values() for delta in of_one]
     counts = {
-        scene.second(delta.after): delta.of(TcpRetransmit.retrans_segs) - delta.of(TcpRetransmit.syn_retrans)
+        window.second(delta.after): delta.of(TcpRetransmit.retrans_segs) - delta.of(TcpRetransmit.syn_retrans)
         for delta in deltas
     }
     for run in runs(counts, lambda count: count > 0, least=int(LASTS_S), gap=2):
-        interface = _busiest(scene, run)
+        interface = _busiest(window, run)
         if interface is not None:
-            yield _counted(scene, scene.during(deltas, run), run, interface)
+            yield _counted(window, window.during(deltas, run), run, interface)
 
 
-def _counted(scene: Scene, deltas: Sequence[CounterDelta[TcpRetransmit]], run: Run, interface: str) -> Counted:
+def _counted(window: Window, deltas: Sequence[CounterDelta[TcpRetransmit]], run: Interval, interface: str) -> Counted:
     refused = (max(delta.of(TcpRetransmit.listen_overflows), delta.of(TcpRetransmit.listen_drops)) for delta in deltas)
     return Counted(
         interface=interface,
@@ -71,36 +71,36 @@ def _counted(scene: Scene, deltas: Sequence[CounterDelta[TcpRetransmit]], run: R
         sent_again=sum(delta.of(TcpRetransmit.retrans_segs) for delta in deltas),
         requests=sum(delta.of(TcpRetransmit.syn_retrans) for delta in deltas),
         dropped_by_listeners=sum(refused),
-        causes=other_causes(scene, run, interface, is_known=False),
+        causes=other_causes(window, run, interface, is_known=False),
         deltas=deltas,
     )
 
 
-def _busiest(scene: Scene, run: Run) -> str | None:
+def _busiest(window: Window, run: Interval) -> str | None:
     """The interface that sent most packets; that of loopback only where no other sent any."""
-    sent = {name: packets(carried(scene, name, run), "tx") for (name,) in scene.deltas(Network)}
+    sent = {name: packets(carried(window, name, run), "tx") for (name,) in window.deltas(Network)}
     others = {name: count for name, count in sent.items() if count and name != "lo"} or sent
     return max(others, key=lambda name: others[name], default=None)
 
 
-def explain(scene: Scene, found: Counted) -> Explanation:
+def explain(window: Window, found: Counted) -> Explanation:
     """They are lost beyond this machine; by which interface is likely and not known."""
-    counted, traffic = samples_of(found.deltas), samples_of(carried(scene, found.interface, found.run))
+    counted, traffic = samples_of(found.deltas), samples_of(carried(window, found.interface, found.run))
     return explanation(
         found.interface,
-        scene.at(found.run.first),
+        window.at(found.run.first),
         (),
         path(
             claim(
                 f"TCP retransmitted {found.sent_again:.0f} of {found.sent:.0f} segments in {found.run.seconds} s, "
                 f"{found.requests:.0f} of them to ask for connections",
-                scene.evidence(counted, TcpRetransmit.retrans_segs, "increase"),
-                scene.evidence(counted, TcpRetransmit.syn_retrans, "increase"),
-                scene.evidence(counted, TcpRetransmit.out_segs, "increase"),
+                window.evidence(counted, TcpRetransmit.retrans_segs, "increase"),
+                window.evidence(counted, TcpRetransmit.syn_retrans, "increase"),
+                window.evidence(counted, TcpRetransmit.out_segs, "increase"),
             ),
             claim(
                 f"{found.interface} sent most packets of all interfaces, so the loss is likely beyond it",
-                scene.evidence(traffic, Network.tx_packets, "increase"),
+                window.evidence(traffic, Network.tx_packets, "increase"),
             ),
         ),
     )

@@ -26,8 +26,8 @@ from kernelsight.diagnosis.packets import (
     stretches,
     victims,
 )
-from kernelsight.diagnosis.scene import Run, Scene, grouped_by
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window, grouped_by
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.tcp import TcpRetransmitEvent
 
@@ -41,7 +41,7 @@ class Lost:
     """What was sent again by an interface in a stretch of seconds."""
 
     interface: str
-    run: Run
+    run: Interval
     seconds: int
     """In which anything was sent again."""
     segments: int
@@ -59,25 +59,25 @@ class Lost:
         return self.seconds / self.run.seconds
 
 
-def measure(scene: Scene) -> Iterable[Lost]:
+def measure(window: Window) -> Iterable[Lost]:
     """Each interface and stretch in which data was sent again."""
-    by_listeners = [row for row in scene.rows(PacketDrop) if row.reason == FULL_LISTENER]
-    for interface, rows in grouped_by(scene.once(sent_again), lambda row: row.interface_name).items():
-        for run in stretches(scene, rows, TcpRetransmitEvent.segments) if interface else ():
-            within = scene.within(rows, run)
+    by_listeners = [row for row in window.rows(PacketDrop) if row.reason == FULL_LISTENER]
+    for interface, rows in grouped_by(window.once(sent_again), lambda row: row.interface_name).items():
+        for run in stretches(window, rows, TcpRetransmitEvent.segments) if interface else ():
+            within = window.within(rows, run)
             yield Lost(
                 interface=interface or "",
                 run=run,
-                seconds=len({scene.second(row) for row in within}),
+                seconds=len({window.second(row) for row in within}),
                 segments=sum(row.segments or 1 for row in within),
-                sent=segments_sent(carried(scene, interface or "", run), interface or ""),
-                dropped_by_listeners=sum(row.count or 0 for row in scene.within(by_listeners, run)),
-                causes=other_causes(scene, run, interface or ""),
+                sent=segments_sent(carried(window, interface or "", run), interface or ""),
+                dropped_by_listeners=sum(row.count or 0 for row in window.within(by_listeners, run)),
+                causes=other_causes(window, run, interface or ""),
                 again=within,
             )
 
 
-def explain(scene: Scene, found: Lost) -> Explanation:
+def explain(window: Window, found: Lost) -> Explanation:
     """They are lost beyond this machine."""
     peers = ", ".join(sorted({str(row.daddr) for row in found.again})[:3])
     return explanation(
@@ -87,7 +87,7 @@ def explain(scene: Scene, found: Lost) -> Explanation:
         path(
             claim(
                 f"TCP retransmitted {found.segments} segments to {peers} by {found.interface} in {found.run.seconds} s",
-                scene.evidence(found.again, TcpRetransmitEvent.segments, "sum"),
+                window.evidence(found.again, TcpRetransmitEvent.segments, "sum"),
             )
         ),
     )

@@ -16,9 +16,9 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Step
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene, runs
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, shown
+from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.scheduler import SchedProcess, Wait
 from kernelsight.events.service import ServiceStats
 from kernelsight.quantities import quantity
@@ -84,7 +84,7 @@ LONG_QUEUE_S = Threshold(
 class Computing:
     """A stretch in which a server wanted a CPU all the time while clients waited for its answers."""
 
-    run: Run
+    run: Interval
     duration: Duration
     server: Use
     served: Served
@@ -117,34 +117,34 @@ class Computing:
         return 1e3 * self.wait_s
 
 
-def measure(scene: Scene) -> Iterable[Computing]:
+def measure(window: Window) -> Iterable[Computing]:
     """Each server and stretch in which it wanted a CPU all the time while clients were kept waiting."""
-    servers = scene.once(served)
-    for use in scene.once(cpu_use) if servers else ():
+    servers = window.once(served)
+    for use in window.once(cpu_use) if servers else ():
         if use.pid not in servers or use.is_kernel_worker:
             continue
-        wanted = {second: use.wanted_in(Run(second, second)) for second, _ in use.ran.items()}
+        wanted = {second: use.wanted_in(Interval(second, second)) for second, _ in use.ran.items()}
         for run in runs(wanted, lambda seconds: seconds >= WANTS_SHARE):
             by_client = servers[use.pid].by_client()
             waits = {pid: sum(edge.waited_in(run) for edge in edges) for pid, edges in by_client.items()}
             clients = [pid for pid, seconds in waits.items() if seconds >= WAITING_SHARE * run.seconds]
             if clients:
                 clients.sort(key=lambda pid: (-waits[pid], pid))
-                yield _computing(scene, use, servers[use.pid], run, clients)
+                yield _computing(window, use, servers[use.pid], run, clients)
 
 
-def _computing(scene: Scene, use: Use, of: Served, run: Run, clients: Sequence[int]) -> Computing:
+def _computing(window: Window, use: Use, of: Served, run: Interval, clients: Sequence[int]) -> Computing:
     usual = _before(run)
     by_client = of.by_client()
     now = {pid: _mean_s(by_client[pid], run) for pid in clients}
     before = {pid: _mean_s(by_client[pid], usual) for pid in clients if _is_known(by_client[pid], usual)}
-    rows = [row for row in scene.within(use.rows, run) if isinstance(row, SchedProcess)]
-    stats = [row for row in scene.within(scene.rows(ServiceStats), run) if row.pid == use.pid]
+    rows = [row for row in window.within(use.rows, run) if isinstance(row, SchedProcess)]
+    stats = [row for row in window.within(window.rows(ServiceStats), run) if row.pid == use.pid]
     queued = [row.queue_p50_us for row in stats if row.queue_p50_us is not None]
     most = [row.most_cpu_time_ms for row in rows if row.most_cpu_time_ms is not None]
     return Computing(
         run=run,
-        duration=duration_of(scene, run),
+        duration=duration_of(window, run),
         server=use,
         served=of,
         clients=clients,
@@ -157,40 +157,40 @@ def _computing(scene: Scene, use: Use, of: Served, run: Run, clients: Sequence[i
         ran=use.ran_in(run) / run.seconds,
         kept_from_cpu_share=use.queued_in(run) / max(use.wanted_in(run), 1e-9),
         busiest_share=sum(most) / max(1e3 * use.ran_in(run), 1e-9) if most else None,
-        held_back=any(use.is_in(deltas[-1].after) for deltas in throttled(scene, run)),
+        held_back=any(use.is_in(deltas[-1].after) for deltas in throttled(window, run)),
     )
 
 
-def _before(run: Run) -> Run:
+def _before(run: Interval) -> Interval:
     """The seconds before a stretch, without the one in which it began."""
-    return Run(0, run.first - 2)
+    return Interval(0, run.first - 2)
 
 
-def _mean_s(edges: Iterable[Edge], run: Run) -> float:
+def _mean_s(edges: Iterable[Edge], run: Interval) -> float:
     edges = list(edges)
     return sum(edge.waited_in(run) for edge in edges) / max(sum(edge.count_in(run) for edge in edges), 1)
 
 
-def _is_known(edges: Iterable[Edge], usual: Run) -> bool:
+def _is_known(edges: Iterable[Edge], usual: Interval) -> bool:
     return sum(edge.count_in(usual) for edge in edges) >= WAITS_COMPARED
 
 
-def explain(scene: Scene, found: Computing) -> Explanation:
+def explain(window: Window, found: Computing) -> Explanation:
     """The server answers nobody while it computes."""
     run, server = found.run, found.server.entity
     by_client = found.served.by_client()
     return Explanation(
         culprit=server,
-        onset_ns=scene.at(run.first),
-        victims=tuple(named(scene, pid) for pid in _victims(found)[:5]),
+        onset_ns=window.at(run.first),
+        victims=tuple(named(window, pid) for pid in _victims(found)[:5]),
         suffering_s=found.waited_s,
         path=path(
-            *(_waits(scene, by_client[pid], pid, found) for pid in _victims(found)[:3]),
-            *(_asks(scene, by_client[pid], pid, found) for pid in _newcomers(found)[:2]),
+            *(_waits(window, by_client[pid], pid, found) for pid in _victims(found)[:3]),
+            *(_asks(window, by_client[pid], pid, found) for pid in _newcomers(found)[:2]),
             claim(
                 f"{server.name} ({server.id}) computed for {found.server.ran_in(run):.1f} s of {run.seconds} s, on one "
                 "CPU at a time",
-                used(scene, found.server, run, "ran"),
+                used(window, found.server, run, "ran"),
             ),
         ),
         refuted_by=f"clients wait as long while {server.name} has nothing to compute",
@@ -212,23 +212,23 @@ def _victims(found: Computing) -> Sequence[int]:
     return [pid for pid in found.clients if pid not in newcomers]
 
 
-def _waits(scene: Scene, edges: Sequence[Edge], pid: int, found: Computing) -> Step | None:
-    client, server = named(scene, pid), found.server
+def _waits(window: Window, edges: Sequence[Edge], pid: int, found: Computing) -> Step | None:
+    client, server = named(window, pid), found.server
     usual = _before(found.run)
     before = f", and {quantity(1e3 * _mean_s(edges, usual), 'ms')} before" if _is_known(edges, usual) else ""
     return claim(
         f"{client.name} ({pid}) waited {quantity(1e3 * _mean_s(edges, found.run), 'ms')} for each answer of "
         f"{server.comm} ({server.pid}){before}",
-        shown(scene, edges, found.run),
-        shown(scene, edges, found.run, Wait.count),
+        shown(window, edges, found.run),
+        shown(window, edges, found.run, Wait.count),
     )
 
 
-def _asks(scene: Scene, edges: Sequence[Edge], pid: int, found: Computing) -> Step | None:
-    client, server = named(scene, pid), found.server
+def _asks(window: Window, edges: Sequence[Edge], pid: int, found: Computing) -> Step | None:
+    client, server = named(window, pid), found.server
     return claim(
         f"{client.name} ({pid}) asked {server.comm} ({server.pid}) for something in this time, and not before",
-        shown(scene, edges, found.run, Wait.count),
+        shown(window, edges, found.run, Wait.count),
     )
 
 

@@ -8,10 +8,10 @@ from kernelsight.diagnosis.faults.stopped_process import STOPPED_PROCESS
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.remedies import CONTINUE, LOOK
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.stopped import Cause, Stopped, stopped
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.unanswered import waits_for_answer
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.lock import FileLockWait
 from kernelsight.events.pending_wait import PendingWait
 from kernelsight.events.process import Process, SocketOwner
@@ -24,12 +24,12 @@ LASTS_S = Threshold(
 )
 
 
-def measure(scene: Scene) -> Iterable[Stopped]:
+def measure(window: Window) -> Iterable[Stopped]:
     """Each process that is stopped at the end of the window."""
-    return stopped(scene)
+    return stopped(window)
 
 
-def explain(scene: Scene, found: Stopped) -> Explanation:
+def explain(window: Window, found: Stopped) -> Explanation:
     """Who waits for it waits until somebody lets it go on."""
     process = found.process
     how, remedy = _HOW[found.cause], _remedy(process, found.cause)
@@ -40,24 +40,24 @@ def explain(scene: Scene, found: Stopped) -> Explanation:
         victims=tuple(found.victims[:5]),
         suffering_s=found.stopped_s * len(found.victims),
         path=path(
-            *(waits_for_answer(scene, wait) for wait in (*found.behind[:2], *found.asked[:2])),
+            *(waits_for_answer(window, wait) for wait in (*found.behind[:2], *found.asked[:2])),
             claim(
                 f"{process.name} ended waits of {len(found.cut_off)} others before, and none since",
-                scene.evidence(answered, Wait.count, "sum"),
+                window.evidence(answered, Wait.count, "sum"),
             ),
             claim(
                 found.waited_for,
-                scene.evidence(found.locks, FileLockWait.inode, "count"),
-                scene.evidence(found.queued, TcpListener.accept_queue, "last"),
-                scene.evidence(found.unread, SocketOwner.receive_queue_bytes, "last"),
-                scene.evidence(found.called, ServiceEdge.oldest_unanswered_ms, "max"),
-                scene.evidence([row for wait in found.asked for row in wait.rows], PendingWait.waited_ms, "max"),
+                window.evidence(found.locks, FileLockWait.inode, "count"),
+                window.evidence(found.queued, TcpListener.accept_queue, "last"),
+                window.evidence(found.unread, SocketOwner.receive_queue_bytes, "last"),
+                window.evidence(found.called, ServiceEdge.oldest_unanswered_ms, "max"),
+                window.evidence([row for wait in found.asked for row in wait.rows], PendingWait.waited_ms, "max"),
             )
             if found.waited_for
             else None,
             claim(
                 f"{process.name} ({process.id}) was stopped by {how} and has not gone on for {found.stopped_s:.0f} s",
-                scene.evidence(found.rows, Process.threads, "last"),
+                window.evidence(found.rows, Process.threads, "last"),
             ),
         ),
         refuted_by=f"they wait as long after {process.name} has gone on",

@@ -14,9 +14,9 @@ from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.peers import Peers, peers
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import shown
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.scheduler import Wait
 
 CLIENTS_WAIT_SHARE = Threshold(
@@ -48,14 +48,14 @@ class Servers:
     """Of the time that servers wait for each other, the share in which their clients wait for them."""
 
 
-def measure(scene: Scene) -> Iterable[Servers]:
+def measure(window: Window) -> Iterable[Servers]:
     """Each program and stretch in which one server always waited for another one."""
-    for servers in scene.once(peers):
+    for servers in window.once(peers):
         run, pids = servers.run, servers.pids
-        uses = [use for use in scene.once(cpu_use) if use.pid in pids]
+        uses = [use for use in window.once(cpu_use) if use.pid in pids]
         yield Servers(
             peers=servers,
-            duration=duration_of(scene, run),
+            duration=duration_of(window, run),
             servers=len(pids),
             waiting=servers.waiting,
             ran=sum(use.ran_in(run) for use in uses) / run.seconds,
@@ -63,33 +63,33 @@ def measure(scene: Scene) -> Iterable[Servers]:
         )
 
 
-def explain(scene: Scene, found: Servers) -> Explanation:
+def explain(window: Window, found: Servers) -> Explanation:
     """The server that let others wait longest has the lock, or keeps it for its client."""
     servers, run = found.peers, found.peers.run
-    culprit = named(scene, servers.culprit)
+    culprit = named(window, servers.culprit)
     clients = sorted(servers.asking, key=lambda edge: -edge.waited_in(run))
     suffering = [*dict.fromkeys(edge.pid for edge in clients), *sorted(servers.pids)]
     ended = [edge for edge in servers.edges if str(edge.waker_pid) == culprit.id]
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(run.first),
-        victims=tuple(named(scene, pid) for pid in suffering[:5]),
+        onset_ns=window.at(run.first),
+        victims=tuple(named(window, pid) for pid in suffering[:5]),
         suffering_s=found.waiting * run.seconds,
         path=path(
             claim(
                 f"clients such as {clients[0].comm} ({clients[0].pid}) waited for {culprit.name}",
-                shown(scene, clients, run),
+                shown(window, clients, run),
             )
             if clients
             else None,
             claim(
                 f"{found.servers} processes {culprit.name} waited {found.waiting * run.seconds:.0f} s in "
                 f"{run.seconds} s for each other",
-                shown(scene, servers.edges, run),
-                shown(scene, servers.edges, run, Wait.count),
+                shown(window, servers.edges, run),
+                shown(window, servers.edges, run, Wait.count),
             ),
-            claim(f"{culprit.name} ({culprit.id}) ended most of these waits", shown(scene, ended, run)),
-            _waits_itself(scene, servers, culprit),
+            claim(f"{culprit.name} ({culprit.id}) ended most of these waits", shown(window, ended, run)),
+            _waits_itself(window, servers, culprit),
         ),
         refuted_by="they wait as long when each works on data of its own",
         outlook="more clients, or more CPUs, make it no faster",
@@ -97,17 +97,17 @@ def explain(scene: Scene, found: Servers) -> Explanation:
     )
 
 
-def _waits_itself(scene: Scene, servers: Peers, culprit: Entity) -> Step | None:
+def _waits_itself(window: Window, servers: Peers, culprit: Entity) -> Step | None:
     """The claim that the culprit keeps the lock while it waits for its own client."""
     run = servers.run
     client = max(servers.asked_by(servers.culprit), key=lambda edge: edge.waited_in(run), default=None)
     if client is None or client.waited_in(run) < OWN_WAIT_SHARE * run.seconds:
         return None
-    whom = named(scene, client.waker_pid or 0)
+    whom = named(window, client.waker_pid or 0)
     return claim(
         f"{culprit.name} ({culprit.id}) itself waited {client.waited_in(run):.1f} s for its client {whom.name} "
         f"({whom.id})",
-        shown(scene, [client], run),
+        shown(window, [client], run),
     )
 
 

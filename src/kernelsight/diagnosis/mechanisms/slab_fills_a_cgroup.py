@@ -10,10 +10,10 @@ from kernelsight.diagnosis.faults.dentry_or_slab_growth import DENTRY_OR_SLAB_GR
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.memory_use import KIB, group_limit
 from kernelsight.diagnosis.model import Entity, Evidence
-from kernelsight.diagnosis.scene import CounterDelta, Scene, samples_of
 from kernelsight.diagnosis.slab import LEAST_S, LEAST_SHARE, REFUTED_BY, Maker, busiest_in_kernel, remedies
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import straight
+from kernelsight.diagnosis.window import CounterDelta, Window, samples_of
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.pressure import Pressure
 from kernelsight.signals.rules.pressure import MEMORY_STALLED_PERCENT
@@ -57,9 +57,9 @@ class GroupSlab:
     maker: Maker | None
 
 
-def measure(scene: Scene) -> Iterable[GroupSlab]:
+def measure(window: Window) -> Iterable[GroupSlab]:
     """Each control group that is full, or will be soon, and mostly of slab."""
-    for (group,), rows in scene.series(Cgroup).items():
+    for (group,), rows in window.series(Cgroup).items():
         limit = group_limit(rows[-1])
         known = [row for row in rows if _slab_bytes(row) is not None and row.memory_current_bytes]
         if not limit or not known or not _fills_it(known, limit):
@@ -67,7 +67,7 @@ def measure(scene: Scene) -> Iterable[GroupSlab]:
         last = known[-1]
         slab = _slab_bytes(last) or 0.0
         pinned = last.memory_slab_unreclaimable_bytes
-        pressure = scene.deltas(Pressure).get(("memory", group), ())
+        pressure = window.deltas(Pressure).get(("memory", group), ())
         onset_ns = next(row.timestamp for row in known if (_slab_bytes(row) or 0.0) >= slab / 2)
         yield GroupSlab(
             path=group,
@@ -76,11 +76,11 @@ def measure(scene: Scene) -> Iterable[GroupSlab]:
             limit_bytes=limit,
             is_told=last.memory_slab_bytes is not None,
             is_pinned=pinned is not None and pinned >= SLAB_SHARE * slab,
-            is_killed=any(delta.of(Cgroup.memory_oom_kills) for delta in scene.deltas(Cgroup).get((group,), ())),
+            is_killed=any(delta.of(Cgroup.memory_oom_kills) for delta in window.deltas(Cgroup).get((group,), ())),
             pressure=pressure,
             stalled_share=_stalled_share(pressure),
             onset_ns=onset_ns,
-            maker=busiest_in_kernel(scene, group, onset_ns),
+            maker=busiest_in_kernel(window, group, onset_ns),
         )
 
 
@@ -115,7 +115,7 @@ def _stalled_share(pressure: Sequence[CounterDelta[Pressure]]) -> float:
     return sum(delta.of(Pressure.some_total_us) for delta in pressure) / 1e6 / seconds if seconds else 0.0
 
 
-def explain(scene: Scene, found: GroupSlab) -> Explanation:
+def explain(window: Window, found: GroupSlab) -> Explanation:
     """The programs of the group wait for memory that slab has."""
     maker = found.maker
     culprit = maker.entity if maker else Entity("cgroup", found.path, found.path)
@@ -127,11 +127,11 @@ def explain(scene: Scene, found: GroupSlab) -> Explanation:
             claim(
                 f"{found.path} may use {found.limit_bytes / KIB**2:,.0f} MiB, and the kernel's objects take "
                 f"{found.slab_bytes / KIB**2:,.0f} MiB of that",
-                *_shown(scene, found),
+                *_shown(window, found),
             ),
             claim(
                 f"its tasks wait for memory in {found.stalled_share:.0%} of the time",
-                scene.evidence(samples_of(found.pressure), Pressure.some_total_us, "increase"),
+                window.evidence(samples_of(found.pressure), Pressure.some_total_us, "increase"),
             )
             if found.stalled_share
             else None,
@@ -143,10 +143,10 @@ def explain(scene: Scene, found: GroupSlab) -> Explanation:
     )
 
 
-def _shown(scene: Scene, found: GroupSlab) -> Iterable[Evidence | None]:
-    yield scene.evidence(found.rows, Cgroup.memory_current_bytes, "last")
+def _shown(window: Window, found: GroupSlab) -> Iterable[Evidence | None]:
+    yield window.evidence(found.rows, Cgroup.memory_current_bytes, "last")
     told = [Cgroup.memory_slab_bytes] if found.is_told else [Cgroup.memory_anon_bytes, Cgroup.memory_file_bytes]
-    yield from (scene.evidence(found.rows, metric, "last") for metric in told)
+    yield from (window.evidence(found.rows, metric, "last") for metric in told)
 
 
 MECHANISM = Mechanism[GroupSlab](

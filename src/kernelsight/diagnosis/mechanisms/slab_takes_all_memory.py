@@ -11,10 +11,10 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.memory_use import KIB, available_kb
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import is_within
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.slab import LEAST_S, LEAST_SHARE, MOST_SHARE, REFUTED_BY, Maker, busiest_in_kernel, remedies
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, straight
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.fields import Field
 from kernelsight.events.memory import Memory
@@ -62,9 +62,9 @@ class SlabGrowth:
         return MEMORY.is_foreseen(self.until_s, self.growth.seconds)
 
 
-def measure(scene: Scene) -> Iterable[SlabGrowth]:
+def measure(window: Window) -> Iterable[SlabGrowth]:
     """Slab of the machine, where it grows at a steady rate."""
-    rows = scene.rows(Memory)
+    rows = window.rows(Memory)
     total_kb = float(rows[-1].mem_total_kb or 0) if rows else 0.0
     if not total_kb:
         return
@@ -74,15 +74,15 @@ def measure(scene: Scene) -> Iterable[SlabGrowth]:
             first, last = (available_kb(growth.rows[at]) for at in (0, -1))
             lost = None if first is None or last is None else first - last
             yield SlabGrowth(
-                metric, growth, total_kb, None if lost is None else last, lost, maker=_maker(scene, growth)
+                metric, growth, total_kb, None if lost is None else last, lost, maker=_maker(window, growth)
             )
             return
 
 
-def _maker(scene: Scene, growth: Trend) -> Maker | None:
+def _maker(window: Window, growth: Trend) -> Maker | None:
     """The control group whose slab grew by most of it, and its busiest process in the kernel; None if nothing tells."""
     grown: dict[str, tuple[float, list[Cgroup]]] = {}
-    for (path_of,), rows in scene.series(Cgroup).items():
+    for (path_of,), rows in window.series(Cgroup).items():
         within = [row for row in rows if row.timestamp >= growth.onset_ns and row.memory_slab_bytes is not None]
         if len(within) > 1:
             grown[path_of] = ((within[-1].memory_slab_bytes or 0) - (within[0].memory_slab_bytes or 0)) / KIB, within
@@ -92,14 +92,14 @@ def _maker(scene: Scene, growth: Trend) -> Maker | None:
         return None
     [group] = innermost
     grown_kb, within = grown[group]
-    return busiest_in_kernel(scene, group, growth.onset_ns) or Maker(
+    return busiest_in_kernel(window, group, growth.onset_ns) or Maker(
         Entity("cgroup", group, group),
         f"the slab of {group} grew by {grown_kb / KIB:,.0f} MiB",
-        scene.evidence(within, Cgroup.memory_slab_bytes, "last"),
+        window.evidence(within, Cgroup.memory_slab_bytes, "last"),
     )
 
 
-def explain(scene: Scene, found: SlabGrowth) -> Explanation:
+def explain(window: Window, found: SlabGrowth) -> Explanation:
     """Programs that have no part in it will be killed for want of memory."""
     growth, maker = found.growth, found.maker
     culprit = maker.entity if maker else Entity("machine", "slab", "slab, the kernel's own memory")
@@ -113,13 +113,13 @@ def explain(scene: Scene, found: SlabGrowth) -> Explanation:
             claim(
                 f"{_SLAB[found.metric]} grew from {growth.first / KIB:,.0f} to {growth.last / KIB:,.0f} MiB, "
                 f"{growth.per_second / KIB:.1f} MiB a second, of {found.total_kb / KIB:,.0f} MiB that the machine has",
-                scene.evidence(growth.rows, found.metric, "last"),
-                scene.evidence(growth.rows, found.metric, "slope"),
+                window.evidence(growth.rows, found.metric, "last"),
+                window.evidence(growth.rows, found.metric, "slope"),
             ),
             claim(
                 f"{has:,.0f} MiB of memory are available; {had:,.0f} MiB were when slab began to grow",
-                scene.evidence(growth.rows, Memory.mem_available_kb, "last"),
-                scene.evidence(growth.rows, Memory.zfs_arc_kb, "last") if growth.rows[-1].zfs_arc_kb else None,
+                window.evidence(growth.rows, Memory.mem_available_kb, "last"),
+                window.evidence(growth.rows, Memory.zfs_arc_kb, "last") if growth.rows[-1].zfs_arc_kb else None,
             ),
             claim(maker.claim, maker.evidence) if maker else None,
         ),

@@ -12,8 +12,8 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.model import Entity, Proposal
 from kernelsight.diagnosis.packets import carried, packets
 from kernelsight.diagnosis.remedies import LIMIT_CPU, LOOK
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, samples_of
 from kernelsight.events.network import Network
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import Process
@@ -66,7 +66,7 @@ class Carrying:
     """A CPU in a stretch of seconds in which it handled packets for much of its time."""
 
     cpu: int
-    run: Run
+    run: Interval
     softirq_share: float
     """Of the CPU's time, what went to interrupts, on average."""
     interface: str
@@ -92,18 +92,18 @@ class Carrying:
         return max(self.packets, self.lost) / self.run.seconds
 
 
-def measure(scene: Scene) -> Iterable[Carrying]:
+def measure(window: Window) -> Iterable[Carrying]:
     """Each CPU and stretch in which a good part of its time went to interrupts."""
-    for (cpu,), deltas in scene.deltas(Cpu).items():
-        shares = {scene.second(delta.after): _share(delta) for delta in deltas} if (cpu or 0) >= 0 else {}
+    for (cpu,), deltas in window.deltas(Cpu).items():
+        shares = {window.second(delta.after): _share(delta) for delta in deltas} if (cpu or 0) >= 0 else {}
         for run in runs(shares, lambda share: share >= SOFTIRQ_SHARE):
-            yield _carrying(scene, cpu, run, scene.during(deltas, run))
+            yield _carrying(window, cpu, run, window.during(deltas, run))
 
 
-def _carrying(scene: Scene, cpu: int, run: Run, within: Sequence[CounterDelta[Cpu]]) -> Carrying:
-    wasted = [row for row in scene.within(scene.rows(PacketDrop), run) if row.reason in _WASTED]
+def _carrying(window: Window, cpu: int, run: Interval, within: Sequence[CounterDelta[Cpu]]) -> Carrying:
+    wasted = [row for row in window.within(window.rows(PacketDrop), run) if row.reason in _WASTED]
     lost = sum(row.count or 0 for row in wasted)
-    interface, traffic = _busiest(scene, run)
+    interface, traffic = _busiest(window, run)
     count = packets(traffic, "rx") + packets(traffic, "tx")
     if lost > count:  # they came by an interface of another network namespace
         interface, traffic, count = str(wasted[-1].interface_name), (), 0
@@ -116,7 +116,7 @@ def _carrying(scene: Scene, cpu: int, run: Run, within: Sequence[CounterDelta[Cp
         packets=count,
         lost=lost,
         bytes_a_packet=size / count if count else None,
-        senders=_senders(scene, run),
+        senders=_senders(window, run),
         deltas=within,
         traffic=traffic,
         wasted=wasted,
@@ -129,22 +129,22 @@ def _share(delta: CounterDelta[Cpu]) -> float:
     return (delta.of(Cpu.softirq) + delta.of(Cpu.irq)) / everything if everything else 0.0
 
 
-def _busiest(scene: Scene, run: Run) -> tuple[str, Sequence[CounterDelta[Network]]]:
+def _busiest(window: Window, run: Interval) -> tuple[str, Sequence[CounterDelta[Network]]]:
     """The interface that carried most packets, and what it did; a name that says so where none is known."""
-    known = {str(name): carried(scene, str(name), run) for (name,) in scene.deltas(Network)}
+    known = {str(name): carried(window, str(name), run) for (name,) in window.deltas(Network)}
     most = max(known, key=lambda name: packets(known[name], "rx") + packets(known[name], "tx"), default="")
     return (most, known[most]) if most else ("an interface that is not seen", ())
 
 
-def _senders(scene: Scene, run: Run) -> list[Sender]:
+def _senders(window: Window, run: Interval) -> list[Sender]:
     """Processes with sockets that spend much of a CPU in system calls, the most first.
 
     On loopback and between namespaces, the software interrupts for a packet run in the system call that
     sends it, and count to the sender.
     """
     found: list[tuple[float, Sender]] = []
-    for (pid, _), deltas in scene.deltas(Process).items():
-        within = scene.during(deltas, run)
+    for (pid, _), deltas in window.deltas(Process).items():
+        within = window.during(deltas, run)
         if not within or within[-1].after.sockets == 0:
             continue
         spent = sum(delta.of(Process.stime_ms) for delta in within) / 1e3
@@ -154,7 +154,7 @@ def _senders(scene: Scene, run: Run) -> list[Sender]:
     return [sender for _, sender in sorted(found, key=lambda item: (-item[0], item[1].entity.id))]
 
 
-def explain(scene: Scene, found: Carrying) -> Explanation:
+def explain(window: Window, found: Carrying) -> Explanation:
     """Who sends the packets, and what is left of the CPU for others."""
     cpu, run = found.cpu, found.run
     sender = found.senders[0] if found.senders else None
@@ -162,25 +162,25 @@ def explain(scene: Scene, found: Carrying) -> Explanation:
     traffic = samples_of(found.traffic)
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(run.first),
+        onset_ns=window.at(run.first),
         suffering_s=found.softirq_share * run.seconds,
         path=path(
             claim(
                 f"CPU {cpu} spent {100 * found.softirq_share:.0f} % of its time in software interrupts",
-                scene.evidence(samples_of(found.deltas), Cpu.softirq, "increase"),
+                window.evidence(samples_of(found.deltas), Cpu.softirq, "increase"),
             ),
             claim(
                 f"{found.interface} carried {found.packets / run.seconds:.0f} packets a second",
-                scene.evidence(traffic, Network.rx_packets, "increase"),
-                scene.evidence(traffic, Network.rx_bytes, "increase"),
+                window.evidence(traffic, Network.rx_packets, "increase"),
+                window.evidence(traffic, Network.rx_bytes, "increase"),
             ),
             claim(
                 f"{found.lost:,} packets were not wanted, or did not fit where they should have been read",
-                scene.evidence(found.wasted, PacketDrop.count, "sum") if found.lost else None,
+                window.evidence(found.wasted, PacketDrop.count, "sum") if found.lost else None,
             ),
             claim(
                 f"meanwhile {culprit.name} ({culprit.id}), which has sockets, worked in system calls",
-                scene.evidence(sender.rows, Process.stime_ms, "increase") if sender else None,
+                window.evidence(sender.rows, Process.stime_ms, "increase") if sender else None,
             ),
         ),
         refuted_by=f"software interrupts take as much of CPU {cpu} when {culprit.name} is stopped",

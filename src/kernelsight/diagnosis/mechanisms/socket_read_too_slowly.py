@@ -11,8 +11,8 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Entity, Evidence
 from kernelsight.diagnosis.packets import LASTS_S, LEAST_LOST_PACKETS, drops, interface_of, stretches
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Run, Scene, runs, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window, runs, samples_of
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.udp_socket import UdpSocket
 from kernelsight.quantities import quantity
@@ -32,7 +32,7 @@ class Overflowing:
     """The process that should read it; where that is not known, the socket, or the interface."""
     place: str
     """What the packets were for, as a person calls it."""
-    run: Run
+    run: Interval
     onset_ns: int
     lost: float
     """Packets that did not fit."""
@@ -50,19 +50,19 @@ class Overflowing:
         return self.reader.kind != "interface"
 
 
-def measure(scene: Scene) -> Iterable[Overflowing]:
+def measure(window: Window) -> Iterable[Overflowing]:
     """Each reader and stretch, by what the kernel says of dropped packets; without that, by counters of sockets."""
     by_reader: dict[Entity, list[PacketDrop]] = {}
-    for (cause, interface), rows in scene.once(drops).items():
+    for (cause, interface), rows in window.once(drops).items():
         for row in rows if cause == "reader" else ():
             reader = process_entity(row.pid, row.comm) if row.pid else interface_of(interface)
             by_reader.setdefault(reader, []).append(row)
     if not by_reader:
-        yield from _by_counters(scene)
+        yield from _by_counters(window)
     for reader, rows in by_reader.items():
-        sockets = [row for row in scene.rows(UdpSocket) if str(row.pid) == reader.id]
-        for run in stretches(scene, rows, PacketDrop.count):
-            within = scene.within(rows, run)
+        sockets = [row for row in window.rows(UdpSocket) if str(row.pid) == reader.id]
+        for run in stretches(window, rows, PacketDrop.count):
+            within = window.within(rows, run)
             yield Overflowing(
                 reader=reader,
                 place=f"packets for {reader.name}",
@@ -72,15 +72,15 @@ def measure(scene: Scene) -> Iterable[Overflowing]:
                 queued_bytes=_most(row.receive_queue_bytes for row in sockets),
                 buffer_bytes=_most(row.receive_buffer_bytes for row in sockets),
                 sockets=sockets,
-                shown=scene.evidence(within, PacketDrop.count, "sum"),
+                shown=window.evidence(within, PacketDrop.count, "sum"),
             )
 
 
-def _by_counters(scene: Scene) -> Iterator[Overflowing]:
-    for (address, port, _), deltas in scene.deltas(UdpSocket).items():
-        counts = {scene.second(delta.after): delta.of(UdpSocket.drops) for delta in deltas}
+def _by_counters(window: Window) -> Iterator[Overflowing]:
+    for (address, port, _), deltas in window.deltas(UdpSocket).items():
+        counts = {window.second(delta.after): delta.of(UdpSocket.drops) for delta in deltas}
         for run in runs(counts, lambda count: count > 0, least=int(LASTS_S), gap=2):
-            within = scene.during(deltas, run)
+            within = window.during(deltas, run)
             place, last = f"{address}:{port}", within[-1].after
             owner = process_entity(last.pid, last.comm) if last.pid else None
             sockets = samples_of(within)
@@ -93,7 +93,7 @@ def _by_counters(scene: Scene) -> Iterator[Overflowing]:
                 queued_bytes=_most(row.receive_queue_bytes for row in sockets),
                 buffer_bytes=_most(row.receive_buffer_bytes for row in sockets),
                 sockets=sockets,
-                shown=scene.evidence(sockets, UdpSocket.drops, "increase"),
+                shown=window.evidence(sockets, UdpSocket.drops, "increase"),
             )
 
 
@@ -101,11 +101,11 @@ def _most(amounts: Iterable[int | None]) -> int:
     return max((amount or 0 for amount in amounts), default=0)
 
 
-def explain(scene: Scene, found: Overflowing) -> Explanation:
+def explain(window: Window, found: Overflowing) -> Explanation:
     """What does not fit into the socket is lost, until its reader keeps up."""
     reader = found.reader
     buffer = f" of {quantity(found.buffer_bytes, 'B')}" if found.buffer_bytes else ""
-    queued = scene.evidence(found.sockets, UdpSocket.receive_queue_bytes, "max") if found.queued_bytes else None
+    queued = window.evidence(found.sockets, UdpSocket.receive_queue_bytes, "max") if found.queued_bytes else None
     return Explanation(
         culprit=reader,
         onset_ns=found.onset_ns,

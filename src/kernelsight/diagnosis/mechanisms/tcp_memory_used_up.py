@@ -12,8 +12,8 @@ from kernelsight.diagnosis.limit_use import LimitUse, use_of
 from kernelsight.diagnosis.limits import NOT_CALLED, TCP_MEMORY
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity
-from kernelsight.diagnosis.scene import CounterDelta, Scene, grouped_by, moment, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Window, grouped_by, moment, samples_of
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import SocketOwner
 from kernelsight.events.tcp import TcpRetransmit
@@ -50,16 +50,16 @@ class FullMemory:
         return min(map(moment, rows), default=moment(self.use.rows[0]))
 
 
-def measure(scene: Scene) -> Iterable[FullMemory]:
+def measure(window: Window) -> Iterable[FullMemory]:
     """The memory of TCP sockets, where they use as much as they may."""
-    use = use_of(scene, _LIMIT.name)
+    use = use_of(window, _LIMIT.name)
     if use.is_met:
-        deltas = [delta for of in scene.deltas(TcpRetransmit).values() for delta in of]
+        deltas = [delta for of in window.deltas(TcpRetransmit).values() for delta in of]
         yield FullMemory(
             use=use,
             squeezed=[delta for delta in deltas if _squeezed(delta)],
-            dropped=[row for row in scene.rows(PacketDrop) if row.reason == _NO_MEMORY],
-            owner=_most_queued(scene),
+            dropped=[row for row in window.rows(PacketDrop) if row.reason == _NO_MEMORY],
+            owner=_most_queued(window),
         )
 
 
@@ -67,17 +67,17 @@ def _squeezed(delta: CounterDelta[TcpRetransmit]) -> float:
     return delta.of(TcpRetransmit.prune_called) + delta.of(TcpRetransmit.abort_on_memory)
 
 
-def _most_queued(scene: Scene) -> Entity | None:
+def _most_queued(window: Window) -> Entity | None:
     """Who has most in the queues of its sockets, if that is much of all."""
     queued = {
         process_entity(pid, rows[-1].comm): (rows[-1].receive_queue_bytes or 0) + (rows[-1].send_queue_bytes or 0)
-        for pid, rows in grouped_by(scene.rows(SocketOwner), lambda row: row.pid).items()
+        for pid, rows in grouped_by(window.rows(SocketOwner), lambda row: row.pid).items()
     }
     most = max(queued, key=lambda owner: (queued[owner], owner.id), default=None)
     return most if most is not None and queued[most] > MOST_SHARE * sum(queued.values()) else None
 
 
-def explain(scene: Scene, found: FullMemory) -> Explanation:
+def explain(window: Window, found: FullMemory) -> Explanation:
     """Sockets shorten their queues, and connections end."""
     culprit = found.owner or limit_entity(_LIMIT)
     samples = samples_of(found.squeezed)
@@ -89,14 +89,14 @@ def explain(scene: Scene, found: FullMemory) -> Explanation:
             claim(
                 f"{sum(map(_squeezed, found.squeezed)):.0f} times, sockets shortened their queues or connections ended "
                 "for want of memory",
-                scene.evidence(samples, TcpRetransmit.prune_called, "increase"),
-                scene.evidence(samples, TcpRetransmit.abort_on_memory, "increase"),
+                window.evidence(samples, TcpRetransmit.prune_called, "increase"),
+                window.evidence(samples, TcpRetransmit.abort_on_memory, "increase"),
             ),
             claim(
                 f"the kernel dropped {sum(row.count or 0 for row in found.dropped)} packets, as TCP had no memory",
-                scene.evidence(found.dropped, PacketDrop.count, "sum"),
+                window.evidence(found.dropped, PacketDrop.count, "sum"),
             ),
-            use_claim(scene, _LIMIT, found.use),
+            use_claim(window, _LIMIT, found.use),
         ),
         refuted_by=f"memory is refused as well with a larger limit ({raised(_LIMIT)})",
         outlook="TCP drops segments and ends connections, whatever memory the machine has left",

@@ -11,8 +11,8 @@ from kernelsight.diagnosis.forking import COSTLY_SHARE, concluded
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.processes import named
-from kernelsight.diagnosis.scene import Run, Scene, grouped_by, runs
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Interval, Window, grouped_by, runs
 from kernelsight.events.scheduler import SchedProcess
 
 START_THREAD_S = Threshold(
@@ -33,7 +33,7 @@ class Starting:
     """A process that starts threads in a stretch of seconds."""
 
     process: Entity
-    run: Run
+    run: Interval
     duration: Duration
     threads: int
     """That it started."""
@@ -57,38 +57,38 @@ class Starting:
         return 1e6 * self.ran_s / self.threads
 
 
-def measure(scene: Scene) -> Iterable[Starting]:
+def measure(window: Window) -> Iterable[Starting]:
     """The processes and stretches in which starting threads is costly."""
-    started = [row for row in scene.rows(SchedProcess) if row.threads_started]
+    started = [row for row in window.rows(SchedProcess) if row.threads_started]
     for rows in grouped_by(started, lambda row: row.pid).values():
-        threads = scene.per_second(rows, SchedProcess.threads_started)
+        threads = window.per_second(rows, SchedProcess.threads_started)
         for run in runs(threads, lambda threads: threads * START_THREAD_S >= COSTLY_SHARE):
-            within = scene.within(rows, run)
+            within = window.within(rows, run)
             yield Starting(
-                named(scene, rows[0].pid or 0),
+                named(window, rows[0].pid or 0),
                 run,
-                duration_of(scene, run),
+                duration_of(window, run),
                 threads=sum(row.threads_started or 0 for row in within),
                 ran_s=sum(row.cpu_time_ms or 0 for row in within) / 1e3,
                 rows=within,
             )
 
 
-def explain(scene: Scene, found: Starting) -> Explanation:
+def explain(window: Window, found: Starting) -> Explanation:
     """Starting and ending the threads takes its share of the CPUs."""
     process = found.process
     return concluded(
-        scene,
+        window,
         process,
         found.run,
         found.threads * START_THREAD_S,
         claim(
             f"{process.name} ({process.id}) started {found.threads} threads in {found.run.seconds} s",
-            scene.evidence(found.rows, SchedProcess.threads_started, "sum"),
+            window.evidence(found.rows, SchedProcess.threads_started, "sum"),
         ),
         claim(
             f"with all of them it used {found.ran_s:.1f} s of CPU",
-            scene.evidence(found.rows, SchedProcess.cpu_time_ms, "sum"),
+            window.evidence(found.rows, SchedProcess.cpu_time_ms, "sum"),
         ),
     )
 

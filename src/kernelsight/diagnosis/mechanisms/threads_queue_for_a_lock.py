@@ -11,8 +11,8 @@ from kernelsight.diagnosis.lock_queues import Queueing, queueing, use_meanwhile,
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, path
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Scene
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import Window
 
 PASSED_ON_SHARE = Threshold(
     0.3,
@@ -39,20 +39,20 @@ IDLE_THREADS = Threshold(
 )
 
 
-def measure(scene: Scene) -> Iterable[Queueing]:
+def measure(window: Window) -> Iterable[Queueing]:
     """Each stretch in which a thread always waited for a lock of its program."""
-    return queueing(scene, in_kernel=False)
+    return queueing(window, in_kernel=False)
 
 
-def explain(scene: Scene, found: Queueing) -> Explanation:
+def explain(window: Window, found: Queueing) -> Explanation:
     """One thread goes on at a time, and the others wait for it."""
-    culprit = named(scene, found.culprit_pid)
+    culprit = named(window, found.culprit_pid)
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(found.run.first),
-        victims=tuple(named(scene, pid) for pid in sorted(found.queue.pids)[:5]),
+        onset_ns=window.at(found.run.first),
+        victims=tuple(named(window, pid) for pid in sorted(found.queue.pids)[:5]),
         suffering_s=found.waiting * found.run.seconds,
-        path=path(*who_waited(scene, found, culprit, "a lock of their program"), use_meanwhile(scene, found)),
+        path=path(*who_waited(window, found, culprit, "a lock of their program"), use_meanwhile(window, found)),
         refuted_by="it gets less done with fewer threads",
         outlook="more threads, or more CPUs, make it no faster",
         actions=(LOOK.on(culprit, f"see what {culprit.name} does while it has the lock, or let it run fewer threads"),),

@@ -10,7 +10,6 @@ from kernelsight.diagnosis.faults.task_limit import TASK_LIMIT
 from kernelsight.diagnosis.forking import FORKS_PER_S
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.scene import Scene, runs
 from kernelsight.diagnosis.task_use import (
     AGAIN_AND_AGAIN,
     FORKS_REFUSED,
@@ -19,31 +18,32 @@ from kernelsight.diagnosis.task_use import (
     raise_limit,
     task_uses,
 )
+from kernelsight.diagnosis.window import Window, runs
 from kernelsight.events.scheduler import SchedProcess
 
 
-def measure(scene: Scene) -> Iterable[TaskUse]:
+def measure(window: Window) -> Iterable[TaskUse]:
     """Each limit that is not filled mostly by ended children of one parent."""
-    for use in scene.once(task_uses):
+    for use in window.once(task_uses):
         if use.owner is None or not use.owner.have_ended:
-            yield replace(use, is_storm=_is_storm(scene, use))
+            yield replace(use, is_storm=_is_storm(window, use))
 
 
-def _is_storm(scene: Scene, use: TaskUse) -> bool:
+def _is_storm(window: Window, use: TaskUse) -> bool:
     """Whether one of the programs that are refused starts processes so fast that any limit would be met."""
     pids = {row.pid for row in use.failed}
     return any(
         pids & {row.pid for row in family.rows}
-        and runs(scene.per_second(family.rows, SchedProcess.forks), lambda forks: forks >= FORKS_PER_S)
-        for family in scene.once(families)
+        and runs(window.per_second(family.rows, SchedProcess.forks), lambda forks: forks >= FORKS_PER_S)
+        for family in window.once(families)
     )
 
 
-def explain(scene: Scene, use: TaskUse) -> Explanation:
+def explain(window: Window, use: TaskUse) -> Explanation:
     """Whoever has most of the tasks, or else the limit, is what to act on."""
     owner, culprit = use.owner, use.culprit
     return explained(
-        scene,
+        window,
         use,
         owned=f"has {owner.tasks} of the {owner.of_seen} tasks that were seen" if owner else "",
         refuted_by=f"forks are refused as well with a larger limit ({use.name})",

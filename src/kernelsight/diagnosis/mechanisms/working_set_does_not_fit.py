@@ -24,8 +24,8 @@ from kernelsight.diagnosis.memory_use import (
 )
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
 from kernelsight.diagnosis.remedies import LIMIT_MEMORY, RAISE_MEMORY_LIMIT
-from kernelsight.diagnosis.scene import CounterDelta, Run, Scene, samples_of
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.window import CounterDelta, Interval, Window, samples_of
 from kernelsight.events.memory import Vmstat
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
@@ -89,7 +89,7 @@ class ShortMemory:
     """Memory of the machine or of a control group in a stretch of seconds in which evicted pages were needed again."""
 
     domain: AnyDomain
-    run: Run
+    run: Interval
     used_share: float
     """The most that was in use, of the limit."""
     refaulted_kb: float
@@ -113,88 +113,90 @@ class ShortMemory:
         return self.domain.owner
 
 
-def measure(scene: Scene) -> Iterable[ShortMemory]:
+def measure(window: Window) -> Iterable[ShortMemory]:
     """The last stretch of each group with a limit, and of the machine, in which memory was short."""
-    for domain in _domains(scene):
-        for run in short(scene, domain)[-1:]:
-            yield _short_memory(scene, domain, run)
+    for domain in _domains(window):
+        for run in short(window, domain)[-1:]:
+            yield _short_memory(window, domain, run)
 
 
-def _domains(scene: Scene) -> Iterator[AnyDomain]:
+def _domains(window: Window) -> Iterator[AnyDomain]:
     """The groups with a limit, and the machine where it reclaims by itself and not for a group."""
-    yield from scene.once(limited_groups)
-    whole = scene.once(machine)
+    yield from window.once(limited_groups)
+    whole = window.once(machine)
     if whole and any(delta.of(Vmstat.pgscan_kswapd) or delta.of(Vmstat.pgscan_direct) for delta in whole.deltas):
         yield whole
 
 
-def _short_memory(scene: Scene, domain: AnyDomain, run: Run) -> ShortMemory:
-    deltas, stalling = scene.during(domain.deltas, run), stalls(scene, domain, run)
-    waits = [Delayed(holder, stalled(scene, holder, run)) for holder in domain.holders]
+def _short_memory(window: Window, domain: AnyDomain, run: Interval) -> ShortMemory:
+    deltas, stalling = window.during(domain.deltas, run), stalls(window, domain, run)
+    waits = [Delayed(holder, stalled(window, holder, run)) for holder in domain.holders]
     return ShortMemory(
         domain,
         run,
-        used_share=domain.most_used(scene, run),
+        used_share=domain.most_used(window, run),
         refaulted_kb=PAGE_KB * sum(map(domain.came_back, deltas)),
-        read_kb=sum(_read_kb(scene, holder, run) for holder in domain.holders),
+        read_kb=sum(_read_kb(window, holder, run) for holder in domain.holders),
         stalled_share=sum(delta.of(Pressure.some_total_us) for delta in stalling) / 1e6 / run.seconds,
         delayed=sorted(
             (delayed for delayed in waits if delayed.waited_s >= WAITED_SHARE * run.seconds),
             key=lambda delayed: -delayed.waited_s,
         ),
-        somebody_is_killed=killed_in(scene, domain, run),
-        blame=_who_leaves_no_room(scene, domain, run),
+        somebody_is_killed=killed_in(window, domain, run),
+        blame=_who_leaves_no_room(window, domain, run),
         deltas=deltas,
         stalls=stalling,
     )
 
 
-def _read_kb(scene: Scene, holder: Holder, run: Run) -> float:
-    return sum(delta.of(Process.read_bytes) for delta in scene.during(holder.deltas(scene), run)) / KIB
+def _read_kb(window: Window, holder: Holder, run: Interval) -> float:
+    return sum(delta.of(Process.read_bytes) for delta in window.during(holder.deltas(window), run)) / KIB
 
 
-def _who_leaves_no_room(scene: Scene, domain: AnyDomain, run: Run) -> Blame:
+def _who_leaves_no_room(window: Window, domain: AnyDomain, run: Interval) -> Blame:
     """The process that grew most, else that holds most; else that reads more than there is room for, or the domain."""
     limit = domain.limit_kb
-    present = [holder for holder in domain.holders if scene.within(holder.samples, run)]
+    present = [holder for holder in domain.holders if window.within(holder.samples, run)]
     grower = max(present, key=lambda holder: holder.grown_kb, default=None)
     if grower and grower.grown_kb >= GROWN_SHARE * limit:
-        return _blamed(scene, grower, f"took {grower.grown_kb / KIB:,.0f} MiB more, to {grower.held_kb / KIB:,.0f} MiB")
+        return _blamed(
+            window, grower, f"took {grower.grown_kb / KIB:,.0f} MiB more, to {grower.held_kb / KIB:,.0f} MiB"
+        )
     largest = max(present, key=lambda holder: holder.held_kb, default=None)
-    shared = domain.shared_kb(scene, run)
+    shared = domain.shared_kb(window, run)
     if shared >= HELD_SHARE * limit and (largest is None or shared > largest.held_kb):
-        return _who_shares(scene, domain, present, run, shared)
+        return _who_shares(window, domain, present, run, shared)
     if largest and largest.held_kb >= HELD_SHARE * limit:
-        return _blamed(scene, largest, f"holds {largest.held_kb / KIB:,.0f} MiB of it")
-    read = {holder.pid: _read_kb(scene, holder, run) for holder in present}
+        return _blamed(window, largest, f"holds {largest.held_kb / KIB:,.0f} MiB of it")
+    read = {holder.pid: _read_kb(window, holder, run) for holder in present}
     reader = max(present, key=lambda holder: read[holder.pid], default=None)
     if reader and read[reader.pid] > MOST_SHARE * sum(read.values()):
         text = f"{reader.comm} ({reader.pid}) read {read[reader.pid] / KIB:,.0f} MiB from storage"
-        rows = scene.within(reader.samples, run)
-        return Blame(reader.entity, text, scene.evidence(rows, Process.read_bytes, "increase"))
+        rows = window.within(reader.samples, run)
+        return Blame(reader.entity, text, window.evidence(rows, Process.read_bytes, "increase"))
     return Blame(domain.entity)
 
 
-def _who_shares(scene: Scene, domain: AnyDomain, present: Sequence[Holder], run: Run, shared_kb: float) -> Blame:
+def _who_shares(window: Window, domain: AnyDomain, present: Sequence[Holder], run: Interval, shared_kb: float) -> Blame:
     """The process that has most of the shared memory mapped; else it is in files of tmpfs, and the domain's."""
-    shown = scene.evidence(scene.within(domain.rows, run), domain.shared, "max")
+    shown = window.evidence(window.within(domain.rows, run), domain.shared, "max")
     holder = max(present, key=lambda holder: holder.mapped_kb, default=None)
     entity = holder.entity if holder and holder.mapped_kb >= MOST_SHARE * shared_kb else domain.entity
     return Blame(entity, f"tmpfs and shared memory hold {shared_kb / KIB:,.0f} MiB of it", shown)
 
 
-def _blamed(scene: Scene, holder: Holder, did: str) -> Blame:
-    evidence = scene.evidence(holder.samples, holder.metric, "max")
+def _blamed(window: Window, holder: Holder, did: str) -> Blame:
+    evidence = window.evidence(holder.samples, holder.metric, "max")
     return Blame(holder.entity, f"{holder.comm} ({holder.pid}) {did}", evidence)
 
 
-def explain(scene: Scene, memory: ShortMemory) -> Explanation:
+def explain(window: Window, memory: ShortMemory) -> Explanation:
     """The kernel evicts pages that are needed, and a process that needs one waits until it is read again."""
     domain, run, culprit = memory.domain, memory.run, memory.blame.entity
-    stalls_shown = scene.evidence(samples_of(memory.stalls), Pressure.some_total_us, "increase")
+    stalls_shown = window.evidence(samples_of(memory.stalls), Pressure.some_total_us, "increase")
     return Explanation(
         culprit=culprit,
-        onset_ns=scene.at(run.first),
+        onset_ns=window.at(run.first),
         victims=_victims(memory.delayed, culprit),
         suffering_s=max(sum(delayed.waited_s for delayed in memory.delayed), memory.stalled_share * run.seconds),
         path=path(
@@ -202,7 +204,7 @@ def explain(scene: Scene, memory: ShortMemory) -> Explanation:
                 claim(
                     f"{delayed.holder.comm} ({delayed.holder.pid}) waited {delayed.waited_s:.1f} s of {run.seconds} s "
                     "for pages to be read",
-                    stalled_shown(scene, delayed.holder, run),
+                    stalled_shown(window, delayed.holder, run),
                 )
                 for delayed in memory.delayed[:2]
             ),
@@ -213,14 +215,14 @@ def explain(scene: Scene, memory: ShortMemory) -> Explanation:
             *(
                 claim(
                     f"{pages:,.0f} pages of {domain.entity.name} that had been evicted were needed again",
-                    scene.evidence(samples_of(memory.deltas), metric, "increase"),
+                    window.evidence(samples_of(memory.deltas), metric, "increase"),
                 )
                 for metric in domain.refaults
                 if (pages := sum(delta.of(metric) for delta in memory.deltas))
             ),
             claim(
                 f"{domain.owner} used up to {100 * memory.used_share:.0f} % of its {domain.limit_kb / KIB:,.0f} MiB",
-                domain.shown_used(scene, scene.within(domain.rows, run)),
+                domain.shown_used(window, window.within(domain.rows, run)),
             ),
             claim(memory.blame.claim, memory.blame.evidence),
         ),

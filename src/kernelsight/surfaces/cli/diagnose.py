@@ -21,7 +21,7 @@ import click
 
 from kernelsight.agent.commands import command
 from kernelsight.diagnosis import diagnose as diagnosed
-from kernelsight.diagnosis.course import courses
+from kernelsight.diagnosis.evidence_series import series_by_evidence
 from kernelsight.diagnosis.page import page
 from kernelsight.diagnosis.report import report
 from kernelsight.errors import KernelSightError, UsageError
@@ -101,7 +101,7 @@ def diagnose(  # noqa: PLR0913 - one argument an option
             moment, now = parse_time(at), parse_time("now")
             start, end = moment - _AROUND_NS, moment + _AROUND_NS if moment > now else min(moment + _AROUND_NS, now)
         diagnosis = diagnosed(db_path, start, end)
-        drawn = {} if as_json and html is None else courses(db_path, diagnosis)
+        drawn = {} if as_json and html is None else series_by_evidence(db_path, diagnosis)
     if html is not None:
         _write(html, page(diagnosis, drawn, command))
     if as_json:

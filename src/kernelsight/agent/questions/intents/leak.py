@@ -10,8 +10,8 @@ from kernelsight.agent.questions.intent import intent
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.words import at
 from kernelsight.diagnosis.model import Step
-from kernelsight.diagnosis.scene import grouped_by
 from kernelsight.diagnosis.trend import Trend, trend
+from kernelsight.diagnosis.window import grouped_by
 from kernelsight.events.declare import kind_of
 from kernelsight.events.fields import Metric, getter, name_of
 from kernelsight.events.process import Process

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from kernelsight.diagnosis.candidate import Candidate
 from kernelsight.diagnosis.model import Step
 from kernelsight.diagnosis.processes import named
-from kernelsight.diagnosis.scene import NS_PER_S, Run, Scene
 from kernelsight.diagnosis.waiting import LEAST_SHARE, Edge, shown, waiting
+from kernelsight.diagnosis.window import NS_PER_S, Interval, Window
 from kernelsight.events.scheduler import Wait
 from kernelsight.quantities import quantity
 
@@ -26,28 +26,28 @@ MOST = 3
 """Claims for each of them: of very many clients, those that wait longest."""
 
 
-def from_afar(scene: Scene, candidate: Candidate) -> tuple[Step, ...]:
+def from_afar(window: Window, candidate: Candidate) -> tuple[Step, ...]:
     """A claim for each process that has to wait longer for a victim than before, the farthest first."""
-    onset = scene.second_at(candidate.onset_ns)
-    last = scene.second_at(scene.when.end_ns)
-    usual, run = Run(0, onset - 1), Run(onset, last)
+    onset = window.second_at(candidate.onset_ns)
+    last = window.second_at(window.when.end_ns)
+    usual, run = Interval(0, onset - 1), Interval(onset, last)
     near = [int(victim.id) for victim in candidate.victims if victim.kind == "process"]
     seen = {*near}
     if candidate.culprit.kind == "process":
         seen.add(int(candidate.culprit.id))
     steps: list[Step] = []
     for _ in range(FAR):
-        longer = [edge for pid in near for edge in _longer(scene, pid, usual, run) if edge.pid not in seen]
+        longer = [edge for pid in near for edge in _longer(window, pid, usual, run) if edge.pid not in seen]
         edges = sorted(longer, key=lambda edge: -edge.waited_in(run))[:MOST]
-        steps = [*(step for edge in edges if (step := _said(scene, edge, usual, run))), *steps]
+        steps = [*(step for edge in edges if (step := _said(window, edge, usual, run))), *steps]
         near = [edge.pid for edge in edges]
         seen.update(near)
     return tuple(steps)
 
 
-def _longer(scene: Scene, pid: int, usual: Run, run: Run) -> Iterator[Edge]:
+def _longer(window: Window, pid: int, usual: Interval, run: Interval) -> Iterator[Edge]:
     """Of those who wait for a process, who is kept waiting for much of the time, and longer each time than before."""
-    for edge in scene.once(waiting).by_waker.get(pid, ()):
+    for edge in window.once(waiting).by_waker.get(pid, ()):
         if edge.is_idle or edge.rests or edge.state == "runnable" or edge.waited_in(run) < LEAST_SHARE * run.seconds:
             continue
         enough = min(edge.count_in(usual), edge.count_in(run)) >= LEAST_WAITS
@@ -55,12 +55,12 @@ def _longer(scene: Scene, pid: int, usual: Run, run: Run) -> Iterator[Edge]:
             yield edge
 
 
-def _said(scene: Scene, edge: Edge, usual: Run, run: Run) -> Step | None:
-    waited, times = (shown(scene, (edge,), run, metric) for metric in (Wait.wait_ns, Wait.count))
+def _said(window: Window, edge: Edge, usual: Interval, run: Interval) -> Step | None:
+    waited, times = (shown(window, (edge,), run, metric) for metric in (Wait.wait_ns, Wait.count))
     if waited is None or times is None:
         return None
     now_ms, before_ms = 1e3 * waited.value / NS_PER_S / times.value, 1e3 * edge.mean_in(usual)
-    server = named(scene, edge.waker_pid or 0)
+    server = named(window, edge.waker_pid or 0)
     return Step(
         f"{edge.comm} ({edge.pid}) waits {quantity(now_ms, 'ms')} for {server.name} ({server.id}) each time, "
         f"and waited {quantity(before_ms, 'ms')} before",

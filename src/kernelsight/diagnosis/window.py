@@ -26,7 +26,7 @@ from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader
 
 __all__ = [
-    "NS_PER_S", "CounterDelta", "Run", "Scene", "grouped", "grouped_by", "moment", "runs",
+    "NS_PER_S", "CounterDelta", "Interval", "Window", "grouped", "grouped_by", "moment", "runs",
     "samples_of",
 ]  # fmt: skip
 
@@ -48,7 +48,7 @@ _MOST_SUMMED = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Interval:
     """A stretch of seconds in which something held."""
 
     first: int
@@ -63,7 +63,7 @@ class Run:
     def __contains__(self, second: int) -> bool:
         return self.first <= second <= self.last
 
-    def overlaps(self, other: Run) -> bool:
+    def overlaps(self, other: Interval) -> bool:
         """Whether the two have a second in common."""
         return self.first <= other.last and other.first <= self.last
 
@@ -89,7 +89,7 @@ class _SecondOf(dict[int, int]):
 
 
 @dataclass
-class Scene:
+class Window:
     """A window of a store, read when asked for and kept."""
 
     reader: Reader
@@ -99,10 +99,10 @@ class Scene:
     _series: dict[str, dict[Key, list[Any]]] = field(default_factory=dict)
     _samples: dict[str, dict[Key, Samples[Any]]] = field(default_factory=dict)
     _deltas: dict[str, dict[Key, list[CounterDelta[Any]]]] = field(default_factory=dict)
-    _derived: dict[Callable[[Scene], Any], Any] = field(default_factory=dict)
+    _derived: dict[Callable[[Window], Any], Any] = field(default_factory=dict)
 
-    def once(self, derive: Callable[[Scene], T]) -> T:
-        """What a function makes of this scene: made when first asked for, and kept for whoever asks next."""
+    def once(self, derive: Callable[[Window], T]) -> T:
+        """What a function makes of this window: made when first asked for, and kept for whoever asks next."""
         if derive not in self._derived:
             self._derived[derive] = derive(self)
         made: T = self._derived[derive]
@@ -226,12 +226,12 @@ class Scene:
                 found[second] = found.get(second, 0.0) + amount
         return found
 
-    def within(self, rows: Iterable[E], run: Run) -> list[E]:
+    def within(self, rows: Iterable[E], run: Interval) -> list[E]:
         """The rows of a stretch of seconds."""
         start, end = self.at(run.first), self.at(run.last + 1)
         return [row for row in rows if start <= row.timestamp < end]
 
-    def during(self, deltas: Iterable[CounterDelta[E]], run: Run) -> list[CounterDelta[E]]:
+    def during(self, deltas: Iterable[CounterDelta[E]], run: Interval) -> list[CounterDelta[E]]:
         """The deltas that end within a stretch of seconds."""
         start, end = self.at(run.first), self.at(run.last + 1)
         return [delta for delta in deltas if start <= delta.after.timestamp < end]
@@ -303,15 +303,17 @@ def grouped_by(rows: Iterable[E], key: Callable[[E], K]) -> dict[K, list[E]]:
     return found
 
 
-def runs(values: Mapping[int, float], holds: Callable[[float], bool], *, least: int = 3, gap: int = 1) -> list[Run]:
+def runs(
+    values: Mapping[int, float], holds: Callable[[float], bool], *, least: int = 3, gap: int = 1
+) -> list[Interval]:
     """The stretches of at least ``least`` seconds in which values hold, over gaps of up to ``gap`` seconds."""
     seconds = sorted(second for second, value in values.items() if holds(value))
-    found: list[Run] = []
+    found: list[Interval] = []
     for second in seconds:
         if found and second - found[-1].last <= gap + 1:
-            found[-1] = Run(found[-1].first, second)
+            found[-1] = Interval(found[-1].first, second)
         else:
-            found.append(Run(second, second))
+            found.append(Interval(second, second))
     return [run for run in found if run.seconds >= least]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kernelsight.diagnosis.model import Diagnosis, Evidence
-from kernelsight.diagnosis.scene import Scene
+from kernelsight.diagnosis.window import Window
 from kernelsight.events.declare import Counter, Delta, Event
 from kernelsight.events.fields import entity_of, field_named, getter, row_getter
 from kernelsight.events.wire import tables
@@ -16,7 +16,7 @@ from kernelsight.query.times import TimeRange
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class EvidenceSeries:
     """One metric over the window, of the entities whose rows a claim cites, together."""
 
     table: str
@@ -40,49 +40,51 @@ class Course:
         return found
 
 
-Courses = dict[Evidence, Course]
+SeriesOfEvidence = dict[Evidence, EvidenceSeries]
 
 
-def courses(source: Source, diagnosis: Diagnosis) -> Courses:
+def series_by_evidence(source: Source, diagnosis: Diagnosis) -> SeriesOfEvidence:
     """The course of every number that the findings of a diagnosis cite.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    window = diagnosis.window
+    bounds = diagnosis.window
     with opened(source) as reader:
-        scene = Scene(reader, TimeRange(window.start_ns, window.end_ns))
+        window = Window(reader, TimeRange(bounds.start_ns, bounds.end_ns))
         cited = {evidence for finding in diagnosis.findings for step in finding.path for evidence in step.evidence}
-        return {evidence: _course(scene, evidence) for evidence in cited}
+        return {evidence: _course(window, evidence) for evidence in cited}
 
 
-def _course(scene: Scene, evidence: Evidence) -> Course:
+def _course(window: Window, evidence: Evidence) -> EvidenceSeries:
     kind = tables()[evidence.table]
     column = kind.by_name[evidence.metric]
     ids = set(evidence.row_ids)
     metric, entity = field_named(kind, column.name), row_getter(*entity_of(kind))
-    entities = {entity(row) for row in scene.rows(kind.struct) if row_id(row) in ids}
+    entities = {entity(row) for row in window.rows(kind.struct) if row_id(row) in ids}
     together = isinstance(column.semantics, Counter | Delta)
     if isinstance(column.semantics, Counter):
-        deltas = [delta for entity in entities for delta in scene.deltas(kind.struct).get(entity, ())]
+        deltas = [delta for entity in entities for delta in window.deltas(kind.struct).get(entity, ())]
         values = [(delta.after, delta.of(metric) / delta.seconds) for delta in deltas]
     else:
         values = [
             (row, float(level))
-            for row in scene.rows(kind.struct)
+            for row in window.rows(kind.struct)
             if (level := getter(metric)(row)) is not None and entity(row) in entities
         ]
     unit = f"{column.unit}/s" if together else column.unit
-    window = (scene.when.start_ns, scene.when.end_ns)
+    whole = (window.when.start_ns, window.when.end_ns)
     cited = (evidence.start_ns, evidence.end_ns)
-    return Course(kind.table, column.name, unit, window, cited, _by_second(scene, values, together=together))
+    return EvidenceSeries(kind.table, column.name, unit, whole, cited, _by_second(window, values, together=together))
 
 
-def _by_second(scene: Scene, values: Sequence[tuple[Event, float]], *, together: bool) -> tuple[tuple[int, float], ...]:
+def _by_second(
+    window: Window, values: Sequence[tuple[Event, float]], *, together: bool
+) -> tuple[tuple[int, float], ...]:
     """One value a second: the sum of what flows, the largest of levels."""
     found: dict[int, float] = {}
     for row, value in values:
-        second = scene.second(row)
+        second = window.second(row)
         known = found.get(second)
         found[second] = value if known is None else known + value if together else max(known, value)
-    return tuple((scene.at(second), value) for second, value in sorted(found.items()))
+    return tuple((window.at(second), value) for second, value in sorted(found.items()))
