@@ -79,16 +79,20 @@ def test_both_sides_of_a_handshake_are_seen_with_their_owners(loopback):
 @pytest.mark.root
 @pytest.mark.slow
 def test_in_a_storm_what_is_not_recorded_is_counted():
-    with closing(TcpRetransmits(Host())) as collector:
-        # Nobody reads meanwhile, as within a second of a heavier storm.
-        storm = in_own_network("lossy_tcp.py", "storm", "127.0.0.1")
-        output = subprocess.run(storm, stdout=subprocess.PIPE, check=True, timeout=60).stdout
-        server, sent_again = (json.loads(line) for line in output.splitlines())
-        segments = sent_again["segments"]
-        events = [event for event in collector.drain(int) if event.dport == server["port"]]
-        assert len(events) > 2500
-        assert collector.lost > 0
-        assert segments <= len(events) + collector.lost < segments + 100  # others may lose some, too
+    for _ in range(3):  # once in many runs the kernel counts what it does not trace, as above
+        with closing(TcpRetransmits(Host())) as collector:
+            # Nobody reads meanwhile, as within a second of a heavier storm.
+            storm = in_own_network("lossy_tcp.py", "storm", "127.0.0.1")
+            output = subprocess.run(storm, stdout=subprocess.PIPE, check=True, timeout=60).stdout
+            server, sent_again = (json.loads(line) for line in output.splitlines())
+            segments = sent_again["segments"]
+            events = [event for event in collector.drain(int) if event.dport == server["port"]]
+            lost = collector.lost
+        if segments <= len(events) + lost:
+            break
+    assert len(events) > 2500
+    assert lost > 0
+    assert segments <= len(events) + lost < segments + 100  # others may lose some, too
 
 
 def test_an_ipv4_peer_of_an_ipv6_socket_is_shown_as_one():
