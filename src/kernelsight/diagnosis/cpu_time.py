@@ -142,17 +142,17 @@ class Use:
 
 def cpu_use(window: Window) -> list[Use]:
     """Every process that ran or waited: from the scheduler's own account, else from samples of processes."""
-    found: dict[int, Use] = {}
+    suspect: dict[int, Use] = {}
     known = window.once(processes)
     rows = window.rows(SchedProcess)
     for row, second in zip(rows, window.seconds(rows), strict=True):
         if row.pid is None:
             continue
-        use = found.get(row.pid)
+        use = suspect.get(row.pid)
         if use is None:
             process = known.get(row.pid)
             group = (process.group if process else None) or row.cgroup_id
-            use = found[row.pid] = Use(row.pid, *program_id(window, row.comm, group))
+            use = suspect[row.pid] = Use(row.pid, *program_id(window, row.comm, group))
         use.rows.append(row)
         use.ran.add(second, (row.cpu_time_ms or 0) / 1e3)
         if row.runqueue_ms:
@@ -161,21 +161,21 @@ def cpu_use(window: Window) -> list[Use]:
             use.slept.add(second, row.voluntary_switches)
         if row.involuntary_switches:
             use.displaced.add(second, row.involuntary_switches)
-    return list((found or _sampled(window)).values())
+    return list((suspect or _sampled(window)).values())
 
 
 def _sampled(window: Window) -> dict[int, Use]:
     """The processes by their samples, which everybody may take."""
-    found: dict[int, Use] = {}
+    suspect: dict[int, Use] = {}
     for (pid, _), deltas in window.deltas(Process).items():
         for delta in deltas if pid is not None else ():
             row = delta.after
-            use = found.get(pid)
+            use = suspect.get(pid)
             if use is None:
-                use = found[pid] = Use(pid, *program_id(window, row.comm, row.cgroup))
+                use = suspect[pid] = Use(pid, *program_id(window, row.comm, row.cgroup))
             use.rows.append(row)
             _spread(window, use, delta, (delta.of(Process.utime_ms) + delta.of(Process.stime_ms)) / 1e3)
-    return found
+    return suspect
 
 
 def _waited_s(row: SchedProcess) -> float:
@@ -209,11 +209,11 @@ def shown(window: Window, use: Use, run: Interval, what: What) -> Evidence | Non
 
 def queued(uses: Iterable[Use]) -> dict[int, float]:
     """How long several processes together were runnable without a CPU, by second."""
-    found: dict[int, float] = {}
+    suspect: dict[int, float] = {}
     for use in uses:
         for second, value in use.queued.items():
-            found[second] = found.get(second, 0.0) + value
-    return found
+            suspect[second] = suspect.get(second, 0.0) + value
+    return suspect
 
 
 class Working(Protocol):
@@ -233,7 +233,7 @@ class Working(Protocol):
 WORKS: Check[Working] = Check(
     id="works",
     says="they work longer than it takes to switch to them",
-    holds=lambda found: found.ran_s > SHORT_SLICE_S * found.switches,
+    holds=lambda suspect: suspect.ran_s > SHORT_SLICE_S * suspect.switches,
     supports=0.0,
     refutes=4.0,
     because="judged: nearly everything works longer, so it supports nothing; who does not mostly takes turns "

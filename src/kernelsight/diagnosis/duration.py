@@ -47,7 +47,7 @@ class Lasting(Protocol):
 LASTS: Check[Lasting] = Check(
     id="lasts",
     says="it goes on, or was more than a burst",
-    holds=lambda found: found.duration.seconds >= BURST_S or found.duration.over_for_s <= GOES_ON_S,
+    holds=lambda suspect: suspect.duration.seconds >= BURST_S or suspect.duration.over_for_s <= GOES_ON_S,
     supports=0.0,
     refutes=8.0,
     because="judged: most of what lasts is no fault, so lasting says nothing for it; a short burst that is over is "

@@ -168,7 +168,7 @@ def _started_by_others(window: Window, family: Family, run: Interval) -> int:
 OFTEN: Check[Forking] = Check(
     id="very_many_children",
     says="{children_per_s:.0f} children a second",
-    holds=lambda found: found.children_per_s >= FORKS_PER_S,
+    holds=lambda suspect: suspect.children_per_s >= FORKS_PER_S,
     supports=1.5,
     refutes=4.0,
     because="judged: it is what the fault consists of; a stretch with seconds of fewer between may have fewer in all",
@@ -176,7 +176,7 @@ OFTEN: Check[Forking] = Check(
 COSTLY: Check[Forking] = Check(
     id="costly",
     says="starting them is costly by itself",
-    holds=lambda found: found.cost_share >= COSTLY_SHARE,
+    holds=lambda suspect: suspect.cost_share >= COSTLY_SHARE,
     supports=1.0,
     refutes=1.0,
     because="judged: some starts cost less than is assumed here, and some more, so it decides nothing by itself",
@@ -184,7 +184,7 @@ COSTLY: Check[Forking] = Check(
 NO_OTHER_PROGRAMS: Check[Forking] = Check(
     id="no_other_programs",
     says="they start no other programs, as a compiler does",
-    holds=lambda found: found.grandchildren <= OTHERS_SHARE * found.forks,
+    holds=lambda suspect: suspect.grandchildren <= OTHERS_SHARE * suspect.forks,
     supports=0.5,
     refutes=2.5,
     because="judged: what starts other programs has a job: a build, a test suite, a package's scripts",
@@ -192,32 +192,32 @@ NO_OTHER_PROGRAMS: Check[Forking] = Check(
 REFUSED: Check[Forking] = Check(
     id="refused_more",
     says="a limit refuses it more of them",
-    holds=lambda found: bool(found.refused),
+    holds=lambda suspect: bool(suspect.refused),
     supports=2.0,
     refutes=0.0,
     because="judged: who starts so many that a limit stops it has lost control of it; most storms meet no limit",
 )
 
 
-def explain(window: Window, found: Forking) -> Explanation:
+def explain(window: Window, suspect: Forking) -> Explanation:
     """Starting and ending them takes its share of the CPUs."""
     return concluded(
         window,
-        found.parent,
-        found.run,
-        found.forks * START_S,
+        suspect.parent,
+        suspect.run,
+        suspect.forks * START_S,
         claim(
-            f"{found.comm} started {found.forks} processes in {found.run.seconds} s",
-            window.evidence(found.rows, SchedProcess.forks, "sum"),
+            f"{suspect.comm} started {suspect.forks} processes in {suspect.run.seconds} s",
+            window.evidence(suspect.rows, SchedProcess.forks, "sum"),
         ),
         claim(
-            f"{found.exits} of them ended, after {found.life_ms:.1f} ms on average",
-            window.evidence(found.rows, SchedProcess.exits, "sum"),
-            window.evidence(found.rows, SchedProcess.child_lifetime_ms, "sum"),
+            f"{suspect.exits} of them ended, after {suspect.life_ms:.1f} ms on average",
+            window.evidence(suspect.rows, SchedProcess.exits, "sum"),
+            window.evidence(suspect.rows, SchedProcess.child_lifetime_ms, "sum"),
         ),
         claim(
             "it wanted more than a limit allows: fork failed with EAGAIN",
-            window.evidence(found.refused, SyscallError.count, "sum"),
+            window.evidence(suspect.refused, SyscallError.count, "sum"),
         ),
     )
 

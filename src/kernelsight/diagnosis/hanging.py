@@ -168,20 +168,20 @@ def _gets_nothing_done(window: Window, device: Device | None, rows: Sequence[Blo
     return not any(load.requests and load.busy_share >= BUSY_SHARE for load in loads)
 
 
-def explanation(window: Window, found: Hanging, *claims: Step | None, action: str) -> Explanation:
+def explanation(window: Window, suspect: Hanging, *claims: Step | None, action: str) -> Explanation:
     """Tasks wait without end, and others that need the same file system join them."""
-    tasks = grouped_by(found.rows, lambda row: row.tid)
-    victims = dict.fromkeys(named(window, row.pid or 0) for row in found.rows)
-    steps = (*_task_claims(window, list(tasks.values())[:3]), *claims, *_said(window, found))
+    tasks = grouped_by(suspect.rows, lambda row: row.tid)
+    victims = dict.fromkeys(named(window, row.pid or 0) for row in suspect.rows)
+    steps = (*_task_claims(window, list(tasks.values())[:3]), *claims, *_said(window, suspect))
     return Explanation(
-        culprit=found.culprit,
-        onset_ns=found.onset_ns,
+        culprit=suspect.culprit,
+        onset_ns=suspect.onset_ns,
         victims=tuple(victims)[:5],
         suffering_s=sum(max(row.blocked_ms or 0 for row in of_task) / 1e3 for of_task in tasks.values()),
         path=tuple(step for step in steps if step is not None),
-        refuted_by=f"a read of {found.culprit.name} returns",
+        refuted_by=f"a read of {suspect.culprit.name} returns",
         outlook="these tasks cannot be ended, and all that needs the same file system joins them",
-        actions=(LOOK.on(found.culprit, action),),
+        actions=(LOOK.on(suspect.culprit, action),),
     )
 
 
@@ -195,9 +195,9 @@ def _task_claims(window: Window, tasks: Iterable[Sequence[BlockedTask]]) -> Iter
         )
 
 
-def _said(window: Window, found: Hanging) -> Iterator[Step | None]:
+def _said(window: Window, suspect: Hanging) -> Iterator[Step | None]:
     """What the kernel said of these tasks, of whose lock one of them waits for, and of what they wait for."""
-    tids = {row.tid for row in found.rows}
+    tids = {row.tid for row in suspect.rows}
     hung = [row for row in messages(window, "hung_task") if row.pid in tids]
     yield from said(window, hung)
     for row in hung:
@@ -207,15 +207,15 @@ def _said(window: Window, found: Hanging) -> Iterator[Step | None]:
                 f"(thread {row.pid}) waits for",
                 window.evidence([row], KernelMessage.holder_pid, "last"),
             )
-    yield from said(window, of_device(window, found.culprit.id, None, "device_timeout", "io_error"))
-    if found.cause == "served":
+    yield from said(window, of_device(window, suspect.culprit.id, None, "device_timeout", "io_error"))
+    if suspect.cause == "served":
         yield from said(window, messages(window, "server_not_responding"))
 
 
 IDLE: Check[Hanging] = Check(
     id="is_idle",
     says="the storage that they wait for completes nothing meanwhile",
-    holds=lambda found: found.is_idle,
+    holds=lambda suspect: suspect.is_idle,
     supports=2.5,
     refutes=4.0,
     because="judged: it is what the fault consists of; a device that gets requests done is slow or has much to do "
@@ -224,7 +224,7 @@ IDLE: Check[Hanging] = Check(
 PLACE_KNOWN: Check[Hanging] = Check(
     id="place_known",
     says="the device or mount that they wait for is known",
-    holds=lambda found: found.place_is_known,
+    holds=lambda suspect: suspect.place_is_known,
     supports=0.5,
     refutes=1.0,
     because="judged: a task that hangs on no known device or mount may wait for something else than storage",
@@ -232,7 +232,7 @@ PLACE_KNOWN: Check[Hanging] = Check(
 CALLS_STORAGE: Check[Hanging] = Check(
     id="calls_storage",
     says="they wait in calls on files or devices",
-    holds=lambda found: found.calls_storage,
+    holds=lambda suspect: suspect.calls_storage,
     supports=0.5,
     refutes=3.0,
     because="judged: some drivers and threads of the kernel idle in uninterruptible sleep; a call on a file does not",

@@ -55,15 +55,15 @@ def waited(edges: Iterable[Edge], second: Callable[[Wait], int]) -> dict[int, fl
     A row has the waits that ended within a second, some of which may have begun long before. A woken thread still
     queues for a CPU: where a lock changes hands all the time, that is most of the wait.
     """
-    found: dict[int, float] = {}
+    suspect: dict[int, float] = {}
     for edge in edges:
         for row in edge.rows:
             last = second(row)
             seconds = max(1, math.ceil((row.max_wait_ns or 0) / NS_PER_S))
             share = ((row.wait_ns or 0) + (row.runqueue_ns or 0)) / NS_PER_S / seconds
             for at in range(max(0, last - seconds + 1), last + 1):
-                found[at] = found.get(at, 0.0) + share
-    return found
+                suspect[at] = suspect.get(at, 0.0) + share
+    return suspect
 
 
 def lock_queues(window: Window) -> list[LockQueue]:
@@ -220,29 +220,31 @@ def _share(amounts: Iterable[tuple[float | None, float | None]]) -> float | None
     return sum(most for most, _ in known) / sum(everything for _, everything in known) if known else None
 
 
-def who_waited(window: Window, found: Queueing, culprit: Entity, lock: str) -> Iterator[Step | None]:
+def who_waited(window: Window, suspect: Queueing, culprit: Entity, lock: str) -> Iterator[Step | None]:
     """The claims that threads of a program waited for a lock, and that they ended each other's waits."""
-    several = len(found.queue.pids) > 1
+    several = len(suspect.queue.pids) > 1
     who = (
-        f"{len(found.queue.pids)} processes {culprit.name}" if several else f"threads of {culprit.name} ({culprit.id})"
+        f"{len(suspect.queue.pids)} processes {culprit.name}"
+        if several
+        else f"threads of {culprit.name} ({culprit.id})"
     )
-    run, edges = found.run, found.queue.edges
+    run, edges = suspect.run, suspect.queue.edges
     yield claim(
-        f"{who} waited {found.waiting * run.seconds:.0f} s in {run.seconds} s for {lock}",
+        f"{who} waited {suspect.waiting * run.seconds:.0f} s in {run.seconds} s for {lock}",
         shown(window, edges, run),
         shown(window, edges, run, Wait.runqueue_ns),
     )
     yield claim(
-        f"they ended each other's waits {found.handed_on:.0f} times a second",
-        shown(window, found.queue.handed_on, run, Wait.count),
+        f"they ended each other's waits {suspect.handed_on:.0f} times a second",
+        shown(window, suspect.queue.handed_on, run, Wait.count),
     )
 
 
-def use_meanwhile(window: Window, found: Queueing) -> Step | None:
+def use_meanwhile(window: Window, suspect: Queueing) -> Step | None:
     """The claim that few of the threads ran meanwhile."""
-    uses = [use for use in window.once(cpu_use) if use.pid in found.queue.pids]
-    most = sorted(uses, key=lambda use: -use.ran_in(found.run))[:5]
+    uses = [use for use in window.once(cpu_use) if use.pid in suspect.queue.pids]
+    most = sorted(uses, key=lambda use: -use.ran_in(suspect.run))[:5]
     return claim(
-        f"meanwhile they used {100 * found.ran:.0f} % of a CPU, and {found.waiting:.1f} of them waited on average",
-        *(used(window, use, found.run, "ran") for use in most),
+        f"meanwhile they used {100 * suspect.ran:.0f} % of a CPU, and {suspect.waiting:.1f} of them waited on average",
+        *(used(window, use, suspect.run, "ran") for use in most),
     )

@@ -40,9 +40,11 @@ def with_onsets(
     return tuple(_dated(one, window, earlier, likely) for one in findings)
 
 
-def _dated(found: Finding, window: Window, earlier: dict[int, Window], likely: Callable[[Candidate], bool]) -> Finding:
-    if not was_there(found.onset_ns, window):
-        return found
+def _dated(
+    suspect: Finding, window: Window, earlier: dict[int, Window], likely: Callable[[Candidate], bool]
+) -> Finding:
+    if not was_there(suspect.onset_ns, window):
+        return suspect
     for back_s in LOOKS_BACK_S:
         begin_ns = window.begin_ns - back_s * NS_PER_S
         before = earlier.get(back_s)
@@ -50,23 +52,23 @@ def _dated(found: Finding, window: Window, earlier: dict[int, Window], likely: C
             before = earlier[back_s] = Window(window.reader, TimeRange(max(0, begin_ns), window.when.end_ns))
         onsets = [
             one.onset_ns
-            for test in finders()[found.fault]
+            for test in finders()[suspect.fault]
             for one in found_by(test, before)[0]
-            if one.onset_ns <= found.onset_ns and _is_same(one, found, before) and one.path and likely(one)
+            if one.onset_ns <= suspect.onset_ns and _is_same(one, suspect, before) and one.path and likely(one)
         ]
         if not onsets:
             break
         # The latest of them: what was over before this began is another episode.
-        found = msgspec.structs.replace(found, onset_ns=max(onsets), began_before=was_there(max(onsets), before))
-        if not found.began_before:
+        suspect = msgspec.structs.replace(suspect, onset_ns=max(onsets), began_before=was_there(max(onsets), before))
+        if not suspect.began_before:
             break
-    return found
+    return suspect
 
 
-def _is_same(one: Candidate, found: Finding, window: Window) -> bool:
-    if one.culprit == found.culprit:
+def _is_same(one: Candidate, suspect: Finding, window: Window) -> bool:
+    if one.culprit == suspect.culprit:
         return True
-    return not traits(found.fault).uses_up and same_program(one.culprit, found.culprit, window)
+    return not traits(suspect.fault).uses_up and same_program(one.culprit, suspect.culprit, window)
 
 
 def was_there(onset_ns: int, window: Window) -> bool:

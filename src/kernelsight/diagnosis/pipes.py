@@ -102,7 +102,7 @@ def _use(window: Window, pid: int) -> Use | None:
 HELD_UP: Check[HeldUp] = Check(
     id="held_up",
     says="the writer waits for the reader most of the time",
-    holds=lambda found: found.share >= HELD_UP_SHARE,
+    holds=lambda suspect: suspect.share >= HELD_UP_SHARE,
     supports=0.5,
     refutes=5.0,
     because="judged: it is what makes the two suspects",
@@ -110,7 +110,7 @@ HELD_UP: Check[HeldUp] = Check(
 KEPT_UP_BEFORE: Check[HeldUp] = Check(
     id="kept_up_before",
     says="the reader is known to have kept up before",
-    holds=lambda found: found.share_before is not None and found.share_before <= FREE_SHARE,
+    holds=lambda suspect: suspect.share_before is not None and suspect.share_before <= FREE_SHARE,
     supports=2.5,
     refutes=6.0,
     because="judged: in a pipeline, one is always the slowest, and a pager waits for its user: that is as it is meant. "
@@ -118,29 +118,29 @@ KEPT_UP_BEFORE: Check[HeldUp] = Check(
 )
 
 
-def explanation(window: Window, found: HeldUp, does: str, action: Proposal) -> Explanation:
+def explanation(window: Window, suspect: HeldUp, does: str, action: Proposal) -> Explanation:
     """Whoever writes is as slow as the reader."""
-    run = found.run
+    run = suspect.run
     return Explanation(
-        culprit=found.reader,
+        culprit=suspect.reader,
         onset_ns=window.at(run.first),
-        victims=(found.writer,),
-        suffering_s=found.share * run.seconds,
+        victims=(suspect.writer,),
+        suffering_s=suspect.share * run.seconds,
         path=path(
             claim(
-                f"{found.writer.name} ({found.writer.id}) waits {100 * found.share:.0f} % of the time until "
-                f"{found.reader.name} ({found.reader.id}) reads from the pipe between them",
-                shown(window, found.edges, run) if found.edges else None,
-                window.evidence(found.pending, PendingWait.waited_ms, "max"),
+                f"{suspect.writer.name} ({suspect.writer.id}) waits {100 * suspect.share:.0f} % of the time until "
+                f"{suspect.reader.name} ({suspect.reader.id}) reads from the pipe between them",
+                shown(window, suspect.edges, run) if suspect.edges else None,
+                window.evidence(suspect.pending, PendingWait.waited_ms, "max"),
             ),
-            claim(f"{found.reader.name} ({found.reader.id}) {does}", _cpu_time(window, found)),
+            claim(f"{suspect.reader.name} ({suspect.reader.id}) {does}", _cpu_time(window, suspect)),
         ),
-        refuted_by=f"{found.writer.name} is as slow when it writes to a file",
-        outlook=f"{found.writer.name}, and who waits for it, stay as slow as {found.reader.name}",
+        refuted_by=f"{suspect.writer.name} is as slow when it writes to a file",
+        outlook=f"{suspect.writer.name}, and who waits for it, stay as slow as {suspect.reader.name}",
         actions=(action,),
     )
 
 
-def _cpu_time(window: Window, found: HeldUp) -> Evidence | None:
-    use = _use(window, int(found.reader.id))
-    return used(window, use, found.run, "ran") if use is not None else None
+def _cpu_time(window: Window, suspect: HeldUp) -> Evidence | None:
+    use = _use(window, int(suspect.reader.id))
+    return used(window, use, suspect.run, "ran") if use is not None else None

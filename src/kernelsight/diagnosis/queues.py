@@ -63,7 +63,7 @@ class Waiting(Protocol):
 NO_QUEUE_OF_JOBS: Check[Waiting] = Check(
     id="no_queue_of_jobs",
     says="they are no queue of jobs, which only wait for their turn",
-    holds=lambda found: not found.queue_for_a_job,
+    holds=lambda suspect: not suspect.queue_for_a_job,
     supports=0.0,
     refutes=12.0,
     because="judged: jobs in a queue wait on purpose and suffer from nothing, whatever else holds; most processes that "
@@ -99,12 +99,12 @@ def in_line_for_a_job(window: Window, rows: Collection[FileLockWait], run: Inter
 def _came_back(rows: Iterable[FileLockWait]) -> set[int]:
     """The processes that wait for a file that they had before; a job has its turn once."""
     had: set[int | None] = set()
-    found: set[int] = set()
+    suspect: set[int] = set()
     for row in rows:
         had.add(row.holder_pid)
         if row.pid is not None and row.pid in had:
-            found.add(row.pid)
-    return found
+            suspect.add(row.pid)
+    return suspect
 
 
 def _sent_again(rows: Iterable[FileLockWait], known: Mapping[int, Process]) -> set[int]:
@@ -114,12 +114,12 @@ def _sent_again(rows: Iterable[FileLockWait], known: Mapping[int, Process]) -> s
         one = known.get(row.pid) if row.pid is not None else None
         if one is not None and one.parent is not None and one.parent > 1:
             families.setdefault(one.parent, {}).setdefault(one.pid, []).append(row.timestamp)
-    found: set[int] = set()
+    suspect: set[int] = set()
     for children in families.values():
         turns = sorted((times[0], times[-1]) for times in children.values())
         if len(turns) > 1 and all(last < first for (_, last), (first, _) in pairwise(turns)):
-            found.update(children)
-    return found
+            suspect.update(children)
+    return suspect
 
 
 def asks_for_its_turn(window: Window, pid: int, refused: Iterable[SyscallError], run: Interval) -> bool:
@@ -156,11 +156,11 @@ def is_needed(window: Window, one: Process, run: Interval) -> bool:
 
 def parents(window: Window) -> Mapping[int, int]:
     """Who has a child, and when the first one was seen (ns since the epoch). Use with :meth:`Window.once`."""
-    found: dict[int, int] = {}
+    suspect: dict[int, int] = {}
     for row in window.rows(ProcessSample):
         if row.ppid is not None:
-            found.setdefault(row.ppid, row.timestamp)
-    return found
+            suspect.setdefault(row.ppid, row.timestamp)
+    return suspect
 
 
 def _connected(window: Window) -> frozenset[int]:

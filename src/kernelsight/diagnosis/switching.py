@@ -100,9 +100,9 @@ class Switching:
         return 1e6 * self.slice_s
 
 
-def gives_away(found: Switching) -> bool:
+def gives_away(suspect: Switching) -> bool:
     """Whether most switches are CPUs given away: which of the two mechanisms it is."""
-    return found.given_away >= GIVEN_AWAY_SHARE * found.switches
+    return suspect.given_away >= GIVEN_AWAY_SHARE * suspect.switches
 
 
 def switching(window: Window) -> list[Switching]:
@@ -118,7 +118,7 @@ def switching(window: Window) -> list[Switching]:
 
 def _switchers(window: Window) -> list[Switcher]:
     """Who does hardly anything between switches."""
-    found = []
+    suspect = []
     for use in window.once(cpu_use):
         counted = {at: use.slept.get(at, 0.0) + use.displaced.get(at, 0.0) for at in use.ran}
         away = _given_away(window, use.pid)
@@ -128,17 +128,17 @@ def _switchers(window: Window) -> list[Switcher]:
             if n and (use.ran[at] <= SHORT_SLICE_S * n or away.get(at, 0) >= GIVEN_AWAY_SHARE * n)
         }
         if short:
-            found.append(Switcher(use, short))
-    return found
+            suspect.append(Switcher(use, short))
+    return suspect
 
 
 def _given_away(window: Window, pid: int) -> dict[int, float]:
     """How often a process gave its CPU away, by second."""
-    found: dict[int, float] = {}
+    suspect: dict[int, float] = {}
     for edge in window.once(waiting).by_waiter.get(pid, ()):
         for second, count in edge.counted.items() if edge.waits_in == "sched_yield" else ():
-            found[second] = found.get(second, 0) + count
-    return found
+            suspect[second] = suspect.get(second, 0) + count
+    return suspect
 
 
 def _switching(window: Window, switchers: Sequence[Switcher], run: Interval) -> Switching:
@@ -183,7 +183,7 @@ def _victims(window: Window, fellows: Sequence[Use], run: Interval) -> Sequence[
 COSTLY: Check[Switching] = Check(
     id="costly",
     says="switching costs {cost_percent:.0f} % of a CPU",
-    holds=lambda found: found.cost_share >= STORM_SHARE,
+    holds=lambda suspect: suspect.cost_share >= STORM_SHARE,
     supports=2.0,
     refutes=5.0,
     because="judged: it is the harm itself; switches that cost little harm nobody, however many others there are",
@@ -191,7 +191,7 @@ COSTLY: Check[Switching] = Check(
 FEW: Check[Switching] = Check(
     id="few_programs",
     says="few programs do most of it",
-    holds=lambda found: found.switches >= FEW_SHARE * found.all_switches,
+    holds=lambda suspect: suspect.switches >= FEW_SHARE * suspect.all_switches,
     supports=1.0,
     refutes=2.0,
     because="judged: else the machine switches for many reasons, of which this one is a part",
@@ -199,7 +199,7 @@ FEW: Check[Switching] = Check(
 NO_LOCK: Check[Switching] = Check(
     id="no_lock_of_one",
     says="it is no lock of one program",
-    holds=lambda found: found.own_lock_waits <= OWN_LOCK_SHARE * found.first_switches,
+    holds=lambda suspect: suspect.own_lock_waits <= OWN_LOCK_SHARE * suspect.first_switches,
     supports=0.5,
     refutes=4.0,
     because="judged: most programs are not, so it supports little; else the threads of one program wait for its lock "
@@ -207,24 +207,24 @@ NO_LOCK: Check[Switching] = Check(
 )
 
 
-def explain(window: Window, found: Switching) -> Explanation:
+def explain(window: Window, suspect: Switching) -> Explanation:
     """A part of the CPUs goes into switching while the program runs."""
-    run, name = found.run, found.first.entity
-    edges = [edge for use in found.fellows[:4] for edge in window.once(waiting).by_waiter.get(use.pid, ())]
+    run, name = suspect.run, suspect.first.entity
+    edges = [edge for use in suspect.fellows[:4] for edge in window.once(waiting).by_waiter.get(use.pid, ())]
     return Explanation(
         culprit=name,
         onset_ns=window.at(run.first),
-        victims=tuple(use.entity for use in found.victims),
-        suffering_s=found.switches * SWITCH_S,
+        victims=tuple(use.entity for use in suspect.victims),
+        suffering_s=suspect.switches * SWITCH_S,
         path=path(
             claim(
-                f"{len(found.fellows)} processes switched {found.switches / run.seconds:.0f} times a second, "
-                f"after {found.slice_us:.0f} µs on a CPU each time",
-                *(shown_use(window, use, run, "switched") for use in found.fellows[:4]),
+                f"{len(suspect.fellows)} processes switched {suspect.switches / run.seconds:.0f} times a second, "
+                f"after {suspect.slice_us:.0f} µs on a CPU each time",
+                *(shown_use(window, use, run, "switched") for use in suspect.fellows[:4]),
             ),
             claim(
-                f"partners such as {found.first.comm} ({found.first.pid}) wake each other each time",
-                shown(window, (edge for edge in edges if edge.waker_pid in found.partners), run, Wait.count),
+                f"partners such as {suspect.first.comm} ({suspect.first.pid}) wake each other each time",
+                shown(window, (edge for edge in edges if edge.waker_pid in suspect.partners), run, Wait.count),
             ),
             claim(
                 "they give their CPU away (sched_yield)",

@@ -45,7 +45,7 @@ class Unanswered(Protocol):
 WAITS_LONG: Check[Unanswered] = Check(
     id="waits_long",
     says="a request has waited for an answer for {waited_s:.1f} s",
-    holds=lambda found: found.waited_s >= LONG_S,
+    holds=lambda suspect: suspect.waited_s >= LONG_S,
     supports=0.5,
     refutes=6.0,
     because="judged: any request waits for a moment; that one waits is what makes it a suspect",
@@ -53,7 +53,7 @@ WAITS_LONG: Check[Unanswered] = Check(
 SOON_BEFORE: Check[Unanswered] = Check(
     id="answered_soon_before",
     says="those who wait had such answers much sooner before",
-    holds=lambda found: None if found.times_longer is None else found.times_longer >= LONGER,
+    holds=lambda suspect: None if suspect.times_longer is None else suspect.times_longer >= LONGER,
     supports=2.5,
     refutes=6.0,
     because="judged: who polls for news, or waits for the next job of a queue, has always waited so long; who had "
@@ -62,7 +62,7 @@ SOON_BEFORE: Check[Unanswered] = Check(
 NONE_COMES: Check[Unanswered] = Check(
     id="none_comes",
     says="no such request is answered after seconds, as it would be if that were usual",
-    holds=lambda found: None if found.times_longer is not None else not found.late_answers,
+    holds=lambda suspect: None if suspect.times_longer is not None else not suspect.late_answers,
     supports=0.5,
     refutes=6.0,
     because="judged: where nothing is known from before, answers that come after seconds show that these are usual",
@@ -70,7 +70,7 @@ NONE_COMES: Check[Unanswered] = Check(
 DOES_NOTHING: Check[Unanswered] = Check(
     id="does_nothing",
     says="those who are to answer use no CPU time to speak of, and want none",
-    holds=lambda found: None if found.ran is None else found.ran <= IDLE_CPUS,
+    holds=lambda suspect: None if suspect.ran is None else suspect.ran <= IDLE_CPUS,
     supports=0.5,
     refutes=5.0,
     because="judged: a server that computes is slow because of that (`thread_saturation`, `cpu_saturation`)",
@@ -90,7 +90,7 @@ NO_EVENT: Check[Event] = Check(
     id="no_event",
     says="they wait for an answer, and not for an event: clients wait behind them, the question was a datagram, or the "
     "thread that got the request sleeps for something else than the next request",
-    holds=lambda found: not found.may_wait_for_an_event,
+    holds=lambda suspect: not suspect.may_wait_for_an_event,
     supports=0.5,
     refutes=5.0,
     because="judged: workers that take jobs from a queue have them at once while there are some, and wait in the same "

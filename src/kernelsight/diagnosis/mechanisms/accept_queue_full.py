@@ -79,21 +79,21 @@ def _fill(rows: Sequence[TcpListener]) -> float:
     return max(fills, default=0.0)
 
 
-def explain(window: Window, found: AcceptQueue) -> Explanation:
+def explain(window: Window, suspect: AcceptQueue) -> Explanation:
     """The listener does not accept what is in its queue, and what comes then is refused."""
-    counted, rows, listener = samples_of(found.refused), found.queue, found.listener
+    counted, rows, listener = samples_of(suspect.refused), suspect.queue, suspect.listener
     most = max(row.accept_queue or 0 for row in rows)
     return explanation(
         listener,
-        found.refused[0].after.timestamp,
-        callers(window, found.port),
+        suspect.refused[0].after.timestamp,
+        callers(window, suspect.port),
         path(
             claim(
-                f"{found.overflows:.0f} connections found a queue full",
+                f"{suspect.overflows:.0f} connections found a queue full",
                 window.evidence(counted, TcpRetransmit.listen_overflows, "increase"),
             ),
             claim(
-                f"{listener.name} accepts too slowly: up to {most} connections wait at port {found.port}, "
+                f"{listener.name} accepts too slowly: up to {most} connections wait at port {suspect.port}, "
                 f"whose backlog is {rows[-1].backlog}",
                 window.evidence(rows, TcpListener.accept_queue, "max"),
                 window.evidence(rows, TcpListener.backlog, "last"),
@@ -111,7 +111,7 @@ MECHANISM = Mechanism[AcceptQueue](
         Check(
             id="overflows",
             says="connections find a queue full",
-            holds=lambda found: found.overflows >= LEAST_OVERFLOWS,
+            holds=lambda suspect: suspect.overflows >= LEAST_OVERFLOWS,
             supports=2.0,
             refutes=3.0,
             because="judged: the kernel counts them (ListenOverflows); other connections are refused for other "
@@ -120,7 +120,7 @@ MECHANISM = Mechanism[AcceptQueue](
         Check(
             id="seen_full",
             says="the queue of port {port} was seen full",
-            holds=lambda found: found.fill >= FULL_SHARE,
+            holds=lambda suspect: suspect.fill >= FULL_SHARE,
             supports=2.0,
             refutes=0.5,
             because="judged: a full queue is nearly proof; a queue that is emptied between two looks may overflow, too "
@@ -129,7 +129,7 @@ MECHANISM = Mechanism[AcceptQueue](
         Check(
             id="half_full",
             says="that queue is at least half full",
-            holds=lambda found: found.fill >= HALF_FULL_SHARE,
+            holds=lambda suspect: suspect.fill >= HALF_FULL_SHARE,
             supports=0.5,
             refutes=2.0,
             because="judged: a queue that is nearly empty whenever it is looked at has a listener that keeps up",
@@ -137,7 +137,7 @@ MECHANISM = Mechanism[AcceptQueue](
         Check(
             id="fullest",
             says="no other listener's queue is fuller",
-            holds=lambda found: found.fill >= min(found.fullest, FULL_SHARE),
+            holds=lambda suspect: suspect.fill >= min(suspect.fullest, FULL_SHARE),
             supports=0.5,
             refutes=2.0,
             because="judged: the kernel does not count whose queue overflows, and the fullest is the likeliest",

@@ -38,17 +38,17 @@ def measure(window: Window) -> Iterable[Refusing]:
             yield Refusing(process_entity(pid, rows[-1].comm), len(rows), rows)
 
 
-def explain(window: Window, found: Refusing) -> Explanation:
+def explain(window: Window, suspect: Refusing) -> Explanation:
     """The listener does not accept what is in its queue, and what comes then is dropped."""
-    count = sum(row.count or 0 for row in found.drops)
+    count = sum(row.count or 0 for row in suspect.drops)
     return explanation(
-        found.listener,
-        found.drops[0].timestamp,
+        suspect.listener,
+        suspect.drops[0].timestamp,
         callers(window, None),
         path(
             claim(
-                f"{count} packets for a connection to {found.listener.name} were dropped because its queue was full",
-                window.evidence(found.drops, PacketDrop.count, "sum"),
+                f"{count} packets for a connection to {suspect.listener.name} were dropped because its queue was full",
+                window.evidence(suspect.drops, PacketDrop.count, "sum"),
             )
         ),
     )
@@ -68,7 +68,7 @@ MECHANISM = Mechanism[Refusing](
         Check(
             id="again",
             says="it happens again and again",
-            holds=lambda found: found.seconds >= LEAST_S,
+            holds=lambda suspect: suspect.seconds >= LEAST_S,
             supports=1.0,
             refutes=1.0,
             because="judged: a listener that accepts too slowly overflows second after second, and a burst does so "

@@ -85,11 +85,11 @@ def measure(window: Window) -> Iterable[Silent]:
     """Each process or address that requests wait for, and that waits for no other."""
     waits = [wait for wait in window.once(under_way) if wait.waits_for == "answer"]
     waiting = {wait.pid for wait in waits} - {None}
-    found: dict[tuple[int | None, str], list[Awaited]] = {}
+    suspect: dict[tuple[int | None, str], list[Awaited]] = {}
     for wait in waits:
         if wait.peer_pid not in waiting:
-            found.setdefault((wait.peer_pid, "" if wait.peer_pid else wait.place), []).append(wait)
-    for its in found.values():
+            suspect.setdefault((wait.peer_pid, "" if wait.peer_pid else wait.place), []).append(wait)
+    for its in suspect.values():
         if its[0].waited_s >= LONG_S:
             yield _silent(window, its)
 
@@ -115,20 +115,20 @@ def _silent(window: Window, its: Sequence[Awaited]) -> Silent:
     )
 
 
-def explain(window: Window, found: Silent) -> Explanation:
+def explain(window: Window, suspect: Silent) -> Explanation:
     """Who asked waits, and who asked that one waits as well."""
-    target = found.target
-    at = "" if found.place in {"", target.name} else f" at {found.place}"
-    victims = [entity for wait in (*found.behind, *found.waits) if (entity := waiter_of(window, wait)) is not None]
+    target = suspect.target
+    at = "" if suspect.place in {"", target.name} else f" at {suspect.place}"
+    victims = [entity for wait in (*suspect.behind, *suspect.waits) if (entity := waiter_of(window, wait)) is not None]
     return Explanation(
         culprit=target,
-        onset_ns=max(found.waits[0].began_ns, window.when.start_ns),
+        onset_ns=max(suspect.waits[0].began_ns, window.when.start_ns),
         victims=tuple(dict.fromkeys(victims))[:5],
-        is_idle=(found.ran or 0.0) <= IDLE_CPUS,
-        suffering_s=sum(wait.waited_s * wait.connections for wait in (*found.behind, *found.waits)),
+        is_idle=(suspect.ran or 0.0) <= IDLE_CPUS,
+        suffering_s=sum(wait.waited_s * wait.connections for wait in (*suspect.behind, *suspect.waits)),
         path=path(
-            *(waits_for_answer(window, wait) for wait in found.behind[:3]),
-            *(waits_for_answer(window, wait) for wait in found.waits[:3]),
+            *(waits_for_answer(window, wait) for wait in suspect.behind[:3]),
+            *(waits_for_answer(window, wait) for wait in suspect.waits[:3]),
         ),
         refuted_by=f"they wait as long while {target.name} answers at once",
         outlook=f"they wait until {target.name} answers, or until they give up",
@@ -152,7 +152,7 @@ MECHANISM = Mechanism[Silent](
         Check(
             id="clients_wait_behind",
             says="those who wait for it keep clients of their own waiting",
-            holds=lambda found: bool(found.behind),
+            holds=lambda suspect: bool(suspect.behind),
             supports=2.0,
             refutes=0.5,
             because="judged: a service that does not answer its own clients is held up; a program without clients may "
@@ -161,7 +161,7 @@ MECHANISM = Mechanism[Silent](
         Check(
             id="question_is_a_datagram",
             says="a thread waits for the answer to a datagram, and nothing has ever come",
-            holds=lambda found: found.is_datagram,
+            holds=lambda suspect: suspect.is_datagram,
             supports=2.5,
             refutes=0.5,
             because="judged: protocols of questions and answers in datagrams (DNS, NTP) answer at once or never; who "
@@ -171,10 +171,10 @@ MECHANISM = Mechanism[Silent](
         Check(
             id="all_together",
             says="several requests are not answered, all since about the same moment",
-            holds=lambda found: (
+            holds=lambda suspect: (
                 None
-                if found.times_longer is not None or found.is_datagram
-                else found.requests >= SEVERAL and found.spread_s <= TOGETHER_S
+                if suspect.times_longer is not None or suspect.is_datagram
+                else suspect.requests >= SEVERAL and suspect.spread_s <= TOGETHER_S
             ),
             supports=1.0,
             refutes=4.0,
@@ -184,8 +184,8 @@ MECHANISM = Mechanism[Silent](
         Check(
             id="waits_very_long",
             says="a request has waited for longer than polls for news usually do: {waited_s:.1f} s",
-            holds=lambda found: (
-                None if found.times_longer is not None or found.is_datagram else found.waited_s >= VERY_LONG_S
+            holds=lambda suspect: (
+                None if suspect.times_longer is not None or suspect.is_datagram else suspect.waited_s >= VERY_LONG_S
             ),
             supports=0.0,
             refutes=5.0,
@@ -194,7 +194,7 @@ MECHANISM = Mechanism[Silent](
         Check(
             id="waits_for_no_lock",
             says="the thread that got the request does not sleep for a lock",
-            holds=lambda found: not found.in_a_lock,
+            holds=lambda suspect: not suspect.in_a_lock,
             supports=0.0,
             refutes=2.0,
             because="judged: then the holder of the lock is to blame (`lock_contention`), where it is known",

@@ -132,20 +132,20 @@ def _unanswered(window: Window, waiting: Sequence[Calls], run: Interval) -> int:
     return 0 if any(row.answers for row in rows) else sum(row.requests or 0 for row in rows)
 
 
-def explain(window: Window, found: Late) -> Explanation:
+def explain(window: Window, suspect: Late) -> Explanation:
     """Who calls it is as slow as it is."""
-    server, run = found.server, found.run
-    at = "" if found.place in {"?", server.name} else f" at {found.place}"
-    victims = dict.fromkeys(named(window, of.pid, of.comm) for of in (*found.behind, *found.clients))
+    server, run = suspect.server, suspect.run
+    at = "" if suspect.place in {"?", server.name} else f" at {suspect.place}"
+    victims = dict.fromkeys(named(window, of.pid, of.comm) for of in (*suspect.behind, *suspect.clients))
     return Explanation(
         culprit=server,
         onset_ns=window.at(run.first),
         victims=tuple(victims)[:5],
-        is_idle=(found.ran or 0.0) <= IDLE_CPUS,
-        suffering_s=sum(of.felt_s(run) for of in (*found.behind, *found.clients)) * run.seconds,
+        is_idle=(suspect.ran or 0.0) <= IDLE_CPUS,
+        suffering_s=sum(of.felt_s(run) for of in (*suspect.behind, *suspect.clients)) * run.seconds,
         path=path(
-            *(_waits(window, of, run) for of in found.behind[:2]),
-            *(_waits(window, of, run) for of in found.clients[:3]),
+            *(_waits(window, of, run) for of in suspect.behind[:2]),
+            *(_waits(window, of, run) for of in suspect.clients[:3]),
         ),
         refuted_by=f"they wait as long while {server.name} answers at once",
         outlook=f"whoever needs {server.name} stays as slow as it is",
@@ -178,8 +178,10 @@ MECHANISM = Mechanism[Late](
             id="answered_sooner_before",
             says="those who wait {felt_ms:,.0f} ms are known to have had its answers much sooner before, or none of "
             "many questions in datagrams is answered",
-            holds=lambda found: (
-                found.unanswered_datagrams >= QUESTIONS if found.times_longer is None else found.times_longer >= LONGER
+            holds=lambda suspect: (
+                suspect.unanswered_datagrams >= QUESTIONS
+                if suspect.times_longer is None
+                else suspect.times_longer >= LONGER
             ),
             supports=2.5,
             refutes=6.0,
@@ -189,7 +191,7 @@ MECHANISM = Mechanism[Late](
         Check(
             id="others_depend_on_it",
             says="several clients wait, or a service that has clients of its own",
-            holds=lambda found: bool(found.behind) or len(found.clients) >= SEVERAL,
+            holds=lambda suspect: bool(suspect.behind) or len(suspect.clients) >= SEVERAL,
             supports=1.0,
             refutes=3.0,
             because="judged: a single client may have asked for more than before",
@@ -197,7 +199,7 @@ MECHANISM = Mechanism[Late](
         Check(
             id="hardly_computes",
             says="it hardly computes",
-            holds=lambda found: None if found.ran is None else found.ran <= IDLE_CPUS,
+            holds=lambda suspect: None if suspect.ran is None else suspect.ran <= IDLE_CPUS,
             supports=0.5,
             refutes=5.0,
             because="judged: a service that computes is late because of that (`thread_saturation`, `cpu_saturation`)",
@@ -205,7 +207,7 @@ MECHANISM = Mechanism[Late](
         Check(
             id="no_quota",
             says="no quota holds it back",
-            holds=lambda found: not found.held_back,
+            holds=lambda suspect: not suspect.held_back,
             supports=0.0,
             refutes=6.0,
             because="judged: then the quota is why it is late (`cpu_throttling`)",

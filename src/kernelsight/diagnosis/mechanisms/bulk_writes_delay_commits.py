@@ -76,35 +76,35 @@ def _delayed_commits(window: Window, stall: Stall) -> DelayedCommits:
     )
 
 
-def explain(window: Window, found: DelayedCommits) -> Explanation:
+def explain(window: Window, suspect: DelayedCommits) -> Explanation:
     """A commit of one process waits for the pages that the program has dirtied on the same file system."""
-    run, culprit = found.run, found.culprit
+    run, culprit = suspect.run, suspect.culprit
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(run.first),
-        victims=tuple(waiter.entity for waiter in found.victims[:5]),
-        suffering_s=sum(waiter.commits_in(run) for waiter in found.victims),
+        victims=tuple(waiter.entity for waiter in suspect.victims[:5]),
+        suffering_s=sum(waiter.commits_in(run) for waiter in suspect.victims),
         path=path(
-            *(_wait_claim(window, found, waiter) for waiter in found.victims[:3]),
-            claim("dirty pages waited for writeback", found.dirty),
+            *(_wait_claim(window, suspect, waiter) for waiter in suspect.victims[:3]),
+            claim("dirty pages waited for writeback", suspect.dirty),
             claim(
-                f"{culprit.name} wrote {quantity(found.written / run.seconds, 'B/s')}",
-                *found.by.shown_writes(window, run),
+                f"{culprit.name} wrote {quantity(suspect.written / run.seconds, 'B/s')}",
+                *suspect.by.shown_writes(window, run),
             ),
         ),
         refuted_by=f"commits (fsync) take as long when {culprit.name} does not write",
         outlook=f"commits (fsync) take long while {culprit.name} writes",
-        actions=(*_slower(window, found), _smaller()),
+        actions=(*_slower(window, suspect), _smaller()),
     )
 
 
-def _slower(window: Window, found: DelayedCommits) -> Iterator[Proposal]:
+def _slower(window: Window, suspect: DelayedCommits) -> Iterator[Proposal]:
     """A limit on the disk to which most is written meanwhile, where the disks are recorded."""
-    written = {device.name: device.load(found.run).write_bytes for device in window.once(devices).values()}
+    written = {device.name: device.load(suspect.run).write_bytes for device in window.once(devices).values()}
     disk = max(written, key=lambda name: written[name], default=None)
     if disk is not None and written[disk]:
-        text = f"limit what the control group of {found.culprit.name} may write to {disk}"
-        yield LIMIT_IO.on(found.culprit, text, device=disk)
+        text = f"limit what the control group of {suspect.culprit.name} may write to {disk}"
+        yield LIMIT_IO.on(suspect.culprit, text, device=disk)
 
 
 def _smaller() -> Proposal:
@@ -116,9 +116,9 @@ def _smaller() -> Proposal:
     )
 
 
-def _wait_claim(window: Window, found: DelayedCommits, waiter: Waiter) -> Step | None:
-    run = found.run
-    before = f", {1e3 * found.before_s:.0f} ms before" if found.before_s and waiter is found.worst else ""
+def _wait_claim(window: Window, suspect: DelayedCommits, waiter: Waiter) -> Step | None:
+    run = suspect.run
+    before = f", {1e3 * suspect.before_s:.0f} ms before" if suspect.before_s and waiter is suspect.worst else ""
     return claim(
         f"{waiter.comm} ({waiter.pid}) waited {waiter.commits_in(run):.1f} s of {run.seconds} s for commits (fsync), "
         f"{1e3 * waiter.commit_s(run):.0f} ms each time{before}",
@@ -139,7 +139,7 @@ MECHANISM = Mechanism[DelayedCommits](
         Check(
             id="writes_most",
             says="it writes most of all that is written",
-            holds=lambda found: found.written >= MOST_SHARE * found.written_by_all,
+            holds=lambda suspect: suspect.written >= MOST_SHARE * suspect.written_by_all,
             supports=1.0,
             refutes=2.0,
             because="judged: a commit waits for the pages of all programs; one that writes less than half of them "
@@ -148,7 +148,7 @@ MECHANISM = Mechanism[DelayedCommits](
         Check(
             id="lies_in_the_page_cache",
             says="what it writes lies in the page cache",
-            holds=lambda found: found.dirty is not None,
+            holds=lambda suspect: suspect.dirty is not None,
             supports=1.0,
             refutes=2.5,
             because="judged: a commit waits for dirty pages of its file system "
@@ -158,7 +158,7 @@ MECHANISM = Mechanism[DelayedCommits](
         Check(
             id="no_device_is_slow",
             says="no device is slow by itself",
-            holds=lambda found: not found.a_device_is_slow,
+            holds=lambda suspect: not suspect.a_device_is_slow,
             supports=0.5,
             refutes=3.0,
             because="judged: on a slow device commits take long, whatever is written: `disk_latency`",

@@ -114,25 +114,26 @@ def _memory_is_left(window: Window) -> bool:
     return all(left >= MEMORY_LEFT_SHARE * whole for left, whole in known if left is not None and whole)
 
 
-def explain(window: Window, found: Refused) -> Explanation:
+def explain(window: Window, suspect: Refused) -> Explanation:
     """Who holds the objects is to be looked at; else the limit is."""
-    limit, callers, holder = found.limit, found.callers, found.holder
+    limit, callers, holder = suspect.limit, suspect.callers, suspect.holder
     culprit = holder.entity if holder else limit_entity(limit)
     if limit.counted_by == "process":
         culprit = callers[0]
     return Explanation(
         culprit=culprit,
-        onset_ns=found.rows[0].timestamp,
+        onset_ns=suspect.rows[0].timestamp,
         victims=callers[:_MOST_VICTIMS],
         suffering_s=0.0,
         path=path(
             claim(
-                f"{found.count} calls of {_names(callers)} ({found.calls}) failed with {found.error}: {limit.name} is "
+                f"{suspect.count} calls of {_names(callers)} ({suspect.calls}) failed with {suspect.error}: "
+                f"{limit.name} is "
                 "met",
-                window.evidence(found.rows, SyscallError.count, "sum"),
+                window.evidence(suspect.rows, SyscallError.count, "sum"),
             ),
-            _descriptors_claim(window, callers[0]) if found.error == "EMFILE" else None,
-            use_claim(window, limit, found.use) if found.is_met is not None else None,
+            _descriptors_claim(window, callers[0]) if suspect.error == "EMFILE" else None,
+            use_claim(window, limit, suspect.use) if suspect.is_met is not None else None,
             claim(
                 f"{holder.entity.name} ({holder.entity.id}) holds {holder.held} {limit.noun}, {holder.share:.0%} of "
                 "those that are seen",
@@ -143,7 +144,7 @@ def explain(window: Window, found: Refused) -> Explanation:
         ),
         refuted_by=f"the calls fail as well with a larger limit ({raised(limit)})",
         outlook=f"the kernel refuses every call that needs more {limit.noun}, whatever else the machine has left",
-        actions=remedies(limit, found.use, culprit, caller=callers[0]),
+        actions=remedies(limit, suspect.use, culprit, caller=callers[0]),
     )
 
 
@@ -179,7 +180,7 @@ MECHANISM = Mechanism[Refused](
         Check(
             id="means_this_limit",
             says="{error} of {calls} means this limit alone ({source})",
-            holds=lambda found: not found.limit.is_ambiguous,
+            holds=lambda suspect: not suspect.limit.is_ambiguous,
             supports=1.5,
             refutes=0.0,
             because="judged: some errors mean several limits, such as ENOMEM of mmap(2)",
@@ -187,7 +188,7 @@ MECHANISM = Mechanism[Refused](
         Check(
             id="again_and_again",
             says="the calls fail again and again",
-            holds=lambda found: found.count >= AGAIN,
+            holds=lambda suspect: suspect.count >= AGAIN,
             supports=1.0,
             refutes=2.0,
             because="judged: a program that is refused more once, and does without, has no trouble",
@@ -195,7 +196,7 @@ MECHANISM = Mechanism[Refused](
         Check(
             id="limit_is_met",
             says="{limit_name} is seen to be met",
-            holds=lambda found: found.is_met,
+            holds=lambda suspect: suspect.is_met,
             supports=1.5,
             refutes=1.0,
             because="judged: it is the limit itself that is read. Of objects that count within a namespace, the caller "
@@ -204,7 +205,7 @@ MECHANISM = Mechanism[Refused](
         Check(
             id="memory_is_left",
             says="there is memory left, so that the calls do not fail for want of it",
-            holds=lambda found: found.memory_is_left if found.limit.takes_memory else None,
+            holds=lambda suspect: suspect.memory_is_left if suspect.limit.takes_memory else None,
             supports=1.0,
             refutes=4.0,
             because="judged: ENOMEM of these calls is also that of a machine without memory, which is told as "
@@ -213,7 +214,7 @@ MECHANISM = Mechanism[Refused](
         Check(
             id="holder_is_known",
             says="one process holds much of the {nouns}",
-            holds=lambda found: found.holder is not None,
+            holds=lambda suspect: suspect.holder is not None,
             supports=0.5,
             refutes=0.0,
             because="judged: what one process holds explains that the limit is met; the holders are seen in part only",

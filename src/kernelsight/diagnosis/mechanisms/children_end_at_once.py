@@ -29,7 +29,7 @@ ENDED_SHARE = Threshold(
 
 def measure(window: Window) -> Iterable[Forking]:
     """The programs and stretches in which one process starts most of very many others."""
-    return (found for found in window.once(forking) if not found.each_other)
+    return (suspect for suspect in window.once(forking) if not suspect.each_other)
 
 
 MECHANISM = Mechanism[Forking](
@@ -41,7 +41,7 @@ MECHANISM = Mechanism[Forking](
         Check(
             id="one_parent",
             says="one process starts them, or they start each other",
-            holds=lambda found: found.most_per_s >= FORKS_PER_S,
+            holds=lambda suspect: suspect.most_per_s >= FORKS_PER_S,
             supports=0.0,
             refutes=7.0,
             because="judged: many processes of one program that each start a few are many users of a shell, and no "
@@ -52,7 +52,7 @@ MECHANISM = Mechanism[Forking](
         Check(
             id="end_as_fast",
             says="they end as fast as they come",
-            holds=lambda found: found.exits >= ENDED_SHARE * found.forks,
+            holds=lambda suspect: suspect.exits >= ENDED_SHARE * suspect.forks,
             supports=0.5,
             refutes=2.0,
             because="judged: children that stay are a pool or a crowd (`runqueue_contention`, `task_limit`)",
@@ -60,7 +60,7 @@ MECHANISM = Mechanism[Forking](
         Check(
             id="short_lives",
             says="they live for {life_ms:.0f} ms, no time for a job",
-            holds=lambda found: found.life_ms <= SHORT_LIFE_MS,
+            holds=lambda suspect: suspect.life_ms <= SHORT_LIFE_MS,
             supports=0.5,
             refutes=4.0,
             because="judged: who lives longer works, and then the work is what the CPUs are used for",
@@ -68,7 +68,7 @@ MECHANISM = Mechanism[Forking](
         Check(
             id="hardly_live",
             says="they hardly live",
-            holds=lambda found: found.life_ms <= HARDLY_LIVES_MS,
+            holds=lambda suspect: suspect.life_ms <= HARDLY_LIVES_MS,
             supports=1.0,
             refutes=1.5,
             because="judged: on a busy machine a start takes longer, so that it refutes little",

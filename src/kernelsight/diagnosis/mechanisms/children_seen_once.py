@@ -74,11 +74,11 @@ def measure(window: Window) -> Iterable[Parent]:
 
 def _seen_once(window: Window, run: Interval) -> Mapping[int, Sequence[Process]]:
     """Processes that only one sample has met, within a stretch, by their parents."""
-    found: dict[int, list[Process]] = {}
+    suspect: dict[int, list[Process]] = {}
     for parent, first in window.once(_short_lived):
         if window.second(first) in run:
-            found.setdefault(parent, []).append(first)
-    return found
+            suspect.setdefault(parent, []).append(first)
+    return suspect
 
 
 def _short_lived(window: Window) -> Sequence[tuple[int, Process]]:
@@ -91,7 +91,7 @@ def _short_lived(window: Window) -> Sequence[tuple[int, Process]]:
         kind = (row.comm, row.cgroup)
         if kind not in oldest or (row.start_ticks or 0) < (oldest[kind].start_ticks or 0):
             oldest[kind] = row
-    found: list[tuple[int, Process]] = []
+    suspect: list[tuple[int, Process]] = []
     for of in window.series(Process).values():
         first = of[0]
         if len(of) > 1 or first.timestamp >= last:
@@ -99,25 +99,25 @@ def _short_lived(window: Window) -> Sequence[tuple[int, Process]]:
         parent = first.ppid if (first.ppid or 0) > 1 and first.ppid in known else None
         parent = parent or oldest[first.comm, first.cgroup].pid
         if parent is not None and parent != first.pid:
-            found.append((parent, first))
-    return found
+            suspect.append((parent, first))
+    return suspect
 
 
-def explain(window: Window, found: Parent) -> Explanation:
+def explain(window: Window, suspect: Parent) -> Explanation:
     """Starting and ending them takes its share of the CPUs."""
-    parent = found.parent
+    parent = suspect.parent
     return concluded(
         window,
         parent,
-        found.run,
-        found.forks_per_s * found.run.seconds * START_S,
+        suspect.run,
+        suspect.forks_per_s * suspect.run.seconds * START_S,
         claim(
-            f"{found.forks_per_s:.0f} tasks a second began on the machine",
-            window.evidence(found.rows, Cpu.forks, "increase"),
+            f"{suspect.forks_per_s:.0f} tasks a second began on the machine",
+            window.evidence(suspect.rows, Cpu.forks, "increase"),
         ),
         claim(
-            f"{found.children} children of {parent.name} ({parent.id}) were seen, each of them once",
-            window.evidence(found.children_rows, Process.pid, "count"),
+            f"{suspect.children} children of {parent.name} ({parent.id}) were seen, each of them once",
+            window.evidence(suspect.children_rows, Process.pid, "count"),
         ),
     )
 
@@ -130,7 +130,7 @@ MECHANISM = Mechanism[Parent](
         Check(
             id="costly",
             says="starting them is costly by itself",
-            holds=lambda found: found.cost_share >= COSTLY_SHARE,
+            holds=lambda suspect: suspect.cost_share >= COSTLY_SHARE,
             supports=2.0,
             refutes=1.0,
             because="judged: the machine counts threads as well, whose start costs less, so that it refutes little",
@@ -138,7 +138,7 @@ MECHANISM = Mechanism[Parent](
         Check(
             id="one_parent",
             says="most new processes are of one parent",
-            holds=lambda found: found.children >= MOST_SHARE * found.all_children,
+            holds=lambda suspect: suspect.children >= MOST_SHARE * suspect.all_children,
             supports=1.0,
             refutes=2.5,
             because="judged: else several programs start others, as on a machine that builds or tests",
@@ -146,7 +146,7 @@ MECHANISM = Mechanism[Parent](
         Check(
             id="met_often",
             says="it has another child whenever one looks again",
-            holds=lambda found: found.seconds_met >= MET_SHARE * found.run.seconds,
+            holds=lambda suspect: suspect.seconds_met >= MET_SHARE * suspect.run.seconds,
             supports=1.0,
             refutes=2.5,
             because="judged: a parent whose children are met seldom starts few of the tasks that begin",

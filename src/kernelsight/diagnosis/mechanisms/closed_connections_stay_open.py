@@ -48,19 +48,19 @@ def measure(window: Window) -> Iterable[Unclosed]:
         )
 
 
-def explain(window: Window, found: Unclosed) -> Explanation:
+def explain(window: Window, suspect: Unclosed) -> Explanation:
     """The process will have no descriptor left."""
-    culprit, machine = found.process, found.machine
+    culprit, machine = suspect.process, suspect.machine
     return Explanation(
         culprit=culprit,
-        onset_ns=machine.onset_ns if machine else first_unclosed(found.rows).timestamp,
+        onset_ns=machine.onset_ns if machine else first_unclosed(suspect.rows).timestamp,
         victims=(culprit,),
         suffering_s=0.0,
         path=path(
             claim(
-                f"the other side has closed {found.close_wait} connections of {culprit.name}, and {culprit.name} has "
+                f"the other side has closed {suspect.close_wait} connections of {culprit.name}, and {culprit.name} has "
                 "not (CLOSE_WAIT)",
-                window.evidence(found.rows, SocketOwner.close_wait, "last"),
+                window.evidence(suspect.rows, SocketOwner.close_wait, "last"),
             ),
             claim(
                 "connections in CLOSE_WAIT become more on this machine",
@@ -91,7 +91,7 @@ MECHANISM = Mechanism[Unclosed](
         Check(
             id="become_more",
             says="such connections become more",
-            holds=lambda found: found.grows or found.machine is not None,
+            holds=lambda suspect: suspect.grows or suspect.machine is not None,
             supports=2.0,
             refutes=2.0,
             because="judged: a leak goes on with each connection; a number that rests is left from before",
@@ -99,7 +99,7 @@ MECHANISM = Mechanism[Unclosed](
         Check(
             id="most_are_such",
             says="most of its connections are such",
-            holds=lambda found: found.close_wait >= found.established,
+            holds=lambda suspect: suspect.close_wait >= suspect.established,
             supports=1.0,
             refutes=1.0,
             because="judged: a server with many open connections may be some behind with closing",

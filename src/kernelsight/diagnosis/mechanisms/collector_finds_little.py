@@ -146,31 +146,32 @@ def _mean_s(edges: Sequence[Edge], run: Interval) -> float:
     return sum(edge.waited_in(run) for edge in edges) / max(sum(edge.count_in(run) for edge in edges), 1)
 
 
-def explain(window: Window, found: Collecting) -> Explanation:
+def explain(window: Window, suspect: Collecting) -> Explanation:
     """It does next to nothing but collect, until it has more room or keeps less."""
-    process, run = found.process, found.run
-    before = f", and {100 * found.share_before:.0f} % before" if found.share_before is not None else ""
-    clients = dict.fromkeys(named(window, edge.pid) for edge in found.clients if edge.count_in(run))
+    process, run = suspect.process, suspect.run
+    before = f", and {100 * suspect.share_before:.0f} % before" if suspect.share_before is not None else ""
+    clients = dict.fromkeys(named(window, edge.pid) for edge in suspect.clients if edge.count_in(run))
     return Explanation(
         culprit=process,
         onset_ns=window.at(run.first),
         victims=(*[*clients][:4], process),
-        suffering_s=sum(edge.waited_in(run) for edge in found.clients),
+        suffering_s=sum(edge.waited_in(run) for edge in suspect.clients),
         path=path(
             claim(
                 f"clients such as {next(iter(clients)).name} waited for answers of {process.name}"
-                + (f" {found.times_longer:.0f} times as long as before" if found.times_longer else ""),
-                shown(window, found.clients, run),
+                + (f" {suspect.times_longer:.0f} times as long as before" if suspect.times_longer else ""),
+                shown(window, suspect.clients, run),
             )
             if clients
             else None,
             claim(
-                f"threads of {process.name} ({process.id}) that collect garbage used {found.percent:.0f} % of its CPU "
+                f"threads of {process.name} ({process.id}) that collect garbage used {suspect.percent:.0f} % of its "
+                f"CPU "
                 f"time in {run.seconds} s{before}",
-                window.evidence(found.rows, SchedProcess.collector_cpu_ms, "sum"),
-                window.evidence(found.rows, SchedProcess.cpu_time_ms, "sum"),
+                window.evidence(suspect.rows, SchedProcess.collector_cpu_ms, "sum"),
+                window.evidence(suspect.rows, SchedProcess.cpu_time_ms, "sum"),
             ),
-            _memory(window, found),
+            _memory(window, suspect),
         ),
         refuted_by=f"it collects as much with a larger heap, or its heap has room (jstat -gcutil {process.id})",
         outlook="it slows down until it gets nothing done, and may end with an error for want of memory",
@@ -184,12 +185,12 @@ def explain(window: Window, found: Collecting) -> Explanation:
     )
 
 
-def _memory(window: Window, found: Collecting) -> Step | None:
-    shown = window.evidence(found.samples, Process.anon_kb, "last")
-    if shown is None or found.memory_change is None:
+def _memory(window: Window, suspect: Collecting) -> Step | None:
+    shown = window.evidence(suspect.samples, Process.anon_kb, "last")
+    if shown is None or suspect.memory_change is None:
         return None
-    is_flat = found.memory_change <= FLAT_SHARE
-    how = "stays as it is," if is_flat else f"changes by {found.memory_change:.0%} meanwhile, and is"
+    is_flat = suspect.memory_change <= FLAT_SHARE
+    how = "stays as it is," if is_flat else f"changes by {suspect.memory_change:.0%} meanwhile, and is"
     return claim(f"its memory {how} at {shown.value / 1024:,.0f} MiB", shown)
 
 
@@ -202,7 +203,7 @@ MECHANISM = Mechanism[Collecting](
         Check(
             id="collects_most",
             says="{percent:.0f} % of its CPU time goes to collecting garbage",
-            holds=lambda found: found.share >= MOST_SHARE,
+            holds=lambda suspect: suspect.share >= MOST_SHARE,
             supports=2.0,
             refutes=3.0,
             because="judged: it is what the fault consists of; a program that makes much garbage collects as well, and "
@@ -211,7 +212,7 @@ MECHANISM = Mechanism[Collecting](
         Check(
             id="is_busy",
             says="the process does not idle meanwhile",
-            holds=lambda found: found.wanted >= TAKES_CPUS,
+            holds=lambda suspect: suspect.wanted >= TAKES_CPUS,
             supports=0.0,
             refutes=4.0,
             because="judged: of a process that does next to nothing, the rounds of its collector are most",
@@ -219,7 +220,9 @@ MECHANISM = Mechanism[Collecting](
         Check(
             id="collected_less_before",
             says="the collector took less than half of that before",
-            holds=lambda found: None if found.share_before is None else found.share >= MORE * found.share_before,
+            holds=lambda suspect: (
+                None if suspect.share_before is None else suspect.share >= MORE * suspect.share_before
+            ),
             supports=1.0,
             refutes=1.5,
             because="judged: a runtime that has always collected so much is made for it, or was in trouble before",
@@ -227,7 +230,7 @@ MECHANISM = Mechanism[Collecting](
         Check(
             id="memory_stays",
             says="the memory of the process stays as large as it is",
-            holds=lambda found: None if found.memory_change is None else found.memory_change <= FLAT_SHARE,
+            holds=lambda suspect: None if suspect.memory_change is None else suspect.memory_change <= FLAT_SHARE,
             supports=0.5,
             refutes=2.5,
             because="judged: a heap at its limit does not grow; while it grows, the runtime has room",
@@ -235,8 +238,8 @@ MECHANISM = Mechanism[Collecting](
         Check(
             id="clients_wait_longer",
             says="its clients wait several times as long as before, or get no answer at all",
-            holds=lambda found: (
-                True if found.stuck else None if found.times_longer is None else found.times_longer >= SLOWER
+            holds=lambda suspect: (
+                True if suspect.stuck else None if suspect.times_longer is None else suspect.times_longer >= SLOWER
             ),
             supports=1.5,
             refutes=4.0,
@@ -245,7 +248,7 @@ MECHANISM = Mechanism[Collecting](
         Check(
             id="no_quota",
             says="no quota holds it back",
-            holds=lambda found: not found.held_back,
+            holds=lambda suspect: not suspect.held_back,
             supports=0.0,
             refutes=6.0,
             because="judged: the threads of a collector that a quota stops wait for each other and spin, which is the "

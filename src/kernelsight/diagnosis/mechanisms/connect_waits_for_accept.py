@@ -51,24 +51,25 @@ def measure(window: Window) -> Iterable[Connecting]:
             yield Connecting(pid, run, len(seconds), sum(edge.waited_in(run) for edge in slowed), slowed)
 
 
-def explain(window: Window, found: Connecting) -> Explanation:
+def explain(window: Window, suspect: Connecting) -> Explanation:
     """The listener's backlog is full, and connect(2) sleeps until it accepts."""
-    culprit, run = named(window, found.listener_pid), found.run
-    victims = tuple(dict.fromkeys(named(window, edge.pid) for edge in found.edges))
+    culprit, run = named(window, suspect.listener_pid), suspect.run
+    victims = tuple(dict.fromkeys(named(window, edge.pid) for edge in suspect.edges))
     names = ", ".join(sorted({victim.name for victim in victims})[:3])
-    times = sum(edge.count_in(run) for edge in found.edges)
+    times = sum(edge.count_in(run) for edge in suspect.edges)
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(run.first),
         victims=victims[:5],
-        suffering_s=found.waited_s,
+        suffering_s=suspect.waited_s,
         path=path(
             claim(
-                f"{names} waited {found.waited_s:.1f} s in {run.seconds} s to connect", shown(window, found.edges, run)
+                f"{names} waited {suspect.waited_s:.1f} s in {run.seconds} s to connect",
+                shown(window, suspect.edges, run),
             ),
             claim(
                 f"{culprit.name} ({culprit.id}) ended these waits, {times:.0f} times",
-                shown(window, found.edges, run, Wait.count),
+                shown(window, suspect.edges, run, Wait.count),
             ),
         ),
         refuted_by=f"they wait as long with a longer backlog of {culprit.name}",
@@ -91,7 +92,7 @@ MECHANISM = Mechanism[Connecting](
         Check(
             id="again",
             says="it happens again and again",
-            holds=lambda found: found.seconds > 1,
+            holds=lambda suspect: suspect.seconds > 1,
             supports=1.0,
             refutes=1.5,
             because="judged: a single wait may be for a listener that has only just started",

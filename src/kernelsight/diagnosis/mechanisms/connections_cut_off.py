@@ -79,19 +79,19 @@ def _ever_later(window: Window) -> Iterator[list[TcpRetransmitEvent]]:
             yield rows
 
 
-def explain(window: Window, found: CutOff) -> Explanation:
+def explain(window: Window, suspect: CutOff) -> Explanation:
     """Everything of these connections is dropped, until they give up."""
-    culprit, name = interface_of(found.interface), found.interface
+    culprit, name = interface_of(suspect.interface), suspect.interface
     return Explanation(
         culprit=culprit,
-        onset_ns=found.again[0].timestamp,
-        victims=victims(found.again, found.drops),
+        onset_ns=suspect.again[0].timestamp,
+        victims=victims(suspect.again, suspect.drops),
         suffering_s=0.0,
         path=path(
-            sent_again_claim(window, found.again),
+            sent_again_claim(window, suspect.again),
             claim(
-                f"the kernel dropped {found.dropped} packets at {name} meanwhile: {found.cause}",
-                window.evidence(found.drops, PacketDrop.count, "sum"),
+                f"the kernel dropped {suspect.dropped} packets at {name} meanwhile: {suspect.cause}",
+                window.evidence(suspect.drops, PacketDrop.count, "sum"),
             ),
         ),
         refuted_by=f"they are cut off as well when nothing is dropped at {name}",
@@ -114,7 +114,7 @@ MECHANISM = Mechanism[CutOff](
         Check(
             id="dropped_with_each_try",
             says="there are as many drops here as tries",
-            holds=lambda found: found.dropped >= found.tries,
+            holds=lambda suspect: suspect.dropped >= suspect.tries,
             supports=1.5,
             refutes=4.0,
             because="calculated: where each try is dropped, there are as many drops as tries; fewer, and some of the "

@@ -79,24 +79,24 @@ def measure(window: Window) -> Iterable[Limited]:
     )
 
 
-def explain(window: Window, found: Limited) -> Explanation:
+def explain(window: Window, suspect: Limited) -> Explanation:
     """Everything that computes there runs slower."""
     culprit = Entity("limit", "scaling_max_freq", "scaling_max_freq")
-    cpu = found.rows[-1].cpu
+    cpu = suspect.rows[-1].cpu
     return Explanation(
         culprit=culprit,
-        onset_ns=found.rows[0].timestamp,
-        victims=workers(window, found.run),
-        suffering_s=(1 - found.share) * found.run.seconds * (found.busy or 0.0) * found.cpus,
+        onset_ns=suspect.rows[0].timestamp,
+        victims=workers(window, suspect.run),
+        suffering_s=(1 - suspect.share) * suspect.run.seconds * (suspect.busy or 0.0) * suspect.cpus,
         path=path(
             claim(
-                f"CPU {cpu} and {found.cpus - 1} others may run at {found.limit_khz / 1e6:.1f} GHz, of the "
-                f"{found.hardware_khz / 1e6:.1f} GHz that the hardware can"
-                if found.cpus > 1
-                else f"CPU {cpu} may run at {found.limit_khz / 1e6:.1f} GHz, of the "
-                f"{found.hardware_khz / 1e6:.1f} GHz that the hardware can",
-                window.evidence(found.rows, CpuSpeed.limit_khz, "min"),
-                window.evidence(found.rows, CpuSpeed.hardware_khz, "max"),
+                f"CPU {cpu} and {suspect.cpus - 1} others may run at {suspect.limit_khz / 1e6:.1f} GHz, of the "
+                f"{suspect.hardware_khz / 1e6:.1f} GHz that the hardware can"
+                if suspect.cpus > 1
+                else f"CPU {cpu} may run at {suspect.limit_khz / 1e6:.1f} GHz, of the "
+                f"{suspect.hardware_khz / 1e6:.1f} GHz that the hardware can",
+                window.evidence(suspect.rows, CpuSpeed.limit_khz, "min"),
+                window.evidence(suspect.rows, CpuSpeed.hardware_khz, "max"),
             ),
         ),
         refuted_by="it is as slow with the limit at cpuinfo_max_freq",
@@ -119,7 +119,7 @@ MECHANISM = Mechanism[Limited](
         Check(
             id="was_lowered",
             says="the limit was higher before",
-            holds=lambda found: found.was_lowered,
+            holds=lambda suspect: suspect.was_lowered,
             supports=2.5,
             refutes=3.0,
             because="judged: a machine that always had such a limit has it by intention, to save power or noise",
@@ -127,7 +127,7 @@ MECHANISM = Mechanism[Limited](
         Check(
             id="has_work",
             says="the CPUs have much to do",
-            holds=lambda found: found.has_work,
+            holds=lambda suspect: suspect.has_work,
             supports=1.5,
             refutes=3.0,
             because="judged: whom a slower CPU harms has work for it",

@@ -104,22 +104,24 @@ def _is_refused_descriptors(window: Window, pid: int, refused: Failures) -> bool
     return bool(DESCRIPTOR_CALLS & {*refused.calls}) or near_own_limit(window, pid) is True
 
 
-def explain(window: Window, found: OpenDescriptors) -> Explanation:
+def explain(window: Window, suspect: OpenDescriptors) -> Explanation:
     """The process itself suffers: it can open nothing more."""
-    culprit, growth, refused = found.process, found.growth, found.refused
-    rows = growth.rows if growth else found.rows
+    culprit, growth, refused = suspect.process, suspect.growth, suspect.refused
+    rows = growth.rows if growth else suspect.rows
     has = (
         f"its open descriptors grow from {growth.first:.0f} to {growth.last:.0f}, {growth.per_second:.1f} a second"
         if growth
-        else f"it has {found.rows[-1].fds} descriptors open"
+        else f"it has {suspect.rows[-1].fds} descriptors open"
     )
     unseen = (
-        ". It met the limit between two samples, or its limit was another one then" if found.near_limit is False else ""
+        ". It met the limit between two samples, or its limit was another one then"
+        if suspect.near_limit is False
+        else ""
     )
-    soon = f" in {found.until_s:.0f} s" if found.until_s and refused is None else ""
+    soon = f" in {suspect.until_s:.0f} s" if suspect.until_s and refused is None else ""
     return Explanation(
         culprit=culprit,
-        onset_ns=found.onset_ns,
+        onset_ns=suspect.onset_ns,
         victims=(culprit,),
         suffering_s=0.0,
         path=path(
@@ -127,7 +129,7 @@ def explain(window: Window, found: OpenDescriptors) -> Explanation:
             if refused
             else None,
             claim(
-                f"{has}, and may have {found.limit}{unseen}",
+                f"{has}, and may have {suspect.limit}{unseen}",
                 window.evidence(rows, Process.fds, "last"),
                 window.evidence(rows, Process.fds, "slope"),
             ),
@@ -154,7 +156,7 @@ MECHANISM = Mechanism[OpenDescriptors](
         Check(
             id="keeps_opening",
             says="it opens descriptors and does not close them",
-            holds=lambda found: found.growth is not None,
+            holds=lambda suspect: suspect.growth is not None,
             supports=1.5,
             refutes=0.5,
             because="judged: it is what a leak consists of; a process that has been at its limit for the whole window "
@@ -163,8 +165,8 @@ MECHANISM = Mechanism[OpenDescriptors](
         Check(
             id="near_its_limit",
             says="it has nearly as many descriptors open as it may have",
-            holds=lambda found: (
-                found.near_limit is not False if found.is_only_refused and found.refused_calls >= AGAIN else None
+            holds=lambda suspect: (
+                suspect.near_limit is not False if suspect.is_only_refused and suspect.refused_calls >= AGAIN else None
             ),
             supports=0.0,
             refutes=1.0,
@@ -174,8 +176,8 @@ MECHANISM = Mechanism[OpenDescriptors](
         Check(
             id="no_single_try",
             says="it has nearly as many descriptors open as it may have, though few of its calls failed",
-            holds=lambda found: (
-                found.near_limit is not False if found.is_only_refused and found.refused_calls < AGAIN else None
+            holds=lambda suspect: (
+                suspect.near_limit is not False if suspect.is_only_refused and suspect.refused_calls < AGAIN else None
             ),
             supports=0.0,
             refutes=4.0,
@@ -185,7 +187,7 @@ MECHANISM = Mechanism[OpenDescriptors](
         Check(
             id="no_unclosed_connections",
             says="the descriptors are not connections that the other side has closed",
-            holds=lambda found: not found.are_unclosed_connections,
+            holds=lambda suspect: not suspect.are_unclosed_connections,
             supports=1.0,
             refutes=4.0,
             because="judged: such connections pile up in CLOSE_WAIT (tcp(7)), and are told as `connection_leak`",

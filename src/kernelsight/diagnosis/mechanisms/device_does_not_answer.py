@@ -15,23 +15,23 @@ from kernelsight.events.block import Block
 
 def measure(window: Window) -> Iterable[Hanging]:
     """Each device that is stuck, and each device or mount on which tasks hang, unless it is frozen or served."""
-    return (found for found in window.once(hanging) if found.cause == "other")
+    return (suspect for suspect in window.once(hanging) if suspect.cause == "other")
 
 
-def explain(window: Window, found: Hanging) -> Explanation:
+def explain(window: Window, suspect: Hanging) -> Explanation:
     """The device does not complete what it was asked for."""
-    name = found.culprit.name
+    name = suspect.culprit.name
     return explanation(
-        window, found, _stuck(window, found), action=f"see what {name} is made of, and why it does not answer"
+        window, suspect, _stuck(window, suspect), action=f"see what {name} is made of, and why it does not answer"
     )
 
 
-def _stuck(window: Window, found: Hanging) -> Step | None:
-    device, stuck = found.device, found.stuck
+def _stuck(window: Window, suspect: Hanging) -> Step | None:
+    device, stuck = suspect.device, suspect.stuck
     if device is None or stuck is None:
         return None
     return claim(
-        f"{found.place} has requests under way for {stuck.seconds} s and completes none",
+        f"{suspect.place} has requests under way for {stuck.seconds} s and completes none",
         shown(window, device, stuck, Block.in_flight, "min"),
         shown(window, device, stuck, Block.read_ios),
         shown(window, device, stuck, Block.write_ios),

@@ -53,19 +53,19 @@ def measure(window: Window) -> Iterable[FailsUnseen]:
         yield FailsUnseen(device, rows, mounted)
 
 
-def explain(window: Window, found: FailsUnseen) -> Explanation:
+def explain(window: Window, suspect: FailsUnseen) -> Explanation:
     """What was written may be lost, and nobody was told."""
-    mounted = found.file_system
-    name = (mounted.device or "").removeprefix("/dev/") if mounted else found.device
-    culprit = Entity("device", name or found.device, name or found.device)
+    mounted = suspect.file_system
+    name = (mounted.device or "").removeprefix("/dev/") if mounted else suspect.device
+    culprit = Entity("device", name or suspect.device, name or suspect.device)
     where = f" of {mounted.mount_point}" if mounted else ""
-    is_redundant = all(row.message_kind == "raid_degraded" for row in found.messages)
+    is_redundant = all(row.message_kind == "raid_degraded" for row in suspect.messages)
     return Explanation(
         culprit=culprit,
-        onset_ns=found.messages[0].timestamp,
+        onset_ns=suspect.messages[0].timestamp,
         victims=(),
         suffering_s=0.0,
-        path=path(*said(window, found.messages)),
+        path=path(*said(window, suspect.messages)),
         refuted_by=f"`dmesg` has no I/O error and no file-system error of {culprit.name}",
         outlook=f"data{where} is lost with the next disk or path that fails"
         if is_redundant
@@ -85,7 +85,7 @@ MECHANISM = Mechanism[FailsUnseen](
         Check(
             id="is_used",
             says="a file system on the device is mounted",
-            holds=lambda found: found.is_used,
+            holds=lambda suspect: suspect.is_used,
             supports=2.0,
             refutes=4.0,
             because="judged: drives without a disk and sticks that were taken out answer with errors to those who look "
@@ -94,7 +94,7 @@ MECHANISM = Mechanism[FailsUnseen](
         Check(
             id="again",
             says="the kernel says so more than once",
-            holds=lambda found: found.count >= AGAIN,
+            holds=lambda suspect: suspect.count >= AGAIN,
             supports=1.0,
             refutes=1.0,
             because="judged: a defect shows again and again",

@@ -54,58 +54,60 @@ def measure(window: Window) -> Iterable[Restarts]:
     return restarts(window)
 
 
-def _goes_on(found: Restarts) -> bool:
-    between_s = found.seconds / max(found.ends - 1, 1)
-    is_over = found.duration.over_for_s > max(GOES_ON_S, PAUSES * between_s)
-    has_given_up = found.is_supervised and not found.came_up
+def _goes_on(suspect: Restarts) -> bool:
+    between_s = suspect.seconds / max(suspect.ends - 1, 1)
+    is_over = suspect.duration.over_for_s > max(GOES_ON_S, PAUSES * between_s)
+    has_given_up = suspect.is_supervised and not suspect.came_up
     return not is_over or has_given_up
 
 
-def _is_service(found: Restarts) -> bool:
+def _is_service(suspect: Restarts) -> bool:
     return (
-        found.is_supervised
-        or found.shows_defect
-        or found.serves
-        or found.ran_long_s >= RAN_LONG_S
-        or bool(found.errors)
-        or found.refuses_clients
+        suspect.is_supervised
+        or suspect.shows_defect
+        or suspect.serves
+        or suspect.ran_long_s >= RAN_LONG_S
+        or bool(suspect.errors)
+        or suspect.refuses_clients
     )
 
 
-def explain(window: Window, found: Restarts) -> Explanation:
+def explain(window: Window, suspect: Restarts) -> Explanation:
     """The program is to be mended; its parent only does what it was told."""
-    culprit = Entity("program", found.comm, found.comm)
-    parent = process_entity(found.parent_pid, found.parent_comm)
-    calls = ", ".join(sorted({f"{row.syscall_name} with {row.error}" for row in found.errors}))
+    culprit = Entity("program", suspect.comm, suspect.comm)
+    parent = process_entity(suspect.parent_pid, suspect.parent_comm)
+    calls = ", ".join(sorted({f"{row.syscall_name} with {row.error}" for row in suspect.errors}))
     return Explanation(
         culprit=culprit,
-        onset_ns=found.rows[0].timestamp,
+        onset_ns=suspect.rows[0].timestamp,
         victims=(),
         suffering_s=0.0,
         path=path(
             claim(
-                f"{found.comm} ended {found.ends} times in {found.seconds:.0f} s, {found.failed} times with a failure, "
-                f"mostly by {found.how}",
-                window.evidence(found.failures, ProcessExit.failed, "sum"),
-                window.evidence(found.rows, ProcessExit.count, "sum"),
+                f"{suspect.comm} ended {suspect.ends} times in {suspect.seconds:.0f} s, {suspect.failed} times with "
+                f"a failure, "
+                f"mostly by {suspect.how}",
+                window.evidence(suspect.failures, ProcessExit.failed, "sum"),
+                window.evidence(suspect.rows, ProcessExit.count, "sum"),
             ),
             claim(
-                f"each lived for {found.life_s:.1f} s on average, and {parent.name} ({parent.id}) started the next one",
-                window.evidence(found.rows, ProcessExit.lifetime_ms, "sum"),
+                f"each lived for {suspect.life_s:.1f} s on average, and {parent.name} ({parent.id}) started the next "
+                f"one",
+                window.evidence(suspect.rows, ProcessExit.lifetime_ms, "sum"),
             ),
-            *said(window, found.segfaults),
-            claim(f"calls of it failed: {calls}", window.evidence(found.errors, SyscallError.count, "sum")),
+            *said(window, suspect.segfaults),
+            claim(f"calls of it failed: {calls}", window.evidence(suspect.errors, SyscallError.count, "sum")),
             claim(
-                f"meanwhile, {found.refused_packets} packets came for ports on which nobody listens",
-                window.evidence(found.refused, PacketDrop.count, "sum"),
+                f"meanwhile, {suspect.refused_packets} packets came for ports on which nobody listens",
+                window.evidence(suspect.refused, PacketDrop.count, "sum"),
             ),
         ),
-        refuted_by=f"{found.comm} is meant to end so, as a test does that {parent.name} repeats until it succeeds",
-        outlook=f"{found.comm} does not do its work until somebody mends why it fails",
+        refuted_by=f"{suspect.comm} is meant to end so, as a test does that {parent.name} repeats until it succeeds",
+        outlook=f"{suspect.comm} does not do its work until somebody mends why it fails",
         actions=(
             LOOK.on(
                 culprit,
-                f"read what {found.comm} says before it ends (journalctl, its log); {parent.name} ({parent.id}) "
+                f"read what {suspect.comm} says before it ends (journalctl, its log); {parent.name} ({parent.id}) "
                 f"starts it",
             ),
         ),
@@ -121,7 +123,7 @@ MECHANISM = Mechanism[Restarts](
         Check(
             id="fails",
             says="{failed} of {ends} ends were failures",
-            holds=lambda found: found.failed_share >= FAILED_SHARE,
+            holds=lambda suspect: suspect.failed_share >= FAILED_SHARE,
             supports=1.5,
             refutes=4.0,
             because="a status but 0 means failure (exit(3)), and so does a signal, but for those by which others end "
@@ -131,7 +133,7 @@ MECHANISM = Mechanism[Restarts](
         Check(
             id="fails_alike",
             says="it fails in the same way each time, mostly by {how}",
-            holds=lambda found: found.alike_share >= ALIKE_SHARE,
+            holds=lambda suspect: suspect.alike_share >= ALIKE_SHARE,
             supports=0.5,
             refutes=6.0,
             because="judged: a test suite runs one program again and again, too, and has it fail in many ways",
@@ -139,7 +141,7 @@ MECHANISM = Mechanism[Restarts](
         Check(
             id="ends_soon",
             says="it ends soon after its start",
-            holds=lambda found: found.life_s <= SOON_S,
+            holds=lambda suspect: suspect.life_s <= SOON_S,
             supports=0.5,
             refutes=1.5,
             because="judged: what fails at its start fails soon; a program that fails at times of its own is not stuck",
@@ -147,7 +149,7 @@ MECHANISM = Mechanism[Restarts](
         Check(
             id="one_at_a_time",
             says="there is one of it at a time",
-            holds=lambda found: None if found.is_supervised else found.at_once <= ONE_AT_A_TIME,
+            holds=lambda suspect: None if suspect.is_supervised else suspect.at_once <= ONE_AT_A_TIME,
             supports=0.5,
             refutes=6.0,
             because="judged: jobs that run side by side, such as those of make(1) and xargs(1), are started once each. "
@@ -166,7 +168,7 @@ MECHANISM = Mechanism[Restarts](
         Check(
             id="new_container",
             says="its container is a new one each time",
-            holds=lambda found: None if found.in_living_container is None else not found.in_living_container,
+            holds=lambda suspect: None if suspect.in_living_container is None else not suspect.in_living_container,
             supports=0.0,
             refutes=6.0,
             because="a container that is started again has a new control group; what its runtime starts in one that "
@@ -175,7 +177,7 @@ MECHANISM = Mechanism[Restarts](
         Check(
             id="started_again_soon",
             says="the next one is started soon after the end of the last one",
-            holds=lambda found: None if found.is_contained else found.pause_s <= SOON_AGAIN_S,
+            holds=lambda suspect: None if suspect.is_contained else suspect.pause_s <= SOON_AGAIN_S,
             supports=0.0,
             refutes=4.0,
             because="judged: what comes once a minute is a job of cron(8) or of a timer. Of containers that fail again "
@@ -193,7 +195,7 @@ MECHANISM = Mechanism[Restarts](
         Check(
             id="only_child",
             says="its parent starts little else",
-            holds=lambda found: True if found.is_supervised else found.others <= OTHERS_SHARE * found.ends,
+            holds=lambda suspect: True if suspect.is_supervised else suspect.others <= OTHERS_SHARE * suspect.ends,
             supports=0.0,
             refutes=6.0,
             because="judged: a script or a build with many commands is at work, and some may fail as it expects",
@@ -201,7 +203,7 @@ MECHANISM = Mechanism[Restarts](
         Check(
             id="no_storm",
             says="it is not started so often that starting it is the fault",
-            holds=lambda found: found.per_s < FORKS_PER_S,
+            holds=lambda suspect: suspect.per_s < FORKS_PER_S,
             supports=0.0,
             refutes=4.0,
             because="judged: supervisors wait between two starts (RestartSec= of systemd: 0.1 s); beyond that it is "

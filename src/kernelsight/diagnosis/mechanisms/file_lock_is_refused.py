@@ -67,24 +67,24 @@ def measure(window: Window) -> Iterable[Refused]:
         )
 
 
-def explain(window: Window, found: Refused) -> Explanation:
+def explain(window: Window, suspect: Refused) -> Explanation:
     """They keep each other out: the one that has the lock most is refused it least."""
-    refused, run = found.refusals, found.refusals.run
-    culprit = named(window, min(found.by_pid, key=lambda pid: (found.by_pid[pid], pid)))
-    most_refused = Counter(found.by_pid).most_common(5)
+    refused, run = suspect.refusals, suspect.refusals.run
+    culprit = named(window, min(suspect.by_pid, key=lambda pid: (suspect.by_pid[pid], pid)))
+    most_refused = Counter(suspect.by_pid).most_common(5)
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(run.first),
         victims=tuple(named(window, pid) for pid, _ in most_refused),
-        suffering_s=found.waiting * run.seconds,
+        suffering_s=suspect.waiting * run.seconds,
         path=path(
             claim(
-                f"the kernel refused {len(found.by_pid)} processes {culprit.name} the lock of a file (EAGAIN), "
+                f"the kernel refused {len(suspect.by_pid)} processes {culprit.name} the lock of a file (EAGAIN), "
                 f"{refused.counted} times",
                 window.evidence(refused.rows, SyscallError.count, "sum"),
             ),
             claim(
-                f"{found.waiting:.1f} of them slept on average, to try again later",
+                f"{suspect.waiting:.1f} of them slept on average, to try again later",
                 shown(window, refused.sleeps, run),
                 shown(window, refused.sleeps, run, Wait.count),
             ),
@@ -109,7 +109,7 @@ MECHANISM = Mechanism[Refused](
         Check(
             id="refused_most_of_the_time",
             says="the kernel refuses one of them the lock most of the time",
-            holds=lambda found: found.refused_share >= REFUSED_SHARE,
+            holds=lambda suspect: suspect.refused_share >= REFUSED_SHARE,
             supports=2.5,
             refutes=4.0,
             because="judged: it is what the fault consists of, as the kernel answers them (EAGAIN of fcntl(2) and "

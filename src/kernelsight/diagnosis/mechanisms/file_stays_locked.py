@@ -107,23 +107,23 @@ def _holder(window: Window, pid: int, rows: Sequence[FileLockWait]) -> Entity:
     return named(window, pid, next((row.holder_comm for row in rows if row.holder_pid == pid), None))
 
 
-def explain(window: Window, found: LockedFile) -> Explanation:
+def explain(window: Window, suspect: LockedFile) -> Explanation:
     """They wait until the holder unlocks the file."""
-    culprit, run = found.holder, found.run
-    of_holder = [row for row in found.rows if str(row.holder_pid) == culprit.id]
+    culprit, run = suspect.holder, suspect.run
+    of_holder = [row for row in suspect.rows if str(row.holder_pid) == culprit.id]
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(run.first),
-        victims=tuple(named(window, pid) for pid in found.waiters),
-        suffering_s=float(found.waits),
+        victims=tuple(named(window, pid) for pid in suspect.waiters),
+        suffering_s=float(suspect.waits),
         path=path(
             claim(
-                f"{found.waiting:.1f} processes on average waited to lock file {found.file}, in "
-                f"{found.waited_seconds} of {run.seconds} samples",
-                window.evidence(found.rows, FileLockWait.inode, "count"),
+                f"{suspect.waiting:.1f} processes on average waited to lock file {suspect.file}, in "
+                f"{suspect.waited_seconds} of {run.seconds} samples",
+                window.evidence(suspect.rows, FileLockWait.inode, "count"),
             ),
             claim(
-                f"{culprit.name} ({culprit.id}) held the lock in {found.held} of {found.waits} cases",
+                f"{culprit.name} ({culprit.id}) held the lock in {suspect.held} of {suspect.waits} cases",
                 window.evidence(of_holder, FileLockWait.inode, "count"),
             ),
         ),
@@ -142,7 +142,7 @@ MECHANISM = Mechanism[LockedFile](
         Check(
             id="waited_for_most_of_the_time",
             says="somebody waits for the file most of the time",
-            holds=lambda found: found.waited_share >= WAITED_SHARE,
+            holds=lambda suspect: suspect.waited_share >= WAITED_SHARE,
             supports=2.5,
             refutes=4.0,
             because="judged: it is what the fault consists of, as the kernel lists it (/proc/locks); now and then, it "
@@ -151,7 +151,7 @@ MECHANISM = Mechanism[LockedFile](
         Check(
             id="several_wait",
             says="several processes wait, and not only one",
-            holds=lambda found: found.waiting >= WAITING_PROCESSES,
+            holds=lambda suspect: suspect.waiting >= WAITING_PROCESSES,
             supports=1.0,
             refutes=0.5,
             because="judged: a queue shows that the lock is the bottleneck; a single one that waits suffers as well",
@@ -159,7 +159,7 @@ MECHANISM = Mechanism[LockedFile](
         Check(
             id="one_holder",
             says="one process holds the lock most of the time, or all holders are of one program",
-            holds=lambda found: found.held_share >= ONE_HOLDER_SHARE or found.holder_programs == 1,
+            holds=lambda suspect: suspect.held_share >= ONE_HOLDER_SHARE or suspect.holder_programs == 1,
             supports=1.0,
             refutes=1.5,
             because="judged: there is somebody to look at; where holders of several programs take turns, each keeps "

@@ -13,18 +13,18 @@ from kernelsight.events.scheduler import BlockedTask
 
 def measure(window: Window) -> Iterable[Hanging]:
     """Each device or mount on which all tasks that hang wait for a file system to be thawed."""
-    return (found for found in window.once(hanging) if found.cause == "frozen")
+    return (suspect for suspect in window.once(hanging) if suspect.cause == "frozen")
 
 
-def explain(window: Window, found: Hanging) -> Explanation:
+def explain(window: Window, suspect: Hanging) -> Explanation:
     """Writers wait until the file system is thawed; its device has no part in it."""
-    name = found.culprit.name
+    name = suspect.culprit.name
     return explanation(
         window,
-        found,
+        suspect,
         claim(
             f"they wait for {name} to be thawed, not for its device",
-            window.evidence(found.rows, BlockedTask.blocked_ms, "count"),
+            window.evidence(suspect.rows, BlockedTask.blocked_ms, "count"),
         ),
         action=f"thaw {name} (fsfreeze --unfreeze)",
     )

@@ -13,18 +13,18 @@ from kernelsight.events.scheduler import BlockedTask
 
 def measure(window: Window) -> Iterable[Hanging]:
     """Each mount on which all tasks that hang wait for an answer of a server."""
-    return (found for found in window.once(hanging) if found.cause == "served")
+    return (suspect for suspect in window.once(hanging) if suspect.cause == "served")
 
 
-def explain(window: Window, found: Hanging) -> Explanation:
+def explain(window: Window, suspect: Hanging) -> Explanation:
     """Tasks wait for an answer; no device of this machine has a part in it."""
-    name = found.culprit.name
+    name = suspect.culprit.name
     return explanation(
         window,
-        found,
+        suspect,
         claim(
             f"they wait for the program or the machine that serves {name}",
-            window.evidence(found.rows, BlockedTask.blocked_ms, "count"),
+            window.evidence(suspect.rows, BlockedTask.blocked_ms, "count"),
         ),
         action=f"see why the server of {name} does not answer; umount --force ends the waits",
     )

@@ -65,25 +65,25 @@ def measure(window: Window) -> Iterable[TurnedReadOnly]:
         )
 
 
-def explain(window: Window, found: TurnedReadOnly) -> Explanation:
+def explain(window: Window, suspect: TurnedReadOnly) -> Explanation:
     """The file system stays read-only until it is checked and mounted again."""
-    name = found.failed.culprit.name
+    name = suspect.failed.culprit.name
     return explanation(
         window,
-        found.failed,
-        *said(window, found.messages),
-        _became(window, found),
+        suspect.failed,
+        *said(window, suspect.messages),
+        _became(window, suspect),
         refuted_by=f"`dmesg` has no file-system error of {name}: somebody made it read-only",
         outlook="nothing can be written there until it is checked (fsck) and mounted again",
     )
 
 
-def _became(window: Window, found: TurnedReadOnly) -> Step | None:
-    if not found.was_writable:
+def _became(window: Window, suspect: TurnedReadOnly) -> Step | None:
+    if not suspect.was_writable:
         return None
     return claim(
-        f"{found.failed.file_system[-1].mount_point} could be written to and became read-only",
-        window.evidence(found.failed.file_system, Filesystem.read_only, "max"),
+        f"{suspect.failed.file_system[-1].mount_point} could be written to and became read-only",
+        window.evidence(suspect.failed.file_system, Filesystem.read_only, "max"),
     )
 
 
@@ -95,7 +95,7 @@ MECHANISM = Mechanism[TurnedReadOnly](
         Check(
             id="kernel_says_error",
             says="the kernel says that it met an error there",
-            holds=lambda found: found.is_said,
+            holds=lambda suspect: suspect.is_said,
             supports=5.0,
             refutes=4.0,
             because="each file system says in the kernel's log that it lets nobody write after an error "
@@ -105,7 +105,7 @@ MECHANISM = Mechanism[TurnedReadOnly](
         Check(
             id="open_files",
             says="the calls failed on files that had been opened for writing",
-            holds=lambda found: found.on_open_files,
+            holds=lambda suspect: suspect.on_open_files,
             supports=4.0,
             refutes=1.5,
             because="nobody can make a file system read-only while a file of it is open for writing (mount(2): EBUSY); "
@@ -115,7 +115,7 @@ MECHANISM = Mechanism[TurnedReadOnly](
         Check(
             id="was_writable",
             says="the file system could be written to before",
-            holds=lambda found: found.was_writable,
+            holds=lambda suspect: suspect.was_writable,
             supports=2.5,
             refutes=1.0,
             because="judged: what became read-only while programs write there did so unexpectedly; what was so at the "
@@ -124,7 +124,7 @@ MECHANISM = Mechanism[TurnedReadOnly](
         Check(
             id="known_file_system",
             says="it is known on which file system they failed",
-            holds=lambda found: found.is_known,
+            holds=lambda suspect: suspect.is_known,
             supports=0.5,
             refutes=4.0,
             because="judged: images, interfaces of the kernel and file systems of containers are read-only by "

@@ -55,17 +55,17 @@ def _counted_to(window: Window, group: str) -> set[int | None]:
     return {row.pid for row in window.rows(Process) if is_within(row.io_cgroup, group)}
 
 
-def explain(window: Window, found: LimitedGroup) -> Explanation:
+def explain(window: Window, suspect: LimitedGroup) -> Explanation:
     """The kernel keeps the requests of the group back until it may make more."""
-    culprit = Entity("cgroup", found.group, found.group)
+    culprit = Entity("cgroup", suspect.group, suspect.group)
     return Explanation(
         culprit=culprit,
-        onset_ns=window.at(found.run.first),
-        victims=tuple(waiter.entity for waiter in found.waiting[:5]),
-        suffering_s=sum(waiter.waited_in(found.run) for waiter in found.waiting),
+        onset_ns=window.at(suspect.run.first),
+        victims=tuple(waiter.entity for waiter in suspect.waiting[:5]),
+        suffering_s=sum(waiter.waited_in(suspect.run) for waiter in suspect.waiting),
         path=path(
-            *wait_claims(window, found.waiting, found.run),
-            limit_claim(window, found.deltas, found.limited),
+            *wait_claims(window, suspect.waiting, suspect.run),
+            limit_claim(window, suspect.deltas, suspect.limited),
         ),
         refuted_by=f"{culprit.name} is as slow with a higher limit",
         outlook=f"the processes of {culprit.name} go on waiting, however idle the disk is",
@@ -86,7 +86,7 @@ MECHANISM = Mechanism[LimitedGroup](
         Check(
             id="members_wait",
             says="processes of the group wait for storage, or nothing records who waits",
-            holds=lambda found: bool(found.waiting) or not found.waits_are_recorded,
+            holds=lambda suspect: bool(suspect.waiting) or not suspect.waits_are_recorded,
             supports=1.5,
             refutes=3.0,
             because="judged: a group that the limit holds back waits for nothing else; one that happens to do as much "

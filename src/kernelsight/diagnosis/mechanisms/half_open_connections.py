@@ -71,27 +71,27 @@ def measure(window: Window) -> Iterable[HalfOpen]:
         )
 
 
-def explain(window: Window, found: HalfOpen) -> Explanation:
+def explain(window: Window, suspect: HalfOpen) -> Explanation:
     """Half-open connections take the backlog, and others find no place in it."""
-    culprit, port = found.listener, found.port
+    culprit, port = suspect.listener, suspect.port
     return Explanation(
         culprit=culprit,
-        onset_ns=found.answers[0].timestamp,
+        onset_ns=suspect.answers[0].timestamp,
         victims=callers(window, port),
         suffering_s=0.0,
         path=path(
             claim(
-                f"{sum(row.segments or 1 for row in found.asked)} requests for a connection to port {port} had no "
+                f"{sum(row.segments or 1 for row in suspect.asked)} requests for a connection to port {port} had no "
                 "answer",
-                window.evidence(found.asked, TcpRetransmitEvent.segments, "sum"),
+                window.evidence(suspect.asked, TcpRetransmitEvent.segments, "sum"),
             ),
             claim(
                 "requests for connections were dropped",
-                window.evidence(found.dropped, TcpRetransmit.listen_drops, "increase"),
+                window.evidence(suspect.dropped, TcpRetransmit.listen_drops, "increase"),
             ),
             claim(
-                f"{culprit.name} answers {found.peers} peers again and again, and they do not go on",
-                window.evidence(found.answers, TcpRetransmitEvent.segments, "sum"),
+                f"{culprit.name} answers {suspect.peers} peers again and again, and they do not go on",
+                window.evidence(suspect.answers, TcpRetransmitEvent.segments, "sum"),
             ),
         ),
         refuted_by="connections are made as slowly with net.ipv4.tcp_syncookies set",
@@ -122,7 +122,7 @@ MECHANISM = Mechanism[HalfOpen](
         Check(
             id="asked_in_vain",
             says="others ask for connections in vain",
-            holds=lambda found: found.asked_in_vain,
+            holds=lambda suspect: suspect.asked_in_vain,
             supports=2.0,
             refutes=4.0,
             because="judged: with net.ipv4.tcp_syncookies nobody is refused (tcp(7)), and a flood harms nobody",
@@ -130,7 +130,7 @@ MECHANISM = Mechanism[HalfOpen](
         Check(
             id="data_arrives",
             says="data over its connections arrives",
-            holds=lambda found: found.data_sent_again < found.answered_again,
+            holds=lambda suspect: suspect.data_sent_again < suspect.answered_again,
             supports=0.5,
             refutes=2.0,
             because="judged: where data is sent again as often as answers, packets are lost both ways (`packet_loss`), "

@@ -110,22 +110,22 @@ def _held(window: Window, waits: Sequence[Awaited], idle: Sequence[Awaited]) -> 
     )
 
 
-def explain(window: Window, found: Held) -> Explanation:
+def explain(window: Window, suspect: Held) -> Explanation:
     """Nobody goes on until the client of the holder does, or is gone."""
-    holder = found.holder
+    holder = suspect.holder
     server = named(window, holder.pid or -1, holder.comm)
     client = _client(window, holder)
-    is_apart = holder.pid not in {wait.peer_pid for wait in found.waits}
+    is_apart = holder.pid not in {wait.peer_pid for wait in suspect.waits}
     culprit = server if is_apart or client is None else client
     whom = f"its client {client.name} ({client.id})" if client else "a client of another machine"
-    clients = [entity for wait in found.waits if (entity := waiter_of(window, wait)) is not None]
-    servers = [named(window, wait.peer_pid, wait.peer_comm) for wait in found.waits if wait.peer_pid is not None]
+    clients = [entity for wait in suspect.waits if (entity := waiter_of(window, wait)) is not None]
+    servers = [named(window, wait.peer_pid, wait.peer_comm) for wait in suspect.waits if wait.peer_pid is not None]
     return Explanation(
         culprit=culprit,
-        onset_ns=max(found.waits[0].began_ns, window.when.start_ns),
+        onset_ns=max(suspect.waits[0].began_ns, window.when.start_ns),
         victims=tuple(dict.fromkeys([*clients[:4], *servers[:4]])),
-        is_idle=(found.ran or 0.0) <= IDLE_CPUS,
-        suffering_s=sum(wait.waited_s * wait.connections for wait in found.waits),
+        is_idle=(suspect.ran or 0.0) <= IDLE_CPUS,
+        suffering_s=sum(wait.waited_s * wait.connections for wait in suspect.waits),
         path=path(
             *(
                 claim(
@@ -133,7 +133,7 @@ def explain(window: Window, found: Held) -> Explanation:
                     f"{wait.waited_s:.1f} s",
                     window.evidence(wait.rows, PendingWait.waited_ms, "max"),
                 )
-                for wait in found.waits[:3]
+                for wait in suspect.waits[:3]
             ),
             claim(
                 f"{server.name} ({server.id}) waits for {whom} for {holder.waited_s:.1f} s, and keeps for it what the "
@@ -175,7 +175,7 @@ MECHANISM = Mechanism[Held](
         Check(
             id="of_its_own",
             says="each request that waits has a process of its own, or a thread that sleeps for a lock",
-            holds=lambda found: found.of_its_own,
+            holds=lambda suspect: suspect.of_its_own,
             supports=2.0,
             refutes=6.0,
             because="judged: a server that has one thread for all its clients cannot wait for a lock: it would answer "
@@ -184,7 +184,7 @@ MECHANISM = Mechanism[Held](
         Check(
             id="idle_just_before",
             says="the client that does not go on was heard of shortly before the first wait began",
-            holds=lambda found: found.idle_before_s <= JUST_BEFORE_S,
+            holds=lambda suspect: suspect.idle_before_s <= JUST_BEFORE_S,
             supports=1.0,
             refutes=1.0,
             because="judged: what is locked all day is wanted at once; connections of a pool have been idle for long",
@@ -192,7 +192,7 @@ MECHANISM = Mechanism[Held](
         Check(
             id="several_wait",
             says="several clients wait",
-            holds=lambda found: found.clients >= SEVERAL,
+            holds=lambda suspect: suspect.clients >= SEVERAL,
             supports=1.0,
             refutes=1.0,
             because="judged: a single client may have asked for something that takes long",
@@ -200,7 +200,7 @@ MECHANISM = Mechanism[Held](
         Check(
             id="several_wait_from_the_beginning",
             says="several clients wait, though it is not known how long they waited before",
-            holds=lambda found: None if found.times_longer is not None else found.clients >= SEVERAL,
+            holds=lambda suspect: None if suspect.times_longer is not None else suspect.clients >= SEVERAL,
             supports=0.0,
             refutes=4.0,
             because="judged: that a single connection has been without an answer for as long as it is known means "
@@ -209,7 +209,7 @@ MECHANISM = Mechanism[Held](
         Check(
             id="waits_for_nobody_else",
             says="the servers that are to answer wait for no other service",
-            holds=lambda found: not found.waits_elsewhere,
+            holds=lambda suspect: not suspect.waits_elsewhere,
             supports=0.0,
             refutes=6.0,
             because="judged: a server that has sent a request to another service waits for that (`slow_dependency`)",

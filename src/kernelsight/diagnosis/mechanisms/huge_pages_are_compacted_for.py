@@ -98,9 +98,9 @@ def measure(window: Window) -> Iterable[Compacting]:
         for run in runs(rates, lambda rate: rate > 0, gap=int(GAP_S)):
             within = window.during(deltas, run)
             if sum(delta.of(Vmstat.compact_stall) for delta in within) >= LEAST_STALLS:
-                found = _compacting(window, within, run)
-                if found.traced or found.stalled_share is not None:  # else nothing tells whether anybody waits
-                    yield found
+                suspect = _compacting(window, within, run)
+                if suspect.traced or suspect.stalled_share is not None:  # else nothing tells whether anybody waits
+                    yield suspect
 
 
 def _compacting(window: Window, deltas: Sequence[CounterDelta[Vmstat]], run: Interval) -> Compacting:
@@ -163,36 +163,38 @@ def _in_kernel(window: Window, culprit: Entity, run: Interval) -> Step | None:
     return claim(f"{culprit.name} ({culprit.id}) used more CPU time in the kernel than any other process{spent}", shown)
 
 
-def explain(window: Window, found: Compacting) -> Explanation:
+def explain(window: Window, suspect: Compacting) -> Explanation:
     """Who faults for a huge page moves other pages away before it goes on."""
-    culprit = found.faulting or Entity("machine", "transparent_hugepage", "transparent huge pages")
-    rows = samples_of(found.deltas)
+    culprit = suspect.faulting or Entity("machine", "transparent_hugepage", "transparent huge pages")
+    rows = samples_of(suspect.deltas)
     return Explanation(
         culprit=culprit,
-        onset_ns=window.at(found.run.first),
-        victims=(culprit,) if found.faulting else (),
-        suffering_s=found.fault_s or (found.stalled_share or 0.0) * found.run.seconds,
+        onset_ns=window.at(suspect.run.first),
+        victims=(culprit,) if suspect.faulting else (),
+        suffering_s=suspect.fault_s or (suspect.stalled_share or 0.0) * suspect.run.seconds,
         path=path(
             claim(
-                f"{culprit.name} ({culprit.id}) spent {found.fault_s:.1f} s of {found.run.seconds} s in page faults, "
-                f"{quantity(found.fault_ns / 1e6, 'ms')} in each",
-                window.evidence(found.faults, PageFaultStats.fault_ns, "sum"),
+                f"{culprit.name} ({culprit.id}) spent {suspect.fault_s:.1f} s of {suspect.run.seconds} s in page "
+                f"faults, "
+                f"{quantity(suspect.fault_ns / 1e6, 'ms')} in each",
+                window.evidence(suspect.faults, PageFaultStats.fault_ns, "sum"),
             ),
             claim(
-                f"tasks stalled for memory {found.stalled_share or 0.0:.0%} of the time",
-                window.evidence(samples_of(found.pressure), Pressure.some_total_us, "increase"),
+                f"tasks stalled for memory {suspect.stalled_share or 0.0:.0%} of the time",
+                window.evidence(samples_of(suspect.pressure), Pressure.some_total_us, "increase"),
             )
-            if found.stalled_share
+            if suspect.stalled_share
             else None,
-            None if found.traced else _in_kernel(window, culprit, found.run),
+            None if suspect.traced else _in_kernel(window, culprit, suspect.run),
             claim(
-                f"tasks compacted memory {found.stalls:,.0f} times in {found.run.seconds} s, {found.failed:,.0f} times "
+                f"tasks compacted memory {suspect.stalls:,.0f} times in {suspect.run.seconds} s, "
+                f"{suspect.failed:,.0f} times "
                 "in vain",
                 window.evidence(rows, Vmstat.compact_stall, "increase"),
                 window.evidence(rows, Vmstat.compact_fail, "increase"),
             ),
             claim(
-                f"{found.huge_pages:,.0f} huge pages were asked for",
+                f"{suspect.huge_pages:,.0f} huge pages were asked for",
                 window.evidence(rows, Vmstat.thp_fault_alloc, "increase"),
                 window.evidence(rows, Vmstat.thp_fault_fallback, "increase"),
             ),
@@ -219,12 +221,12 @@ MECHANISM = Mechanism[Compacting](
         Check(
             id="takes_time",
             says="a process spends a good part of the time in slow page faults, or tasks stall for memory",
-            holds=lambda found: (
-                found.fault_s >= TAKES_SHARE * found.run.seconds
-                if found.traced
+            holds=lambda suspect: (
+                suspect.fault_s >= TAKES_SHARE * suspect.run.seconds
+                if suspect.traced
                 else None
-                if found.stalled_share is None
-                else found.stalled_share >= STALLED_SHARE
+                if suspect.stalled_share is None
+                else suspect.stalled_share >= STALLED_SHARE
             ),
             supports=2.5,
             refutes=4.0,
@@ -234,7 +236,7 @@ MECHANISM = Mechanism[Compacting](
         Check(
             id="for_huge_pages",
             says="huge pages are asked for as often",
-            holds=lambda found: found.huge_pages >= HUGE_SHARE * found.stalls,
+            holds=lambda suspect: suspect.huge_pages >= HUGE_SHARE * suspect.stalls,
             supports=1.0,
             refutes=4.0,
             because="judged: memory is compacted for other large blocks, too",
@@ -242,7 +244,9 @@ MECHANISM = Mechanism[Compacting](
         Check(
             id="looks_at_many_pages",
             says="each compaction looks at many pages",
-            holds=lambda found: None if found.scanned is None else found.scanned >= SCANNED_PER_STALL * found.stalls,
+            holds=lambda suspect: (
+                None if suspect.scanned is None else suspect.scanned >= SCANNED_PER_STALL * suspect.stalls
+            ),
             supports=0.5,
             refutes=4.0,
             because="judged: one that finds a block at once, or gives up at once (compaction is deferred after "
@@ -252,7 +256,7 @@ MECHANISM = Mechanism[Compacting](
         Check(
             id="memory_is_not_short",
             says="few pages are evicted and needed again",
-            holds=lambda found: found.came_back < EVICTED_SHARE * found.stalls,
+            holds=lambda suspect: suspect.came_back < EVICTED_SHARE * suspect.stalls,
             supports=0.5,
             refutes=3.0,
             because="judged: where memory is short, tasks reclaim and compact, and the shortage is why "

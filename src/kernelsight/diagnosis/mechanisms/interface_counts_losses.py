@@ -74,20 +74,20 @@ def measure(window: Window) -> Iterable[Counted]:
                 )
 
 
-def explain(window: Window, found: Counted) -> Explanation:
+def explain(window: Window, suspect: Counted) -> Explanation:
     """The link, the card or its driver loses packets."""
-    culprit, name = interface_of(found.interface), found.interface
+    culprit, name = interface_of(suspect.interface), suspect.interface
     return Explanation(
         culprit=culprit,
-        onset_ns=window.at(found.run.first),
-        victims=victims(found.again),
+        onset_ns=window.at(suspect.run.first),
+        victims=victims(suspect.again),
         suffering_s=0.0,
         path=path(
-            sent_again_claim(window, found.again),
+            sent_again_claim(window, suspect.again),
             claim(
-                f"{name} counted {found.lost:.0f} {name_of(found.counter)} in {found.run.seconds} s, beside "
-                f"{found.carried:.0f} packets",
-                window.evidence(samples_of(found.deltas), found.counter, "increase"),
+                f"{name} counted {suspect.lost:.0f} {name_of(suspect.counter)} in {suspect.run.seconds} s, beside "
+                f"{suspect.carried:.0f} packets",
+                window.evidence(samples_of(suspect.deltas), suspect.counter, "increase"),
             ),
         ),
         refuted_by=f"the counters of {name} stand still and as much is lost",
@@ -104,7 +104,7 @@ MECHANISM = Mechanism[Counted](
         Check(
             id="good_part",
             says="they are a good part of the packets that it carries",
-            holds=lambda found: found.lost >= COUNTED_SHARE * found.carried,
+            holds=lambda suspect: suspect.lost >= COUNTED_SHARE * suspect.carried,
             supports=1.5,
             refutes=4.0,
             because="judged: what is nothing beside what is carried slows nobody; it is twice the share that is asked "
@@ -113,7 +113,7 @@ MECHANISM = Mechanism[Counted](
         Check(
             id="errors_or_missed",
             says="they are errors, or somebody misses them",
-            holds=lambda found: found.is_error or found.sent_again > 0,
+            holds=lambda suspect: suspect.is_error or suspect.sent_again > 0,
             supports=1.0,
             refutes=1.0,
             because="judged: a bad frame was meant for somebody, and a drop may be of what nobody wanted",
@@ -121,7 +121,7 @@ MECHANISM = Mechanism[Counted](
         Check(
             id="no_other_cause",
             says="the kernel names no other cause for drops there",
-            holds=lambda found: not found.has_other_cause,
+            holds=lambda suspect: not suspect.has_other_cause,
             supports=0.5,
             refutes=3.0,
             because="judged: interfaces count packets, too, that the kernel drops for a reason that it names; then "

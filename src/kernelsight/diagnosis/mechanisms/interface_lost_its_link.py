@@ -132,25 +132,25 @@ def _per_s(deltas: Iterable[CounterDelta[Network]]) -> float | None:
     return packets / seconds if seconds else None
 
 
-def explain(window: Window, found: LostLink) -> Explanation:
+def explain(window: Window, suspect: LostLink) -> Explanation:
     """What the interface is connected to is to be looked at."""
-    culprit, name = interface_of(found.interface), found.interface
-    now = "has none now" if found.is_down else "has one again"
+    culprit, name = interface_of(suspect.interface), suspect.interface
+    now = "has none now" if suspect.is_down else "has one again"
     return Explanation(
         culprit=culprit,
-        onset_ns=found.onset_ns,
-        victims=victims(found.again),
+        onset_ns=suspect.onset_ns,
+        victims=victims(suspect.again),
         suffering_s=0.0,
         path=path(
             claim(
-                f"programs sent {sum(row.segments or 1 for row in found.again)} segments again by {name}",
-                window.evidence(found.again, TcpRetransmitEvent.segments, "sum"),
+                f"programs sent {sum(row.segments or 1 for row in suspect.again)} segments again by {name}",
+                window.evidence(suspect.again, TcpRetransmitEvent.segments, "sum"),
             ),
             claim(
-                f"{name} lost its link {found.times:.0f} times while it should be up, and {now}",
-                window.evidence(found.rows, Link.carrier_downs, "increase"),
+                f"{name} lost its link {suspect.times:.0f} times while it should be up, and {now}",
+                window.evidence(suspect.rows, Link.carrier_downs, "increase"),
             ),
-            *said(window, found.messages),
+            *said(window, suspect.messages),
         ),
         refuted_by=f"`ip link show {name}` says LOWER_UP all the time",
         outlook=f"nothing leaves or comes in by {name} while it has no link",
@@ -166,7 +166,7 @@ MECHANISM = Mechanism[LostLink](
         Check(
             id="stays_or_comes_again",
             says="it has no link now, or lost it again and again",
-            holds=lambda found: found.is_down or found.times >= AGAIN,
+            holds=lambda suspect: suspect.is_down or suspect.times >= AGAIN,
             supports=1.0,
             refutes=4.0,
             because="judged: a link that went once and is back was plugged in anew; an interface that is gone belonged "
@@ -175,7 +175,7 @@ MECHANISM = Mechanism[LostLink](
         Check(
             id="was_used",
             says="it carried packets before",
-            holds=lambda found: found.was_used,
+            holds=lambda suspect: suspect.was_used,
             supports=1.5,
             refutes=3.0,
             because="judged: nobody misses a link that carried nothing",
@@ -183,7 +183,7 @@ MECHANISM = Mechanism[LostLink](
         Check(
             id="is_missed",
             says="packets are sent again that should leave by it",
-            holds=lambda found: found.is_missed,
+            holds=lambda suspect: suspect.is_missed,
             supports=2.0,
             refutes=1.0,
             because="judged: TCP sends again what nobody confirms; who only receives, or uses UDP, does not show it",
@@ -191,7 +191,7 @@ MECHANISM = Mechanism[LostLink](
         Check(
             id="not_taken_over",
             says="no other interface carries its packets now",
-            holds=lambda found: None if found.is_taken_over is None else not found.is_taken_over,
+            holds=lambda suspect: None if suspect.is_taken_over is None else not suspect.is_taken_over,
             supports=0.0,
             refutes=2.5,
             because="judged: a laptop that is taken from its cable goes on by radio, and a bond by its other member",
@@ -199,7 +199,7 @@ MECHANISM = Mechanism[LostLink](
         Check(
             id="link_is_its_own",
             says="its link is its own, and not that of interfaces below it",
-            holds=lambda found: not found.is_of_others,
+            holds=lambda suspect: not suspect.is_of_others,
             supports=0.0,
             refutes=6.0,
             because="a bridge has a link while one of its ports has (net/bridge/br_if.c): that of containers has none "

@@ -110,28 +110,30 @@ def _again(window: Window, queue: FullQueue) -> list[TcpRetransmitEvent]:
     return [row for row in rows if row.interface_name == queue.interface]
 
 
-def _is_level(found: Saturated) -> bool | None:
+def _is_level(suspect: Saturated) -> bool | None:
     """Whether it carries the same from second to second, or what it is shaped to."""
-    if found.rate_mean is None:
+    if suspect.rate_mean is None:
         return None
-    if found.rate_limit and found.rate_mean >= SHAPED_SHARE * found.rate_limit:
+    if suspect.rate_limit and suspect.rate_mean >= SHAPED_SHARE * suspect.rate_limit:
         return True
-    return found.rate_mean > 0 and found.rate_spread <= STEADY_SHARE * found.rate_mean
+    return suspect.rate_mean > 0 and suspect.rate_spread <= STEADY_SHARE * suspect.rate_mean
 
 
-def explain(window: Window, found: Saturated) -> Explanation:
+def explain(window: Window, suspect: Saturated) -> Explanation:
     """The largest sender wants more than the interface can carry."""
-    queue = found.queue
+    queue = suspect.queue
     interface = interface_of(queue.interface)
-    culprit, *others = found.senders or [interface]
-    slowed = holders(found.slowed)
+    culprit, *others = suspect.senders or [interface]
+    slowed = holders(suspect.slowed)
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(queue.run.first),
         victims=tuple(dict.fromkeys((*slowed, *others)))[:5],
         suffering_s=0.0,
         path=path(
-            *slower_claims(window, found.slowed), *_sender_claims(window, culprit, queue), *_queue_claims(window, found)
+            *slower_claims(window, suspect.slowed),
+            *_sender_claims(window, culprit, queue),
+            *_queue_claims(window, suspect),
         ),
         refuted_by=f"the queue in front of {interface.name} is as long when {culprit.name} sends less",
         outlook=f"all packets that leave by {interface.name} wait or are lost",
@@ -167,19 +169,19 @@ def _sender_claims(window: Window, sender: Entity, queue: FullQueue) -> Iterable
     )
 
 
-def _queue_claims(window: Window, found: Saturated) -> Iterable[Step | None]:
-    queue = found.queue
+def _queue_claims(window: Window, suspect: Saturated) -> Iterable[Step | None]:
+    queue = suspect.queue
     rows = samples_of(queue.changes)
     if not rows:
         yield claim(
-            f"{found.dropped:.0f} packets did not fit into the queue in front of {queue.interface}, which is in "
+            f"{suspect.dropped:.0f} packets did not fit into the queue in front of {queue.interface}, which is in "
             "another network namespace",
             window.evidence(queue.drops, PacketDrop.count, "sum"),
         )
         return
     yield claim(
-        f"packets waited in front of {queue.interface} in {100 * found.waits_share:.0f} % of the samples, and "
-        f"{found.dropped:.0f} did not fit",
+        f"packets waited in front of {queue.interface} in {100 * suspect.waits_share:.0f} % of the samples, and "
+        f"{suspect.dropped:.0f} did not fit",
         window.evidence(rows, Qdisc.backlog_bytes, "mean"),
         window.evidence(rows, Qdisc.drops, "increase"),
     )
@@ -206,7 +208,7 @@ MECHANISM = Mechanism[Saturated](
         Check(
             id="queue_is_full",
             says="packets wait in front of it most of the time, or do not fit",
-            holds=lambda found: found.waits_share >= WAITS_SHARE or found.dropped >= LEAST_LOST_PACKETS,
+            holds=lambda suspect: suspect.waits_share >= WAITS_SHARE or suspect.dropped >= LEAST_LOST_PACKETS,
             supports=2.5,
             refutes=4.0,
             because="judged: it is what the fault consists of, as the kernel counts it (qdisc backlog and drops)",

@@ -127,39 +127,39 @@ def _work(window: Window, run: Interval) -> float:
     return requests + sum(delta.of(Network.rx_packets) + delta.of(Network.tx_packets) for delta in wires)
 
 
-def explain(window: Window, found: Storm) -> Explanation:
+def explain(window: Window, suspect: Storm) -> Explanation:
     """Each interrupt stops what runs on the CPU."""
-    source = Entity("device", found.source, found.name)
-    culprit = found.largest.entity if found.largest else source
-    taken = "" if found.taken_share is None else f", which take {found.taken_share:.0%} of its time"
+    source = Entity("device", suspect.source, suspect.name)
+    culprit = suspect.largest.entity if suspect.largest else source
+    taken = "" if suspect.taken_share is None else f", which take {suspect.taken_share:.0%} of its time"
     return Explanation(
         culprit=culprit,
-        onset_ns=window.at(found.run.first),
-        suffering_s=(found.taken_share or 0.0) * found.run.seconds,
+        onset_ns=window.at(suspect.run.first),
+        suffering_s=(suspect.taken_share or 0.0) * suspect.run.seconds,
         path=path(
             claim(
-                f"{found.name} is raised {found.per_s:,.0f} times a second on CPU {found.cpu}{taken}",
-                window.evidence(samples_of(found.deltas), Interrupt.raised, "increase"),
-                window.evidence(samples_of(found.of_cpu), Cpu.irq, "increase") if found.taken_share else None,
+                f"{suspect.name} is raised {suspect.per_s:,.0f} times a second on CPU {suspect.cpu}{taken}",
+                window.evidence(samples_of(suspect.deltas), Interrupt.raised, "increase"),
+                window.evidence(samples_of(suspect.of_cpu), Cpu.irq, "increase") if suspect.taken_share else None,
             ),
             claim(
-                f"CPU {found.cpu} idles {1 - found.busy_share:.0%} of the time",
-                window.evidence(samples_of(found.of_cpu), Cpu.idle, "increase"),
+                f"CPU {suspect.cpu} idles {1 - suspect.busy_share:.0%} of the time",
+                window.evidence(samples_of(suspect.of_cpu), Cpu.idle, "increase"),
             ),
             claim(
                 f"{culprit.name} ({culprit.id}) used more CPU time than any other process: "
-                f"{found.largest.ran_in(found.run):.1f} s of {found.run.seconds} s",
-                shown(window, found.largest, found.run, "ran"),
+                f"{suspect.largest.ran_in(suspect.run):.1f} s of {suspect.run.seconds} s",
+                shown(window, suspect.largest, suspect.run, "ran"),
             )
-            if found.largest
+            if suspect.largest
             else None,
         ),
-        refuted_by=f"programs on CPU {found.cpu} are as slow without {found.name}",
-        outlook=f"programs on CPU {found.cpu} lose time to it",
+        refuted_by=f"programs on CPU {suspect.cpu} are as slow without {suspect.name}",
+        outlook=f"programs on CPU {suspect.cpu} lose time to it",
         actions=(
             LOOK.on(
                 source,
-                f"see what raises {found.name}: cat /proc/interrupts; a driver or a device that is broken, or timers "
+                f"see what raises {suspect.name}: cat /proc/interrupts; a driver or a device that is broken, or timers "
                 "that run out all the time; smp_affinity of /proc/irq moves it to another CPU",
             ),
         ),
@@ -180,7 +180,9 @@ MECHANISM = Mechanism[Storm](
         Check(
             id="little_work",
             says="far fewer packets and requests of disks are done than interrupts are raised",
-            holds=lambda found: None if found.work_per_s is None else found.work_per_s < WORK_SHARE * found.per_s,
+            holds=lambda suspect: (
+                None if suspect.work_per_s is None else suspect.work_per_s < WORK_SHARE * suspect.per_s
+            ),
             supports=1.0,
             refutes=5.0,
             because="judged: a fast disk or network raises as many for what it does; then the work is the load, and "
@@ -189,7 +191,7 @@ MECHANISM = Mechanism[Storm](
         Check(
             id="takes_time",
             says="interrupts take a good part of the CPU's time",
-            holds=lambda found: None if found.taken_share is None else found.taken_share >= TAKES_SHARE,
+            holds=lambda suspect: None if suspect.taken_share is None else suspect.taken_share >= TAKES_SHARE,
             supports=2.0,
             refutes=4.0,
             because="judged: it is what the harm consists of, where the kernel counts it",
@@ -197,7 +199,7 @@ MECHANISM = Mechanism[Storm](
         Check(
             id="cpu_is_busy",
             says="the CPU hardly idles",
-            holds=lambda found: found.busy_share >= BUSY_SHARE,
+            holds=lambda suspect: suspect.busy_share >= BUSY_SHARE,
             supports=0.5,
             refutes=4.0,
             because="judged: while a CPU has time left, interrupts take it from nobody",

@@ -62,19 +62,19 @@ def _limited_device(
         yield LimitedDevice(device, run, limited, waiting, waits_are_recorded=bool(window.rows(Wait)), deltas=within)
 
 
-def explain(window: Window, found: LimitedDevice) -> Explanation:
+def explain(window: Window, suspect: LimitedDevice) -> Explanation:
     """The kernel keeps requests back before they come to the device."""
-    culprit = found.device.entity
-    path_of_group = str(found.deltas[-1].after.cgroup)
+    culprit = suspect.device.entity
+    path_of_group = str(suspect.deltas[-1].after.cgroup)
     group = Entity("cgroup", path_of_group, path_of_group)
     return Explanation(
         culprit=culprit,
-        onset_ns=window.at(found.run.first),
-        victims=tuple(waiter.entity for waiter in found.waiting[:5]),
-        suffering_s=sum(waiter.waited_in(found.run) for waiter in found.waiting),
+        onset_ns=window.at(suspect.run.first),
+        victims=tuple(waiter.entity for waiter in suspect.waiting[:5]),
+        suffering_s=sum(waiter.waited_in(suspect.run) for waiter in suspect.waiting),
         path=path(
-            *wait_claims(window, found.waiting, found.run),
-            limit_claim(window, found.deltas, found.limited),
+            *wait_claims(window, suspect.waiting, suspect.run),
+            limit_claim(window, suspect.deltas, suspect.limited),
         ),
         refuted_by=f"{culprit.name} is as slow with a higher limit",
         outlook=f"every program that needs {culprit.name} goes on waiting, however idle it is",
@@ -97,7 +97,7 @@ MECHANISM = Mechanism[LimitedDevice](
         Check(
             id="processes_wait",
             says="processes wait for storage, or nothing records who waits",
-            holds=lambda found: bool(found.waiting) or not found.waits_are_recorded,
+            holds=lambda suspect: bool(suspect.waiting) or not suspect.waits_are_recorded,
             supports=1.5,
             refutes=3.0,
             because="judged: processes that the limit holds back wait for storage; a device may happen to do as "
@@ -106,7 +106,7 @@ MECHANISM = Mechanism[LimitedDevice](
         Check(
             id="waits_before_the_device",
             says="the requests wait before they come to the device",
-            holds=lambda found: bool(found.waiting),
+            holds=lambda suspect: bool(suspect.waiting),
             supports=0.5,
             refutes=3.0,
             because="judged: the limit holds for each device, and its row names none: only a wait that is much longer "

@@ -104,45 +104,47 @@ def _largest(window: Window, run: Interval) -> list[Process]:
     return [max(last.values(), key=lambda row: row.rss_kb or 0)] if last else []
 
 
-def explain(window: Window, found: FullNode) -> Explanation:
+def explain(window: Window, suspect: FullNode) -> Explanation:
     """Who runs on its CPUs gets memory of another node."""
-    culprit = Entity("device", f"node{found.node}", f"memory node {found.node}")
-    rows = samples_of(found.deltas)
-    largest = found.growing[0] if found.growing else None
+    culprit = Entity("device", f"node{suspect.node}", f"memory node {suspect.node}")
+    rows = samples_of(suspect.deltas)
+    largest = suspect.growing[0] if suspect.growing else None
     holder = process_entity(largest.pid or 0, largest.comm) if largest else None
-    share = found.foreign / max(found.foreign + found.hits, 1.0)
+    share = suspect.foreign / max(suspect.foreign + suspect.hits, 1.0)
     return Explanation(
         culprit=culprit,
-        onset_ns=window.at(found.run.first),
+        onset_ns=window.at(suspect.run.first),
         suffering_s=0.0,
         path=path(
             claim(
-                f"{found.foreign / found.run.seconds:,.0f} pages a second that were wanted of node {found.node} came "
+                f"{suspect.foreign / suspect.run.seconds:,.0f} pages a second that were wanted of node "
+                f"{suspect.node} came "
                 f"from another node, {share:.0%} of what was wanted of it",
                 window.evidence(rows, NumaNode.numa_foreign, "increase"),
                 window.evidence(rows, NumaNode.numa_hit, "increase"),
             ),
             claim(
-                f"node {found.node} had {found.free_share or 0.0:.0%} of its memory free or as page cache, at least",
+                f"node {suspect.node} had {suspect.free_share or 0.0:.0%} of its memory free or as page cache, at "
+                f"least",
                 window.evidence(rows, NumaNode.mem_free_kb, "min"),
                 window.evidence(rows, NumaNode.file_pages_kb, "min"),
             )
-            if found.free_share is not None
+            if suspect.free_share is not None
             else None,
             claim(
-                f"the kernel moved {found.migrated:,.0f} pages to the node that uses them",
-                window.evidence(samples_of(found.vmstat), Vmstat.numa_pages_migrated, "increase"),
+                f"the kernel moved {suspect.migrated:,.0f} pages to the node that uses them",
+                window.evidence(samples_of(suspect.vmstat), Vmstat.numa_pages_migrated, "increase"),
             )
-            if found.migrated >= MIGRATED_PER_S * found.run.seconds
+            if suspect.migrated >= MIGRATED_PER_S * suspect.run.seconds
             else None,
             claim(
                 f"{holder.name} ({holder.id}) has more memory than any other process",
-                window.evidence(found.growing, Process.rss_kb, "last"),
+                window.evidence(suspect.growing, Process.rss_kb, "last"),
             )
             if holder
             else None,
         ),
-        refuted_by=f"programs on node {found.node} are as slow with memory of their own node",
+        refuted_by=f"programs on node {suspect.node} are as slow with memory of their own node",
         outlook="programs there work with memory that is farther away, until some of the node is freed",
         actions=(
             LOOK.on(
@@ -162,7 +164,7 @@ MECHANISM = Mechanism[FullNode](
         Check(
             id="good_part",
             says="a good part of what is wanted of the node comes from another one",
-            holds=lambda found: found.foreign >= FOREIGN_SHARE * (found.foreign + found.hits),
+            holds=lambda suspect: suspect.foreign >= FOREIGN_SHARE * (suspect.foreign + suspect.hits),
             supports=2.0,
             refutes=4.0,
             because="judged: it is what the fault consists of, as the kernel counts it (numastat); of a small part, "
@@ -171,7 +173,7 @@ MECHANISM = Mechanism[FullNode](
         Check(
             id="node_is_full",
             says="the node is full",
-            holds=lambda found: None if found.free_share is None else found.free_share < FULL_SHARE,
+            holds=lambda suspect: None if suspect.free_share is None else suspect.free_share < FULL_SHARE,
             supports=1.0,
             refutes=2.0,
             because="judged: else a policy (numactl) prefers a node for other reasons, and gets what it asks for",
@@ -179,7 +181,7 @@ MECHANISM = Mechanism[FullNode](
         Check(
             id="another_has_room",
             says="another node has room",
-            holds=lambda found: None if found.room_share is None else found.room_share >= ROOM_SHARE,
+            holds=lambda suspect: None if suspect.room_share is None else suspect.room_share >= ROOM_SHARE,
             supports=0.5,
             refutes=3.0,
             because="judged: where no node has room, memory is short (`memory_pressure`)",

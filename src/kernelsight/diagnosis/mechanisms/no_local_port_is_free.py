@@ -54,9 +54,9 @@ def measure(window: Window) -> Iterable[Refused]:
         yield Refused(refused, most, tcp)
 
 
-def explain(window: Window, found: Refused) -> Explanation:
+def explain(window: Window, suspect: Refused) -> Explanation:
     """The process makes more connections than ports come free."""
-    refused = found.failures
+    refused = suspect.failures
     culprit = refused.entity
     return Explanation(
         culprit=culprit,
@@ -69,10 +69,10 @@ def explain(window: Window, found: Refused) -> Explanation:
                 refused.evidence,
             ),
             claim(
-                f"up to {found.time_wait} connections are in TIME_WAIT",
-                window.evidence(found.tcp, Tcp.time_wait, "max"),
+                f"up to {suspect.time_wait} connections are in TIME_WAIT",
+                window.evidence(suspect.tcp, Tcp.time_wait, "max"),
             )
-            if found.many_wait
+            if suspect.many_wait
             else None,
         ),
         refuted_by="the calls fail as well with a wider net.ipv4.ip_local_port_range",
@@ -104,7 +104,7 @@ MECHANISM = Mechanism[Refused](
         Check(
             id="asks_for_a_port",
             says="connect or bind fails for want of an address",
-            holds=lambda found: found.is_for_a_port,
+            holds=lambda suspect: suspect.is_for_a_port,
             supports=4.0,
             refutes=4.0,
             because="EADDRNOTAVAIL of connect(2) and bind(2): all ports of the ephemeral range are in use; other calls "
@@ -113,7 +113,7 @@ MECHANISM = Mechanism[Refused](
         Check(
             id="again_and_again",
             says="it fails again and again",
-            holds=lambda found: found.count >= AGAIN,
+            holds=lambda suspect: suspect.count >= AGAIN,
             supports=1.5,
             refutes=2.0,
             because="judged: the kernel says the same of an address that is not this machine's, which a program tries "
@@ -122,7 +122,7 @@ MECHANISM = Mechanism[Refused](
         Check(
             id="many_in_time_wait",
             says="connections in TIME_WAIT hold many ports",
-            holds=lambda found: found.many_wait,
+            holds=lambda suspect: suspect.many_wait,
             supports=1.0,
             refutes=0.0,
             because="judged: it is the usual reason; connections in use may hold the ports as well, or other network "

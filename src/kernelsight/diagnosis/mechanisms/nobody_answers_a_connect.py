@@ -129,36 +129,37 @@ def _senders(rows: Sequence[TcpRetransmitEvent]) -> list[Entity]:
     return list(dict.fromkeys(process_entity(row.pid, row.comm) for row in rows if row.pid))
 
 
-def explain(window: Window, found: Unanswered) -> Explanation:
+def explain(window: Window, suspect: Unanswered) -> Explanation:
     """Who asks waits until it gives up, and no error tells it before."""
-    culprit = Entity("listener", found.place, found.place)
-    names = ", ".join(f"{one.name} ({one.id})" for one in found.askers[:3]) or "a program"
+    culprit = Entity("listener", suspect.place, suspect.place)
+    names = ", ".join(f"{one.name} ({one.id})" for one in suspect.askers[:3]) or "a program"
     return Explanation(
         culprit=culprit,
-        onset_ns=found.onset_ns,
-        victims=tuple(found.askers[:5]),
-        suffering_s=float(found.seconds * max(len(found.askers), 1)),
+        onset_ns=suspect.onset_ns,
+        victims=tuple(suspect.askers[:5]),
+        suffering_s=float(suspect.seconds * max(len(suspect.askers), 1)),
         path=path(
             claim(
-                f"{names} asks for a connection to {found.place} for {found.seconds} s, and nothing answers",
-                window.evidence(found.waiting, TcpConnection.retransmits, "max"),
+                f"{names} asks for a connection to {suspect.place} for {suspect.seconds} s, and nothing answers",
+                window.evidence(suspect.waiting, TcpConnection.retransmits, "max"),
             ),
             claim(
-                f"{len(found.again)} requests for a connection to {found.place} were sent again",
-                window.evidence(found.again, TcpRetransmitEvent.segments, "sum"),
+                f"{len(suspect.again)} requests for a connection to {suspect.place} were sent again",
+                window.evidence(suspect.again, TcpRetransmitEvent.segments, "sum"),
             ),
             claim(
                 "rules drop packets meanwhile: "
-                + ", ".join(sorted({f"{row.reason} at {row.interface_name}" for row in found.dropped})[:3]),
-                window.evidence(found.dropped, PacketDrop.count, "sum"),
+                + ", ".join(sorted({f"{row.reason} at {row.interface_name}" for row in suspect.dropped})[:3]),
+                window.evidence(suspect.dropped, PacketDrop.count, "sum"),
             ),
         ),
-        refuted_by=f"a connection to {found.place} is made at once",
-        outlook=f"each new connection to {found.place} waits until its program gives up; open ones go on",
+        refuted_by=f"a connection to {suspect.place} is made at once",
+        outlook=f"each new connection to {suspect.place} waits until its program gives up; open ones go on",
         actions=(
             LOOK.on(
                 culprit,
-                f"see whether a firewall drops what is sent to {found.place}, and whether its host is up and has that "
+                f"see whether a firewall drops what is sent to {suspect.place}, and whether its host is up and has "
+                f"that "
                 "address: a service that does not run would refuse at once",
             ),
         ),
@@ -179,7 +180,7 @@ MECHANISM = Mechanism[Unanswered](
         Check(
             id="lasts",
             says="it lasts: requests are sent again for 3 s or more",
-            holds=lambda found: found.seconds >= LASTS_S,
+            holds=lambda suspect: suspect.seconds >= LASTS_S,
             supports=2.0,
             refutes=4.0,
             because="judged: a packet that was lost is sent again once, and that is answered",
@@ -187,7 +188,7 @@ MECHANISM = Mechanism[Unanswered](
         Check(
             id="no_full_listener",
             says="no listener of this machine drops requests because its accept queue is full",
-            holds=lambda found: not found.full_listener,
+            holds=lambda suspect: not suspect.full_listener,
             supports=0.5,
             refutes=4.0,
             because="the kernel drops what a listener has no room for, without an answer (tcp_v4_syn_recv_sock, "
@@ -196,7 +197,7 @@ MECHANISM = Mechanism[Unanswered](
         Check(
             id="table_has_room",
             says="the table of connections of this machine has room for new ones",
-            holds=lambda found: not found.table_is_full,
+            holds=lambda suspect: not suspect.table_is_full,
             supports=0.0,
             refutes=5.0,
             because="a full table drops every request for a new connection here, whoever is asked (`kernel_limit`)",
@@ -204,7 +205,7 @@ MECHANISM = Mechanism[Unanswered](
         Check(
             id="data_arrives",
             says="data to the same address is not sent again as often",
-            holds=lambda found: found.data_sent_again < max(found.requests_sent_again, 1),
+            holds=lambda suspect: suspect.data_sent_again < max(suspect.requests_sent_again, 1),
             supports=0.5,
             refutes=3.0,
             because="judged: where data is lost as well, it is the way there that loses packets (`packet_loss`)",
@@ -212,7 +213,7 @@ MECHANISM = Mechanism[Unanswered](
         Check(
             id="none_is_made",
             says="no connection to the same place is made meanwhile",
-            holds=lambda found: not found.made,
+            holds=lambda suspect: not suspect.made,
             supports=0.0,
             refutes=5.0,
             because="where others are answered meanwhile, single requests were lost, as on a way that loses packets "
@@ -221,7 +222,7 @@ MECHANISM = Mechanism[Unanswered](
         Check(
             id="few_places",
             says="those who ask there wait at few places",
-            holds=lambda found: found.places < MOST_PLACES,
+            holds=lambda suspect: suspect.places < MOST_PLACES,
             supports=0.5,
             refutes=4.0,
             because="judged: a scan of a network asks where nobody is, as it is meant to",

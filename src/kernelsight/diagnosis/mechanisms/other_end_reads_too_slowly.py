@@ -135,32 +135,32 @@ def _others_wait(window: Window, senders: set[str], run: Interval) -> bool:
     return queued or any(row.receive_queue_bytes and str(row.pid) in senders for row in owners)
 
 
-def explain(window: Window, found: Unread) -> Explanation:
+def explain(window: Window, suspect: Unread) -> Explanation:
     """Who sends waits until the other end reads."""
-    receiver, run = found.receiver, found.run
-    names = ", ".join(f"{one.name} ({one.id})" for one in found.senders[:3]) or "a program"
-    at = "" if receiver.name == found.place else f" at {found.place}"
-    waiting_bytes = max((row.unsent_bytes or row.unacknowledged_bytes or 0 for row in found.closed), default=0)
-    unread = max((row.unread_bytes or 0 for row in found.unread), default=0)
+    receiver, run = suspect.receiver, suspect.run
+    names = ", ".join(f"{one.name} ({one.id})" for one in suspect.senders[:3]) or "a program"
+    at = "" if receiver.name == suspect.place else f" at {suspect.place}"
+    waiting_bytes = max((row.unsent_bytes or row.unacknowledged_bytes or 0 for row in suspect.closed), default=0)
+    unread = max((row.unread_bytes or 0 for row in suspect.unread), default=0)
     return Explanation(
         culprit=receiver,
-        onset_ns=found.closed[0].timestamp,
-        victims=tuple(found.senders[:5]),
-        suffering_s=max(sum(edge.waited_in(run) for edge in found.waits), found.closed_share * run.seconds),
+        onset_ns=suspect.closed[0].timestamp,
+        victims=tuple(suspect.senders[:5]),
+        suffering_s=max(sum(edge.waited_in(run) for edge in suspect.waits), suspect.closed_share * run.seconds),
         path=path(
             claim(
                 f"up to {quantity(waiting_bytes, 'B')} of {names} wait to be sent to {receiver.name}{at}, which takes "
-                f"no more, in {100 * found.closed_share:.0f} % of {run.seconds} s",
-                window.evidence(found.closed, TcpConnection.unsent_bytes, "max")
-                or window.evidence(found.closed, TcpConnection.unacknowledged_bytes, "max"),
+                f"no more, in {100 * suspect.closed_share:.0f} % of {run.seconds} s",
+                window.evidence(suspect.closed, TcpConnection.unsent_bytes, "max")
+                or window.evidence(suspect.closed, TcpConnection.unacknowledged_bytes, "max"),
             ),
             claim(
-                f"{names} waited {sum(edge.waited_in(run) for edge in found.waits):.1f} s until {receiver.name} read",
-                shown(window, found.waits, run, Wait.wait_ns) if found.waits else None,
+                f"{names} waited {sum(edge.waited_in(run) for edge in suspect.waits):.1f} s until {receiver.name} read",
+                shown(window, suspect.waits, run, Wait.wait_ns) if suspect.waits else None,
             ),
             claim(
                 f"up to {quantity(unread, 'B')} wait for {receiver.name} to be read",
-                window.evidence(found.unread, TcpConnection.unread_bytes, "max"),
+                window.evidence(suspect.unread, TcpConnection.unread_bytes, "max"),
             ),
         ),
         refuted_by=f"{names} sends as slowly when {receiver.name} reads at once",
@@ -177,7 +177,7 @@ MECHANISM = Mechanism[Unread](
         Check(
             id="stays_closed",
             says="the window is closed most of the time",
-            holds=lambda found: found.closed_share >= STAYS_SHARE,
+            holds=lambda suspect: suspect.closed_share >= STAYS_SHARE,
             supports=2.0,
             refutes=4.0,
             because="judged: it is what the fault consists of (RFC 9293, 3.8.6): the sender has more and may not send",
@@ -185,7 +185,7 @@ MECHANISM = Mechanism[Unread](
         Check(
             id="somebody_wants_it_read",
             says="the receiver serves those who send, or others wait for the sender meanwhile",
-            holds=lambda found: found.others_wait or found.is_asked,
+            holds=lambda suspect: suspect.others_wait or suspect.is_asked,
             supports=1.5,
             refutes=5.0,
             because="judged: a client that asked for data reads it at its own pace, as a pager or a download with a "
@@ -194,7 +194,7 @@ MECHANISM = Mechanism[Unread](
         Check(
             id="receiver_idles",
             says="the receiver does not compute meanwhile",
-            holds=lambda found: None if found.computed_share is None else found.computed_share < IDLE_SHARE,
+            holds=lambda suspect: None if suspect.computed_share is None else suspect.computed_share < IDLE_SHARE,
             supports=1.0,
             refutes=4.0,
             because="judged: a receiver that works all the time is no slower than it can be: the data of a fast copy "
@@ -203,7 +203,7 @@ MECHANISM = Mechanism[Unread](
         Check(
             id="storage_is_not_why",
             says="the receiver does not wait for storage",
-            holds=lambda found: not found.waits_for_storage,
+            holds=lambda suspect: not suspect.waits_for_storage,
             supports=0.0,
             refutes=3.0,
             because="judged: a receiver that writes to a disk reads as fast as the disk takes it; then it is the disk, "

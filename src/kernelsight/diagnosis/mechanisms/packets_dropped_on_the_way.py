@@ -148,21 +148,21 @@ def _table_is_full(window: Window, dropped: Sequence[PacketDrop]) -> bool | None
     return table is not None and table.explains
 
 
-def explain(window: Window, found: Dropped) -> Explanation:
+def explain(window: Window, suspect: Dropped) -> Explanation:
     """What was dropped is missed, and has to be sent again."""
-    culprit, name = interface_of(found.interface), found.interface
-    reasons = ", ".join(sorted({f"{row.reason or '?'} in {row.location or '?'}" for row in found.drops}))
-    cause = "what damages the packets" if found.damaged else "the rule"
+    culprit, name = interface_of(suspect.interface), suspect.interface
+    reasons = ", ".join(sorted({f"{row.reason or '?'} in {row.location or '?'}" for row in suspect.drops}))
+    cause = "what damages the packets" if suspect.damaged else "the rule"
     return Explanation(
         culprit=culprit,
-        onset_ns=found.drops[0].timestamp,
-        victims=victims(found.again, found.drops),
+        onset_ns=suspect.drops[0].timestamp,
+        victims=victims(suspect.again, suspect.drops),
         suffering_s=0.0,
         path=path(
-            sent_again_claim(window, found.again),
+            sent_again_claim(window, suspect.again),
             claim(
-                f"the kernel dropped {found.lost} packets at {name} in {found.run.seconds} s: {reasons}",
-                window.evidence(found.drops, PacketDrop.count, "sum"),
+                f"the kernel dropped {suspect.lost} packets at {name} in {suspect.run.seconds} s: {reasons}",
+                window.evidence(suspect.drops, PacketDrop.count, "sum"),
             ),
         ),
         refuted_by=f"as much is retransmitted without {cause} at {name}",
@@ -171,7 +171,7 @@ def explain(window: Window, found: Dropped) -> Explanation:
             LOOK.on(
                 culprit,
                 f"look for what damages the packets of {name}: a cable, a driver, an offload"
-                if found.damaged
+                if suspect.damaged
                 else f"look for the rule that drops packets of {name}",
             ),
         ),
@@ -186,7 +186,7 @@ MECHANISM = Mechanism[Dropped](
         Check(
             id="many",
             says=f"{LEAST_LOST_PACKETS:.0f} packets or more are lost",
-            holds=lambda found: found.lost >= LEAST_LOST_PACKETS,
+            holds=lambda suspect: suspect.lost >= LEAST_LOST_PACKETS,
             supports=0.5,
             refutes=3.0,
             because="judged: a few lost packets are sent again at once and slow nobody",
@@ -194,7 +194,7 @@ MECHANISM = Mechanism[Dropped](
         Check(
             id="good_part",
             says="they are a good part of what {interface} carries",
-            holds=lambda found: None if found.carried is None else found.lost >= LOST_SHARE * found.carried,
+            holds=lambda suspect: None if suspect.carried is None else suspect.lost >= LOST_SHARE * suspect.carried,
             supports=1.0,
             refutes=3.0,
             because="calculated: what TCP gets falls with the root of the share that is lost; below this share a "
@@ -203,10 +203,10 @@ MECHANISM = Mechanism[Dropped](
         Check(
             id="missed",
             says="somebody misses them: a program here, or one that retransmits",
-            holds=lambda found: (
-                found.here
-                or found.like_the_others
-                or (found.sent_again_s >= LASTS_S and found.sent_again >= MISSED_SHARE * found.lost)
+            holds=lambda suspect: (
+                suspect.here
+                or suspect.like_the_others
+                or (suspect.sent_again_s >= LASTS_S and suspect.sent_again >= MISSED_SHARE * suspect.lost)
             ),
             supports=2.5,
             refutes=2.0,
@@ -216,7 +216,7 @@ MECHANISM = Mechanism[Dropped](
         Check(
             id="not_only_requests",
             says="more is lost than requests for connections",
-            holds=lambda found: not found.only_requests,
+            holds=lambda suspect: not suspect.only_requests,
             supports=0.0,
             refutes=4.0,
             because="judged: a rule that lets nothing but requests for connections get lost makes a service "
@@ -225,7 +225,7 @@ MECHANISM = Mechanism[Dropped](
         Check(
             id="table_has_room",
             says="the table of connections has room, so that it is a rule",
-            holds=lambda found: None if found.table_is_full is None else not found.table_is_full,
+            holds=lambda suspect: None if suspect.table_is_full is None else not suspect.table_is_full,
             supports=0.0,
             refutes=5.0,
             because="judged: connection tracking drops in the same function as rules of iptables (nf_hook_slow); "

@@ -14,7 +14,7 @@ from kernelsight.diagnosis.window import Window
 
 def measure(window: Window) -> Iterable[Switching]:
     """The stretches in which those who switch most wait in between."""
-    return (found for found in window.once(switching) if not gives_away(found))
+    return (suspect for suspect in window.once(switching) if not gives_away(suspect))
 
 
 MECHANISM = Mechanism[Switching](
@@ -26,7 +26,7 @@ MECHANISM = Mechanism[Switching](
         Check(
             id="short_slices",
             says="they run for {slice_us:.0f} µs at a time",
-            holds=lambda found: found.slice_s <= SHORT_SLICE_S,
+            holds=lambda suspect: suspect.slice_s <= SHORT_SLICE_S,
             supports=1.5,
             refutes=4.0,
             because="judged: who works longer between two switches spends its time on that work",

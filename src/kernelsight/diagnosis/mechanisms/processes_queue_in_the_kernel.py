@@ -19,16 +19,16 @@ def measure(window: Window) -> Iterable[Queueing]:
     return queueing(window, in_kernel=True)
 
 
-def explain(window: Window, found: Queueing) -> Explanation:
+def explain(window: Window, suspect: Queueing) -> Explanation:
     """One system call goes on at a time, and the others wait for it."""
-    culprit = named(window, found.culprit_pid)
-    calls = sorted({edge.waits_in for edge in found.queue.handed_on if edge.waits_in})
+    culprit = named(window, suspect.culprit_pid)
+    calls = sorted({edge.waits_in for edge in suspect.queue.handed_on if edge.waits_in})
     return Explanation(
         culprit=culprit,
-        onset_ns=window.at(found.run.first),
-        victims=tuple(named(window, pid) for pid in sorted(found.queue.pids)[:5]),
-        suffering_s=found.waiting * found.run.seconds,
-        path=path(*who_waited(window, found, culprit, "a lock of the kernel"), use_meanwhile(window, found)),
+        onset_ns=window.at(suspect.run.first),
+        victims=tuple(named(window, pid) for pid in sorted(suspect.queue.pids)[:5]),
+        suffering_s=suspect.waiting * suspect.run.seconds,
+        path=path(*who_waited(window, suspect, culprit, "a lock of the kernel"), use_meanwhile(window, suspect)),
         refuted_by="it gets less done with fewer processes or threads",
         outlook="more processes, or more CPUs, make it no faster",
         actions=(

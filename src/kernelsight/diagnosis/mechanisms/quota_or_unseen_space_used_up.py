@@ -53,12 +53,12 @@ def _is_explained(failures: Failures, numbers: set[str | None]) -> bool:
     return failures.device_number in numbers
 
 
-def explain(window: Window, found: Refused) -> Explanation:  # noqa: ARG001 - every mechanism is asked alike
+def explain(window: Window, suspect: Refused) -> Explanation:  # noqa: ARG001 - every mechanism is asked alike
     """The process can write nothing more there."""
-    failures = found.failures
+    failures = suspect.failures
     culprit = failures.entity
-    unknown = "" if found.place else ". The file system is not known"
-    remedy = "its quota is used up: raise it (setquota), or remove files" if found.is_quota else "see where it writes"
+    unknown = "" if suspect.place else ". The file system is not known"
+    remedy = "its quota is used up: raise it (setquota), or remove files" if suspect.is_quota else "see where it writes"
     return Explanation(
         culprit=culprit,
         onset_ns=failures.first_ns,
@@ -66,12 +66,12 @@ def explain(window: Window, found: Refused) -> Explanation:  # noqa: ARG001 - ev
         suffering_s=0.0,
         path=path(
             claim(
-                f"{failures.count} calls of {culprit.name} failed with {failures.error}{found.place}{unknown}",
+                f"{failures.count} calls of {culprit.name} failed with {failures.error}{suspect.place}{unknown}",
                 failures.evidence,
             )
         ),
         refuted_by=f"the calls fail as well when some files of {culprit.name} are removed",
-        outlook=f"{culprit.name} can write nothing{found.place}",
+        outlook=f"{culprit.name} can write nothing{suspect.place}",
         actions=(LOOK.on(culprit, remedy),),
     )
 
@@ -90,7 +90,7 @@ MECHANISM = Mechanism[Refused](
         Check(
             id="is_a_quota",
             says="it is known what is used up",
-            holds=lambda found: found.is_quota,
+            holds=lambda suspect: suspect.is_quota,
             supports=1.0,
             refutes=0.5,
             because="judged: EDQUOT means a quota and nothing else (write(2)); of ENOSPC without a full file system, "

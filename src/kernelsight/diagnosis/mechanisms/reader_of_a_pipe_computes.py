@@ -25,11 +25,11 @@ def measure(window: Window) -> Iterable[HeldUp]:
     return window.once(held_up)
 
 
-def explain(window: Window, found: HeldUp) -> Explanation:
+def explain(window: Window, suspect: HeldUp) -> Explanation:
     """The one thread of the reader is the bottleneck."""
-    reader = found.reader
+    reader = suspect.reader
     action = LOOK.on(reader, f"see what {reader.name} computes for what it reads, and since when so much")
-    return explanation(window, found, f"computes all the time, {found.ran:.1f} CPUs", action)
+    return explanation(window, suspect, f"computes all the time, {suspect.ran:.1f} CPUs", action)
 
 
 MECHANISM = Mechanism[HeldUp](
@@ -42,7 +42,7 @@ MECHANISM = Mechanism[HeldUp](
         Check(
             id="reader_computes",
             says="the reader computes all the time",
-            holds=lambda found: found.ran >= COMPUTES_SHARE,
+            holds=lambda suspect: suspect.ran >= COMPUTES_SHARE,
             supports=1.0,
             refutes=5.0,
             because="judged: a reader that does not compute waits for something itself (`slow_dependency`)",
@@ -50,7 +50,7 @@ MECHANISM = Mechanism[HeldUp](
         Check(
             id="has_a_cpu",
             says="the reader has a CPU nearly whenever it wants one",
-            holds=lambda found: found.kept_from_cpu_share <= KEPT_FROM_CPU_SHARE,
+            holds=lambda suspect: suspect.kept_from_cpu_share <= KEPT_FROM_CPU_SHARE,
             supports=0.0,
             refutes=3.0,
             because="judged: where others take its CPU away, it is slow for want of one (`cpu_saturation`)",

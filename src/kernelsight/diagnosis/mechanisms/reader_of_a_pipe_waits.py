@@ -18,11 +18,11 @@ def measure(window: Window) -> Iterable[HeldUp]:
     return window.once(held_up)
 
 
-def explain(window: Window, found: HeldUp) -> Explanation:
+def explain(window: Window, suspect: HeldUp) -> Explanation:
     """The writer goes on when the reader does."""
-    reader = found.reader
+    reader = suspect.reader
     action = LOOK.on(reader, f"see what {reader.name} waits for instead of reading, such as a disk or another program")
-    return explanation(window, found, f"hardly computes meanwhile, {found.ran:.1f} CPUs", action)
+    return explanation(window, suspect, f"hardly computes meanwhile, {suspect.ran:.1f} CPUs", action)
 
 
 MECHANISM = Mechanism[HeldUp](
@@ -36,7 +36,7 @@ MECHANISM = Mechanism[HeldUp](
         Check(
             id="reader_waits",
             says="the reader hardly computes",
-            holds=lambda found: found.ran <= IDLE_CPUS,
+            holds=lambda suspect: suspect.ran <= IDLE_CPUS,
             supports=1.0,
             refutes=5.0,
             because="judged: a reader that computes is the bottleneck itself (`thread_saturation`)",

@@ -73,25 +73,25 @@ def _behind(window: Window, address: str, rows: Sequence[TcpConnection], run: In
     )
 
 
-def explain(window: Window, found: Behind) -> Explanation:
+def explain(window: Window, suspect: Behind) -> Explanation:
     """What others send waits behind what the largest sender has put into the queue."""
-    culprit = found.sender or Entity("listener", found.address, found.address)
+    culprit = suspect.sender or Entity("listener", suspect.address, suspect.address)
     return Explanation(
         culprit=culprit,
-        onset_ns=min(found.bulk[0].timestamp, *(row.timestamp for row in found.others[:1])),
-        victims=tuple(holders(found.others))[:5],
-        suffering_s=sum((row.round_trip_us or 0) / 1e6 for row in found.others),
+        onset_ns=min(suspect.bulk[0].timestamp, *(row.timestamp for row in suspect.others[:1])),
+        victims=tuple(holders(suspect.others))[:5],
+        suffering_s=sum((row.round_trip_us or 0) / 1e6 for row in suspect.others),
         path=path(
-            *slower_claims(window, found.others),
+            *slower_claims(window, suspect.others),
             claim(
-                f"{culprit.name} has {quantity(found.in_flight_bytes, 'B')} on the way from {found.address}, which "
+                f"{culprit.name} has {quantity(suspect.in_flight_bytes, 'B')} on the way from {suspect.address}, which "
                 "waits in a queue that is far too deep (bufferbloat)",
-                window.evidence(found.bulk, TcpConnection.unacknowledged_bytes, "mean"),
-                window.evidence(found.bulk, TcpConnection.round_trip_us, "max"),
+                window.evidence(suspect.bulk, TcpConnection.unacknowledged_bytes, "mean"),
+                window.evidence(suspect.bulk, TcpConnection.round_trip_us, "max"),
             ),
         ),
-        refuted_by=f"round trips from {found.address} take as long when {culprit.name} sends nothing",
-        outlook=f"all that leaves from {found.address} waits as long",
+        refuted_by=f"round trips from {suspect.address} take as long when {culprit.name} sends nothing",
+        outlook=f"all that leaves from {suspect.address} waits as long",
         actions=(
             LOOK.on(culprit, f"let {culprit.name} send less, or later"),
             LOOK.on(culprit, "find the queue (tc -s qdisc, in each network namespace on the way) and let less wait in "
@@ -109,7 +109,7 @@ MECHANISM = Mechanism[Behind](
         Check(
             id="bulk_data",
             says="one sender has much data on the way",
-            holds=lambda found: found.in_flight_bytes >= BULK_BYTES,
+            holds=lambda suspect: suspect.in_flight_bytes >= BULK_BYTES,
             supports=2.0,
             refutes=4.0,
             because="judged: a queue is filled by somebody; without bulk data, the way is long or its other end slow",
@@ -117,7 +117,7 @@ MECHANISM = Mechanism[Behind](
         Check(
             id="others_wait",
             says="round trips of others take as long, and these send little",
-            holds=lambda found: bool(found.others),
+            holds=lambda suspect: bool(suspect.others),
             supports=1.5,
             refutes=4.0,
             because="judged: a copy that waits behind its own data is as fast as it can be, and harms nobody. The same "
@@ -126,7 +126,7 @@ MECHANISM = Mechanism[Behind](
         Check(
             id="queue_is_elsewhere",
             says="no queue of this network namespace is full",
-            holds=lambda found: not found.queue_is_seen,
+            holds=lambda suspect: not suspect.queue_is_seen,
             supports=0.5,
             refutes=4.0,
             because="judged: a full queue that is seen says itself by what it is filled",
@@ -134,7 +134,7 @@ MECHANISM = Mechanism[Behind](
         Check(
             id="cpus_have_room",
             says="nobody waits for a CPU",
-            holds=lambda found: not found.cpus_are_short,
+            holds=lambda suspect: not suspect.cpus_are_short,
             supports=0.0,
             refutes=2.0,
             because="judged: on a busy machine packets wait until the other end runs, and not in a queue of packets",

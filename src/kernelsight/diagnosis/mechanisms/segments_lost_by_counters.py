@@ -83,23 +83,24 @@ def _busiest(window: Window, run: Interval) -> str | None:
     return max(others, key=lambda name: others[name], default=None)
 
 
-def explain(window: Window, found: Counted) -> Explanation:
+def explain(window: Window, suspect: Counted) -> Explanation:
     """They are lost beyond this machine; by which interface is likely and not known."""
-    counted, traffic = samples_of(found.deltas), samples_of(carried(window, found.interface, found.run))
+    counted, traffic = samples_of(suspect.deltas), samples_of(carried(window, suspect.interface, suspect.run))
     return explanation(
-        found.interface,
-        window.at(found.run.first),
+        suspect.interface,
+        window.at(suspect.run.first),
         (),
         path(
             claim(
-                f"TCP retransmitted {found.sent_again:.0f} of {found.sent:.0f} segments in {found.run.seconds} s, "
-                f"{found.requests:.0f} of them to ask for connections",
+                f"TCP retransmitted {suspect.sent_again:.0f} of {suspect.sent:.0f} segments in {suspect.run.seconds} "
+                f"s, "
+                f"{suspect.requests:.0f} of them to ask for connections",
                 window.evidence(counted, TcpRetransmit.retrans_segs, "increase"),
                 window.evidence(counted, TcpRetransmit.syn_retrans, "increase"),
                 window.evidence(counted, TcpRetransmit.out_segs, "increase"),
             ),
             claim(
-                f"{found.interface} sent most packets of all interfaces, so the loss is likely beyond it",
+                f"{suspect.interface} sent most packets of all interfaces, so the loss is likely beyond it",
                 window.evidence(traffic, Network.tx_packets, "increase"),
             ),
         ),
@@ -115,8 +116,8 @@ MECHANISM = Mechanism[Counted](
         Check(
             id="good_part",
             says="TCP retransmits a good part of the segments",
-            holds=lambda found: (
-                found.segments >= LEAST_LOST_PACKETS and found.segments >= SENT_AGAIN_SHARE * found.sent
+            holds=lambda suspect: (
+                suspect.segments >= LEAST_LOST_PACKETS and suspect.segments >= SENT_AGAIN_SHARE * suspect.sent
             ),
             supports=2.5,
             refutes=4.0,

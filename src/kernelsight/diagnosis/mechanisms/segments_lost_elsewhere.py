@@ -77,17 +77,18 @@ def measure(window: Window) -> Iterable[Lost]:
             )
 
 
-def explain(window: Window, found: Lost) -> Explanation:
+def explain(window: Window, suspect: Lost) -> Explanation:
     """They are lost beyond this machine."""
-    peers = ", ".join(sorted({str(row.daddr) for row in found.again})[:3])
+    peers = ", ".join(sorted({str(row.daddr) for row in suspect.again})[:3])
     return explanation(
-        found.interface,
-        found.again[0].timestamp,
-        victims(found.again),
+        suspect.interface,
+        suspect.again[0].timestamp,
+        victims(suspect.again),
         path(
             claim(
-                f"TCP retransmitted {found.segments} segments to {peers} by {found.interface} in {found.run.seconds} s",
-                window.evidence(found.again, TcpRetransmitEvent.segments, "sum"),
+                f"TCP retransmitted {suspect.segments} segments to {peers} by {suspect.interface} in "
+                f"{suspect.run.seconds} s",
+                window.evidence(suspect.again, TcpRetransmitEvent.segments, "sum"),
             )
         ),
     )
@@ -102,7 +103,7 @@ MECHANISM = Mechanism[Lost](
         Check(
             id="goes_on",
             says="it goes on: in most seconds segments are retransmitted",
-            holds=lambda found: found.seconds_share >= GOES_ON_SHARE,
+            holds=lambda suspect: suspect.seconds_share >= GOES_ON_SHARE,
             supports=1.0,
             refutes=2.0,
             because="judged: now and then, every network loses a packet",
@@ -110,8 +111,8 @@ MECHANISM = Mechanism[Lost](
         Check(
             id="good_part",
             says="TCP retransmits a good part of the segments",
-            holds=lambda found: (
-                found.segments >= LEAST_LOST_PACKETS and found.segments >= SENT_AGAIN_SHARE * found.sent
+            holds=lambda suspect: (
+                suspect.segments >= LEAST_LOST_PACKETS and suspect.segments >= SENT_AGAIN_SHARE * suspect.sent
             ),
             supports=1.5,
             refutes=4.0,

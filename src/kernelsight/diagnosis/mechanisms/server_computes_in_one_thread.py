@@ -175,22 +175,23 @@ def _is_known(edges: Iterable[Edge], usual: Interval) -> bool:
     return sum(edge.count_in(usual) for edge in edges) >= WAITS_COMPARED
 
 
-def explain(window: Window, found: Computing) -> Explanation:
+def explain(window: Window, suspect: Computing) -> Explanation:
     """The server answers nobody while it computes."""
-    run, server = found.run, found.server.entity
-    by_client = found.served.by_client()
+    run, server = suspect.run, suspect.server.entity
+    by_client = suspect.served.by_client()
     return Explanation(
         culprit=server,
         onset_ns=window.at(run.first),
-        victims=tuple(named(window, pid) for pid in _victims(found)[:5]),
-        suffering_s=found.waited_s,
+        victims=tuple(named(window, pid) for pid in _victims(suspect)[:5]),
+        suffering_s=suspect.waited_s,
         path=path(
-            *(_waits(window, by_client[pid], pid, found) for pid in _victims(found)[:3]),
-            *(_asks(window, by_client[pid], pid, found) for pid in _newcomers(found)[:2]),
+            *(_waits(window, by_client[pid], pid, suspect) for pid in _victims(suspect)[:3]),
+            *(_asks(window, by_client[pid], pid, suspect) for pid in _newcomers(suspect)[:2]),
             claim(
-                f"{server.name} ({server.id}) computed for {found.server.ran_in(run):.1f} s of {run.seconds} s, on one "
+                f"{server.name} ({server.id}) computed for {suspect.server.ran_in(run):.1f} s of {run.seconds} s, on "
+                f"one "
                 "CPU at a time",
-                used(window, found.server, run, "ran"),
+                used(window, suspect.server, run, "ran"),
             ),
         ),
         refuted_by=f"clients wait as long while {server.name} has nothing to compute",
@@ -199,36 +200,36 @@ def explain(window: Window, found: Computing) -> Explanation:
     )
 
 
-def _newcomers(found: Computing) -> Sequence[int]:
+def _newcomers(suspect: Computing) -> Sequence[int]:
     """Where other clients were there before, those that were not: one of them may ask for what is computed."""
-    usual, by_client = _before(found.run), found.served.by_client()
-    new = [pid for pid in found.clients if not any(edge.count_in(usual) for edge in by_client[pid])]
-    return new if len(new) < len(found.clients) else ()
+    usual, by_client = _before(suspect.run), suspect.served.by_client()
+    new = [pid for pid in suspect.clients if not any(edge.count_in(usual) for edge in by_client[pid])]
+    return new if len(new) < len(suspect.clients) else ()
 
 
-def _victims(found: Computing) -> Sequence[int]:
+def _victims(suspect: Computing) -> Sequence[int]:
     """Clients that are no newcomers."""
-    newcomers = {*_newcomers(found)}
-    return [pid for pid in found.clients if pid not in newcomers]
+    newcomers = {*_newcomers(suspect)}
+    return [pid for pid in suspect.clients if pid not in newcomers]
 
 
-def _waits(window: Window, edges: Sequence[Edge], pid: int, found: Computing) -> Step | None:
-    client, server = named(window, pid), found.server
-    usual = _before(found.run)
+def _waits(window: Window, edges: Sequence[Edge], pid: int, suspect: Computing) -> Step | None:
+    client, server = named(window, pid), suspect.server
+    usual = _before(suspect.run)
     before = f", and {quantity(1e3 * _mean_s(edges, usual), 'ms')} before" if _is_known(edges, usual) else ""
     return claim(
-        f"{client.name} ({pid}) waited {quantity(1e3 * _mean_s(edges, found.run), 'ms')} for each answer of "
+        f"{client.name} ({pid}) waited {quantity(1e3 * _mean_s(edges, suspect.run), 'ms')} for each answer of "
         f"{server.comm} ({server.pid}){before}",
-        shown(window, edges, found.run),
-        shown(window, edges, found.run, Wait.count),
+        shown(window, edges, suspect.run),
+        shown(window, edges, suspect.run, Wait.count),
     )
 
 
-def _asks(window: Window, edges: Sequence[Edge], pid: int, found: Computing) -> Step | None:
-    client, server = named(window, pid), found.server
+def _asks(window: Window, edges: Sequence[Edge], pid: int, suspect: Computing) -> Step | None:
+    client, server = named(window, pid), suspect.server
     return claim(
         f"{client.name} ({pid}) asked {server.comm} ({server.pid}) for something in this time, and not before",
-        shown(window, edges, found.run, Wait.count),
+        shown(window, edges, suspect.run, Wait.count),
     )
 
 
@@ -241,7 +242,7 @@ MECHANISM = Mechanism[Computing](
         Check(
             id="wait_long",
             says="most of its clients wait long for an answer: {wait_ms:.1f} ms",
-            holds=lambda found: found.wait_s >= LONG_WAIT_S,
+            holds=lambda suspect: suspect.wait_s >= LONG_WAIT_S,
             supports=1.0,
             refutes=6.0,
             because="judged: nobody is harmed by a server that is as busy and answers in time, such as that of a "
@@ -250,10 +251,10 @@ MECHANISM = Mechanism[Computing](
         Check(
             id="waited_less_before",
             says="it is known that the same clients had its answers much sooner before",
-            holds=lambda found: (
+            holds=lambda suspect: (
                 None
-                if found.times_longer is None and found.queued_s is not None
-                else found.times_longer is not None and found.times_longer >= LONGER
+                if suspect.times_longer is None and suspect.queued_s is not None
+                else suspect.times_longer is not None and suspect.times_longer >= LONGER
             ),
             supports=2.5,
             refutes=6.0,
@@ -264,8 +265,10 @@ MECHANISM = Mechanism[Computing](
         Check(
             id="requests_queue",
             says="requests lie there unread for long while it computes",
-            holds=lambda found: (
-                None if found.times_longer is not None or found.queued_s is None else found.queued_s >= LONG_QUEUE_S
+            holds=lambda suspect: (
+                None
+                if suspect.times_longer is not None or suspect.queued_s is None
+                else suspect.queued_s >= LONG_QUEUE_S
             ),
             supports=2.0,
             refutes=6.0,
@@ -276,7 +279,7 @@ MECHANISM = Mechanism[Computing](
         Check(
             id="several_wait",
             says="several clients are kept waiting",
-            holds=lambda found: len(found.clients) >= CLIENTS,
+            holds=lambda suspect: len(suspect.clients) >= CLIENTS,
             supports=0.5,
             refutes=6.0,
             because="judged: a single client may have asked for more than before, and waits for what it asked for",
@@ -284,7 +287,7 @@ MECHANISM = Mechanism[Computing](
         Check(
             id="is_asked",
             says="requests of these clients woke it, when it had time to wait for them, or are counted at its sockets",
-            holds=lambda found: max(found.requests_before, found.requests) >= REQUESTS,
+            holds=lambda suspect: max(suspect.requests_before, suspect.requests) >= REQUESTS,
             supports=0.5,
             refutes=5.0,
             because="judged: a server waits for requests; who sends by itself what it has computed has receivers, and "
@@ -293,7 +296,7 @@ MECHANISM = Mechanism[Computing](
         Check(
             id="computes_all_the_time",
             says="it uses one CPU all the time, and no more",
-            holds=lambda found: COMPUTES_SHARE <= found.ran <= ONE_CPU,
+            holds=lambda suspect: COMPUTES_SHARE <= suspect.ran <= ONE_CPU,
             supports=0.5,
             refutes=4.0,
             because="judged: it is what the fault consists of; less, and it waits for something itself, or for a CPU; "
@@ -302,7 +305,7 @@ MECHANISM = Mechanism[Computing](
         Check(
             id="has_a_cpu",
             says="it has a CPU nearly whenever it wants one",
-            holds=lambda found: found.kept_from_cpu_share <= KEPT_FROM_CPU_SHARE,
+            holds=lambda suspect: suspect.kept_from_cpu_share <= KEPT_FROM_CPU_SHARE,
             supports=0.5,
             refutes=3.0,
             because="judged: where others take its CPU away, it is slow for want of one (`cpu_saturation`)",
@@ -310,7 +313,7 @@ MECHANISM = Mechanism[Computing](
         Check(
             id="in_one_thread",
             says="one of its threads does all of it",
-            holds=lambda found: None if found.busiest_share is None else found.busiest_share >= ONE_THREAD_SHARE,
+            holds=lambda suspect: None if suspect.busiest_share is None else suspect.busiest_share >= ONE_THREAD_SHARE,
             supports=0.5,
             refutes=3.0,
             because="judged: several threads that use one CPU together wait for each other (`lock_contention`)",
@@ -318,7 +321,7 @@ MECHANISM = Mechanism[Computing](
         Check(
             id="no_quota",
             says="no quota holds it back",
-            holds=lambda found: not found.held_back,
+            holds=lambda suspect: not suspect.held_back,
             supports=0.0,
             refutes=6.0,
             because="judged: most processes are not held back, so it supports nothing; one that may use one CPU "

@@ -29,35 +29,35 @@ def measure(window: Window) -> Iterable[Stopped]:
     return stopped(window)
 
 
-def explain(window: Window, found: Stopped) -> Explanation:
+def explain(window: Window, suspect: Stopped) -> Explanation:
     """Who waits for it waits until somebody lets it go on."""
-    process = found.process
-    how, remedy = _HOW[found.cause], _remedy(process, found.cause)
-    answered = [row for edge in found.cut_off for row in edge.rows]
+    process = suspect.process
+    how, remedy = _HOW[suspect.cause], _remedy(process, suspect.cause)
+    answered = [row for edge in suspect.cut_off for row in edge.rows]
     return Explanation(
         culprit=process,
-        onset_ns=found.rows[0].timestamp,
-        victims=tuple(found.victims[:5]),
-        suffering_s=found.stopped_s * len(found.victims),
+        onset_ns=suspect.rows[0].timestamp,
+        victims=tuple(suspect.victims[:5]),
+        suffering_s=suspect.stopped_s * len(suspect.victims),
         path=path(
-            *(waits_for_answer(window, wait) for wait in (*found.behind[:2], *found.asked[:2])),
+            *(waits_for_answer(window, wait) for wait in (*suspect.behind[:2], *suspect.asked[:2])),
             claim(
-                f"{process.name} ended waits of {len(found.cut_off)} others before, and none since",
+                f"{process.name} ended waits of {len(suspect.cut_off)} others before, and none since",
                 window.evidence(answered, Wait.count, "sum"),
             ),
             claim(
-                found.waited_for,
-                window.evidence(found.locks, FileLockWait.inode, "count"),
-                window.evidence(found.queued, TcpListener.accept_queue, "last"),
-                window.evidence(found.unread, SocketOwner.receive_queue_bytes, "last"),
-                window.evidence(found.called, ServiceEdge.oldest_unanswered_ms, "max"),
-                window.evidence([row for wait in found.asked for row in wait.rows], PendingWait.waited_ms, "max"),
+                suspect.waited_for,
+                window.evidence(suspect.locks, FileLockWait.inode, "count"),
+                window.evidence(suspect.queued, TcpListener.accept_queue, "last"),
+                window.evidence(suspect.unread, SocketOwner.receive_queue_bytes, "last"),
+                window.evidence(suspect.called, ServiceEdge.oldest_unanswered_ms, "max"),
+                window.evidence([row for wait in suspect.asked for row in wait.rows], PendingWait.waited_ms, "max"),
             )
-            if found.waited_for
+            if suspect.waited_for
             else None,
             claim(
-                f"{process.name} ({process.id}) was stopped by {how} and has not gone on for {found.stopped_s:.0f} s",
-                window.evidence(found.rows, Process.threads, "last"),
+                f"{process.name} ({process.id}) was stopped by {how} and has not gone on for {suspect.stopped_s:.0f} s",
+                window.evidence(suspect.rows, Process.threads, "last"),
             ),
         ),
         refuted_by=f"they wait as long after {process.name} has gone on",
@@ -91,7 +91,7 @@ MECHANISM = Mechanism[Stopped](
         Check(
             id="others_wait",
             says="others wait for it: requests that it does not answer, connections, or a file that it has locked",
-            holds=lambda found: bool(found.waited_for),
+            holds=lambda suspect: bool(suspect.waited_for),
             supports=5.0,
             refutes=6.0,
             because="a process that is stopped does nothing until it is let go on (signal(7)), so who waits for it "
@@ -101,7 +101,7 @@ MECHANISM = Mechanism[Stopped](
         Check(
             id="stays_stopped",
             says="it has been stopped for some seconds and has not run meanwhile",
-            holds=lambda found: found.stopped_s >= LASTS_S and not found.has_run,
+            holds=lambda suspect: suspect.stopped_s >= LASTS_S and not suspect.has_run,
             supports=0.0,
             refutes=8.0,
             because="judged: strace(1) and debuggers stop a process again and again for moments, in which it is "
@@ -110,7 +110,7 @@ MECHANISM = Mechanism[Stopped](
         Check(
             id="answered_before",
             says="processes that it woke again and again have not been woken by it since",
-            holds=lambda found: bool(found.cut_off),
+            holds=lambda suspect: bool(suspect.cut_off),
             supports=1.0,
             refutes=0.0,
             because="judged: these are its clients. Those of other machines are not seen, nor those of a process that "

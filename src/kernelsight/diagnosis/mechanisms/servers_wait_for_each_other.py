@@ -63,9 +63,9 @@ def measure(window: Window) -> Iterable[Servers]:
         )
 
 
-def explain(window: Window, found: Servers) -> Explanation:
+def explain(window: Window, suspect: Servers) -> Explanation:
     """The server that let others wait longest has the lock, or keeps it for its client."""
-    servers, run = found.peers, found.peers.run
+    servers, run = suspect.peers, suspect.peers.run
     culprit = named(window, servers.culprit)
     clients = sorted(servers.asking, key=lambda edge: -edge.waited_in(run))
     suffering = [*dict.fromkeys(edge.pid for edge in clients), *sorted(servers.pids)]
@@ -74,7 +74,7 @@ def explain(window: Window, found: Servers) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(run.first),
         victims=tuple(named(window, pid) for pid in suffering[:5]),
-        suffering_s=found.waiting * run.seconds,
+        suffering_s=suspect.waiting * run.seconds,
         path=path(
             claim(
                 f"clients such as {clients[0].comm} ({clients[0].pid}) waited for {culprit.name}",
@@ -83,7 +83,7 @@ def explain(window: Window, found: Servers) -> Explanation:
             if clients
             else None,
             claim(
-                f"{found.servers} processes {culprit.name} waited {found.waiting * run.seconds:.0f} s in "
+                f"{suspect.servers} processes {culprit.name} waited {suspect.waiting * run.seconds:.0f} s in "
                 f"{run.seconds} s for each other",
                 shown(window, servers.edges, run),
                 shown(window, servers.edges, run, Wait.count),
@@ -120,7 +120,7 @@ MECHANISM = Mechanism[Servers](
         Check(
             id="clients_wait",
             says="while they wait for each other, clients wait for them",
-            holds=lambda found: found.clients_wait_share >= CLIENTS_WAIT_SHARE,
+            holds=lambda suspect: suspect.clients_wait_share >= CLIENTS_WAIT_SHARE,
             supports=3.0,
             refutes=6.0,
             because="judged: the call in which a server waits for a lock is the one in which it waits for work "
@@ -131,7 +131,7 @@ MECHANISM = Mechanism[Servers](
         Check(
             id="several_wait",
             says="several servers wait",
-            holds=lambda found: found.servers > 1,
+            holds=lambda suspect: suspect.servers > 1,
             supports=1.0,
             refutes=1.0,
             because="judged: a single server that waits for another one may have asked it for something",

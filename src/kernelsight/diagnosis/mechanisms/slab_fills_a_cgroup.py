@@ -115,38 +115,38 @@ def _stalled_share(pressure: Sequence[CounterDelta[Pressure]]) -> float:
     return sum(delta.of(Pressure.some_total_us) for delta in pressure) / 1e6 / seconds if seconds else 0.0
 
 
-def explain(window: Window, found: GroupSlab) -> Explanation:
+def explain(window: Window, suspect: GroupSlab) -> Explanation:
     """The programs of the group wait for memory that slab has."""
-    maker = found.maker
-    culprit = maker.entity if maker else Entity("cgroup", found.path, found.path)
+    maker = suspect.maker
+    culprit = maker.entity if maker else Entity("cgroup", suspect.path, suspect.path)
     return Explanation(
         culprit=culprit,
-        onset_ns=found.onset_ns,
+        onset_ns=suspect.onset_ns,
         suffering_s=0.0,
         path=path(
             claim(
-                f"{found.path} may use {found.limit_bytes / KIB**2:,.0f} MiB, and the kernel's objects take "
-                f"{found.slab_bytes / KIB**2:,.0f} MiB of that",
-                *_shown(window, found),
+                f"{suspect.path} may use {suspect.limit_bytes / KIB**2:,.0f} MiB, and the kernel's objects take "
+                f"{suspect.slab_bytes / KIB**2:,.0f} MiB of that",
+                *_shown(window, suspect),
             ),
             claim(
-                f"its tasks wait for memory in {found.stalled_share:.0%} of the time",
-                window.evidence(samples_of(found.pressure), Pressure.some_total_us, "increase"),
+                f"its tasks wait for memory in {suspect.stalled_share:.0%} of the time",
+                window.evidence(samples_of(suspect.pressure), Pressure.some_total_us, "increase"),
             )
-            if found.stalled_share
+            if suspect.stalled_share
             else None,
             claim(maker.claim, maker.evidence) if maker else None,
         ),
         refuted_by=REFUTED_BY,
-        outlook=f"the programs of {found.path} wait for memory, or the kernel kills them for it",
+        outlook=f"the programs of {suspect.path} wait for memory, or the kernel kills them for it",
         actions=remedies(culprit, is_known=True),
     )
 
 
-def _shown(window: Window, found: GroupSlab) -> Iterable[Evidence | None]:
-    yield window.evidence(found.rows, Cgroup.memory_current_bytes, "last")
-    told = [Cgroup.memory_slab_bytes] if found.is_told else [Cgroup.memory_anon_bytes, Cgroup.memory_file_bytes]
-    yield from (window.evidence(found.rows, metric, "last") for metric in told)
+def _shown(window: Window, suspect: GroupSlab) -> Iterable[Evidence | None]:
+    yield window.evidence(suspect.rows, Cgroup.memory_current_bytes, "last")
+    told = [Cgroup.memory_slab_bytes] if suspect.is_told else [Cgroup.memory_anon_bytes, Cgroup.memory_file_bytes]
+    yield from (window.evidence(suspect.rows, metric, "last") for metric in told)
 
 
 MECHANISM = Mechanism[GroupSlab](
@@ -161,7 +161,7 @@ MECHANISM = Mechanism[GroupSlab](
         Check(
             id="harms",
             says="it cannot be dropped, or tasks wait until it is, or are killed",
-            holds=lambda found: found.is_pinned or found.is_killed or found.stalled_share >= STALLED_SHARE,
+            holds=lambda suspect: suspect.is_pinned or suspect.is_killed or suspect.stalled_share >= STALLED_SHARE,
             supports=2.0,
             refutes=5.0,
             because="judged: a group that is full of what can be dropped is a cache that has warmed up",

@@ -99,22 +99,23 @@ def _maker(window: Window, growth: Trend) -> Maker | None:
     )
 
 
-def explain(window: Window, found: SlabGrowth) -> Explanation:
+def explain(window: Window, suspect: SlabGrowth) -> Explanation:
     """Programs that have no part in it will be killed for want of memory."""
-    growth, maker = found.growth, found.maker
+    growth, maker = suspect.growth, suspect.maker
     culprit = maker.entity if maker else Entity("machine", "slab", "slab, the kernel's own memory")
-    has, had = (found.available_kb or 0) / KIB, ((found.available_kb or 0) + (found.lost_kb or 0)) / KIB
-    ahead = f" in about {found.until_s:.0f} s" if found.until_s is not None else ""
+    has, had = (suspect.available_kb or 0) / KIB, ((suspect.available_kb or 0) + (suspect.lost_kb or 0)) / KIB
+    ahead = f" in about {suspect.until_s:.0f} s" if suspect.until_s is not None else ""
     return Explanation(
         culprit=culprit,
         onset_ns=growth.onset_ns,
         suffering_s=0.0,
         path=path(
             claim(
-                f"{_SLAB[found.metric]} grew from {growth.first / KIB:,.0f} to {growth.last / KIB:,.0f} MiB, "
-                f"{growth.per_second / KIB:.1f} MiB a second, of {found.total_kb / KIB:,.0f} MiB that the machine has",
-                window.evidence(growth.rows, found.metric, "last"),
-                window.evidence(growth.rows, found.metric, "slope"),
+                f"{_SLAB[suspect.metric]} grew from {growth.first / KIB:,.0f} to {growth.last / KIB:,.0f} MiB, "
+                f"{growth.per_second / KIB:.1f} MiB a second, of {suspect.total_kb / KIB:,.0f} MiB that the machine "
+                f"has",
+                window.evidence(growth.rows, suspect.metric, "last"),
+                window.evidence(growth.rows, suspect.metric, "slope"),
             ),
             claim(
                 f"{has:,.0f} MiB of memory are available; {had:,.0f} MiB were when slab began to grow",
@@ -142,7 +143,7 @@ MECHANISM = Mechanism[SlabGrowth](
         Check(
             id="available_is_known",
             says="it is known how much memory is left",
-            holds=lambda found: found.lost_kb is not None,
+            holds=lambda suspect: suspect.lost_kb is not None,
             supports=0.0,
             refutes=2.0,
             because="judged: without it, slab that is given back when wanted looks alike",
@@ -150,7 +151,7 @@ MECHANISM = Mechanism[SlabGrowth](
         Check(
             id="not_given_back",
             says="as much memory is not available any more: the kernel does not give it back when it is wanted",
-            holds=lambda found: None if found.lost_kb is None else found.lost_kb >= LOST_SHARE * found.grown_kb,
+            holds=lambda suspect: None if suspect.lost_kb is None else suspect.lost_kb >= LOST_SHARE * suspect.grown_kb,
             supports=1.0,
             refutes=5.0,
             because="judged: dentries of a walk over many files are dropped when memory is wanted, and harm nobody",
@@ -158,7 +159,7 @@ MECHANISM = Mechanism[SlabGrowth](
         Check(
             id="ends_soon",
             says="no memory will be left soon",
-            holds=lambda found: None if found.lost_kb is None else found.ends_soon,
+            holds=lambda suspect: None if suspect.lost_kb is None else suspect.ends_soon,
             supports=1.0,
             refutes=4.0,
             because="judged: slab that grows slowly leaves time to look again before",

@@ -142,7 +142,7 @@ def _senders(window: Window, run: Interval) -> list[Sender]:
     On loopback and between namespaces, the software interrupts for a packet run in the system call that
     sends it, and count to the sender.
     """
-    found: list[tuple[float, Sender]] = []
+    suspect: list[tuple[float, Sender]] = []
     for (pid, _), deltas in window.deltas(Process).items():
         within = window.during(deltas, run)
         if not within or within[-1].after.sockets == 0:
@@ -150,33 +150,33 @@ def _senders(window: Window, run: Interval) -> list[Sender]:
         spent = sum(delta.of(Process.stime_ms) for delta in within) / 1e3
         if spent >= SENDER_SHARE * run.seconds:
             entity = process_entity(pid, within[-1].after.comm)
-            found.append((spent, Sender(entity, samples_of(within))))
-    return [sender for _, sender in sorted(found, key=lambda item: (-item[0], item[1].entity.id))]
+            suspect.append((spent, Sender(entity, samples_of(within))))
+    return [sender for _, sender in sorted(suspect, key=lambda item: (-item[0], item[1].entity.id))]
 
 
-def explain(window: Window, found: Carrying) -> Explanation:
+def explain(window: Window, suspect: Carrying) -> Explanation:
     """Who sends the packets, and what is left of the CPU for others."""
-    cpu, run = found.cpu, found.run
-    sender = found.senders[0] if found.senders else None
-    culprit = sender.entity if sender else Entity("interface", found.interface, found.interface)
-    traffic = samples_of(found.traffic)
+    cpu, run = suspect.cpu, suspect.run
+    sender = suspect.senders[0] if suspect.senders else None
+    culprit = sender.entity if sender else Entity("interface", suspect.interface, suspect.interface)
+    traffic = samples_of(suspect.traffic)
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(run.first),
-        suffering_s=found.softirq_share * run.seconds,
+        suffering_s=suspect.softirq_share * run.seconds,
         path=path(
             claim(
-                f"CPU {cpu} spent {100 * found.softirq_share:.0f} % of its time in software interrupts",
-                window.evidence(samples_of(found.deltas), Cpu.softirq, "increase"),
+                f"CPU {cpu} spent {100 * suspect.softirq_share:.0f} % of its time in software interrupts",
+                window.evidence(samples_of(suspect.deltas), Cpu.softirq, "increase"),
             ),
             claim(
-                f"{found.interface} carried {found.packets / run.seconds:.0f} packets a second",
+                f"{suspect.interface} carried {suspect.packets / run.seconds:.0f} packets a second",
                 window.evidence(traffic, Network.rx_packets, "increase"),
                 window.evidence(traffic, Network.rx_bytes, "increase"),
             ),
             claim(
-                f"{found.lost:,} packets were not wanted, or did not fit where they should have been read",
-                window.evidence(found.wasted, PacketDrop.count, "sum") if found.lost else None,
+                f"{suspect.lost:,} packets were not wanted, or did not fit where they should have been read",
+                window.evidence(suspect.wasted, PacketDrop.count, "sum") if suspect.lost else None,
             ),
             claim(
                 f"meanwhile {culprit.name} ({culprit.id}), which has sockets, worked in system calls",
@@ -208,7 +208,7 @@ MECHANISM = Mechanism[Carrying](
         Check(
             id="very_many_packets",
             says="very many packets are handled",
-            holds=lambda found: found.packets_per_s >= LEAST_PACKETS_PER_S,
+            holds=lambda suspect: suspect.packets_per_s >= LEAST_PACKETS_PER_S,
             supports=1.0,
             refutes=6.0,
             because="judged: without them the interrupts are not for packets, whatever else holds (recorded: those of "
@@ -217,7 +217,7 @@ MECHANISM = Mechanism[Carrying](
         Check(
             id="small",
             says="they are small",
-            holds=lambda found: None if found.bytes_a_packet is None else found.bytes_a_packet < SMALL_BYTES,
+            holds=lambda suspect: None if suspect.bytes_a_packet is None else suspect.bytes_a_packet < SMALL_BYTES,
             supports=1.0,
             refutes=5.0,
             because="judged: large packets carry data that somebody asked for; then the wire or the reader is the "
@@ -226,8 +226,8 @@ MECHANISM = Mechanism[Carrying](
         Check(
             id="heavy_or_wasted",
             says="it is most that the CPU does, or the packets go to waste",
-            holds=lambda found: (
-                found.softirq_share >= MOST_OF_A_CPU_SHARE or found.lost >= WASTED_SHARE * found.packets
+            holds=lambda suspect: (
+                suspect.softirq_share >= MOST_OF_A_CPU_SHARE or suspect.lost >= WASTED_SHARE * suspect.packets
             ),
             supports=1.0,
             refutes=5.0,

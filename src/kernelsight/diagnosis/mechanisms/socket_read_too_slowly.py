@@ -101,19 +101,22 @@ def _most(amounts: Iterable[int | None]) -> int:
     return max((amount or 0 for amount in amounts), default=0)
 
 
-def explain(window: Window, found: Overflowing) -> Explanation:
+def explain(window: Window, suspect: Overflowing) -> Explanation:
     """What does not fit into the socket is lost, until its reader keeps up."""
-    reader = found.reader
-    buffer = f" of {quantity(found.buffer_bytes, 'B')}" if found.buffer_bytes else ""
-    queued = window.evidence(found.sockets, UdpSocket.receive_queue_bytes, "max") if found.queued_bytes else None
+    reader = suspect.reader
+    buffer = f" of {quantity(suspect.buffer_bytes, 'B')}" if suspect.buffer_bytes else ""
+    queued = window.evidence(suspect.sockets, UdpSocket.receive_queue_bytes, "max") if suspect.queued_bytes else None
     return Explanation(
         culprit=reader,
-        onset_ns=found.onset_ns,
+        onset_ns=suspect.onset_ns,
         victims=(reader,) if reader.kind == "process" else (),
         suffering_s=0.0,
         path=path(
-            claim(f"{found.lost:.0f} {found.place} did not fit into its socket in {found.run.seconds} s", found.shown),
-            claim(f"up to {quantity(found.queued_bytes, 'B')} waited in its receive buffer{buffer}", queued),
+            claim(
+                f"{suspect.lost:.0f} {suspect.place} did not fit into its socket in {suspect.run.seconds} s",
+                suspect.shown,
+            ),
+            claim(f"up to {quantity(suspect.queued_bytes, 'B')} waited in its receive buffer{buffer}", queued),
         ),
         refuted_by=f"as much is lost when {reader.name} reads as fast as it can",
         outlook="packets that do not fit are lost",
@@ -131,7 +134,7 @@ MECHANISM = Mechanism[Overflowing](
         Check(
             id="many",
             says=f"{LEAST_LOST_PACKETS:.0f} packets or more are lost",
-            holds=lambda found: found.lost >= LEAST_LOST_PACKETS,
+            holds=lambda suspect: suspect.lost >= LEAST_LOST_PACKETS,
             supports=1.5,
             refutes=3.0,
             because="judged: a datagram that does not fit is lost for good (udp(7), SO_RCVBUF), but a few are a burst. "
@@ -140,7 +143,7 @@ MECHANISM = Mechanism[Overflowing](
         Check(
             id="reader_known",
             says="the reader of the socket is known",
-            holds=lambda found: found.reader_is_known,
+            holds=lambda suspect: suspect.reader_is_known,
             supports=1.5,
             refutes=0.5,
             because="judged: the kernel drops them at the socket of a program, which is proof of whose they are",
@@ -148,10 +151,10 @@ MECHANISM = Mechanism[Overflowing](
         Check(
             id="nearly_full",
             says="its receive buffer is half full or more",
-            holds=lambda found: (
+            holds=lambda suspect: (
                 None
-                if not found.queued_bytes
-                else not found.buffer_bytes or found.queued_bytes >= FULL_SHARE * found.buffer_bytes
+                if not suspect.queued_bytes
+                else not suspect.buffer_bytes or suspect.queued_bytes >= FULL_SHARE * suspect.buffer_bytes
             ),
             supports=1.0,
             refutes=2.0,

@@ -77,30 +77,31 @@ def _most_queued(window: Window) -> Entity | None:
     return most if most is not None and queued[most] > MOST_SHARE * sum(queued.values()) else None
 
 
-def explain(window: Window, found: FullMemory) -> Explanation:
+def explain(window: Window, suspect: FullMemory) -> Explanation:
     """Sockets shorten their queues, and connections end."""
-    culprit = found.owner or limit_entity(_LIMIT)
-    samples = samples_of(found.squeezed)
+    culprit = suspect.owner or limit_entity(_LIMIT)
+    samples = samples_of(suspect.squeezed)
     return Explanation(
         culprit=culprit,
-        onset_ns=found.onset_ns,
+        onset_ns=suspect.onset_ns,
         suffering_s=0.0,
         path=path(
             claim(
-                f"{sum(map(_squeezed, found.squeezed)):.0f} times, sockets shortened their queues or connections ended "
+                f"{sum(map(_squeezed, suspect.squeezed)):.0f} times, sockets shortened their queues or connections "
+                f"ended "
                 "for want of memory",
                 window.evidence(samples, TcpRetransmit.prune_called, "increase"),
                 window.evidence(samples, TcpRetransmit.abort_on_memory, "increase"),
             ),
             claim(
-                f"the kernel dropped {sum(row.count or 0 for row in found.dropped)} packets, as TCP had no memory",
-                window.evidence(found.dropped, PacketDrop.count, "sum"),
+                f"the kernel dropped {sum(row.count or 0 for row in suspect.dropped)} packets, as TCP had no memory",
+                window.evidence(suspect.dropped, PacketDrop.count, "sum"),
             ),
-            use_claim(window, _LIMIT, found.use),
+            use_claim(window, _LIMIT, suspect.use),
         ),
         refuted_by=f"memory is refused as well with a larger limit ({raised(_LIMIT)})",
         outlook="TCP drops segments and ends connections, whatever memory the machine has left",
-        actions=remedies(_LIMIT, found.use, culprit),
+        actions=remedies(_LIMIT, suspect.use, culprit),
     )
 
 
@@ -114,7 +115,7 @@ MECHANISM = Mechanism[FullMemory](
         Check(
             id="memory_is_refused",
             says="the kernel refuses sockets memory, or shortens their queues",
-            holds=lambda found: found.is_short,
+            holds=lambda suspect: suspect.is_short,
             supports=1.5,
             refutes=6.0,
             because="tcp(7), tcp_mem: at the limit, the kernel shortens queues (PruneCalled) and ends connections "

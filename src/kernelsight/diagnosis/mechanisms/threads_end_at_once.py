@@ -74,21 +74,21 @@ def measure(window: Window) -> Iterable[Starting]:
             )
 
 
-def explain(window: Window, found: Starting) -> Explanation:
+def explain(window: Window, suspect: Starting) -> Explanation:
     """Starting and ending the threads takes its share of the CPUs."""
-    process = found.process
+    process = suspect.process
     return concluded(
         window,
         process,
-        found.run,
-        found.threads * START_THREAD_S,
+        suspect.run,
+        suspect.threads * START_THREAD_S,
         claim(
-            f"{process.name} ({process.id}) started {found.threads} threads in {found.run.seconds} s",
-            window.evidence(found.rows, SchedProcess.threads_started, "sum"),
+            f"{process.name} ({process.id}) started {suspect.threads} threads in {suspect.run.seconds} s",
+            window.evidence(suspect.rows, SchedProcess.threads_started, "sum"),
         ),
         claim(
-            f"with all of them it used {found.ran_s:.1f} s of CPU",
-            window.evidence(found.rows, SchedProcess.cpu_time_ms, "sum"),
+            f"with all of them it used {suspect.ran_s:.1f} s of CPU",
+            window.evidence(suspect.rows, SchedProcess.cpu_time_ms, "sum"),
         ),
     )
 
@@ -101,7 +101,7 @@ MECHANISM = Mechanism[Starting](
         Check(
             id="very_many_threads",
             says="{threads_per_s:.0f} threads a second",
-            holds=lambda found: found.cost_share >= COSTLY_SHARE,
+            holds=lambda suspect: suspect.cost_share >= COSTLY_SHARE,
             supports=2.0,
             refutes=4.0,
             because="judged: it is the harm itself; a stretch with seconds of fewer between may cost less in all",
@@ -109,7 +109,7 @@ MECHANISM = Mechanism[Starting](
         Check(
             id="no_time_for_a_job",
             says="{each_us:.0f} µs of CPU for each, no time for a job",
-            holds=lambda found: found.ran_s <= WORKS_S * found.threads,
+            holds=lambda suspect: suspect.ran_s <= WORKS_S * suspect.threads,
             supports=2.0,
             refutes=5.0,
             because="judged: a server with a thread for each request uses more CPU time for each of them",

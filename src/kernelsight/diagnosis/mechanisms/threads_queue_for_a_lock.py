@@ -44,15 +44,15 @@ def measure(window: Window) -> Iterable[Queueing]:
     return queueing(window, in_kernel=False)
 
 
-def explain(window: Window, found: Queueing) -> Explanation:
+def explain(window: Window, suspect: Queueing) -> Explanation:
     """One thread goes on at a time, and the others wait for it."""
-    culprit = named(window, found.culprit_pid)
+    culprit = named(window, suspect.culprit_pid)
     return Explanation(
         culprit=culprit,
-        onset_ns=window.at(found.run.first),
-        victims=tuple(named(window, pid) for pid in sorted(found.queue.pids)[:5]),
-        suffering_s=found.waiting * found.run.seconds,
-        path=path(*who_waited(window, found, culprit, "a lock of their program"), use_meanwhile(window, found)),
+        onset_ns=window.at(suspect.run.first),
+        victims=tuple(named(window, pid) for pid in sorted(suspect.queue.pids)[:5]),
+        suffering_s=suspect.waiting * suspect.run.seconds,
+        path=path(*who_waited(window, suspect, culprit, "a lock of their program"), use_meanwhile(window, suspect)),
         refuted_by="it gets less done with fewer threads",
         outlook="more threads, or more CPUs, make it no faster",
         actions=(LOOK.on(culprit, f"see what {culprit.name} does while it has the lock, or let it run fewer threads"),),
@@ -68,7 +68,7 @@ MECHANISM = Mechanism[Queueing](
         Check(
             id="releaser_had_waited",
             says="the thread that releases the lock had waited for it itself",
-            holds=lambda found: None if found.passed_on is None else found.passed_on >= PASSED_ON_SHARE,
+            holds=lambda suspect: None if suspect.passed_on is None else suspect.passed_on >= PASSED_ON_SHARE,
             supports=2.5,
             refutes=1.0,
             because="judged: a thread that hands out work does not wait for it, so this is nearly proof of a lock; "
@@ -77,10 +77,10 @@ MECHANISM = Mechanism[Queueing](
         Check(
             id="releaser_had_waited_at_times",
             says="the thread that releases the lock had waited for it itself, at least now and then",
-            holds=lambda found: (
+            holds=lambda suspect: (
                 None
-                if found.passed_on is None or found.passed_on >= PASSED_ON_SHARE
-                else found.passed_on >= NOW_AND_THEN_SHARE
+                if suspect.passed_on is None or suspect.passed_on >= PASSED_ON_SHARE
+                else suspect.passed_on >= NOW_AND_THEN_SHARE
             ),
             supports=1.5,
             refutes=0.0,
@@ -90,8 +90,10 @@ MECHANISM = Mechanism[Queueing](
         Check(
             id="none_idles",
             says="no thread of the program waits for a timer or for work from outside",
-            holds=lambda found: (
-                None if found.passed_on is None or found.passed_on >= PASSED_ON_SHARE else found.idle < IDLE_THREADS
+            holds=lambda suspect: (
+                None
+                if suspect.passed_on is None or suspect.passed_on >= PASSED_ON_SHARE
+                else suspect.idle < IDLE_THREADS
             ),
             supports=0.0,
             refutes=6.0,
@@ -101,8 +103,10 @@ MECHANISM = Mechanism[Queueing](
         Check(
             id="always_held",
             says="the lock is held all the time while others wait for it",
-            holds=lambda found: (
-                None if found.passed_on is None or found.passed_on >= NOW_AND_THEN_SHARE else found.held >= HELD_THREADS
+            holds=lambda suspect: (
+                None
+                if suspect.passed_on is None or suspect.passed_on >= NOW_AND_THEN_SHARE
+                else suspect.held >= HELD_THREADS
             ),
             supports=0.0,
             refutes=5.0,
@@ -112,10 +116,10 @@ MECHANISM = Mechanism[Queueing](
         Check(
             id="alike_though_waited",
             says="its threads all do the same; none gives work to the others",
-            holds=lambda found: (
+            holds=lambda suspect: (
                 None
-                if found.busiest is None or (found.passed_on or 0) < NOW_AND_THEN_SHARE
-                else found.busiest <= ALIKE_SHARE
+                if suspect.busiest is None or (suspect.passed_on or 0) < NOW_AND_THEN_SHARE
+                else suspect.busiest <= ALIKE_SHARE
             ),
             supports=2.0,
             refutes=1.5,
@@ -125,10 +129,10 @@ MECHANISM = Mechanism[Queueing](
         Check(
             id="alike",
             says="its threads all do the same; none gives work to the others",
-            holds=lambda found: (
+            holds=lambda suspect: (
                 None
-                if found.busiest is None or (found.passed_on or 0) >= NOW_AND_THEN_SHARE
-                else found.busiest <= ALIKE_SHARE
+                if suspect.busiest is None or (suspect.passed_on or 0) >= NOW_AND_THEN_SHARE
+                else suspect.busiest <= ALIKE_SHARE
             ),
             supports=2.0,
             refutes=4.0,
