@@ -18,7 +18,7 @@ from own_processes import HOST, asked, executor, finding, group, needs_v1, root,
 from kernelsight.agent.acting.action import Request, actions
 from kernelsight.agent.acting.asking import asked_by_model
 from kernelsight.agent.acting.audit import new_id
-from kernelsight.agent.acting.policy import MODES, Bounds, Policy, Protected, registered
+from kernelsight.agent.acting.policy import MODES, Policy, Protected, Window, registered
 from kernelsight.agent.acting.protection import Protection
 from kernelsight.agent.acting.subject import GroupSubject, RefusedError, StaleError, look
 from kernelsight.diagnosis.model import Bounds as Looked
@@ -213,13 +213,13 @@ def test_an_action_may_never_do_more_than_the_policy(mode, own):
     ],
 )
 def test_windows_hold_over_midnight(days, start, end, hour, holds):
-    window = msgspec.convert({"days": days, "from": start, "to": end}, Bounds)
+    window = msgspec.convert({"days": days, "from": start, "to": end}, Window)
     assert window.holds(MONDAY.replace(hour=hour)) is holds
 
 
 def test_outside_of_the_windows_a_person_is_asked():
     one = registered("renice")
-    night = msgspec.convert({"from": "22:00", "to": "06:00"}, Bounds)
+    night = msgspec.convert({"from": "22:00", "to": "06:00"}, Window)
     policy = Policy("auto", windows=(night,), actions={"renice": replace(Policy().rule(one), mode="auto")})
     assert policy.mode_of(one, MONDAY) == "approve"
     assert policy.mode_of(one, MONDAY.replace(hour=23)) == "auto"
