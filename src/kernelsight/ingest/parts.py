@@ -8,7 +8,7 @@ containers stay two; where it has none, the line is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 from kernelsight.events.declare import Kind
@@ -65,13 +65,11 @@ def keep_apart(kind: Kind, values: dict[str, Stored], others: Mapping[str, objec
         PartError: no column can say which part it is.
     """
     parts = _parts(others)
-    if parts and not _tells_processes_apart(kind):
-        column = next((kind.by_name[name] for name in kind.entity if kind.by_name[name].type == "TEXT"), None)
-        if kind.name == "cgroup" and "cgroup" in values:
-            return
-        if column is None or column.choices or column.name not in values:
+    if parts and not is_told_apart(kind, values):
+        column = part_column(kind, values)
+        if column is None:
             raise PartError(f"measured for a part of the machine, {parts}: no column of {kind.table} says which")
-        values[column.name] = f"{values[column.name]} ({parts})"
+        values[column] = f"{values[column]} ({parts})"
     elif kind.entity and not any(name in values for name in kind.entity):
         labels = sorted(name for name, value in others.items() if isinstance(value, str) and not _is_origin(name))
         if labels:
@@ -84,9 +82,15 @@ def may_say_part(name: str) -> bool:
     return plain in _NAMES or not {"cpu", "core", "node", *_WORDS}.isdisjoint(_words(plain))
 
 
-def _tells_processes_apart(kind: Kind) -> bool:
-    """Whether the entity is a process or a thread, which is the same one inside a container and outside."""
-    return bool({"pid", "tid"} & set(kind.entity))
+def is_told_apart(kind: Kind, columns: Collection[str]) -> bool:
+    """Whether the entity is the same one inside a container and outside: a process, a thread, a group by its path."""
+    return bool({"pid", "tid"} & set(kind.entity)) or (kind.name == "cgroup" and "cgroup" in columns)
+
+
+def part_column(kind: Kind, columns: Collection[str]) -> str | None:
+    """The column that the name of a part is added to; None where the columns of a line have none for it."""
+    column = next((kind.by_name[name] for name in kind.entity if kind.by_name[name].type == "TEXT"), None)
+    return column.name if column is not None and not column.choices and column.name in columns else None
 
 
 def _parts(others: Mapping[str, object]) -> str:

@@ -14,7 +14,6 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
 from kernelsight.events.declare import Event, Kind
-from kernelsight.ingest.at_once import LookAgainError
 from kernelsight.ingest.leaves import NoTranslatorError
 from kernelsight.ingest.times import Clocks
 from kernelsight.ingest.translator import LOOK_AGAIN, Translator, translator
@@ -67,15 +66,15 @@ class Shapes:
         by_skeleton = self._by_skeleton
         for taken, text in enumerate(lines):
             known = by_skeleton.get(text.translate(None, _NUMBERS))
-            try:
-                if known is None:
-                    raise LookAgainError
-                row = known.row(text, clocks)
-            except LOOK_AGAIN:
+            if known is not None:
+                try:
+                    row = known.row(text, clocks)
+                except LOOK_AGAIN:
+                    known = None
+            if known is None:
                 if (tried := self._by_trying(text, clocks)) is None:
                     return taken
                 known, row = tried
-                by_skeleton = self._by_skeleton
             rows[known.kind.struct].append(row)
             if known.ignored:
                 ignored[known.kind.name] += known.ignored

@@ -35,7 +35,7 @@ from kernelsight.ingest import at_once
 from kernelsight.ingest.foreign import NOT_FIELDS, flattened, measurement_named
 from kernelsight.ingest.leaves import Leaf, Leaves, NoTranslatorError
 from kernelsight.ingest.numbers import LONGEST_NUMBER
-from kernelsight.ingest.parts import may_say_part
+from kernelsight.ingest.parts import is_told_apart, may_say_part, part_column
 from kernelsight.ingest.times import KEYS, Clocks
 from kernelsight.ingest.values import Stored, convert, truth
 from kernelsight.ingest.vocabulary import TYPE_KEYS, Meaning, vocabulary
@@ -197,18 +197,20 @@ class _Plan:
         if column.type == "BOOLEAN":
             return _Reading(column, meaning.rank, f"bool({self._truth(name, leaf)})")
         low, high = self._domains[column.name].bounds
-        by_type: Mapping[tuple[str, str], Callable[[], str]] = {
-            ("INTEGER", "int"): lambda: self._integer(meaning, leaf, low, high),
-            ("INTEGER", "number"): lambda: self._scaled_or_exact(meaning, leaf, low, high),
-            ("INTEGER", "str"): lambda: self._integer_text(meaning, leaf, low, high),
-            ("REAL", "int"): lambda: self._real(meaning, leaf),
-            ("REAL", "number"): lambda: self._real(meaning, leaf),
-            ("TEXT", "str"): lambda: self._text(column, leaf),
-        }
-        make = by_type.get((column.type, leaf.json))
-        if make is None:
-            raise NoTranslatorError("a value of another type")
-        return _Reading(column, meaning.rank, make())
+        match column.type, leaf.json:
+            case "INTEGER", "int":
+                expression = self._integer(meaning, leaf, low, high)
+            case "INTEGER", "number":
+                expression = self._scaled_or_exact(meaning, leaf, low, high)
+            case "INTEGER", "str":
+                expression = self._integer_text(meaning, leaf, low, high)
+            case "REAL", "int" | "number":
+                expression = self._real(meaning, leaf)
+            case "TEXT", "str":
+                expression = self._text(column, leaf)
+            case _:
+                raise NoTranslatorError("a value of another type")
+        return _Reading(column, meaning.rank, expression)
 
     def _truth(self, name: str, leaf: Leaf) -> str:
         if leaf.json == "bool":
@@ -305,15 +307,11 @@ class _Plan:
         parts = [name for name in self.others if may_say_part(name) and self._leaves[name].json in ("int", "str")]
         if any(may_say_part(name) and self._leaves[name].json == "number" for name in self.others):
             raise NoTranslatorError("a number that may say a part")
-        if not parts or {"pid", "tid"} & set(kind.entity):
+        if not parts or is_told_apart(kind, always):
             return
-        if not set(kind.entity) <= always:
-            raise NoTranslatorError("an entity that its values tell")
-        if kind.name == "cgroup" and "cgroup" in always:
-            return
-        column = next((name for name in kind.entity if kind.by_name[name].type == "TEXT"), None)
-        if column is None or kind.by_name[column].choices:
-            raise NoTranslatorError("a part that no column can say")
+        column = part_column(kind, always)
+        if column is None or not set(kind.entity) <= always:
+            raise NoTranslatorError("a part that no column can say, or an entity that its values tell")
         for name in parts:
             self._leaves[name].must_be({"int": int, "str": str}[self._leaves[name].json])
         apart = self._named("apart", at_once.PartNames(kind, column, always, tuple(parts)))
