@@ -11,7 +11,8 @@ from observed import observe
 from own_network import in_own_network
 
 from kernelsight.collectors.base import Host
-from kernelsight.collectors.bpf.tcp_retransmit_event import TcpRetransmits, address
+from kernelsight.collectors.bpf.place import plain_address as address
+from kernelsight.collectors.bpf.tcp_retransmit_event import TcpRetransmits
 
 LOOPBACK = pytest.mark.parametrize("loopback", ["127.0.0.1", "::1"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from kernelsight.collectors.bpf.place import address
+from kernelsight.collectors.bpf.place import address, plain
 from kernelsight.collectors.bpf.wait import place
 from kernelsight.collectors.files import comm_of
 from kernelsight.collectors.text import fixed_name
@@ -24,7 +23,6 @@ _SOON_S, _SOON_SHARE = 2.0, 0.05
 """How long a thread may work on a request before it sleeps, as a time and as a share of the time since."""
 _TICK_S = 0.02
 """Sockets note times in ticks of up to 10 ms."""
-_MAPPED = bytes(10) + b"\xff\xff"
 
 WaitsFor: TypeAlias = Literal["answer", "reader", "request"]
 Place: TypeAlias = tuple[bytes, int]
@@ -58,8 +56,8 @@ class End(msgspec.Struct, gc=False):
     def places(self) -> tuple[Place, Place]:
         """Where it is and where the other end is; an IPv4 address is the same in a socket of IPv6."""
         return (
-            (_plain(self.family, self.local_address), self.local_port),
-            (_plain(self.family, self.remote_address), self.remote_port),
+            (plain(self.family, self.local_address), self.local_port),
+            (plain(self.family, self.remote_address), self.remote_port),
         )
 
     @property
@@ -89,12 +87,6 @@ def call_of_the_asked(threads: Iterable[Sleeper], waited_s: float) -> int | None
     since = [thread for thread in threads if least_s <= thread.asleep_ns / NS_PER_S <= waited_s + _TICK_S]
     nearest = min(since, key=lambda thread: abs(thread.asleep_ns / NS_PER_S - waited_s), default=None)
     return None if nearest is None else nearest.call
-
-
-def _plain(family: int, raw: bytes) -> bytes:
-    if family == socket.AF_INET:
-        return raw[:4]
-    return raw[12:] if raw.startswith(_MAPPED) else raw
 
 
 def ticks_per_second(jiffies: int, monotonic_ns: int) -> int:

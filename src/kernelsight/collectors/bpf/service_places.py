@@ -12,13 +12,13 @@ import msgspec
 
 from kernelsight.collectors.bpf.layout import Layout, Records
 from kernelsight.collectors.bpf.libbpf import Object
+from kernelsight.collectors.bpf.place import plain_address
 from kernelsight.collectors.text import name
 from kernelsight.events.service import Protocol
 
 TCP, UDP, UNIX = 0, 1, 2
 """enum protocol."""
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp", "unix")
-_MAPPED = bytes(10) + b"\xff\xff"
 _ANY = bytes(16)
 _MOST_READERS = 4096
 
@@ -49,14 +49,9 @@ class _Key(msgspec.Struct, gc=False):
     family: int
 
 
-@lru_cache(maxsize=4096)  # the same are there every second
 def address(family: int, raw: bytes) -> str | None:
     """An address of IPv4 or IPv6; that of IPv4 in a socket of IPv6 as what it is; None where there is none."""
-    if family == socket.AF_INET6 and raw.startswith(_MAPPED):
-        return socket.inet_ntop(socket.AF_INET, raw[12:])
-    if family == socket.AF_INET6:
-        return socket.inet_ntop(socket.AF_INET6, raw)
-    return socket.inet_ntop(socket.AF_INET, raw[:4]) if family == socket.AF_INET else None
+    return plain_address(family, raw) if family in {socket.AF_INET, socket.AF_INET6} else None
 
 
 @lru_cache(maxsize=4096)

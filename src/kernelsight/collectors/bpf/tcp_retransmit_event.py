@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterable
 
 from kernelsight.collectors.base import Host, collector
@@ -10,19 +9,11 @@ from kernelsight.collectors.bpf.columns import Columns, made
 from kernelsight.collectors.bpf.holders import SocketHolders
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
+from kernelsight.collectors.bpf.place import plain_address
 from kernelsight.collectors.text import fixed_name
 from kernelsight.events.declare import Event
 from kernelsight.events.tcp import TcpRetransmitEvent
 from kernelsight.linux.sockets import STATES
-
-_MAPPED = bytes(10) + b"\xff\xff"
-
-
-def address(family: int, raw: bytes) -> str:
-    """An address as text; that of an IPv4 peer of an IPv6 socket as what it is."""
-    if family == socket.AF_INET6 and not raw.startswith(_MAPPED):
-        return socket.inet_ntop(socket.AF_INET6, raw)
-    return socket.inet_ntop(socket.AF_INET, raw[12:] if family == socket.AF_INET6 else raw[:4])
 
 
 def _interface(name: bytes) -> str | None:
@@ -34,8 +25,8 @@ RETRANSMITS = Columns(
     "retransmit",
     stamp="sent_at",
     apart=("inode",),
-    saddr=made(address, "family", "local"),
-    daddr=made(address, "family", "remote"),
+    saddr=made(plain_address, "family", "local"),
+    daddr=made(plain_address, "family", "remote"),
     state=made(STATES.get, "state"),
     interface_name=made(_interface, "interface"),
 )
