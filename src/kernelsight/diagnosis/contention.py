@@ -225,6 +225,11 @@ def throttled(window: Window, run: Interval) -> list[list[CounterDelta[Cgroup]]]
     return found
 
 
+def is_held_back(window: Window, use: Use, run: Interval) -> bool:
+    """Whether a process lies in a control group that a quota held back for a good part of a stretch."""
+    return any(use.is_in(deltas[-1].after) for deltas in throttled(window, run))
+
+
 def held(deltas: Iterable[CounterDelta[Cgroup]]) -> float:
     """Seconds that a quota held a control group back."""
     return sum(delta.of(Cgroup.cpu_throttled_us) for delta in deltas) / 1e6

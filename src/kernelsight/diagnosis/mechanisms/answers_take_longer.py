@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from kernelsight.diagnosis.calls import Calls, by_server, calls, server_of
-from kernelsight.diagnosis.contention import throttled
+from kernelsight.diagnosis.contention import is_held_back
 from kernelsight.diagnosis.cpu_time import cpu_use
 from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.slow_dependency import SLOW_DEPENDENCY
@@ -16,7 +16,7 @@ from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.diagnosis.unanswered import sleeps_for_more_requests
+from kernelsight.diagnosis.unanswered import ANSWERS_BEFORE, sleeps_for_more_requests
 from kernelsight.diagnosis.unanswered_checks import IDLE_CPUS, LONGER, NO_EVENT
 from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.pending_wait import PendingWait
@@ -26,7 +26,6 @@ from kernelsight.quantities import quantity
 LATE_S = Threshold(
     0.3, "s until an answer", because="judged: people notice a delay of less and do not complain; machines wait as well"
 )
-ANSWERS = Threshold(5, "answers", because="judged: of fewer, a mean says little")
 QUESTIONS = Threshold(
     3, "questions without an answer", because="judged: one datagram may be lost; clients ask again after some seconds"
 )
@@ -109,7 +108,7 @@ def _late(window: Window, run: Interval, waiting: Sequence[Calls], behind: Seque
     grown = [
         of.felt_s(run) / max(of.mean_s(before), 1e-6)
         for of in (*waiting, *behind)
-        if of.answers.within(before) >= ANSWERS
+        if of.answers.within(before) >= ANSWERS_BEFORE
     ]
     return Late(
         run=run,
@@ -121,7 +120,7 @@ def _late(window: Window, run: Interval, waiting: Sequence[Calls], behind: Seque
         felt_s=first.felt_s(run),
         times_longer=median_low(grown) if grown else None,
         ran=None if first.server_pid is None else use.wanted_in(run) / run.seconds if use else 0.0,
-        held_back=use is not None and any(use.is_in(deltas[-1].after) for deltas in throttled(window, run)),
+        held_back=use is not None and is_held_back(window, use, run),
         unanswered_datagrams=_unanswered(window, waiting, run) if is_datagram else 0,
         may_wait_for_an_event=not behind and not is_datagram and sleeps_for_more_requests(calls_of_threads),
     )
@@ -158,7 +157,9 @@ def explain(window: Window, suspect: Late) -> Explanation:
 def _waits(window: Window, of: Calls, run: Interval) -> Step | None:
     client, server = named(window, of.pid, of.comm), server_of(window, of)
     before = Interval(0, run.first - 2)
-    was = f", and {quantity(1e3 * of.mean_s(before), 'ms')} before" if of.answers.within(before) >= ANSWERS else ""
+    was = (
+        f", and {quantity(1e3 * of.mean_s(before), 'ms')} before" if of.answers.within(before) >= ANSWERS_BEFORE else ""
+    )
     whom = f"{server.name} ({server.id})" if server.kind == "process" else server.name
     rows = window.within(of.rows, run)
     return claim(

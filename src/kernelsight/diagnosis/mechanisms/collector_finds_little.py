@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from kernelsight.diagnosis.answers import Served, served
-from kernelsight.diagnosis.contention import throttled
-from kernelsight.diagnosis.cpu_time import Use, cpu_use
+from kernelsight.diagnosis.contention import is_held_back
+from kernelsight.diagnosis.cpu_time import cpu_use
 from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.gc_thrash import GC_THRASH
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
@@ -16,7 +16,7 @@ from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.diagnosis.unanswered import LONG_S, under_way
+from kernelsight.diagnosis.unanswered import ANSWERS_BEFORE, LONG_S, under_way
 from kernelsight.diagnosis.waiting import Edge, shown
 from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.process import Process
@@ -49,7 +49,6 @@ FLAT_SHARE = Threshold(
 SLOWER = Threshold(
     3.0, "times as long as before", because="judged: above what requests of one client differ by under some more load"
 )
-ANSWERS = Threshold(5, "answers", because="judged: of fewer, a mean says little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def _of_process(window: Window, pid: int, rows: Sequence[SchedProcess]) -> Itera
                 for wait in window.once(under_way)
                 if wait.peer_pid == pid and wait.waits_for == "answer" and wait.waited_s >= LONG_S
             ),
-            held_back=use is not None and _held_back(window, use, run),
+            held_back=use is not None and is_held_back(window, use, run),
             rows=within,
             samples=samples,
             clients=of.waits,
@@ -128,16 +127,13 @@ def _share(rows: Sequence[SchedProcess]) -> float:
     return sum(row.collector_cpu_ms or 0 for row in rows) / max(sum(row.cpu_time_ms or 0 for row in rows), 1e-9)
 
 
-def _held_back(window: Window, use: Use, run: Interval) -> bool:
-    return any(use.is_in(deltas[-1].after) for deltas in throttled(window, run))
-
-
 def _times_longer(of: Served, run: Interval) -> float | None:
     before = Interval(0, run.first - 2)
     known = [
         _mean_s(edges, run) / max(_mean_s(edges, before), 1e-9)
         for edges in of.by_client().values()
-        if sum(edge.count_in(before) for edge in edges) >= ANSWERS and any(edge.count_in(run) > 0 for edge in edges)
+        if sum(edge.count_in(before) for edge in edges) >= ANSWERS_BEFORE
+        and any(edge.count_in(run) > 0 for edge in edges)
     ]
     return median_low(known) if known else None
 

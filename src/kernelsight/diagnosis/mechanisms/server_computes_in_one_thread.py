@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, median_low
 
 from kernelsight.diagnosis.answers import Served, served
-from kernelsight.diagnosis.contention import throttled
+from kernelsight.diagnosis.contention import is_held_back
 from kernelsight.diagnosis.cpu_time import Use, cpu_use
 from kernelsight.diagnosis.cpu_time import shown as used
 from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
@@ -157,7 +157,7 @@ def _computing(window: Window, use: Use, of: Served, run: Interval, clients: Seq
         ran=use.ran_in(run) / run.seconds,
         kept_from_cpu_share=use.queued_in(run) / max(use.wanted_in(run), 1e-9),
         busiest_share=sum(most) / max(1e3 * use.ran_in(run), 1e-9) if most else None,
-        held_back=any(use.is_in(deltas[-1].after) for deltas in throttled(window, run)),
+        held_back=is_held_back(window, use, run),
     )
 
 
