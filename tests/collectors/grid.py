@@ -21,7 +21,7 @@ BOOT = 12_345 * S + 678
 
 
 class HandClock:
-    """A clock that only waiting, and who holds it, moves on."""
+    """A clock that only waiting, and who holds it, moves on. Waiting ends at once where something can be read."""
 
     def __init__(self) -> None:
         self.now = BOOT
@@ -41,6 +41,9 @@ class HandClock:
 
     def wait(self, poller: select.poll, timeout_ns: int) -> list[int]:
         self.waits += 1
+        ready = [descriptor for descriptor, _ in poller.poll(0)]
+        if ready:
+            return ready
         self.now += timeout_ns + next(iter(self.overslept), 0)
         return []
 

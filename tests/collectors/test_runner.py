@@ -363,11 +363,12 @@ def test_sources_that_speak_are_drained_between_grid_points_and_at_the_end(regis
 
 
 def test_a_source_that_fails_to_drain_is_not_listened_to_any_more(register, tmp_path):
-    made = []
+    made, drained = [], []
 
     class Broken(Ringing):
         def drain(self, to_epoch):
-            raise OSError("the buffer is gone")
+            drained.append(self)
+            raise OSError("the buffer is gone")  # and what rang goes on to ring
 
     def factory(host):
         made.append(Broken())
@@ -376,9 +377,9 @@ def test_a_source_that_fails_to_drain_is_not_listened_to_any_more(register, tmp_
 
     register("ring", factory)
     register("good", lambda host: Loads())
-    ran = run_to_file(tmp_path, ["ring", "good"], duration_s=0.5, interval_s=0.1)
+    ran = run_to_file(tmp_path, ["ring", "good"], duration_s=0.5, interval_s=0.1, clock=HandClock())
     assert len(ran.samples) == 5
-    assert len(made) == 1
+    assert len(made) == len(drained) == 1
     assert ran.last_report("ring").status == "failed"
 
 
