@@ -109,7 +109,9 @@ def bulk_load_beside_small_commits(stage: Stage) -> Iterator[Truth]:
                 f"INSERT INTO orders{client} VALUES (1, 'x')",
             )  # fmt: skip
         yield Truth()
-        load = "INSERT INTO loaded SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 200000) n"
+        load = (
+            "TRUNCATE loaded; INSERT INTO loaded SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 200000) n"
+        )
         bulk = stage.python(QUERY, port, 0, "CREATE TABLE loaded (n int, what text)", load, "CHECKPOINT")
         who = Culprit(
             (*bulk.culprit.ids, *server.culprit.ids), (*bulk.culprit.names, *server.culprit.names, "postgres")

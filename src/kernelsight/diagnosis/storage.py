@@ -15,7 +15,7 @@ from kernelsight.diagnosis.devices import Device
 from kernelsight.diagnosis.identity import ProgramId, process_entity
 from kernelsight.diagnosis.mechanism import claim
 from kernelsight.diagnosis.model import Entity, Evidence, Step
-from kernelsight.diagnosis.processes import named, processes, program_of
+from kernelsight.diagnosis.processes import ancestors, named, processes, program_of
 from kernelsight.diagnosis.seconds import Seconds
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.waiting import Edge, waiting
@@ -162,6 +162,16 @@ class User:
     def written_in(self, run: Interval) -> float:
         """Bytes written within a stretch."""
         return self.written.within(run)
+
+    def moved_by_children(self, window: Window, run: Interval) -> bool:
+        """Whether most of it was read and written by children that ended within a stretch."""
+        deltas = [delta for member in self.members for delta in window.during(member, run)]
+        return sum(map(_moved_by_children, deltas)) > sum(map(_moved, deltas)) / 2
+
+    def started(self, window: Window, pid: int) -> bool:
+        """Whether a process descends from one of its processes."""
+        pids = {member[-1].after.pid for member in self.members}
+        return any(process.pid in pids for process in ancestors(window, pid))
 
     def largest(self, window: Window, run: Interval) -> Entity:
         """Its process that read and wrote most within a stretch."""
@@ -338,12 +348,11 @@ def is_of(device: str, whole: str) -> bool:
 
 
 def _moved(delta: CounterDelta[Process]) -> float:
-    return (
-        delta.of(Process.read_bytes)
-        + delta.of(Process.write_bytes)
-        + delta.of(Process.children_read_bytes)
-        + delta.of(Process.children_write_bytes)
-    )
+    return delta.of(Process.read_bytes) + delta.of(Process.write_bytes) + _moved_by_children(delta)
+
+
+def _moved_by_children(delta: CounterDelta[Process]) -> float:
+    return delta.of(Process.children_read_bytes) + delta.of(Process.children_write_bytes)
 
 
 def _mean(waited: Seconds, counted: Seconds, run: Interval) -> float:

@@ -95,6 +95,12 @@ class BusyDisk:
     delays_commits: bool
     """Whether commits of others wait for the dirty pages of the program."""
 
+    @property
+    def has_deep_queue(self) -> bool:
+        """Whether many requests are under way that somebody waits for, as far as it is recorded who waits."""
+        somebody_may_wait = bool(self.victims) or self.stalled_share is not None
+        return self.queue >= DEEP_QUEUE and somebody_may_wait and not self.writes_in_background
+
 
 def measure(window: Window) -> Iterable[BusyDisk]:
     """Each device and stretch in which it was busy."""
@@ -119,7 +125,7 @@ def _busy_disk(window: Window, device: Device, run: Interval) -> BusyDisk:
         user_share=share,
         waiting_tasks=sum(waiter.waited_in(run) for waiter in _of_program(window, user)) / run.seconds,
         writes_in_background=writes and user is not None and lying_dirty(window, user, run) is not None,
-        victims=[waiter for waiter in waiting if user is None or waiter.program != user.program],
+        victims=[waiter for waiter in waiting if not _is_its_own(window, waiter, user, run)],
         stalled_share=None if window.rows(Wait) else stalled_share(window, run),
         answers_slowly=any(run.overlaps(slow) for slow in window.once(slow_devices)[device.name]),
         delays_commits=any(stall.by is user and stall.run.overlaps(run) for stall in window.once(stalls)),
@@ -145,6 +151,13 @@ def _main_user(window: Window, device: Device, run: Interval) -> tuple[User | No
             best, most = user, share
     moved = best.read_in(run) + best.written_in(run) if best else 0.0
     return best, max(most, min(1.0, moved / max(load.bytes, 1.0)))
+
+
+def _is_its_own(window: Window, waiter: Waiter, user: User | None, run: Interval) -> bool:
+    """Whether who waits is the program itself, or does its work: a child of it like those that read and wrote for it."""
+    if user is None:
+        return False
+    return waiter.program == user.program or (user.moved_by_children(window, run) and user.started(window, waiter.pid))
 
 
 def _of_program(window: Window, user: User | None) -> Sequence[Waiter]:
@@ -218,13 +231,12 @@ MECHANISM = Mechanism[BusyDisk](
         Check(
             id="wants_more",
             says="more requests queue than one sequential task makes",
-            holds=lambda disk: (
-                disk.waiting_tasks >= RIVALS or (disk.queue >= DEEP_QUEUE and not disk.writes_in_background)
-            ),
+            holds=lambda disk: disk.waiting_tasks >= RIVALS or disk.has_deep_queue,
             supports=1.5,
             refutes=2.5,
             because="judged: a copy or a backup in sequence keeps a disk busy, too, and leaves room for others; long "
-            "queues of dirty pages are written while nobody waits (recorded: `commits_beside_bulk_writes`)",
+            "queues of dirty pages are written while nobody waits (recorded: `commits_beside_bulk_writes`), and a deep "
+            "queue that only its own single task waits for is read-ahead (recorded: `searches_file_by_file`)",
         ),
         Check(
             id="one_program",
