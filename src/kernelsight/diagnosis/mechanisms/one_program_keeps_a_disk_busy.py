@@ -154,7 +154,7 @@ def _main_user(window: Window, device: Device, run: Interval) -> tuple[User | No
 
 
 def _is_its_own(window: Window, waiter: Waiter, user: User | None, run: Interval) -> bool:
-    """Whether who waits is the program itself, or does its work: a child of it like those that read and wrote for it."""
+    """Whether the waiter is the program itself, or does its work: a child like those that read and wrote for it."""
     if user is None:
         return False
     return waiter.program == user.program or (user.moved_by_children(window, run) and user.started(window, waiter.pid))
