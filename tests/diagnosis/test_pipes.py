@@ -30,12 +30,12 @@ def waits(share):
             )  # fmt: skip
 
 
-def full(since=LATER):
+def full(since=LATER, *, at_terminal=None):
     for second in range(since + 1, LENGTH):
         yield PendingWait(
             START + second * SECOND + 9, pid=WRITER, comm="writer", waits_for="reader", peer_pid=READER,
             peer_comm="reader", transport="pipe", connections=1, waited_ms=1e3 * (second - since),
-            shortest_ms=1e3 * (second - since),
+            shortest_ms=1e3 * (second - since), peer_waits_at_terminal=at_terminal,
         )  # fmt: skip
 
 
@@ -69,3 +69,9 @@ def test_in_a_pipeline_one_is_always_the_slowest(tmp_path, ran_ms):
 def test_a_pager_that_waits_for_its_user(tmp_path):
     events = works(WRITER, "writer", lambda second: 200 if second == LATER else 0), full()
     assert named(tmp_path, *events, works(READER, "reader", lambda _: 1)) == []
+
+
+@pytest.mark.parametrize(("at_terminal", "found"), [(1, []), (0, [("slow_dependency", str(READER))])])
+def test_a_reader_that_kept_up_and_now_waits_for_its_user_is_no_fault(tmp_path, at_terminal, found):
+    events = works(WRITER, "writer", later(0, 300)), works(READER, "reader", later(1, 200))
+    assert named(tmp_path, *events, full(at_terminal=at_terminal)) == found

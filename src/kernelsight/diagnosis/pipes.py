@@ -52,6 +52,12 @@ class HeldUp:
     edges: Sequence[Edge]
     pending: Sequence[PendingWait]
 
+    @property
+    def waits_for_user(self) -> bool | None:
+        """Whether the reader was seen to wait at a terminal; None: not known."""
+        seen = [row.peer_waits_at_terminal for row in self.pending if row.peer_waits_at_terminal is not None]
+        return any(seen) if seen else None
+
 
 def held_up(window: Window) -> Sequence[HeldUp]:
     """Each writer and reader of a pipe of which the one waits for the other. Use with :meth:`Window.once`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from kernelsight.events.declare import Event, Gauge, Int, Label, Means, Real, Spoken, Text, event
+from kernelsight.events.declare import Event, Flag, Gauge, Int, Label, Means, Real, Spoken, Text, event
 
 
 @event(
@@ -42,6 +42,14 @@ class PendingWait(Event, tag="pending_wait"):
         Means(
             "system call in which the thread at the other end sleeps that fell asleep when the request had come; "
             "NULL: none does"
+        ),
+    ] = None
+    peer_waits_at_terminal: Annotated[
+        Flag | None,
+        Label(),
+        Means(
+            "of a wait for a `reader`: a thread of the process at the other end sleeps in a call on a terminal, as a "
+            "pager does that waits for its user; NULL: not known"
         ),
     ] = None
     transport: Annotated[Literal["tcp", "udp", "unix", "pipe"] | None, Label()] = None

@@ -110,6 +110,33 @@ def test_a_full_pipe_that_nobody_reads_names_its_reader(collector):
         assert (row.pid, row.waits_for, row.transport, row.port) == (os.getpid(), "reader", "pipe", None)
 
 
+@pytest.mark.parametrize("call", ["os.read(fd, 1)", "select.select([fd], [], [])", "poll.poll()"])
+@pytest.mark.parametrize("at_terminal", [True, False])
+def test_a_reader_of_a_pipe_that_waits_at_its_terminal(collector, call, at_terminal):
+    waits = (
+        f"import os, select, sys\nfd = int(sys.argv[1])\npoll = select.poll(); poll.register(fd, select.POLLIN)\n{call}"
+    )
+    kept, given = os.openpty() if at_terminal else os.pipe()[::-1]
+    command = [sys.executable, "-c", waits, str(given)]
+    try:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[given]) as reader:
+            try:
+                os.set_blocking(reader.stdin.fileno(), False)
+                with suppress(BlockingIOError):
+                    while True:
+                        os.write(reader.stdin.fileno(), bytes(4096))
+                row = row_of(
+                    collector,
+                    lambda row: row.peer_pid == reader.pid and row.peer_waits_at_terminal == int(at_terminal),
+                )
+                assert row.waits_for == "reader"
+            finally:
+                reader.kill()
+    finally:
+        os.close(kept)
+        os.close(given)
+
+
 def test_a_question_over_udp_that_is_not_answered_is_told_while_somebody_waits_for_it(collector):
     ask = (
         "import socket, sys\n"

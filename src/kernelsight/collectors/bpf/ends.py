@@ -117,6 +117,8 @@ class Pending:
     """Where the peer has no end among those that are known."""
     peer_call: int | None = None
     """Call in which the thread of the peer sleeps that got the request."""
+    peer_at_terminal: bool | None = None
+    """Whether a thread of the peer sleeps in a call on a terminal; None: not known."""
 
 
 @dataclass(slots=True)
@@ -212,6 +214,7 @@ def together(waits: Iterable[Pending], proc: Path, now: int) -> list[PendingWait
                 peer_pid=peer_pid,
                 peer_comm=peer_comm,
                 peer_waits_in=waits_in,
+                peer_waits_at_terminal=wait.peer_at_terminal,
                 transport=_TRANSPORTS[wait.of.kind],
                 address=where[0],
                 port=where[1],

@@ -23,7 +23,7 @@ from kernelsight.collectors.bpf.ends import (
 )
 from kernelsight.collectors.bpf.layout import Records
 from kernelsight.collectors.bpf.libbpf import Object
-from kernelsight.collectors.bpf.waited_for import descriptors_waited_for
+from kernelsight.collectors.bpf.waited_for import descriptors_waited_for, waits_at_terminal
 from kernelsight.collectors.privileges import OTHERS_PROCESSES
 from kernelsight.collectors.time_namespace import kernel_monotonic_ns
 from kernelsight.errors import SourceUnavailableError
@@ -61,6 +61,7 @@ class PendingWaits:
         self._waited_for_pids = self._object.map("waited_for")
         self._ages = Ages()
         self._aside = BackgroundReads(self._descriptors)
+        self._terminals = BackgroundReads(self._at_terminal)
         self._waited: frozenset[tuple[int, int]] = frozenset()
         self._took_ns: deque[int] = deque(maxlen=4)
         self._rests_until = 0
@@ -75,7 +76,10 @@ class PendingWaits:
     @property
     def limitations(self) -> list[str]:
         """What cannot be told."""
-        return self._aside.limitations("waits for answers of UDP")
+        return [
+            *self._aside.limitations("waits for answers of UDP"),
+            *self._terminals.limitations("whether readers wait for their users"),
+        ]
 
     @property
     def lost(self) -> int:
@@ -97,12 +101,14 @@ class PendingWaits:
         requests = [wait for wait in waits if wait.waits_for == "request"]
         others = [wait for wait in waits if wait.waits_for != "request"]
         self._find_sleepers(others)
+        self._find_terminals(others)
         last = nsmallest(_MOST_REQUESTS, requests, key=lambda wait: wait.seconds)
         return together([*others, *last], self._host.proc, now)
 
     def close(self) -> None:
         """Remove the program from the kernel."""
         self._aside.close()
+        self._terminals.close()
         self._object.close()
 
     def _look(self) -> list[End]:
@@ -141,6 +147,24 @@ class PendingWaits:
 
     def _descriptors(self, pids: Iterable[int]) -> Mapping[int, frozenset[int]]:
         return {pid: descriptors_waited_for(self._host.proc, pid) for pid in pids}
+
+    def _find_terminals(self, waits: Iterable[Pending]) -> None:
+        """Note of each wait for a reader whether that waits for its user; not known while a look does not end."""
+        unread = [wait for wait in waits if wait.waits_for == "reader" and wait.peer is not None]
+        pids = sorted({wait.peer.pid for wait in unread if wait.peer is not None})[:_MOST_LOOKED_AT]
+        if pids and not self._terminals.is_busy:
+            self._terminals.ask(pids)
+        done = self._terminals.answer(_PATIENCE_S)
+        if done is None:
+            return
+        if done.error is not None:
+            raise done.error
+        for wait in unread:
+            if wait.peer is not None:
+                wait.peer_at_terminal = (done.answer or {}).get(wait.peer.pid)
+
+    def _at_terminal(self, pids: Iterable[int]) -> Mapping[int, bool | None]:
+        return {pid: waits_at_terminal(self._host.proc, pid) for pid in pids}
 
     def _find_sleepers(self, waits: Sequence[Pending]) -> None:
         """Note of each wait for an answer in which call the thread sleeps that got the request, if one does."""

@@ -41,6 +41,15 @@ MECHANISM = Mechanism[HeldUp](
             refutes=5.0,
             because="judged: a reader that computes is the bottleneck itself (`thread_saturation`)",
         ),
+        Check(
+            id="no_user_decides",
+            says="the reader does not wait at a terminal",
+            holds=lambda suspect: None if suspect.waits_for_user is None else not suspect.waits_for_user,
+            supports=0.0,
+            refutes=8.0,
+            because="a pager, or a program whose output is stopped with Ctrl-S (termios(3)), goes on when its user "
+            "wants it to",
+        ),
         LASTS,
     ),
     explain=explain,
