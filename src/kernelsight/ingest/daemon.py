@@ -89,7 +89,7 @@ def _writer(db_path: str, mode: int | None) -> Writer:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            return open_writer(db_path, mode=mode)
+            return open_writer(db_path, mode=mode, background=True)
         except StoreBusyError:
             if time.monotonic() > deadline:
                 raise

@@ -296,7 +296,7 @@ class Store(Protocol):
             StoreError: the lock cannot be made.
         """
 
-    def writer(self, *, mode: int | None = None) -> Writer:
+    def writer(self, *, mode: int | None = None, background: bool = False) -> Writer:
         """See :func:`open_writer`."""
 
     def reader(self) -> Reader:
@@ -344,19 +344,20 @@ def store(url: str) -> Store:
     return backend(url)
 
 
-def open_writer(url: str, *, mode: int | None = None) -> Writer:
+def open_writer(url: str, *, mode: int | None = None, background: bool = False) -> Writer:
     """Open a store for writing, made or migrated first where needed.
 
     Args:
         url: a file, or the URL of a store.
         mode: permissions of a file that is made; those that the store chooses by default.
+        background: upkeep that takes long may be done by processes that the writer starts.
 
     Raises:
         StoreBusyError: somebody else writes to it.
         StoreVersionError: it was made by a newer version.
         StoreError: it cannot be opened.
     """
-    return store(url).writer(mode=mode)
+    return store(url).writer(mode=mode, background=background)
 
 
 def open_reader(url: str) -> Reader:

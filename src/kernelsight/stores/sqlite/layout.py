@@ -19,6 +19,7 @@ from kernelsight.stores.sqlite.place import Placed
 from kernelsight.stores.sqlite.rollups import rollups_in
 from kernelsight.stores.sqlite.schema import add_segment, rebuild_view
 from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.twins.books import forget
 
 SEGMENT_ROWS = 100_000
 """Rows at which a segment is full: building one of its indexes takes 0.02 to 0.1 s, for which commits wait."""
@@ -181,14 +182,21 @@ class Layout:
         rebuild_view(self.connection, self.kinds[table], segments)
         self._pending = None
 
-    def remove(self, segment: Segment) -> None:
-        """Take a segment out of its view and the books; its table is dropped later. Within a transaction."""
+    def remove(self, segment: Segment, *, archived: bool = False) -> None:
+        """Take a segment out of its view and the books; its table is dropped later. Within a transaction.
+
+        Args:
+            segment: a full one.
+            archived: its rows stay in its twin, which must be fresh; otherwise that goes, too.
+        """
         segments = self._segments[segment.table_name]
         segments.remove(segment)
         rebuild_view(self.connection, self.kinds[segment.table_name], segments)
         self.connection.execute(
             "DELETE FROM segments WHERE table_name = ? AND number = ?", (segment.table_name, segment.number)
         )
+        if not archived:
+            forget(self.connection, segment.table_name, [segment.number])
         self._pending = None
 
     def book(self, segment: Segment, rows: int, placed: Placed) -> None:

@@ -20,6 +20,7 @@ from kernelsight.stores.sqlite.connect import integer
 from kernelsight.stores.sqlite.ddl import quote, segment_name
 from kernelsight.stores.sqlite.derivations import CREATE_DERIVATIONS
 from kernelsight.stores.sqlite.segments import CREATE_SEGMENTS
+from kernelsight.stores.sqlite.twins.books import CREATE_TWINS
 
 Step = Callable[[apsw.Connection], None]
 
@@ -82,6 +83,14 @@ def numbered_lines(connection: apsw.Connection) -> None:
 def damaged_segments(connection: apsw.Connection) -> None:
     """Which segments cannot be read, and why."""
     connection.execute("ALTER TABLE segments ADD COLUMN damage TEXT")
+
+
+@migration
+def books_of_twins(connection: apsw.Connection) -> None:
+    """Which segments have a columnar twin, and how often the rows of a segment were changed."""
+    connection.execute("ALTER TABLE segments ADD COLUMN edits INTEGER NOT NULL DEFAULT 0")
+    for statement in CREATE_TWINS:
+        connection.execute(statement)
 
 
 def table_names(connection: apsw.Connection) -> set[str]:

@@ -103,6 +103,7 @@ class Retention:
         )
         deleted = connection.changes()
         segment.rows -= deleted
+        segment.edits += 1
         if deleted < ROWS_A_STEP:
             first, last = connection.execute(f"SELECT min(timestamp), max(timestamp) FROM {name}").fetchall()[0]
             segment.first_timestamp, segment.last_timestamp, segment.stale = _stamp(first), _stamp(last), False

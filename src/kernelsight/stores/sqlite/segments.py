@@ -49,6 +49,9 @@ class Segment:
     damage: str | None = None
     """What SQLite said of it when it could not be read or written; None: it is whole. A damaged segment is set aside:
     in the file and the books, and in no view."""
+    edits: int = 0
+    """How often a row of it was deleted or changed: a twin that was made before
+    (:mod:`kernelsight.stores.sqlite.twins`) is stale."""
 
     @property
     def name(self) -> str:

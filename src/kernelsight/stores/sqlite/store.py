@@ -76,9 +76,9 @@ class SqliteStore:
         finally:
             os.close(fd)
 
-    def writer(self, *, mode: int | None = None) -> SqliteWriter:
+    def writer(self, *, mode: int | None = None, background: bool = False) -> SqliteWriter:
         """Open it for writing."""
-        return open_writer(self.url, mode=mode)
+        return open_writer(self.url, mode=mode, background=background)
 
     def reader(self) -> SqliteReader:
         """Open it for reading."""

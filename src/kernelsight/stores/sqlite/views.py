@@ -33,6 +33,8 @@ SELECT table_name, last_id AS id, first_timestamp AS before, last_timestamp AS a
     last_timestamp = max(coalesce(last_timestamp, NEW.after), NEW.after),
     late_ns = max(late_ns, last_id - NEW.after), early_ns = max(early_ns, NEW.after - last_id)
   WHERE NEW.before IS NULL AND NEW.after IS NOT NULL AND table_name = NEW.table_name AND {_HOT};
+  UPDATE segments SET edits = edits + 1
+  WHERE NEW.before IS NOT NULL AND table_name = NEW.table_name AND NEW.id BETWEEN first_id AND last_id;
   UPDATE segments SET rows = rows - 1, stale = stale OR NEW.before IN (first_timestamp, last_timestamp)
   WHERE NEW.before IS NOT NULL AND NEW.after IS NULL
     AND table_name = NEW.table_name AND NEW.id BETWEEN first_id AND last_id;

@@ -31,6 +31,8 @@ from kernelsight.stores.sqlite.retention import Retention
 from kernelsight.stores.sqlite.rollups import register_functions
 from kernelsight.stores.sqlite.schema import prepare
 from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS, Segment
+from kernelsight.stores.sqlite.twins.books import is_due
+from kernelsight.stores.sqlite.twins.child import TwinMaker
 from kernelsight.stores.sqlite.upkeep import Upkeep
 from kernelsight.stores.sqlite.whereabouts import MOVED, Whereabouts
 
@@ -40,7 +42,7 @@ _REPORTS = kind_of(CollectorReport).table
 class SqliteWriter:
     """Writes batches to the hot segments; seals, summarises and retires segments when there is time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the path by keyword
         self,
         path: Path,
         *,
@@ -48,6 +50,7 @@ class SqliteWriter:
         migrations: list[Migration] | None = None,
         segment_rows: int | None = None,
         mode: int | None = None,
+        background: bool = False,
     ) -> None:
         """Take the lock and open the file.
 
@@ -57,6 +60,7 @@ class SqliteWriter:
             migrations: the steps to apply; all of them by default.
             segment_rows: rows at which a segment is full; SEGMENT_ROWS by default.
             mode: permissions of the file where it is made; its owner's, and its group `kernelsight`'s, by default.
+            background: :meth:`maintain` may start a process that makes columnar twins.
         """
         self._path = path
         self._lock = WriterLock(path)
@@ -70,6 +74,7 @@ class SqliteWriter:
         self._carried: Mapping[str, Account] = {}
         """Accounts that the next file begins with."""
         self._notices: list[str] = []
+        self._twins = TwinMaker(path) if background else None
         try:
             self._open_or_set_aside()
         except BaseException:
@@ -269,7 +274,8 @@ class SqliteWriter:
         self.check()
         with translated(self._path, self._connection):
             self._upkeep.run(budget_s)
-        return self._checkpointer.warnings()
+            said = self._twins.tend(due=is_due(self._connection)) if self._twins else []
+        return [*self._checkpointer.warnings(), *said]
 
     def retain(self, table: str, older_than_ns: int) -> int:
         """Let go of the rows of a table of events that are older; their rollups stay.
@@ -310,6 +316,8 @@ class SqliteWriter:
         if self._closed:
             return
         self._closed = True
+        if self._twins is not None:
+            self._twins.close()
         try:
             if self._left is not None:
                 return
@@ -335,11 +343,11 @@ def _as_rejected(row: RefusedRow, now: int) -> Rejected:
     return Rejected(now, _name(row.struct), row.reason, raw[:4096], len(raw))
 
 
-def open_writer(url: str, *, mode: int | None = None) -> SqliteWriter:
+def open_writer(url: str, *, mode: int | None = None, background: bool = False) -> SqliteWriter:
     """Open a database file for writing; its folder, the file and its tables are made where needed."""
     path = database_path(url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path.parent}: cannot be made: {error.strerror}") from error
-    return SqliteWriter(path, mode=mode)
+    return SqliteWriter(path, mode=mode, background=background)

@@ -48,9 +48,9 @@ class ElsewhereStore:
         """Nobody else is kept out."""
         return nullcontext()
 
-    def writer(self, *, mode: int | None = None) -> SqliteWriter:
+    def writer(self, *, mode: int | None = None, background: bool = False) -> SqliteWriter:
         """Open it for writing."""
-        return open_writer(self._file, mode=mode)
+        return open_writer(self._file, mode=mode, background=background)
 
     def reader(self) -> SqliteReader:
         """Open it for reading."""

@@ -1,0 +1,5 @@
+"""Columnar twins: each full segment is also one Parquet file beside the database, which scans read instead of its rows.
+
+`books.py` says which segments have one, `folder.py` where the files are, `files.py` what is in one; `work.py` makes
+them in a process of its own (`child.py`), so that the daemon never loads pyarrow.
+"""
