@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from kernelsight.diagnosis.candidate import Candidate
+from kernelsight.diagnosis.changed import with_changes
 from kernelsight.diagnosis.code import with_code
 from kernelsight.diagnosis.coverage import coverage
 from kernelsight.diagnosis.model import Bounds, Diagnosis, Finding, Identity
@@ -38,6 +39,7 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         candidates, failures = _tested(window)
         findings, ruled_out = rank(candidates, window)
         findings = with_code(window, findings)
+        findings, watched = with_changes(window, findings)
         findings, muted = split(findings, holding(mutes(reader), when.end_ns))
         identities = _identities(window, (*findings, *(one.finding for one in muted)))
         unseen = window.unseen
@@ -56,6 +58,7 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
         not_excluded=not_excluded,
         muted=muted,
         identities=identities,
+        watched=watched,
     )
 
 

@@ -85,3 +85,5 @@ class FaultClass:
     felt_as: Felt | None = None
     """What its victims wait for; None: it is taken for no other class."""
     traits: Traits = Traits()
+    governed_by: tuple[str, ...] = ()
+    """The settings of the kernel that govern how it comes about, as patterns of fnmatch(3): `vm.dirty_*`."""

@@ -111,6 +111,38 @@ class Alternative(msgspec.Struct, frozen=True):
     confidence: float
 
 
+class Change(msgspec.Struct, frozen=True):
+    """Something of the machine that became different: what may have brought a fault about, and no proof of it."""
+
+    subject: str
+    """What sort of thing it is, such as `kernel_setting`: a module of :mod:`kernelsight.diagnosis.changes`."""
+    item: str
+    """Which one: the name of a setting, a path, the name of a package or a program."""
+    claim: str
+    """What became different, in a sentence without its time."""
+    at_ns: int
+    """When it was seen, or happened where :attr:`after_ns` is the same."""
+    after_ns: int | None
+    """The last moment at which it was known not to be so yet; None: nobody watched before."""
+    evidence: tuple[Evidence, ...]
+    about: tuple[Entity, ...] = ()
+    """What it is about, as findings name things."""
+    other_days: int = 0
+    """On so many other days the same changed at about the same hour."""
+    touches: str = ""
+    """How it touches the path of the finding that it is said with; empty: no way is known."""
+
+
+class Watch(msgspec.Struct, frozen=True):
+    """Since when changes of one subject are known."""
+
+    subject: str
+    since_ns: int | None
+    """None: they are not known."""
+    why_not: str = ""
+    """Why they are not known, or not all of them; empty where they are."""
+
+
 class Finding(msgspec.Struct, frozen=True):
     """A fault: what, who causes it, who suffers, how one leads to the other, and how sure that is."""
 
@@ -130,6 +162,10 @@ class Finding(msgspec.Struct, frozen=True):
     """What happens if nothing is done."""
     alternatives: tuple[Alternative, ...] = ()
     """What else it may be: nearly as likely, and not told apart by what was recorded."""
+    changes: tuple[Change, ...] = ()
+    """What changed shortly before and touches the path, the likeliest to matter first; never a cause by itself."""
+    changes_elsewhere: int = 0
+    """How many other changes there were at that time, of which no way to the path is known."""
 
 
 class RuledOut(msgspec.Struct, frozen=True):
@@ -188,6 +224,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """Findings that somebody acknowledged, and that have not changed since; they are none of :attr:`findings`."""
     identities: tuple[Identity, ...] = ()
     """Who the processes are that the findings name; of those that the window tells nothing more of there is none."""
+    watched: tuple[Watch, ...] = ()
+    """Since when changes are known, by subject; asked only where there are findings."""
 
     @property
     def present(self) -> tuple[Finding, ...]:

@@ -17,7 +17,7 @@ from kernelsight.diagnosis.model import Fault
 from kernelsight.diagnosis.window import Window
 from kernelsight.registry import Plugins
 
-_ODD_VALUES = (ArithmeticError, TypeError, ValueError)
+ODD_VALUES = (ArithmeticError, TypeError, ValueError)
 """What arithmetic on a missing or absurd value raises."""
 Finder = Callable[[Window], Iterable[Candidate]]
 """What yields the candidates of a window for one class of faults."""
@@ -83,7 +83,7 @@ def found_by(finder: Finder, window: Window) -> tuple[list[Candidate], str]:
     candidates: list[Candidate] = []
     try:
         candidates.extend(finder(window))
-    except _ODD_VALUES as error:
+    except ODD_VALUES as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).stem}, line {place.lineno}"
         return candidates, f"its rows hold a value that cannot be used ({type(error).__name__}, {where})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from kernelsight.diagnosis.changed import told, watched_since
 from kernelsight.diagnosis.commands import Commands, shell_command
 from kernelsight.diagnosis.evidence_series import EvidenceSeries
 from kernelsight.diagnosis.identity import UNKNOWN
@@ -240,6 +241,7 @@ def _finding(
             yield Line(f"     {cited(evidence)}", "quiet")
             if evidence_series := series_by_evidence.get(evidence):
                 yield from _drawn(evidence_series)
+    yield from changed(diagnosis, finding)
     if finding.alternatives:
         others = (
             f"{plain(one.fault)} by {introduced(diagnosis, one.culprit)} ({one.confidence:.0%})"
@@ -254,6 +256,18 @@ def _finding(
         yield Line(f"  to do: {proposal.text}", "advice")
         if typed := command(finding, proposal):
             yield Line(f"         {typed}", "command")
+
+
+def changed(diagnosis: Diagnosis, finding: Finding) -> Iterator[Line]:
+    """What changed shortly before, or since when it would be known."""
+    for change in finding.changes:
+        yield Line(f"  changed shortly before: {told(change)}")
+    if finding.changes_elsewhere:
+        several = "another thing" if finding.changes_elsewhere == 1 else f"{finding.changes_elsewhere} other things"
+        how = f"`kernelsight changes --at '{to_second(finding.onset_ns)}'`"
+        yield Line(f"  {several} changed shortly before, and no way to this fault is known: {how} lists all", "quiet")
+    if diagnosis.watched and not finding.changes and not finding.changes_elsewhere:
+        yield Line(f"  nothing is known to have changed shortly before; {watched_since(diagnosis.watched)}", "quiet")
 
 
 def _drawn(evidence_series: EvidenceSeries) -> Iterator[Line]:

@@ -9,4 +9,5 @@ BANDWIDTH_SATURATION = FaultClass(
     needs=("qdisc|packet_drop",),
     parts=("network",),
     felt_as="network",
+    governed_by=("net.core.*mem*", "net.core.default_qdisc", "net.ipv4.tcp_*mem", "net.ipv4.tcp_congestion_control"),
 )

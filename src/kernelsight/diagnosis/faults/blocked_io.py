@@ -8,4 +8,5 @@ BLOCKED_IO = FaultClass(
     needs=("block|blocked_task",),
     parts=("disk",),
     felt_as="storage",
+    governed_by=("vm.dirty_*",),
 )

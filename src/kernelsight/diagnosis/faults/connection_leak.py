@@ -8,4 +8,5 @@ CONNECTION_LEAK = FaultClass(
     needs=("socket_owner",),
     parts=("network",),
     traits=Traits(uses_up=True),
+    governed_by=("net.ipv4.tcp_keepalive_*", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_max_orphans"),
 )

@@ -9,4 +9,5 @@ CONTEXT_SWITCH_STORM = FaultClass(
     parts=("cpu",),
     felt_as="cpu",
     traits=Traits(shows_when_held_back=True, spends_cpu=True, by_families=True),
+    governed_by=("kernel.sched_*",),
 )

@@ -9,4 +9,5 @@ CPU_SATURATION = FaultClass(
     parts=("cpu",),
     felt_as="cpu",
     traits=Traits(wants_cpu=True),
+    governed_by=("kernel.sched_*", "kernel.numa_balancing*"),
 )

@@ -10,4 +10,5 @@ CPU_THROTTLING = FaultClass(
     parts=("cpu",),
     felt_as="cpu",
     traits=Traits(is_limit=True),
+    governed_by=("kernel.sched_*",),
 )

@@ -6,4 +6,5 @@ CRASH_LOOP = FaultClass(
     "crash_loop",
     meaning="A program that should stay is started again and again, and fails each time soon after its start.",
     needs=("process_exit",),
+    governed_by=("kernel.panic_on_*", "vm.overcommit_*", "vm.max_map_count"),
 )

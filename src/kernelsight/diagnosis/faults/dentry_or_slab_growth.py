@@ -9,4 +9,5 @@ DENTRY_OR_SLAB_GROWTH = FaultClass(
     needs=("memory|cgroup",),
     parts=("memory",),
     traits=Traits(uses_up=True),
+    governed_by=("vm.vfs_cache_pressure", "vm.min_free_kbytes"),
 )

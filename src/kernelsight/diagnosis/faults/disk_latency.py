@@ -9,4 +9,5 @@ DISK_LATENCY = FaultClass(
     needs=("block", "process|wait|pressure"),
     parts=("disk",),
     felt_as="storage",
+    governed_by=("/sys/block/*/queue/*",),
 )

@@ -9,4 +9,5 @@ DISK_SATURATION = FaultClass(
     parts=("disk",),
     felt_as="storage",
     traits=Traits(spends_cpu=True),
+    governed_by=("/sys/block/*/queue/*", "vm.dirty_*", "vm.swappiness", "vm.laptop_mode"),
 )

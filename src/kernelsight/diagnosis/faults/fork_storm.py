@@ -9,4 +9,5 @@ FORK_STORM = FaultClass(
     parts=("cpu",),
     felt_as="cpu",
     traits=Traits(spends_cpu=True, by_families=True, starts_others=True),
+    governed_by=("kernel.pid_max", "kernel.threads-max"),
 )

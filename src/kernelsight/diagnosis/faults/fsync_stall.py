@@ -8,4 +8,5 @@ FSYNC_STALL = FaultClass(
     needs=("wait",),
     parts=("disk",),
     felt_as="storage",
+    governed_by=("vm.dirty_*", "/sys/block/*/queue/*"),
 )

@@ -9,4 +9,11 @@ HUGE_PAGE_STALL = FaultClass(
     needs=("vmstat", "page_fault_stats|pressure"),
     parts=("memory",),
     traits=Traits(spends_cpu=True),
+    governed_by=(
+        "/sys/kernel/mm/transparent_hugepage/*",
+        "vm.compact*",
+        "vm.nr_hugepages*",
+        "vm.extfrag_threshold",
+        "vm.min_free_kbytes",
+    ),
 )

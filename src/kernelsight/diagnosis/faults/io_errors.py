@@ -8,4 +8,5 @@ IO_ERRORS = FaultClass(
     "the kernel lets nobody write to a file system any more after it met an error (EROFS).",
     needs=("syscall_error|kernel_message",),
     parts=("disk",),
+    governed_by=("/sys/block/*/queue/*",),
 )

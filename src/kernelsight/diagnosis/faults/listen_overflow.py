@@ -9,4 +9,10 @@ LISTEN_OVERFLOW = FaultClass(
     parts=("network",),
     felt_as="network",
     traits=Traits(shows_when_held_back=True),
+    governed_by=(
+        "net.core.somaxconn",
+        "net.ipv4.tcp_max_syn_backlog",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.tcp_abort_on_overflow",
+    ),
 )

@@ -9,4 +9,14 @@ MEMORY_PRESSURE = FaultClass(
     parts=("memory",),
     felt_as="storage",
     traits=Traits(spends_cpu=True),
+    governed_by=(
+        "vm.swappiness",
+        "vm.min_free_kbytes",
+        "vm.watermark_*",
+        "vm.vfs_cache_pressure",
+        "vm.overcommit_*",
+        "vm.nr_hugepages*",
+        "vm.zone_reclaim_mode",
+        "/sys/kernel/mm/*",
+    ),
 )

@@ -8,4 +8,5 @@ NUMA_PRESSURE = FaultClass(
     "have their pages moved again and again.",
     needs=("numa_node",),
     parts=("memory",),
+    governed_by=("vm.zone_reclaim_mode", "vm.numa_*", "kernel.numa_balancing*"),
 )

@@ -8,4 +8,14 @@ PACKET_LOSS = FaultClass(
     needs=("packet_drop|tcp_retransmit",),
     parts=("network",),
     felt_as="network",
+    governed_by=(
+        "net.core.*mem*",
+        "net.core.netdev_*",
+        "net.ipv4.tcp_*mem",
+        "net.ipv4.udp_*",
+        "net.ipv*.conf.*",
+        "net.netfilter.*",
+        "net.ipv*.route.*",
+        "net.ipv*.neigh.*",
+    ),
 )

@@ -9,4 +9,5 @@ PAGE_FAULT_STORM = FaultClass(
     parts=("memory",),
     felt_as="storage",
     traits=Traits(spends_cpu=True),
+    governed_by=("/sys/kernel/mm/*", "vm.overcommit_*", "kernel.numa_balancing*"),
 )

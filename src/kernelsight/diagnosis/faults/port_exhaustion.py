@@ -9,4 +9,10 @@ PORT_EXHAUSTION = FaultClass(
     needs=("syscall_error",),
     parts=("network",),
     traits=Traits(uses_up=True),
+    governed_by=(
+        "net.ipv4.ip_local_*",
+        "net.ipv4.tcp_tw_reuse",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_max_tw_buckets",
+    ),
 )

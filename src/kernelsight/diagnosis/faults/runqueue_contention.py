@@ -9,4 +9,5 @@ RUNQUEUE_CONTENTION = FaultClass(
     parts=("cpu",),
     felt_as="cpu",
     traits=Traits(wants_cpu=True),
+    governed_by=("kernel.sched_*",),
 )

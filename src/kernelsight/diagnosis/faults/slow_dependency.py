@@ -9,4 +9,11 @@ SLOW_DEPENDENCY = FaultClass(
     needs=("tcp_connection", "pending_wait"),
     parts=("network",),
     felt_as="network",
+    governed_by=(
+        "net.ipv4.tcp_*mem",
+        "net.core.*mem*",
+        "net.ipv4.tcp_syn*",
+        "net.ipv4.tcp_slow_start_after_idle",
+        "net.ipv4.tcp_congestion_control",
+    ),
 )

@@ -9,4 +9,5 @@ SOFTIRQ_LOAD = FaultClass(
     parts=("network", "cpu"),
     felt_as="cpu",
     traits=Traits(spends_cpu=True),
+    governed_by=("net.core.netdev_*", "net.core.dev_weight*", "net.core.rps_*", "net.core.busy_*"),
 )

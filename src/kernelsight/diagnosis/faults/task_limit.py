@@ -8,4 +8,5 @@ TASK_LIMIT = FaultClass(
     "have.",
     needs=("cgroup|syscall_error",),
     traits=Traits(uses_up=True),
+    governed_by=("kernel.pid_max", "kernel.threads-max", "user.max_pid_namespaces"),
 )

@@ -1,0 +1,167 @@
+"""What changed shortly before a fault: said with it where it touches its path, and never as the cause."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from scenes import END, FROM, LENGTH, SECOND, START, cpus, stored, used
+
+from kernelsight.diagnosis import diagnose
+from kernelsight.diagnosis.changed import changes, changes_before, not_watched, subjects
+from kernelsight.diagnosis.check import wrong_with
+from kernelsight.diagnosis.report import report
+from kernelsight.events.collector import CollectorReport
+from kernelsight.events.kernel_setting import KernelSetting
+from kernelsight.query.source import opened
+
+DAY = 86_400
+
+
+def saturated():
+    """A program that takes the only CPU from another one, from a second on."""
+    yield from cpus(1)
+    yield from used(10, "porka", 700, 290, since=FROM)
+    yield from used(11, "prey", 290, 700, since=FROM)
+    for second in range(FROM):
+        yield from (row for row in used(11, "prey", 300, 2) if row.timestamp == START + second * SECOND + 7)
+
+
+def ran(name: str, since: int = -DAY, status="running", reason=None):
+    """Reports of a collector from a second on."""
+    for second in (since, 0, LENGTH):
+        yield CollectorReport(START + second * SECOND, name=name, status=status, reason=reason, run=START)
+
+
+def setting(name: str, value: str | None, *, at: int, was: str | None = None, after: int | None = None):
+    return KernelSetting(START + at * SECOND, name, value, was, None if after is None else START + after * SECOND)
+
+
+def asked(tmp_path, *events):
+    path = stored(tmp_path / "c.db", [*saturated(), *events])
+    diagnosis = diagnose(path, START, END)
+    (finding,) = diagnosis.findings
+    with opened(path) as reader:
+        for change in finding.changes:
+            assert [wrong_with(reader, evidence) for evidence in change.evidence] == [""]
+    return diagnosis, finding
+
+
+def said(diagnosis):
+    return "\n".join(line.text for line in report(diagnosis))
+
+
+def test_a_setting_that_governs_the_mechanism_is_said_with_the_finding(tmp_path):
+    diagnosis, finding = asked(
+        tmp_path,
+        *ran("kernel_setting"),
+        setting("kernel.sched_rt_runtime_us", "1000000", was="950000", at=4, after=-16),
+    )
+    (change,) = finding.changes
+    assert change.claim == "kernel.sched_rt_runtime_us is 1000000 instead of 950000"
+    assert change.touches == "it governs cpu saturation"
+    assert "changed shortly before: between" in said(diagnosis)
+    assert finding.fault == "cpu_saturation"
+    assert all("sched_rt" not in step.claim for step in finding.path), "a change is no step of a path"
+
+
+def test_a_setting_that_has_nothing_to_do_with_it_is_only_counted(tmp_path):
+    diagnosis, finding = asked(
+        tmp_path, *ran("kernel_setting"), setting("fs.lease-break-time", "5", was="45", at=4, after=1)
+    )
+    assert (finding.changes, finding.changes_elsewhere) == ((), 1)
+    assert "no way to this fault is known" in said(diagnosis)
+
+
+@pytest.mark.parametrize(("at", "after"), [(FROM + 12, FROM + 8), (-1000, -1020)])
+def test_what_changed_later_or_long_before_is_not_said(tmp_path, at, after):
+    _, finding = asked(tmp_path, *ran("kernel_setting"), setting("kernel.sched_x", "2", was="1", at=at, after=after))
+    assert (finding.changes, finding.changes_elsewhere) == ((), 0)
+
+
+def test_what_was_seen_late_may_have_come_before(tmp_path):
+    _, finding = asked(
+        tmp_path, *ran("kernel_setting"), setting("kernel.sched_x", "2", was="1", at=FROM + 15, after=FROM - 5)
+    )
+    assert [change.item for change in finding.changes] == ["kernel.sched_x"]
+
+
+def test_the_first_look_is_no_change_but_what_differs_from_the_run_before_is_one(tmp_path):
+    _, finding = asked(
+        tmp_path,
+        *ran("kernel_setting", -300),
+        setting("kernel.sched_x", "1", at=-300),
+        setting("kernel.sched_y", "1", at=-300),
+        setting("kernel.sched_x", "2", at=0),
+        setting("kernel.sched_y", "1", at=0),
+        setting("kernel.sched_new", "1", at=0),
+    )
+    assert [change.claim for change in finding.changes] == ["kernel.sched_x is 2 instead of 1"]
+    assert finding.changes[0].after_ns == START - 300 * SECOND, "the last report before the second run"
+
+
+def test_what_changes_at_this_hour_every_day_comes_after_what_does_not(tmp_path):
+    daily = [
+        setting("kernel.sched_a", value, was=was, at=day * -DAY, after=day * -DAY - 20)
+        for day, value, was in ((2, "1", "2"), (1, "2", "1"))
+    ]
+    _, finding = asked(
+        tmp_path,
+        *ran("kernel_setting", -3 * DAY),
+        *daily,
+        setting("kernel.sched_a", "3", was="2", at=8, after=6),
+        setting("kernel.sched_b", "2", was="1", at=-200, after=-220),
+    )
+    assert [(change.item, change.other_days) for change in finding.changes] == [
+        ("kernel.sched_b", 0),
+        ("kernel.sched_a", 2),
+    ]
+
+
+def test_of_many_changes_a_few_are_said_and_the_others_counted(tmp_path):
+    many = [setting(f"kernel.sched_{number:03}", "2", was="1", at=8, after=6) for number in range(300)]
+    _, finding = asked(tmp_path, *ran("kernel_setting"), *many)
+    assert (len(finding.changes), finding.changes_elsewhere) == (5, 295)
+
+
+def test_names_that_command_a_terminal_stay_text(tmp_path):
+    hostile = setting("kernel.sched_\x1b[31m", "\x1b]0;x\x07" * 9, was="\n", at=8, after=6)
+    diagnosis, finding = asked(tmp_path, *ran("kernel_setting"), hostile)
+    assert len(finding.changes) == 1
+    assert json.loads(json.dumps(said(diagnosis)))
+
+
+def test_a_value_that_no_kernel_gives_ends_the_subject_alone(tmp_path):
+    rows = [KernelSetting(START + 5 * SECOND, "kernel.sched_x", 7, b"\0", "soon"), *ran("kernel_setting")]  # type: ignore[arg-type]
+    diagnosis, finding = asked(tmp_path, *rows)
+    assert finding.fault == "cpu_saturation"
+    assert diagnosis.watched
+
+
+def test_without_history_it_is_not_known(tmp_path):
+    diagnosis, finding = asked(tmp_path)
+    assert finding.changes == ()
+    assert all(watch.since_ns is None for watch in diagnosis.watched)
+    assert "changes were not watched" in said(diagnosis)
+
+
+def test_with_history_and_no_change_it_says_since_when_it_watches(tmp_path):
+    events = [event for subject in subjects().values() for name in subject.collectors for event in ran(name, -60)]
+    diagnosis, _ = asked(tmp_path, *events)
+    assert "nothing is known to have changed shortly before; changes are watched since" in said(diagnosis)
+
+
+def test_a_time_is_asked_for_its_changes_and_what_is_not_known_of_it_is_said(tmp_path):
+    path = stored(
+        tmp_path / "c.db",
+        [
+            *ran("kernel_setting", -60),
+            setting("vm.swappiness", "1", was="60", at=20, after=0),
+            *ran("mount", reason="no"),
+        ],
+    )
+    found = changes(path, START - 100 * SECOND, END)
+    assert [change.claim for change in found.changes] == ["vm.swappiness is 1 instead of 60"]
+    assert any("kernel settings: not known before" in sentence for sentence in not_watched(found.watched, found.when))
+    assert [change.item for change in changes_before(path, START + 10 * SECOND).changes] == ["vm.swappiness"]
+    assert changes_before(path, START - 10 * SECOND).changes == ()
