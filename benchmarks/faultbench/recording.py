@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import zstandard
-from benchmarks.faultbench.scrubbing import scrubbed
+from benchmarks.faultbench.scrubbing import scrubbed, with_children
 
 from kernelsight.events.declare import Event
 from kernelsight.events.memory import PageFaultStats
@@ -65,12 +65,23 @@ def about(path: Path) -> dict[str, Any]:
     return told
 
 
-def keep(folder: Path, truth_of: dict[str, Any], lines: bytes, ours: dict[int, str]) -> None:
-    """Write a recording, and what is true of it."""
+def keep(
+    folder: Path, truth_of: dict[str, Any], lines: bytes, ours: dict[int, str], names: frozenset[str] = frozenset()
+) -> None:
+    """Write a recording, and what is true of it.
+
+    Args:
+        folder: where to.
+        truth_of: what is true of it.
+        lines: what the collectors said.
+        ours: pid to name of what the scenario started, and of ourselves.
+        names: that the scenario gave to programs.
+    """
     folder.mkdir(exist_ok=True)
     name = truth_of["scenario"]
-    events = thinned(decoder().decode_lines(lines), ours)
-    packed = zstandard.ZstdCompressor(level=19).compress(encode_lines(scrubbed(events, ours)))
+    events = [*decoder().decode_lines(lines)]
+    ours = with_children(events, ours)
+    packed = zstandard.ZstdCompressor(level=19).compress(encode_lines(scrubbed(thinned(events, ours), ours, names)))
     (folder / f"{name}{_LINES}").write_bytes(packed)
     (folder / f"{name}.json").write_text(json.dumps(truth_of, indent=1) + "\n")
 

@@ -147,7 +147,7 @@ def play(
             "harm": [asdict(suffered) for suffered in harms(stage.measured, onset, offset, but=truth.names)],
         }
         if keep is not None:
-            recording.keep(keep, truth_of, b"".join(collection.lines), ours)
+            recording.keep(keep, truth_of, b"".join(collection.lines), ours, stage.names)
         if database is not None:
             shutil.copyfile(collection.path, database)
         return score(str(collection.path), truth_of, truth, diagnosed)

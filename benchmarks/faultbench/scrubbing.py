@@ -17,7 +17,9 @@ import msgspec
 
 from kernelsight.events.declare import Event, kind_of
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.memory import PageFault
+from kernelsight.events.process_exit import ProcessExit
 from kernelsight.events.scheduler import BlockedTask, Sched
 from kernelsight.events.stack import Stack
 from kernelsight.events.syscalls import Syscall
@@ -62,9 +64,10 @@ class _Scrubber:
     places: dict[str, str] = field(default_factory=dict)
     hosts: dict[str, str] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
+    """Names that the scenario gave to programs, and those of its processes."""
 
     def __post_init__(self) -> None:
-        self.names = frozenset(self.ours.values())
+        self.names |= frozenset(self.ours.values())
 
     def text(self, event: Event, column: str, value: str) -> str | None:
         """A text as a recording has it; None: it is left out."""
@@ -123,20 +126,38 @@ class _Scrubber:
         return self.hosts.setdefault(value, f"192.0.2.{number % 255}" if host.version == 4 else f"2001:db8::{number:x}")
 
 
-def scrubbed(events: Iterable[Event], ours: Mapping[int, str]) -> Iterator[Event]:
+def with_children(events: Iterable[Event], ours: Mapping[int, str]) -> dict[int, str]:
+    """Pid to name of what the scenario started, with the children that ended before anybody looked for them.
+
+    Args:
+        events: what the collectors said; each names the parent of a process that ended.
+        ours: those that are known.
+    """
+    found = dict(ours)
+    for event in events:
+        if isinstance(event, ProcessExit) and event.parent_pid in found and event.pid and event.comm:
+            found.setdefault(event.pid, event.comm)
+    return found
+
+
+def scrubbed(events: Iterable[Event], ours: Mapping[int, str], names: frozenset[str] = frozenset()) -> Iterator[Event]:
     """Events in which nothing names what is not ours.
 
     Processes of one name that are not ours are called by the pid of the first of them, so that they are still
-    of one program; their groups and mounts by a number. What was slow for one of them a single time is left out.
+    of one program; their groups and mounts by a number. What was slow for one of them a single time is left out, and
+    so is what the kernel said before the recording began.
 
     Args:
         events: what the collectors said.
         ours: pid to name of what the scenario started, and of ourselves.
+        names: that the scenario gave to programs.
     """
     unknown: set[str] = set()
-    scrubber = _Scrubber(ours, unknown.add)
+    scrubber = _Scrubber(ours, unknown.add, names=names)
     for event in events:
         if isinstance(event, _SINGLE) and event.pid not in ours and event.comm not in scrubber.names:
+            continue
+        if isinstance(event, KernelMessage) and event.earlier:
             continue
         if isinstance(event, Stack) and event.space == "user" and event.pid not in ours:
             continue

@@ -104,6 +104,11 @@ class Stage:
                 self._names.add(name)
                 return name
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that were given to programs."""
+        return frozenset(self._names)
+
     def start(
         self,
         command: Sequence[object],

@@ -136,6 +136,7 @@ def test_a_link_that_goes_is_told_from_one_that_is_taken_down():
     done = subprocess.run([*command, sys.executable, "-c", LOSE_A_LINK], capture_output=True, text=True, check=True)
     first, unchanged, lost, back, down = json.loads(done.stdout)
     assert (first[0]["operstate"], first[0]["is_up"]) == ("up", True)
+    assert first[0]["has_device"] is False
     assert unchanged == []
     assert (lost[0]["is_up"], lost[0]["operstate"]) == (True, "lowerlayerdown")
     assert lost[0]["carrier_downs"] == first[0]["carrier_downs"] + 1

@@ -8,6 +8,7 @@ from kernelsight.diagnosis.check import check
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import SocketOwner
 from kernelsight.events.qdisc import Qdisc
+from kernelsight.events.service import ServiceEdge
 from kernelsight.events.tcp import TcpConnection, TcpListener, TcpRetransmitEvent
 
 FAULTY = range(FROM, LENGTH)
@@ -118,6 +119,29 @@ def test_a_server_that_does_not_read_keeps_those_waiting_who_send(tmp_path):
 
 def test_a_receiver_of_another_machine_is_named_by_its_address(tmp_path):
     assert findings(tmp_path, closed()) == UNREACHABLE
+
+
+def sends(*, before, now, owner=BULK):
+    for second in range(LENGTH):
+        amount = now if second >= FROM else before
+        if amount:
+            yield ServiceEdge(
+                at(second), pid=owner[0], comm=owner[1], protocol="tcp", address=SERVER[0], port=SERVER[1], streams=1,
+                bytes_sent=amount,
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        pytest.param(0, 20_000_000, [], id="a backup to the storage of another machine"),
+        pytest.param(100_000, 20_000_000, [], id="a copy that looks for what to send first"),
+        pytest.param(0, 60_000, UNREACHABLE, id="nobody copies so slowly"),
+        pytest.param(20_000_000, 2_000_000, UNREACHABLE, id="it took ten times as much before"),
+    ],
+)
+def test_a_copy_that_is_sent_as_fast_as_it_is_taken_harms_nobody(tmp_path, before, now, expected):
+    assert findings(tmp_path, closed(), sends(before=before, now=now)) == expected
 
 
 def test_a_client_that_downloads_at_its_own_pace_harms_nobody(tmp_path):

@@ -8,6 +8,7 @@ from kernelsight.events.memory import Memory, OomKill
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import Process
 from kernelsight.events.process_exit import ProcessExit
+from kernelsight.events.scheduler import Wait
 from kernelsight.events.service import Service
 from kernelsight.events.syscalls import SyscallError
 
@@ -130,3 +131,25 @@ def test_what_is_killed_for_memory_is_told_as_that(tmp_path):
         for second in range(FROM, LENGTH)
     ]
     assert "crash_loop" not in [fault for fault, _ in found(tmp_path, ends(signal=9, parent_comm="systemd"), kills)[0]]
+
+
+def reads_what_is_typed(comm="bash"):
+    for second in range(0, LENGTH, 2):
+        yield Wait(
+            START + second * SECOND + 7, pid=40, comm=comm, waker_pid=0, waker_context="task", waits_in="read",
+            state="interruptible", count=3, wait_ns=SECOND, runqueue_ns=0, max_wait_ns=SECOND, cgroup_id=1,
+        )  # fmt: skip
+
+
+def test_a_program_that_crashes_when_somebody_starts_it_by_hand_is_no_loop(tmp_path):
+    crashes = [*ends(parent_comm="bash", signal=11, every=7)]
+    assert found(tmp_path / "typed", crashes, reads_what_is_typed())[0] == []
+    assert found(tmp_path / "script", crashes)[0] == [("crash_loop", "shop")]
+    served_before = crashes, reads_what_is_typed(), served(pid=1000 + FROM)
+    assert found(tmp_path / "server", *served_before)[0] == [("crash_loop", "shop")]
+
+
+def test_a_job_of_a_timer_that_fails_is_not_surely_a_service(tmp_path):
+    faults, answer = found(tmp_path, ends(parent_comm="systemd", since=1, every=10))
+    assert faults == [("crash_loop", "shop")]
+    assert answer.findings[0].confidence < 0.65

@@ -96,8 +96,10 @@ def test_packets_of_loopback_are_no_work_of_a_device(tmp_path):
 
 def test_who_sets_timers_is_named_for_the_interrupts_of_a_timer(tmp_path):
     timer = raised("LOC", 80_000, origin="processor", device="Local timer interrupts")
-    found = findings(tmp_path, cpus(busy=1), timer, used(60, "ticker", 900, 0, since=FROM, slept=30_000))
-    assert ("irq_storm", "process", "60") in found
+    ticker = [*used(60, "ticker", 900, 0, since=FROM, slept=30_000)]
+    waits = used(61, "shop", 90, 300, since=FROM, slept=30_000)
+    assert ("irq_storm", "process", "60") in findings(tmp_path / "harm", cpus(busy=1), timer, ticker, waits)
+    assert findings(tmp_path / "none", cpus(busy=1), timer, ticker) == []
 
 
 # --- huge pages --------------------------------------------------------------------------------------

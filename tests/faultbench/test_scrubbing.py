@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from benchmarks.faultbench.case import recorded
-from benchmarks.faultbench.scrubbing import scrubbed
+from benchmarks.faultbench.scrubbing import scrubbed, with_children
 
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.filesystem import Filesystem
+from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.pending_wait import PendingWait
 from kernelsight.events.process import Process
 from kernelsight.events.process_exit import ProcessExit
@@ -56,6 +57,22 @@ def test_what_is_not_ours_has_a_stand_in(event, column, expected):
 def test_a_program_keeps_its_stand_in():
     events = [Process(NOW, pid=9, comm=SECRET), Process(NOW, pid=10, comm=SECRET), Process(NOW, pid=11, comm="other")]
     assert [event.comm for event in scrubbed(events, OURS)] == ["p9", "p9", "p11"]
+
+
+def test_what_ended_before_anybody_looked_is_known_by_its_parent_or_by_the_name_that_it_was_given():
+    ends = [
+        ProcessExit(NOW, parent_pid=70, parent_comm="karag", comm="sleep", pid=90, count=1, failed=0),
+        ProcessExit(NOW, parent_pid=8, parent_comm=SECRET, comm=SECRET, pid=91, count=1, failed=1),
+        ProcessExit(NOW, parent_pid=8, parent_comm=SECRET, comm="renix", pid=92, count=1, failed=1),
+    ]
+    known = with_children(ends, OURS)
+    assert known == {**OURS, 90: "sleep"}
+    assert [end.comm for end in scrubbed(ends, known, frozenset({"renix"}))] == ["sleep", "p8", "renix"]
+
+
+def test_what_the_kernel_said_before_a_recording_is_left_out():
+    said = [KernelMessage(NOW, message_kind="io_error", device="loop0", earlier=earlier) for earlier in (True, False)]
+    assert [event.earlier for event in scrubbed(said, OURS)] == [False]
 
 
 def test_stacks_of_others_and_single_calls_of_others_are_left_out():

@@ -98,7 +98,7 @@ SCENES = {
     "swapping_in": (Vmstat, {}, {"pswpin": (0, 900)}, {"pswpin": (0, 20)}),
     "link_lost": (
         Link,
-        {"interface_name": "eth0", "is_up": True},
+        {"interface_name": "eth0", "is_up": True, "has_device": True},
         {"carrier_downs": (0, 1)},
         {"carrier_downs": (3, 0)},
     ),

@@ -11,6 +11,7 @@ from kernelsight.diagnosis.kernel_log import messages
 from kernelsight.diagnosis.processes import Process as SampledProcess
 from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.threshold import Threshold
+from kernelsight.diagnosis.waiting import waiting
 from kernelsight.diagnosis.window import NS_PER_S, Interval, Window, grouped_by
 from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.memory import Memory, OomKill
@@ -19,6 +20,7 @@ from kernelsight.events.process import Process
 from kernelsight.events.process_exit import ProcessExit
 from kernelsight.events.service import Service
 from kernelsight.events.syscalls import SyscallError
+from kernelsight.linux.shells import is_shell
 from kernelsight.linux.supervisors import (
     CANNOT_RUN,
     DEFECTS,
@@ -27,6 +29,7 @@ from kernelsight.linux.supervisors import (
     runs_containers,
     signal_name,
 )
+from kernelsight.linux.syscalls import POLLS, READS
 
 LEAST_ENDS = Threshold(
     3, "ends", because="judged: a service that is restarted by intention ends once, and once more where that failed"
@@ -47,6 +50,7 @@ _ASKS_AGAIN = "EAGAIN"
 _PAUSES = ("sleep", "usleep")
 """What a script starts to wait before the next try."""
 _TICKS_PER_S = 100
+_INPUT = READS | POLLS
 _ROOT_GROUP = 1
 """Id of the root of all control groups, in which everything is where the first version of them is used."""
 
@@ -81,6 +85,8 @@ class Restarts:
     """Calls that failed in it for want of something."""
     segfaults: Sequence[KernelMessage]
     """What the kernel said of its faults."""
+    typed: bool
+    """Whether its parent is a shell that waits for input between the ends: somebody types the commands."""
 
     @property
     def ends(self) -> int:
@@ -133,6 +139,11 @@ class Restarts:
         if self.refused_before_per_s is None or self.refused_packets < REFUSED_PER_END * self.ends:
             return False
         return self.refused_packets / max(self.seconds, 1.0) >= REFUSED_MORE * self.refused_before_per_s
+
+    @property
+    def was_up(self) -> bool:
+        """Whether it did its work before, or clients want it: it listened, had run for long, or is missed."""
+        return self.serves or self.ran_long_s >= RAN_LONG_S or self.refuses_clients
 
     @property
     def alike_share(self) -> float:
@@ -224,7 +235,13 @@ def _restarts(window: Window, family: Sequence[ProcessExit], everybody: Iterable
         refused_before_per_s=_before_per_s(window, refused, run),
         errors=[row for row in window.rows(SyscallError) if row.pid in ours and row.error != _ASKS_AGAIN],
         segfaults=[row for row in messages(window, "segfault") if row.pid in ours],
+        typed=is_shell(last.parent_comm or "") and _waits_for_input(window, last.parent_pid, run),
     )
+
+
+def _waits_for_input(window: Window, pid: int | None, run: Interval) -> bool:
+    edges = window.once(waiting).by_waiter.get(pid or 0, ())
+    return any(edge.waits_in in _INPUT and edge.state == "interruptible" and edge.count_in(run) for edge in edges)
 
 
 def _in_living_container(window: Window, family: Sequence[ProcessExit]) -> bool | None:

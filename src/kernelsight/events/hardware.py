@@ -29,6 +29,11 @@ class Link(Event, tag="link"):
     device_type: Annotated[
         Text | None, Label(), Means("such as `bridge`, `bond`, `vlan` or `wlan` (DEVTYPE); NULL: none, as of a wire")
     ] = None
+    has_device: Annotated[
+        Flag | None,
+        Label(),
+        Means("a device of a bus is behind it, and it is no bridge, tunnel or end of a pair that software makes"),
+    ] = None
 
 
 @event(

@@ -29,8 +29,11 @@ HOLDS = Restarts(
     refused_before_per_s=None,
     errors=(),
     segfaults=(),
+    typed=False,
 )
 FAILS = {
+    "nobody_types_it": {"typed": True, "serves": False},
+    "is_no_job": {"parent_comm": "systemd", "serves": False, "seconds": 7 * 10.1},
     "fails_alike": {"rows": (ONE, OTHER)},
     "fails": {"rows": ends(failed=6)},
     "ends_soon": {"rows": ends(lifetime_ms=8 * 16_000)},
@@ -42,4 +45,9 @@ FAILS = {
     "only_child": {"others": 9},
     "no_storm": {"rows": ends(count=700, failed=700)},
 }
-DOES_NOT_APPLY = {"started_again_soon": {"parent_comm": "conmon"}, "new_container": {"in_living_container": None}}
+APPLIES = {"is_no_job": {"parent_comm": "systemd"}}
+DOES_NOT_APPLY = {
+    "is_no_job": {},
+    "started_again_soon": {"parent_comm": "conmon"},
+    "new_container": {"in_living_container": None},
+}

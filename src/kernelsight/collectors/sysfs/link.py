@@ -68,7 +68,8 @@ class LinkCollector:
         if not is_up and not ups:
             return None
         device_type = type_in(read_once(folder / "uevent") or b"")
-        return Link(now, interface, is_up, word(folder / "operstate"), ups, downs, device_type)
+        operstate, has_device = word(folder / "operstate"), (folder / "device").is_symlink()
+        return Link(now, interface, is_up, operstate, ups, downs, device_type, has_device)
 
     def _moved(self, before: Link) -> bool:
         """Whether a link came or went since."""

@@ -12,7 +12,7 @@ from kernelsight.diagnosis.kernel_log import said
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.restarts import RAN_LONG_S, Restarts, restarts
+from kernelsight.diagnosis.restarts import Restarts, restarts
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Window
 from kernelsight.events.packet_drop import PacketDrop
@@ -44,6 +44,11 @@ ALIKE_SHARE = Threshold(
 SOON_AGAIN_S = Threshold(
     45.0, "s", because="judged: jobs that a timer starts come once a minute or less often; restarts come sooner"
 )
+JOB_S = Threshold(
+    8.0,
+    "s",
+    because="judged: restarts mostly follow within 5 s (RestartSec=), jobs of timers every ten seconds at most",
+)
 PAUSES = Threshold(
     3.0, "times the mean distance of two ends", because="judged: pauses between restarts grow; beyond that, it is over"
 )
@@ -62,14 +67,7 @@ def _goes_on(suspect: Restarts) -> bool:
 
 
 def _is_service(suspect: Restarts) -> bool:
-    return (
-        suspect.is_supervised
-        or suspect.shows_defect
-        or suspect.serves
-        or suspect.ran_long_s >= RAN_LONG_S
-        or bool(suspect.errors)
-        or suspect.refuses_clients
-    )
+    return suspect.is_supervised or suspect.shows_defect or suspect.was_up or bool(suspect.errors)
 
 
 def explain(window: Window, suspect: Restarts) -> Explanation:
@@ -164,6 +162,27 @@ MECHANISM = Mechanism[Restarts](
             because="judged: a supervisor starts it, it listens or had run for long, clients find nobody who listens, "
             "it ends by a signal of its own defect, cannot be executed, or is refused what it needs. Without any of "
             "these it may be a question that a script asks until the answer is yes",
+        ),
+        Check(
+            id="nobody_types_it",
+            says="nobody starts it by hand, or it had done its work before",
+            holds=lambda suspect: not suspect.typed or suspect.was_up,
+            supports=0.0,
+            refutes=7.0,
+            because="judged: a shell that waits for input between two starts is somebody who tries a program again",
+        ),
+        Check(
+            id="is_no_job",
+            says="it is started again at once, or it had done its work before",
+            holds=lambda suspect: (
+                suspect.was_up or suspect.pause_s < JOB_S
+                if suspect.is_supervised and not suspect.is_contained
+                else None
+            ),
+            supports=0.0,
+            refutes=4.0,
+            because="judged: a supervisor also starts jobs at times (systemd.timer(5)). Where nobody misses the "
+            "program, nothing but the pause tells a job that fails from a service that fails",
         ),
         Check(
             id="new_container",

@@ -37,6 +37,16 @@ TAKES_SHARE = Threshold(
     "share of the CPU's time",
     because="judged: as much is what programs there can notice; a busy disk or network takes less in hard interrupts",
 )
+SURELY_PER_S = Threshold(
+    40_000,
+    "interrupts/s on one CPU",
+    because="calculated: at 2.5 µs each, so many take a tenth of the CPU's time, where the kernel does not count it",
+)
+WAITS_SHARE = Threshold(
+    0.1,
+    "s of waiting for a CPU per second",
+    because="judged: where all processes but the busiest wait for less, nobody can be said to suffer",
+)
 BUSY_SHARE = Threshold(
     0.9, "share of a CPU's time", because="judged: on a CPU that idles a tenth of the time, nobody waits for the rest"
 )
@@ -67,6 +77,8 @@ class Storm:
     """Packets and requests of disks that were done meanwhile, of the whole machine; None: the source is no device."""
     taken_share: float | None
     """Of the CPU's time, what interrupts take by the kernel's account; None: it keeps none (IRQ_TIME_ACCOUNTING)."""
+    waits_per_s: float
+    """Seconds in which processes wait for a CPU, a second; without the one that used most."""
     busy_share: float
     """Of the CPU's time, what it did not idle."""
     largest: Use | None
@@ -109,6 +121,7 @@ def _storm(window: Window, deltas: Sequence[CounterDelta[Interrupt]], run: Inter
         per_s=statistics.fmean(delta.of(Interrupt.raised) / delta.seconds for delta in deltas),
         work_per_s=_work(window, run) / run.seconds if last.origin == "device" else None,
         taken_share=spent[Cpu.irq] / ticks if accounted else None,
+        waits_per_s=sum(use.queued_in(run) for use in uses if use is not largest) / run.seconds,
         busy_share=1 - (spent[Cpu.idle] + spent[Cpu.iowait]) / ticks,
         largest=largest if last.origin == "processor" else None,
         deltas=deltas,
@@ -195,6 +208,25 @@ MECHANISM = Mechanism[Storm](
             supports=2.0,
             refutes=4.0,
             because="judged: it is what the harm consists of, where the kernel counts it",
+        ),
+        Check(
+            id="must_take_time",
+            says="so many interrupts take a good part of the CPU's time, though this kernel does not count it",
+            holds=lambda suspect: suspect.per_s >= SURELY_PER_S if suspect.taken_share is None else None,
+            supports=0.0,
+            refutes=3.0,
+            because="judged: without the kernel's account (CONFIG_IRQ_TIME_ACCOUNTING) their number alone tells",
+        ),
+        Check(
+            id="somebody_waits",
+            says="others than the program that sets the timers wait for a CPU",
+            holds=lambda suspect: (
+                suspect.waits_per_s >= WAITS_SHARE if suspect.taken_share is None and suspect.largest else None
+            ),
+            supports=0.0,
+            refutes=3.0,
+            because="judged: an interrupt of a device is nobody's own; a program that sets many timers on a CPU of its "
+            "own takes time from itself alone",
         ),
         Check(
             id="cpu_is_busy",

@@ -17,6 +17,7 @@ from kernelsight.diagnosis.waiting import Edge, shown, waiting
 from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.process import SocketOwner
 from kernelsight.events.scheduler import Wait
+from kernelsight.events.service import ServiceEdge
 from kernelsight.events.tcp import TcpConnection, TcpListener
 from kernelsight.quantities import quantity
 
@@ -33,9 +34,36 @@ IDLE_SHARE = Threshold(
     because="judged: a reader that computes for more of the time may read as fast as it can, and is itself what takes "
     "the time (`thread_saturation`, `cpu_saturation`)",
 )
+LEAST_BEFORE_S = Threshold(3, "s", because="judged: less says little of what is usual")
+SLOWED_SHARE = Threshold(
+    0.7, "of what it took before", because="judged: well beyond what a pace differs by from one second to the next"
+)
+SLOW_BYTES_PER_S = Threshold(
+    1e6,
+    "B/s of each sender",
+    because="judged: storage of other machines takes a copy at several MB/s at least. Where the wire is slower than "
+    "that, the window is not what holds up the sender",
+)
 MOST_LISTENERS = Threshold(
     64, "listeners", because="collectors tell of no more (kernelsight.collectors.sockets); there may be others then"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a receiver takes what its senders send."""
+
+    now: float
+    """B/s of each sender, while they wait."""
+    before: float | None
+    """B/s of each sender before, while none of them waited; None: nothing is known of that."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it takes less than before; where nothing is known of that, than any copy is content with."""
+        if self.before is None:
+            return self.now < SLOW_BYTES_PER_S
+        return self.now <= SLOWED_SHARE * self.before
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +92,8 @@ class Unread:
     """Samples of the receiver's ends."""
     waits: Sequence[Edge]
     """Waits of the senders that the receiver ended."""
+    pace: Pace | None
+    """How fast it takes what is sent; None: not known."""
 
     @property
     def seconds(self) -> int:
@@ -114,6 +144,28 @@ def _unread(
         closed=rows,
         unread=[row for row in window.within(reading, run) if row.pid and row.pid == pid],
         waits=[edge for edge in window.once(waiting).by_waker.get(pid or 0, ()) if str(edge.pid) in ids],
+        pace=_pace(window, rows, run),
+    )
+
+
+def _pace(window: Window, rows: Sequence[TcpConnection], run: Interval) -> Pace | None:
+    """How fast the senders get rid of what they send to a receiver, by what they send and what stays unsent."""
+    senders = {row.pid for row in rows if row.pid}
+    places = {place_of(row.daddr, row.dport) for row in rows}
+    sent = [
+        row
+        for row in window.rows(ServiceEdge)
+        if row.pid in senders and place_of(row.address, row.port) in places and row.bytes_sent is not None
+    ]
+    by_second = window.per_second(sent, ServiceEdge.bytes_sent)
+    if not any(second in run for second in by_second):
+        return None
+    waiting = window.per_second(rows, TcpConnection.unsent_bytes)
+    piled_up = waiting.get(max(waiting), 0.0) - waiting.get(min(waiting), 0.0) if waiting else 0.0
+    earlier = [amount for second, amount in by_second.items() if second < run.first and amount]
+    return Pace(
+        now=max(run.total(by_second) - piled_up, 0.0) / run.seconds / len(senders),
+        before=sum(earlier) / len(earlier) / len(senders) if len(earlier) >= LEAST_BEFORE_S else None,
     )
 
 
@@ -171,7 +223,8 @@ def explain(window: Window, suspect: Unread) -> Explanation:
 
 MECHANISM = Mechanism[Unread](
     fault=SLOW_DEPENDENCY,
-    summary="A server reads what is sent to it too slowly. TCP closes the window, and those who send wait for it.",
+    summary="A server reads what is sent to it more slowly than it did. TCP closes the window, and those who send wait "
+    "for it.",
     measure=measure,
     checks=(
         Check(
@@ -186,10 +239,21 @@ MECHANISM = Mechanism[Unread](
             id="somebody_wants_it_read",
             says="the receiver serves those who send, or others wait for the sender meanwhile",
             holds=lambda suspect: suspect.others_wait or suspect.is_asked,
-            supports=1.5,
+            supports=0.5,
             refutes=5.0,
             because="judged: a client that asked for data reads it at its own pace, as a pager or a download with a "
             "limit does; a server that does not read keeps those who send waiting",
+        ),
+        Check(
+            id="takes_little",
+            says="others wait for the sender, or the receiver takes less than it did, or than any copy is content with",
+            holds=lambda suspect: (
+                True if suspect.others_wait else None if suspect.pace is None else suspect.pace.is_slow
+            ),
+            supports=1.0,
+            refutes=6.0,
+            because="judged: a copy, such as a backup to the storage of another machine, is sent as fast as that takes "
+            "it, and the window is closed again and again; nobody is harmed by that",
         ),
         Check(
             id="receiver_idles",

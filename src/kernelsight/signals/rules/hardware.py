@@ -14,10 +14,11 @@ declare(
         Link,
         Measure(of=(Link.carrier_downs,), unit="times/s"),
         scope="interface",
-        where=(Filter(Link.is_up, "=", 1),),
+        where=(Filter(Link.is_up, "=", 1), Filter(Link.has_device, "=", 1)),
         levels={"warning": MOVED},
-        because="an interface that should be up has lost its link; nothing passes it until the link is back",
-        healthy="a container that ends: for a moment",
+        because="an interface that should be up has lost its link; nothing passes it until the link is back. Bridges "
+        "and virtual pairs come and go with their containers",
+        healthy="a cable that is plugged in anew: for a moment",
         summary="{interface_name} lost its link",
     ),
     rule(
