@@ -7,7 +7,7 @@ SEED ?= 1
 WORKERS ?= $(shell nproc | awk '{print ($$1 < 8 ? $$1 : 8) + 1}')
 beside = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup test check lint quick test-kernels torture docs bpf lock bench clean
+.PHONY: help setup test check lint quick test-kernels torture docs bpf web lock bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,11 @@ docs:  ## write the generated pages again
 
 bpf:  ## compile the eBPF programs again, for both architectures (needs clang-14)
 	$(MAKE) -C bpf
+
+web:  ## bundle what of the web pages runs in the browser again (needs npm)
+	npm --prefix web ci --ignore-scripts --no-audit --no-fund
+	npm --prefix web run check
+	npm --prefix web run build
 
 lock:  ## pin the dependencies again (needs uv)
 	scripts/lock.sh

@@ -264,6 +264,12 @@ def _open_for_reading(path: Path, options: str) -> apsw.Connection:
     connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     connection.execute("PRAGMA query_only = 1").fetchall()
     connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)  # a reader of telemetry reads no other file
-    if (work := current_work()) is not None:
-        connection.set_progress_handler(lambda: work.is_over, _STEPS_BETWEEN_LOOKS)
+    if current_work() is not None:
+        # Of each statement: a server keeps the connection for the next answer.
+        connection.set_progress_handler(_is_over, _STEPS_BETWEEN_LOOKS)
     return connection
+
+
+def _is_over() -> bool:
+    work = current_work()
+    return work is not None and work.is_over

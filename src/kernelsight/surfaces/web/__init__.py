@@ -1,0 +1,1 @@
+"""Web pages over a store, and the JSON API that they use."""

@@ -1,0 +1,118 @@
+"""The application: routes of pages, of the API and of static files (Starlette, ASGI 3.0)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from kernelsight.errors import KernelSightError, UsageError
+from kernelsight.events.wire import tables
+from kernelsight.surfaces.mcp.answers import Answers
+from kernelsight.surfaces.web.chart import charts
+from kernelsight.surfaces.web.desk import Desk
+from kernelsight.surfaces.web.endpoint import Endpoint, NotFoundError, Problem, described, endpoints
+from kernelsight.surfaces.web.page import Page, Visit, pages
+from kernelsight.surfaces.web.rendering import rendered
+from kernelsight.surfaces.web.span import span
+
+PAGE_SPAN = "15m"
+"""What a page shows where its address names no time."""
+
+
+def application(db_path: str, limit_s: float) -> Starlette:
+    """The pages and the API over a store.
+
+    Args:
+        db_path: the store, which may not exist yet.
+        limit_s: how long an answer may take.
+    """
+    desk, answers = Desk(db_path), Answers(limit_s)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        desk.close()
+
+    return Starlette(routes=_routes(desk, answers), lifespan=lifespan)
+
+
+def _load() -> None:
+    """Find what modules declare, before several threads ask for it at once."""
+    charts()
+    tables()
+
+
+def _routes(desk: Desk, answers: Answers) -> list[BaseRoute]:
+    _load()
+    static = StaticFiles(directory=str(files("kernelsight.surfaces.web") / "static"))
+    routes: list[BaseRoute] = [Mount("/static", static, name="static"), Route("/api/openapi.json", _description)]
+    routes += [Route(one.path, partial(_answered, desk, answers, one)) for one in endpoints().values()]
+    routes += [Route(one.path, partial(_shown, desk, answers, one)) for one in pages().values()]
+    return routes
+
+
+async def _description(_: Request) -> Response:
+    return JSONResponse(described())
+
+
+def _given(request: Request) -> Mapping[str, str]:
+    return {**request.query_params, **request.path_params}
+
+
+async def _answered(desk: Desk, answers: Answers, declared: Endpoint, request: Request) -> Response:
+    """Answer a program."""
+
+    def work() -> bytes:
+        return msgspec.json.encode(declared.run(desk, declared.question(_given(request))))
+
+    status, body = await _worked(answers, work)
+    return Response(body, status, media_type="application/json")
+
+
+async def _worked(answers: Answers, work: Callable[[], bytes]) -> tuple[int, bytes]:
+    try:
+        return 200, await answers.answer(work)
+    except NotFoundError as error:
+        return 404, msgspec.json.encode(Problem(error=str(error)))
+    except UsageError as error:
+        return 400, msgspec.json.encode(Problem(error=str(error)))
+    except KernelSightError as error:
+        return 503, msgspec.json.encode(Problem(error=str(error)))
+
+
+async def _shown(desk: Desk, answers: Answers, declared: Page, request: Request) -> Response:
+    """Show a page to a person; what goes wrong stands on it."""
+    given = _given(request)
+
+    def work() -> tuple[int, str]:
+        context: dict[str, Any] = {}
+        status = 200
+        try:
+            when = span(given.get("since", PAGE_SPAN), given.get("until", "now"))
+        except UsageError as error:
+            when, status, context["problem"] = span(PAGE_SPAN, "now"), 400, str(error)
+        try:
+            context |= declared.context(Visit(desk, when, given))
+        except NotFoundError as error:
+            status, context["problem"] = 404, str(error)
+        except UsageError as error:
+            status, context["problem"] = 400, str(error)
+        except KernelSightError as error:
+            status, context["problem"] = 503, str(error)
+        return status, rendered(declared, when, live="until" not in given, context=context)
+
+    try:
+        status, text = await answers.answer(work)
+    except KernelSightError as error:
+        return Response(str(error), 503, media_type="text/plain")
+    return Response(text, status, media_type="text/html")

@@ -1,0 +1,51 @@
+"""What every answer of the web surface is made from: the store, by readers that are used again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kernelsight.stores.base import Reader, open_reader
+
+_KEPT = 4
+"""Readers that wait to be used again."""
+
+
+class Desk:
+    """A store, and readers of it for several threads."""
+
+    def __init__(self, db_path: str) -> None:
+        self.db_path = db_path
+        self._lock = threading.Lock()
+        self._free: list[Reader] = []
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """A reader that nobody else uses meanwhile.
+
+        Raises:
+            StoreError: the store does not exist yet, or cannot be read.
+        """
+        with self._lock:
+            reader = self._free.pop() if self._free else None
+        if reader is None:
+            reader = open_reader(self.db_path)
+        keep = False
+        try:
+            yield reader
+            keep = True
+        finally:
+            with self._lock:
+                keep = keep and len(self._free) < _KEPT
+                if keep:
+                    self._free.append(reader)
+            if not keep:
+                reader.close()
+
+    def close(self) -> None:
+        """Close the readers that nobody uses."""
+        with self._lock:
+            free, self._free = self._free, []
+        for reader in free:
+            reader.close()

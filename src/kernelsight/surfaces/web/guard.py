@@ -1,0 +1,64 @@
+"""What stands before the pages: which hosts, which origins, who may ask; and what browsers are told to forbid."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kernelsight.surfaces.mcp.guard import bare_host
+
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+HEADERS = {
+    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+_NO_STORE = "no-store"
+
+
+class Guard:
+    """Lets requests pass that name this server; adds :data:`HEADERS` to every answer."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = LOCAL | {bare_host(host) for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                headers.setdefault("cache-control", _NO_STORE)
+            await send(message)
+
+        refusal = self._refusal(Headers(scope=scope), scope["method"])
+        if refusal:
+            await PlainTextResponse(refusal, 421)(scope, receive, send_guarded)
+        else:
+            await self._app(scope, receive, send_guarded)
+
+    def _refusal(self, headers: Headers, method: str) -> str:
+        """Why a request does not pass: a web page elsewhere can make a browser ask, under that page's name only."""
+        host = headers.get("host", "")
+        if bare_host(host) not in self._hosts:
+            return "This server is not called like this; `kernelsight serve --allow-host NAME` adds a name.\n"
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return "A page of another server asked.\n"
+        if method not in {"GET", "HEAD"} and origin is None and headers.get("sec-fetch-site", "none") != "same-origin":
+            return "A request that changes something must say which page it comes from (Origin).\n"
+        return ""

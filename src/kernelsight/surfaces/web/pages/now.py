@@ -1,0 +1,5 @@
+"""How the machine is."""
+
+from kernelsight.surfaces.web.page import Page, page
+
+page(Page("now", "Now", "/", rank=1))

@@ -1,0 +1,40 @@
+"""Pages as HTML: templates with automatic escaping; whatever a name contains stays text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import kernelsight
+from kernelsight.moments import to_next_second, to_second
+from kernelsight.printable import printable
+from kernelsight.quantities import quantity
+from kernelsight.query.times import TimeRange
+from kernelsight.surfaces.web.page import Page, pages
+
+
+@cache
+def environment() -> Environment:
+    """The templates."""
+    made = Environment(
+        loader=PackageLoader("kernelsight.surfaces.web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(to_second=to_second, to_next_second=to_next_second, quantity=quantity, printable=printable)
+    made.globals.update(version=kernelsight.__version__)
+    return made
+
+
+def rendered(page: Page, when: TimeRange, *, live: bool, context: Mapping[str, Any]) -> str:
+    """A page as text."""
+    menu = [one for one in pages().values() if one.rank >= 0]
+    known = {"page": page, "menu": menu, "when": when, "live": live, "problem": "", **context}
+    # What a template shows of a page that could not be read is the problem.
+    template = "problem.html" if known["problem"] and page.template != "charts.html" else page.template
+    return environment().get_template(template).render(known)

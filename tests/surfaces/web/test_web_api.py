@@ -1,0 +1,97 @@
+"""The JSON API of the web pages, and what stands before it."""
+
+from __future__ import annotations
+
+import pytest
+from web_machine import BUSY, END, HOSTILE, LENGTH, RANGE, START
+
+from kernelsight.surfaces.web.endpoint import endpoints
+
+
+def chart(client, name, **asked):
+    answer = client.get(f"/api/charts/{name}", params={**RANGE, **asked})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    return told, dict(zip(told["labels"], told["values"], strict=True))
+
+
+def test_a_chart_has_every_sample_of_a_short_range_as_the_store_holds_them(client):
+    told, lines = chart(client, "cpu")
+    assert len(told["times_ms"]) == LENGTH
+    assert told["times_ms"][0] * 1e6 == START
+    assert lines["user"][0] is None  # nothing is known before the first sample
+    assert all(
+        value == pytest.approx(90 if second in BUSY else 20) for second, value in enumerate(lines["user"]) if second
+    )
+
+
+def test_rates_and_levels_are_in_bytes(client):
+    _, disk = chart(client, "disk")
+    assert disk["vda read"][5] == 2_000 * 512
+    assert disk["vda write"][5] == 4_000 * 512
+    _, memory = chart(client, "memory")
+    assert memory["used"][100] == pytest.approx((2_000_000 + 100_000) * 1024, rel=1e-4)
+
+
+def test_a_long_range_has_means_over_steps(client):
+    told, lines = chart(client, "cpu", since=str(START - 86_400 * 10**9), points=100)
+    assert told["step_ns"] == 1_200 * 10**9
+    assert len(told["times_ms"]) <= 2
+    told, lines = chart(client, "cpu", since=str(END - 7_200 * 10**9), points=720)
+    assert told["step_ns"] == 10 * 10**9
+    by_time = dict(zip(told["times_ms"], lines["user"], strict=True))
+    assert by_time[(START + BUSY.start * 10**9) / 1e6 + 10_000] == pytest.approx(90)
+
+
+def test_names_are_made_printable(client):
+    _, lines = chart(client, "network")
+    assert set(lines) == {f"{HOSTILE[:15]} received", f"{HOSTILE[:15]} sent"}
+
+
+def test_what_cannot_be_asked_is_said(client):
+    assert client.get("/api/charts/nothing").status_code == 404
+    for wrong in ({"since": "soon"}, {"points": "1"}, {"points": "many"}, {"what": "1"}, {"until": "1970-01-01"}):
+        answer = client.get("/api/charts/cpu", params=wrong)
+        assert answer.status_code == 400, wrong
+        assert answer.json()["error"]
+
+
+def test_the_api_describes_itself(client):
+    described = client.get("/api/openapi.json").json()
+    assert set(described["paths"]) == set(endpoints())
+    for path in described["paths"].values():
+        assert path["get"]["summary"]
+        assert all(parameter["description"] for parameter in path["get"]["parameters"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"host": "localhost"}, 200),
+        ({"host": "[::1]:7710"}, 200),
+        ({"host": "evil.example"}, 421),
+        ({"host": "127.0.0.1.evil.example"}, 421),
+        ({"host": ""}, 421),
+        ({"origin": "http://evil.example"}, 421),
+        ({"origin": "null"}, 421),
+    ],
+)
+def test_only_those_who_name_this_server_are_answered(client, headers, status):
+    answer = client.get("/api/charts", headers=headers)
+    assert answer.status_code == status
+    assert answer.headers["content-security-policy"].startswith("default-src 'self';")
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_nothing_is_changed_by_a_get_and_no_other_method_is_known(client):
+    for path in ("/", "/api/charts"):
+        assert client.post(path, headers={"origin": str(client.base_url).rstrip("/")}).status_code == 405
+        assert client.post(path).status_code == 421
+
+
+def test_a_reader_that_is_used_again_serves_whoever_asks_now(client):
+    """Each answer has its own time; the time of an earlier one ends nothing."""
+    for name in 5 * ("cpu", "pressure", "network"):
+        assert client.get(f"/api/charts/{name}", params=RANGE).status_code == 200
