@@ -18,7 +18,11 @@ import msgspec
 from kernelsight.events.declare import Event, kind_of
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.kernel_message import KernelMessage
+from kernelsight.events.kernel_setting import KernelSetting
 from kernelsight.events.memory import PageFault
+from kernelsight.events.mount import Mount
+from kernelsight.events.network_setting import NetworkSetting
+from kernelsight.events.package_change import PackageChange
 from kernelsight.events.process_exit import ProcessExit
 from kernelsight.events.scheduler import BlockedTask, Sched
 from kernelsight.events.stack import Stack
@@ -38,10 +42,14 @@ _OUR_FILES = "faultbench"
 _SINGLE = (Syscall, Sched, PageFault)
 """Kinds with a row for every slow call, wait or fault: what others had of these is noise, and most of a recording."""
 
+_SETUPS = (KernelSetting, Mount, NetworkSetting)
+"""Kinds that tell how a machine is set up at the first look, which is nobody's business, and what changes then."""
+
 _GROUPS = {"cgroup", "memory_cgroup", "io_cgroup", "scope"}
-_PLACES = {"mount_point", "device"}
-_LEFT_OUT = {"text", "subject"}
-"""What the kernel's log says word for word; its kinds and devices stay, and subjects that are no host and no path."""
+_PLACES = {"mount_point", "device", "previous_device"}
+_LEFT_OUT = {"text", "subject", "command_line"}
+"""What the kernel's log and its command line say word for word. Of the log, kinds and devices stay, and subjects
+that are no host and no path."""
 _PLAIN = re.compile(r"[A-Za-z_ -]{1,40}")
 _ADDRESSES = {"address", "client_address", "saddr", "daddr"}
 _WORDS = {
@@ -107,10 +115,10 @@ class _Scrubber:
 
     def _place(self, event: Event, column: str, value: str) -> str:
         """A mount that is not common, and what is mounted there; devices are called alike everywhere."""
-        if isinstance(event, Filesystem | BlockedTask):
+        if isinstance(event, Filesystem | BlockedTask | Mount):
             mount = event.mount_point or ""
             is_common = _OUR_FILES in mount or mount in _COMMON_MOUNTS
-            if not is_common and (column == "mount_point" or isinstance(event, Filesystem)):
+            if not is_common and (column == "mount_point" or isinstance(event, Filesystem | Mount)):
                 return self.places.setdefault(value, f"/other-{len(self.places)}")
         return value
 
@@ -155,11 +163,7 @@ def scrubbed(events: Iterable[Event], ours: Mapping[int, str], names: frozenset[
     unknown: set[str] = set()
     scrubber = _Scrubber(ours, unknown.add, names=names)
     for event in events:
-        if isinstance(event, _SINGLE) and event.pid not in ours and event.comm not in scrubber.names:
-            continue
-        if isinstance(event, KernelMessage) and event.earlier:
-            continue
-        if isinstance(event, Stack) and event.space == "user" and event.pid not in ours:
+        if _is_of_others(event, ours, scrubber.names):
             continue
         changes: dict[str, Any] = {}
         for column in event.__struct_fields__:
@@ -173,6 +177,19 @@ def scrubbed(events: Iterable[Event], ours: Mapping[int, str], names: frozenset[
         print(
             f"{name} is left out of the recording: scrubbing.py does not know whether it names anybody", file=sys.stderr
         )
+
+
+def _is_of_others(event: Event, ours: Mapping[int, str], names: frozenset[str]) -> bool:
+    """Whether a row tells of somebody else alone, or of what was before."""
+    if isinstance(event, _SINGLE):
+        return event.pid not in ours and event.comm not in names
+    if isinstance(event, Stack):
+        return event.space == "user" and event.pid not in ours
+    if isinstance(event, PackageChange):
+        return _OUR_FILES not in (event.package or "")
+    return (isinstance(event, KernelMessage) and bool(event.earlier)) or (
+        isinstance(event, _SETUPS) and event.unchanged_ns is None
+    )
 
 
 def _frames(value: str) -> str | None:

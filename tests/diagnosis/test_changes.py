@@ -11,8 +11,14 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.changed import changes, changes_before, not_watched, subjects
 from kernelsight.diagnosis.check import wrong_with
 from kernelsight.diagnosis.report import report
+from kernelsight.events.boot import Boot
+from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.collector import CollectorReport
 from kernelsight.events.kernel_setting import KernelSetting
+from kernelsight.events.mount import Mount
+from kernelsight.events.network_setting import NetworkSetting
+from kernelsight.events.package_change import PackageChange
+from kernelsight.events.process import Process
 from kernelsight.query.source import opened
 
 DAY = 86_400
@@ -43,7 +49,7 @@ def asked(tmp_path, *events):
     (finding,) = diagnosis.findings
     with opened(path) as reader:
         for change in finding.changes:
-            assert [wrong_with(reader, evidence) for evidence in change.evidence] == [""]
+            assert {wrong_with(reader, evidence) for evidence in change.evidence} == {""}
     return diagnosis, finding
 
 
@@ -122,6 +128,143 @@ def test_of_many_changes_a_few_are_said_and_the_others_counted(tmp_path):
     many = [setting(f"kernel.sched_{number:03}", "2", was="1", at=8, after=6) for number in range(300)]
     _, finding = asked(tmp_path, *ran("kernel_setting"), *many)
     assert (len(finding.changes), finding.changes_elsewhere) == (5, 295)
+
+
+def process(pid: int, comm: str, started: float, *, at=range(-900, LENGTH, 5), group: str = "/", ppid: int = 1):
+    """Rows of a process that was started in a second."""
+    ticks = 1_000_000 + int(started * 100)
+    for second in at:
+        if second >= started:
+            yield Process(START + second * SECOND, pid=pid, ppid=ppid, comm=comm, start_ticks=ticks, cgroup=group)
+
+
+BOOT = Boot(START - 900 * SECOND, START - 10_000 * SECOND, "6.1")
+
+
+def test_a_culprit_that_was_started_shortly_before_is_said_with_its_time(tmp_path):
+    _, finding = asked(
+        tmp_path, BOOT, *ran("boot"), *process(10, "porka", FROM - 2), *process(11, "prey", -5000),
+        *process(12, "another", FROM - 1),
+    )  # fmt: skip
+    (change,) = finding.changes
+    assert (change.claim, change.touches) == ("porka (10): it was started", "it is the culprit")
+    assert change.at_ns == change.after_ns == START + (FROM - 2) * SECOND
+    assert finding.changes_elsewhere == 1
+
+
+def test_a_service_that_was_started_again_is_told_from_one_that_is_new(tmp_path):
+    _, finding = asked(
+        tmp_path, BOOT, *ran("boot"),
+        *process(9, "prey", -5000, at=range(-900, -40, 5)), *process(11, "prey", -40), *process(10, "porka", -5000),
+    )  # fmt: skip
+    assert [change.claim for change in finding.changes] == ["prey (11): it was started again"]
+
+
+def test_many_processes_of_one_program_are_one_change_and_short_ones_none(tmp_path):
+    crowd = [row for pid in range(100, 140) for row in process(pid, "porka", -40)]
+    short = [row for pid in range(200, 240) for row in process(pid, "porka", -40.5, at=[-40])]
+    _, finding = asked(tmp_path, BOOT, *ran("boot"), *crowd, *short)
+    assert [change.claim for change in finding.changes] == ["40 processes of porka were started"]
+
+
+def test_what_runs_at_this_time_every_day_is_said_to(tmp_path):
+    daily = [row for day in (1, 2) for row in process(7, "porka", -DAY * day - 2, at=[FROM + 28 - day * DAY])]
+    _, finding = asked(tmp_path, BOOT, *ran("boot", -3 * DAY), *daily, *process(10, "porka", FROM - 2))
+    assert [change.other_days for change in finding.changes] == [2]
+
+
+def test_without_the_time_of_the_boot_nobody_is_said_to_have_been_started(tmp_path):
+    diagnosis, finding = asked(tmp_path, *process(10, "porka", FROM - 2))
+    assert finding.changes == ()
+    assert next(watch for watch in diagnosis.watched if watch.subject == "program").since_ns is None
+
+
+def test_a_limit_of_the_group_of_the_culprit_is_said(tmp_path):
+    def group(second: int, weight: int, quota: int | None):
+        return Cgroup(
+            START + second * SECOND, cgroup="/shop", cpu_weight=weight, cpu_quota_us=quota, cpu_period_us=100_000
+        )
+
+    groups = [
+        group(second, 100 if second < 5 else 10_000, None if second < 6 else 150_000) for second in range(-60, LENGTH)
+    ]
+    _, finding = asked(tmp_path, *ran("cgroup"), *groups, *process(10, "porka", -5000, group="/shop/porka.service"))
+    assert [(change.claim, change.touches) for change in finding.changes] == [
+        ("CPU quota of /shop is 1.5 CPUs instead of no limit", "the culprit, porka (10) is in it"),
+        ("CPU weight of /shop is 10,000 instead of 100", "the culprit, porka (10) is in it"),
+    ]
+
+
+def test_a_package_touches_who_runs_its_programs(tmp_path):
+    def package(name: str, programs: str, at: int):
+        return PackageChange(
+            START + 5 * SECOND, "dpkg", name, "upgraded", "2", "1", START + at * SECOND, programs, None
+        )
+
+    rows = [*process(10, "worker", -5000)]
+    for row in rows:
+        row.exe = "/usr/lib/shop/bin/porka (deleted)"
+    _, finding = asked(
+        tmp_path, *ran("package_change"), *rows,
+        package("shop:amd64", "/usr/bin/x /usr/lib/shop/bin/porka", -50),
+        package("shop:amd64", "/usr/lib/shop/bin/porka", -50),
+        package("other:amd64", "/usr/bin/porka", -50), package("shop:amd64", "/usr/lib/shop/bin/porka", -5000),
+    )  # fmt: skip
+    (change,) = finding.changes
+    assert change.claim == "dpkg upgraded shop:amd64 from 1 to 2"
+    assert change.touches.startswith("it is the program of the culprit")
+    assert finding.changes_elsewhere == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "claims"),
+    [
+        (
+            [("/data", "/dev/sdb1", "rw,x"), ("/data", "/dev/sdb1", "ro,x")],
+            ["/data is mounted read-only; before it could be written to"],
+        ),
+        ([("/data", "/dev/sdb1", "rw"), ("/data", None, None)], ["/dev/sdb1 is not mounted at /data any more"]),
+        (
+            [("/data", "/dev/sdb1", "rw"), ("/data", "/dev/sdc1", "rw")],
+            ["/dev/sdc1 (ext4) is mounted at /data instead of /dev/sdb1"],
+        ),
+        (
+            [("/data", "/dev/sdb1", "rw,noatime"), ("/data", "/dev/sdb1", "rw,sync")],
+            ["/data is mounted with sync without noatime"],
+        ),
+    ],
+)
+def test_mounts_that_changed(tmp_path, rows, claims):
+    (_, device, options), (point, new, how) = rows
+    first = Mount(START - 60 * SECOND, point, device, "ext4", "8:17", options)
+    second = Mount(START, point, new, "ext4", "8:17", how, device, options, START - SECOND)
+    path = stored(tmp_path / "m.db", [first, second])
+    assert [change.claim for change in changes(path, START - 100 * SECOND, END).changes] == claims
+
+
+def test_a_start_of_the_machine_and_a_route_are_told(tmp_path):
+    path = stored(
+        tmp_path / "m.db",
+        [
+            Boot(START - DAY * SECOND, START - 2 * DAY * SECOND, "6.1", command_line="quiet"),
+            Boot(START + 20 * SECOND, START + 3 * SECOND, "6.2", command_line="mitigations=off"),
+            NetworkSetting(
+                START + 9 * SECOND,
+                "route",
+                "eth0",
+                "0.0.0.0/0",
+                "via 10.0.0.9, metric 0",
+                "via 10.0.0.1, metric 0",
+                START,
+            ),
+            NetworkSetting(START + 9 * SECOND, "mtu", "eth0", "mtu", "900", "1500", START),
+        ],
+    )
+    assert [change.claim for change in changes(path, START - 100 * SECOND, END).changes] == [
+        "the machine was started, with kernel 6.2 instead of 6.1 and another command line",
+        "MTU of eth0 is 900 instead of 1500",
+        "route 0.0.0.0/0 of eth0 is via 10.0.0.9, metric 0 instead of via 10.0.0.1, metric 0",
+    ]
 
 
 def test_names_that_command_a_terminal_stay_text(tmp_path):

@@ -210,15 +210,20 @@ def watched_since(watched: Iterable[Watch]) -> str:
 
 def plural(subject: str) -> str:
     """A subject as people name all of it."""
-    return f"{subject.replace('_', ' ')}s"
+    return f"{subject.replace('_', ' ')}s".replace("ss", "sses")
 
 
 def not_watched(watched: Iterable[Watch], when: TimeRange) -> Iterator[str]:
-    """What is not known of a time, a sentence for each subject: a change may be there that nobody saw."""
+    """What is not known of a time, a sentence for each reason: a change may be there that nobody saw."""
+    by_reason: dict[str, list[str]] = {}
     for watch in watched:
         if watch.since_ns is None:
-            yield f"{plural(watch.subject)}: not known, because {watch.why_not}"
+            reason = f"not known, because {watch.why_not}"
         elif watch.why_not:
-            yield f"{plural(watch.subject)}: not all are known, because {watch.why_not}"
+            reason = f"not all are known, because {watch.why_not}"
         elif watch.since_ns > when.start_ns:
-            yield f"{plural(watch.subject)}: not known before {to_second(watch.since_ns)}"
+            reason = f"not known before {to_second(watch.since_ns)}"
+        else:
+            continue
+        by_reason.setdefault(reason, []).append(plural(watch.subject))
+    yield from (f"{', '.join(several)}: {reason}" for reason, several in by_reason.items())

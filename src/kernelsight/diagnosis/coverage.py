@@ -72,7 +72,7 @@ class Recorded:
 
 
 class Coverage:
-    """What is known of a window."""
+    """What is known of a window; use with :meth:`Window.once`."""
 
     def __init__(self, window: Window) -> None:
         self._scene = window
@@ -245,9 +245,5 @@ def _pace_s(stamps: Sequence[int]) -> float:
 
 
 def coverage(window: Window) -> Coverage:
-    """What is known of a window.
-
-    Ask once, without :meth:`Window.once`: a window that holds its own coverage refers to itself, and its rows stay in
-    memory until Python looks for cycles.
-    """
+    """What is known of a window; use with :meth:`Window.once`."""
     return Coverage(window)

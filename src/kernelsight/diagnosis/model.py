@@ -127,6 +127,8 @@ class Change(msgspec.Struct, frozen=True):
     evidence: tuple[Evidence, ...]
     about: tuple[Entity, ...] = ()
     """What it is about, as findings name things."""
+    group: str = ""
+    """Path of the control group that it happened in, where there is one."""
     other_days: int = 0
     """On so many other days the same changed at about the same hour."""
     touches: str = ""

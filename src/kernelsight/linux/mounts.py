@@ -27,6 +27,8 @@ class Mount:
     """What the file system says that it is on: a path, or any other text."""
     super_options: dict[bytes, bytes] | None
     """Options of the file system, those without a value with an empty one; None: they are not told."""
+    options: frozenset[bytes] = frozenset()
+    """Of this mount, such as `ro` and `noatime`."""
 
 
 def parse_mount(line: bytes) -> Mount:
@@ -37,7 +39,7 @@ def parse_mount(line: bytes) -> Mount:
     """
     # Optional fields, any number of them, end with a lone hyphen.
     before, _, after = line.partition(b" - ")
-    id_, parent, device_number, root, point, *_ = before.split(b" ")
+    id_, parent, device_number, root, point, *others = before.split(b" ")
     fs_type, device, *options = after.split(b" ")
     if not fs_type or not device or not point.startswith(b"/") or not _DEVICE_NUMBER.fullmatch(device_number):
         raise ValueError("no device, place and type of a mount")
@@ -50,6 +52,7 @@ def parse_mount(line: bytes) -> Mount:
         fs_type.decode("utf-8", "backslashreplace"),
         _unescaped(device),
         dict(option.partition(b"=")[::2] for option in options[0].split(b",")) if options and options[0] else None,
+        frozenset(others[0].split(b",")) if others else frozenset(),
     )
 
 
