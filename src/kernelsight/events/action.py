@@ -22,6 +22,7 @@ Verdict = Literal["better", "same", "worse", "unknown"]
     entity=("action_id",),
     indexes=(("action_id", "timestamp"), ("stage", "timestamp")),
     interval_s=None,
+    lasting=True,
 )
 class ActionStep(Event, tag="action"):
     """One step of one action: proposed, refused, approved, begun, done, verified, undone."""
@@ -72,6 +73,7 @@ class ActionStep(Event, tag="action"):
     entity=("diagnosis_id",),
     indexes=(("diagnosis_id",), ("fault", "timestamp")),
     interval_s=None,
+    lasting=True,
 )
 class DiagnosisRow(Event, tag="diagnosis"):
     """One finding of one diagnosis, stamped with the end of its window; a window without findings has one row.

@@ -207,6 +207,8 @@ class Kind:
     """Rows a second that are kept of one collector; of more, those with most of what matters."""
     matters: tuple[str, ...]
     """Columns of numbers that say how much a row matters, the first before all."""
+    lasting: bool
+    """The record of what people and the agent did: no default limit lets go of its rows."""
     by_name: Mapping[str, Column] = field(repr=False)
 
     @property
@@ -244,6 +246,7 @@ def event(  # noqa: PLR0913 - a declaration says everything there is to say, by 
     interval_s: float | None = 1.0,
     most_per_s: int = 200,
     matters: tuple[str, ...] = (),
+    lasting: bool = False,
 ) -> Callable[[type[E]], type[E]]:
     """Register a kind of event.
 
@@ -258,6 +261,7 @@ def event(  # noqa: PLR0913 - a declaration says everything there is to say, by 
         interval_s: seconds between two samples of one entity; None for events that occur by themselves.
         most_per_s: rows a second that a collector writes of it in the long run; more than any usual machine has.
         matters: columns of numbers that say which rows are kept where there are more than that.
+        lasting: it is the record of what people and the agent did: no default limit lets go of its rows.
     """
 
     def declare(struct: type[E]) -> type[E]:
@@ -285,6 +289,7 @@ def event(  # noqa: PLR0913 - a declaration says everything there is to say, by 
             interval_s=interval_s,
             most_per_s=most_per_s,
             matters=matters,
+            lasting=lasting,
             by_name=types.MappingProxyType(by_name),
         )
         KINDS.add(name, kind)

@@ -13,6 +13,7 @@ MuteStage = Literal["muted", "unmuted"]
     entity=("mute_id",),
     indexes=(("mute_id", "timestamp"),),
     interval_s=None,
+    lasting=True,
 )
 class Mute(Event, tag="mute"):
     """The acknowledgement of a finding, which stays muted for a time or until it changes; or the end of a mute."""

@@ -76,6 +76,8 @@ def run(source: int, db_path: str, settings: Settings, log: TextIO) -> int:
     threshold = gc.get_threshold()
     gc.set_threshold(_GC_THRESHOLD, *threshold[1:])
     try:
+        if settings.limits is not None:
+            writer.set_limits(settings.limits)
         with Interrupts() as interrupts:
             reading = InputStream(source, interrupts.fd)
             return Daemon(reading, interrupts, writer, db_path=db_path, settings=settings, log=log).run()

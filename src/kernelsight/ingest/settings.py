@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from kernelsight.stores.limits import Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,5 +29,8 @@ class Settings:
     """Permissions of a database that is made; the store's choice by default."""
     status_path: Path | None = None
     """Where to write the status as JSON, once a second."""
+    limits: Mapping[Limit, int | None] | None = None
+    """How long rows are kept, and how much disk they may take, where it differs from what the store has; None: the
+    store's limits stay as they are, also where it has none."""
     complete_since_ns: int | None = None
     """All that collectors have printed since then comes in here (ns since the epoch); None: that is not known."""

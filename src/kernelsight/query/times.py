@@ -45,8 +45,9 @@ _UNITS = {
     "h": 3_600_000_000_000,
     "d": 86_400_000_000_000,
     "w": 604_800_000_000_000,
+    "y": 31_536_000_000_000_000,
 }
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d|w)\s*", re.ASCII)
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d|w|y)\s*", re.ASCII)
 _DURATION = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?", re.ASCII)
 _FRACTION = re.compile(r"(?<=\d\d)[.,](\d{1,9})(?!\d)", re.ASCII)

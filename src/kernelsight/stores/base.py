@@ -19,6 +19,7 @@ from kernelsight.events.declare import Event
 from kernelsight.registry import Plugins
 from kernelsight.stores.damage import Damage, Repaired
 from kernelsight.stores.dialect import Dialect
+from kernelsight.stores.limits import Limit, Retained
 
 if TYPE_CHECKING:  # who only asks needs none: `kernelsight query --help` would import what makes its files safe
     from kernelsight.stores.inbox import Inbox
@@ -150,6 +151,16 @@ class Writer(Protocol):
 
         Raises:
             StoreError: it cannot be kept either.
+        """
+
+    def set_limits(self, limits: Mapping[Limit, int | None]) -> None:
+        """Set how long rows are kept and how much disk they may take; it is kept with the store.
+
+        A limit that was never set gets its default (:data:`kernelsight.stores.limits.DEFAULTS`). A store for which this
+        was never called keeps everything for good. :meth:`maintain` lets go of what is beyond the limits.
+
+        Args:
+            limits: those that change; None as a value: no limit.
         """
 
     def maintain(self, *, budget_s: float) -> Sequence[str]:
@@ -304,6 +315,26 @@ class Store(Protocol):
 
     def deriver(self, *, make: bool = False) -> Deriver:
         """See :func:`open_deriver`."""
+
+    def retained(self, changes: Mapping[Limit, int | None]) -> Retained | None:
+        """What it keeps in each tier, under which limits, and what would go now; None where its server decides that.
+
+        Args:
+            changes: limits that are tried, instead of those that it has; nothing is changed.
+
+        Raises:
+            StoreError: it does not exist or cannot be read.
+        """
+
+    def apply_limits(self, changes: Mapping[Limit, int | None]) -> Iterable[str]:
+        """Set limits, let go of what is beyond them, and return the space.
+
+        Returns:
+            a sentence for each thing that is done, as it is done.
+
+        Raises:
+            StoreError: it does not exist or cannot be written.
+        """
 
     def repair(self) -> Iterable[Repaired]:
         """Recover the readable rows of what is damaged; nobody may be writing.

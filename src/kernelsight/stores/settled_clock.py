@@ -21,16 +21,22 @@ class SettledClock:
     A clock that is set ahead by mistake, and back again, makes nothing old that is not.
     """
 
-    def __init__(self, wall: Callable[[], int], steady: Callable[[], int] = _boot_ns) -> None:
-        """Believe the wall clock as it is now.
+    def __init__(
+        self, wall: Callable[[], int], steady: Callable[[], int] = _boot_ns, last_known_ns: int | None = None
+    ) -> None:
+        """Believe the wall clock as it is now, where it goes on from the last time that is known.
 
         Args:
             wall: nanoseconds since the epoch.
             steady: nanoseconds of a clock that nobody sets.
+            last_known_ns: what time it was when somebody last wrote down what has happened; a wall clock that is
+                further ahead may have been set while nobody looked, and is believed in an hour. None: not known.
         """
         self._wall = wall
         self._steady = steady
         self._lead_ns = self._new_lead_ns = wall() - steady()
+        if last_known_ns is not None:
+            self._lead_ns = min(self._lead_ns, last_known_ns - steady())
         self._new_since_ns = steady()
 
     def now_ns(self) -> int:

@@ -183,7 +183,8 @@ def connect_writer(path: Path) -> apsw.Connection:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         for pragma in (
-            f"page_size = {PAGE_BYTES}",  # only a new file takes it
+            f"page_size = {PAGE_BYTES}",  # only a new file takes it, and the next
+            "auto_vacuum = INCREMENTAL",
             "journal_mode = WAL",
             "synchronous = NORMAL",
             CACHE,

@@ -19,6 +19,7 @@ from kernelsight.stores.sqlite.books import CREATE_COLLECTORS, CREATE_REJECTED, 
 from kernelsight.stores.sqlite.connect import integer
 from kernelsight.stores.sqlite.ddl import quote, segment_name
 from kernelsight.stores.sqlite.derivations import CREATE_DERIVATIONS
+from kernelsight.stores.sqlite.limits import CREATE_LIMITS
 from kernelsight.stores.sqlite.segments import CREATE_SEGMENTS
 from kernelsight.stores.sqlite.twins.books import CREATE_TWINS
 
@@ -91,6 +92,12 @@ def books_of_twins(connection: apsw.Connection) -> None:
     connection.execute("ALTER TABLE segments ADD COLUMN edits INTEGER NOT NULL DEFAULT 0")
     for statement in CREATE_TWINS:
         connection.execute(statement)
+
+
+@migration
+def limits_of_tiers(connection: apsw.Connection) -> None:
+    """How long rows, columns and rollups are kept, and how much disk they may take."""
+    connection.execute(CREATE_LIMITS)
 
 
 def table_names(connection: apsw.Connection) -> set[str]:

@@ -171,6 +171,7 @@ def _copy(path: Path, new: Path, wanted: list[_Wanted]) -> tuple[Recovered, ...]
     make_file(new, stat.S_IMODE(path.stat().st_mode))
     with _connected(path) as old, _connected(new) as connection:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}").fetchall()
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL").fetchall()
         items = old.execute("SELECT type, name, sql FROM sqlite_master WHERE sql NOT NULL").fetchall()
         statements = {
             kind: [

@@ -18,6 +18,7 @@ from kernelsight.stores.sqlite.ddl import quote
 from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.rollups import parting_ids, summarise, summarise_parting
 from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.space import bytes_of
 
 GRAIN_NS = 3600 * 10**9
 """A policy cuts at full hours, so that it does not delete a few rows every second."""
@@ -42,6 +43,7 @@ class Retention:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._removed: dict[str, float] = {}
+        self._bytes: dict[str, int] = {}
 
     def policy(self) -> Mapping[str, int]:
         """How long rows are kept (ns) by table; tables that are not in it keep them for good."""
@@ -112,8 +114,23 @@ class Retention:
         else:
             segment_books.save(connection, [segment])
 
-    def _remove(self, segment: Segment) -> None:
-        self._layout.remove(segment)
+    def remove_whole(self, segment: Segment, *, archived: bool) -> None:
+        """Let the rows of a full segment go, its rollups made first; within a transaction.
+
+        Args:
+            segment: the segment.
+            archived: its rows stay in its twin, which must be fresh.
+        """
+        summarise_segment(self._layout, segment)
+        self._bytes[segment.name] = bytes_of(self._layout.connection, segment.name)
+        self._remove(segment, archived=archived)
+
+    def going_bytes(self) -> int:
+        """Bytes of tables that :meth:`remove_whole` took away and that are not dropped yet."""
+        return sum(self._bytes.values())
+
+    def _remove(self, segment: Segment, *, archived: bool = False) -> None:
+        self._layout.remove(segment, archived=archived)
         self._removed[segment.name] = time.monotonic()
 
     def apply_policy(self, now_ns: int) -> bool:
@@ -134,6 +151,8 @@ class Retention:
                 except apsw.CorruptError:
                     self._removed[name] = inf  # its pages cannot be freed; nobody reads them any more
                     continue
+                finally:
+                    self._bytes.pop(name, None)
                 del self._removed[name]
                 return True
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from kernelsight.errors import StoreError
 from kernelsight.stores.damage import Repaired
 from kernelsight.stores.inbox import Inbox
+from kernelsight.stores.limits import Limit, Retained
 from kernelsight.stores.sqlite.database_path import database_path
 from kernelsight.stores.sqlite.deriver import SqliteDeriver, open_deriver
 from kernelsight.stores.sqlite.reader import SqliteReader, open_reader
@@ -87,6 +88,18 @@ class SqliteStore:
     def deriver(self, *, make: bool = False) -> SqliteDeriver:
         """Open it for replacing what is derived."""
         return open_deriver(self.url, make=make)
+
+    def retained(self, changes: Mapping[Limit, int | None]) -> Retained:
+        """From its books, and the sizes of its pages."""
+        from kernelsight.stores.sqlite.retained import retained  # noqa: PLC0415 - seldom needed
+
+        return retained(self.path, changes)
+
+    def apply_limits(self, changes: Mapping[Limit, int | None]) -> Iterator[str]:
+        """By this process, or by the daemon that writes."""
+        from kernelsight.stores.sqlite.applying import apply_limits  # noqa: PLC0415 - seldom needed
+
+        return apply_limits(self.path, changes)
 
     def repair(self) -> Iterator[Repaired]:
         """The file, and then those that were set aside from it as a whole: their rows come into it."""

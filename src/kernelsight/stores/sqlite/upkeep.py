@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import apsw
 
 from kernelsight.stores.settled_clock import SettledClock
 from kernelsight.stores.sqlite import ddl
 from kernelsight.stores.sqlite import segments as segment_books
+from kernelsight.stores.sqlite.checkpoint import finish
 from kernelsight.stores.sqlite.connect import integer, sorting
 from kernelsight.stores.sqlite.layout import Layout
-from kernelsight.stores.sqlite.retention import Retention, summarise_segment
+from kernelsight.stores.sqlite.log_readers import log_readers
+from kernelsight.stores.sqlite.retention import GRACE_S, Retention, summarise_segment
 from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.tiers import Tiers
 
 BACKLOG = 8
 """Missing indexes up to which batches go first; beyond it, each batch waits for one index."""
@@ -21,19 +25,33 @@ LONGEST_BACKLOG = 64
 """Missing indexes beyond which batches wait until there are fewer."""
 
 
+def _last_known_ns(layout: Layout) -> int | None:
+    """When somebody last wrote to the file, as far as its books tell; None where nobody did."""
+    newest = [hot.last_timestamp for table in layout.kinds for hot in layout.of(table)[-2:] if hot.last_timestamp]
+    return max(newest, default=None)
+
+
 class Upkeep:
     """Steps of upkeep. Each is one transaction, so that a batch waits for one step at most."""
 
-    def __init__(self, layout: Layout, retention: Retention) -> None:
+    def __init__(self, layout: Layout, retention: Retention, tiers: Tiers, path: Path) -> None:
         self._layout = layout
+        self._retention = retention
+        self._tiers = tiers
+        self._path = path
         clock = SettledClock(time.time_ns)
+        # Limits are on by default: a clock that was set before this process began must not make everything old.
+        careful = SettledClock(time.time_ns, last_known_ns=_last_known_ns(layout))
         self._steps: tuple[Callable[[], bool], ...] = (
             self._close_old,
             self._index,
             self._correct_bounds,
             self._summarise,
             lambda: retention.apply_policy(clock.now_ns()),
+            lambda: tiers.step(careful.now_ns()),
             retention.drop_removed,
+            tiers.remove_files,
+            tiers.give_back,
         )
 
     def keep_up(self) -> None:
@@ -50,6 +68,26 @@ class Upkeep:
         for step in self._steps:
             while time.monotonic() < deadline and self._done(step):
                 pass
+
+    def let_go(self, now_ns: int) -> Iterator[str]:
+        """Keep the limits at once, by a clock that the caller answers for; sentences as it goes on."""
+        for step in (self._close_old, self._index, self._correct_bounds, self._summarise):
+            while self._done(step):
+                pass
+        finish(self._layout.connection)
+        self._tiers.look_now()
+        gone = 0
+        while self._done(lambda: self._tiers.step(now_ns)):
+            gone += 1
+        if gone:
+            yield f"{gone:,} segments, or their rows or rollups, are gone"
+        grace_s = GRACE_S if log_readers(self._path) else 0.0
+        while self._retention.going_bytes() or self._done(lambda: self._retention.drop_removed(grace_s=grace_s)):
+            if not self._done(lambda: self._retention.drop_removed(grace_s=grace_s)) and self._retention.going_bytes():
+                time.sleep(0.1)
+        while self._done(self._tiers.remove_files) or self._done(self._tiers.give_all_back):
+            pass
+        finish(self._layout.connection)
 
     def _done(self, step: Callable[[], bool]) -> bool:
         """Take a step; where it met a damaged segment, that is set aside, and there may be more to do."""

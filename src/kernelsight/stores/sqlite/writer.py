@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from kernelsight.events.collector import CollectorReport
 from kernelsight.events.declare import Event, Kind, kind_of
 from kernelsight.events.wire import kinds as all_kinds
 from kernelsight.stores.base import Account, Batch, RefusedRow, Rejected, Row
+from kernelsight.stores.limits import Limit
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.books import Books, book_losses, carry_over, count_recovered, keep_rejected, settle_crash
 from kernelsight.stores.sqlite.checkpoint import Checkpointer, finish
@@ -31,6 +32,8 @@ from kernelsight.stores.sqlite.retention import Retention
 from kernelsight.stores.sqlite.rollups import register_functions
 from kernelsight.stores.sqlite.schema import prepare
 from kernelsight.stores.sqlite.segments import FUTURE_TOLERANCE_NS, Segment
+from kernelsight.stores.sqlite.space import compact
+from kernelsight.stores.sqlite.tiers import Tiers
 from kernelsight.stores.sqlite.twins.books import is_due
 from kernelsight.stores.sqlite.twins.child import TwinMaker
 from kernelsight.stores.sqlite.upkeep import Upkeep
@@ -75,6 +78,8 @@ class SqliteWriter:
         """Accounts that the next file begins with."""
         self._notices: list[str] = []
         self._twins = TwinMaker(path) if background else None
+        self._limits: Mapping[Limit, int | None] | None = None
+        """Those that were asked for, also of a file that takes the place of this one."""
         try:
             self._open_or_set_aside()
         except BaseException:
@@ -106,7 +111,10 @@ class SqliteWriter:
             raise
         self._connection, self._carried = connection, {}
         self._retention = Retention(self._layout)
-        self._upkeep = Upkeep(self._layout, self._retention)
+        self._tiers = Tiers(self._layout, self._retention, self._path)
+        self._upkeep = Upkeep(self._layout, self._retention, self._tiers, self._path)
+        if self._limits is not None:
+            self._set_limits(self._limits)
         self._whereabouts = Whereabouts(self._path)
 
     def _open_or_set_aside(self) -> None:
@@ -275,7 +283,35 @@ class SqliteWriter:
         with translated(self._path, self._connection):
             self._upkeep.run(budget_s)
             said = self._twins.tend(due=is_due(self._connection)) if self._twins else []
-        return [*self._checkpointer.warnings(), *said]
+        return [*self._checkpointer.warnings(), *self._tiers.warnings(), *said]
+
+    def set_limits(self, limits: Mapping[Limit, int | None]) -> None:
+        """See :class:`kernelsight.stores.base.Writer`."""
+        self._limits = limits
+        self._set_limits(limits)
+
+    def _set_limits(self, limits: Mapping[Limit, int | None]) -> None:
+        with translated(self._path, self._connection):
+            is_first = self._tiers.set_limits(limits)
+            rows = integer(self._connection, "SELECT sum(rows) FROM segments") or 0
+        if is_first and rows:
+            self._notices.append(
+                f"{self._path}: its rows were kept for good so far, and are now kept within limits:"
+                " `kernelsight retention` shows them, `--keep forever --max-disk none` keeps everything"
+            )
+
+    def let_go(self, now_ns: int) -> Iterator[str]:
+        """Let go of all that is beyond the limits, and give the space back; sentences as it goes on.
+
+        Args:
+            now_ns: the time, which the caller answers for.
+        """
+        with translated(self._path, self._connection):
+            yield from self._upkeep.let_go(now_ns)
+            if self._tiers.needs_rewriting():
+                yield "the file is written anew, once, so that it can give space back from now on"
+                compact(self._connection)
+        yield from self._tiers.warnings()
 
     def retain(self, table: str, older_than_ns: int) -> int:
         """Let go of the rows of a table of events that are older; their rollups stay.

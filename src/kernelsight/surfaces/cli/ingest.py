@@ -8,11 +8,13 @@ stores the events that are in memory. SIGUSR1 prints the books to stderr.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
 from kernelsight.ingest import daemon
 from kernelsight.surfaces.cli.command import Command, db_path_option, examples, seconds, user_option
+from kernelsight.surfaces.keeping import keeping_options, limits_of
 from kernelsight.surfaces.unprivileged import serve_as_owner
 
 
@@ -56,12 +58,14 @@ def _permissions(ctx: click.Context, param: click.Parameter, value: str | None) 
     metavar="OCTAL",
     help="Permissions of a new database.  [default: 0600, or 0640 for the group kernelsight where it exists]",
 )
+@keeping_options()
 @user_option
 @click.option("--init-only", is_flag=True, help="Make the database and its tables, and exit.")
 @click.option("--verbose", "-v", is_flag=True, help="Print more messages on stderr.")
 @click.option("--brief", is_flag=True, help="At the end, print the books only if a line was not stored.")
 @examples(
     "sudo kernelsight collect | kernelsight ingest",
+    "sudo kernelsight collect | kernelsight ingest --keep 90d --keep process=7d --max-disk 20GB",
     "kernelsight ingest --init-only --db-path archive.db",
 )
 def ingest(  # noqa: PLR0913 - one argument an option
@@ -70,6 +74,10 @@ def ingest(  # noqa: PLR0913 - one argument an option
     batch_size: int,
     batch_timeout: float,
     mode: int | None,
+    keep_sql: Sequence[str],
+    keep: Sequence[str],
+    keep_rollups: Sequence[str],
+    max_disk: str | None,
     user: str | None,
     complete_since_ns: int | None,
     init_only: bool,
@@ -77,6 +85,7 @@ def ingest(  # noqa: PLR0913 - one argument an option
     brief: bool,
 ) -> None:
     """Run the ingestion daemon on standard input."""
+    limits = limits_of(keep_sql, keep, keep_rollups, max_disk)
     serve_as_owner(db_path, ["ingest"], user)
     if init_only:
         daemon.init(db_path, mode)
@@ -85,6 +94,7 @@ def ingest(  # noqa: PLR0913 - one argument an option
     settings = daemon.Settings(
         batch_size=batch_size,
         batch_timeout_s=batch_timeout,
+        limits=limits,
         complete_since_ns=complete_since_ns,
         verbose=verbose,
         brief=brief,

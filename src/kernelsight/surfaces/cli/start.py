@@ -29,6 +29,7 @@ from kernelsight.surfaces.cli.command import (
 )
 from kernelsight.surfaces.cli.completing import complete_collector
 from kernelsight.surfaces.figures import human_bytes
+from kernelsight.surfaces.keeping import as_arguments, keeping_options, limits_of
 from kernelsight.surfaces.stopping import stop_on_signals
 from kernelsight.surfaces.supervisor.loop import Supervisor
 from kernelsight.surfaces.supervisor.part import Part
@@ -60,11 +61,13 @@ _OBSERVES = "the agent observes; --policy FILE lets it do more"
     metavar="SECONDS",
     help="Time between two looks of the agent while the machine is healthy.",
 )
+@keeping_options()
 @policy_option
 @examples(
     "kernelsight start",
     "kernelsight start --duration 60 --no-agent",
     "kernelsight start memory load cpu --db-path small.db",
+    "kernelsight start --keep 90d --max-disk 20GB",
 )
 def start(  # noqa: PLR0913 - one argument an option
     *,
@@ -75,15 +78,20 @@ def start(  # noqa: PLR0913 - one argument an option
     max_cpu: float,
     no_agent: bool,
     agent_interval: float,
+    keep_sql: Sequence[str],
+    keep: Sequence[str],
+    keep_rollups: Sequence[str],
+    max_disk: str | None,
     policy_path: str | None,
 ) -> None:
     """Supervise the parts."""
+    limits_of(keep_sql, keep, keep_rollups, max_disk)  # what is wrong with them is said before anything runs
     if policy_path is not None:
         from kernelsight.agent.acting import policy_file  # noqa: PLC0415 - the agent's rooms, for this look alone
 
         policy_file.load(policy_path)  # what is wrong with it is said before anything runs
     notes = "" if no_agent or policy_path else _OBSERVES
-    parts = _parts(collectors, db_path, interval, max_cpu)
+    parts = _parts(collectors, db_path, interval, max_cpu, as_arguments(keep_sql, keep, keep_rollups, max_disk))
     if not no_agent:
         parts.append(_agent(db_path, agent_interval, policy_path))
     stop = stop_on_signals()
@@ -101,7 +109,9 @@ def start(  # noqa: PLR0913 - one argument an option
     click.get_current_context().exit(code)
 
 
-def _parts(collectors: Sequence[str], db_path: str, interval: float, max_cpu: float) -> list[Part]:
+def _parts(
+    collectors: Sequence[str], db_path: str, interval: float, max_cpu: float, keeping: Sequence[str]
+) -> list[Part]:
     """The system. What else is to run beside these is one more entry."""
 
     def collect(seconds_left: float | None) -> list[str]:
@@ -111,7 +121,7 @@ def _parts(collectors: Sequence[str], db_path: str, interval: float, max_cpu: fl
     complete = ["--complete-since", str(time.time_ns())]  # the pipe between the parts stays, whichever of them dies
     return [
         Part("collect", collect, pipe="writes"),
-        Part("ingest", lambda _: ["ingest", "--brief", *complete, "--db-path", db_path], pipe="reads"),
+        Part("ingest", lambda _: ["ingest", "--brief", *complete, *keeping, "--db-path", db_path], pipe="reads"),
         Part("signals", lambda _: ["signals", "watch", "--db-path", db_path], essential=False),
         Part("anomalies", lambda _: ["anomalies", "watch", "--db-path", db_path], essential=False),
     ]

@@ -5,10 +5,11 @@ Its rows are in SQLite all the same; what other rooms see of it is the contract 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from kernelsight.stores.damage import Repaired
+from kernelsight.stores.limits import Limit
 from kernelsight.stores.sqlite import SqliteDeriver, SqliteReader, SqliteWriter, open_deriver, open_reader, open_writer
 from kernelsight.stores.sqlite.dialect import SqliteDialect
 from kernelsight.stores.sqlite.store import SqliteStore
@@ -61,6 +62,13 @@ class ElsewhereStore:
     def deriver(self, *, make: bool = False) -> SqliteDeriver:
         """Open it for replacing what is derived."""
         return open_deriver(self._file, make=make)
+
+    def retained(self, changes: Mapping[Limit, int | None]) -> None:
+        """Its server decides what goes."""
+
+    def apply_limits(self, changes: Mapping[Limit, int | None]) -> Iterator[str]:
+        """Its server does that."""
+        return iter(())
 
     def repair(self) -> Iterator[Repaired]:
         """Its server does that."""
