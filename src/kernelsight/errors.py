@@ -25,6 +25,10 @@ class StoreError(KernelSightError):
     """The store cannot be opened, read or written."""
 
 
+class ScanError(StoreError):
+    """Who reads by column cannot answer; who reads by row may be asked instead."""
+
+
 class StoreBusyError(StoreError):
     """Another process is writing to the store; its pid is in the message."""
 

@@ -52,7 +52,7 @@ def counted(reader: Reader, when: TimeRange, where: Where = ()) -> list[Counted]
     """
     kind = kind_of(StackSample)
     relation, params = reader.relation(kind.table, when.start_ns, when.end_ns)
-    test = where_sql(kind, conditions(where))
+    test = where_sql(reader.dialect, kind, conditions(where))
     rows = run(
         reader,
         Sql(

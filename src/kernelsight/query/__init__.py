@@ -12,6 +12,7 @@ from kernelsight.query.around import around
 from kernelsight.query.compare import compare
 from kernelsight.query.correlate import asof_join, correlate
 from kernelsight.query.filters import Condition
+from kernelsight.query.planner import explain
 from kernelsight.query.rows import rows
 from kernelsight.query.series import Point, Series, series
 from kernelsight.query.source import Readable, opened
@@ -29,6 +30,7 @@ __all__ = [
     "asof_join",
     "compare",
     "correlate",
+    "explain",
     "format_time",
     "opened",
     "parse_duration",

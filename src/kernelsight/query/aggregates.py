@@ -11,6 +11,7 @@ from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX, Kind
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Where, conditions
+from kernelsight.query.planner import explainable, scan
 from kernelsight.query.points import Selection, is_level, metric_named, points_sql, require_addable
 from kernelsight.query.rows import Row, decoded
 from kernelsight.query.source import Source, clipped, columns_named, kind_named, opened
@@ -28,6 +29,7 @@ _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,4})?|100)", re.ASCII)
 _MOST_BUCKETS = 100_000
 
 
+@explainable
 def aggregate(  # noqa: PLR0913, PLR0917 - a question has as many parts, all but the first six by keyword
     source: Source,
     table: str,
@@ -41,6 +43,7 @@ def aggregate(  # noqa: PLR0913, PLR0917 - a question has as many parts, all but
     where: Where = (),
     raw: bool = False,
     method: Method = "nearest",
+    explain: bool = False,  # noqa: ARG001 - of the decorator
 ) -> list[Row]:
     """A metric per interval; intervals are aligned to multiples of their length since the epoch (UTC).
 
@@ -59,6 +62,7 @@ def aggregate(  # noqa: PLR0913, PLR0917 - a question has as many parts, all but
         where: conditions on rows.
         raw: counters as stored.
         method: which percentile, see :data:`Method`.
+        explain: give how the question was answered instead, see :func:`kernelsight.query.planner.explain`.
 
     Returns:
         one dict an interval and group that has rows, ordered by time: ``timestamp`` and ``time`` of the
@@ -80,10 +84,13 @@ def aggregate(  # noqa: PLR0913, PLR0917 - a question has as many parts, all but
         if part.length_ns // width > _MOST_BUCKETS:
             raise UsageError(f"more than {_MOST_BUCKETS} intervals; ask for longer ones or a shorter range")
         selection = Selection(kind, (metric,) if metric else (), part, tuple(conditions(where)), raw=raw, keep=keep)
-        buckets = _Buckets(reader, selection, when, width).table(wanted, method)
+        buckets = scan(
+            reader, [(kind.table, part)], lambda using: _Buckets(using, selection, when, width).table(wanted, method)
+        )
     return [decoded(kind, buckets[key]) for key in sorted(buckets, key=_by_time)]
 
 
+@explainable
 def percentiles(  # noqa: PLR0913 - as above
     source: Source,
     table: str,
@@ -96,6 +103,7 @@ def percentiles(  # noqa: PLR0913 - as above
     where: Where = (),
     raw: bool = False,
     method: Method = "nearest",
+    explain: bool = False,  # noqa: ARG001 - of the decorator
 ) -> list[Row]:
     """Exact percentiles of a metric over a range; for a counter, of its rates a second.
 
@@ -114,9 +122,12 @@ def percentiles(  # noqa: PLR0913 - as above
         if part is None:
             return []
         selection = Selection(kind, (metric,), part, tuple(conditions(where)), raw=raw, keep=keep)
-        sql = points_sql(reader, selection)
-        groups = percentile_rows(reader, sql, metric, keep, names, method)
-    ordered = sorted(groups.items(), key=lambda item: _number(item[1][names[-1]]) if names else 0, reverse=True)
+        groups = scan(
+            reader,
+            [(kind.table, part)],
+            lambda using: percentile_rows(using, points_sql(using, selection), metric, keep, names, method),
+        )
+    ordered = sorted(groups.items(), key=lambda item: (-_number(item[1][names[-1]]) if names else 0, str(item[0])))
     return [decoded(kind, dict(zip(keep, key, strict=True))) | row for key, row in ordered]
 
 
@@ -125,6 +136,8 @@ def percentile_rows(  # noqa: PLR0913, PLR0917 - the parts of one statement
 ) -> dict[tuple[Value, ...], Row]:
     """Percentiles of a column of a SELECT, by group: ``count`` and one entry a name."""
     dialect = reader.dialect
+    if method == "nearest" and names and (ranked := dialect.nearest_ranks(metric, [_share(name) for name in names])):
+        return _ranked_rows(reader, sql, metric, groups, names, ranked)
     shares = {name: _share(name) for name in names}
     ranks = " OR ".join(f"rank IN ({', '.join(_ranks(dialect, share, method))})" for share in shares.values())
     head = "".join(f"{name}, " for name in groups)
@@ -144,6 +157,21 @@ def percentile_rows(  # noqa: PLR0913, PLR0917 - the parts of one statement
         key: {"count": totals[key], **{name: _pick(ranked, totals[key], shares[name], method) for name in names}}
         for key, ranked in values.items()
     }
+
+
+def _ranked_rows(  # noqa: PLR0913, PLR0917 - as above
+    reader: Reader, sql: Sql, metric: str, groups: Sequence[str], names: Sequence[str], ranked: Sequence[str]
+) -> dict[tuple[Value, ...], Row]:
+    """As :func:`percentile_rows`, where the store has an aggregate for them."""
+    head = "".join(f"{name}, " for name in groups)
+    by = f" GROUP BY {', '.join(groups)}" if groups else " HAVING COUNT(*) > 0"
+    values_sql = ", ".join(ranked)
+    text = f"SELECT {head}COUNT(*) AS total, {values_sql} FROM ({sql.text}) AS points WHERE {metric} IS NOT NULL{by}"
+    rows: dict[tuple[Value, ...], Row] = {}
+    for row in reader.tuples(text, sql.params):
+        key, (total, *values) = row[: len(groups)], row[len(groups) :]
+        rows[key] = {"count": total, **dict(zip(names, values, strict=True))}
+    return rows
 
 
 class _Buckets:

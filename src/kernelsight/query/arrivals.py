@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from kernelsight.query.dialect import Sql, run
-from kernelsight.stores.base import Book, Reader, Refusal, Row, Value
+from kernelsight.stores.base import Book, Reader, Refusal, Row, Value, Volume
 from kernelsight.stores.damage import Damage
 
 T = TypeVar("T")
@@ -50,6 +50,15 @@ class LaterRows:
         relation, params = self._reader.relation(table, start_ns, end_ns, needed)
         chosen = ", ".join(names) if names else "*"
         return f"(SELECT {chosen} FROM {relation} AS arrived WHERE id > ?)", (*params, self._after[table])
+
+    def volume(self, table: str, start_ns: int | None = None, end_ns: int | None = None) -> Volume:
+        """See :class:`kernelsight.stores.base.Reader`; at most so many."""
+        return self._reader.volume(table, start_ns, end_ns)
+
+    def by_column(self) -> Reader | None:
+        """See :class:`kernelsight.stores.base.Reader`; of the same rows."""
+        columns = self._reader.by_column()
+        return None if columns is None else LaterRows(columns, self._after)
 
     def holds(self, table: str) -> bool:
         """See :class:`kernelsight.stores.base.Reader`."""

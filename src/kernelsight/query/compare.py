@@ -22,6 +22,7 @@ from kernelsight.errors import UsageError
 from kernelsight.events.declare import Column, Delta, Gauge, Kind, Label
 from kernelsight.events.wire import kinds
 from kernelsight.query.dialect import Sql, run
+from kernelsight.query.planner import scan
 from kernelsight.query.points import Selection, points_sql, unit_of
 from kernelsight.query.presence import STEADY, last_row
 from kernelsight.query.rows import Row, decoded
@@ -97,9 +98,15 @@ def compare(
     a, b = time_range(*window_a), time_range(*window_b)
     chosen = list(kinds().values()) if tables is None else [kind_named(table) for table in tables]
     with opened(source) as reader:
-        differences = [change for kind in chosen for change in changes(reader, kind, a, b)]
+        differences = [change for kind in chosen for change in _scanned(reader, kind, a, b)]
     differences.sort(key=lambda row: (-row["score"], row["table"], row["metric"], str(row["entity"])))
     return differences[:limit]
+
+
+def _scanned(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[MetricChange]:
+    if not reader.holds(kind.table):
+        return []
+    return scan(reader, [(kind.table, a), (kind.table, b)], lambda using: changes(using, kind, a, b))
 
 
 def changes(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[MetricChange]:

@@ -198,7 +198,7 @@ def _points(reader: Reader, side: Selection, when: TimeRange, gap_ns: int) -> li
     part = Selection(side.kind, side.metrics, when, side.conditions, keep=side.keep)
     sql = points_sql(reader, part, gap_ns)
     columns = ", ".join(dict.fromkeys(("timestamp", *side.keep, *side.metrics)))
-    text = f"SELECT {columns} FROM ({sql.text}) AS points WHERE {side.metrics[0]} IS NOT NULL ORDER BY timestamp"
+    text = f"SELECT {columns} FROM ({sql.text}) AS points WHERE {side.metrics[0]} IS NOT NULL ORDER BY {columns}"
     return run(reader, Sql(text, sql.params))
 
 

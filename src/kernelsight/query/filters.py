@@ -15,6 +15,7 @@ from kernelsight.query.dialect import Sql
 from kernelsight.query.source import column_named
 from kernelsight.query.times import parse_duration
 from kernelsight.stores.base import Value
+from kernelsight.stores.dialect import Dialect
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "like"]
 Wanted = Value | Sequence[Value]
@@ -83,18 +84,18 @@ def filters(kind: Kind, where: Where) -> list[Filter[Any]]:
     ]
 
 
-def where_sql(kind: Kind, wanted: Iterable[Condition]) -> Sql:
+def where_sql(dialect: Dialect, kind: Kind, wanted: Iterable[Condition]) -> Sql:
     """Conditions joined by AND, ``1 = 1`` where there are none.
 
     Raises:
         UsageError: no such column, or a value that the column cannot have.
     """
-    parts = [_comparison(column_named(kind, condition.column), condition) for condition in wanted]
+    parts = [_comparison(dialect, column_named(kind, condition.column), condition) for condition in wanted]
     text = " AND ".join(part.text for part in parts) or "1 = 1"
     return Sql(text, tuple(value for part in parts for value in part.params))
 
 
-def _comparison(column: Column, condition: Condition) -> Sql:
+def _comparison(dialect: Dialect, column: Column, condition: Condition) -> Sql:
     if condition.operator not in get_args(Operator):
         raise UsageError(
             f"{column.name}: no operator {condition.operator!r}; there are {', '.join(get_args(Operator))}"
@@ -111,7 +112,7 @@ def _comparison(column: Column, condition: Condition) -> Sql:
             raise UsageError(f"{column.name}: NULL can only be equal or unequal")
         return Sql(f"{column.name} IS {'NOT ' if condition.operator == '!=' else ''}NULL")
     if condition.operator == "like":
-        return Sql(f"{column.name} LIKE ?", (str(condition.value),))
+        return Sql(dialect.like(column.name), (str(condition.value),))
     value = _stored(column, condition.value)
     return Sql(f"({column.name} {condition.operator} ?{_beyond_63_bits(column, condition.operator, value)})", (value,))
 

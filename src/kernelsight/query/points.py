@@ -132,7 +132,7 @@ def points_sql(reader: Reader, selection: Selection, gap_ns: int | None = None) 
     lookback = when.start_ns - min(when.start_ns, gap_ns if gap_ns < INT64_MAX else _usual_gap_ns(kind))
     columns = _columns(selection, other_tests)
     relation, params = reader.relation(kind.table, lookback, when.end_ns, ("id", *columns))
-    inside, outside = where_sql(kind, entity_tests), where_sql(kind, other_tests)
+    inside, outside = where_sql(reader.dialect, kind, entity_tests), where_sql(reader.dialect, kind, other_tests)
     samples = Sql(
         f"SELECT id, {', '.join(columns)} FROM {relation} AS stored WHERE {inside.text}", (*params, *inside.params)
     )
@@ -189,7 +189,7 @@ def longest_gap_ns(reader: Reader, selection: Selection) -> int:
     if "start_ticks" in kind.entity:
         return INT64_MAX
     entity_tests = [test for test in selection.conditions if test.column in kind.entity]
-    test = where_sql(kind, entity_tests)
+    test = where_sql(reader.dialect, kind, entity_tests)
     columns = ["timestamp", *kind.entity]
     relation, params = reader.relation(kind.table, selection.when.start_ns, selection.when.end_ns, columns)
     text = (
@@ -210,7 +210,7 @@ def _usual_gap_ns(kind: Kind) -> int:
 
 
 def _levels(reader: Reader, selection: Selection) -> Sql:
-    test = where_sql(selection.kind, selection.conditions)
+    test = where_sql(reader.dialect, selection.kind, selection.conditions)
     columns = _columns(selection, selection.conditions)
     when = selection.when
     relation, params = reader.relation(selection.kind.table, when.start_ns, when.end_ns, columns)

@@ -13,6 +13,7 @@ from kernelsight.events.unsigned import unwrap_u64
 from kernelsight.moments import format_time
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Where, conditions, where_sql
+from kernelsight.query.planner import scan
 from kernelsight.query.source import Source, column_named, columns_named, kind_named, opened
 from kernelsight.query.times import Time, TimeRange, time_range
 from kernelsight.stores.base import Reader, Value
@@ -42,8 +43,8 @@ def rows(  # noqa: PLR0913 - a question has as many parts, all but the first thr
         end: last moment.
         where: conditions that all must hold.
         columns: those wanted besides ``timestamp`` and ``time``; all by default, the row's ``id`` then too.
-        order_by: a column; NULLs come last.
-        descending: greatest first.
+        order_by: a column; NULLs come last, and of equal values the row that was stored first comes first.
+        descending: the other way round.
         limit: at most so many rows.
 
     Returns:
@@ -57,8 +58,13 @@ def rows(  # noqa: PLR0913 - a question has as many parts, all but the first thr
     kind = kind_named(table)
     when = time_range(start, end)
     with opened(source) as reader:
-        return rows_of(
-            reader, kind, when, where=where, columns=columns, order_by=order_by, descending=descending, limit=limit
+        return scan(
+            reader,
+            [(kind.table, when)],
+            lambda using: rows_of(
+                using, kind, when, where=where, columns=columns, order_by=order_by, descending=descending, limit=limit
+            ),
+            lookup=True,
         )
 
 
@@ -79,12 +85,13 @@ def rows_of(  # noqa: PLR0913 - as above
     if limit is not None and not 0 <= limit <= INT64_MAX:
         raise UsageError(f"limit {limit}: give a number of rows, 0 or more")
     test = conditions(where)
-    needed = None if wanted is None else [*{*wanted, order, *(condition.column for condition in test)}]
+    needed = None if wanted is None else [*{*wanted, order, "id", *(condition.column for condition in test)}]
     relation, params = reader.relation(kind.table, when.start_ns, when.end_ns, needed)
-    condition = where_sql(kind, test)
+    condition = where_sql(reader.dialect, kind, test)
     text = f"SELECT {'*' if wanted is None else ', '.join(wanted)} FROM {relation} WHERE {condition.text}"
     nulls_last = "" if order == "timestamp" else " NULLS LAST"
-    text += f" ORDER BY {order}{' DESC' if descending else nulls_last}"
+    # Of equal values the first stored comes first, or last where the greatest do: so an index on them gives the order.
+    text += f" ORDER BY {order}{' DESC, id DESC' if descending else f'{nulls_last}, id'}"
     params = (*params, *condition.params)
     if limit is not None:
         text, params = f"{text} LIMIT ?", (*params, limit)

@@ -10,6 +10,7 @@ from kernelsight.errors import UsageError
 from kernelsight.moments import format_time
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Wanted, Where, conditions
+from kernelsight.query.planner import scan
 from kernelsight.query.points import Selection, metric_named, points_sql, unit_of
 from kernelsight.query.rows import Row, decoded
 from kernelsight.query.source import Source, clipped, kind_named, opened
@@ -83,15 +84,20 @@ def series(  # noqa: PLR0913 - a question has as many parts, all but the first f
         if part is None:
             return []
         selection = Selection(kind, (metric,), part, tests, raw=raw)
-        sql = points_sql(reader, selection, gap_ns)
-        labels, unit = ", ".join(kind.entity), unit_of(selection, metric)
-        rows = _all(reader, sql, metric, labels) if points is None else _reduced(reader, sql, selection, points)
-    return _split(rows, selection, unit)
+        rows = scan(reader, [(kind.table, part)], lambda using: _rows(using, selection, gap_ns, points))
+    return _split(rows, selection, unit_of(selection, metric))
+
+
+def _rows(reader: Reader, selection: Selection, gap_ns: int | None, points: int | None) -> list[Row]:
+    sql = points_sql(reader, selection, gap_ns)
+    if points is None:
+        return _all(reader, sql, selection.metrics[0], ", ".join(selection.kind.entity))
+    return _reduced(reader, sql, selection, points)
 
 
 def _all(reader: Reader, sql: Sql, metric: str, labels: str) -> list[Row]:
     head = f"{labels}, " if labels else ""
-    text = f"SELECT {head}timestamp, {metric} AS value FROM ({sql.text}) AS points ORDER BY {head}timestamp"
+    text = f"SELECT {head}timestamp, {metric} AS value FROM ({sql.text}) AS points ORDER BY {head}timestamp, value"
     return run(reader, Sql(text, sql.params))
 
 
@@ -112,7 +118,7 @@ def _reduced(reader: Reader, sql: Sql, selection: Selection, points: int) -> lis
         for row in run(reader, Sql(text, sql.params)):
             del row["bucket"]
             extremes[*(row[name] for name in selection.kind.entity), row["timestamp"]] = row
-    return sorted(extremes.values(), key=_when)
+    return sorted(extremes.values(), key=lambda row: (_when(row), *(str(row[name]) for name in selection.kind.entity)))
 
 
 def _when(row: Row) -> int:

@@ -57,10 +57,10 @@ def stored_rows(  # noqa: PLR0913 - a question has as many parts, all but the fi
         order_by: ... by this column, NULLs last, or by time.
         descending: the last ones instead.
     """
-    condition = where_sql(kind_of(struct), where)
+    condition = where_sql(reader.dialect, kind_of(struct), where)
     if limit is not None:
         nulls = "" if order_by is None else " NULLS LAST"
-        order = f"{name_of(order_by or struct.timestamp)}{' DESC' if descending else nulls}"
+        order = f"{name_of(order_by or struct.timestamp)}{' DESC, id DESC' if descending else f'{nulls}, id'}"
         condition = Sql(f"{condition.text} ORDER BY {order} LIMIT ?", (*condition.params, limit))
     return _read(reader, struct, when, condition, columns)
 

@@ -11,6 +11,7 @@ from kernelsight.events.declare import INT64_MAX, Event, Kind, kind_of
 from kernelsight.events.fields import Field, Metric, name_of
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition, Filter, Where, conditions
+from kernelsight.query.planner import explainable, scan
 from kernelsight.query.points import Selection, adds_up, is_level, metric_named, points_sql, require_addable
 from kernelsight.query.rows import Row, decoded, rows_of
 from kernelsight.query.source import Source, clipped, columns_named, kind_named, opened
@@ -23,6 +24,7 @@ Function = Literal["max", "avg", "sum", "count"]
 FUNCTIONS: Sequence[Function] = ("max", "avg", "sum", "count")
 
 
+@explainable
 def top(  # noqa: PLR0913 - a question has as many parts, all but the first four by keyword
     source: Source,
     table: str,
@@ -34,6 +36,7 @@ def top(  # noqa: PLR0913 - a question has as many parts, all but the first four
     n: int = 10,
     function: Function | None = None,
     where: Where = (),
+    explain: bool = False,  # noqa: ARG001 - of the decorator
 ) -> list[Row]:
     """The ``n`` rows, or groups of rows, with the most of a metric.
 
@@ -48,6 +51,7 @@ def top(  # noqa: PLR0913 - a question has as many parts, all but the first four
         function: what orders the groups: ``max``, ``avg``, ``sum`` or ``count``. By default ``sum`` for
             counters (their increases) and per-interval sums, ``max`` for levels.
         where: conditions on rows.
+        explain: give how the question was answered instead, see :func:`kernelsight.query.planner.explain`.
 
     Returns:
         without ``by`` whole rows, greatest first; with it one dict a group: its columns, ``value`` (by
@@ -67,7 +71,12 @@ def top(  # noqa: PLR0913 - a question has as many parts, all but the first four
     with opened(source) as reader:
         if not groups:
             known = (*conditions(where), Condition(metric, "!=", None))
-            return rows_of(reader, kind, when, where=known, order_by=metric, descending=True, limit=n)
+            return scan(
+                reader,
+                [(kind.table, when)],
+                lambda using: rows_of(using, kind, when, where=known, order_by=metric, descending=True, limit=n),
+                lookup=any(index[0] == metric for index in kind.indexes),
+            )
         chosen = function or default_function(kind, metric)
         rows = _groups(reader, Selection(kind, (metric,), when, tuple(conditions(where)), keep=groups), chosen, n)
     sums = adds_up(kind, metric)
@@ -109,11 +118,15 @@ def leading(  # noqa: PLR0913 - a question has as many parts
 
 
 def _groups(reader: Reader, selection: Selection, chosen: Function, n: int) -> list[Row]:
-    kind, [metric] = selection.kind, selection.metrics
+    kind = selection.kind
     part = clipped(reader, kind.table, selection.when)
     if part is None:
         return []
-    selection = replace(selection, when=part)
+    return scan(reader, [(kind.table, part)], lambda using: _groups_of(using, replace(selection, when=part), chosen, n))
+
+
+def _groups_of(reader: Reader, selection: Selection, chosen: Function, n: int) -> list[Row]:
+    kind, [metric] = selection.kind, selection.metrics
     points = points_sql(reader, selection)
     summed = f"{metric}__increase" if selection.counters else metric
     head = ", ".join(selection.keep)

@@ -197,7 +197,7 @@ class _Sums:
         """One value an entity and second in which it is not low, the seconds in order."""
         rule = self._rule
         relation, params = reader.relation(rule.kind.table, start_ns, end_ns - 1, self._columns)
-        test = where_sql(rule.kind, rule.where)
+        test = where_sql(reader.dialect, rule.kind, rule.where)
         second = reader.dialect.int_div("samples.timestamp", str(SECOND_NS))
         # Of several threads' names in one second any will do, but always the same one.
         labels = [f"min(samples.{name})" for name in rule.labels]

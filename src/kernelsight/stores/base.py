@@ -174,6 +174,21 @@ class Writer(Protocol):
         """Finish, release the lock; calling it again does nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """How many rows a range of a table has for who reads all of them, at most."""
+
+    rows: int
+    by_column: int = 0
+    """So many of them can be read by column (:meth:`Reader.by_column`)."""
+    parts: int = 0
+    """In so many files or other parts."""
+    only_by_column: int = 0
+    """So many of them are nowhere else."""
+    is_loaded: bool = False
+    """Whether what reads by column is loaded already, which takes some tenths of a second."""
+
+
 @runtime_checkable
 class Reader(Protocol):
     """A read-only view of a store. Several may exist; none blocks the writer.
@@ -205,6 +220,16 @@ class Reader(Protocol):
 
         It touches only the segments that can hold the range; bounds are inclusive. The columns are
         ``id`` and those of the kind, or the ones asked for.
+        """
+
+    def volume(self, table: str, start_ns: int | None = None, end_ns: int | None = None) -> Volume:
+        """How much there is to read in a range; asked from the books alone."""
+
+    def by_column(self) -> Reader | None:
+        """A reader of the same rows that is faster where a statement reads many of them, and slower where it reads few.
+
+        Its dialect is its own, its answers are the same, and its methods raise :class:`kernelsight.errors.ScanError`
+        where it cannot give them. Whoever asks for it closes it after the question. None: this one is as good.
         """
 
     def holds(self, table: str) -> bool:

@@ -6,6 +6,7 @@ Each backend brings its own: what is not here, or not the same everywhere, no qu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Literal, Protocol
 
 
@@ -31,5 +32,18 @@ class Dialect(Protocol):
     def apart(self, select: str) -> str:
         """A SELECT whose columns are computed once, however often the statement around it names them."""
 
+    def like(self, column: str) -> str:
+        """A condition: text that is like a pattern, whose placeholder is in it; ASCII letters match in either case."""
+
+    def nearest_ranks(self, value: str, shares: Sequence[Fraction]) -> list[str]:
+        """Aggregates: the values at the nearest ranks of some shares (0 to 1, at most six decimals), in their order.
+
+        The value at the nearest rank is the least that at least so large a share does not exceed. Empty: there are no
+        such aggregates, and rows have to be numbered.
+        """
+
     def extreme(self, function: Literal["min", "max"], column: str) -> str:
-        """The columns ``value`` and ``timestamp`` of the row that has the least or greatest value of a group."""
+        """The columns ``value`` and ``timestamp`` of the row that has the least or greatest value of a group.
+
+        Of several such rows it is the first in time.
+        """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Literal
 
 
@@ -30,6 +31,15 @@ class SqliteDialect:
         LIMIT alone where the statement around it has one too, or a WHERE (sqlite.org/optoverview.html, 11).
         """
         return f"{select} LIMIT -1"
+
+    def like(self, column: str) -> str:
+        """LIKE is as it is asked for."""
+        return f"{column} LIKE ?"
+
+    def nearest_ranks(self, value: str, shares: Sequence[Fraction]) -> list[str]:
+        """There are none."""
+        del value, shares
+        return []
 
     def extreme(self, function: Literal["min", "max"], column: str) -> str:
         """A bare column beside min() or max() comes from the row that has it."""

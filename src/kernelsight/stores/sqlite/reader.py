@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice, starmap
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
 from kernelsight.errors import StoreError
 from kernelsight.events.declare import INT64_MAX, INT64_MIN
 from kernelsight.events.wire import tables
-from kernelsight.stores.base import Book, Refusal, Row, Value
+from kernelsight.stores.base import Book, Reader, Refusal, Row, Value, Volume
 from kernelsight.stores.damage import Damage
+from kernelsight.stores.dialect import Dialect
 from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import connect_reader, integer, reading_user, translated
 from kernelsight.stores.sqlite.damage import described
@@ -25,9 +27,14 @@ from kernelsight.stores.sqlite.hidden import Hidden
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, require_ours
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.twins.books import Twin, load_twins
+from kernelsight.stores.sqlite.twins.coverage import Coverage, coverage
 from kernelsight.stores.sqlite.whereabouts import identity, set_aside
 from kernelsight.stores.sqlite.writer import SqliteWriter
 from kernelsight.trusted_paths import as_owner_of, as_user
+
+if TYPE_CHECKING:  # loads DuckDB
+    from kernelsight.stores.sqlite.twins.scans import Engine
 
 T = TypeVar("T")
 _BOOKED = ("lines", "stored", "rejected", "dropped", "in_memory", "lost")
@@ -57,13 +64,15 @@ def _opened(path: Path, user: tuple[int, int]) -> tuple[apsw.Connection, int]:
 class SqliteReader:
     """A view of the database that cannot change it; what it reads does not block the writer."""
 
-    dialect = SqliteDialect()
+    dialect: Dialect = SqliteDialect()
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._data_version: int | None = None
         self._segments: dict[str, list[Segment]] = {}
         self._names: dict[str, list[str]] = {}
+        self._twins: dict[str, list[Twin]] = {}
+        self._engine: Engine | None = None
         self._identity = identity(path)
         self._user = reading_user(path)
         self._connection, self.version = _opened(path, self._user)
@@ -81,8 +90,7 @@ class SqliteReader:
             self._user = user
             self._connection, self._identity = connection, now
             self._data_version = None
-            self._segments.clear()
-            self._names.clear()
+            self._forget()
             self._hidden = Hidden(connection)
 
     @contextmanager
@@ -154,14 +162,67 @@ class SqliteReader:
         within = [segment for segment in self._whole(segments) if segment.overlaps(start_ns, end_ns)]
         if not within:
             return f"(SELECT {selected} FROM {quote(segments[-1].name)} WHERE 0)", ()
-        arms: list[str] = []
-        params: list[Value] = []
-        for segment in within:
-            terms = _terms(segment, start_ns, end_ns)
-            where = f" WHERE {' AND '.join(term for term, _ in terms)}" if terms else ""
-            arms.append(f"SELECT {selected} FROM {quote(segment.name)}{where}")
-            params.extend(value for _, value in terms)
-        return f"({' UNION ALL '.join(arms)})", tuple(params)
+        return _joined(within, selected, start_ns, end_ns)
+
+    def relation_of(
+        self, segments: Sequence[Segment], start_ns: int | None, end_ns: int | None, columns: Sequence[str]
+    ) -> tuple[str, tuple[Value, ...]]:
+        """As :meth:`relation`, of some segments of a table only, of which there is at least one."""
+        stored = self._columns(segments[-1].name)
+        selected = ", ".join(quote(name) if name in stored else f"NULL AS {quote(name)}" for name in columns)
+        return _joined(segments, selected, start_ns, end_ns)
+
+    # --- by column ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def one_state(self) -> Iterator[None]:
+        """While entered, what is read is of one state of the database."""
+        self._refresh()
+        connection = self._connection
+        with self._reading():
+            connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with suppress(apsw.ConnectionClosedError, apsw.SQLError):  # another file is read meanwhile
+                connection.execute("COMMIT")
+
+    def coverage(self, table: str, start_ns: int | None, end_ns: int | None) -> Coverage:
+        """Which rows of a range are in twins, and which only in segments."""
+        segments = self._load(table)
+        hidden = {segment.number for segment in segments} - {segment.number for segment in self._whole(segments)}
+        with self._reading():
+            return coverage(self._connection, self._path, table, (start_ns, end_ns), hidden)
+
+    def volume(self, table: str, start_ns: int | None = None, end_ns: int | None = None) -> Volume:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        within = [segment for segment in self._load(table) if segment.overlaps(start_ns, end_ns)]
+        numbers = {segment.number for segment in within}
+        twins = [twin for twin in self._twins_of(table) if twin.overlaps(start_ns, end_ns)]
+        archived = sum(twin.rows for twin in twins if twin.number not in numbers)
+        return Volume(
+            rows=sum(segment.rows for segment in within) + archived,
+            by_column=sum(twin.rows for twin in twins),
+            parts=len({twin.file for twin in twins}),
+            only_by_column=archived,
+            is_loaded="duckdb" in sys.modules,
+        )
+
+    def _twins_of(self, table: str) -> list[Twin]:
+        self._refresh()
+        if table not in self._twins:
+            with self._reading():
+                self._twins[table] = load_twins(self._connection, table)
+        return self._twins[table]
+
+    def by_column(self) -> Reader | None:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        from kernelsight.stores.sqlite.twins.scans import ColumnReader, Engine  # noqa: PLC0415 - loads DuckDB
+
+        self._follow()
+        if self._engine is None:
+            self._engine = Engine(self._path, self._user)
+        return ColumnReader(self, self._engine)
 
     def holds(self, table: str) -> bool:
         """See :class:`kernelsight.stores.base.Reader`."""
@@ -213,8 +274,12 @@ class SqliteReader:
             version = integer(self._connection, "PRAGMA data_version")
         if version != self._data_version:
             self._data_version = version
-            self._segments.clear()
-            self._names.clear()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._segments.clear()
+        self._names.clear()
+        self._twins.clear()
 
     def _whole(self, segments: Iterable[Segment]) -> list[Segment]:
         return [s for s in segments if s.damage is None and s.name not in self._hidden.reasons]
@@ -278,6 +343,9 @@ class SqliteReader:
 
     def close(self) -> None:
         """See :class:`kernelsight.stores.base.Reader`."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
         with self._reading():
             self._connection.close()
 
@@ -296,6 +364,19 @@ def _checked(table: str, known: Iterable[str], columns: Iterable[str] | None) ->
     if unknown := [name for name in names if name not in known]:
         raise StoreError(f"{table} has no column {unknown[0]!r}; it has {', '.join(known)}")
     return names
+
+
+def _joined(
+    segments: Iterable[Segment], selected: str, start_ns: int | None, end_ns: int | None
+) -> tuple[str, tuple[Value, ...]]:
+    arms: list[str] = []
+    params: list[Value] = []
+    for segment in segments:
+        terms = _terms(segment, start_ns, end_ns)
+        where = f" WHERE {' AND '.join(term for term, _ in terms)}" if terms else ""
+        arms.append(f"SELECT {selected} FROM {quote(segment.name)}{where}")
+        params.extend(value for _, value in terms)
+    return f"({' UNION ALL '.join(arms)})", tuple(params)
 
 
 def _terms(segment: Segment, start_ns: int | None, end_ns: int | None) -> list[tuple[str, int]]:

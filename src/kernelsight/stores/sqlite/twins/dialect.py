@@ -1,0 +1,51 @@
+"""The SQL of DuckDB, where it says something else than SQLite's, so that both give the same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Literal
+
+
+class DuckDbDialect:
+    """See :class:`kernelsight.stores.dialect.Dialect`."""
+
+    def int_div(self, dividend: str, divisor: str) -> str:
+        """``/`` gives a real number; ``//`` cuts towards zero, as SQLite does."""
+        return f"({dividend}) // ({divisor})"
+
+    def lag(self, column: str, partition: str, order: str, back: int = 1) -> str:
+        """As the standard has it."""
+        over = f"PARTITION BY {partition} ORDER BY {order}" if partition else f"ORDER BY {order}"
+        return f"LAG({column}, {back}) OVER ({over})"
+
+    def greatest(self, values: Sequence[str]) -> str:
+        """``greatest`` passes over NULL; here one NULL is enough."""
+        unknown = " OR ".join(f"({value}) IS NULL" for value in values)
+        return f"CASE WHEN {unknown} THEN NULL ELSE greatest({', '.join(values)}) END"
+
+    def apart(self, select: str) -> str:
+        """Nothing is needed: common expressions are computed once."""
+        return select
+
+    def extreme(self, function: Literal["min", "max"], column: str) -> str:
+        """Of several rows with the extreme value, the first in time."""
+        sign = "" if function == "min" else "-"
+        pair = f"{function}(struct_pack(v := {column}, t := {sign}timestamp))"
+        return f"{pair}.v AS value, {sign}({pair}.t) AS timestamp"
+
+    def like(self, column: str) -> str:
+        """Like SQLite: without regard to the case of ASCII letters, and numbers as text."""
+        upper, lower = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
+        folded = [f"translate({text}, '{upper}', '{lower}')" for text in (f"CAST({column} AS VARCHAR)", "?")]
+        return " LIKE ".join(folded)
+
+    def nearest_ranks(self, value: str, shares: Sequence[Fraction]) -> list[str]:
+        """Exact: a share that is written as a decimal is counted with in integers."""
+        decimals = ", ".join(_decimal(share) for share in shares)
+        return [f"quantile_disc({value}, [{decimals}])[{place}]" for place in range(1, len(shares) + 1)]
+
+
+def _decimal(share: Fraction) -> str:
+    """A share of at most six decimals as a DECIMAL."""
+    return f"CAST('{share.numerator * 10**6 // share.denominator / 10**6:.6f}' AS DECIMAL(7, 6))"
