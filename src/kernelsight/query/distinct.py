@@ -37,6 +37,6 @@ def distinct(
     conditions = list(where)
     used = dict.fromkeys([*names, *(condition.column for condition in conditions), "timestamp"])
     relation, params = reader.relation(kind.table, when.start_ns, when.end_ns, (*used,))
-    condition = where_sql(kind, conditions)
+    condition = where_sql(reader.dialect, kind, conditions)
     text = f"SELECT DISTINCT {', '.join(names)} FROM {relation} WHERE {condition.text}"
     return [tuple(row) for row in reader.tuples(text, (*params, *condition.params))]

@@ -60,7 +60,7 @@ def readings(  # noqa: PLR0913 - a question has as many parts
     if part is None:
         return []
     names = [name_of(struct.timestamp), *map(name_of, columns)]
-    tests = where_sql(kind, only)
+    tests = where_sql(reader.dialect, kind, only)
     conditions = dict.fromkeys((*names, *(test.column for test in only)))
     rows: list[Row] = []
     for stretch in _stretches(part, step_ns, (kind.interval_s or 1.0) * _SECOND):
