@@ -353,7 +353,7 @@ function legend(chart: Chart): void {
     });
     list.append(element("li", {}, button));
   });
-  if (lines.left_out > 0) list.append(element("li", { class: "quiet" }, `${lines.left_out} more that did less`));
+  if (lines.left_out > 0) list.append(element("li", { class: "quiet" }, `${lines.left_out} more that did less, or nothing`));
 }
 
 /** What the picture shows, in words. */
@@ -377,13 +377,23 @@ export function append(name: string, times_ms: number[], labels: string[], value
   const chart = charts.find((one) => one.name === name);
   const lines = chart?.lines;
   if (chart === undefined || lines === null || lines === undefined) return;
-  const last = lines.times_ms.at(-1) ?? Number.NEGATIVE_INFINITY;
+  for (const label of labels) {
+    if (lines.labels.includes(label)) continue;
+    lines.labels.push(label);
+    lines.values.push(lines.times_ms.map(() => null));
+  }
   times_ms.forEach((at, number) => {
-    if (at <= last || (lines.step_ns > 1e9 && at < last + lines.step_ns / 1e6)) return;
-    lines.times_ms.push(at);
-    lines.labels.forEach((label, place) => {
+    let place = lines.times_ms.length;
+    while (place > 0 && (lines.times_ms[place - 1] ?? 0) >= at) place -= 1;
+    const known = lines.times_ms[place] === at;
+    if (!known) lines.times_ms.splice(place, 0, at);
+    lines.labels.forEach((label, line) => {
       const column = labels.indexOf(label);
-      lines.values[place]?.push(column < 0 ? null : (values[column]?.[number] ?? null));
+      const value = column < 0 ? null : (values[column]?.[number] ?? null);
+      const row = lines.values[line];
+      if (row === undefined) return;
+      if (!known) row.splice(place, 0, value);
+      else if (value !== null) row[place] = value;
     });
   });
 }

@@ -1,7 +1,17 @@
-import { charts, collectCharts, load } from "./charts";
+import { collectCharts, load } from "./charts";
 import { controls, keys } from "./controls";
 import { maybe } from "./dom";
+import { settleLive, stopLive } from "./live";
+import { beginMarks, loadMarks } from "./marks";
+import { beginMoments } from "./moment";
 import { begin, onRange } from "./range";
+import { showVerdict } from "./verdict";
+
+async function showAll(): Promise<void> {
+  await load();
+  settleLive();
+  await Promise.all([loadMarks(), showVerdict()]);
+}
 
 const shown = maybe("[data-from]");
 if (shown !== null) {
@@ -15,8 +25,12 @@ keys();
 if (maybe("#range-text") !== null) {
   collectCharts();
   controls();
-  onRange(() => void load());
-  void load().then(() => {
-    if (charts.length > 0) performance.mark("charts-drawn");
+  beginMarks();
+  beginMoments();
+  onRange(() => {
+    stopLive();
+    void showAll();
   });
+  void showAll();
+  window.addEventListener("pagehide", stopLive);
 }

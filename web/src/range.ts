@@ -93,6 +93,16 @@ export function back(): void {
   if (last !== undefined) setRange(last, false);
 }
 
+/** The browser's own way back: the address says which range it was, as this page has written it. */
+window.addEventListener("popstate", () => {
+  const address = new URL(location.href).searchParams;
+  const length = parseLength(address.get("since") ?? "");
+  const from_ms = Number(address.get("since")) / 1e6;
+  const to_ms = Number(address.get("until")) / 1e6;
+  if (length !== null) setRange({ from_ms: Date.now() - length, to_ms: Date.now(), live: true }, false);
+  else if (from_ms > 0 && to_ms > from_ms) setRange({ from_ms, to_ms, live: false }, false);
+});
+
 /** Reads the range from what the server has understood of the address. */
 export function begin(shown: { from_ms: number; to_ms: number; live: boolean }): void {
   current = clamped(shown);

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
+
 import msgspec
 
 from kernelsight.events.block import Block
@@ -55,3 +59,26 @@ def recorded(path):
     assert not writer.write(batch)
     writer.close()
     return str(path)
+
+
+@contextlib.contextmanager
+def now_recorded(database):
+    """The machine goes on: samples of memory arrive, as long as the block lasts."""
+    ends = threading.Event()
+
+    def write():
+        writer = open_writer(database)
+        while not ends.wait(0.3):
+            memory = Memory(time.time_ns(), mem_total_kb=8_000_000, mem_available_kb=5_000_000, mem_free_kb=1_000_000,
+                            cached_kb=2_000_000, buffers_kb=0, dirty_kb=10, writeback_kb=0, swap_total_kb=0,
+                            swap_free_kb=0)  # fmt: skip
+            writer.write(Batch(events={Memory: [msgspec.structs.astuple(memory)]}))
+        writer.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -21,6 +21,7 @@ from kernelsight.surfaces.mcp.answers import Answers
 from kernelsight.surfaces.web.chart import charts
 from kernelsight.surfaces.web.desk import Desk
 from kernelsight.surfaces.web.endpoint import Endpoint, NotFoundError, Problem, described, endpoints
+from kernelsight.surfaces.web.live import Live
 from kernelsight.surfaces.web.page import Page, Visit, pages
 from kernelsight.surfaces.web.rendering import rendered
 from kernelsight.surfaces.web.span import span
@@ -29,21 +30,30 @@ PAGE_SPAN = "15m"
 """What a page shows where its address names no time."""
 
 
-def application(db_path: str, limit_s: float) -> Starlette:
-    """The pages and the API over a store.
+class Application(Starlette):
+    """The pages and the API over a store."""
 
-    Args:
-        db_path: the store, which may not exist yet.
-        limit_s: how long an answer may take.
-    """
-    desk, answers = Desk(db_path), Answers(limit_s)
+    def __init__(self, db_path: str, limit_s: float) -> None:
+        """Make it.
 
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
-        desk.close()
+        Args:
+            db_path: the store, which may not exist yet.
+            limit_s: how long an answer may take.
+        """
+        desk, answers = Desk(db_path), Answers(limit_s)
+        self._live = Live(desk, Answers(limit_s))
 
-    return Starlette(routes=_routes(desk, answers), lifespan=lifespan)
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            yield
+            desk.close()
+
+        live = Route("/api/live", partial(_watched, self._live))
+        super().__init__(routes=[live, *_routes(desk, answers)], lifespan=lifespan)
+
+    def end(self) -> None:
+        """End what has no end of its own; from a signal's handler, too."""
+        self._live.ends = True
 
 
 def _load() -> None:
@@ -67,6 +77,16 @@ async def _description(_: Request) -> Response:
 
 def _given(request: Request) -> Mapping[str, str]:
     return {**request.query_params, **request.path_params}
+
+
+async def _watched(live: Live, request: Request) -> Response:
+    """Tell what is new in some charts."""
+    names = request.query_params.get("charts", "").split(",")
+    try:
+        told = await live.stream(filter(None, names))
+    except UsageError as error:
+        return Response(msgspec.json.encode(Problem(error=str(error))), 400, media_type="application/json")
+    return StreamingResponse(told, media_type="text/event-stream")
 
 
 async def _answered(desk: Desk, answers: Answers, declared: Endpoint, request: Request) -> Response:

@@ -16,6 +16,8 @@ from kernelsight.stores.base import Reader, Row
 from kernelsight.surfaces.web.chart import Chart
 
 _SECOND = 1_000_000_000
+_BACK_NS = 10 * _SECOND
+"""A sample that is older than the last one by more comes after the clock was set back."""
 MOST_LINES = 12
 """Lines of a chart: more cannot be told apart."""
 
@@ -39,7 +41,7 @@ class Course:
         self._scales = [chart.scale(metric) for metric in chart.metrics]
         interval_ns = int((chart.kind.interval_s or 1.0) * _SECOND)
         self._gap_ns = PATIENCE * max(step_ns, interval_ns)
-        self._least_ns = step_ns // 2 if step_ns > interval_ns else 0
+        self._least_ns = step_ns // 2 if step_ns > interval_ns else 1
         self._entities: dict[tuple[Any, ...], tuple[int, list[History | None]]] = {}
         index = {name: place for place, name in enumerate(self._names)}
         self._lines = [
@@ -60,9 +62,9 @@ class Course:
         for row in rows:
             at, entity = int(row[0] or 0), row[1 : 1 + width]
             known = self._entities.get(entity)
-            if known is not None and 0 <= at - known[0] < self._least_ns:
-                continue  # another sample about the end of the same step
-            if known is None or at - known[0] > self._gap_ns:
+            if known is not None and -_BACK_NS < at - known[0] < self._least_ns:
+                continue  # it was taken already, or is another sample about the end of the same step
+            if known is None or not 0 < at - known[0] <= self._gap_ns:
                 known = (at, [History(counter) if counter else None for counter in self._counters])
             values = [
                 self._value(place, at, value, known[1][place]) for place, value in enumerate(row[1 + width :])
@@ -119,7 +121,9 @@ def drawn(chart: Chart[Any], points: Iterable[Point]) -> Drawn:
     for point in points:
         by_entity.setdefault(point.entity, []).append(point)
     most = max(1, MOST_LINES // len(chart.lines))
-    ranked = sorted(by_entity, key=lambda entity: -_total(by_entity[entity]))
+    amounts = {entity: _total(of_it) for entity, of_it in by_entity.items()}
+    active = [entity for entity in by_entity if amounts[entity]] or list(by_entity)[:1]
+    ranked = sorted(active, key=lambda entity: -amounts[entity])
     shown = sorted(ranked[:most], key=lambda entity: tuple(map(str, entity)))
     times = sorted({point.timestamp for entity in shown for point in by_entity[entity]})
     place = {at: number for number, at in enumerate(times)}
@@ -131,7 +135,7 @@ def drawn(chart: Chart[Any], points: Iterable[Point]) -> Drawn:
                 column[place[point.timestamp]] = point.values[number]
             labels.append(label_of(entity, line.label))
             columns.append(column)
-    return Drawn([at / 1e6 for at in times], labels, columns, len(ranked) - len(shown))
+    return Drawn([at / 1e6 for at in times], labels, columns, len(by_entity) - len(shown))
 
 
 def label_of(entity: Sequence[Any], label: str) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from kernelsight.stores.base import Reader, open_reader
+
+if TYPE_CHECKING:
+    from kernelsight.surfaces.web.diagnoses import Diagnoses
 
 _KEPT = 4
 """Readers that wait to be used again."""
@@ -17,8 +21,20 @@ class Desk:
 
     def __init__(self, db_path: str) -> None:
         self.db_path = db_path
+        self._diagnoses: Diagnoses | None = None
         self._lock = threading.Lock()
+        self._opening = threading.Lock()  # the first may bring the store to this version, which one does alone
         self._free: list[Reader] = []
+
+    @property
+    def diagnoses(self) -> Diagnoses:
+        """The diagnoses of the store."""
+        with self._lock:
+            if self._diagnoses is None:
+                from kernelsight.surfaces.web.diagnoses import Diagnoses  # noqa: PLC0415 - with it come all mechanisms
+
+                self._diagnoses = Diagnoses(self)
+            return self._diagnoses
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -30,7 +46,8 @@ class Desk:
         with self._lock:
             reader = self._free.pop() if self._free else None
         if reader is None:
-            reader = open_reader(self.db_path)
+            with self._opening:
+                reader = open_reader(self.db_path)
         keep = False
         try:
             yield reader

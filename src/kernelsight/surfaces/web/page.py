@@ -45,6 +45,11 @@ class Page:
     """Place in the menu; below zero it is not in it."""
 
     @property
+    def needs_context(self) -> bool:
+        """Whether its template can show nothing without what :attr:`context` gives."""
+        return self.context is not _nothing
+
+    @property
     def charts(self) -> Sequence[Chart[Any]]:
         """The charts that stand on it."""
         return charts_of(self.name)

@@ -35,6 +35,5 @@ def rendered(page: Page, when: TimeRange, *, live: bool, context: Mapping[str, A
     """A page as text."""
     menu = [one for one in pages().values() if one.rank >= 0]
     known = {"page": page, "menu": menu, "when": when, "live": live, "problem": "", **context}
-    # What a template shows of a page that could not be read is the problem.
-    template = "problem.html" if known["problem"] and page.template != "charts.html" else page.template
+    template = "problem.html" if known["problem"] and page.needs_context else page.template
     return environment().get_template(template).render(known)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from types import FrameType
 
 import uvicorn
 
 from kernelsight.surfaces.mcp.connections import settings
-from kernelsight.surfaces.web.application import application
+from kernelsight.surfaces.web.application import Application
 from kernelsight.surfaces.web.guard import Guard
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it listens."""
+    """A server that says when it listens, and ends streams when it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, listens: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, listens: Callable[[], None], ends: Callable[[], None]) -> None:
         super().__init__(config)
         self._listens = listens
+        self._ends = ends
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._ends()
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override] # as in uvicorn
         await super().startup(sockets)  # type: ignore[arg-type]
@@ -37,6 +43,7 @@ def serve(  # noqa: PLR0913 - what the command was given
         limit_s: how long an answer may take.
         listens: called when it listens.
     """
-    guarded = Guard(application(db_path, limit_s), {host, *hosts})
+    application = Application(db_path, limit_s)
+    guarded = Guard(application, {host, *hosts})
     config = uvicorn.Config(guarded, host=host, port=port, log_level="warning", access_log=False, **settings())
-    _Server(config, listens).run()
+    _Server(config, listens, application.end).run()

@@ -2,4 +2,4 @@
 
 from kernelsight.surfaces.web.page import Page, page
 
-page(Page("now", "Now", "/", rank=1))
+page(Page("now", "Now", "/", "now.html", rank=1))
