@@ -15,7 +15,8 @@ from kernelsight.diagnosis.identity import ProgramId, by_program, process_entity
 from kernelsight.diagnosis.model import Bounds, Diagnosis, Entity
 from kernelsight.diagnosis.page import page
 from kernelsight.diagnosis.processes import identity_of, named, program_of
-from kernelsight.diagnosis.report import introduced, report
+from kernelsight.diagnosis.naming import introduced
+from kernelsight.diagnosis.report import report
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import SchedProcess
@@ -153,8 +154,9 @@ def test_a_diagnosis_says_who_the_processes_of_its_findings_are(tmp_path):
     assert found.identity(culprit).unit == UNIT
     assert found.identity(Entity("process", "13", "api")) is None
     text = "\n".join(line.text for line in report(found))
-    assert f"by process postgres {culprit.id} ({UNIT}, uid 114, started by postgres 40), since" in text
-    assert "suffering: api (13)" in text
+    assert text.startswith("2 × postgres (pids 41, 42; " if culprit.id == "41" else "2 × postgres (pids 42, 41; ")
+    assert f"; {UNIT}, uid 114, started by postgres 40) use" in text
+    assert "; api (13) waits" in text
     assert f"postgres {culprit.id} ({UNIT}, uid 114, started by postgres 40)" in page(
         found, series_by_evidence(path, found)
     )

@@ -33,8 +33,8 @@ def asked(database, *options):
 def test_a_page_says_who_does_it_and_what_shows_it(database):
     said = asked(database, "--since", START, "--until", START + 30 * SECOND)
     assert said.returncode == 1, said.stderr
-    assert "CPU SATURATION by process cr[bold]unch" in said.stdout
-    assert "suffering: api (13)" in said.stdout
+    assert said.stdout.startswith("2 × cr[bold]unch")
+    assert "; api (13) waits" in said.stdout
     assert "\x1b" not in said.stdout, "the name of a process commands no terminal"
 
 

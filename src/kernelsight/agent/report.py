@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from kernelsight.agent.commands import command
 from kernelsight.agent.model import Report, Usage
 from kernelsight.diagnosis.model import Evidence
-from kernelsight.diagnosis.report import Line, cited, introduced, muted, plain, since
+from kernelsight.diagnosis.naming import introduced, plain
+from kernelsight.diagnosis.report import Line, cited, muted, since
 from kernelsight.diagnosis.report import report as diagnosis_lines
 from kernelsight.moments import to_second
 

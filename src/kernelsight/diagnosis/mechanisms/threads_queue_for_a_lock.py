@@ -51,6 +51,11 @@ def explain(window: Window, suspect: Queueing) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(suspect.run.first),
         victims=tuple(named(window, pid) for pid in sorted(suspect.queue.pids)[:5]),
+        does="has a lock that others of its kind want"
+        if len(suspect.queue.pids) > 1
+        else "lets its threads queue for a lock",
+        detail=f"{suspect.waiting:.1f} wait on average",
+        harm="waits for that lock" if len(suspect.queue.pids) > 1 else "works in one thread at a time",
         suffering_s=suspect.waiting * suspect.run.seconds,
         path=path(*who_waited(window, suspect, culprit, "a lock of their program"), use_meanwhile(window, suspect)),
         refuted_by="it gets less done with fewer threads",
