@@ -127,6 +127,15 @@ class Explanation:
     is_idle: bool = False
     """The culprit sleeps, and wants no CPU: that others take the CPUs from it is not why."""
 
+    def __post_init__(self) -> None:
+        """Refuse what would leave the first sentence of a report without its verb.
+
+        Raises:
+            TypeError: nothing is said of what the culprit does.
+        """
+        if not self.does:
+            raise TypeError(f"an explanation says what {self.culprit.name} does")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mechanism(Generic[M]):
