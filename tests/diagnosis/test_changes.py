@@ -19,6 +19,7 @@ from kernelsight.events.mount import Mount
 from kernelsight.events.network_setting import NetworkSetting
 from kernelsight.events.package_change import PackageChange
 from kernelsight.events.process import Process
+from kernelsight.events.service import Service, ServiceEdge
 from kernelsight.query.source import opened
 
 DAY = 86_400
@@ -265,6 +266,31 @@ def test_a_start_of_the_machine_and_a_route_are_told(tmp_path):
         "MTU of eth0 is 900 instead of 1500",
         "route 0.0.0.0/0 of eth0 is via 10.0.0.9, metric 0 instead of via 10.0.0.1, metric 0",
     ]
+
+
+def test_services_and_peers_that_are_new_or_gone_are_told(tmp_path):
+    def listens(comm: str, port: int, seconds: range, protocol="tcp"):
+        return [Service(START + second * SECOND, protocol, "0.0.0.0", port, comm=comm) for second in seconds]
+
+    def asks(comm: str, address: str, seconds: range):
+        return [
+            ServiceEdge(START + second * SECOND, pid=4, comm=comm, protocol="tcp", address=address, port=5432)
+            for second in seconds
+        ]
+
+    events = [
+        *listens("web", 80, range(-600, LENGTH, 10)), *listens("old", 81, range(-600, -300, 10)),
+        *listens("prey", 82, range(-200, LENGTH, 10)), *listens("dns", 40_000, range(-200, LENGTH, 10), "udp"),
+        *asks("web", "10.0.0.7", range(-600, LENGTH)), *asks("prey", "10.0.0.8", range(-100, LENGTH)),
+    ]  # fmt: skip
+    _, finding = asked(tmp_path, *ran("service"), *events)
+    assert [(change.claim, change.touches) for change in finding.changes] == [
+        ("prey asks 10.0.0.8:5432 (tcp), which it did not at first", "it is the program of who suffers, prey (11)"),
+        ("prey began to listen at 0.0.0.0:82 (tcp)", "it is the program of who suffers, prey (11)"),
+    ]
+    claims = [change.claim for change in changes(tmp_path / "c.db", START - 600 * SECOND, END).changes]
+    assert "old does not listen at 0.0.0.0:81 (tcp) any more" in claims
+    assert len(claims) == 3
 
 
 def test_names_that_command_a_terminal_stay_text(tmp_path):

@@ -108,3 +108,11 @@ def test_the_loop_of_an_interpreter_is_called_that(answer):
     loop = kernel_stack(6, "_PyEval_EvalFrameDefault+0x7")
     step = last(answer(loop, *sampled(70, "crunch", None, 6, 19), *sampled(71, "crunch", None, 6, 19)))
     assert step.claim.endswith("`_PyEval_EvalFrameDefault` (kernel), which interprets Python")
+
+
+def test_a_function_that_has_more_of_the_cpu_time_than_before_is_said_to(answer):
+    samples = [*sampled(70, "crunch", None, 2, 4)[:FROM], *sampled(70, "crunch", None, 1, 12)[FROM:]]
+    others = sampled(71, "crunch", None, 2, 4)[:FROM], sampled(71, "crunch", None, 1, 12)[FROM:]
+    finding = answer(*samples, *others[0], *others[1])
+    assert "100 % (before 0 %) of the CPU time of crunch is in `clear_page_erms`" in last(finding).claim
+    assert len(last(finding).evidence) == 3

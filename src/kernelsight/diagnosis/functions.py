@@ -35,6 +35,11 @@ HOT_SHARE = Threshold(
 CALLER_SHARE = Threshold(
     0.6, "share of a function's samples", because="judged: a caller that most of the samples have is worth its name"
 )
+GROWN_SHARE = Threshold(
+    0.32,
+    "share of the samples",
+    because="twice the standard error of the difference of two shares of half of 20 samples",
+)
 _MOST_ROWS = 3600
 _MOST_STACKS = 400
 _PARTS = frozenset({"cpu", "lock"})
@@ -52,8 +57,10 @@ def computed(window: Window, finding: Finding, symbols: Symbols) -> Step | None:
     """The claim of what the culprit computes; None where samples do not tell."""
     if not is_about_cpu_time(finding):
         return None
-    rows = [row for row in _of_culprit(window, finding.culprit) if row.timestamp >= finding.onset_ns][-_MOST_ROWS:]
-    return _step(window, finding.culprit, rows, symbols)
+    samples = _of_culprit(window, finding.culprit)
+    rows = [row for row in samples if row.timestamp >= finding.onset_ns][-_MOST_ROWS:]
+    before = [row for row in samples if row.timestamp < finding.onset_ns][-_MOST_ROWS:]
+    return _step(window, finding.culprit, rows, [] if finding.began_before else before, symbols)
 
 
 def is_about_cpu_time(finding: Finding) -> bool:
@@ -78,7 +85,9 @@ def _is_in(group: str | None, path: str) -> bool:
     return group is not None and f"{group.rstrip('/')}/".startswith(f"{path.rstrip('/')}/")
 
 
-def _step(window: Window, culprit: Entity, rows: Sequence[StackSample], symbols: Symbols) -> Step | None:
+def _step(
+    window: Window, culprit: Entity, rows: Sequence[StackSample], before: Sequence[StackSample], symbols: Symbols
+) -> Step | None:
     total = sum(row.samples or 0 for row in rows)
     if total < LEAST_SAMPLES:
         return None
@@ -91,17 +100,30 @@ def _step(window: Window, culprit: Entity, rows: Sequence[StackSample], symbols:
     hottest, most = min(counts.items(), key=lambda one: (-one[1], one[0]))
     share = most / total
     its = [one for one in sampled if one.function == hottest]
-    evidence = (
-        window.evidence([one.row for one in its], StackSample.samples, "sum"),
-        window.evidence(rows, StackSample.samples, "sum"),
-    )
-    percent, where = f"{100 * share:.0f} %", _mostly_in(sampled, total, share)
+    grown, rows_before = _grown(window, hottest, share, before, symbols)
+    cited = ([one.row for one in its], rows, *rows_before)
+    evidence = [window.evidence(each, StackSample.samples, "sum") for each in cited]
+    percent, where = f"{100 * share:.0f} %{grown}", _mostly_in(sampled, total, share)
     if share >= HOT_SHARE:
         claim = f"{percent} of the CPU time of {culprit.name} is in {told(hottest)}{_for_whom(its, most)}{where}"
     else:
         hot = f"{told(hottest)} has most of it, {percent}{where}"
         claim = f"the CPU time of {culprit.name} is spread over many functions: {hot}"
     return Step(claim, tuple(one for one in evidence if one is not None))
+
+
+def _grown(
+    window: Window, function: Name, share: float, before: Sequence[StackSample], symbols: Symbols
+) -> tuple[str, tuple[Sequence[StackSample], ...]]:
+    """What share a function had before, where it had clearly less, and the rows that show it; else nothing."""
+    total = sum(row.samples or 0 for row in before)
+    if total < LEAST_SAMPLES:
+        return "", ()
+    its = [one.row for one in _sampled(window, before, symbols) if one.function == function]
+    was = sum(row.samples or 0 for row in its) / total
+    if share < was + GROWN_SHARE:
+        return "", ()
+    return f" (before {100 * was:.0f} %)", (its, before) if its else (before,)
 
 
 def _sampled(window: Window, rows: Iterable[StackSample], symbols: Symbols) -> list[_Sampled]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from kernelsight.agent.acting.action import actions
+from kernelsight.diagnosis.changed import subjects
 from kernelsight.diagnosis.fault import Traits, trait_meanings
 from kernelsight.diagnosis.registry import fault_classes, mechanisms
 from kernelsight.diagnosis.remedies import remedies
@@ -21,6 +22,7 @@ from kernelsight.events.declare import Column, Counter, Delta, Gauge, Kind, Labe
 from kernelsight.events.wire import kinds
 from kernelsight.linux.kernel_log.reading import KINDS as MESSAGE_KINDS
 from kernelsight.signals.registry import rules
+from kernelsight.surfaces.changes_page import changes_page
 from kernelsight.surfaces.kernel_log_page import kernel_log_page
 from kernelsight.surfaces.mechanisms_page import mechanisms_page
 from kernelsight.surfaces.remedies_page import remedies_page
@@ -37,6 +39,7 @@ class StaleDocsError(KernelSightError):
 def pages(cli: click.Command) -> dict[str, str]:
     """All generated pages: file name below ``docs/`` → text."""
     return {
+        "changes.md": "\n".join([_GENERATED, "", *changes_page(subjects().values(), fault_classes().values()), ""]),
         "cli.md": cli_reference(cli),
         "data-dictionary.md": data_dictionary(kinds().values()),
         "faults.md": fault_reference(),

@@ -18,7 +18,7 @@ from kernelsight.events.kernel_setting import KernelSetting
 from kernelsight.linux.settings import QUEUE, SYSCTLS, SYSFS, is_watched, sysctl_name
 
 EVERY_S = 20
-"""A look at all of them takes this long, a part of them each second: 700 files of 8 us are 0.03 % of a core."""
+"""A look at all of them takes this long, a part of them each second. 830 files take 0.06 % of a core."""
 _LIST_NS = 300 * NS_PER_S
 """Between two lookings for files: modules bring settings with them."""
 _MOST = 2_000
