@@ -17,7 +17,7 @@ struct edge_key {
 };
 
 struct edge {
-	u64 count, wait_ns, runqueue_ns, max_wait_ns, passed_on, cgroup_id;
+	u64 count, wait_ns, runqueue_ns, max_wait_ns, passed_on, passed_on_ns, cgroup_id;
 	char comm[COMM_LEN], waker_comm[COMM_LEN];
 };
 
@@ -155,8 +155,10 @@ static __noinline int add_edge(struct task_struct *task, struct thread *thread, 
 	add(edge->count, weight);
 	add(edge->wait_ns, asleep * weight);
 	add(edge->runqueue_ns, queued * weight);
-	if (thread->passed_on)
+	if (thread->passed_on) {
 		add(edge->passed_on, weight);
+		add(edge->passed_on_ns, asleep * weight);
+	}
 	if (asleep > edge->max_wait_ns)
 		edge->max_wait_ns = asleep;
 	return 0;

@@ -67,6 +67,20 @@ def time_of_day(timestamp_ns: int) -> str:
     return to_second(timestamp_ns).partition("T")[2]
 
 
+def clock_text(timestamp_ns: int, *, beside_ns: int) -> str:
+    """A moment in a sentence, to the second: the time of day, with its date where that is not the date beside it.
+
+    The zone is that in which moments are shown; text in UTC says so.
+
+    Args:
+        timestamp_ns: the moment.
+        beside_ns: a moment that stands beside the sentence in full, such as the end of its window.
+    """
+    moment = shown_clock(timestamp_ns)
+    date = "" if moment.date() == shown_clock(beside_ns).date() else f"{moment:%Y-%m-%d} "
+    return f"{date}{moment:%H:%M:%S}{' UTC' if _UTC.get() else ''}"
+
+
 def utc_seconds(timestamp_ns: int) -> str:
     """As SQLite's ``datetime(…, 'unixepoch')`` prints it, with microseconds where there are any.
 

@@ -1,6 +1,7 @@
 """A program is its name and its control group, from whichever row says them."""
 
 import ast
+import re
 from pathlib import Path
 
 import msgspec
@@ -13,9 +14,10 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.evidence_series import series_by_evidence
 from kernelsight.diagnosis.identity import ProgramId, by_program, process_entity, program_id
 from kernelsight.diagnosis.model import Bounds, Diagnosis, Entity
+from kernelsight.diagnosis.naming import introduced
 from kernelsight.diagnosis.page import page
 from kernelsight.diagnosis.processes import identity_of, named, program_of
-from kernelsight.diagnosis.report import introduced, report
+from kernelsight.diagnosis.report import report
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import SchedProcess
@@ -153,8 +155,8 @@ def test_a_diagnosis_says_who_the_processes_of_its_findings_are(tmp_path):
     assert found.identity(culprit).unit == UNIT
     assert found.identity(Entity("process", "13", "api")) is None
     text = "\n".join(line.text for line in report(found))
-    assert f"by process postgres {culprit.id} ({UNIT}, uid 114, started by postgres 40), since" in text
-    assert "suffering: api (13)" in text
+    assert re.match(rf"2 . postgres \(pids 4., 4.; {re.escape(UNIT)}, uid 114, started by postgres 40\) use ", text)
+    assert "; api (13) waits" in text
     assert f"postgres {culprit.id} ({UNIT}, uid 114, started by postgres 40)" in page(
         found, series_by_evidence(path, found)
     )

@@ -46,6 +46,7 @@ def waits(
     group=5,
     longest_ms=20,
     passed=None,
+    passed_share=None,
 ):
     """What the threads of a process waited for together in every second."""
     for second in range(since, LENGTH):
@@ -63,6 +64,7 @@ def waits(
             runqueue_ns=0,
             max_wait_ns=longest_ms * MS,
             passed_on=passed,
+            passed_on_ns=None if passed_share is None else int(passed_share * waited_s * SECOND),
             cgroup_id=group,
         )
 
@@ -96,6 +98,14 @@ def test_threads_that_compute_under_one_mutex_stand_in_line(tmp_path):
     assert [evidence.metric for step in finding.path for evidence in step.evidence] == [
         "wait_ns", "runqueue_ns", "count", "cpu_time_ms",
     ]  # fmt: skip
+
+
+def test_an_emulated_machine_that_idles_passes_its_lock_on_all_the_time_and_waits_for_interrupts(tmp_path):
+    machine = [*threads(70, "app", ran_ms=700, count=6, sleeps=1200, most=300), *waits(70, 0, "ppoll", 0.8, 90)]
+    for name, share, found in (("emulated", 0.1, []), ("one lock", 0.9, ["70"])):
+        waiting = waits(70, 70, "futex", 2.2, 1000, passed=400, passed_share=share)
+        findings = contention(stored(tmp_path / name, [*QUIET, *machine, *waiting]))
+        assert [finding.culprit.id for finding in findings] == found
 
 
 def test_whoever_sleeps_with_the_lock_makes_the_others_wait_though_nothing_is_used(tmp_path):

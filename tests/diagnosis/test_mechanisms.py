@@ -130,6 +130,8 @@ def explain(window, late):
     return Explanation(
         culprit=TRAIN,
         onset_ns=7,
+        does="comes late",
+        harm="",
         suffering_s=late.late_s,
         path=path(claim("it came late", ROW), claim("nobody saw it", None)),
         refuted_by="it is on time",

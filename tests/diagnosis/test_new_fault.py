@@ -48,6 +48,8 @@ def explain(window, jumps):
     return Explanation(
         culprit=machine,
         onset_ns=jumps.steps[0].timestamp,
+        does="is set again and again",
+        harm="",
         suffering_s=0.0,
         path=path(claim("the clock was set", window.evidence(jumps.steps, ClockStep.step_ns, "count"))),
         refuted_by="the clock is not set any more when its servers are reached",

@@ -12,7 +12,8 @@ from kernelsight.diagnosis.evidence_series import series_by_evidence
 from kernelsight.diagnosis.model import Bounds, Diagnosis, Entity, Proposal, RuledOut
 from kernelsight.diagnosis.page import HEIGHT, WIDTH, page
 from kernelsight.diagnosis.remedies import DROP_CACHES, MACHINE, SET_SYSCTL, TERMINATE
-from kernelsight.diagnosis.report import considered, report
+from kernelsight.diagnosis.report import report
+from kernelsight.diagnosis.summary import considered
 
 HOSTILE = '</p><script>alert("1")</script>'
 
@@ -66,7 +67,7 @@ def test_the_plots_of_the_page_lie_within_their_frames(found):
 
 
 def test_the_lines_draw_the_course_under_its_claim(found):
-    lines = list(report(*found))
+    lines = list(report(*found, verbose=True))
     at = next(i for i, line in enumerate(lines) if line.style == "course")
     assert lines[at - 1].style == "quiet"
     assert "█" in lines[at].text
@@ -75,8 +76,8 @@ def test_the_lines_draw_the_course_under_its_claim(found):
 
 def test_without_courses_the_lines_are_the_same_but_for_the_drawings(found):
     diagnosis, drawn = found
-    undrawn = [line for line in report(diagnosis, drawn) if line.style != "course"]
-    assert list(report(diagnosis)) == undrawn
+    undrawn = [line for line in report(diagnosis, drawn, verbose=True) if line.style != "course"]
+    assert list(report(diagnosis, verbose=True)) == undrawn
 
 
 def test_what_was_considered_is_one_line_for_each_fault_and_name():
@@ -87,8 +88,8 @@ def test_what_was_considered_is_one_line_for_each_fault_and_name():
     ]
     diagnosis = Diagnosis(Bounds(START, START + SECOND), True, (), ruled_out=tuple(ruled_out))
     assert considered(diagnosis) == [
-        "fork storm by sh (7) and 2 more (20%): does not hold: many begin; they are short, and 1 more",
-        "cpu saturation by sh (7) (90%): an effect of lock contention by sh",
+        "fork storm by sh (7) and 2 more (20 %): does not hold: many begin; they are short, and 1 more",
+        "cpu saturation by sh (7) (90 %): an effect of lock contention by sh",
     ]
 
 

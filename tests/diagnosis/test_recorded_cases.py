@@ -9,9 +9,11 @@ from readable import unreadable
 from kernelsight.agent.commands import command
 from kernelsight.diagnosis.remedies import remedies
 from kernelsight.diagnosis.report import report
+from kernelsight.diagnosis.summary import finding_sentence
 
 CASES = cases()
 FAULTS = [case for case in CASES if about(case)["truth"]["fault"] is not None]
+LONGEST_SENTENCE = 420
 S = 1_000_000_000
 BEGIN_S, END_S = (-9.7, -4.6, -2.2, 2.5), (-1.0, -2.4)
 """First seconds of windows after the onset, and last ones after its end."""
@@ -33,6 +35,9 @@ def test_a_recorded_fault_is_found_and_nothing_else_before_it(case):
         for proposal in finding.actions:
             assert not remedies()[proposal.action].wrong_with(proposal)
             assert command(finding, proposal)
+    sentences = [finding_sentence(answer, finding) for answer in answers for finding in answer.findings]
+    assert all(finding.does for answer in answers for finding in answer.findings)
+    assert [said for said in sentences if "None" in said or "  " in said or len(said) > LONGEST_SENTENCE] == []
     lines = [line for answer in answers for line in report(answer, command=command)]
     assert unreadable(line.text for line in lines if line.style != "command") == []
 

@@ -9,7 +9,7 @@ from kernelsight.agent.acting.executor import Executor
 from kernelsight.agent.acting.subject import RefusedError
 from kernelsight.agent.reasoner import Question, Reasoner
 from kernelsight.diagnosis.model import Diagnosis, Proposal
-from kernelsight.diagnosis.report import named
+from kernelsight.diagnosis.naming import named
 from kernelsight.errors import UsageError
 from kernelsight.query.times import TimeRange
 

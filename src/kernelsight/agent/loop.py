@@ -22,7 +22,7 @@ from kernelsight.agent.records import News, in_short
 from kernelsight.agent.wake import Wake
 from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.model import Diagnosis, Finding, Proposal
-from kernelsight.diagnosis.report import named
+from kernelsight.diagnosis.naming import named
 from kernelsight.errors import StoreError
 from kernelsight.events.action import Answer, Forecast
 from kernelsight.events.process import Process

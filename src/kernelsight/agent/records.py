@@ -8,6 +8,7 @@ import msgspec
 
 from kernelsight.diagnosis.model import Diagnosis, Finding
 from kernelsight.diagnosis.report import acknowledged
+from kernelsight.diagnosis.summary import finding_sentence, sentence
 from kernelsight.events.action import DiagnosisRow
 from kernelsight.events.declare import LONGEST_TEXT
 
@@ -26,6 +27,7 @@ def rows_of(diagnosis: Diagnosis, diagnosis_id: str) -> Iterator[DiagnosisRow]:
         verdict=diagnosis.verdict,
         unknown="; ".join(diagnosis.unknown)[:LONGEST_TEXT] or None,
         muted="; ".join(map(acknowledged, diagnosis.muted))[:LONGEST_TEXT] or None,
+        sentence=sentence(diagnosis)[:LONGEST_TEXT],
     )
     if not diagnosis.findings:
         yield whole
@@ -42,13 +44,14 @@ def rows_of(diagnosis: Diagnosis, diagnosis_id: str) -> Iterator[DiagnosisRow]:
             victims=", ".join(f"{victim.name} ({victim.id})" for victim in finding.victims) or None,
             outlook=finding.outlook or None,
             finding=_encoded(finding),
+            sentence=finding_sentence(diagnosis, finding)[:LONGEST_TEXT],
         )
 
 
 def in_short(row: DiagnosisRow) -> str:
     """What a row says, in a line."""
     if row.fault:
-        return f"{row.fault} by {row.culprit_kind} {row.culprit_name} ({row.culprit})"
+        return row.sentence or f"{row.fault} by {row.culprit_kind} {row.culprit_name} ({row.culprit})"
     if row.verdict != "healthy":
         return f"not known: {row.unknown}"
     return f"healthy, but for what is muted: {row.muted}" if row.muted else "healthy"

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from kernelsight.agent.commands import command
 from kernelsight.agent.model import Report, Usage
 from kernelsight.diagnosis.model import Evidence
-from kernelsight.diagnosis.report import Line, cited, introduced, muted, plain, since
+from kernelsight.diagnosis.report import Line, cited, muted
 from kernelsight.diagnosis.report import report as diagnosis_lines
+from kernelsight.diagnosis.summary import finding_sentence
 from kernelsight.moments import to_second
 
 
@@ -54,8 +55,7 @@ def _in_short(report: Report) -> Iterator[Line]:
     if report.diagnosis.verdict == "unknown":
         yield from (Line(f"Not known: {sentence}") for sentence in report.diagnosis.unknown)
     for finding in report.diagnosis.findings:
-        who = f"{plain(finding.fault)} by {introduced(report.diagnosis, finding.culprit)}"
-        yield Line(f"In that time: {who}, {since(finding)} ({finding.confidence:.0%} sure)", "fault")
+        yield Line(f"In that time: {finding_sentence(report.diagnosis, finding)}", "fault")
 
 
 def _cost(reasoner: str, usage: Usage) -> str:

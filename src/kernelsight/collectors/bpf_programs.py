@@ -15,6 +15,8 @@ from kernelsight.errors import SourceUnavailableError
 from kernelsight.events.bpf_program import BpfProgram
 
 _EVERY_NS = 30 * NS_PER_S
+_READ = frozenset({b"prog_id", b"memlock", b"run_cnt", b"run_time_ns"})
+"""The lines that are read; others, such as `map_extra: 0x0`, are no decimal numbers."""
 _LEAST_WINDOW_NS = NS_PER_S // 10
 
 
@@ -40,8 +42,8 @@ class _Program:
 
 def parse_fdinfo(text: bytes) -> Account:
     """Read lines such as ``memlock: 4096``; what a kernel does not report is 0, and None of the id."""
-    rows = (line.split(b":", 1) for line in text.splitlines() if b":" in line)
-    values = {name: number(value.strip()) for name, value in rows}
+    rows = (line.partition(b":") for line in text.splitlines())
+    values = {name: number(value.strip()) for name, _, value in rows if name in _READ}
     runs, run_ns = values.get(b"run_cnt") or 0, values.get(b"run_time_ns") or 0
     return Account(values.get(b"prog_id"), values.get(b"memlock") or 0, runs, run_ns)
 

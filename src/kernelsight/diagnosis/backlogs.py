@@ -31,13 +31,18 @@ def asked_again(window: Window, port: int | None) -> list[TcpRetransmitEvent]:
     return [row for row in rows if row.state == "syn_sent" and port in (None, row.dport)]
 
 
-def explanation(culprit: Entity, onset_ns: int, victims: tuple[Entity, ...], path: tuple[Step, ...]) -> Explanation:
+def explanation(
+    culprit: Entity, onset_ns: int, victims: tuple[Entity, ...], path: tuple[Step, ...], *, detail: str
+) -> Explanation:
     """A listener accepts more slowly than connections come, and its accept queue is full."""
     name = culprit.name
     return Explanation(
         culprit=culprit,
         onset_ns=onset_ns,
         victims=victims,
+        does="accepts connections too slowly",
+        detail=detail,
+        harm="gets its connections late, or not at all",
         suffering_s=0.0,
         path=path,
         refuted_by=f"the queue of {name} is emptied and connections are still refused",

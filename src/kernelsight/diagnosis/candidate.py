@@ -50,3 +50,11 @@ class Candidate:
     """What its mechanism is more likely than others before any check, in nats of log-odds."""
     is_idle: bool = False
     """Its culprit sleeps, and wants no CPU."""
+    does: str = ""
+    """What its culprit does, as :attr:`Finding.does`."""
+    detail: str = ""
+    """What shows that, in a few words."""
+    harm: str = ""
+    """What that is to the first victim."""
+    fellows: tuple[Entity, ...] = ()
+    """Others that do the same together with the culprit."""

@@ -69,6 +69,7 @@ def _identities(window: Window, findings: Iterable[Finding]) -> tuple[Identity, 
         for finding in findings
         for entity in (
             finding.culprit,
+            *finding.fellows,
             *finding.victims,
             *(alternative.culprit for alternative in finding.alternatives),
             *(proposal.target for proposal in finding.actions),

@@ -9,6 +9,7 @@ from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.kernel_log import of_device
 from kernelsight.diagnosis.mechanism import Explanation, claim, path
 from kernelsight.diagnosis.model import Entity, Step
+from kernelsight.diagnosis.phrases import times
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.window import Window, grouped_by
 from kernelsight.events.filesystem import Filesystem
@@ -102,7 +103,7 @@ def failed_storage(window: Window, error: int) -> Iterator[FailedStorage]:
 
 
 def explanation(
-    window: Window, failed: FailedStorage, *more: Step | None, refuted_by: str, outlook: str
+    window: Window, failed: FailedStorage, *more: Step | None, does: str, refuted_by: str, outlook: str
 ) -> Explanation:
     """Whose calls failed on which file system, with which calls.
 
@@ -110,6 +111,7 @@ def explanation(
         window: where they are from.
         failed: the calls.
         more: further claims.
+        does: what the culprit does.
         refuted_by: what would show that it is not so.
         outlook: what happens if nothing is done.
     """
@@ -121,6 +123,8 @@ def explanation(
         culprit=culprit,
         onset_ns=failed.rows[0].timestamp,
         victims=tuple(programs[:5]),
+        does=does,
+        harm=f"gets {failed.rows[-1].error} for {calls}, {times(sum(row.count or 0 for row in of_most[0][1]))}",
         suffering_s=0.0,
         path=path(
             claim(

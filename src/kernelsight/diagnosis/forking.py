@@ -17,6 +17,7 @@ from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.scheduler import SchedProcess
 from kernelsight.events.syscalls import SyscallError
 from kernelsight.linux.syscalls import FORKS
+from kernelsight.quantities import number, quantity
 from kernelsight.signals.rules.scheduler import CHILDREN_PER_S
 
 START_S = Threshold(
@@ -219,15 +220,28 @@ def explain(window: Window, suspect: Forking) -> Explanation:
             "it wanted more than a limit allows: fork failed with EAGAIN",
             window.evidence(suspect.refused, SyscallError.count, "sum"),
         ),
+        does=f"starts {number(round(suspect.forks / suspect.run.seconds))} processes a second",
+        detail=f"they live for {quantity(suspect.life_ms, 'ms')}" if suspect.exits else "",
     )
 
 
-def concluded(window: Window, parent: Entity, run: Interval, suffering_s: float, *steps: Step | None) -> Explanation:
-    """What is to be said and done about any storm of new processes or threads."""
+def concluded(  # noqa: PLR0913 - what differs from one storm to the next, by keyword
+    window: Window,
+    parent: Entity,
+    run: Interval,
+    suffering_s: float,
+    *steps: Step | None,
+    does: str,
+    detail: str = "",
+) -> Explanation:
+    """What is to be said and done about any storm of new processes or threads; `does` is what the parent does."""
     return Explanation(
         culprit=parent,
         onset_ns=window.at(run.first),
         victims=(parent,),
+        does=does,
+        detail=detail,
+        harm="",
         suffering_s=suffering_s,
         path=path(*steps),
         refuted_by=f"as many processes begin without {parent.name}",

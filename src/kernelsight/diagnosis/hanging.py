@@ -19,6 +19,7 @@ from kernelsight.diagnosis.window import NS_PER_S, Interval, Window, grouped_by,
 from kernelsight.events.block import Block
 from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.scheduler import BlockedTask
+from kernelsight.quantities import quantity
 from kernelsight.signals.rules.scheduler import BLOCKED_S
 
 HANGS_MS = Threshold(
@@ -168,15 +169,19 @@ def _gets_nothing_done(window: Window, device: Device | None, rows: Sequence[Blo
     return not any(load.requests and load.busy_share >= BUSY_SHARE for load in loads)
 
 
-def explanation(window: Window, suspect: Hanging, *claims: Step | None, action: str) -> Explanation:
+def explanation(window: Window, suspect: Hanging, *claims: Step | None, does: str, action: str) -> Explanation:
     """Tasks wait without end, and others that need the same file system join them."""
     tasks = grouped_by(suspect.rows, lambda row: row.tid)
     victims = dict.fromkeys(named(window, row.pid or 0) for row in suspect.rows)
+    first = suspect.rows[0].pid
+    hung_ms = max(row.blocked_ms or 0 for row in suspect.rows if row.pid == first)
     steps = (*_task_claims(window, list(tasks.values())[:3]), *claims, *_said(window, suspect))
     return Explanation(
         culprit=suspect.culprit,
         onset_ns=suspect.onset_ns,
         victims=tuple(victims)[:5],
+        does=does,
+        harm=f"has hung for {quantity(hung_ms, 'ms')} and cannot be ended",
         suffering_s=sum(max(row.blocked_ms or 0 for row in of_task) / 1e3 for of_task in tasks.values()),
         path=tuple(step for step in steps if step is not None),
         refuted_by=f"a read of {suspect.culprit.name} returns",

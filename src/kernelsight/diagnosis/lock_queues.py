@@ -23,6 +23,18 @@ _NO_LOCKS = FORKS - {"fork"} | EXECS | EXITS
 FOR_WORK = RECEIVES | POLLS | ACCEPTS
 """Calls in which a program waits to be told what to do."""
 FOR_TIME = SLEEPS
+PASSED_ON_SHARE = Threshold(
+    0.3,
+    "share of the releases",
+    because="judged: of a contended lock, most releases are by a thread that had waited for it; some threads take it "
+    "without ever having to wait",
+)
+PASSED_ON_TIME = Threshold(
+    0.15,
+    "share of the time asleep",
+    because="measured: 0.29 where a crowd of threads wants one mutex (tests/collectors/bpf/programs, `waits crowd`), "
+    "0.04 to 0.07 for machines that qemu emulates, whose threads mostly wait for interrupts",
+)
 SOMEBODY = Threshold(1, "threads that wait on average", because="calculated: on average there is always one that waits")
 
 
@@ -114,6 +126,8 @@ class Queueing:
     """Times that a timer ended a wait."""
     passed_on: float | None
     """Of the releases, the share by a thread that had waited for the same futex; None: not known."""
+    passed_on_time: float | None
+    """Of the time asleep, the share in waits that ended so; None: not known."""
     ran: float
     """CPUs used."""
     queued: float
@@ -126,6 +140,15 @@ class Queueing:
     """Threads that waited for work from outside."""
     busiest: float | None
     """Of all that its threads do, the share of the one that does most; None: not known."""
+
+    @property
+    def is_passed_on(self) -> bool:
+        """Whether most of it is waiting for a lock that goes from one thread to the next.
+
+        Threads may also pass a lock on all the time, each for a moment, and wait for work most of the time.
+        """
+        often = self.passed_on is not None and self.passed_on >= PASSED_ON_SHARE
+        return often and (self.passed_on_time is None or self.passed_on_time >= PASSED_ON_TIME)
 
     @property
     def working(self) -> float:
@@ -181,6 +204,7 @@ def _queueing(window: Window, queue: LockQueue, run: Interval, by_second: Mappin
         handed_on=a_second(edge.count_in(run) for edge in queue.handed_on),
         timed_out=a_second(edge.count_in(run) for edge in queue.timed_out),
         passed_on=_passed_on(window, queue, run),
+        passed_on_time=_passed_on_time(window, queue, run),
         ran=a_second(use.ran_in(run) for use in uses),
         queued=a_second(use.queued_in(run) for use in uses),
         timed=a_second(edge.waited_in(run) for edge in timed),
@@ -198,6 +222,16 @@ def _passed_on(window: Window, queue: LockQueue, run: Interval) -> float | None:
     if not known:
         return None
     return sum(passed for passed, _ in known) / max(sum(count for _, count in known), 1)
+
+
+def _passed_on_time(window: Window, queue: LockQueue, run: Interval) -> float | None:
+    rows = [row for edge in queue.handed_on for row in window.within(edge.rows, run)]
+    known = [
+        (row.passed_on_ns, row.wait_ns or 0)
+        for row in rows
+        if row.passed_on_ns is not None and row.waits_in in USER_LOCKS
+    ]
+    return sum(passed for passed, _ in known) / max(sum(asleep for _, asleep in known), 1) if known else None
 
 
 def _busiest(window: Window, uses: Sequence[Use], run: Interval) -> float | None:

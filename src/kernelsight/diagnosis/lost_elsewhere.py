@@ -88,13 +88,18 @@ def _seen_on_loopback(window: Window, run: Interval) -> bool:
     return queue > 0 or any(window.within(rows, run) for (_, name), rows in window.once(drops).items() if name == "lo")
 
 
-def explanation(interface: str, onset_ns: int, victims: tuple[Entity, ...], path: tuple[Step, ...]) -> Explanation:
+def explanation(
+    interface: str, onset_ns: int, victims: tuple[Entity, ...], path: tuple[Step, ...], *, detail: str
+) -> Explanation:
     """They are lost beyond this machine, on the way that begins at an interface."""
     culprit = interface_of(interface)
     return Explanation(
         culprit=culprit,
         onset_ns=onset_ns,
         victims=victims,
+        does="leads to where segments are lost",
+        detail=detail,
+        harm="sends segments again",
         suffering_s=0.0,
         path=path,
         refuted_by="the segments have arrived and only their acknowledgements are late",

@@ -108,6 +108,13 @@ class Explanation:
     victims: tuple[Entity, ...] = ()
     suffering_s: float
     """Seconds of waiting that it explains, within the window."""
+    does: str
+    """What the culprit does, as a verb phrase (:mod:`kernelsight.diagnosis.phrases`): `uses 1.9 CPUs`."""
+    detail: str = ""
+    """What shows it or goes with it, in a few words: `988 of 1,024 descriptors`."""
+    harm: str
+    """What that is to the first victim, as a verb phrase: `waits 400 ms of every second for a CPU`. Where it is empty
+    or nobody is known to suffer, the outlook is said instead."""
     path: tuple[Step, ...]
     """From who suffers to the culprit; without any, it is never a finding."""
     refuted_by: str
@@ -115,8 +122,19 @@ class Explanation:
     outlook: str
     """What happens if nothing is done."""
     actions: tuple[Proposal, ...]
+    fellows: tuple[Entity, ...] = ()
+    """Others of the culprit's kind that do the same together with it."""
     is_idle: bool = False
     """The culprit sleeps, and wants no CPU: that others take the CPUs from it is not why."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would leave the first sentence of a report without its verb.
+
+        Raises:
+            TypeError: nothing is said of what the culprit does.
+        """
+        if not self.does:
+            raise TypeError(f"an explanation says what {self.culprit.name} does")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +191,10 @@ class Mechanism(Generic[M]):
             self.name,
             self.prior.odds,
             explanation.is_idle,
+            explanation.does,
+            explanation.detail,
+            explanation.harm,
+            explanation.fellows,
         )
 
 

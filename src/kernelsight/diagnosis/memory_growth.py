@@ -16,6 +16,7 @@ from kernelsight.diagnosis.trend import Trend
 from kernelsight.diagnosis.window import NS_PER_S, Interval, Window
 from kernelsight.events.fields import Metric, getter
 from kernelsight.events.process import Process
+from kernelsight.quantities import quantity
 
 LEAST_S = Threshold(
     5.0, "s", because="judged: to start a program, or to serve a single request, is over by then; memory must grow on"
@@ -157,14 +158,19 @@ def stretch_of(window: Window, going: Trend) -> Interval:
     return Interval(window.second(going.rows[0]), window.second(going.rows[-1]))
 
 
-def explanation(window: Window, growth: MemoryGrowth, grows: str, *, meanwhile: Step | None = None) -> Explanation:
-    """What follows from growth; `grows` is what does, in a sentence."""
+def explanation(  # noqa: PLR0913 - what differs between what grows, by keyword
+    window: Window, growth: MemoryGrowth, grows: str, *, does: str, detail: str = "", meanwhile: Step | None = None
+) -> Explanation:
+    """What follows from growth; `grows` is what does, in a sentence, `does` and `detail` what the culprit does."""
     going, domain, culprit = growth.trend, growth.domain, growth.holder.entity
     rows = [row for row in domain.rows if row.timestamp >= going.onset_ns] or domain.rows[-1:]
     return Explanation(
         culprit=culprit,
         onset_ns=going.onset_ns,
         victims=(culprit,),
+        does=does,
+        detail=detail,
+        harm=f"uses up the memory of {domain.owner} in {quantity(growth.until_s, 's')}",
         suffering_s=0.0,
         path=path(
             claim(

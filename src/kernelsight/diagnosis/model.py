@@ -168,6 +168,14 @@ class Finding(msgspec.Struct, frozen=True):
     """What changed shortly before and touches the path, the likeliest to matter first; never a cause by itself."""
     changes_elsewhere: int = 0
     """How many other changes there were at that time, of which no way to the path is known."""
+    does: str = ""
+    """What the culprit does, as a verb phrase such as `uses 1.9 CPUs`; in the plural where it has fellows."""
+    detail: str = ""
+    """What shows that, in a few words such as `988 of 1,024 descriptors`."""
+    harm: str = ""
+    """What that is to the first victim, as a verb phrase such as `waits 400 ms of every second for a CPU`."""
+    fellows: tuple[Entity, ...] = ()
+    """Others of the culprit's kind that do the same together with it."""
 
 
 class RuledOut(msgspec.Struct, frozen=True):

@@ -152,18 +152,22 @@ def explanation(window: Window, use: MountUse) -> Explanation:
     refused = [failures.entity for failures in use.failed_here]
     shown = [*use.failed_here[:_MOST_SHOWN], *use.failed_somewhere[:_MOST_SHOWN]]
     until_s = None if use.is_full else use.until_s
-    ahead = f". At this rate, none is left in {until_s:.0f} s" if until_s is not None else ""
+    ahead = f", none in {quantity(until_s, 's')}" if until_s is not None else ""
+    left = f"{quantity(use.left, unit)} of {quantity(use.whole, unit)} left"
     taken = "space" if unit == "B" else "inodes"
     written = f" of {culprit.name}" if filler else ""
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(use.run.first),
         victims=tuple(entity for entity in refused if filler is None or entity != culprit)[:_MOST_VICTIMS],
+        does=f"fills {use.mount}" if filler else "is full" if use.is_full else "fills up",
+        detail=left + ahead,
+        harm="can write nothing there",
         suffering_s=0.0,
         path=path(
             *(claim(_failed(failures), failures.evidence) for failures in shown),
             claim(
-                f"{use.mount} has {quantity(use.left, unit)} of {quantity(use.whole, unit)} left{ahead}",
+                f"{use.mount} has {left}{ahead}",
                 window.evidence(use.rows, use.resource.level, "last"),
             ),
             claim(filler.claim, filler.evidence) if filler else None,

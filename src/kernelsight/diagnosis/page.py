@@ -9,7 +9,9 @@ from typing import NamedTuple
 from kernelsight.diagnosis.commands import Commands, shell_command
 from kernelsight.diagnosis.evidence_series import EvidenceSeries
 from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
-from kernelsight.diagnosis.report import cited, considered, introduced, muted, not_excluded, plain, since
+from kernelsight.diagnosis.naming import introduced, plain
+from kernelsight.diagnosis.report import cited, muted, not_excluded, since
+from kernelsight.diagnosis.summary import considered, finding_sentence
 from kernelsight.moments import time_of_day, to_next_second, to_second
 from kernelsight.quantities import quantity
 
@@ -72,6 +74,7 @@ def page(
     return environment.get_template("page.html").render(
         diagnosis=diagnosis,
         introduced=partial(introduced, diagnosis),
+        sentence_of=partial(finding_sentence, diagnosis),
         plots=plots,
         width=WIDTH,
         height=HEIGHT,

@@ -111,4 +111,8 @@ def _finding(told: Told, window: Window) -> Finding:
         began_before=was_there(one.onset_ns, window),
         outlook=one.outlook,
         alternatives=tuple(Alternative(other.fault, other.culprit, confidence(other)) for other in told.alternatives),
+        does=one.does,
+        detail=one.detail,
+        harm=one.harm,
+        fellows=one.fellows,
     )

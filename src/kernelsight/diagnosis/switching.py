@@ -16,6 +16,7 @@ from kernelsight.diagnosis.waiting import Edge, shown, waiting
 from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.scheduler import Wait
 from kernelsight.linux.syscalls import USER_LOCKS
+from kernelsight.quantities import number
 
 STORM_SHARE = Threshold(
     0.1, "share of one CPU", because="judged: less than a tenth of a CPU that goes into switches is not worth a word"
@@ -211,10 +212,16 @@ def explain(window: Window, suspect: Switching) -> Explanation:
     """A part of the CPUs goes into switching while the program runs."""
     run, name = suspect.run, suspect.first.entity
     edges = [edge for use in suspect.fellows[:4] for edge in window.once(waiting).by_waiter.get(use.pid, ())]
+    fellows = tuple(use.entity for use in suspect.fellows if use.entity != name)
+    others = [use.entity for use in suspect.victims if use.entity not in {name, *fellows}]
     return Explanation(
         culprit=name,
         onset_ns=window.at(run.first),
         victims=tuple(use.entity for use in suspect.victims),
+        does=f"{'switch' if fellows else 'switches'} {number(round(suspect.switches / run.seconds))} times a second",
+        detail=f"{suspect.slice_us:.0f} µs on a CPU each time",
+        harm="gets less CPU time" if others else "",
+        fellows=fellows,
         suffering_s=suspect.switches * SWITCH_S,
         path=path(
             claim(

@@ -338,10 +338,13 @@ def explained(
         actions: what helps.
     """
     owner, culprit = use.owner, use.culprit
+    does = owned or (f"has all the tasks that {use.name} allows" if culprit.kind == "cgroup" else "is reached")
     return Explanation(
         culprit=culprit,
         onset_ns=use.onset_ns,
         victims=use.victims,
+        does=does,
+        harm="can start no process or thread",
         suffering_s=0.0,
         path=path(
             *_steps(window, use),

@@ -101,6 +101,9 @@ class DiagnosisRow(Event, tag="diagnosis"):
     victims: Annotated[Text | None, Label(), Means("victims, as name (id), separated by ', '")] = None
     outlook: Annotated[Text | None, Label(), Means("what happens if nobody acts")] = None
     finding: Annotated[Text | None, Label(), Means("the whole finding with its evidence, as JSON")] = None
+    sentence: Annotated[
+        Text | None, Label(), Means("who does what since when, what that is to whom, and how sure that is")
+    ] = None
 
 
 @event(

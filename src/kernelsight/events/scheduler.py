@@ -140,6 +140,7 @@ class Wait(Event, tag="wait"):
     passed_on: Annotated[
         Int | None, Delta("waits"), Means("ended by a thread that had waited for the same futex before, as with a lock")
     ] = None
+    passed_on_ns: Annotated[Int | None, Delta("ns"), Means("of `wait_ns`, in the waits that `passed_on` counts")] = None
     cgroup_id: Annotated[Int | None, Label(), Unsigned64(), Means("cgroup of the waiting process")] = None
 
 

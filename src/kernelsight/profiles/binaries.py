@@ -7,7 +7,9 @@ waiting, never through a link, and not at all where the file system belongs to a
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -142,5 +144,23 @@ def _read(descriptor: int) -> Binary | str:
 def _is_it(file: File, binary: Binary) -> bool:
     if file.build_id:
         return binary.elf.build_id == file.build_id
-    status = os.fstat(binary._file.fileno())  # noqa: SLF001 - its own
-    return bool(file.inode) and file.inode.rpartition(" ")[2] == str(status.st_ino)
+    return bool(file.inode) and file.inode == _place(binary._file)  # noqa: SLF001 - its own
+
+
+def _place(file: IO[bytes]) -> str:
+    """Device and inode of a file, such as `fd:00 1234`, as the kernel says them of what is mapped; empty: of none.
+
+    With overlayfs and btrfs, fstat(2) says another device than /proc/PID/maps.
+    """
+    try:
+        with mmap.mmap(file.fileno(), 1, access=mmap.ACCESS_COPY) as mapped:
+            byte = ctypes.c_char.from_buffer(mapped)
+            address = ctypes.addressof(byte)
+            del byte
+            for line in Path("/proc/self/maps").read_bytes().splitlines():
+                place, _, _, device, inode, *_ = line.split()
+                if int(place.partition(b"-")[0], 16) == address:
+                    return f"{device.decode()} {inode.decode()}"
+    except (OSError, ValueError):  # it is empty, or cannot be mapped
+        pass
+    return ""

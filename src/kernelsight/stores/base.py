@@ -7,7 +7,7 @@ A backend is a package in :mod:`kernelsight.stores`, named as the scheme of its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 from kernelsight.errors import StoreError
 from kernelsight.events.declare import Event
 from kernelsight.registry import Plugins
+from kernelsight.stores.backup import BackedUp, Progress
 from kernelsight.stores.damage import Damage, Repaired
 from kernelsight.stores.dialect import Dialect
 from kernelsight.stores.limits import Limit, Retained
@@ -359,6 +360,20 @@ class Store(Protocol):
 
         Raises:
             StoreError: it does not exist or cannot be written.
+        """
+
+    def back_up(self, folder: Path) -> Generator[Progress, None, BackedUp]:
+        """Copy everything into a folder while it is written to; how far that is, as it goes on.
+
+        Raises:
+            StoreError: it cannot be read, the folder cannot be written, or its server has backups of its own.
+        """
+
+    def restore(self, folder: Path) -> Generator[Progress, None, BackedUp]:
+        """Bring back what :meth:`back_up` made, to where there is no store.
+
+        Raises:
+            StoreError: there is a store already, the backup is not whole, or it cannot be written.
         """
 
     def repair(self) -> Iterable[Repaired]:

@@ -12,7 +12,10 @@ from kernelsight.moments import to_second
 from kernelsight.printable import printable
 from kernelsight.stores.base import Reader
 
-_COLUMNS = "timestamp, diagnosis_id, verdict, unknown, muted, fault, culprit, culprit_name, confidence, onset_ns, rank"
+_COLUMNS = (
+    "timestamp, diagnosis_id, verdict, unknown, muted, fault, culprit, culprit_name, confidence, onset_ns, rank, "
+    "sentence"
+)
 _MOST = 20
 """Findings of one diagnosis that are shown."""
 
@@ -53,6 +56,8 @@ def latest(reader: Reader, since_ns: int) -> Verdict | None:
 
 
 def _finding(row: Mapping[str, Any]) -> str:
+    if row["sentence"]:
+        return str(row["sentence"]).removesuffix(".")
     culprit = (
         row["culprit_name"] if row["culprit_name"] == row["culprit"] else f"{row['culprit_name']} ({row['culprit']})"
     )

@@ -12,6 +12,7 @@ import pytest
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf_programs import Account, BpfProgramsCollector, parse_fdinfo
+from kernelsight.collectors.damage import Damage, noted_in
 from kernelsight.events.bpf_program import BpfProgram
 from kernelsight.events.wire import decoder
 
@@ -26,6 +27,13 @@ def test_fdinfo_is_read_line_by_line():
     assert parse_fdinfo(b"map_type:\t1\nmemlock:\t4096\n") == Account(None, 4096, 0, 0)
     assert parse_fdinfo(b"memlock:\tmany\nrun_cnt\n") == Account(None, 0, 0, 0)
     assert parse_fdinfo(b"") == Account(None, 0, 0, 0)
+
+
+def test_a_line_that_is_not_read_is_no_damage():
+    damage = Damage()
+    with noted_in(damage):
+        assert parse_fdinfo(b"map_extra:\t0x0\nmemlock:\t4096\n") == Account(None, 4096, 0, 0)
+    assert damage.count == 0
 
 
 def test_without_programs_there_are_no_rows():

@@ -49,6 +49,8 @@ def test_a_lock_that_goes_from_thread_to_thread_is_told_from_work_that_is_handed
         waits, passed_on = sum(edge.count for edge in edges), sum(edge.passed_on for edge in edges)
         assert waits >= 0.7 * observed.one_said(scenario).ns
         assert least * waits <= passed_on <= most * waits, (scenario, waits, passed_on)
+        asleep, passed_on = sum(edge.wait_ns for edge in edges), sum(edge.passed_on_ns for edge in edges)
+        assert least / 2 * asleep <= passed_on <= most * asleep, (scenario, asleep, passed_on)
 
 
 @pytest.mark.root
@@ -166,7 +168,15 @@ def test_an_edge_without_a_waker_has_none():
     )
     values = b"".join(
         value.pack(
-            count=count, wait_ns=5, runqueue_ns=6, max_wait_ns=7, passed_on=9, cgroup_id=8, comm=b"me", waker_comm=b"it"
+            count=count,
+            wait_ns=5,
+            runqueue_ns=6,
+            max_wait_ns=7,
+            passed_on=9,
+            passed_on_ns=4,
+            cgroup_id=8,
+            comm=b"me",
+            waker_comm=b"it",
         )
         for *_, count in edges
     )
@@ -174,6 +184,7 @@ def test_an_edge_without_a_waker_has_none():
     assert (first.pid, first.comm, first.state) == (1, "me", "uninterruptible")
     assert (first.waker_pid, first.waker_comm, first.waker_context, first.waits_in) == (2, "it", "task", "page_fault")
     assert (first.wait_ns, first.runqueue_ns, first.max_wait_ns, first.passed_on, first.cgroup_id) == (5, 6, 7, 9, 8)
+    assert first.passed_on_ns == 4
     assert (second.waker_pid, second.waker_comm, second.waker_context, second.state) == (None, None, None, "runnable")
     assert (third.waker_pid, third.waker_comm, third.waker_context) == (0, None, "hardirq")
 

@@ -13,6 +13,7 @@ HOLDS = Queueing(
     handed_on=5.0,
     timed_out=0.0,
     passed_on=None,
+    passed_on_time=None,
     ran=0.5,
     queued=0.0,
     timed=0.0,

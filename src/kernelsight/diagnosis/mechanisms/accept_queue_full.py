@@ -99,6 +99,7 @@ def explain(window: Window, suspect: AcceptQueue) -> Explanation:
                 window.evidence(rows, TcpListener.backlog, "last"),
             ),
         ),
+        detail=f"up to {most} wait in a queue of {rows[-1].backlog}",
     )
 
 

@@ -15,6 +15,7 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Window, grouped_by
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.tcp import TcpListener
+from kernelsight.quantities import number
 
 LEAST_S = Threshold(2, "seconds", because="judged: within a single second it is one burst")
 
@@ -51,6 +52,7 @@ def explain(window: Window, suspect: Refusing) -> Explanation:
                 window.evidence(suspect.drops, PacketDrop.count, "sum"),
             )
         ),
+        detail=f"{number(count)} requests found its queue full",
     )
 
 

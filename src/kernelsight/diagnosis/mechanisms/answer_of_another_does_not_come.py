@@ -33,6 +33,7 @@ from kernelsight.diagnosis.unanswered_checks import (
 )
 from kernelsight.diagnosis.window import NS_PER_S, Interval, Window
 from kernelsight.linux.syscalls import USER_LOCKS
+from kernelsight.quantities import quantity
 
 TOGETHER_S = Threshold(
     3, "s", because="judged: clients that ask again and again all have a request under way within so many seconds"
@@ -125,6 +126,8 @@ def explain(window: Window, suspect: Silent) -> Explanation:
         onset_ns=max(suspect.waits[0].began_ns, window.when.start_ns),
         victims=tuple(dict.fromkeys(victims))[:5],
         is_idle=(suspect.ran or 0.0) <= IDLE_CPUS,
+        does=f"does not answer{at}",
+        harm=f"has waited up to {quantity(max(wait.waited_s for wait in suspect.waits), 's')} for an answer",
         suffering_s=sum(wait.waited_s * wait.connections for wait in (*suspect.behind, *suspect.waits)),
         path=path(
             *(waits_for_answer(window, wait) for wait in suspect.behind[:3]),

@@ -21,7 +21,7 @@ from kernelsight.diagnosis.unanswered_checks import IDLE_CPUS, LONGER, NO_EVENT
 from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.pending_wait import PendingWait
 from kernelsight.events.service import ServiceEdge
-from kernelsight.quantities import quantity
+from kernelsight.quantities import number, quantity
 
 LATE_S = Threshold(
     0.3, "s until an answer", because="judged: people notice a delay of less and do not complain; machines wait as well"
@@ -141,6 +141,9 @@ def explain(window: Window, suspect: Late) -> Explanation:
         onset_ns=window.at(run.first),
         victims=tuple(victims)[:5],
         is_idle=(suspect.ran or 0.0) <= IDLE_CPUS,
+        does=f"answers late{at}",
+        detail=f"{number(suspect.times_longer)} times as late as before" if suspect.times_longer else "",
+        harm=f"waits {quantity(suspect.felt_ms, 'ms')} for each answer",
         suffering_s=sum(of.felt_s(run) for of in (*suspect.behind, *suspect.clients)) * run.seconds,
         path=path(
             *(_waits(window, of, run) for of in suspect.behind[:2]),

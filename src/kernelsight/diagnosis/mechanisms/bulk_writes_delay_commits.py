@@ -11,6 +11,7 @@ from kernelsight.diagnosis.fsync_stalls import Stall, stalls
 from kernelsight.diagnosis.identity import ProgramId
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal, Step
+from kernelsight.diagnosis.phrases import of_every_second
 from kernelsight.diagnosis.remedies import LIMIT_IO, MACHINE, SET_SYSCTL
 from kernelsight.diagnosis.slow_devices import slow_devices
 from kernelsight.diagnosis.storage import User, Waiter, shown_waits, users
@@ -83,6 +84,10 @@ def explain(window: Window, suspect: DelayedCommits) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(run.first),
         victims=tuple(waiter.entity for waiter in suspect.victims[:5]),
+        does=f"writes {quantity(suspect.written / run.seconds, 'B/s')} through the page cache",
+        harm=f"waits {of_every_second(suspect.victims[0].commits_in(run), run.seconds)} for its commits (fsync)"
+        if suspect.victims
+        else "",
         suffering_s=sum(waiter.commits_in(run) for waiter in suspect.victims),
         path=path(
             *(_wait_claim(window, suspect, waiter) for waiter in suspect.victims[:3]),

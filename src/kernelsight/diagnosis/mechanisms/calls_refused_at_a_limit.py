@@ -14,11 +14,13 @@ from kernelsight.diagnosis.limits import KernelLimit, limits_of
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.memory_use import machine
 from kernelsight.diagnosis.model import Entity, Step
+from kernelsight.diagnosis.phrases import times
 from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Window
 from kernelsight.events.process import Process
 from kernelsight.events.syscalls import SyscallError
+from kernelsight.quantities import number
 
 AGAIN = Threshold(
     3, "failed calls", because="judged: programs ask once or twice for more than they need, and do without"
@@ -124,6 +126,13 @@ def explain(window: Window, suspect: Refused) -> Explanation:
         culprit=culprit,
         onset_ns=suspect.rows[0].timestamp,
         victims=callers[:_MOST_VICTIMS],
+        does=f"holds too many {limit.noun}"
+        if holder
+        else f"has all the {limit.noun} that it may have"
+        if limit.counted_by == "process"
+        else "is reached",
+        detail=f"{number(holder.held)}, and {limit.name} allows no more" if holder else "",
+        harm=f"gets {suspect.error} for {suspect.calls}, {times(suspect.count)}",
         suffering_s=0.0,
         path=path(
             claim(

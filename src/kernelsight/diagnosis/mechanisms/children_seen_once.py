@@ -15,6 +15,7 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, SchedProcess
+from kernelsight.quantities import number
 
 MOST_SHARE = Threshold(
     0.5,
@@ -119,6 +120,8 @@ def explain(window: Window, suspect: Parent) -> Explanation:
             f"{suspect.children} children of {parent.name} ({parent.id}) were seen, each of them once",
             window.evidence(suspect.children_rows, Process.pid, "count"),
         ),
+        does="starts processes all the time that end at once",
+        detail=f"the machine starts {number(round(suspect.forks_per_s))} tasks a second",
     )
 
 

@@ -55,6 +55,8 @@ def explain(window: Window, suspect: Unclosed) -> Explanation:
         culprit=culprit,
         onset_ns=machine.onset_ns if machine else first_unclosed(suspect.rows).timestamp,
         victims=(culprit,),
+        does=f"leaves {suspect.close_wait:,} connections open that the other side has closed (CLOSE_WAIT)",
+        harm="is running out of descriptors",
         suffering_s=0.0,
         path=path(
             claim(

@@ -21,6 +21,7 @@ from kernelsight.diagnosis.waiting import Edge, shown
 from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import SchedProcess
+from kernelsight.quantities import number
 
 SUSPECT_SHARE = Threshold(
     0.5,
@@ -147,10 +148,13 @@ def explain(window: Window, suspect: Collecting) -> Explanation:
     process, run = suspect.process, suspect.run
     before = f", and {100 * suspect.share_before:.0f} % before" if suspect.share_before is not None else ""
     clients = dict.fromkeys(named(window, edge.pid) for edge in suspect.clients if edge.count_in(run))
+    longer = f" {number(suspect.times_longer)} times as long as before" if suspect.times_longer else ""
     return Explanation(
         culprit=process,
         onset_ns=window.at(run.first),
         victims=(*[*clients][:4], process),
+        does=f"spends {suspect.percent:.0f} % of its CPU time on garbage collection",
+        harm=f"waits{longer} for its answers" if clients else "gets hardly anything else done",
         suffering_s=sum(edge.waited_in(run) for edge in suspect.clients),
         path=path(
             claim(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kernelsight.diagnosis.faults.listen_overflow import LISTEN_OVERFLOW
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.packets import LASTS_S
+from kernelsight.diagnosis.phrases import of_every_second
 from kernelsight.diagnosis.processes import named, processes
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.waiting import LEAST_SHARE, Edge, shown, waiting
@@ -57,10 +58,13 @@ def explain(window: Window, suspect: Connecting) -> Explanation:
     victims = tuple(dict.fromkeys(named(window, edge.pid) for edge in suspect.edges))
     names = ", ".join(sorted({victim.name for victim in victims})[:3])
     times = sum(edge.count_in(run) for edge in suspect.edges)
+    waited_s = sum(edge.waited_in(run) for edge in suspect.edges if edge.pid == suspect.edges[0].pid)
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(run.first),
         victims=victims[:5],
+        does="accepts connections too slowly",
+        harm=f"waits {of_every_second(waited_s, run.seconds)} to connect",
         suffering_s=suspect.waited_s,
         path=path(
             claim(

@@ -34,6 +34,9 @@ def explain(window: Window, table: FullTable) -> Explanation:
         culprit=culprit,
         onset_ns=table.onset_ns,
         victims=table.victims,
+        does="is reached" if table.is_known else "may be reached",
+        detail=f"the table of connections is full, and netfilter dropped {table.lost:,} packets",
+        harm="gets no new connection",
         suffering_s=0.0,
         path=path(
             claim(

@@ -30,6 +30,7 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import CounterDelta, Window, grouped_by, runs, samples_of
 from kernelsight.events.memory import PageFaultStats
 from kernelsight.events.scheduler import Cpu, SchedProcess
+from kernelsight.quantities import number
 
 SHORT_LIVED_S = Threshold(
     2, "s", because="judged: a process that is seen in no more seconds is one of many, and not one to be named"
@@ -131,6 +132,9 @@ def explain(window: Window, copying: Copying) -> Explanation:
         culprit=parent,
         onset_ns=window.at(copying.run.first),
         victims=(parent,),
+        does="makes copies of itself (fork) that write to its pages",
+        detail=f"{number(round(copying.faults / copying.seconds))} page faults a second",
+        harm=f"waits while the kernel copies pages, which takes {in_kernel:.0f} % of the CPU time",
         suffering_s=copying.ran_s,
         path=path(
             claim(

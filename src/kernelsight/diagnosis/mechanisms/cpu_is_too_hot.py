@@ -10,6 +10,7 @@ from kernelsight.diagnosis.faults.cpu_throttling import CPU_THROTTLING
 from kernelsight.diagnosis.kernel_log import messages, said
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.phrases import times
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import CounterDelta, Interval, Window, samples_of
@@ -80,6 +81,9 @@ def explain(window: Window, hot: TooHot) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(hot.run.first),
         victims=workers(window, hot.run),
+        does="slows the CPUs down",
+        detail=f"{times(hot.times)}{share}",
+        harm="computes more slowly",
         suffering_s=(hot.slowed_share or 0.0) * hot.run.seconds * (hot.busy or 0.0) * window.cpus,
         path=path(
             claim(

@@ -87,6 +87,9 @@ def explain(window: Window, suspect: Limited) -> Explanation:
         culprit=culprit,
         onset_ns=suspect.rows[0].timestamp,
         victims=workers(window, suspect.run),
+        does="keeps CPUs slow",
+        detail=f"{suspect.cpus} run at {suspect.limit_khz / 1e6:.1f} of {suspect.hardware_khz / 1e6:.1f} GHz",
+        harm="computes more slowly",
         suffering_s=(1 - suspect.share) * suspect.run.seconds * (suspect.busy or 0.0) * suspect.cpus,
         path=path(
             claim(

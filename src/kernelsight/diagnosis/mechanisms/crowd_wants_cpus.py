@@ -10,6 +10,7 @@ from kernelsight.diagnosis.cpu_time import WORKS, Use, shown
 from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.runqueue_contention import RUNQUEUE_CONTENTION
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.phrases import of_every_second, verb
 from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.remedies import LIMIT_CPU
 from kernelsight.diagnosis.threshold import Threshold
@@ -84,11 +85,16 @@ def _crowd(window: Window, stretch: Contention) -> list[Use]:
 def explain(window: Window, crowd: Crowd) -> Explanation:
     """Whatever else runs gets its turn late; fewer of the crowd may run at a time."""
     stretch, run, culprit = crowd.stretch, crowd.stretch.run, crowd.fellows[0].entity
+    others = stretch.others(crowd.fellows)
+    fellows = len(crowd.fellows) - 1
     waited_s = (crowd.wanted_cpus - crowd.got_cpus) * run.seconds
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(stretch.began(crowd.fellows)),
-        victims=tuple(use.entity for use in stretch.others(crowd.fellows)[:5]),
+        victims=tuple(use.entity for use in others[:5]),
+        does=f"{verb('wants', fellows)} {crowd.wanted_cpus:.1f} CPUs and {verb('gets', fellows)} {crowd.got_cpus:.1f}",
+        harm=f"waits {of_every_second(others[0].queued_in(run), run.seconds)} for a CPU" if others else "",
+        fellows=tuple(use.entity for use in crowd.fellows[1:]),
         suffering_s=stretch.per_second(stretch.uses, Use.queued_in) * run.seconds,
         path=path(
             claim(

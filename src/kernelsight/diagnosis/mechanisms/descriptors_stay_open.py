@@ -14,12 +14,14 @@ from kernelsight.diagnosis.limit_use import near_own_limit
 from kernelsight.diagnosis.limits import DESCRIPTOR_CALLS, OTHER_DESCRIPTOR_CALLS
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.phrases import times
 from kernelsight.diagnosis.remedies import RAISE_FILE_LIMIT, RESTART
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, trend
 from kernelsight.diagnosis.unclosed import unclosed
 from kernelsight.diagnosis.window import Window
 from kernelsight.events.process import Process
+from kernelsight.quantities import number
 
 LEAST_GROWTH = Threshold(
     20, "descriptors", because="judged: a program that starts, or serves a request, opens some and keeps them"
@@ -118,11 +120,20 @@ def explain(window: Window, suspect: OpenDescriptors) -> Explanation:
         if suspect.near_limit is False
         else ""
     )
+    open_now = growth.last if growth else rows[-1].fds or 0
+    allowed = f"{open_now:,.0f} of {suspect.limit:,} descriptors" if suspect.limit else f"{open_now:,.0f} descriptors"
     soon = f" in {suspect.until_s:.0f} s" if suspect.until_s and refused is None else ""
     return Explanation(
         culprit=culprit,
         onset_ns=suspect.onset_ns,
         victims=(culprit,),
+        does="has all its descriptors open"
+        if refused
+        else f"opens {number(round(growth.per_second, 1))} descriptors a second and does not close them"
+        if growth
+        else "has nearly all its descriptors open",
+        detail=allowed,
+        harm=f"gets {refused.error} for more, {times(refused.count)}" if refused else f"can open no more{soon}",
         suffering_s=0.0,
         path=path(
             claim(f"{refused.count} calls of {culprit.name} failed with {refused.error}", refused.evidence)

@@ -22,7 +22,11 @@ def explain(window: Window, suspect: Hanging) -> Explanation:
     """The device does not complete what it was asked for."""
     name = suspect.culprit.name
     return explanation(
-        window, suspect, _stuck(window, suspect), action=f"see what {name} is made of, and why it does not answer"
+        window,
+        suspect,
+        _stuck(window, suspect),
+        does="completes none of its requests",
+        action=f"see what {name} is made of, and why it does not answer",
     )
 
 

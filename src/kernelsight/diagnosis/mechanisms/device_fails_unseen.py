@@ -11,6 +11,7 @@ from kernelsight.diagnosis.faults.io_errors import IO_ERRORS
 from kernelsight.diagnosis.kernel_log import OF_STORAGE, is_about, messages, said
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, path
 from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.phrases import times
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Window, grouped_by
@@ -64,6 +65,9 @@ def explain(window: Window, suspect: FailsUnseen) -> Explanation:
         culprit=culprit,
         onset_ns=suspect.messages[0].timestamp,
         victims=(),
+        does="loses its redundancy" if is_redundant else "fails",
+        detail=f"the kernel logged {times(suspect.count)} that it does" if not is_redundant else "",
+        harm="",
         suffering_s=0.0,
         path=path(*said(window, suspect.messages)),
         refuted_by=f"`dmesg` has no I/O error and no file-system error of {culprit.name}",

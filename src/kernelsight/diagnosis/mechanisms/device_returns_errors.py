@@ -60,6 +60,7 @@ def explain(window: Window, broken: Broken) -> Explanation:
         failed,
         *said(window, broken.messages),
         *_became_read_only(window, failed),
+        does="returns errors",
         refuted_by=f"`dmesg` has no I/O error and no file-system error of {name}",
         outlook="data that was written since may be lost, and more calls fail",
     )

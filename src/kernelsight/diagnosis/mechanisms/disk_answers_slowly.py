@@ -9,6 +9,7 @@ from kernelsight.diagnosis.devices import Device, devices, shown
 from kernelsight.diagnosis.faults.disk_latency import DISK_LATENCY
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.mechanisms.one_program_keeps_a_disk_busy import DEEP_QUEUE
+from kernelsight.diagnosis.phrases import of_every_second
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.slow_devices import slow_devices
 from kernelsight.diagnosis.storage import STALLED_SHARE, Waiter, stall_claim, stalled_share, wait_claims, waiting_for
@@ -16,6 +17,7 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Interval, Window
 from kernelsight.events.block import Block
 from kernelsight.events.scheduler import Wait
+from kernelsight.quantities import quantity
 
 FEW = Threshold(
     DEEP_QUEUE / 2,
@@ -72,6 +74,9 @@ def explain(window: Window, disk: SlowDisk) -> Explanation:
         culprit=device.entity,
         onset_ns=window.at(run.first),
         victims=tuple(waiter.entity for waiter in disk.victims[:5]),
+        does=f"takes {quantity(disk.latency_s, 's')} for each request",
+        detail=f"{disk.queue:.1f} requests are under way on average" + before.replace(" before", " a request before"),
+        harm=f"waits {of_every_second(disk.victims[0].waited_in(run), run.seconds)} for it" if disk.victims else "",
         suffering_s=sum(waiter.waited_in(run) for waiter in disk.victims),
         path=path(
             *wait_claims(window, disk.victims, run),

@@ -11,6 +11,7 @@ from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.kernel_log import said
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.phrases import times
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.restarts import Restarts, restarts
 from kernelsight.diagnosis.threshold import Threshold
@@ -79,6 +80,9 @@ def explain(window: Window, suspect: Restarts) -> Explanation:
         culprit=culprit,
         onset_ns=suspect.rows[0].timestamp,
         victims=(),
+        does=f"fails again and again, and {parent.name} ({parent.id}) starts it again",
+        detail=f"it ended {times(suspect.ends)} in {suspect.seconds:.0f} s, mostly by {suspect.how}",
+        harm="",
         suffering_s=0.0,
         path=path(
             claim(

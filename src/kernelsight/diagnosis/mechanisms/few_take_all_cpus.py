@@ -17,6 +17,7 @@ from kernelsight.diagnosis.cpu_time import WORKS, Use, shown
 from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.cpu_saturation import CPU_SATURATION
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
+from kernelsight.diagnosis.phrases import of_every_second, verb
 from kernelsight.diagnosis.remedies import LIMIT_CPU, RENICE
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Window
@@ -136,6 +137,11 @@ def explain(window: Window, takers: Takers) -> Explanation:
         culprit=largest.entity,
         onset_ns=window.at(stretch.began(takers.fellows)),
         victims=tuple(use.entity for use in victims[:5]),
+        does=f"{verb('uses', others)} {share:.0f} % of a CPU"
+        if not others
+        else f"{verb('uses', others)} {taken / 100:.1f} of {window.cpus} CPUs",
+        harm=f"waits {of_every_second(victims[0].queued_in(run), run.seconds)} for a CPU" if victims else "",
+        fellows=tuple(use.entity for use in takers.fellows[1:]),
         suffering_s=stretch.per_second([*takers.hurt, *takers.uses], Use.queued_in) * run.seconds,
         path=path(
             *(

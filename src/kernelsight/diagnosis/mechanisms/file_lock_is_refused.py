@@ -11,6 +11,7 @@ from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.lock_contention import LOCK_CONTENTION
 from kernelsight.diagnosis.lock_checks import FEW_GO_ON
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
+from kernelsight.diagnosis.phrases import times
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.queues import NO_QUEUE_OF_JOBS, asks_for_its_turn
 from kernelsight.diagnosis.refusals import Refusals, refusals
@@ -76,6 +77,8 @@ def explain(window: Window, suspect: Refused) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(run.first),
         victims=tuple(named(window, pid) for pid, _ in most_refused),
+        does="keeps a file locked that others of its kind want",
+        harm=f"is refused the lock {times(most_refused[0][1])}, and sleeps before it tries again",
         suffering_s=suspect.waiting * run.seconds,
         path=path(
             claim(

@@ -115,6 +115,8 @@ def explain(window: Window, suspect: LockedFile) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(run.first),
         victims=tuple(named(window, pid) for pid in suspect.waiters),
+        does=f"keeps file {suspect.file} locked",
+        harm=f"waits for the lock in {suspect.waited_seconds} of {run.seconds} samples",
         suffering_s=float(suspect.waits),
         path=path(
             claim(

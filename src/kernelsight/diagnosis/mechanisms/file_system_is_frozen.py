@@ -26,6 +26,7 @@ def explain(window: Window, suspect: Hanging) -> Explanation:
             f"they wait for {name} to be thawed, not for its device",
             window.evidence(suspect.rows, BlockedTask.blocked_ms, "count"),
         ),
+        does="is frozen",
         action=f"thaw {name} (fsfreeze --unfreeze)",
     )
 

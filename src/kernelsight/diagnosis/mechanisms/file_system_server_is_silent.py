@@ -26,6 +26,7 @@ def explain(window: Window, suspect: Hanging) -> Explanation:
             f"they wait for the program or the machine that serves {name}",
             window.evidence(suspect.rows, BlockedTask.blocked_ms, "count"),
         ),
+        does="gets no answer from its server",
         action=f"see why the server of {name} does not answer; umount --force ends the waits",
     )
 

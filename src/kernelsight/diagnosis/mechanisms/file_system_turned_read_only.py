@@ -73,6 +73,7 @@ def explain(window: Window, suspect: TurnedReadOnly) -> Explanation:
         suspect.failed,
         *said(window, suspect.messages),
         _became(window, suspect),
+        does="has become read-only",
         refuted_by=f"`dmesg` has no file-system error of {name}: somebody made it read-only",
         outlook="nothing can be written there until it is checked (fsck) and mounted again",
     )

@@ -29,6 +29,7 @@ from kernelsight.diagnosis.window import Window
 from kernelsight.events.filesystem import Filesystem
 from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
+from kernelsight.quantities import quantity
 
 LEAST_WRITTEN = Threshold(
     0.5,
@@ -85,12 +86,13 @@ def _room_in_tmpfs_kb(window: Window, going: Trend) -> float | None:
 def explain(window: Window, growth: MemoryGrowth) -> Explanation:
     """The files take the memory that is left: they cannot be read again from anywhere."""
     writer, going = growth.holder.entity, growth.trend
+    does = f"writes {quantity(going.per_second, 'KiB/s')} to files that are in memory"
     since = [row for row in growth.holder.samples if row.timestamp >= going.onset_ns]
     wrote = claim(
         f"meanwhile {writer.name} ({writer.id}) wrote as much",
         window.evidence(since, Process.write_chars, "increase"),
     )
-    return explanation(window, growth, "the size of files in memory", meanwhile=wrote)
+    return explanation(window, growth, "the size of files in memory", does=does, meanwhile=wrote)
 
 
 MECHANISM = Mechanism[MemoryGrowth](

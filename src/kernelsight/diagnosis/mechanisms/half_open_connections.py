@@ -78,6 +78,8 @@ def explain(window: Window, suspect: HalfOpen) -> Explanation:
         culprit=culprit,
         onset_ns=suspect.answers[0].timestamp,
         victims=callers(window, port),
+        does=f"has its queue full of half-open connections of {suspect.peers} peers",
+        harm="gets no connection",
         suffering_s=0.0,
         path=path(
             claim(

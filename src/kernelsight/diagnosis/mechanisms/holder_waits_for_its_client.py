@@ -18,6 +18,7 @@ from kernelsight.diagnosis.unanswered_checks import DOES_NOTHING, IDLE_CPUS, NON
 from kernelsight.diagnosis.window import NS_PER_S, Interval, Window
 from kernelsight.events.pending_wait import PendingWait
 from kernelsight.linux.syscalls import USER_LOCKS
+from kernelsight.quantities import quantity
 
 TICK_S = Threshold(
     0.1, "s", because="calculated: sockets note times in ticks of up to 10 ms, and rows of one pass are read in turn"
@@ -125,6 +126,11 @@ def explain(window: Window, suspect: Held) -> Explanation:
         onset_ns=max(suspect.waits[0].began_ns, window.when.start_ns),
         victims=tuple(dict.fromkeys([*clients[:4], *servers[:4]])),
         is_idle=(suspect.ran or 0.0) <= IDLE_CPUS,
+        does=f"waits for {whom} and keeps what others want"
+        if culprit is server
+        else f"keeps {server.name} ({server.id}) waiting, which holds what others want",
+        detail=f"{quantity(holder.waited_s, 's')} so far",
+        harm=f"has waited up to {quantity(max(wait.waited_s for wait in suspect.waits), 's')} for an answer",
         suffering_s=sum(wait.waited_s * wait.connections for wait in suspect.waits),
         path=path(
             *(

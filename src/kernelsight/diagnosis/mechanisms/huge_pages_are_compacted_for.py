@@ -11,6 +11,7 @@ from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.page_faults import came_back
+from kernelsight.diagnosis.phrases import of_every_second, times
 from kernelsight.diagnosis.remedies import LOOK, MACHINE
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import NS_PER_S, CounterDelta, Interval, Window, grouped_by, runs, samples_of
@@ -171,6 +172,11 @@ def explain(window: Window, suspect: Compacting) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(suspect.run.first),
         victims=(culprit,) if suspect.faulting else (),
+        does="waits while the kernel compacts memory for its huge pages"
+        if suspect.faulting
+        else "make tasks compact memory",
+        detail=f"{times(suspect.stalls)} in {suspect.run.seconds} s",
+        harm=f"spends {of_every_second(suspect.fault_s, suspect.run.seconds)} in page faults",
         suffering_s=suspect.fault_s or (suspect.stalled_share or 0.0) * suspect.run.seconds,
         path=path(
             claim(

@@ -11,6 +11,7 @@ from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
 from kernelsight.diagnosis.faults.cpu_steal import CPU_STEAL
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.phrases import of_every_second
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, samples_of
@@ -86,10 +87,13 @@ def explain(window: Window, stolen: Stolen) -> Explanation:
     """Everything on this machine runs slower, and nothing on it can change that."""
     hypervisor = Entity("machine", "hypervisor", "hypervisor")
     run = stolen.run
+    waiting = [use for use in stolen.waiting if not use.is_kernel_worker]
     return Explanation(
         culprit=hypervisor,
         onset_ns=window.at(run.first),
-        victims=tuple(use.entity for use in stolen.waiting if not use.is_kernel_worker)[:5],
+        victims=tuple(use.entity for use in waiting)[:5],
+        does=f"takes {100 * stolen.lost_share:.0f} % of the CPU time that this machine wants",
+        harm=f"waits {of_every_second(waiting[0].queued_in(run), run.seconds)} for a CPU" if waiting else "",
         suffering_s=stolen.suffering_s,
         path=path(
             *(

@@ -14,6 +14,7 @@ from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, s
 from kernelsight.events.fields import Metric, name_of
 from kernelsight.events.network import Network
 from kernelsight.events.tcp import TcpRetransmitEvent
+from kernelsight.quantities import number
 from kernelsight.signals.rules.network import INTERFACE_DROPS_PERCENT, PACKETS_LOST_PER_S
 
 COUNTED_PER_S = Threshold(
@@ -81,6 +82,9 @@ def explain(window: Window, suspect: Counted) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(suspect.run.first),
         victims=victims(suspect.again),
+        does="loses packets",
+        detail=f"it counted {number(suspect.lost)} {name_of(suspect.counter)} in {suspect.run.seconds} s",
+        harm="sends segments again",
         suffering_s=0.0,
         path=path(
             sent_again_claim(window, suspect.again),

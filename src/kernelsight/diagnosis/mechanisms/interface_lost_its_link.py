@@ -9,6 +9,7 @@ from kernelsight.diagnosis.faults.packet_loss import PACKET_LOSS
 from kernelsight.diagnosis.kernel_log import messages, said
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.packets import interface_of, victims
+from kernelsight.diagnosis.phrases import times
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import NS_PER_S, CounterDelta, Window, samples_of
@@ -140,6 +141,8 @@ def explain(window: Window, suspect: LostLink) -> Explanation:
         culprit=culprit,
         onset_ns=suspect.onset_ns,
         victims=victims(suspect.again),
+        does=f"lost its link {times(suspect.times)}, and {now}",
+        harm="sends segments again",
         suffering_s=0.0,
         path=path(
             claim(

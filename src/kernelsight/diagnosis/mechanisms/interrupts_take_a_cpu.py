@@ -19,6 +19,7 @@ from kernelsight.events.block import Block
 from kernelsight.events.interrupt import Interrupt
 from kernelsight.events.network import Network
 from kernelsight.events.scheduler import Cpu
+from kernelsight.quantities import number
 
 MANY_PER_S = Threshold(
     20_000,
@@ -148,6 +149,11 @@ def explain(window: Window, suspect: Storm) -> Explanation:
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(suspect.run.first),
+        does=f"uses most CPU time, while {suspect.name} interrupts CPU {suspect.cpu} all the time"
+        if suspect.largest
+        else f"interrupts CPU {suspect.cpu} all the time",
+        detail=f"{number(round(suspect.per_s))} times a second{taken}",
+        harm="",
         suffering_s=(suspect.taken_share or 0.0) * suspect.run.seconds,
         path=path(
             claim(

@@ -20,12 +20,14 @@ from kernelsight.diagnosis.memory_use import (
     machine,
 )
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
+from kernelsight.diagnosis.phrases import times
 from kernelsight.diagnosis.processes import is_within
 from kernelsight.diagnosis.remedies import LIMIT_MEMORY, LOOK, RAISE_MEMORY_LIMIT
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import NS_PER_S, CounterDelta, Window, samples_of
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.memory import OomKill
+from kernelsight.quantities import quantity
 
 RECENT_S = Threshold(
     3, "s", because="judged: samples are a second apart; an older one says little of what a process had at a kill"
@@ -197,15 +199,20 @@ def explain(window: Window, kills: Kills) -> Explanation:
     dead = {(row.pid, row.comm or "?"): _killed(row) for row in kills.rows if row.pid is not None}
     others = [entity for entity in dead.values() if entity.name != culprit.name]
     names = ", ".join(sorted({entity.name for entity in dead.values()})) or "a process"
-    times = f", {kills.count} times," if kills.count > 1 else ""
+    often = f", {kills.count} times," if kills.count > 1 else ""
     return Explanation(
         culprit=culprit,
         onset_ns=kills.moments[0],
         victims=tuple(others[:5] or [*dead.values()][-1:]),
+        does="uses up memory",
+        detail=f"{quantity(user.held_kb, 'KiB')} of the {quantity(domain.limit_kb, 'KiB')} of {domain.owner}"
+        if user and domain and user.held_kb <= domain.limit_kb
+        else "",
+        harm="was killed by the kernel for want of memory" + (f", {times(kills.count)}" if kills.count > 1 else ""),
         suffering_s=0.0,
         path=path(
             claim(
-                f"the kernel killed {names}{times} for want of memory",
+                f"the kernel killed {names}{often} for want of memory",
                 window.evidence(kills.rows, OomKill.pid, "count"),
                 window.evidence(samples_of(kills.counted), domain.kills, "increase") if domain else None,
             ),

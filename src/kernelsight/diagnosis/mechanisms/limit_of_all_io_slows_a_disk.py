@@ -10,6 +10,7 @@ from kernelsight.diagnosis.faults.disk_latency import DISK_LATENCY
 from kernelsight.diagnosis.io_limits import IO_LIMITS, IoLimit, is_at_limit, limit_claim, passes_per_s
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, path
 from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.phrases import of_every_second
 from kernelsight.diagnosis.remedies import RAISE_IO_LIMIT
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.storage import Waiter, slowed, wait_claims
@@ -71,6 +72,10 @@ def explain(window: Window, suspect: LimitedDevice) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(suspect.run.first),
         victims=tuple(waiter.entity for waiter in suspect.waiting[:5]),
+        does=f"is slowed by an I/O limit of {group.name}",
+        harm=f"waits {of_every_second(suspect.waiting[0].waited_in(suspect.run), suspect.run.seconds)} for it"
+        if suspect.waiting
+        else "",
         suffering_s=sum(waiter.waited_in(suspect.run) for waiter in suspect.waiting),
         path=path(
             *wait_claims(window, suspect.waiting, suspect.run),

@@ -16,6 +16,7 @@ from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, s
 from kernelsight.events.memory import Vmstat
 from kernelsight.events.numa import NumaNode
 from kernelsight.events.process import Process
+from kernelsight.quantities import number
 
 FOREIGN_PER_S = Threshold(
     1000,
@@ -114,6 +115,9 @@ def explain(window: Window, suspect: FullNode) -> Explanation:
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(suspect.run.first),
+        does="has too little memory for its CPUs",
+        detail=f"{number(round(suspect.foreign / suspect.run.seconds))} pages a second come from another node",
+        harm="",
         suffering_s=0.0,
         path=path(
             claim(

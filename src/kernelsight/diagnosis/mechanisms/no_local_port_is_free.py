@@ -13,6 +13,7 @@ from kernelsight.diagnosis.remedies import LOOK, MACHINE, SET_SYSCTL
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Window
 from kernelsight.events.tcp import Tcp
+from kernelsight.quantities import number
 
 AGAIN = Threshold(3, "failed calls", because="judged: fewer are single tries of an address that is not this machine's")
 MANY_WAIT = Threshold(
@@ -62,6 +63,9 @@ def explain(window: Window, suspect: Refused) -> Explanation:
         culprit=culprit,
         onset_ns=refused.first_ns,
         victims=(culprit,),
+        does="finds no free local port",
+        detail=f"{number(refused.count)} of its calls failed with {refused.error}",
+        harm="gets no new connection",
         suffering_s=0.0,
         path=path(
             claim(

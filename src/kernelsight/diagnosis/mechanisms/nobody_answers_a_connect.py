@@ -137,6 +137,8 @@ def explain(window: Window, suspect: Unanswered) -> Explanation:
         culprit=culprit,
         onset_ns=suspect.onset_ns,
         victims=tuple(suspect.askers[:5]),
+        does="answers no request for a connection",
+        harm=f"has asked for {suspect.seconds} s in vain",
         suffering_s=float(suspect.seconds * max(len(suspect.askers), 1)),
         path=path(
             claim(

@@ -11,6 +11,7 @@ from kernelsight.diagnosis.faults.disk_saturation import DISK_SATURATION
 from kernelsight.diagnosis.fsync_stalls import lying_dirty, stalls
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
 from kernelsight.diagnosis.model import Entity, Proposal, Step
+from kernelsight.diagnosis.phrases import of_every_second
 from kernelsight.diagnosis.remedies import IONICE, LIMIT_IO, LOOK
 from kernelsight.diagnosis.seconds import telling
 from kernelsight.diagnosis.slow_devices import slow_devices
@@ -171,6 +172,9 @@ def explain(window: Window, disk: BusyDisk) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(run.first),
         victims=tuple(waiter.entity for waiter in disk.victims[:5]),
+        does=("is" if culprit == device.entity else f"keeps {device.name}")
+        + f" busy {100 * disk.busy_share:.0f} % of the time",
+        harm=f"waits {of_every_second(disk.victims[0].waited_in(run), run.seconds)} for it" if disk.victims else "",
         suffering_s=sum(waiter.waited_in(run) for waiter in disk.victims),
         path=path(
             *wait_claims(window, disk.victims, run),

@@ -198,6 +198,8 @@ def explain(window: Window, suspect: Unread) -> Explanation:
         culprit=receiver,
         onset_ns=suspect.closed[0].timestamp,
         victims=tuple(suspect.senders[:5]),
+        does=f"does not read what is sent to it{at}",
+        harm=f"cannot send {100 * suspect.closed_share:.0f} % of the time",
         suffering_s=max(sum(edge.waited_in(run) for edge in suspect.waits), suspect.closed_share * run.seconds),
         path=path(
             claim(

@@ -27,6 +27,7 @@ from kernelsight.diagnosis.window import CounterDelta, Interval, Window
 from kernelsight.events.network import Network
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.tcp import TcpRetransmitEvent
+from kernelsight.quantities import number
 
 MISSED_SHARE = Threshold(
     0.1,
@@ -157,6 +158,9 @@ def explain(window: Window, suspect: Dropped) -> Explanation:
         culprit=culprit,
         onset_ns=suspect.drops[0].timestamp,
         victims=victims(suspect.again, suspect.drops),
+        does="loses packets",
+        detail=f"the kernel dropped {number(suspect.lost)} there in {suspect.run.seconds} s ({reasons})",
+        harm="sends segments again",
         suffering_s=0.0,
         path=path(
             sent_again_claim(window, suspect.again),

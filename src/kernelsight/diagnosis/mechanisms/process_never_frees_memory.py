@@ -33,6 +33,7 @@ from kernelsight.diagnosis.window import NS_PER_S, Window, moment
 from kernelsight.events.fields import Field, getter
 from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
+from kernelsight.quantities import quantity
 
 OWN_SHARE = Threshold(
     0.5,
@@ -154,7 +155,11 @@ def _reserved_kb(holder: Holder, going: Trend) -> float | None:
 def explain(window: Window, growth: MemoryGrowth) -> Explanation:
     """The process takes the memory that is left."""
     culprit = growth.holder.entity
-    return explanation(window, growth, f"{culprit.name} ({culprit.id})")
+    going = growth.trend
+    does = f"grows by {quantity(going.per_second, 'KiB/s')}"
+    return explanation(
+        window, growth, f"{culprit.name} ({culprit.id})", does=does, detail=f"{quantity(going.last, 'KiB')} so far"
+    )
 
 
 MECHANISM = Mechanism[MemoryGrowth](

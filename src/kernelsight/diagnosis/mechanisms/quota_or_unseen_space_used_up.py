@@ -12,6 +12,7 @@ from kernelsight.diagnosis.mechanisms.files_take_all_space import space_uses
 from kernelsight.diagnosis.mounts import QUOTA, full_mounts, mount_of, no_space
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.window import Window
+from kernelsight.quantities import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,9 @@ def explain(window: Window, suspect: Refused) -> Explanation:  # noqa: ARG001 - 
         culprit=culprit,
         onset_ns=failures.first_ns,
         victims=(culprit,),
+        does="gets no more space",
+        detail=f"{number(failures.count)} of its calls failed with {failures.error}{suspect.place}",
+        harm=f"can write nothing{suspect.place}",
         suffering_s=0.0,
         path=path(
             claim(

@@ -10,6 +10,7 @@ from kernelsight.diagnosis.cpu_time import Use, cpu_use
 from kernelsight.diagnosis.faults.cpu_throttling import CPU_THROTTLING
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.phrases import of_every_second
 from kernelsight.diagnosis.remedies import RAISE_CPU_QUOTA
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, samples_of
@@ -88,6 +89,9 @@ def explain(window: Window, group: Throttled) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(group.run.first),
         victims=tuple(use.entity for use in group.slowed[:5]),
+        does="is throttled by its CPU quota",
+        detail=of_every_second(group.held_s, group.run.seconds),
+        harm="stands still with it",
         suffering_s=group.held_s,
         path=path(
             claim(

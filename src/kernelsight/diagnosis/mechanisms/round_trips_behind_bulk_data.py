@@ -76,10 +76,14 @@ def _behind(window: Window, address: str, rows: Sequence[TcpConnection], run: In
 def explain(window: Window, suspect: Behind) -> Explanation:
     """What others send waits behind what the largest sender has put into the queue."""
     culprit = suspect.sender or Entity("listener", suspect.address, suspect.address)
+    slowest_us = max((row.round_trip_us or 0 for row in suspect.others), default=0)
     return Explanation(
         culprit=culprit,
         onset_ns=min(suspect.bulk[0].timestamp, *(row.timestamp for row in suspect.others[:1])),
         victims=tuple(holders(suspect.others))[:5],
+        does="fills a queue that is too deep (bufferbloat)",
+        detail=f"{quantity(suspect.in_flight_bytes, 'B')} are under way from {suspect.address}",
+        harm=f"waits up to {quantity(slowest_us, 'us')} for each round trip",
         suffering_s=sum((row.round_trip_us or 0) / 1e6 for row in suspect.others),
         path=path(
             *slower_claims(window, suspect.others),

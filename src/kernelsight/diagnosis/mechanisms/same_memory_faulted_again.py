@@ -31,6 +31,7 @@ from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, s
 from kernelsight.events.memory import PageFaultStats
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu, SchedProcess
+from kernelsight.quantities import number
 
 KEPT_SHARE = Threshold(
     0.5,
@@ -156,10 +157,14 @@ def _started(window: Window, pid: int, run: Interval) -> tuple[float, float]:
 def explain(window: Window, storm: FaultStorm) -> Explanation:
     """Each fault takes the kernel a while, and the threads of the process wait for its mappings meanwhile."""
     process, samples = storm.culprit, samples_of(storm.deltas)
+    in_kernel = 100 * storm.system_s / max(storm.user_s + storm.system_s, 1e-9)
     return Explanation(
         culprit=process,
         onset_ns=window.at(storm.run.first),
         victims=(process,),
+        does="faults for the same memory again and again",
+        detail=f"{number(round(storm.faults / max(storm.seconds, 1)))} page faults a second",
+        harm=f"spends {in_kernel:.0f} % of its CPU time in the kernel",
         suffering_s=storm.system_s,
         path=path(
             claim(

@@ -21,6 +21,7 @@ from kernelsight.diagnosis.packets import LASTS_S, LEAST_LOST_PACKETS, carried, 
 from kernelsight.diagnosis.window import CounterDelta, Interval, Window, runs, samples_of
 from kernelsight.events.network import Network
 from kernelsight.events.tcp import TcpRetransmit, TcpRetransmitEvent
+from kernelsight.quantities import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ def explain(window: Window, suspect: Counted) -> Explanation:
                 window.evidence(traffic, Network.tx_packets, "increase"),
             ),
         ),
+        detail=f"TCP sent {number(suspect.sent_again)} of {number(suspect.sent)} again in {suspect.run.seconds} s",
     )
 
 

@@ -30,6 +30,7 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Interval, Window, grouped_by
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.tcp import TcpRetransmitEvent
+from kernelsight.quantities import number
 
 GOES_ON_SHARE = Threshold(
     0.5, "share of the seconds", because="judged: a loss that lasts shows in most seconds in which anything is sent"
@@ -91,6 +92,7 @@ def explain(window: Window, suspect: Lost) -> Explanation:
                 window.evidence(suspect.again, TcpRetransmitEvent.segments, "sum"),
             )
         ),
+        detail=f"TCP sent {number(suspect.segments)} again in {suspect.run.seconds} s",
     )
 
 

@@ -183,6 +183,9 @@ def explain(window: Window, suspect: Computing) -> Explanation:
         culprit=server,
         onset_ns=window.at(run.first),
         victims=tuple(named(window, pid) for pid in _victims(suspect)[:5]),
+        does="computes all the time on one CPU",
+        detail=f"{100 * suspect.ran:.0f} % of the time",
+        harm=f"waits {quantity(suspect.wait_ms, 'ms')} for each answer",
         suffering_s=suspect.waited_s,
         path=path(
             *(_waits(window, by_client[pid], pid, suspect) for pid in _victims(suspect)[:3]),

@@ -38,6 +38,8 @@ def explain(window: Window, suspect: Stopped) -> Explanation:
         culprit=process,
         onset_ns=suspect.rows[0].timestamp,
         victims=tuple(suspect.victims[:5]),
+        does=f"is stopped by {how}",
+        harm="waits for it",
         suffering_s=suspect.stopped_s * len(suspect.victims),
         path=path(
             *(waits_for_answer(window, wait) for wait in (*suspect.behind[:2], *suspect.asked[:2])),

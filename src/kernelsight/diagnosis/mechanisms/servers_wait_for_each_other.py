@@ -12,6 +12,7 @@ from kernelsight.diagnosis.lock_checks import FEW_GO_ON
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim, path
 from kernelsight.diagnosis.model import Entity, Step
 from kernelsight.diagnosis.peers import Peers, peers
+from kernelsight.diagnosis.phrases import of_every_second
 from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.threshold import Threshold
@@ -74,6 +75,11 @@ def explain(window: Window, suspect: Servers) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(run.first),
         victims=tuple(named(window, pid) for pid in suffering[:5]),
+        does="keeps a lock that the other servers of its program want",
+        detail=f"{suspect.waiting:.1f} of them wait on average",
+        harm=f"waits {of_every_second(clients[0].waited_in(run), run.seconds)} for answers"
+        if clients
+        else "waits for that lock",
         suffering_s=suspect.waiting * run.seconds,
         path=path(
             claim(

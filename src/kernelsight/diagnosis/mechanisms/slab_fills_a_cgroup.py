@@ -122,6 +122,11 @@ def explain(window: Window, suspect: GroupSlab) -> Explanation:
     return Explanation(
         culprit=culprit,
         onset_ns=suspect.onset_ns,
+        does=f"fills the memory of {suspect.path} with objects of the kernel"
+        if maker
+        else "is full of objects of the kernel",
+        detail=f"{suspect.slab_bytes / KIB**2:,.0f} of {suspect.limit_bytes / KIB**2:,.0f} MiB",
+        harm="",
         suffering_s=0.0,
         path=path(
             claim(

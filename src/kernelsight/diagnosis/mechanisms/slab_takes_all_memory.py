@@ -18,6 +18,7 @@ from kernelsight.diagnosis.window import Window
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.fields import Field
 from kernelsight.events.memory import Memory
+from kernelsight.quantities import quantity
 
 LOST_SHARE = Threshold(
     0.5,
@@ -108,6 +109,9 @@ def explain(window: Window, suspect: SlabGrowth) -> Explanation:
     return Explanation(
         culprit=culprit,
         onset_ns=growth.onset_ns,
+        does="makes the memory of the kernel (slab) grow" if maker else "grows",
+        detail=quantity(growth.per_second, "KiB/s"),
+        harm="",
         suffering_s=0.0,
         path=path(
             claim(

@@ -19,6 +19,7 @@ from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Cpu
 from kernelsight.linux.drop_reasons import reasons_of
+from kernelsight.quantities import number
 from kernelsight.signals.rules.load import INTERRUPTS_PERCENT
 
 SOFTIRQ_SHARE = Threshold(
@@ -163,6 +164,9 @@ def explain(window: Window, suspect: Carrying) -> Explanation:
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(run.first),
+        does=f"{'sends' if sender else 'carries'} {number(round(suspect.packets_per_s))} small packets a second",
+        detail=f"they take {100 * suspect.softirq_share:.0f} % of CPU {cpu}",
+        harm="",
         suffering_s=suspect.softirq_share * run.seconds,
         path=path(
             claim(

@@ -15,7 +15,7 @@ from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Interval, Window, runs, samples_of
 from kernelsight.events.packet_drop import PacketDrop
 from kernelsight.events.udp_socket import UdpSocket
-from kernelsight.quantities import quantity
+from kernelsight.quantities import number, quantity
 
 FULL_SHARE = Threshold(
     0.5,
@@ -110,6 +110,9 @@ def explain(window: Window, suspect: Overflowing) -> Explanation:
         culprit=reader,
         onset_ns=suspect.onset_ns,
         victims=(reader,) if reader.kind == "process" else (),
+        does="reads its socket too slowly",
+        detail=f"{number(suspect.lost)} {suspect.place} did not fit in {suspect.run.seconds} s",
+        harm="loses them",
         suffering_s=0.0,
         path=path(
             claim(

@@ -84,6 +84,9 @@ def explain(window: Window, suspect: FullMemory) -> Explanation:
     return Explanation(
         culprit=culprit,
         onset_ns=suspect.onset_ns,
+        does="uses up the memory of TCP" if suspect.owner else "is reached",
+        detail="no memory is left for TCP",
+        harm="",
         suffering_s=0.0,
         path=path(
             claim(

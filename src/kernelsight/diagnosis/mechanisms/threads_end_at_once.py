@@ -14,6 +14,7 @@ from kernelsight.diagnosis.processes import named
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Interval, Window, grouped_by, runs
 from kernelsight.events.scheduler import SchedProcess
+from kernelsight.quantities import number
 
 START_THREAD_S = Threshold(
     5e-5,
@@ -90,6 +91,7 @@ def explain(window: Window, suspect: Starting) -> Explanation:
             f"with all of them it used {suspect.ran_s:.1f} s of CPU",
             window.evidence(suspect.rows, SchedProcess.cpu_time_ms, "sum"),
         ),
+        does=f"starts {number(round(suspect.threads_per_s))} threads a second that end at once",
     )
 
 

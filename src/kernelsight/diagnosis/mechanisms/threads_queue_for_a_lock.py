@@ -14,12 +14,6 @@ from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Window
 
-PASSED_ON_SHARE = Threshold(
-    0.3,
-    "share of the releases",
-    because="judged: of a contended lock, most releases are by a thread that had waited for it; some threads take it "
-    "without ever having to wait",
-)
 NOW_AND_THEN_SHARE = Threshold(
     0.03,
     "share of the releases",
@@ -51,6 +45,11 @@ def explain(window: Window, suspect: Queueing) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(suspect.run.first),
         victims=tuple(named(window, pid) for pid in sorted(suspect.queue.pids)[:5]),
+        does="has a lock that others of its kind want"
+        if len(suspect.queue.pids) > 1
+        else "lets its threads queue for a lock",
+        detail=f"{suspect.waiting:.1f} wait on average",
+        harm="waits for that lock" if len(suspect.queue.pids) > 1 else "works in one thread at a time",
         suffering_s=suspect.waiting * suspect.run.seconds,
         path=path(*who_waited(window, suspect, culprit, "a lock of their program"), use_meanwhile(window, suspect)),
         refuted_by="it gets less done with fewer threads",
@@ -67,20 +66,20 @@ MECHANISM = Mechanism[Queueing](
         RELEASE_EACH_OTHER,
         Check(
             id="releaser_had_waited",
-            says="the thread that releases the lock had waited for it itself",
-            holds=lambda suspect: None if suspect.passed_on is None else suspect.passed_on >= PASSED_ON_SHARE,
+            says="the thread that releases the lock had waited for it itself, and threads sleep for that lock most",
+            holds=lambda suspect: None if suspect.passed_on is None else suspect.is_passed_on,
             supports=2.5,
             refutes=1.0,
             because="judged: a thread that hands out work does not wait for it, so this is nearly proof of a lock; "
-            "some runtimes let each thread sleep on a futex of its own, so its failure says little",
+            "some runtimes let each thread sleep on a futex of its own, so its failure says little. Where threads that "
+            "wait for work also take a lock for a moment each time, as those of an emulated machine do, they sleep for "
+            "the work",
         ),
         Check(
             id="releaser_had_waited_at_times",
             says="the thread that releases the lock had waited for it itself, at least now and then",
             holds=lambda suspect: (
-                None
-                if suspect.passed_on is None or suspect.passed_on >= PASSED_ON_SHARE
-                else suspect.passed_on >= NOW_AND_THEN_SHARE
+                None if suspect.passed_on is None or suspect.is_passed_on else suspect.passed_on >= NOW_AND_THEN_SHARE
             ),
             supports=1.5,
             refutes=0.0,
@@ -91,9 +90,7 @@ MECHANISM = Mechanism[Queueing](
             id="none_idles",
             says="no thread of the program waits for a timer or for work from outside",
             holds=lambda suspect: (
-                None
-                if suspect.passed_on is None or suspect.passed_on >= PASSED_ON_SHARE
-                else suspect.idle < IDLE_THREADS
+                None if suspect.passed_on is None or suspect.is_passed_on else suspect.idle < IDLE_THREADS
             ),
             supports=0.0,
             refutes=6.0,

@@ -23,12 +23,14 @@ from kernelsight.diagnosis.memory_use import (
     stalls,
 )
 from kernelsight.diagnosis.model import Entity, Evidence, Proposal
+from kernelsight.diagnosis.phrases import of_every_second
 from kernelsight.diagnosis.remedies import LIMIT_MEMORY, RAISE_MEMORY_LIMIT
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import CounterDelta, Interval, Window, samples_of
 from kernelsight.events.memory import Vmstat
 from kernelsight.events.pressure import Pressure
 from kernelsight.events.process import Process
+from kernelsight.quantities import quantity
 from kernelsight.signals.rules.processes import WAITS_FOR_MEMORY_MS_PER_S
 
 TURNED_OVER_SHARE = Threshold(
@@ -198,6 +200,13 @@ def explain(window: Window, memory: ShortMemory) -> Explanation:
         culprit=culprit,
         onset_ns=window.at(run.first),
         victims=_victims(memory.delayed, culprit),
+        does="has too little memory"
+        if culprit == domain.entity
+        else f"takes memory of {domain.owner} that others need",
+        detail=f"{100 * memory.used_share:.0f} % of {quantity(domain.limit_kb, 'KiB')} are used",
+        harm=f"waits {of_every_second(memory.delayed[0].waited_s, run.seconds)} for pages to be read again"
+        if memory.delayed
+        else "reads the same pages again and again",
         suffering_s=max(sum(delayed.waited_s for delayed in memory.delayed), memory.stalled_share * run.seconds),
         path=path(
             *(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 from kernelsight.errors import StoreError
+from kernelsight.stores.backup import BackedUp, Progress
 from kernelsight.stores.damage import Repaired
 from kernelsight.stores.inbox import Inbox
 from kernelsight.stores.limits import Limit, Retained
@@ -100,6 +101,18 @@ class SqliteStore:
         from kernelsight.stores.sqlite.applying import apply_limits  # noqa: PLC0415 - seldom needed
 
         return apply_limits(self.path, changes)
+
+    def back_up(self, folder: Path) -> Generator[Progress, None, BackedUp]:
+        """From one read transaction."""
+        from kernelsight.stores.sqlite.backup import back_up  # noqa: PLC0415 - seldom needed
+
+        return back_up(self.path, folder)
+
+    def restore(self, folder: Path) -> Generator[Progress, None, BackedUp]:
+        """To where no file is."""
+        from kernelsight.stores.sqlite.restore import restore  # noqa: PLC0415 - seldom needed
+
+        return restore(folder, self.path)
 
     def repair(self) -> Iterator[Repaired]:
         """The file, and then those that were set aside from it as a whole: their rows come into it."""

@@ -64,6 +64,12 @@ def _write(file: Path, text: str) -> None:
 @click.option(
     "--live", type=click.FloatRange(min=3), metavar="SECONDS", help="Collect for this long first; needs no database."
 )
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Cite the rows of each claim, draw their courses, name all that was ruled out.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @click.option(
     "--html",
@@ -84,6 +90,7 @@ def diagnose(  # noqa: PLR0913 - one argument an option
     until: str | None,
     at: str | None,
     live: float | None,
+    verbose: bool,
     as_json: bool,
     html: Path | None,
 ) -> None:
@@ -101,11 +108,11 @@ def diagnose(  # noqa: PLR0913 - one argument an option
             moment, now = parse_time(at), parse_time("now")
             start, end = moment - _AROUND_NS, moment + _AROUND_NS if moment > now else min(moment + _AROUND_NS, now)
         diagnosis = diagnosed(db_path, start, end)
-        drawn = {} if as_json and html is None else series_by_evidence(db_path, diagnosis)
+        drawn = series_by_evidence(db_path, diagnosis) if html is not None or (verbose and not as_json) else {}
     if html is not None:
         _write(html, page(diagnosis, drawn, command))
     if as_json:
         show_json(diagnosis)
     else:
-        print_lines(report(diagnosis, drawn, command))
+        print_lines(report(diagnosis, drawn, command, verbose=verbose))
     click.get_current_context().exit(EXIT_STATUS[diagnosis.verdict])

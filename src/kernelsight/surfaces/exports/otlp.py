@@ -183,7 +183,7 @@ def _of_finding(row: DiagnosisRow, fault: str) -> LogRecord:
     return _record(
         row.timestamp,
         SeverityNumber.ERROR,
-        f"{fault.replace('_', ' ')} by {culprit} ({100 * (row.confidence or 0):.0f}% sure)",
+        row.sentence or f"{fault.replace('_', ' ')} by {culprit} ({100 * (row.confidence or 0):.0f}% sure)",
         {"fault": fault, "culprit": row.culprit, "victims": row.victims, "confidence": row.confidence},
         "kernelsight.finding",
     )

@@ -37,6 +37,8 @@ class Notice:
     """The path of the finding, a claim each."""
     to_do: tuple[str, ...] = ()
     """What can be done, and the command."""
+    said: str = ""
+    """The finding in a sentence; empty where the row has none."""
     host: str = field(default_factory=socket.gethostname)
 
     @property
@@ -47,6 +49,8 @@ class Notice:
         if self.state == "ended":
             return f"{self.host}: over: {fault} by {self.culprit_kind} {who}"
         since = f" since {to_second(self.onset_ns)}" if self.onset_ns else ""
+        if self.said:
+            return f"{self.host}: {'still: ' if self.state == 'goes on' else ''}{self.said}"
         harmed = f"; {self.victims} suffers" if self.victims else ""
         again = "still: " if self.state == "goes on" else ""
         return f"{self.host}: {again}{fault} by {self.culprit_kind} {who}{since}{harmed} ({self.confidence:.0%} sure)"
@@ -84,6 +88,7 @@ def notice_of(row: DiagnosisRow, state: State, now_ns: int) -> Notice:
         outlook=_line(row.outlook),
         claims=claims,
         to_do=to_do,
+        said=_line(row.sentence),
     )
 
 

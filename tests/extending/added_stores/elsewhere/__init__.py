@@ -5,9 +5,12 @@ Its rows are in SQLite all the same; what other rooms see of it is the contract 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
+from kernelsight.errors import StoreError
+from kernelsight.stores.backup import BackedUp, Progress
 from kernelsight.stores.damage import Repaired
 from kernelsight.stores.limits import Limit
 from kernelsight.stores.sqlite import SqliteDeriver, SqliteReader, SqliteWriter, open_deriver, open_reader, open_writer
@@ -69,6 +72,14 @@ class ElsewhereStore:
     def apply_limits(self, changes: Mapping[Limit, int | None]) -> Iterator[str]:
         """Its server does that."""
         return iter(())
+
+    def back_up(self, folder: Path) -> Generator[Progress, None, BackedUp]:
+        """Its server does that."""
+        raise StoreError(f"{self._url}: its server has backups of its own; {folder} is not used")
+
+    def restore(self, folder: Path) -> Generator[Progress, None, BackedUp]:
+        """Its server does that."""
+        raise StoreError(f"{self._url}: its server has backups of its own; {folder} is not used")
 
     def repair(self) -> Iterator[Repaired]:
         """Its server does that."""

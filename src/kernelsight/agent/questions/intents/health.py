@@ -11,8 +11,8 @@ from kernelsight.agent.questions.intents.why import concerns
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.diagnosis.fault import Part
 from kernelsight.diagnosis.model import Finding, Step
+from kernelsight.diagnosis.naming import named, plain
 from kernelsight.diagnosis.registry import fault_classes
-from kernelsight.diagnosis.report import named, plain
 
 _BAD = re.compile(r"\b(?:wrong|problem|bad|matter|struggl\w+|trouble|suffer\w*|unhealthy)\b")
 

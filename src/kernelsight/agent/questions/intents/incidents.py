@@ -9,7 +9,7 @@ from itertools import pairwise
 from kernelsight.agent.evidence import shown_by
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.diagnosis.model import Evidence
-from kernelsight.diagnosis.report import named, plain
+from kernelsight.diagnosis.naming import named, plain
 from kernelsight.events.fields import getter
 from kernelsight.events.memory import OomKill
 from kernelsight.events.process import Process

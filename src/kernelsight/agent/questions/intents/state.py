@@ -10,7 +10,7 @@ from kernelsight.agent.questions.intents.why import concerns
 from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.subjects import Metric, metric_of
 from kernelsight.diagnosis.model import Step
-from kernelsight.diagnosis.report import named, plain
+from kernelsight.diagnosis.naming import named, plain
 from kernelsight.events.wire import kinds
 
 

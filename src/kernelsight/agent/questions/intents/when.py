@@ -13,7 +13,7 @@ from kernelsight.agent.questions.question import ParsedQuestion
 from kernelsight.agent.questions.subjects import Metric
 from kernelsight.agent.questions.words import metric_name
 from kernelsight.diagnosis.model import Evidence, How, Step
-from kernelsight.diagnosis.report import named, plain
+from kernelsight.diagnosis.naming import named, plain
 from kernelsight.moments import to_second
 from kernelsight.quantities import quantity
 from kernelsight.query.filters import Filter, Operator, filters
