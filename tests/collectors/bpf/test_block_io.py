@@ -66,7 +66,7 @@ def of_device(collector, device):
 
 
 def almost(theirs):
-    """All or nearly all: under load the kernel ends a request now and then without telling its tracepoint."""
+    """All or nearly all: some kernels run no program for milliseconds (attention.py)."""
     return pytest.approx(theirs, rel=0.01)
 
 
@@ -104,14 +104,22 @@ def fio(device, *options, enter=()):
     if shutil.which("fio") is None:
         pytest.skip("needs fio")
     command = ["fio", "--name=test", f"--filename={device}", "--direct=1", "--ioengine=libaio", "--output-format=json"]
+    at_once = (
+        ["chrt", "--fifo", "1"] if shutil.which("chrt") else []
+    )  # answers are taken at once on a busy machine, too
     done = subprocess.run(
-        [*enter, *command, "--randrepeat=1", f"--size={SIZE}", *options],
+        [*enter, *at_once, *command, "--randrepeat=1", f"--size={SIZE}", *options],
         capture_output=True,
         text=True,
         check=True,
         timeout=120,
     )
     return json.loads(done.stdout[done.stdout.index("{") :])["jobs"][0]
+
+
+def latencies(log):
+    """Those that fio wrote down (ns), in their order."""
+    return [int(line.split(",")[1]) for line in log.read_text().splitlines()]
 
 
 @pytest.mark.root
@@ -123,13 +131,15 @@ def test_counts_bytes_and_percentiles_are_those_of_fio(block_io, loop, slow_grou
     event = of_device(block_io, loop)
     assert getattr(event, f"{side}_count") == almost(truth["total_ios"])
     assert getattr(event, f"{side}_bytes") == almost(truth["io_bytes"])
-    # At its end fio waits for all that are in flight before it looks at any: those times are not the disk's.
-    lines = (tmp_path / "log_clat.1.log").read_text().splitlines()[:-DEPTH]
-    theirs = sorted(int(line.split(",")[1]) for line in lines)
+    whole, answered = (latencies(tmp_path / f"log_{what}.1.log") for what in ("lat", "clat"))
+    # The first has what fio took to ask, too. At its end fio waits for all that are in flight before it looks at any,
+    # so that the last times are too long.
+    at_most, at_least = sorted(whole), sorted(answered[:-DEPTH])
     # The few longest are those that were under way when fio or its CPU was held up.
     for percent, accuracy in ((50, 0.05), (95, 0.05), (99, 0.15), (100, 0.15)):
         ours = getattr(event, f"{side}_p{percent}_us" if percent < 100 else f"{side}_max_us") * 1000
-        assert ours == pytest.approx(theirs[math.ceil(len(theirs) * percent / 100) - 1], rel=accuracy), f"p{percent}"
+        rank = math.ceil(len(whole) * percent / 100) - 1
+        assert at_least[rank - DEPTH] * (1 - accuracy) <= ours <= at_most[rank] * (1 + accuracy), f"p{percent}"
     assert event.errors == 0
     assert block_io.lost == 0
 
