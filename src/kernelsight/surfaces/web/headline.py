@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from kernelsight.diagnosis.model import Diagnosis
-from kernelsight.diagnosis.report import introduced, plain, since
+from kernelsight.diagnosis.summary import finding_sentence, sentence
 from kernelsight.events.action import Answer
 from kernelsight.printable import printable
 
@@ -32,22 +32,13 @@ def incident_path(start_ns: int, end_ns: int) -> str:
 def headline(diagnosis: Diagnosis) -> Headline:
     """The sentence of a diagnosis."""
     window = diagnosis.window
-    sentences = [
-        f"{plain(finding.fault).capitalize()} by {introduced(diagnosis, finding.culprit)} {since(finding)}, "
-        f"{finding.confidence:.0%} sure"
-        for finding in diagnosis.findings
-    ]
-    if not sentences:
-        sentences = (
-            [f"Healthy{diagnosis.but_for}: nobody suffers, nothing fails, nothing is about to run out"]
-            if diagnosis.healthy
-            else ["Not known: whether anybody suffers cannot be told"]
-        )
-    first, *more = [f"{printable(sentence)}." for sentence in sentences]
+    more = [printable(finding_sentence(diagnosis, finding)) for finding in diagnosis.findings[1:]]
     more += [printable(sentence) for sentence in diagnosis.unknown[:3]]
     return Headline(
         answer=diagnosis.verdict,
-        sentence=first,
+        sentence=printable(
+            finding_sentence(diagnosis, diagnosis.findings[0]) if diagnosis.findings else sentence(diagnosis)
+        ),
         more=more,
         path=incident_path(window.start_ns, window.end_ns),
         start_ns=window.start_ns,

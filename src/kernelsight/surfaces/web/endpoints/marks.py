@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from kernelsight.anomalies.stored import stored
-from kernelsight.diagnosis.report import plain
+from kernelsight.diagnosis.naming import plain
 from kernelsight.events.action import DiagnosisRow
 from kernelsight.events.anomaly import Anomaly
 from kernelsight.printable import printable
