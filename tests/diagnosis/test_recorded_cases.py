@@ -1,5 +1,7 @@
 """Faults that were really played and recorded are found again, class and culprit, with proof."""
 
+import gc
+
 import pytest
 from benchmarks.faultbench.recording import about, cases, name_of
 from benchmarks.faultbench.run import diagnosed, replay, replayed
@@ -10,6 +12,7 @@ from kernelsight.agent.commands import command
 from kernelsight.diagnosis.remedies import remedies
 from kernelsight.diagnosis.report import report
 from kernelsight.diagnosis.summary import finding_sentence
+from kernelsight.diagnosis.window import Window
 
 CASES = cases()
 FAULTS = [case for case in CASES if about(case)["truth"]["fault"] is not None]
@@ -58,3 +61,15 @@ def test_the_onset_of_a_recorded_fault_is_the_same_for_every_window(case):
     found = [one.onset_ns for answer in answers for one in answer.findings if one.fault == truth["truth"]["fault"]]
     assert found
     assert max(found) - min(found) <= S, [(one - onset) / S for one in found]
+
+
+@pytest.mark.parametrize("case", FAULTS[::16], ids=name_of)
+def test_an_answer_leaves_none_of_its_rows_in_memory(case):
+    offset = about(case)["offset_ns"]
+    gc.disable()  # it would free what refers to itself, some time later, and until then the next answer has less room
+    try:
+        with replayed(case) as database:
+            assert diagnosed(database, offset - 60 * S, offset - S).findings
+            assert not [kept for kept in gc.get_objects() if isinstance(kept, Window)]
+    finally:
+        gc.enable()

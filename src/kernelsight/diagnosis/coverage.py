@@ -72,7 +72,7 @@ class Recorded:
 
 
 class Coverage:
-    """What is known of a window; use with :meth:`Window.once`."""
+    """What is known of a window."""
 
     def __init__(self, window: Window) -> None:
         self._scene = window
@@ -245,5 +245,9 @@ def _pace_s(stamps: Sequence[int]) -> float:
 
 
 def coverage(window: Window) -> Coverage:
-    """What is known of a window; use with :meth:`Window.once`."""
+    """What is known of a window.
+
+    Ask once, without :meth:`Window.once`: a window that holds its own coverage refers to itself, and its rows stay in
+    memory until Python looks for cycles.
+    """
     return Coverage(window)

@@ -18,7 +18,8 @@ from kernelsight.diagnosis.registry import finders, found_by
 from kernelsight.diagnosis.window import Window
 from kernelsight.query.clock_notes import clock_notes
 from kernelsight.query.source import Source, opened
-from kernelsight.query.times import Time, time_range
+from kernelsight.query.times import Time, TimeRange, time_range
+from kernelsight.stores.base import Reader
 
 
 def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
@@ -35,27 +36,30 @@ def diagnose(source: Source, start: Time, end: Time = "now") -> Diagnosis:
     """
     when = time_range(start, end)
     with opened(source) as reader, _nothing_collected():
-        window = Window(reader, when)
-        candidates, failures = _tested(window)
-        findings, ruled_out = rank(candidates, window)
-        findings = with_code(window, findings)
-        findings, watched = with_changes(window, findings)
-        findings, muted = split(findings, holding(mutes(reader), when.end_ns))
-        identities = _identities(window, (*findings, *(one.finding for one in muted)))
-        unseen = window.unseen
-        known = window.once(coverage)
-        notes = clock_notes(reader, when, window.clock_steps)
-        missing = [str(damage) for damage in reader.damages() if damage.overlaps(when.start_ns, when.end_ns)]
-        unknown, not_excluded = (*known.unknown, *failures, *missing), known.not_excluded
+        return _diagnosed(reader, when)
+
+
+def _diagnosed(reader: Reader, when: TimeRange) -> Diagnosis:
+    """The answer; nothing of the window is left when it is given."""
+    window = Window(reader, when)
+    candidates, failures = _tested(window)
+    findings, ruled_out = rank(candidates, window)
+    findings = with_code(window, findings)
+    findings, watched = with_changes(window, findings)
+    findings, muted = split(findings, holding(mutes(reader), when.end_ns))
+    identities = _identities(window, (*findings, *(each.finding for each in muted)))
+    known = coverage(window)
+    missing = [str(damage) for damage in reader.damages() if damage.overlaps(when.start_ns, when.end_ns)]
+    unknown = (*known.unknown, *failures, *missing)
     return Diagnosis(
         window=Bounds(when.start_ns, when.end_ns),
         healthy=False if findings else None if unknown else True,
         findings=findings,
         ruled_out=ruled_out,
-        unseen=unseen,
+        unseen=window.unseen,
         unknown=unknown,
-        notes=notes,
-        not_excluded=not_excluded,
+        notes=clock_notes(reader, when, window.clock_steps),
+        not_excluded=known.not_excluded,
         muted=muted,
         identities=identities,
         watched=watched,
@@ -95,7 +99,10 @@ def _tested(window: Window) -> tuple[list[Candidate], list[str]]:
 
 @contextmanager
 def _nothing_collected() -> Iterator[None]:
-    """Without looking for cycles: some hundred thousand rows have none, and the looks take a quarter of the time."""
+    """Without looking for cycles: some hundred thousand rows have none, and the looks take a quarter of the time.
+
+    Nothing that is made meanwhile may be left at the end, or the first look after it goes over all of that.
+    """
     collects = gc.isenabled()
     gc.disable()
     try:
