@@ -27,8 +27,8 @@ def changes_page(subjects: Iterable[Subject], faults: Iterable[FaultClass]) -> I
     yield (
         "Each is a module of `src/kernelsight/diagnosis/changes/`. Of every change the rows are cited that show it. "
         "Most are found by looking now and then: a change lies between the last look that did not show it "
-        "(`not_before`) and the one that does. Where a collector was not running, it lies between its last report and its next first "
-        "look. Where nobody watched, the answer says so, and nothing is concluded from it."
+        "(`not_before`) and the one that does. Where a collector was not running, it lies between its last report and "
+        "its next first look. Where nobody watched, the answer says so, and nothing is concluded from it."
     )
     yield from ("", "## Which changes a finding says", "")
     yield (
