@@ -7,7 +7,7 @@ SEED ?= 1
 WORKERS ?= $(shell nproc | awk '{print ($$1 < 8 ? $$1 : 8) + 1}')
 beside = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup test check lint quick test-kernels torture docs bpf web lock bench clean
+.PHONY: help setup test check lint quick test-kernels torture docs bpf web deb try-deb lock bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,7 +31,7 @@ lint:
 	$(bin)/ruff check .
 	$(bin)/mypy
 	$(bin)/lint-imports
-	$(bin)/shellcheck start_kernelsight.sh scripts/*.sh .ci/run
+	$(bin)/shellcheck start_kernelsight.sh scripts/*.sh packaging/*.sh .ci/run
 	$(bin)/kernelsight docs --check
 
 quick: setup  ## the tests that take less than a few seconds each
@@ -57,6 +57,12 @@ web:  ## bundle what of the web pages runs in the browser again (needs npm)
 	npm --prefix web ci --ignore-scripts --no-audit --no-fund
 	npm --prefix web run check
 	npm --prefix web run build
+
+deb:  ## build a Debian package for this Debian and architecture, in dist/
+	packaging/build_deb.sh
+
+try-deb: deb  ## install the package on a clean Debian with systemd, in a container (root, debootstrap, systemd-container)
+	packaging/try_deb.sh dist/kernelsight_*.deb
 
 lock:  ## pin the dependencies again (needs uv)
 	scripts/lock.sh

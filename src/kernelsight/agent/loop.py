@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from kernelsight import service_manager
 from kernelsight.agent.acting.action import Registered, Request, answers
 from kernelsight.agent.acting.audit import new_id
 from kernelsight.agent.acting.executor import PROPOSAL_LIFE_S, Executor, Proposed
@@ -84,6 +85,7 @@ class Loop:
         reason = ""
         while reason != "stop":
             busy = self.step(recent=True)
+            service_manager.alive()
             unsure = unsure + 1 if self.verdict == "unknown" else 0
             busy = busy or 0 < unsure <= _UNSURE_LOOKS
             if busy:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TextIO
 
+from kernelsight import service_manager
 from kernelsight.collectors import privileges
 from kernelsight.collectors.base import Host, by_reason, current_name, registered
 from kernelsight.collectors.clock import NS_PER_S, Clock, EpochTime, SystemClock
@@ -160,6 +161,7 @@ class _Runner:
             moment = start + point * interval
             if not self._wait_until(moment):
                 return
+            service_manager.alive()
             past, late = divmod(self.clock.monotonic_ns() - moment, interval)
             skipped = past if late <= interval // 2 else past + 1
             if skipped:

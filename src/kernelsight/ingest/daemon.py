@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
+from kernelsight import service_manager
 from kernelsight.errors import StoreBusyError, StoreError, StoreLostError
 from kernelsight.events.declare import kind_of
 from kernelsight.ingest.accounts import Accounts
@@ -139,6 +140,7 @@ class Daemon:
         """Ingest until the end; the exit code."""
         self._tell_notices()
         while not self._interrupts.stops:
+            service_manager.alive()
             if not self._step():
                 break
         else:

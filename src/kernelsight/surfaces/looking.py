@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
+from kernelsight import service_manager
 from kernelsight.errors import StoreError, StoreVersionError
 from kernelsight.surfaces.cli.command import seconds
 
@@ -50,6 +51,7 @@ def keep_looking(
         while not stop.is_set():
             for news in looker.look():
                 tell(news)
+            service_manager.alive()
             stop.wait(0 if looker.behind_ns else every_s)
         for news in looker.look(last=True):
             tell(news)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from kernelsight import service_manager
 from kernelsight.errors import KernelSightError, UsageError
 from kernelsight.query.source import opened
 from kernelsight.surfaces.cli.command import Command, db_path_option, examples, seconds
@@ -107,6 +108,7 @@ def notify(  # noqa: PLR0913 - one argument an option
             for notice in follower.look(rows, time.time_ns()):
                 delivery.add(notice)
         delivery.send(time.monotonic())
+        service_manager.alive()
         if stop.wait(_POLL_S):
             break
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from kernelsight import service_manager
 from kernelsight.surfaces.supervisor.part import Part, PartProcess, explain
 
 _TICK_S = 0.25
@@ -87,6 +88,8 @@ class Supervisor:
                 self._listen()
                 for process in self.parts:
                     self._tend(process)
+                service_manager.alive()
+            service_manager.stopping()
             self._finish()
         finally:
             self._release()

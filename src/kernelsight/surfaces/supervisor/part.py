@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kernelsight import service_manager
+
 _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 30.0
 _SETTLED_S = 60.0
@@ -64,6 +66,7 @@ class PartProcess:
             stdout=stdout,
             stderr=subprocess.PIPE,
             process_group=0,
+            env=service_manager.not_for_children(dict(os.environ)),
         )
         self.again_at = None
         self._started_at = now
