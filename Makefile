@@ -41,8 +41,9 @@ quick: setup  ## the tests that take less than a few seconds each
 test-kernels: setup  ## run every tracer on other kernels, in virtual machines
 	$(bin)/python -m pytest tests/kernels
 
-torture: setup  ## kill the daemon and look for bytes that break it, each for SECONDS (an hour) at most, from SEED
+torture: setup  ## kill the daemon, starve the store and look for bytes that break them, each for SECONDS (an hour) at most, from SEED
 	$(bin)/python benchmarks/kill.py --lines 600000 --longest-s 1 --reuse 3 --seconds $(SECONDS) --seed $(SEED)
+	$(bin)/python tests/faults/torture.py --kills 300 --seconds $(SECONDS) --seed $(SEED)
 	$(bin)/python -m pip install --quiet $$($(bin)/python -c \
 	  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["torture"])')
 	$(bin)/python tests/torture/fuzz_ingest.py --seconds $(SECONDS) --seed $(SEED)

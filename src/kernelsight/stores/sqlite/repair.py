@@ -1,4 +1,6 @@
-"""A whole database from a damaged one: what is whole is copied, rows of damaged segments are taken from their pages.
+"""A whole database from a damaged one: what is whole is copied, and rows of damaged segments are taken from elsewhere.
+
+They come from the segment's columns where these say the same, else from its pages.
 
 Nothing is written to the damaged file but that its damaged segments are set aside. The new file takes its place at
 the end; the damaged one is kept beside it unless every row was recovered.
@@ -27,6 +29,7 @@ from kernelsight.stores.sqlite.ddl import quote
 from kernelsight.stores.sqlite.leaves import Cells, DamagedPageError, Pages
 from kernelsight.stores.sqlite.lock import WriterLock
 from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.twins.books import load_twins
 from kernelsight.stores.sqlite.whereabouts import Whereabouts
 from kernelsight.stores.sqlite.writer import SqliteWriter
 
@@ -73,7 +76,9 @@ def repair(path: Path) -> Repaired:
         wanted, foreign = _damaged_segments(path)
         if not wanted and _is_whole(path):
             return Repaired(str(path))
-        _collect(path, wanted, foreign)
+        _take_from_twins(path, wanted)
+        if others := [item for item in wanted if not item.rows]:
+            _collect(path, others, foreign)
     lock = WriterLock(path)
     new = path.with_name(f"{path.name}.repaired")
     try:
@@ -126,6 +131,19 @@ def _damaged_segments(path: Path) -> tuple[list[_Wanted], set[int]]:
             except apsw.CorruptError:
                 continue  # its rows do not fit a segment's ids
         return wanted, foreign
+
+
+def _take_from_twins(path: Path, wanted: list[_Wanted]) -> None:
+    """Rows of which there are columns that say the same are taken from these."""
+    with _connected(path) as connection:
+        twinned = {(twin.table_name, twin.number) for twin in load_twins(connection)}
+        wanted = [item for item in wanted if (item.segment.table_name, item.segment.number) in twinned]
+        if not wanted:
+            return
+        from kernelsight.stores.sqlite.twins.repairing import rows_of_twin  # noqa: PLC0415 - with it comes pyarrow
+
+        for item in wanted:
+            item.rows.update(rows_of_twin(path, connection, item.segment.table_name, item.segment.number))
 
 
 def _column_types(connection: apsw.Connection, table: str) -> list[str]:

@@ -17,6 +17,7 @@ from kernelsight.stores.limits import Limit, Retained
 from kernelsight.stores.sqlite.database_path import database_path
 from kernelsight.stores.sqlite.deriver import SqliteDeriver, open_deriver
 from kernelsight.stores.sqlite.reader import SqliteReader, open_reader
+from kernelsight.stores.sqlite.twins.folder import folder_of
 from kernelsight.stores.sqlite.whereabouts import set_aside
 from kernelsight.stores.sqlite.writer import SqliteWriter, open_writer
 from kernelsight.trusted_paths import UntrustedPathError, as_owner_of, open_directory, open_file
@@ -115,11 +116,16 @@ class SqliteStore:
         return restore(folder, self.path)
 
     def repair(self) -> Iterator[Repaired]:
-        """The file, and then those that were set aside from it as a whole: their rows come into it."""
+        """The file, its twins, and then the files that were set aside from it as a whole: their rows come into it."""
         from kernelsight.stores.sqlite.adoption import adopt  # noqa: PLC0415 - seldom needed
         from kernelsight.stores.sqlite.repair import repair  # noqa: PLC0415
 
         before = set_aside(self.path)
         yield repair(self.path)
+        if folder_of(self.path).is_dir():
+            from kernelsight.stores.sqlite.twins.repairing import repair_twins  # noqa: PLC0415 - with it comes pyarrow
+
+            if (repaired := repair_twins(self.path)) is not None:
+                yield repaired
         for file in before:
             yield adopt(self.path, file)
