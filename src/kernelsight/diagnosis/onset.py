@@ -51,15 +51,19 @@ def _dated(
         if before is None:
             before = earlier[back_s] = Window(window.reader, TimeRange(max(0, begin_ns), window.when.end_ns))
         onsets = [
-            one.onset_ns
+            [
+                one.onset_ns
+                for one in found_by(test, before)[0]
+                if one.onset_ns <= suspect.onset_ns and _is_same(one, suspect, before) and one.path and likely(one)
+            ]
             for test in finders()[suspect.fault]
-            for one in found_by(test, before)[0]
-            if one.onset_ns <= suspect.onset_ns and _is_same(one, suspect, before) and one.path and likely(one)
         ]
-        if not onsets:
+        # The latest of each mechanism: what was over before this began is another episode. It began with the first
+        # of the ways in which it shows itself.
+        onset_ns = min((max(found) for found in onsets if found), default=None)
+        if onset_ns is None:
             break
-        # The latest of them: what was over before this began is another episode.
-        suspect = msgspec.structs.replace(suspect, onset_ns=max(onsets), began_before=was_there(max(onsets), before))
+        suspect = msgspec.structs.replace(suspect, onset_ns=onset_ns, began_before=was_there(onset_ns, before))
         if not suspect.began_before:
             break
     return suspect

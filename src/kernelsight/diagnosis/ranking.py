@@ -56,7 +56,10 @@ def is_likely(candidate: Candidate) -> bool:
 
 
 def weigh(candidates: Iterable[Candidate], window: Window) -> Weighed:
-    """Tell causes from effects and from what is unlikely; no culprit has one fault twice."""
+    """Tell causes from effects and from what is unlikely; no culprit has one fault twice.
+
+    A fault that shows itself in two ways began with the first of them.
+    """
     # Of two that are as likely, the one that says what the CPU time is needed for comes first.
     ordered = sorted(
         candidates,
@@ -71,7 +74,10 @@ def weigh(candidates: Iterable[Candidate], window: Window) -> Weighed:
     likely: list[Candidate] = []
     unlikely: list[Candidate] = []
     for one in ordered:
-        if any(is_again(one, other, window) for other in likely):
+        known = next((other for other in likely if is_again(one, other, window)), None)
+        if known is not None:
+            if is_likely(one) and one.path and one.culprit == known.culprit:
+                known.onset_ns = min(known.onset_ns, one.onset_ns)
             continue
         (likely if is_likely(one) and one.path else unlikely).append(one)
     causes, effects = split(likely, window)

@@ -9,10 +9,12 @@ from kernelsight.events.declare import Count, Counter, Event, Flag, Gauge, Int, 
 
 @event(
     table="links",
-    source="/sys/class/net/*/{flags,operstate,carrier_up_count,carrier_down_count,uevent}",
+    source="/sys/class/net/*/{flags,operstate,carrier_up_count,carrier_down_count,uevent,device}; every 10 s, and when "
+    "they change",
     entity=("interface_name",),
     recognised_by=(("interface_name", "operstate"), ("interface_name", "carrier_downs")),
     indexes=(("interface_name", "timestamp"),),
+    interval_s=10.0,
     matters=("carrier_downs",),
     most_per_s=100,
 )

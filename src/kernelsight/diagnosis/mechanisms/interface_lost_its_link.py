@@ -11,8 +11,9 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.packets import interface_of, victims
 from kernelsight.diagnosis.phrases import times
 from kernelsight.diagnosis.remedies import LOOK
+from kernelsight.diagnosis.samples import Samples
 from kernelsight.diagnosis.threshold import Threshold
-from kernelsight.diagnosis.window import NS_PER_S, CounterDelta, Window, samples_of
+from kernelsight.diagnosis.window import NS_PER_S, CounterDelta, Window
 from kernelsight.events.hardware import Link
 from kernelsight.events.kernel_message import KernelMessage
 from kernelsight.events.network import Network
@@ -83,25 +84,32 @@ class LostLink:
 
 def measure(window: Window) -> Iterable[LostLink]:
     """Each interface whose link went within the window, but for those that somebody took down."""
-    for (interface,), deltas in window.deltas(Link).items():
-        lost = [delta for delta in deltas if delta.of(Link.carrier_downs) > 0 and delta.after.is_up]
+    for (interface,), samples in window.samples(Link).items():
+        # An interface whose link stays as it is has a row every 10 s: the one before may lie before the window.
+        grown = samples.grown(Link.carrier_downs)
+        lost = [
+            place
+            for place, row in enumerate(samples.rows)
+            if place and row.timestamp >= window.when.start_ns and grown[place] > 0 and row.is_up
+        ]
         if lost and isinstance(interface, str):
-            yield _lost(window, interface, lost)
+            yield _lost(window, interface, samples, lost)
 
 
-def _lost(window: Window, interface: str, lost: Sequence[CounterDelta[Link]]) -> LostLink:
-    onset_ns = lost[0].after.timestamp
+def _lost(window: Window, interface: str, samples: Samples[Link], lost: Sequence[int]) -> LostLink:
+    rows = samples.rows[lost[0] - 1 : lost[-1] + 1]
+    onset_ns = rows[1].timestamp
     last = window.series(Link)[interface,][-1]
     is_current = window.when.end_ns - last.timestamp <= CURRENT_S * NS_PER_S
     return LostLink(
         interface,
         onset_ns,
-        times=sum(delta.of(Link.carrier_downs) for delta in lost),
+        times=sum(samples.grown(Link.carrier_downs)[place] for place in lost),
         is_down=is_current and bool(last.is_up) and last.operstate in _NO_LINK,
         packets_per_s=_before(window, interface, onset_ns),
         more_elsewhere_per_s=_more_elsewhere(window, interface, onset_ns),
         device_type=last.device_type,
-        rows=samples_of(lost),
+        rows=rows,
         again=[
             row
             for row in window.rows(TcpRetransmitEvent)
