@@ -28,17 +28,18 @@ class Verdict:
     text: str
 
 
-def latest(reader: Reader, since_ns: int) -> Verdict | None:
+def latest(reader: Reader, since_ns: int, until_ns: int | None = None) -> Verdict | None:
     """The verdict that came last, of those since a moment; the agent stores one when it changes.
 
     Args:
         reader: the store.
         since_ns: when to begin (ns since the epoch).
+        until_ns: when to end; None: with the last one.
 
     Returns:
         None where the agent has not answered since then.
     """
-    relation, params = reader.relation(kind_of(DiagnosisRow).table, since_ns)
+    relation, params = reader.relation(kind_of(DiagnosisRow).table, since_ns, until_ns)
     sql = f"SELECT {_COLUMNS} FROM {relation} ORDER BY id DESC LIMIT {_MOST}"  # noqa: S608 - made by the store
     rows: list[Mapping[str, Any]] = [*reader.query(sql, params)]
     if not rows:

@@ -22,7 +22,7 @@ from kernelsight.surfaces.cli.command import UTC_OPTION, Group
 _COMMANDS: Plugins[click.Command] = Plugins(
     package.__name__,
     lambda module: getattr(module, module.__name__.rpartition(".")[2]),
-    skip={"command", "completing", "main", "output", "sources"},
+    skip={"command", "completing", "main", "output", "screen", "sources"},
 )
 _HIDDEN = {"docs"}
 

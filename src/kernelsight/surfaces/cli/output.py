@@ -26,7 +26,7 @@ Format = Literal["table", "csv", "json"]
 Row = Mapping[str, Any]
 
 _CHUNK = 1000
-_STYLES: Mapping[Style, str] = {
+STYLES: Mapping[Style, str] = {
     "plain": "",
     "quiet": "dim",
     "good": "green",
@@ -194,7 +194,7 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[str]], first: Sequ
 
 def print_lines(lines: Iterable[Line]) -> None:
     """Print the lines of a report, on a terminal in colours."""
-    print_styled((line.text, _STYLES[line.style]) for line in lines)
+    print_styled((line.text, STYLES[line.style]) for line in lines)
 
 
 def print_styled(lines: Iterable[tuple[str, str]]) -> None:
