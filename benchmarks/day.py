@@ -27,12 +27,15 @@ from typing import Any
 
 import apsw
 import msgspec
+import pyarrow.parquet as pq
 
 from kernelsight.events.declare import Counter, Delta, Event, Gauge, Kind, kind_of
 from kernelsight.events.scheduler import SchedProcess
 from kernelsight.events.wire import decoder, tables
 from kernelsight.stores.base import Account, Batch, Row, open_writer, store
 from kernelsight.stores.sqlite.ddl import quote
+from kernelsight.stores.sqlite.twins.folder import folder_of
+from kernelsight.stores.sqlite.twins.work import make_twins
 
 _BATCH = 10_000
 _SECOND = 10**9
@@ -113,9 +116,7 @@ class Series:
                 values[place] = int(value - moved) if last is None else self._base(key, place, value) + totals[place]
             elif isinstance(semantics, _MOVES) and (moved or before is None):
                 noisy = value + abs(moved) * chance.uniform(-0.2, 0.2)
-                values[place] = max(0, round(noisy)) if isinstance(value, int) and value >= 0 else noisy
-                if isinstance(value, int):
-                    values[place] = int(values[place])
+                values[place] = _as_exact(noisy, value)
         return tuple(values)
 
     def _base(self, key: tuple[str, tuple[Any, ...]], place: int, value: float) -> int:
@@ -127,6 +128,13 @@ class Series:
             first = (*first[:place], value, *first[place + 1 :])
         self._last[key] = first
         return int(first[place])  # type: ignore[arg-type]
+
+
+def _as_exact(noisy: float, value: float) -> float:
+    """A value with as many decimals as the one that it varies."""
+    if isinstance(value, int):
+        return max(0, round(noisy)) if value >= 0 else round(noisy)
+    return round(noisy, len(repr(value).partition(".")[2]))
 
 
 def fill(path: Path, events: list[Event], hours: float, seed: int) -> dict[str, float]:
@@ -146,9 +154,12 @@ def fill(path: Path, events: list[Event], hours: float, seed: int) -> dict[str, 
                     rows += len(group)
                 writer.write(Batch(batch, [], dict(accounts)))
                 writer.maintain(budget_s=0.5)
-        while writer.unsealed():  # type: ignore[attr-defined]
+    with closing(apsw.Connection(str(path))) as connection:  # the end of the day: what is open is a day old
+        connection.execute("UPDATE segments SET opened_ns = 1").fetchall()
+    with closing(open_writer(str(path))) as writer:
+        for _ in range(200):
             writer.maintain(budget_s=60)
-        writer.maintain(budget_s=60)
+    make_twins(path)
     return {"rows": rows, "cpu_s": time.process_time() - begun}
 
 
@@ -180,12 +191,33 @@ def sizes(path: Path) -> dict[str, Any]:
             by_table[public][part] += int(str(size))
         for table, rows in connection.execute("SELECT table_name, sum(rows) FROM segments GROUP BY table_name"):
             by_table[str(table)]["count"] = int(str(rows or 0))
-        columns = {table: _columns(connection, table) for table in by_table if table in tables()}
+        columns: dict[str, dict[str, Any]] = {
+            table: _columns(connection, table) for table in [*by_table] if table in tables()
+        }
+    for table, found in _twins(path).items():
+        by_table[table]["twins"] = sum(found.values())
+        columns[table] = {
+            name: {"sqlite": columns[table].get(name, 0.0), "twins": round(size / max(1, by_table[table]["count"]), 2)}
+            for name, size in sorted(found.items(), key=lambda item: -item[1])
+        }
     return {
         table: {**parts, "columns": columns.get(table, {})}
         for table, parts in sorted(by_table.items(), key=lambda item: -sum(item[1].values()))
         if parts.get("count") or table not in tables()
     }
+
+
+def _twins(path: Path) -> dict[str, dict[str, int]]:
+    """Bytes of each column in the twins, by table."""
+    found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for file in folder_of(path).glob("*/*.parquet"):
+        metadata = pq.read_metadata(file)
+        for group in range(metadata.num_row_groups):
+            for number in range(metadata.num_columns):
+                chunk = metadata.row_group(group).column(number)
+                found[file.parent.name][chunk.path_in_schema] += chunk.total_compressed_size
+        found[file.parent.name]["(footer)"] += metadata.serialized_size
+    return found
 
 
 def _part(owner: str, kind: str) -> tuple[str, str]:
@@ -220,6 +252,29 @@ def _cell(name: str) -> str:
     )
 
 
+def summary(path: Path, events: list[Event], filled: dict[str, float], hours: float) -> dict[str, Any]:
+    """What a day takes."""
+    by_table = sizes(path)
+    of_day = 24 / hours / 1e6
+    totals = {
+        part: round(sum(sized.get(part, 0) for sized in by_table.values()) * of_day, 1)
+        for part in ("rows", "indexes", "twins", "rollups_1m", "rollups_1h")
+    }
+    size = store(str(path)).size_bytes() or 0
+    return {
+        "hours": hours,
+        "recorded_s": round((events[-1].timestamp - events[0].timestamp) / _SECOND),
+        "rows_per_s": round(filled["rows"] / hours / 3600, 1),
+        "cpu_us_per_row": round(1e6 * filled["cpu_s"] / filled["rows"], 1),
+        "bytes_per_row": {
+            "sqlite": round(size / filled["rows"], 1),
+            "twins": round(totals["twins"] / of_day / filled["rows"], 1),
+        },
+        "mb_a_day": totals,
+        "tables": by_table,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--record", type=float, default=60.0, metavar="SECONDS")
@@ -239,16 +294,7 @@ def main() -> None:
             events = idle(events, options.busiest)
         path = Path(folder, "day.db")
         filled = fill(path, events, options.hours, options.seed)
-        of_day = 24 / options.hours
-        result = {
-            "hours": options.hours,
-            "recorded_s": round((events[-1].timestamp - events[0].timestamp) / _SECOND),
-            "rows_per_s": round(filled["rows"] / options.hours / 3600, 1),
-            "sqlite_bytes_per_row": round((store(str(path)).size_bytes() or 0) / filled["rows"], 1),
-            "sqlite_mb_a_day": round((store(str(path)).size_bytes() or 0) * of_day / 1e6, 1),
-            "cpu_us_per_row": round(1e6 * filled["cpu_s"] / filled["rows"], 1),
-            "tables": sizes(path),
-        }
+        result = summary(path, events, filled, options.hours)
     print(json.dumps(result, indent=1))
 
 

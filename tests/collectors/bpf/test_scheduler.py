@@ -137,7 +137,7 @@ def test_threads_are_folded_into_their_process_together_with_those_that_ended():
         return folding.scanned.pack(pid=pid, tid=tid, cgroup_id=77, comm=b"it", thread_comm=name, **usage)
 
     family = folding.family.pack(
-        ended_cpu_ns=1, ended_delay_ns=2, ended_voluntary_switches=3, ended_involuntary_switches=4, ended_wakeups=5,
+        ended_cpu_ns=1_000, ended_delay_ns=2_000, ended_voluntary_switches=3, ended_involuntary_switches=4, ended_wakeups=5,
         forks=6, threads_started=16, execs=7, exits=8, lifetime_ns=9 * MS, cgroup_id=77, comm=b"it",
     )  # fmt: skip
     scan = (
@@ -148,10 +148,10 @@ def test_threads_are_folded_into_their_process_together_with_those_that_ended():
     first, second = folding.events(scan, [5], family, now=10**18)
     assert (first.pid, first.voluntary_switches, first.involuntary_switches, first.wakeups) == (5, 7, 6, 9)
     assert (first.forks, first.threads_started, first.execs, first.exits, first.child_lifetime_ms) == (6, 16, 7, 8, 9.0)
-    assert first.cpu_time_ms == pytest.approx(6.000001)
+    assert first.cpu_time_ms == 6.001
     assert first.collector_cpu_ms == 4.0
-    assert first.runqueue_ms == pytest.approx(1.000002)
-    assert first.avg_timeslice_us == pytest.approx(6000.001 / 13)
+    assert first.runqueue_ms == 1.002
+    assert first.avg_timeslice_us == round(6001 / 13, 1)
     assert (first.active_threads, first.most_voluntary_switches, first.most_cpu_time_ms) == (2, 3, 4.0)
     assert second == SchedProcess(
         timestamp=10**18, pid=8, comm="it", context_switches=0, voluntary_switches=0, involuntary_switches=0,

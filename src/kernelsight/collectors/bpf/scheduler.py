@@ -23,11 +23,12 @@ QUEUE_WAITS = Columns(Sched, "queue_wait", stamp="ran_at", next_pid=made(int, "t
 
 
 def _ms(ns: int) -> float:
-    return ns / MS
+    """To the microsecond: the digits behind it say nothing, and would take most of what the value takes on disk."""
+    return round(ns / MS, 3)
 
 
 def _timeslice_us(cpu_ns: int, *switches: int) -> float | None:
-    return cpu_ns / sum(switches) / 1000 if any(switches) else None
+    return round(cpu_ns / sum(switches) / 1000, 1) if any(switches) else None
 
 
 PROCESSES = Columns(

@@ -41,6 +41,11 @@ GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
 STEPS = {"1m": 60 * 10**9, "1h": 3600 * 10**9}
 """Suffix of the table and length of its steps in ns."""
 
+LEAST_ROWS_A_MINUTE = 4
+LARGE_SEGMENT = 10_000
+"""Of a segment with so many rows, minutes are kept only where each sums up so many of them on average: what has a new
+entity for nearly every row, as waits have, would take as much again as its rows (benchmarks/day.py)."""
+
 ZERO = "zero"
 _OF_ROWS = {"count": "count", "sum": "total", "min": "min", "max": "max"}
 """What becomes of a column's values, by part; sum() may overflow, total() cannot."""
@@ -124,6 +129,11 @@ def summarise(connection: apsw.Connection, kind: Kind, segment: Segment) -> None
     connection.execute(_combined(kind, minutes, rows, from_bins), (segment.number,))
     of_segment = f"SELECT *, {_step(STEPS['1h'])} AS step FROM {quote(minutes)} WHERE segment = ?1"
     connection.execute(_combined(kind, hours, of_segment, from_sketches), (segment.number,))
+    if segment.rows >= LARGE_SEGMENT and connection.execute(
+        f"SELECT count(*) > ? FROM {quote(minutes)} WHERE segment = ?",
+        (segment.rows // LEAST_ROWS_A_MINUTE, segment.number),
+    ).fetchall() == [(1,)]:
+        connection.execute(f"DELETE FROM {quote(minutes)} WHERE segment = ?", (segment.number,))
 
 
 def summarise_parting(connection: apsw.Connection, kind: Kind, segment: Segment, cut_ns: int, most: int) -> None:

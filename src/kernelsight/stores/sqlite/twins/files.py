@@ -1,7 +1,10 @@
 """What is in a twin: the rows of a segment by column, ordered by time, and what they are rows of.
 
-The encoding of a column follows from its declaration: differences for ids, stamps and integers that measure, a
-dictionary for labels, bytes by their place for reals (apache/parquet-format, Encodings.md); then zstd. All integers
+The encoding of a column follows from its declaration: differences for ids and stamps, a dictionary for labels, bytes by
+their place for integers that go up and down, and plain values for counters and reals (apache/parquet-format,
+Encodings.md); then zstd, which finds the values of an entity again that stand a few rows before. Of ten minutes of an
+idle machine, differences would take 1.6 times as much for counters and 1.3 times for other integers, and bytes by their
+place 1.2 times for reals. All integers
 have 64 bits, and the columns that are unsigned in the kernel are signed as they are in the database.
 """
 
@@ -15,7 +18,7 @@ import apsw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kernelsight.events.declare import Column, Kind, Label, StorageType
+from kernelsight.events.declare import Column, Counter, Kind, Label, StorageType
 from kernelsight.stores.sqlite.ddl import quote, quoted
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
@@ -58,8 +61,11 @@ def writer_of(file: BinaryIO, kind: Kind, schema: pa.Schema) -> pq.ParquetWriter
     for column in kind.columns:
         if _is_label(column):
             dictionaries.append(column.name)
+        elif column.name == "timestamp":
+            encodings[column.name] = "DELTA_BINARY_PACKED"
         else:
-            encodings[column.name] = "BYTE_STREAM_SPLIT" if column.type == "REAL" else "DELTA_BINARY_PACKED"
+            repeats = column.type == "REAL" or isinstance(column.semantics, Counter)
+            encodings[column.name] = "PLAIN" if repeats else "BYTE_STREAM_SPLIT"
     return pq.ParquetWriter(
         file,
         schema,
