@@ -122,7 +122,7 @@ def test_nothing_survives_the_supervisor(database):
     with start(database) as process:
         wait_for_rows(database)
         parts = until(lambda: children(process.pid), "the parts")
-        assert len(parts) == 4, "collect, ingest, signals, anomalies"
+        assert len(parts) == 3, "collect, ingest, watch"
         process.kill()
         until(lambda: not any(map(alive, parts)), "the end of the parts")
     assert_everything_is_stored(database)

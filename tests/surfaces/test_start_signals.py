@@ -39,7 +39,7 @@ def test_a_symptom_is_one_row_that_goes_on_whoever_watches_and_ends(tmp_path):
         try:
             [(first, last, end)] = until(lambda: seen(database, holder.pid), "the signal")
             assert end is None
-            os.kill(child(system.pid, "signals"), signal.SIGKILL)
+            os.kill(child(system.pid, "watch"), signal.SIGKILL)
             until(lambda: seen(database, holder.pid)[0][1] > last + 2 * 10**9, "going on after the restart")
             assert [row[0] for row in seen(database, holder.pid)] == [first]
         finally:
@@ -50,6 +50,6 @@ def test_a_symptom_is_one_row_that_goes_on_whoever_watches_and_ends(tmp_path):
         system.send_signal(signal.SIGINT)
         _, said = system.communicate(timeout=PATIENCE_S)
     assert system.returncode == 0, said
-    assert "signals was ended by SIGKILL" in said
+    assert "watch was ended by SIGKILL" in said
     [(progress,)] = ask(database, "SELECT progress FROM derivations WHERE name = 'signals'")
     assert "until_ns" in progress

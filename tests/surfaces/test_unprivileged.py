@@ -55,7 +55,7 @@ def test_all_parts_but_the_collectors_run_as_the_owner_of_the_directory_and_die_
     with running("start", "load", "memory", "--db-path", database, "--agent-interval", "2") as process:
         until(lambda: database.exists() and rows(database, "load_metrics"), "rows")
         parts = {command_of(pid): pid for pid in children(process.pid)}
-        assert set(parts) == {"collect", "ingest", "signals", "anomalies", "agent"}
+        assert set(parts) == {"collect", "ingest", "watch", "agent"}
         for name in set(parts) - {"collect"}:
             until(lambda pid=parts[name]: is_lowered(pid), f"{name} runs as the owner")
         assert state(parts["collect"], "Uid") == ("0",)
@@ -68,7 +68,7 @@ def test_all_parts_but_the_collectors_run_as_the_owner_of_the_directory_and_die_
 def command_of(pid):
     """Which command of ours a process runs."""
     words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-    names = ("collect", "ingest", "signals", "anomalies", "agent")
+    names = ("collect", "ingest", "watch", "agent")
     return next((word for word in words if word in names), "")
 
 

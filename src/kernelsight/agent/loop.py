@@ -27,6 +27,7 @@ from kernelsight.diagnosis.naming import named
 from kernelsight.errors import StoreError
 from kernelsight.events.action import Answer, Forecast
 from kernelsight.events.process import Process
+from kernelsight.memory import give_back
 from kernelsight.query.filters import Filter
 from kernelsight.query.presence import recorded_since
 from kernelsight.query.source import opened
@@ -86,6 +87,7 @@ class Loop:
         while reason != "stop":
             busy = self.step(recent=True)
             service_manager.alive()
+            give_back()
             unsure = unsure + 1 if self.verdict == "unknown" else 0
             busy = busy or 0 < unsure <= _UNSURE_LOOKS
             if busy:

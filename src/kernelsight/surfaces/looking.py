@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Protocol, TypeVar
 
 import click
 
 from kernelsight import service_manager
 from kernelsight.errors import StoreError, StoreVersionError
+from kernelsight.memory import give_back
 from kernelsight.surfaces.cli.command import seconds
 
 T_co = TypeVar("T_co", covariant=True)
@@ -37,27 +38,37 @@ class Looker(AbstractContextManager[Any], Protocol[T_co]):
 
 
 def keep_looking(
-    begin: Callable[[], Looker[T_co]], every_s: float, stop: threading.Event, tell: Callable[[T_co], None]
+    begin: Sequence[Callable[[], Looker[Any]]], every_s: float, stop: threading.Event, tell: Callable[[Any], None]
 ) -> None:
-    """Look until told to stop, and once more then. A store that is not there yet is waited for.
+    """Let one or several look in turns until told to stop, and once more then.
+
+    A store that is not there yet is waited for. What is reserved for a look and not used is given back after it.
 
     Raises:
         StoreError: the store cannot be read or written.
     """
-    looker = _when_there(begin, stop)
-    if looker is None:
-        return
-    with looker:
+    with ExitStack() as stack:
+        lookers: list[Looker[Any]] = []
+        for one in begin:
+            looker = _when_there(one, stop)
+            if looker is None:
+                return
+            lookers.append(stack.enter_context(looker))
         while not stop.is_set():
-            for news in looker.look():
-                tell(news)
+            _look(lookers, tell, last=False)
+            give_back()
             service_manager.alive()
-            stop.wait(0 if looker.behind_ns else every_s)
-        for news in looker.look(last=True):
+            stop.wait(0 if any(looker.behind_ns for looker in lookers) else every_s)
+        _look(lookers, tell, last=True)
+
+
+def _look(lookers: Sequence[Looker[Any]], tell: Callable[[Any], None], *, last: bool) -> None:
+    for looker in lookers:
+        for news in looker.look(last=last):
             tell(news)
 
 
-def _when_there(begin: Callable[[], Looker[T_co]], stop: threading.Event) -> Looker[T_co] | None:
+def _when_there(begin: Callable[[], Looker[Any]], stop: threading.Event) -> Looker[Any] | None:
     while not stop.is_set():
         try:
             return begin()

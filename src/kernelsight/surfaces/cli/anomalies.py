@@ -132,7 +132,7 @@ def watch(*, db_path: str, every: float) -> None:
     serve_as_owner(db_path, ["query", "anomalies"])
     from kernelsight.anomalies.live import Live  # noqa: PLC0415 - with it comes numpy
 
-    keep_looking(lambda: Live(db_path), every, stop_on_signals(), lambda _: None)
+    keep_looking([lambda: Live(db_path)], every, stop_on_signals(), lambda _: None)
 
 
 def _print(  # noqa: PLR0913 - what was asked, and how it is shown

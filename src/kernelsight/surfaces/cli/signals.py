@@ -4,7 +4,7 @@
 
 lists them: what is stored, and what the part of the range that nobody has looked at yet has, found from its
 events on the spot. `kernelsight signals watch` keeps the tables `signals` and `coincidences` up to date beside
-the daemon; `kernelsight start` runs it. The rules are in docs/signals.md.
+the daemon; `kernelsight start` does, too. The rules are in docs/signals.md.
 
 An episode goes on, is over, or its end is not known: nothing was recorded after it was last seen (`state` in JSON).
 The exit status is 3 where nothing was recorded in the range, and 0 otherwise, whatever was found.
@@ -139,7 +139,7 @@ def watch(*, db_path: str, every: float, verbose: bool) -> None:
     serve_as_owner(db_path, ["query", "signals"])
     from kernelsight.signals.live import Keeper  # noqa: PLC0415 - as above
 
-    keep_looking(lambda: Keeper(db_path), every, stop_on_signals(), _teller() if verbose else lambda _: None)
+    keep_looking([lambda: Keeper(db_path)], every, stop_on_signals(), _teller() if verbose else lambda _: None)
 
 
 def _teller() -> Callable[[Signal], None]:

@@ -1,9 +1,9 @@
 """Run the whole system until Ctrl-C: collect, store, and show the state.
 
-The collectors and the ingestion daemon run as processes of their own, joined by a pipe; two more processes look for
-signals and anomalies in the stored events. A part that dies is started again. Ctrl-C, SIGTERM or the end of --duration
-stop the collectors first; then the daemon stores the events that are still in the pipe, and ends. The other parts take
-a last look and end.
+The collectors and the ingestion daemon run as processes of their own, joined by a pipe; one more process looks for
+signals and anomalies in the stored events, and one is the agent. A part that dies is started again. Ctrl-C, SIGTERM or
+the end of --duration stop the collectors first; then the daemon stores the events that are still in the pipe, and ends.
+The other parts take a last look and end.
 """
 
 from __future__ import annotations
@@ -122,8 +122,7 @@ def _parts(
     return [
         Part("collect", collect, pipe="writes"),
         Part("ingest", lambda _: ["ingest", "--brief", *complete, *keeping, "--db-path", db_path], pipe="reads"),
-        Part("signals", lambda _: ["signals", "watch", "--db-path", db_path], essential=False),
-        Part("anomalies", lambda _: ["anomalies", "watch", "--db-path", db_path], essential=False),
+        Part("watch", lambda _: ["watch", "--db-path", db_path], essential=False),
     ]
 
 
