@@ -69,14 +69,16 @@ async function loadOne(chart: Chart): Promise<void> {
   try {
     const width = Math.max(200, Math.round(find(".plot", root).clientWidth));
     const points = String(Math.min(2000, Math.max(150, width)));
-    const parameters = { since: ns(shown.from_ms), until: ns(shown.to_ms), points };
+    const of = root.dataset["of"];
+    const about: Record<string, string> = of === undefined ? { points } : { points, of };
+    const parameters = { since: ns(shown.from_ms), until: ns(shown.to_ms), ...about };
     const path = `/api/charts/${encodeURIComponent(chart.name)}`;
     const [lines, yesterday] = await Promise.all([
       ask<Lines>(path, parameters, `chart ${chart.name}`),
       comparing
         ? ask<Lines>(
             path,
-            { since: ns(shown.from_ms - DAY_MS), until: ns(shown.to_ms - DAY_MS), points },
+            { since: ns(shown.from_ms - DAY_MS), until: ns(shown.to_ms - DAY_MS), ...about },
             `yesterday ${chart.name}`,
           )
         : null,

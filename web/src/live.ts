@@ -4,6 +4,7 @@ import { append, charts, load, redraw } from "./charts";
 import { announce, find } from "./dom";
 import { loadMarks } from "./marks";
 import { follow, range } from "./range";
+import { loadTables } from "./tables";
 import { showVerdict } from "./verdict";
 
 interface Tick {
@@ -20,6 +21,7 @@ let timer = 0;
 function refresh(): void {
   void showVerdict();
   void loadMarks();
+  void loadTables();
   if (source === null) {
     follow(Date.now());
     void load();
@@ -48,8 +50,9 @@ export function settleLive(): void {
   const shown = range();
   if (!shown.live) return;
   timer = window.setInterval(refresh, AGAIN_MS);
-  if (shown.to_ms - shown.from_ms > STREAMED_MS || charts.length === 0) return;
-  source = new EventSource(`/api/live?charts=${charts.map((chart) => encodeURIComponent(chart.name)).join(",")}`);
+  const streamed = charts.filter((chart) => chart.root.dataset["of"] === undefined).map((chart) => chart.name);
+  if (shown.to_ms - shown.from_ms > STREAMED_MS || streamed.length === 0) return;
+  source = new EventSource(`/api/live?charts=${streamed.map(encodeURIComponent).join(",")}`);
   source.addEventListener("message", hear);
   source.addEventListener("error", () => announce("The stream is interrupted; the browser tries again."));
 }

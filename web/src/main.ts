@@ -5,6 +5,7 @@ import { settleLive, stopLive } from "./live";
 import { beginMarks, loadMarks } from "./marks";
 import { beginMoments } from "./moment";
 import { begin, onRange } from "./range";
+import { loadTables } from "./tables";
 import { showVerdict } from "./verdict";
 
 async function showAll(): Promise<void> {
@@ -30,6 +31,7 @@ if (maybe("#range-text") !== null) {
   onRange(() => {
     stopLive();
     void showAll();
+    void loadTables();
   });
   void showAll();
   window.addEventListener("pagehide", stopLive);

@@ -50,14 +50,21 @@ function setAddress(push: boolean): void {
     address.searchParams.set("until", ns(current.to_ms));
   }
   if (address.href !== location.href) history[push ? "pushState" : "replaceState"](null, "", address);
-  for (const link of document.querySelectorAll<HTMLAnchorElement>("a[data-keeps-range]")) {
-    const target = new URL(link.href);
+  refreshLinks();
+}
+
+/** Links to other pages take the range along. */
+export function refreshLinks(): void {
+  const address = new URL(location.href);
+  for (const link of document.querySelectorAll<HTMLAnchorElement | SVGAElement>("a[data-keeps-range]")) {
+    const target = new URL(link.getAttribute("href") ?? "", location.href);
+    if (target.pathname.startsWith("/incident/")) continue;
     for (const name of ["since", "until"]) {
       const value = address.searchParams.get(name);
       if (value === null) target.searchParams.delete(name);
       else target.searchParams.set(name, value);
     }
-    link.href = target.href;
+    link.setAttribute("href", `${target.pathname}${target.search}`);
   }
 }
 

@@ -53,6 +53,10 @@ class Chart(Generic[E]):
     percent: bool = False
     """Lines are seconds a second, shown in percent."""
     stacked: bool = False
+    of: Field[E, Any] | None = None
+    """Column whose value must be asked for: the chart is of that one, as of one process."""
+    whole_s: int = 3_600
+    """Of ranges up to so many seconds every sample is drawn; fewer where there are many entities."""
     rank: int = 0
     """Place on its page."""
 

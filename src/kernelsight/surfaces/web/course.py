@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from kernelsight.events.declare import Counter
+from kernelsight.events.declare import Counter, Delta
 from kernelsight.events.deltas import History
 from kernelsight.events.fields import name_of
 from kernelsight.printable import printable
+from kernelsight.query.filters import Filter
 from kernelsight.query.points import PATIENCE
 from kernelsight.query.readings import readings
 from kernelsight.query.times import TimeRange
@@ -38,6 +39,9 @@ class Course:
         self._names = [name_of(metric) for metric in chart.metrics]
         self._counters = [semantics if isinstance(semantics := chart.kind.by_name[name].semantics, Counter) else None
                           for name in self._names]  # fmt: skip
+        interval_s = chart.kind.interval_s or 1.0
+        self._seconds = [interval_s if isinstance(chart.kind.by_name[name].semantics, Delta) else 1.0
+                         for name in self._names]  # fmt: skip
         self._scales = [chart.scale(metric) for metric in chart.metrics]
         interval_ns = int((chart.kind.interval_s or 1.0) * _SECOND)
         self._gap_ns = PATIENCE * max(step_ns, interval_ns)
@@ -77,7 +81,7 @@ class Course:
         if not isinstance(value, (int, float)):
             return None
         if history is None:
-            return value * self._scales[place]
+            return value * self._scales[place] / self._seconds[place]
         delta = history.take(at, value)
         return None if delta is None else delta.amount * self._scales[place] * _SECOND / delta.ns
 
@@ -96,12 +100,14 @@ class Course:
         return tuple(drawn)
 
 
-def course(reader: Reader, chart: Chart[Any], when: TimeRange, step_ns: int) -> list[Point]:
-    """The points of a chart within a range."""
+def course(
+    reader: Reader, chart: Chart[Any], when: TimeRange, step_ns: int, only: Iterable[Filter[Any]] = ()
+) -> list[Point]:
+    """The points of a chart within a range, of the rows that meet all conditions."""
     calculation = Course(chart, step_ns)
     before_ns = max(step_ns, int((chart.kind.interval_s or 1.0) * _SECOND))
     wider = TimeRange(max(0, when.start_ns - before_ns), when.end_ns)  # the first rate needs a sample before it
-    rows = readings(reader, chart.struct, calculation.columns, wider, step_ns, only=chart.only)
+    rows = readings(reader, chart.struct, calculation.columns, wider, step_ns, only=(*chart.only, *only))
     return [point for point in calculation.take(rows) if point.timestamp >= when.start_ns]
 
 

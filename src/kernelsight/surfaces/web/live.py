@@ -92,8 +92,9 @@ class Live:
             UsageError: there is no such chart, or there are too many viewers.
         """
         viewer = _Viewer(frozenset(names))
-        if unknown := viewer.names - charts().keys():
-            raise UsageError(f"there is no chart {min(unknown)!r}; there are {', '.join(charts())}")
+        offered = {name for name, one in charts().items() if one.of is None}
+        if unknown := viewer.names - offered:
+            raise UsageError(f"there is no chart {min(unknown)!r} of the whole machine")
         if len(self._viewers) >= VIEWERS:
             raise UsageError(f"{VIEWERS} viewers are live already; close one of them")
         self._viewers.add(viewer)

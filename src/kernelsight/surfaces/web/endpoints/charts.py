@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from kernelsight.errors import UsageError
+from kernelsight.query.filters import Filter
 from kernelsight.query.readings import STEPS_NS, step_for
 from kernelsight.surfaces.web.chart import charts
 from kernelsight.surfaces.web.course import course, drawn
@@ -14,8 +16,6 @@ from kernelsight.surfaces.web.endpoint import NotFoundError, endpoint
 from kernelsight.surfaces.web.span import From, To, span
 
 _SECOND = 1_000_000_000
-_WHOLE = 3_600
-"""So many seconds are drawn from every sample."""
 
 
 class NoArguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +50,10 @@ class Asked(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Which chart, and when."""
 
     name: Annotated[str, msgspec.Meta(description="Name of the chart.", max_length=64)]
+    of: Annotated[
+        Annotated[str, msgspec.Meta(max_length=4_096)] | None,
+        msgspec.Meta(description="Of what, where the chart is of one thing: a pid."),
+    ] = None
     since: From = "15m"
     until: To = "now"
     points: Annotated[
@@ -86,9 +90,13 @@ def chart(desk: Desk, asked: Asked) -> Lines:
     if declared is None:
         raise NotFoundError(f"there is no chart {asked.name!r}; there are {', '.join(charts())}")
     when = span(asked.since, asked.until)
-    step_ns = STEPS_NS[0] if when.length_ns <= _WHOLE * _SECOND else step_for(when, asked.points)
+    if (declared.of is None) != (asked.of is None):
+        wanted = "is of the whole machine; leave out `of`" if declared.of is None else "is of one thing: give `of`"
+        raise UsageError(f"the chart {asked.name} {wanted}")
+    only = [] if declared.of is None else [Filter(declared.of, "=", asked.of)]
+    step_ns = STEPS_NS[0] if when.length_ns <= declared.whole_s * _SECOND else step_for(when, asked.points)
     with desk.reader() as reader:
-        told = drawn(declared, course(reader, declared, when, step_ns))
+        told = drawn(declared, course(reader, declared, when, step_ns, only))
     return Lines(
         name=declared.name,
         unit=declared.unit,
