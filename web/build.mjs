@@ -21,7 +21,7 @@ await build({
 });
 await build({
   absWorkingDir: here,
-  entryPoints: { app: "src/app.css", incident: "src/incident.css" },
+  entryPoints: { app: "src/app.css" },
   outdir,
   bundle: true,
   minify: true,

@@ -11,6 +11,7 @@ from kernelsight.diagnosis import diagnose
 from kernelsight.diagnosis.evidence_series import series_by_evidence
 from kernelsight.diagnosis.model import Bounds, Diagnosis, Entity, Proposal, RuledOut
 from kernelsight.diagnosis.page import HEIGHT, WIDTH, page
+from kernelsight.diagnosis.picture import BOX_WIDTH, picture
 from kernelsight.diagnosis.remedies import DROP_CACHES, MACHINE, SET_SYSCTL, TERMINATE
 from kernelsight.diagnosis.report import report
 from kernelsight.diagnosis.summary import considered
@@ -59,11 +60,25 @@ def test_what_a_name_contains_stays_text(found):
 def test_the_plots_of_the_page_lie_within_their_frames(found):
     written = page(*found)
     pictures = [ET.fromstring("<svg" + part.split("</svg>")[0] + "</svg>") for part in written.split("<svg")[1:]]
-    assert pictures
-    for picture in pictures:
-        points = [point.split(",") for point in picture.find("polyline").get("points").split()]
+    lines = [line for drawn in pictures if (line := drawn.find("polyline")) is not None]
+    assert lines
+    for line in lines:
+        points = [point.split(",") for point in line.get("points").split()]
         assert len(points) > 1
         assert all(0 <= float(x) <= WIDTH and 0 <= float(y) <= HEIGHT for x, y in points)
+
+
+def test_the_path_is_drawn_from_who_suffers_to_the_culprit(found):
+    diagnosis, _ = found
+    finding = diagnosis.findings[0]
+    drawn = picture(diagnosis, finding)
+    assert [box.role for box in drawn.boxes] == ["victim", *("claim" for _ in finding.path), "culprit"]
+    assert len(drawn.arrows) == len(drawn.boxes) - 1
+    assert all(0 <= box.x <= drawn.width - BOX_WIDTH and 0 <= box.y <= drawn.height - box.height for box in drawn.boxes)
+    assert "api" in " ".join(drawn.boxes[0].lines)
+    assert any(line.isprintable() for box in drawn.boxes for line in box.lines)
+    many = msgspec.structs.replace(finding, path=finding.path * 3)
+    assert len({(box.x, box.y) for box in picture(diagnosis, many).boxes}) == 2 + 3 * len(finding.path)
 
 
 def test_the_lines_draw_the_course_under_its_claim(found):

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kernelsight.diagnosis.commands import Commands, shell_command
 from kernelsight.diagnosis.evidence_series import EvidenceSeries
 from kernelsight.diagnosis.model import Diagnosis, Evidence, Finding
 from kernelsight.diagnosis.naming import introduced, plain
+from kernelsight.diagnosis.picture import BOX_WIDTH, picture
 from kernelsight.diagnosis.report import cited, muted, not_excluded, since
-from kernelsight.diagnosis.summary import considered, finding_sentence
+from kernelsight.diagnosis.summary import considered, finding_sentence, sentence
 from kernelsight.moments import time_of_day, to_next_second, to_second
 from kernelsight.quantities import quantity
 
 WIDTH, HEIGHT = 640, 90
 """Of a plot's area, in the units of its picture."""
+TEMPLATES = ("kernelsight.diagnosis", "templates")
+"""Package and directory of the templates."""
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "plain": plain,
+    "not_excluded": not_excluded,
+    "muted": muted,
+    "to_second": to_second,
+    "to_next_second": to_next_second,
+    "since": since,
+    "cited": cited,
+}
 
 
 class Plot(NamedTuple):
@@ -49,21 +61,31 @@ def page(
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - only this page needs it
 
     environment = Environment(
-        loader=PackageLoader("kernelsight.diagnosis", "templates"),
+        loader=PackageLoader(*TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        plain=plain,
-        not_excluded=not_excluded,
-        muted=muted,
-        to_second=to_second,
-        to_next_second=to_next_second,
-        since=since,
-        cited=cited,
-    )
+    environment.filters.update(FILTERS)
+    shown = context(diagnosis, series_by_evidence, command)
+    return environment.get_template("page.html").render(shown)
+
+
+def context(
+    diagnosis: Diagnosis,
+    series_by_evidence: Mapping[Evidence, EvidenceSeries],
+    command: Commands,
+    rows_path: Callable[[Evidence], str] = lambda _: "",
+) -> Mapping[str, Any]:
+    """What the template `incident.html` is filled with, on this page and on others; it needs :data:`FILTERS`, too.
+
+    Args:
+        diagnosis: what was found.
+        series_by_evidence: how the cited numbers went over the window.
+        command: what can be typed for a proposal.
+        rows_path: where the cited rows are shown; empty where they are not.
+    """
     plots = {
         (finding, evidence): plotted(finding, series_by_evidence[evidence])
         for finding in diagnosis.findings
@@ -71,16 +93,20 @@ def page(
         for evidence in step.evidence
         if len(series_by_evidence[evidence].points) > 1
     }
-    return environment.get_template("page.html").render(
-        diagnosis=diagnosis,
-        introduced=partial(introduced, diagnosis),
-        sentence_of=partial(finding_sentence, diagnosis),
-        plots=plots,
-        width=WIDTH,
-        height=HEIGHT,
-        command=command,
-        considered=considered(diagnosis),
-    )
+    return {
+        "diagnosis": diagnosis,
+        "lead": sentence(diagnosis),
+        "introduced": partial(introduced, diagnosis),
+        "sentence_of": partial(finding_sentence, diagnosis),
+        "picture": partial(picture, diagnosis),
+        "box_width": BOX_WIDTH,
+        "plots": plots,
+        "width": WIDTH,
+        "height": HEIGHT,
+        "command": command,
+        "rows_path": rows_path,
+        "considered": considered(diagnosis),
+    }
 
 
 def plotted(finding: Finding, evidence_series: EvidenceSeries) -> Plot:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -13,16 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from processes import PATIENCE_S, environment, running
+from processes import PATIENCE_S
 from web_machine import recorded
-
-TOKEN = "a-token-for-the-tests-of-the-pages"
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+from web_serving import serving
 
 
 @pytest.fixture(scope="session")
@@ -32,18 +23,8 @@ def database(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def address(database):
-    port = free_port()
-    with running(
-        "serve", "--port", port, "--db-path", database, env=environment(KERNELSIGHT_WEB_TOKEN=TOKEN)
-    ) as process:
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline and process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        assert process.poll() is None, process.stderr.read()
-        yield f"http://127.0.0.1:{port}"
+    with serving(database) as address:
+        yield address
 
 
 @pytest.fixture

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
+from processes import PATIENCE_S, kernelsight
 from web_machine import BUSY, END, HOSTILE, LENGTH, RANGE, START
+from web_serving import TOKEN, serving
 
 from kernelsight.surfaces.web.endpoint import endpoints
 
@@ -95,3 +98,21 @@ def test_a_reader_that_is_used_again_serves_whoever_asks_now(client):
     """Each answer has its own time; the time of an earlier one ends nothing."""
     for name in 5 * ("cpu", "pressure", "network"):
         assert client.get(f"/api/charts/{name}", params=RANGE).status_code == 200
+
+
+def test_another_address_wants_the_token_for_everything(database):
+    with (
+        serving(database, "--host", "0.0.0.0", "--allow-host", "127.0.0.1") as address,
+        httpx.Client(base_url=address, timeout=PATIENCE_S) as client,
+    ):
+        assert client.get("/api/charts").status_code == 401
+        assert client.get("/").headers["location"] == "/sign-in"
+        assert client.get("/sign-in").status_code == 200
+        assert client.get("/api/charts", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+        assert client.get("/api/charts", headers={"authorization": "Bearer x"}).status_code == 401
+
+
+def test_another_address_is_refused_without_a_token(database):
+    said = kernelsight("serve", "--host", "0.0.0.0", "--port", "1", "--db-path", database)
+    assert said.returncode == 2
+    assert "--token-file" in said.stderr

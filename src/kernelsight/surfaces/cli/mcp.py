@@ -8,7 +8,6 @@ prompt for an investigation. Needs the extra `mcp` (`pip install 'kernelsight[mc
 from __future__ import annotations
 
 import importlib.util
-import os
 import secrets
 from pathlib import Path
 
@@ -16,11 +15,9 @@ import click
 
 from kernelsight.errors import UsageError
 from kernelsight.surfaces.cli.command import Command, db_path_option, examples, seconds
-from kernelsight.trusted_paths import UntrustedPathError, read_text
+from kernelsight.surfaces.tokens import token_given
 
 _TOKEN = "KERNELSIGHT_MCP_TOKEN"  # noqa: S105 - the name of the variable
-_LEAST_TOKEN = 16
-"""Characters: shorter ones can be tried out."""
 
 
 @click.command(cls=Command, help=__doc__)
@@ -62,24 +59,10 @@ def mcp(*, db_path: str, address: str | None, token_file: Path | None, hosts: tu
         over_streams(db_path, limit_s)
         return
     host, port = _place(address)
-    given = _secret(token_file) if token_file else os.environ.get(_TOKEN, "")
-    if given and len(given) < _LEAST_TOKEN:
-        raise UsageError(f"a token of {len(given)} characters can be guessed; give {_LEAST_TOKEN} characters or more")
+    given = token_given(token_file, _TOKEN)
     token = given or secrets.token_urlsafe(24)
     click.echo(f"http://{address}{PATH}" + ("" if given else f"  Authorization: Bearer {token}"), err=True)
     over_http(db_path, host, port, token, hosts=hosts, limit_s=limit_s)
-
-
-def _secret(path: Path) -> str:
-    try:
-        token = read_text(path, secret=True).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--token-file {path}: cannot be read: {error}") from error
-    except UntrustedPathError as error:
-        raise UsageError(f"--token-file {error}") from error
-    if not token:
-        raise UsageError(f"--token-file {path}: is empty")
-    return token
 
 
 def _place(address: str) -> tuple[str, int]:

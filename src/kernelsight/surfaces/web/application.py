@@ -18,12 +18,14 @@ from starlette.staticfiles import StaticFiles
 from kernelsight.errors import KernelSightError, UsageError
 from kernelsight.events.wire import tables
 from kernelsight.surfaces.mcp.answers import Answers
+from kernelsight.surfaces.web import deciding
 from kernelsight.surfaces.web.chart import charts
 from kernelsight.surfaces.web.desk import Desk
 from kernelsight.surfaces.web.endpoint import Endpoint, NotFoundError, Problem, described, endpoints
 from kernelsight.surfaces.web.live import Live
 from kernelsight.surfaces.web.page import Page, Visit, pages
-from kernelsight.surfaces.web.rendering import rendered
+from kernelsight.surfaces.web.rendering import Shown, rendered
+from kernelsight.surfaces.web.sessions import Sessions
 from kernelsight.surfaces.web.span import span
 
 PAGE_SPAN = "15m"
@@ -33,12 +35,14 @@ PAGE_SPAN = "15m"
 class Application(Starlette):
     """The pages and the API over a store."""
 
-    def __init__(self, db_path: str, limit_s: float) -> None:
+    def __init__(self, db_path: str, limit_s: float, sessions: Sessions, policy_path: str | None) -> None:
         """Make it.
 
         Args:
             db_path: the store, which may not exist yet.
             limit_s: how long an answer may take.
+            sessions: who has shown the token.
+            policy_path: what the agent may do.
         """
         desk, answers = Desk(db_path), Answers(limit_s)
         self._live = Live(desk, Answers(limit_s))
@@ -49,7 +53,10 @@ class Application(Starlette):
             desk.close()
 
         live = Route("/api/live", partial(_watched, self._live))
-        super().__init__(routes=[live, *_routes(desk, answers)], lifespan=lifespan)
+        super().__init__(
+            routes=[live, *deciding.routes(db_path, policy_path, sessions, answers), *_routes(desk, answers, sessions)],
+            lifespan=lifespan,
+        )
 
     def end(self) -> None:
         """End what has no end of its own; from a signal's handler, too."""
@@ -62,12 +69,12 @@ def _load() -> None:
     tables()
 
 
-def _routes(desk: Desk, answers: Answers) -> list[BaseRoute]:
+def _routes(desk: Desk, answers: Answers, sessions: Sessions) -> list[BaseRoute]:
     _load()
     static = StaticFiles(directory=str(files("kernelsight.surfaces.web") / "static"))
     routes: list[BaseRoute] = [Mount("/static", static, name="static"), Route("/api/openapi.json", _description)]
     routes += [Route(one.path, partial(_answered, desk, answers, one)) for one in endpoints().values()]
-    routes += [Route(one.path, partial(_shown, desk, answers, one)) for one in pages().values()]
+    routes += [Route(one.path, partial(_shown, desk, answers, sessions, one)) for one in pages().values()]
     return routes
 
 
@@ -110,9 +117,11 @@ async def _worked(answers: Answers, work: Callable[[], bytes]) -> tuple[int, byt
         return 503, msgspec.json.encode(Problem(error=str(error)))
 
 
-async def _shown(desk: Desk, answers: Answers, declared: Page, request: Request) -> Response:
+async def _shown(desk: Desk, answers: Answers, sessions: Sessions, declared: Page, request: Request) -> Response:
     """Show a page to a person; what goes wrong stands on it."""
     given = _given(request)
+    session = sessions.of(request.headers)
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
     def work() -> tuple[int, str]:
         context: dict[str, Any] = {}
@@ -129,7 +138,9 @@ async def _shown(desk: Desk, answers: Answers, declared: Page, request: Request)
             status, context["problem"] = 400, str(error)
         except KernelSightError as error:
             status, context["problem"] = 503, str(error)
-        return status, rendered(declared, when, live="until" not in given, context=context)
+        return status, rendered(
+            declared, Shown(when, "until" not in given, here, session.word if session else ""), context
+        )
 
     try:
         status, text = await answers.answer(work)

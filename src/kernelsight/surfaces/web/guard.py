@@ -6,10 +6,11 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kernelsight.surfaces.mcp.guard import bare_host
+from kernelsight.surfaces.web.sessions import Sessions
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 HEADERS = {
@@ -18,7 +19,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with `no-referrer` the forms of these pages would come from nowhere
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
@@ -28,8 +29,16 @@ _NO_STORE = "no-store"
 class Guard:
     """Lets requests pass that name this server; adds :data:`HEADERS` to every answer."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str], sessions: Sessions | None = None) -> None:
+        """Guard an application.
+
+        Args:
+            app: what is guarded.
+            hosts: by which names it may be called, besides those of this machine.
+            sessions: who may see anything; None: everybody who can reach it.
+        """
         self._app = app
+        self._sessions = sessions
         self._hosts = LOCAL | {bare_host(host) for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,8 +57,17 @@ class Guard:
         refusal = self._refusal(Headers(scope=scope), scope["method"])
         if refusal:
             await PlainTextResponse(refusal, 421)(scope, receive, send_guarded)
+        elif self._sessions is not None and not self._may_see(self._sessions, scope):
+            page = scope["path"] == "/"
+            answer = RedirectResponse("/sign-in", 303) if page else PlainTextResponse("Sign in first: /sign-in\n", 401)
+            await answer(scope, receive, send_guarded)
         else:
             await self._app(scope, receive, send_guarded)
+
+    def _may_see(self, sessions: Sessions, scope: Scope) -> bool:
+        """Whether who asks has shown the token, or wants no more than to show it."""
+        path = str(scope["path"])
+        return path == "/sign-in" or path.startswith("/static/") or sessions.knows(Headers(scope=scope))
 
     def _refusal(self, headers: Headers, method: str) -> str:
         """Why a request does not pass: a web page elsewhere can make a browser ask, under that page's name only."""

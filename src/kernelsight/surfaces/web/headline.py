@@ -32,8 +32,7 @@ def incident_path(start_ns: int, end_ns: int) -> str:
 def headline(diagnosis: Diagnosis) -> Headline:
     """The sentence of a diagnosis."""
     window = diagnosis.window
-    more = [printable(finding_sentence(diagnosis, finding)) for finding in diagnosis.findings[1:]]
-    more += [printable(sentence) for sentence in diagnosis.unknown[:3]]
+    more = [printable(one) for one in diagnosis.unknown[:3]]
     return Headline(
         answer=diagnosis.verdict,
         sentence=printable(

@@ -23,8 +23,6 @@ class Visit:
     when: TimeRange
     parameters: Mapping[str, str]
     """Of the path and of the query; nobody has checked them."""
-    may_act: bool = False
-    """Whether who asks has shown the token, and may approve and decline."""
 
 
 def _nothing(_: Visit) -> Mapping[str, Any]:

@@ -9,7 +9,8 @@ import uvicorn
 
 from kernelsight.surfaces.mcp.connections import settings
 from kernelsight.surfaces.web.application import Application
-from kernelsight.surfaces.web.guard import Guard
+from kernelsight.surfaces.web.guard import LOCAL, Guard
+from kernelsight.surfaces.web.sessions import Sessions
 
 
 class _Server(uvicorn.Server):
@@ -31,7 +32,15 @@ class _Server(uvicorn.Server):
 
 
 def serve(  # noqa: PLR0913 - what the command was given
-    db_path: str, host: str, port: int, *, hosts: Collection[str], limit_s: float, listens: Callable[[], None]
+    db_path: str,
+    host: str,
+    port: int,
+    token: str,
+    *,
+    hosts: Collection[str],
+    limit_s: float,
+    policy_path: str | None,
+    listens: Callable[[], None],
 ) -> None:
     """Serve the pages until told to stop.
 
@@ -39,11 +48,14 @@ def serve(  # noqa: PLR0913 - what the command was given
         db_path: the store.
         host: the address to listen at.
         port: and its port.
+        token: what must be shown to decide on actions, and to see anything from another machine.
         hosts: other names by which browsers may call it.
         limit_s: how long an answer may take.
+        policy_path: what the agent may do.
         listens: called when it listens.
     """
-    application = Application(db_path, limit_s)
-    guarded = Guard(application, {host, *hosts})
+    sessions = Sessions(token)
+    application = Application(db_path, limit_s, sessions, policy_path)
+    guarded = Guard(application, {host, *hosts}, None if host in LOCAL else sessions)
     config = uvicorn.Config(guarded, host=host, port=port, log_level="warning", access_log=False, **settings())
     _Server(config, listens, application.end).run()

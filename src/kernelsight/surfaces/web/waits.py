@@ -126,7 +126,7 @@ def waits_picture(waits: Waits) -> Picture | None:
     }
     most = max(edge.wait_ns for edge in edges) or 1.0
     middle = 1 if columns[0] else 0
-    arrows = []
+    arrows: list[Arrow] = []
     for column, edges_between in ((0, waits.for_it), (middle, waits.of_it)):
         for edge in edges_between:
             own, other = (edge.pid, edge.comm), (edge.other_pid, edge.other_comm)

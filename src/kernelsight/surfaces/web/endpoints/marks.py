@@ -61,7 +61,7 @@ def marks(desk: Desk, asked: MarksAsked) -> Marks:
     """List the signals, anomalies and findings of a range."""
     when = span(asked.since, asked.until)
     with desk.reader() as reader:
-        found = [*_findings(reader, when), *_signals(reader, when), *_anomalies(reader, when)]
+        found = [*findings(reader, when), *_signals(reader, when), *_anomalies(reader, when)]
     found.sort(key=lambda mark: (_RANK[mark.severity], mark.sort != "finding", -mark.start_ns))
     kept = sorted(found[: asked.most], key=lambda mark: mark.start_ns)
     return Marks(marks=kept, left_out=len(found) - len(kept))
@@ -104,7 +104,8 @@ def _told(anomaly: Anomaly) -> str:
     return f"{anomaly.table_name}.{anomaly.metric}{of}: {anomaly.kind} {anomaly.direction or ''}".rstrip()
 
 
-def _findings(reader: Reader, when: TimeRange) -> list[Mark]:
+def findings(reader: Reader, when: TimeRange) -> list[Mark]:
+    """What the agent found in a range, by time."""
     rows = stored_rows(reader, DiagnosisRow, when, where=[Filter(DiagnosisRow.fault, "!=", None)], limit=_MOST)
     return [
         Mark(

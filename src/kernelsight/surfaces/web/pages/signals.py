@@ -5,6 +5,7 @@ from typing import Any
 
 from kernelsight.anomalies.stored import incidents, stored
 from kernelsight.moments import to_second
+from kernelsight.query.rows import Row
 from kernelsight.signals.run import stored_signals
 from kernelsight.surfaces.web.headline import incident_path
 from kernelsight.surfaces.web.page import Page, Visit, page
@@ -12,6 +13,12 @@ from kernelsight.surfaces.web.table import Table, amount, text
 
 _MOST = 200
 _AROUND_NS = 30 * 10**9
+
+
+def _began(row: Row) -> int:
+    at = row["timestamp"]
+    assert isinstance(at, int)
+    return at
 
 
 def _about(at_ns: int) -> str:
@@ -35,7 +42,7 @@ def _context(visit: Visit) -> Mapping[str, Any]:
     ]
     odd = [
         [
-            text(to_second(int(row["timestamp"])), _about(int(row["timestamp"]))),
+            text(row["time"], _about(_began(row))),
             text(row["series"]),
             text(row["kind"]),
             amount(row["value"], str(row["unit"] or "")),
