@@ -196,6 +196,16 @@ def test_twins_of_another_database_of_the_same_path_are_kept_aside(path: Path, w
     assert len(list(aside.glob(f"{TABLE}/*.parquet"))) == 1
 
 
+def test_a_file_that_is_gone_or_cut_is_made_again(path: Path, writer: SqliteWriter) -> None:
+    fill(writer, 20)
+    make_twins(path)
+    first, second = files_of(path)
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:-9])
+    assert make_twins(path).twins == 2
+    assert all(in_file(path.with_name(f"{path.name}.twins") / TABLE / twin.file) for twin in booked(path).values())
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -26,6 +26,8 @@ ROW_NS = 600
 """For each row that a scan reads by row."""
 COLUMN_NS = 40
 """For each row that a scan reads by column."""
+ARCHIVED_NS = 3_000
+"""For each row that a scan by row has to fetch from where it lies by column."""
 COPY_NS = 3_000
 """For each row that has to be copied first, because it lies only by row."""
 PART_NS = 1_500_000
@@ -119,7 +121,7 @@ def scan(
         reader: the store's.
         parts: the tables and ranges.
         ask: gives the answer, from either reader.
-        lookup: an index finds what is asked for, so that only rows that are nowhere else are read by column.
+        lookup: an index finds what is asked for among the rows that lie by row.
     """
     if _SCANNING.get():
         return ask(reader)
@@ -154,25 +156,21 @@ def _chosen(volume: Volume, *, lookup: bool) -> tuple[Way, str]:
     """The way that takes less time, and why, in a sentence."""
     if (way := _ONLY.get()) is not None:
         return way, "nothing else was asked for"
-    if volume.only_by_column:
-        return "by column", f"{volume.only_by_column:,} rows lie only by column"
     if not volume.by_column:
         return "by row", f"none of {volume.rows:,} rows lies by column"
-    if lookup:
+    if lookup and not volume.only_by_column:
         return "by row", "an index finds them"
-    rows_ns = volume.rows * ROW_NS
-    columns_ns = (
-        volume.by_column * COLUMN_NS
-        + (volume.rows - volume.by_column) * COPY_NS
-        + volume.parts * PART_NS
-        + QUESTION_NS
-        + (0 if volume.is_loaded else START_NS)
-    )
+    load_ns = 0 if volume.is_loaded else START_NS
+    copied = volume.rows - volume.by_column
+    in_rows = 0 if lookup else volume.rows - volume.only_by_column
+    rows_ns = in_rows * ROW_NS + (volume.only_by_column * ARCHIVED_NS + load_ns if volume.only_by_column else 0)
+    columns_ns = volume.by_column * COLUMN_NS + copied * COPY_NS + volume.parts * PART_NS + QUESTION_NS + load_ns
     way = "by column" if columns_ns < rows_ns else "by row"
-    copied = f", {volume.rows - volume.by_column:,} of them copied first" if volume.rows > volume.by_column else ""
+    beside = f", {copied:,} of them copied first" if copied else ""
+    archived = f", {volume.only_by_column:,} of them from files," if volume.only_by_column else ""
     return way, (
-        f"of {volume.rows:,} rows a scan by row takes about {rows_ns / 1e6:,.0f} ms,"
-        f" by column{copied} {columns_ns / 1e6:,.0f} ms"
+        f"to read {volume.rows:,} rows by row{archived} takes about {rows_ns / 1e6:,.0f} ms,"
+        f" by column{beside} {columns_ns / 1e6:,.0f} ms"
     )
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice, starmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
-from kernelsight.errors import StoreError
-from kernelsight.events.declare import INT64_MAX, INT64_MIN
+from kernelsight.errors import ScanError, StoreError
+from kernelsight.events.declare import INT64_MAX, INT64_MIN, Kind
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import Book, Reader, Refusal, Row, Value, Volume
 from kernelsight.stores.damage import Damage
@@ -27,14 +27,12 @@ from kernelsight.stores.sqlite.hidden import Hidden
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, require_ours
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
-from kernelsight.stores.sqlite.twins.books import Twin, load_twins
-from kernelsight.stores.sqlite.twins.coverage import Coverage, coverage
+from kernelsight.stores.sqlite.twins.archive import Tests, archived_relation, show_archive
+from kernelsight.stores.sqlite.twins.books import Twin
+from kernelsight.stores.sqlite.twins.shelf import Coverage, Shelf, Span
 from kernelsight.stores.sqlite.whereabouts import identity, set_aside
 from kernelsight.stores.sqlite.writer import SqliteWriter
 from kernelsight.trusted_paths import as_owner_of, as_user
-
-if TYPE_CHECKING:  # loads DuckDB
-    from kernelsight.stores.sqlite.twins.scans import Engine
 
 T = TypeVar("T")
 _BOOKED = ("lines", "stored", "rejected", "dropped", "in_memory", "lost")
@@ -71,12 +69,16 @@ class SqliteReader:
         self._data_version: int | None = None
         self._segments: dict[str, list[Segment]] = {}
         self._names: dict[str, list[str]] = {}
-        self._twins: dict[str, list[Twin]] = {}
-        self._engine: Engine | None = None
         self._identity = identity(path)
         self._user = reading_user(path)
         self._connection, self.version = _opened(path, self._user)
+        self._attend()
+
+    def _attend(self) -> None:
+        """Begin with a connection: nothing is hidden yet, and its virtual tables show what is archived."""
+        self._shelf = Shelf(self._connection, self._path, self._user)
         self._hidden = Hidden(self._connection)
+        show_archive(self._connection, self._archived_rows)
 
     def _follow(self) -> None:
         """Where the path names another file than before, go on with that as soon as it can be read."""
@@ -91,7 +93,7 @@ class SqliteReader:
             self._connection, self._identity = connection, now
             self._data_version = None
             self._forget()
-            self._hidden = Hidden(connection)
+            self._attend()
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -121,6 +123,9 @@ class SqliteReader:
                     return read()
                 except apsw.CorruptError:
                     if not self._hidden.find(sql):
+                        raise
+                except ScanError:
+                    if not self._shelf.find_spoilt():
                         raise
 
     def tuples(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
@@ -160,9 +165,14 @@ class SqliteReader:
         names = _checked(table, known, columns)
         selected = ", ".join(quote(name) if name in stored else f"NULL AS {quote(name)}" for name in names)
         within = [segment for segment in self._whole(segments) if segment.overlaps(start_ns, end_ns)]
-        if not within:
+        archived = (
+            [archived_relation(table, names, start_ns, end_ns)]
+            if any(twin.overlaps(start_ns, end_ns) for twin in self._archived(table))
+            else []
+        )
+        if not within and not archived:
             return f"(SELECT {selected} FROM {quote(segments[-1].name)} WHERE 0)", ()
-        return _joined(within, selected, start_ns, end_ns)
+        return _joined(within, selected, start_ns, end_ns, archived)
 
     def relation_of(
         self, segments: Sequence[Segment], start_ns: int | None, end_ns: int | None, columns: Sequence[str]
@@ -170,7 +180,7 @@ class SqliteReader:
         """As :meth:`relation`, of some segments of a table only, of which there is at least one."""
         stored = self._columns(segments[-1].name)
         selected = ", ".join(quote(name) if name in stored else f"NULL AS {quote(name)}" for name in columns)
-        return _joined(segments, selected, start_ns, end_ns)
+        return _joined(segments, selected, start_ns, end_ns, [])
 
     # --- by column ----------------------------------------------------------------------------------
 
@@ -187,19 +197,16 @@ class SqliteReader:
             with suppress(apsw.ConnectionClosedError, apsw.SQLError):  # another file is read meanwhile
                 connection.execute("COMMIT")
 
-    def coverage(self, table: str, start_ns: int | None, end_ns: int | None) -> Coverage:
+    def coverage(self, table: str, span: Span) -> Coverage:
         """Which rows of a range are in twins, and which only in segments."""
-        segments = self._load(table)
-        hidden = {segment.number for segment in segments} - {segment.number for segment in self._whole(segments)}
         with self._reading():
-            return coverage(self._connection, self._path, table, (start_ns, end_ns), hidden)
+            return self._shelf.coverage(table, self._whole(self._load(table)), span)
 
     def volume(self, table: str, start_ns: int | None = None, end_ns: int | None = None) -> Volume:
         """See :class:`kernelsight.stores.base.Reader`."""
-        within = [segment for segment in self._load(table) if segment.overlaps(start_ns, end_ns)]
-        numbers = {segment.number for segment in within}
-        twins = [twin for twin in self._twins_of(table) if twin.overlaps(start_ns, end_ns)]
-        archived = sum(twin.rows for twin in twins if twin.number not in numbers)
+        within = [segment for segment in self._whole(self._load(table)) if segment.overlaps(start_ns, end_ns)]
+        twins = [twin for twin in self._shelf.twins(table) if twin.overlaps(start_ns, end_ns)]
+        archived = sum(twin.rows for twin in self._archived(table) if twin.overlaps(start_ns, end_ns))
         return Volume(
             rows=sum(segment.rows for segment in within) + archived,
             by_column=sum(twin.rows for twin in twins),
@@ -208,21 +215,24 @@ class SqliteReader:
             is_loaded="duckdb" in sys.modules,
         )
 
-    def _twins_of(self, table: str) -> list[Twin]:
-        self._refresh()
-        if table not in self._twins:
-            with self._reading():
-                self._twins[table] = load_twins(self._connection, table)
-        return self._twins[table]
+    def _stored(self, table: str) -> set[int]:
+        return {segment.number for segment in self._whole(self._load(table))}
+
+    def _archived(self, table: str) -> list[Twin]:
+        """The twins that alone have their rows."""
+        stored = self._stored(table)
+        return [twin for twin in self._shelf.twins(table) if twin.number not in stored]
+
+    def _archived_rows(self, kind: Kind, columns: Sequence[str], tests: Tests) -> Iterator[Row]:
+        """For the virtual tables, while a statement runs."""
+        return self._shelf.archived_rows(kind, self._stored(kind.table), columns, tests)
 
     def by_column(self) -> Reader | None:
         """See :class:`kernelsight.stores.base.Reader`."""
-        from kernelsight.stores.sqlite.twins.scans import ColumnReader, Engine  # noqa: PLC0415 - loads DuckDB
+        from kernelsight.stores.sqlite.twins.scans import ColumnReader  # noqa: PLC0415 - loads DuckDB
 
         self._follow()
-        if self._engine is None:
-            self._engine = Engine(self._path, self._user)
-        return ColumnReader(self, self._engine)
+        return ColumnReader(self, self._shelf.engine())
 
     def holds(self, table: str) -> bool:
         """See :class:`kernelsight.stores.base.Reader`."""
@@ -234,6 +244,7 @@ class SqliteReader:
         if not segments:
             return self._read_bounds(self._existing(table))
         spans = [bounds for segment in self._whole(segments) if segment.rows and (bounds := self._bounds_of(segment))]
+        spans += [(twin.first_timestamp, twin.last_timestamp) for twin in self._archived(table)]
         if not spans:
             return None
         return min(first for first, _ in spans), max(last for _, last in spans)
@@ -256,7 +267,8 @@ class SqliteReader:
         """See :class:`kernelsight.stores.base.Reader`."""
         segments = self._load(table)
         if segments:
-            return sum(segment.rows for segment in self._whole(segments))
+            archived = sum(twin.rows for twin in self._archived(table))
+            return sum(segment.rows for segment in self._whole(segments)) + archived
         [(rows,)] = self._fetch(f"SELECT count(*) FROM {quote(self._existing(table))}")
         return int(rows)
 
@@ -279,7 +291,7 @@ class SqliteReader:
     def _forget(self) -> None:
         self._segments.clear()
         self._names.clear()
-        self._twins.clear()
+        self._shelf.forget()
 
     def _whole(self, segments: Iterable[Segment]) -> list[Segment]:
         return [s for s in segments if s.damage is None and s.name not in self._hidden.reasons]
@@ -307,12 +319,16 @@ class SqliteReader:
             if look_s:
                 self._hidden.look(look_s)
             stored = segment_books.load(self._connection)
-        parts = [
-            described(segment, reason)
-            for segments in stored.values()
-            for segment in segments
-            if (reason := segment.damage or self._hidden.reasons.get(segment.name))
-        ]
+        parts: list[Damage] = []
+        for table, segments in stored.items():
+            twinned = {twin.number for twin in self._shelf.twins(table)}  # their rows are read from there
+            parts += [
+                described(segment, reason)
+                for segment in segments
+                if (reason := segment.damage or self._hidden.reasons.get(segment.name))
+                and segment.number not in twinned
+            ]
+            parts += self._shelf.lost(table, self._stored(table))
         return [*parts, *(_described_file(file) for file in set_aside(self._path))]
 
     def _fetch(self, sql: str) -> list[Any]:
@@ -343,9 +359,7 @@ class SqliteReader:
 
     def close(self) -> None:
         """See :class:`kernelsight.stores.base.Reader`."""
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
+        self._shelf.close()
         with self._reading():
             self._connection.close()
 
@@ -367,7 +381,7 @@ def _checked(table: str, known: Iterable[str], columns: Iterable[str] | None) ->
 
 
 def _joined(
-    segments: Iterable[Segment], selected: str, start_ns: int | None, end_ns: int | None
+    segments: Iterable[Segment], selected: str, start_ns: int | None, end_ns: int | None, others: Sequence[str]
 ) -> tuple[str, tuple[Value, ...]]:
     arms: list[str] = []
     params: list[Value] = []
@@ -376,7 +390,7 @@ def _joined(
         where = f" WHERE {' AND '.join(term for term, _ in terms)}" if terms else ""
         arms.append(f"SELECT {selected} FROM {quote(segment.name)}{where}")
         params.extend(value for _, value in terms)
-    return f"({' UNION ALL '.join(arms)})", tuple(params)
+    return f"({' UNION ALL '.join((*arms, *others))})", tuple(params)
 
 
 def _terms(segment: Segment, start_ns: int | None, end_ns: int | None) -> list[tuple[str, int]]:

@@ -13,11 +13,12 @@ import stat
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedRandom
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 
 from kernelsight.errors import StoreBusyError, StoreError
 from kernelsight.moments import file_stamp
+from kernelsight.stores.sqlite.twins.books import TwinFile
 from kernelsight.trusted_paths import UntrustedPathError, open_directory, open_file
 
 _IDENTITY = "of"
@@ -138,6 +139,12 @@ class TwinFolder:
                 gone.append(str(path))
         return gone
 
+    def has(self, file: TwinFile) -> bool:
+        """Whether a file is there with the bytes that it had."""
+        with suppress(FileNotFoundError):
+            return (self.path / file.table_name / file.file).lstat().st_size == file.bytes
+        return False
+
     def remove(self, table: str, file: str) -> None:
         """Remove a file; one that is gone already is as good."""
         with suppress(FileNotFoundError):
@@ -153,7 +160,7 @@ def sync_directory(folder: Path) -> None:
         os.close(fd)
 
 
-def checksum(file: BufferedRandom) -> str:
+def checksum(file: BufferedRandom | BufferedReader) -> str:
     """SHA-256 of a whole file."""
     file.seek(0)
     return hashlib.file_digest(file, "sha256").hexdigest()

@@ -72,10 +72,23 @@ class _Work:
 
     def run(self, until: Callable[[], bool]) -> Made:
         self.folder.sweep(books.load_files(self.connection).keys())
+        self._forget_spoilt()
         while not until() and (segment := self._next()) is not None:
             self._twin(segment)
         self._remove_retired()
         return self.made
+
+    def _forget_spoilt(self) -> None:
+        """Twins whose file is gone or has another size are made again, where the rows are there."""
+        stored = {
+            (table, number) for table, number in self.connection.execute("SELECT table_name, number FROM segments")
+        }
+        known = books.load_files(self.connection)
+        for twin in books.load_twins(self.connection):
+            file = known.get((twin.table_name, twin.file))
+            if (twin.table_name, twin.number) in stored and (file is None or not self.folder.has(file)):
+                with self._transaction():
+                    books.forget(self.connection, twin.table_name, [twin.number])
 
     def _next(self) -> Segment | None:
         return next((segment for segment in books.due(self.connection) if segment.table_name in tables()), None)
