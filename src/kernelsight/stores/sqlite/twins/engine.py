@@ -81,8 +81,11 @@ class Engine:
         self.connection.execute("SET lock_configuration = true")
 
     @contextmanager
-    def running(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def running(self, cursor: duckdb.DuckDBPyConnection | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """Around every statement: as the owner of the files, ended when the time for this work is over.
+
+        Args:
+            cursor: one that goes on; else a new one, so that statements do not end each other.
 
         Raises:
             ScanError: DuckDB cannot do it, for want of memory, because a sum overflows, or a file is damaged.
@@ -91,9 +94,10 @@ class Engine:
         work = current_work()
         if work is not None:
             work.require_time()
+        cursor = cursor or self.connection.cursor()
         try:
-            with as_user(*self._user), _ended_in_time(self.connection, work):
-                yield self.connection
+            with as_user(*self._user), _ended_in_time(cursor, work):
+                yield cursor
         except duckdb.InterruptException as error:
             raise (work.error() if work else ScanError("the scan was interrupted")) from error
         except duckdb.Error as error:
@@ -101,12 +105,11 @@ class Engine:
 
     def rows(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
         """The rows that a statement gives; others may run meanwhile."""
-        with self.running() as connection:
-            cursor = connection.cursor().execute(sql, list(params))
-            some = cursor.fetchmany(_ROWS)
+        with self.running() as cursor:
+            some = cursor.execute(sql, list(params)).fetchmany(_ROWS)
         while some:
             yield from some
-            with self.running():
+            with self.running(cursor):
                 some = cursor.fetchmany(_ROWS)
 
     def files_sql(self, kind: Kind, files: Sequence[Usable], span: Span, names: Sequence[str]) -> str:

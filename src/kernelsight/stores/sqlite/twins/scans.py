@@ -44,8 +44,8 @@ class ColumnReader:
 
     def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
         """See :class:`kernelsight.stores.base.Reader`."""
-        with self._engine.running() as connection:
-            cursor = connection.cursor().execute(sql, list(params))
+        with self._engine.running() as cursor:
+            cursor.execute(sql, list(params))
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

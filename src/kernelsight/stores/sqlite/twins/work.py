@@ -80,9 +80,7 @@ class _Work:
 
     def _forget_spoilt(self) -> None:
         """Twins whose file is gone or has another size are made again, where the rows are there."""
-        stored = {
-            (table, number) for table, number in self.connection.execute("SELECT table_name, number FROM segments")
-        }
+        stored = {*self.connection.execute("SELECT table_name, number FROM segments")}
         known = books.load_files(self.connection)
         for twin in books.load_twins(self.connection):
             file = known.get((twin.table_name, twin.file))
