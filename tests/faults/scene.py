@@ -13,7 +13,7 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -170,8 +170,8 @@ class Running:
             os.kill(self.pid, signal.SIGKILL)
         return self.join()
 
-    def join(self, patience_s: float = 60.0) -> int:
-        """Wait for its end."""
+    def join(self, patience_s: float = 60.0, statuses: Collection[int] = (0, -signal.SIGKILL)) -> int:
+        """Wait for its end, with one of these exit statuses."""
         deadline = time.monotonic() + patience_s
         while not self.has_ended():
             assert time.monotonic() < deadline, f"{self.name} does not end"
@@ -180,7 +180,7 @@ class Running:
             self.look()
             os.close(self._read_end)
             self._read_end = -1
-        assert self.status in {0, -signal.SIGKILL}, f"{self.name} ended with {self.status}"
+        assert self.status in statuses, f"{self.name} ended with {self.status}"
         assert self.status is not None
         return self.status
 

@@ -270,3 +270,40 @@ def test_limits_reach_a_writer_that_runs(path):
         assert "the daemon" in sentence
         assert writer._tiers.limits().values[EVERY, "keep"] == MINUTE
     assert list(store(str(path)).apply_limits({(EVERY, "keep"): 100 * DAY}))[:1] == []
+
+
+def test_a_clock_that_is_a_year_ahead_when_the_daemon_starts_lets_nothing_go(path, monkeypatch):
+    with closing(SqliteWriter(path, segment_rows=100)) as writer:
+        now = tiers_module.time.time_ns()
+        given = [row(TABLE, number, timestamp=now - (300 - number) * SECOND) for number in range(250)]
+        for start in range(0, 250, 50):
+            assert not writer.write(Batch({STRUCT: given[start : start + 50]}))
+        writer.set_limits({(EVERY, "keep"): DAY})
+    monkeypatch.setattr("kernelsight.stores.sqlite.upkeep.time.time_ns", lambda: now + 365 * DAY)
+    with closing(SqliteWriter(path, segment_rows=100)) as writer:
+        writer.maintain(budget_s=5)
+        assert len(ids(path)) == 250
+    monkeypatch.setattr("kernelsight.stores.sqlite.upkeep.time.time_ns", lambda: now + HOUR)
+    with closing(SqliteWriter(path, segment_rows=100)) as writer:
+        writer.maintain(budget_s=5)
+        assert len(ids(path)) == 250
+
+
+@pytest.mark.parametrize("back", [HOUR, DAY])
+def test_a_clock_that_is_set_back_makes_rows_late_and_loses_none(path, back):
+    with closing(SqliteWriter(path, segment_rows=100)) as writer:
+        write(writer, 250)
+        late = [row(TABLE, number, timestamp=NOW - back + number * SECOND) for number in range(250)]
+        for start in range(0, 250, 50):
+            assert not writer.write(Batch({STRUCT: late[start : start + 50]}))
+        while writer.unsealed():
+            writer.maintain(budget_s=5)
+        make_twins(path)
+        writer.set_limits({(EVERY, "keep_sql"): MINUTE, (EVERY, "keep"): None})
+        list(writer.let_go(max(tiers_module.time.time_ns(), NOW) + 2 * HOUR))
+        [kept] = [kept for kept in retained(path).kept if kept.table == TABLE]
+        assert kept.rows + kept.archived_rows == 500
+        assert kept.archived_rows >= 400
+        assert (kept.first_ns, kept.last_ns) == (NOW - back, NOW + 249 * SECOND)
+        with closing(open_reader(str(path))) as reader:
+            assert reader.query("PRAGMA integrity_check") == [{"integrity_check": "ok"}]

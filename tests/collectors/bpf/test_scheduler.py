@@ -137,7 +137,8 @@ def test_threads_are_folded_into_their_process_together_with_those_that_ended():
         return folding.scanned.pack(pid=pid, tid=tid, cgroup_id=77, comm=b"it", thread_comm=name, **usage)
 
     family = folding.family.pack(
-        ended_cpu_ns=1_000, ended_delay_ns=2_000, ended_voluntary_switches=3, ended_involuntary_switches=4, ended_wakeups=5,
+        ended_cpu_ns=1_000, ended_delay_ns=2_000,
+        ended_voluntary_switches=3, ended_involuntary_switches=4, ended_wakeups=5,
         forks=6, threads_started=16, execs=7, exits=8, lifetime_ns=9 * MS, cgroup_id=77, comm=b"it",
     )  # fmt: skip
     scan = (

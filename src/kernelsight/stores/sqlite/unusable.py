@@ -40,7 +40,8 @@ def why_unusable(path: Path, error: apsw.Error, number: int = 0) -> str:
         folder = os.statvfs(path.parent)
     except OSError as failure:
         return f"its directory cannot be looked at: {failure.strerror}; is it mounted?"
-    if number == errno.EROFS or (folder.f_flag & os.ST_RDONLY and not _only_reads(error)):
+    is_read_only = folder.f_flag & os.ST_RDONLY and not _only_reads(error)
+    if number == errno.EROFS or is_read_only or (isinstance(error, apsw.ReadOnlyError) and _takes_no_file(path.parent)):
         return f"cannot be written: {_EROFS}"
     if isinstance(error, apsw.FullError) or folder.f_bavail * folder.f_frsize < _LEAST_FREE_BYTES:
         return f"cannot be written: {_ENOSPC}"
@@ -50,6 +51,15 @@ def why_unusable(path: Path, error: apsw.Error, number: int = 0) -> str:
     if not path.exists():
         return f"cannot be opened ({error}): it does not exist, or its directory may not be searched"
     return f"{error}: {_EACCES}"
+
+
+def _takes_no_file(folder: Path) -> bool:
+    """Whether the file system says that it is read-only; after an error, ext4 says so to who writes, not to statvfs."""
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False
 
 
 def _only_reads(error: apsw.Error) -> bool:
