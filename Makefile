@@ -7,7 +7,7 @@ SEED ?= 1
 WORKERS ?= $(shell nproc | awk '{print ($$1 < 8 ? $$1 : 8) + 1}')
 beside = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup test check lint quick test-kernels torture docs bpf web deb try-deb lock bench clean
+.PHONY: help setup test check lint quick test-kernels torture docs docs-site bpf web deb try-deb lock bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,11 @@ torture: setup  ## kill the daemon, starve the store and look for bytes that bre
 
 docs:  ## write the generated pages again
 	$(bin)/kernelsight docs --write
+
+docs-site: setup  ## build the pages as a static site, in build/site
+	$(bin)/python -m pip install --quiet $$($(bin)/python -c \
+	  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["docs-site"])')
+	$(bin)/mkdocs build --quiet
 
 bpf:  ## compile the eBPF programs again, for both architectures (needs clang-14)
 	$(MAKE) -C bpf
