@@ -67,7 +67,9 @@ def test_a_setting_that_governs_the_mechanism_is_said_with_the_finding(tmp_path)
     (change,) = finding.changes
     assert change.claim == "kernel.sched_rt_runtime_us is 1000000 instead of 950000"
     assert change.touches == "it governs cpu saturation"
-    assert "changed shortly before: between" in said(diagnosis)
+    assert "changed shortly before, and touches this (which does not make it the cause):\n    between" in said(
+        diagnosis
+    )
     assert finding.fault == "cpu_saturation"
     assert all("sched_rt" not in step.claim for step in finding.path), "a change is no step of a path"
 
@@ -140,6 +142,15 @@ def process(pid: int, comm: str, started: float, *, at=range(-900, LENGTH, 5), g
 
 
 BOOT = Boot(START - 900 * SECOND, START - 10_000 * SECOND, "6.1")
+
+
+@pytest.mark.parametrize(("group", "touches"), [("/system.slice/shop.service", 1), ("/user.slice/session-1.scope", 0)])
+def test_what_started_beside_the_culprit_touches_it_only_in_a_service(tmp_path, group, touches):
+    _, finding = asked(
+        tmp_path, BOOT, *ran("boot"), *process(10, "porka", -5000, group=group), *process(12, "other", -30, group=group)
+    )
+    assert len(finding.changes) == touches
+    assert finding.changes_elsewhere == 1 - touches
 
 
 def test_a_culprit_that_was_started_shortly_before_is_said_with_its_time(tmp_path):

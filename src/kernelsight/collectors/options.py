@@ -28,6 +28,7 @@ OPTIONS: Mapping[str, Option] = {
     "enable_delayacct": Option(bool, "switch on the kernel's delay accounting while collectors run"),
     "pressure_groups": Option(int, "most control groups whose pressure is read"),
     "remote_filesystems": Option(bool, "also ask network file systems for their space; that may hang"),
+    "lock_threshold_ms": Option(float, "shortest wait for a lock whose stacks are taken"),
     "stack_hz": Option(int, "stacks of running threads that are taken, per second and CPU: 1 to 99"),
     "tcp_many": Option(int, "number of sockets above which only their states are counted"),
 }

@@ -15,7 +15,7 @@ from kernelsight.diagnosis.registry import fault_classes
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Window
 from kernelsight.events.process import Process
-from kernelsight.events.stack import StackSample
+from kernelsight.events.stack import FaultStack, StackSample
 from kernelsight.profiles.interpreters import INTERPRETS
 from kernelsight.profiles.samples import StoredStack, stacks
 
@@ -76,12 +76,13 @@ def _of_culprit(window: Window, culprit: Entity) -> list[StackSample]:
     if culprit.kind == "program":
         return [row for row in window.rows(StackSample) if row.comm == culprit.name]
     if culprit.kind == "cgroup":
-        inside = {row.pid for row in window.rows(Process) if _is_in(row.cgroup, culprit.id)}
+        inside = {row.pid for row in window.rows(Process) if is_in(row.cgroup, culprit.id)}
         return [row for row in window.rows(StackSample) if row.pid in inside]
     return []
 
 
-def _is_in(group: str | None, path: str) -> bool:
+def is_in(group: str | None, path: str) -> bool:
+    """Whether a control group is at a path or below it."""
     return group is not None and f"{group.rstrip('/')}/".startswith(f"{path.rstrip('/')}/")
 
 
@@ -141,15 +142,15 @@ def _sampled(window: Window, rows: Iterable[StackSample], symbols: Symbols) -> l
             continue
         key = (row.pid, *pair)
         if key not in names:
-            names[key] = _function_of(row, known, symbols)
+            names[key] = function_of(row, known, symbols)
         named = names[key]
         if named is not None:
             found.append(_Sampled(row, *named))
     return found
 
 
-def _function_of(
-    row: StackSample, known: Mapping[int, StoredStack], symbols: Symbols
+def function_of(
+    row: StackSample | FaultStack, known: Mapping[int, StoredStack], symbols: Symbols
 ) -> tuple[Name, Name | None] | None:
     """Where a sample was taken, and the innermost function of the program above that; None where it is not known."""
     user = known.get(row.user_stack_id) if row.user_stack_id is not None else None

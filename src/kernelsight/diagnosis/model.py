@@ -214,6 +214,21 @@ class Bounds(msgspec.Struct, frozen=True):
     end_ns: int
 
 
+class Probed(msgspec.Struct, frozen=True):
+    """A closer look that was taken, or would have been, after a first answer."""
+
+    probe: str
+    """Its name; :mod:`kernelsight.diagnosis.probes` has all."""
+    because: str
+    """Why it was wanted."""
+    seconds: float = 0.0
+    """For how long it ran; 0: it did not."""
+    refused: str = ""
+    """Why it did not run, and what it would need."""
+    told: tuple[str, ...] = ()
+    """What the answer says that the first one did not."""
+
+
 class Diagnosis(msgspec.Struct, frozen=True):
     """The answer for one window; findings most certain first."""
 
@@ -236,6 +251,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """Who the processes are that the findings name; of those that the window tells nothing more of there is none."""
     watched: tuple[Watch, ...] = ()
     """Since when changes are known, by subject; asked only where there are findings."""
+    probes: tuple[Probed, ...] = ()
+    """The closer looks that were taken for this answer."""
 
     @property
     def present(self) -> tuple[Finding, ...]:

@@ -57,6 +57,7 @@ def report(
             yield Line(said.sentence, "fault")
         yield Line(f"  {said.fault}, {since(finding)}", "quiet")
         yield from _finding(diagnosis, finding, said, series_by_evidence or {}, verbose=verbose)
+    yield from closer_looks(diagnosis)
     if others := in_short.ruled_out if verbose else in_short.ruled_out[:_MOST_RULED_OUT]:
         yield Line("")
         yield Line("Ruled out:", "quiet")
@@ -80,6 +81,19 @@ def report(
         yield from (Line(f"  {sentence}", "quiet") for sentence in diagnosis.unseen)
     yield Line("")
     yield Line(f"Looked at {to_second(window.start_ns)} to {to_next_second(window.end_ns)}", "quiet")
+
+
+def closer_looks(diagnosis: Diagnosis) -> Iterator[Line]:
+    """The probes that ran or could not, why, and what they told."""
+    if diagnosis.probes:
+        yield Line("")
+    for look in diagnosis.probes:
+        if look.refused:
+            yield Line(f"Closer look `{look.probe}` not taken: {look.refused} (wanted because {look.because})", "quiet")
+            continue
+        yield Line(f"Closer look `{look.probe}` for {look.seconds:.0f} s, because {look.because}", "quiet")
+        for claim in look.told or ("it told nothing new",):
+            yield Line(f"  {claim}", "quiet")
 
 
 def muted(diagnosis: Diagnosis) -> Iterator[str]:
@@ -153,8 +167,9 @@ def _finding(
 
 def changed(diagnosis: Diagnosis, finding: Finding) -> Iterator[Line]:
     """What changed shortly before, or since when it would be known."""
-    for change in finding.changes:
-        yield Line(f"  changed shortly before: {told(change)}")
+    if finding.changes:
+        yield Line("  changed shortly before, and touches this (which does not make it the cause):")
+    yield from (Line(f"    {told(change)}") for change in finding.changes)
     if finding.changes_elsewhere:
         several = "another thing" if finding.changes_elsewhere == 1 else f"{finding.changes_elsewhere} other things"
         how = f"`kernelsight changes --at '{to_second(finding.onset_ns)}'`"

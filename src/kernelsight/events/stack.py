@@ -31,6 +31,30 @@ class StackSample(Event, tag="stack_sample"):
 
 
 @event(
+    table="fault_stacks",
+    source="eBPF on a software perf event (page faults), every 97th on each CPU, while a probe asks for it",
+    entity=("pid", "user_stack_id", "kernel_stack_id"),
+    recognised_by=(("faults", "user_stack_id"),),
+    indexes=(("pid", "timestamp"),),
+    most_per_s=400,
+    matters=("faults",),
+)
+class FaultStack(Event, tag="fault_stack"):
+    """How many page faults a process had with this stack within the last second, by every 97th of them."""
+
+    pid: Annotated[Int | None, Label(), Means("process; its threads are counted together")] = None
+    comm: Annotated[Text | None, Label()] = None
+    user_stack_id: Annotated[Int | None, Label(), Means("stack of the program, in `stacks`; NULL: there is none")] = (
+        None
+    )
+    kernel_stack_id: Annotated[
+        Int | None, Label(), Means("stack of the kernel, in `stacks`; NULL: the program itself faulted")
+    ] = None
+    faults: Annotated[Int | None, Delta("faults"), Means("that the stack was met at, times 97")] = None
+    cgroup_id: Annotated[Int | None, Label(), Unsigned64()] = None
+
+
+@event(
     table="stacks",
     source="eBPF bpf_get_stack, /proc/PID/maps",
     entity=("stack_id",),

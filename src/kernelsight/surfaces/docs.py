@@ -15,6 +15,7 @@ import click
 from kernelsight.agent.acting.action import actions
 from kernelsight.diagnosis.changed import subjects
 from kernelsight.diagnosis.fault import Traits, trait_meanings
+from kernelsight.diagnosis.probe import probes
 from kernelsight.diagnosis.registry import fault_classes, mechanisms
 from kernelsight.diagnosis.remedies import remedies
 from kernelsight.errors import KernelSightError
@@ -25,6 +26,7 @@ from kernelsight.signals.registry import rules
 from kernelsight.surfaces.changes_page import changes_page
 from kernelsight.surfaces.kernel_log_page import kernel_log_page
 from kernelsight.surfaces.mechanisms_page import mechanisms_page
+from kernelsight.surfaces.probes_page import probes_page
 from kernelsight.surfaces.remedies_page import remedies_page
 from kernelsight.surfaces.rules_page import rules_page
 from kernelsight.surfaces.telemetry_page import tables_module
@@ -46,6 +48,7 @@ def pages(cli: click.Command) -> dict[str, str]:
         "faults.md": fault_reference(),
         "kernel-log.md": "\n".join([_GENERATED, "", *kernel_log_page(MESSAGE_KINDS.values()), ""]),
         "mechanisms.md": "\n".join([_GENERATED, "", *mechanisms_page(mechanisms().values()), ""]),
+        "probes.md": "\n".join([_GENERATED, "", *probes_page(probes().values()), ""]),
         "remedies.md": "\n".join([_GENERATED, "", *remedies_page(remedies().values(), actions()), ""]),
         "rules.md": "\n".join([_GENERATED, "", *rules_page(rules().values()), ""]),
         "../src/kernelsight/surfaces/telemetry_tables.py": tables_module(kinds().values()),

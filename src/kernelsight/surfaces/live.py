@@ -34,25 +34,40 @@ def collected(seconds: float, *arguments: str) -> Iterator[str]:
     """
     with tempfile.TemporaryDirectory(prefix="kernelsight-") as folder:
         path = str(Path(folder) / "live.db")
-        collector = _start(
-            child(["collect", *arguments, "--duration", str(seconds)], on_death=signal.SIGTERM),
-            stdout=subprocess.PIPE,
-        )
-        daemon = _start(child(["ingest", "--db-path", path], on_death=None), stdin=collector.stdout)
-        assert collector.stdout is not None
-        collector.stdout.close()  # the daemon's alone now: it ends when the collectors do
-        try:
-            refused, failed = _ended(collector, seconds), _ended(daemon, 0)
-        finally:
-            for process in (collector, daemon):
-                if process.poll() is None:
-                    process.terminate()
-                    process.wait(_LONGEST_END_S)
-        if collector.returncode:
-            raise SourceUnavailableError(f"the collectors could not run: {refused}")
-        if daemon.returncode:
-            raise StoreError(f"what was collected could not be stored: {failed}")
+        collect_into(path, seconds, *arguments)
         yield path
+
+
+def collect_into(path: str, seconds: float, *arguments: str) -> None:
+    """Collect for so long into a store, which is made where there is none.
+
+    Args:
+        path: of the store.
+        seconds: how long.
+        arguments: of `kernelsight collect`.
+
+    Raises:
+        SourceUnavailableError: no collector can run here.
+        StoreError: the store could not be written.
+    """
+    collector = _start(
+        child(["collect", *arguments, "--duration", str(seconds)], on_death=signal.SIGTERM),
+        stdout=subprocess.PIPE,
+    )
+    daemon = _start(child(["ingest", "--db-path", path], on_death=None), stdin=collector.stdout)
+    assert collector.stdout is not None
+    collector.stdout.close()  # the daemon's alone now: it ends when the collectors do
+    try:
+        refused, failed = _ended(collector, seconds), _ended(daemon, 0)
+    finally:
+        for process in (collector, daemon):
+            if process.poll() is None:
+                process.terminate()
+                process.wait(_LONGEST_END_S)
+    if collector.returncode:
+        raise SourceUnavailableError(f"the collectors could not run: {refused}")
+    if daemon.returncode:
+        raise StoreError(f"what was collected could not be stored: {failed}")
 
 
 def recorded_time(path: str, start_ns: int, end_ns: int) -> tuple[int, int]:

@@ -170,6 +170,17 @@ class Tables:
         """`diagnoses`: One finding of one diagnosis, stamped with the end of its window; a window without ..."""
         return self.rows("diagnoses", since, until, where=where, columns=columns)
 
+    def fault_stacks(
+        self,
+        since: Time = 0,
+        until: Time = "now",
+        *,
+        where: Where = (),
+        columns: Iterable[str] | str | None = None,
+    ) -> Rows:
+        """`fault_stacks`: How many page faults a process had with this stack within the last second, by every ..."""
+        return self.rows("fault_stacks", since, until, where=where, columns=columns)
+
     def file_lock_waits(
         self,
         since: Time = 0,

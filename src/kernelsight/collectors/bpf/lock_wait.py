@@ -24,7 +24,7 @@ from kernelsight.collectors.mappings import Mappings, Process
 from kernelsight.collectors.memory_of import Memory, callers, placed
 from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
 from kernelsight.collectors.text import fixed_name
-from kernelsight.errors import SourceUnavailableError
+from kernelsight.errors import SourceUnavailableError, UsageError
 from kernelsight.events.declare import Event
 from kernelsight.events.lock_wait import LockWait
 from kernelsight.events.stack import Stack
@@ -47,6 +47,8 @@ _KEY = Struct("<QII")  # struct word_key
 _MOST_THREADS = 512
 """Of a process in a PID namespace of its own, that are looked at for the one that has the lock."""
 _MS = 1e6
+DEFAULT_THRESHOLD_MS = 10
+_LONGEST_THRESHOLD_MS = 10_000
 
 
 class Waiter(msgspec.Struct, gc=False):
@@ -180,13 +182,15 @@ class Look:
 
 @collector(name="lock_waits", source="bpf", emits=(LockWait, Stack), needs=OTHERS_PROCESSES)
 class LockWaits:
-    """Locks that threads have waited for for more than 10 ms, who has them, and where both stand; every second."""
+    """Locks that threads have waited for for `lock_threshold_ms` (10), who has them, where both stand; every second."""
 
     def __init__(self, host: Host) -> None:
         if host.proc != Path("/proc"):
             raise SourceUnavailableError(f"the kernel's list of threads is of this machine, not of {host.proc}")
         self._host = host
-        self._object = Object(image("lock_waits"), "lock_waits", settings=_calls())
+        self._object = Object(
+            image("lock_waits"), "lock_waits", settings={**_calls(), "threshold_ns": _threshold_ns(host)}
+        )
         self._records = Records(self._object.types.layout("lock_waiter"), Waiter)
         self._no_locks = self._object.map("no_locks")
         self._forget_at = host.monotonic_ns() + _FORGETS_S * NS_PER_S
@@ -270,6 +274,13 @@ class LockWaits:
             if row is not None:
                 yield row
         yield event
+
+
+def _threshold_ns(host: Host) -> int:
+    threshold = float(host.options.get("lock_threshold_ms", DEFAULT_THRESHOLD_MS))
+    if not 0 < threshold <= _LONGEST_THRESHOLD_MS:
+        raise UsageError(f"lock_threshold_ms={threshold:g}: it must be above 0, and {_LONGEST_THRESHOLD_MS} at most")
+    return round(threshold * _MS)
 
 
 def _calls() -> Mapping[str, int]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from kernelsight.collectors.base import Host, collector
-from kernelsight.collectors.bpf.columns import Columns, made
+from kernelsight.collectors.bpf.columns import Columns, Filler, made
 from kernelsight.collectors.bpf.cpu_events import CpuEvents, Trigger
 from kernelsight.collectors.bpf.libbpf import Object
 from kernelsight.collectors.bpf.objects import image
@@ -17,14 +17,20 @@ from kernelsight.collectors.clock import NS_PER_S
 from kernelsight.collectors.privileges import OTHERS_PROCESSES, limits_on_others
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import Event
-from kernelsight.events.stack import Stack, StackSample
+from kernelsight.events.stack import FaultStack, Stack, StackSample
 from kernelsight.events.unsigned import wrap_u64
 from kernelsight.linux.stacks import NO_FILE, Frames, encoded, stack_id
+
+E = TypeVar("E", StackSample, FaultStack)
 
 DEFAULT_HZ = 19
 """A prime number: what programs do a round number of times a second is not always met at the same place."""
 _HIGHEST_HZ = 99
 _CLOCK = 0  # PERF_COUNT_SW_CPU_CLOCK
+_PAGE_FAULTS = 2  # PERF_COUNT_SW_PAGE_FAULTS
+FAULTS_PER_STACK = 97
+"""A prime number, as for the clock: 300,000 faults a second are 3,000 stacks."""
+_ROOM_FOR_FAULTS = 4096
 _MOST_FRAMES = 127  # MAX_FRAMES in bpf/stacks.bpf.c
 _STACKS_PER_CPU = 4
 """Of room in the kernel's maps, in samples of a second."""
@@ -41,6 +47,14 @@ _MOST_MET_PER_S = 40
 """New processes whose mappings are read at once; those of others are read when the second is over."""
 
 
+FAULTS = Columns(
+    FaultStack,
+    "sampled",
+    "samples",
+    apart=("user", "kernel"),
+    faults=made(lambda samples: samples * FAULTS_PER_STACK, "samples"),
+    cgroup_id=made(wrap_u64, "cgroup_id"),
+)
 SAMPLES = Columns(
     StackSample,
     "sampled",
@@ -120,21 +134,24 @@ def _hz(host: Host) -> int:
     return hz
 
 
-@collector(name="stacks", source="bpf", emits=(StackSample, Stack), needs=OTHERS_PROCESSES)
-class Stacks:
-    """Stacks of running threads, `stack_hz` (19) times a second on every CPU, counted by process and stack."""
+class CountedStacks(Generic[E]):
+    """Stacks of whoever runs when a software event has counted so many, by process and stack.
 
-    def __init__(self, host: Host) -> None:
-        hz = _hz(host)
-        room = max(_LEAST_ROOM, _STACKS_PER_CPU * hz * (os.cpu_count() or 1))
-        self._ns_per_sample = NS_PER_S // hz
-        self._trigger = Trigger("on_sample", _CLOCK, self._ns_per_sample)
+    Args:
+        host: the machine.
+        columns: the kind of the rows.
+        trigger: the event.
+        room: for so many stacks a second.
+    """
+
+    def __init__(self, host: Host, columns: Columns[E], trigger: Trigger, room: int) -> None:
+        self._trigger = trigger
         self.limitations = limits_on_others("paths of files in the stacks", host.proc)
         self._object = Object(
             image("stacks"), "stacks", max_entries={"counts": room, "user_stacks": room, "kernel_stacks": room}
         )
         try:
-            self._fill = SAMPLES.of(self._object.types)
+            self._fill: Filler[E] = columns.of(self._object.types)
             self._counts = self._object.map("counts")
             self._maps = self._object.map("user_stacks"), self._object.map("kernel_stacks")
             self._lost = self._object.variable("samples_lost")
@@ -162,8 +179,8 @@ class Stacks:
                 self._user.meet(int.from_bytes(record, "little"))
         return ()
 
-    def collect(self, now: int) -> Iterable[Event]:
-        """The samples since the last time, and the stacks of them that were not written lately."""
+    def _counted(self, now: int) -> tuple[list[Event], list[E]]:
+        """The stacks that were not written lately, and the samples since the last time."""
         self._events.follow((self._trigger,))
         self._may_meet = _MOST_MET_PER_S
         keys, values = self._counts.drain()
@@ -176,14 +193,13 @@ class Stacks:
         key_reader = self._fill.layouts[0].struct(("user", "kernel"))
         for sample, (user, kernel) in zip(samples, key_reader.iter_unpack(keys), strict=True):
             pid = sample.pid or 0
-            sample.cpu_ns = (sample.samples or 0) * self._ns_per_sample
             sample.user_stack_id = self._entered(now, stacks, numbers, pid, user, known[0])
             sample.kernel_stack_id = self._entered(now, stacks, numbers, 0, kernel, known[1])
         used = {number for _, number in numbers}
         self._kept = tuple(  # type: ignore[assignment]
             {number: stack for number, stack in fresh.items() if number not in used} for fresh in drained
         )
-        return [*stacks, *samples]
+        return stacks, list(samples)
 
     @property
     def lost(self) -> int:
@@ -214,6 +230,37 @@ class Stacks:
             if row is not None:
                 rows.append(row)
         return entered
+
+
+@collector(name="stacks", source="bpf", emits=(StackSample, Stack), needs=OTHERS_PROCESSES)
+class Stacks(CountedStacks[StackSample]):
+    """Stacks of running threads, `stack_hz` (19) times a second on every CPU, counted by process and stack."""
+
+    def __init__(self, host: Host) -> None:
+        hz = _hz(host)
+        self._ns_per_sample = NS_PER_S // hz
+        room = max(_LEAST_ROOM, _STACKS_PER_CPU * hz * (os.cpu_count() or 1))
+        super().__init__(host, SAMPLES, Trigger("on_sample", _CLOCK, self._ns_per_sample), room)
+
+    def collect(self, now: int) -> Iterable[Event]:
+        """The samples since the last time, and the stacks of them that were not written lately."""
+        stacks, samples = self._counted(now)
+        for sample in samples:
+            sample.cpu_ns = (sample.samples or 0) * self._ns_per_sample
+        return [*stacks, *samples]
+
+
+@collector(name="fault_stacks", source="bpf", emits=(FaultStack, Stack), default=False, needs=OTHERS_PROCESSES)
+class FaultStacks(CountedStacks[FaultStack]):
+    """Stacks of every 97th page fault on each CPU, counted by process and stack; for a probe."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host, FAULTS, Trigger("on_sample", _PAGE_FAULTS, FAULTS_PER_STACK), _ROOM_FOR_FAULTS)
+
+    def collect(self, now: int) -> Iterable[Event]:
+        """The faults since the last time, and the stacks of them that were not written lately."""
+        stacks, counted = self._counted(now)
+        return [*stacks, *counted]
 
 
 def _by_hash(drained: tuple[bytes, bytes], size: int) -> dict[int, bytes]:

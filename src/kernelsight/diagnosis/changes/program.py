@@ -13,6 +13,7 @@ from kernelsight.diagnosis.touching import Member, Places, Touch, closest
 from kernelsight.events.boot import Boot
 from kernelsight.events.declare import kind_of
 from kernelsight.events.process import Process
+from kernelsight.linux.services import service_of
 from kernelsight.query.times import TimeRange
 
 _TICK_NS = NS_PER_S // 100
@@ -153,8 +154,14 @@ def _ways(change: Change, member: Member) -> Iterable[Touch]:
         yield Touch(member.strength, f"it is {member.role}")
     elif entity.kind in {"process", "program", "listener"} and entity.name == change.item:
         yield Touch(max(member.strength - 1, 1), f"{member.role} is of the same program")
-    elif change.group not in {"", "/"} and member.group == change.group:
+    elif member.group == change.group and _is_of_a_service(change.group):
         yield Touch(1, f"{member.role} is in the same control group")
+
+
+def _is_of_a_service(group: str) -> bool:
+    """Whether what is in a control group belongs together, as a session of a person does not."""
+    service = service_of(group)
+    return service is not None and (service.container is not None or (service.unit or "").endswith(".service"))
 
 
 SUBJECT = Subject(

@@ -1,6 +1,7 @@
 r"""Say what is wrong with this machine: the fault, its culprit, its victims, the evidence, and the remedies.
 
-The last minute by default; `--live 15` needs no database: it collects for 15 s and answers. Every claim cites the rows
+The last minute by default; `--live 15` needs no database: it collects for 15 s and answers. Where that leaves doubt, it
+takes one closer look for some seconds more, and says which and why (docs/probes.md). Every claim cites the rows
 that show it. Less likely explanations are listed, too.
 
 Exit status:
@@ -23,6 +24,7 @@ from kernelsight.agent.commands import command
 from kernelsight.diagnosis import diagnose as diagnosed
 from kernelsight.diagnosis.evidence_series import series_by_evidence
 from kernelsight.diagnosis.page import page
+from kernelsight.diagnosis.probe import probes
 from kernelsight.diagnosis.report import report
 from kernelsight.errors import KernelSightError, UsageError
 from kernelsight.query.times import Time, parse_time
@@ -30,6 +32,7 @@ from kernelsight.surfaces.cli.command import EXIT_STATUS, Judgement, db_path_opt
 from kernelsight.surfaces.cli.completing import TIME
 from kernelsight.surfaces.cli.output import print_lines, show_json
 from kernelsight.surfaces.live import collected, recorded_time
+from kernelsight.surfaces.probing import probed
 from kernelsight.trusted_paths import replace_text
 
 _AROUND_NS = 30 * 1_000_000_000
@@ -65,6 +68,16 @@ def _write(file: Path, text: str) -> None:
     "--live", type=click.FloatRange(min=3), metavar="SECONDS", help="Collect for this long first; needs no database."
 )
 @click.option(
+    "--probes/--no-probes", default=True, help="With --live: take a closer look where the answer leaves doubt."
+)
+@click.option(
+    "--probe",
+    "asked_for",
+    multiple=True,
+    type=click.Choice([*probes()]),
+    help="With --live: take this closer look in any case; may be given several times.",
+)
+@click.option(
     "-v",
     "--verbose",
     is_flag=True,
@@ -90,6 +103,8 @@ def diagnose(  # noqa: PLR0913 - one argument an option
     until: str | None,
     at: str | None,
     live: float | None,
+    probes: bool,
+    asked_for: tuple[str, ...],
     verbose: bool,
     as_json: bool,
     html: Path | None,
@@ -97,6 +112,8 @@ def diagnose(  # noqa: PLR0913 - one argument an option
     """Diagnose a window."""
     if (at is not None) + (live is not None) + (since is not None or until is not None) > 1:
         raise UsageError("give one of --at, --live, and --since with --until")
+    if asked_for and (live is None or not probes):
+        raise UsageError("--probe goes with --live, and not with --no-probes")
     start: Time = since or "60s"
     end: Time = until or "now"
     with ExitStack() as stack:
@@ -108,6 +125,8 @@ def diagnose(  # noqa: PLR0913 - one argument an option
             moment, now = parse_time(at), parse_time("now")
             start, end = moment - _AROUND_NS, moment + _AROUND_NS if moment > now else min(moment + _AROUND_NS, now)
         diagnosis = diagnosed(db_path, start, end)
+        if live is not None and probes:
+            diagnosis = probed(db_path, diagnosis, asked_for)
         drawn = series_by_evidence(db_path, diagnosis) if html is not None or (verbose and not as_json) else {}
     if html is not None:
         _write(html, page(diagnosis, drawn, command))

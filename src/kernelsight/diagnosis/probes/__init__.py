@@ -1,0 +1,1 @@
+"""The closed list of probes, one module each (:mod:`kernelsight.diagnosis.probe`)."""
