@@ -16,7 +16,7 @@ mkdir -p "$package/DEBIAN" "$package/usr/bin" "$package/usr/lib/systemd/system" 
 
 "$python" -m venv "$package/$home"
 pip=("$package/$home/bin/python" -m pip --quiet --disable-pip-version-check --no-cache-dir)
-"${pip[@]}" install --require-hashes -r "$root/requirements-build.lock" -r "$root/requirements-packaged.lock"
+"${pip[@]}" install --require-hashes -r "$root/requirements-build.lock" -r "$root/requirements.lock"
 "${pip[@]}" wheel --no-deps --no-build-isolation --wheel-dir "$work/wheel" "$root"
 "${pip[@]}" install --no-deps "$work"/wheel/*.whl
 # What only building needed, and what nobody runs, does not go in.
