@@ -27,6 +27,10 @@ class LaterRows:
         """See :class:`kernelsight.stores.base.Reader`; names of tables in the text are those of all rows."""
         return self._reader.query(sql, params)
 
+    def statement(self, sql: str) -> tuple[Sequence[str], Iterator[Row]]:
+        """See :class:`kernelsight.stores.base.Reader`; as :meth:`query`."""
+        return self._reader.statement(sql)
+
     def objects(self, make: Callable[..., T], sql: str, params: Sequence[Value] = ()) -> list[T]:
         """See :class:`kernelsight.stores.base.Reader`."""
         return self._reader.objects(make, sql, params)

@@ -204,6 +204,17 @@ class Reader(Protocol):
     def query(self, sql: str, params: Sequence[Value] = ()) -> list[dict[str, Value]]:
         """Run one statement that reads; rows come out as dicts in the order of the columns."""
 
+    def statement(self, sql: str) -> tuple[Sequence[str], Iterator[Row]]:
+        """Run what a person wrote: one statement that reads, on all rows, under the public names of the tables.
+
+        Returns:
+            the names of the columns, and the rows; they are read before the next statement.
+
+        Raises:
+            UsageError: it is no statement of this store's SQL, or it does something else than read.
+            StoreError: the store cannot be read.
+        """
+
     def tuples(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
         """As :meth:`query`, for who reads many rows and knows the columns: in half the time."""
 

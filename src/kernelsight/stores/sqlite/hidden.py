@@ -18,6 +18,7 @@ from kernelsight.stores.sqlite.damage import damage_of, is_in_indexes_alone
 from kernelsight.stores.sqlite.ddl import quote
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.twins.archive import archive_name
 
 _NAME = re.compile(r"\w+")
 
@@ -32,7 +33,9 @@ class Hidden:
         self._unindexed: set[str] = set()
         """Segments of which only indexes are damaged: they are read without them, and nothing is missing."""
         self._shown: dict[str, list[str]] = {}
-        """Table → the segments that its temporary view stands over."""
+        """Table → the tables that its temporary view stands over."""
+        self._archived: set[str] = set()
+        """Tables whose view also has the rows that are in twins alone."""
 
     def find(self, sql: str) -> bool:
         """Look for damage in what a statement reads, and hide it.
@@ -81,6 +84,13 @@ class Hidden:
         self._shown[segment.table_name] = []
         self.refresh()
 
+    def show_archived(self, tables: Iterable[str]) -> None:
+        """Have some public names also mean the rows that are in twins alone."""
+        for table in tables:
+            self._archived.add(table)
+            self._shown.setdefault(table, [])
+        self.refresh()
+
     def refresh(self) -> None:
         """Put the temporary views over the segments that there are now."""
         for table, shown in self._shown.items():
@@ -90,11 +100,17 @@ class Hidden:
                 if s.damage is None and s.name not in self.reasons
             ]
             names = [segment.name for segment in whole]
-            if names == shown or not names:
+            if not names:
+                continue
+            readable = [self._readable(name) for name in names]
+            if table in self._archived:
+                names.append(archive_name(table))
+                readable.append(quote(archive_name(table)))
+            if names == shown:
                 continue
             columns = column_names(self._connection, whole[-1].name)
             chosen = ", ".join(map(quote, columns))
-            self._make(table, " UNION ALL ".join(f"SELECT {chosen} FROM {self._readable(name)}" for name in names))
+            self._make(table, " UNION ALL ".join(f"SELECT {chosen} FROM {name}" for name in readable))
             self._shown[table] = names
             self._copy_views_of(table)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from kernelsight.errors import ScanError, StoreError
+from kernelsight.errors import ScanError, StoreError, UsageError
 from kernelsight.events.declare import INT64_MAX, INT64_MIN, Kind
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import Book, Reader, Refusal, Row, Value, Volume
@@ -27,6 +27,7 @@ from kernelsight.stores.sqlite.hidden import Hidden
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, require_ours
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.statements import may_run, require_one, tables_in
 from kernelsight.stores.sqlite.twins.archive import Tests, archived_relation, show_archive
 from kernelsight.stores.sqlite.twins.books import Twin
 from kernelsight.stores.sqlite.twins.shelf import Coverage, Shelf, Span
@@ -105,6 +106,36 @@ class SqliteReader:
         """See :class:`kernelsight.stores.base.Reader`."""
         return self._over_damage(sql, lambda: self._dicts(sql, params))
 
+    def statement(self, sql: str) -> tuple[Sequence[str], Iterator[Row]]:
+        """See :class:`kernelsight.stores.base.Reader`."""
+        require_one(sql)
+        self._refresh()
+        self._hidden.show_archived(table for table in sorted(tables_in(sql, tables())) if self._archived(table))
+
+        def read() -> tuple[list[str], list[Row], Iterator[Row]]:
+            cursor = self._connection.cursor()
+            self._connection.authorizer = may_run
+            try:
+                cursor.execute(sql)
+                names = [column[0] for column in cursor.get_description()]
+                return names, list(islice(cursor, _READ_AHEAD)), cursor
+            except apsw.ExecutionCompleteError:
+                return [], [], iter(())
+            except apsw.AuthError as error:
+                raise UsageError("only statements that read are run here, such as SELECT") from error
+            except apsw.SQLError as error:
+                raise UsageError(f"SQLite does not take the statement: {error}") from error
+            finally:
+                self._connection.authorizer = None
+
+        names, rows, rest = self._over_damage(sql, read)
+        return names, self._then(rows, rest)
+
+    def _then(self, rows: list[Row], rest: Iterator[Row]) -> Iterator[Row]:
+        yield from rows
+        with translated(self._path):  # damage that is met now cannot be left out any more: the statement fails
+            yield from rest
+
     def _dicts(self, sql: str, params: Sequence[Value]) -> list[dict[str, Value]]:
         cursor = self._connection.execute(sql, tuple(params))
         try:
@@ -131,9 +162,7 @@ class SqliteReader:
     def tuples(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
         """See :class:`kernelsight.stores.base.Reader`."""
         rows, rest = self._over_damage(sql, lambda: self._first(sql, params))
-        yield from rows
-        with translated(self._path):  # damage that is met now cannot be left out any more: the statement fails
-            yield from rest
+        yield from self._then(rows, rest)
 
     def objects(self, make: Callable[..., T], sql: str, params: Sequence[Value] = ()) -> list[T]:
         """See :class:`kernelsight.stores.base.Reader`."""

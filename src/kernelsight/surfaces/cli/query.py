@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from kernelsight import query as ask
+from kernelsight.query.planner import planning
 from kernelsight.query.points import unit_named
 from kernelsight.query.presence import STEADY, last_row, why_no_rows
 from kernelsight.query.source import kind_named
@@ -42,9 +43,33 @@ _BY = click.option(
 )
 
 
+def _explained(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Have said on stderr, after the answer, which way each part of the question went."""
+    del param
+    if not value:
+        return
+    plans = ctx.with_resource(planning())
+
+    def tell() -> None:
+        for plan in plans:
+            taken = f"{plan.taken_ns / 1e6:,.1f} ms"
+            click.echo(f"{', '.join(plan.tables)}: {plan.way} in {taken}; {plan.because}", err=True)
+
+    ctx.call_on_close(tell)
+
+
+_EXPLAIN = click.option(
+    "--explain",
+    is_flag=True,
+    expose_value=False,
+    callback=_explained,
+    help="Say on stderr how the question was answered: by row through indexes, or by column, and why.",
+)
+
+
 def _about_a_range(command: F) -> F:
     """The options of a question about the rows of a time range."""
-    for option in (format_option, db_path_option, _WHERE, until_option, since_option("15m")):
+    for option in (_EXPLAIN, format_option, db_path_option, _WHERE, until_option, since_option("15m")):
         command = option(command)
     return command
 

@@ -106,11 +106,16 @@ class Engine:
     def rows(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
         """The rows that a statement gives; others may run meanwhile."""
         with self.running() as cursor:
-            some = cursor.execute(sql, list(params)).fetchmany(_ROWS)
+            cursor.execute(sql, list(params))
+        yield from self.rest(cursor)
+
+    def rest(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[Row]:
+        """The rows that a cursor has not given yet."""
+        some = [()]
         while some:
-            yield from some
             with self.running(cursor):
                 some = cursor.fetchmany(_ROWS)
+            yield from some
 
     def files_sql(self, kind: Kind, files: Sequence[Usable], span: Span, names: Sequence[str]) -> str:
         """SELECT columns of the rows of some files that have the same columns, within a range."""

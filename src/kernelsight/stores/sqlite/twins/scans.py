@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice, starmap
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
-from kernelsight.errors import ScanError, StoreError
+from kernelsight.errors import ScanError, StoreError, UsageError
 from kernelsight.events.declare import Kind
 from kernelsight.events.wire import tables
 from kernelsight.stores.base import Book, Refusal, Row, Value, Volume
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _COPY = 20_000
 """Rows that are copied from SQLite at a time."""
+_WORD = re.compile(r"\w+")
+_COUNT = re.compile(r"count\s*\(\s*\*\s*\)", re.IGNORECASE)
 
 
 class ColumnReader:
@@ -48,6 +51,39 @@ class ColumnReader:
             cursor.execute(sql, list(params))
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def statement(self, sql: str) -> tuple[Sequence[str], Iterator[Row]]:
+        """See :class:`kernelsight.stores.base.Reader`; in DuckDB's SQL.
+
+        Of a table that is named, only the columns are made known that the text has the names of, and all where it has
+        a `*`: rows that are in no twin have to be copied.
+        """
+        words = {word.lower() for word in _WORD.findall(sql)}
+        everything = "*" in _COUNT.sub("", sql)
+        kinds = [kind for kind in tables().values() if kind.table in words]
+        for kind in kinds:
+            names = [name for name in ("id", *kind.column_names) if everything or name in words] or ["timestamp"]
+            relation, _ = self.relation(kind.table, columns=names)
+            with self._engine.running() as cursor:
+                cursor.execute(f"CREATE OR REPLACE VIEW {quote(kind.table)} AS SELECT * FROM {relation}")
+        with self._engine.running() as cursor:
+            self._require_reading(sql)
+            try:
+                cursor.execute(sql)
+            except (duckdb.ProgrammingError, duckdb.DataError) as error:
+                raise UsageError(f"DuckDB does not take the statement: {' '.join(str(error).split())}") from error
+            names = [column[0] for column in cursor.description]
+        return names, self._engine.rest(cursor)
+
+    def _require_reading(self, sql: str) -> None:
+        try:
+            statements = duckdb.extract_statements(sql)
+        except duckdb.Error as error:
+            raise UsageError(f"DuckDB does not take the statement: {' '.join(str(error).split())}") from error
+        if len(statements) != 1:
+            raise UsageError("give one statement at a time")
+        if statements[0].type not in {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}:
+            raise UsageError("only statements that read are run here, such as SELECT")
 
     def tuples(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
         """See :class:`kernelsight.stores.base.Reader`."""
