@@ -55,7 +55,7 @@ class _How:
 @examples(
     "kernelsight sql 'SELECT comm, count(*) FROM syscall_events GROUP BY comm ORDER BY 2 DESC LIMIT 5'",
     "kernelsight sql --by-column 'SELECT quantile_disc(latency_ns, 0.99) FROM syscall_events'",
-    "kernelsight sql --format csv < questions.sql",
+    "kernelsight sql --format csv 'SELECT * FROM v_recent_slow_syscalls LIMIT 20'",
 )
 def sql(  # noqa: PLR0913 - one argument an option
     *, statement: str | None, db_path: str, form: Format, by_column: bool, limit: int, time_limit: float
