@@ -344,6 +344,13 @@ class Store(Protocol):
             StoreError: the lock cannot be made.
         """
 
+    def writer_pid(self) -> int | None:
+        """The process of this machine that has it open for writing; None: nobody has, or that is not known.
+
+        Raises:
+            StoreError: it cannot be looked up.
+        """
+
     def writer(self, *, mode: int | None = None, background: bool = False) -> Writer:
         """See :func:`open_writer`."""
 

@@ -10,6 +10,41 @@ from kernelsight.errors import StoreBusyError, StoreError
 from kernelsight.trusted_paths import UntrustedPathError, open_directory, open_file
 
 
+def lock_file(database: Path) -> Path:
+    """Where the lock of a database is."""
+    return database.with_name(f"{database.name}.lock")
+
+
+def holder_of(database: Path) -> int | None:
+    """Pid of the process that has the lock; None where nobody has it, or that is not known.
+
+    Raises:
+        StoreError: the lock is there and cannot be read.
+    """
+    try:
+        fd = os.open(lock_file(database), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"{lock_file(database)}: cannot be read: {error.strerror}") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(fd, 32, 0).decode(errors="replace").strip()
+        return int(text) if text.isdecimal() and text.isascii() and _is_of(text, os.fstat(fd).st_uid) else None
+    finally:
+        os.close(fd)
+    return None
+
+
+def _is_of(pid: str, uid: int) -> bool:
+    """Whether a process is of the user who made the lock: that one may write any pid into it."""
+    try:
+        return Path(f"/proc/{pid}").stat().st_uid == uid
+    except FileNotFoundError:
+        return False
+
+
 class WriterLock:
     """The right to write to a store: ``flock`` on ``<database>.lock``, which has the holder's pid in it.
 
@@ -19,7 +54,7 @@ class WriterLock:
     """
 
     def __init__(self, database: Path) -> None:
-        self.path = database.with_name(f"{database.name}.lock")
+        self.path = lock_file(database)
         try:
             directory = open_directory(database.parent)
             try:

@@ -16,6 +16,7 @@ from kernelsight.stores.inbox import Inbox
 from kernelsight.stores.limits import Limit, Retained
 from kernelsight.stores.sqlite.database_path import database_path
 from kernelsight.stores.sqlite.deriver import SqliteDeriver, open_deriver
+from kernelsight.stores.sqlite.lock import holder_of
 from kernelsight.stores.sqlite.reader import SqliteReader, open_reader
 from kernelsight.stores.sqlite.twins.folder import folder_of
 from kernelsight.stores.sqlite.whereabouts import set_aside
@@ -78,6 +79,10 @@ class SqliteStore:
             yield
         finally:
             os.close(fd)
+
+    def writer_pid(self) -> int | None:
+        """Who has the lock beside the file."""
+        return holder_of(self.path)
 
     def writer(self, *, mode: int | None = None, background: bool = False) -> SqliteWriter:
         """Open it for writing."""

@@ -20,11 +20,14 @@ from kernelsight.moments import in_utc
 from kernelsight.stores.base import DEFAULT_DB_PATH
 from kernelsight.stores.missing import telling
 from kernelsight.surfaces.cli.completing import TIME
+from kernelsight.surfaces.configuration import Configuration, found
 
 if TYPE_CHECKING:
     from kernelsight.events.action import Answer
 
 F = TypeVar("F", bound=Callable[..., Any])
+_CONFIGURATION, _CONFIGURATION_FILE = f"{__name__}.configuration", f"{__name__}.configuration_file"
+_CONFIGURATION_VARIABLE = "KERNELSIGHT_CONFIG"
 _LONGEST_SUMMARY = 1000
 LONGEST_S = 1e9
 """Thirty years: longer than anybody waits, and short enough for every clock."""
@@ -36,6 +39,24 @@ def _show_utc(ctx: click.Context, param: click.Parameter, value: bool) -> None: 
         ctx.with_resource(in_utc())
 
 
+def _keep_configuration_file(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    del param
+    if value is not None:
+        ctx.meta[_CONFIGURATION_FILE] = value
+        os.environ[_CONFIGURATION_VARIABLE] = value  # for the parts that `start` starts
+
+
+CONFIG_OPTION = click.Option(
+    ["--config"],
+    metavar="FILE",
+    envvar=_CONFIGURATION_VARIABLE,
+    show_envvar=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_keep_configuration_file,
+    help="Options of commands (TOML); `kernelsight config show` prints one.  [default: ./kernelsight.toml, else "
+    "/etc/kernelsight.toml]",
+)
 UTC_OPTION = click.Option(
     ["--utc"],
     is_flag=True,
@@ -47,11 +68,36 @@ UTC_OPTION = click.Option(
 """Options of every command, before or after its name."""
 
 
+def _names(ctx: click.Context) -> list[str]:
+    """The name of a command, behind those of the commands that it is within; not of the program."""
+    return [] if ctx.parent is None else [*_names(ctx.parent), str(ctx.info_name)]
+
+
+def configuration(root: click.Context) -> Configuration:
+    """What the configuration file says; it is read once.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    held: Configuration | None = root.meta.get(_CONFIGURATION)
+    if held is None:
+        held, told = found(root.meta.get(_CONFIGURATION_FILE))
+        root.meta[_CONFIGURATION] = held
+        if told:
+            click.echo(f"{root.command_path}: {told}", err=True)
+    return held
+
+
 class _Plain(click.Command):
     """A command whose expected failures are one line on stderr and an exit code, never a traceback."""
 
     failed: int | None = None
     """Exit status where it fails for what its error class has no status of its own; None: that of the error."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.help:  # in a raw docstring, click's sign for lines that stay as they are is two letters
+            self.help = self.help.replace("\\b\n", "\b\n")
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Its own, and what all commands have."""
@@ -71,6 +117,21 @@ class _Plain(click.Command):
             with formatter.section("Examples"):
                 for line in self.examples:
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; what it does not say is looked up in the environment, then in the configuration."""
+        asks_for_help = not {*ctx.help_option_names}.isdisjoint(args)
+        if ctx.parent is None or ctx.resilient_parsing or asks_for_help:
+            return super().parse_args(ctx, args)
+        with _failing_in_a_line(ctx, self.failed):
+            held = configuration(ctx.find_root())
+            ctx.default_map = held.values_of(self, _names(ctx), ctx)
+            try:
+                return super().parse_args(ctx, args)
+            except click.BadParameter as error:
+                if error.param and ctx.get_parameter_source(str(error.param.name)) is ParameterSource.DEFAULT_MAP:
+                    raise click.BadParameter(f"{error.message} (from {held.path})", ctx, error.param) from error
+                raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""

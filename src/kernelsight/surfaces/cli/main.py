@@ -17,7 +17,7 @@ import click
 import kernelsight
 from kernelsight.registry import Plugins
 from kernelsight.surfaces import cli as package
-from kernelsight.surfaces.cli.command import UTC_OPTION, Group
+from kernelsight.surfaces.cli.command import CONFIG_OPTION, UTC_OPTION, Group
 
 _COMMANDS: Plugins[click.Command] = Plugins(
     package.__name__,
@@ -62,8 +62,8 @@ def _summary(name: str) -> str:
     cls=Commands,
     name="kernelsight",
     help=__doc__,
-    params=[UTC_OPTION],
-    context_settings={"help_option_names": ["-h", "--help"]},
+    params=[CONFIG_OPTION, UTC_OPTION],
+    context_settings={"auto_envvar_prefix": "KERNELSIGHT", "help_option_names": ["-h", "--help"]},
 )
 @click.version_option(kernelsight.__version__, prog_name="kernelsight", message="%(prog)s %(version)s")
 def main() -> None:

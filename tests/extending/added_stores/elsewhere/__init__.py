@@ -52,6 +52,9 @@ class ElsewhereStore:
         """Nobody else is kept out."""
         return nullcontext()
 
+    def writer_pid(self) -> None:
+        """Not known here."""
+
     def writer(self, *, mode: int | None = None, background: bool = False) -> SqliteWriter:
         """Open it for writing."""
         return open_writer(self._file, mode=mode, background=background)
