@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 # What tests start buffers what it prints, as it does for people.
 os.environ.pop("PYTHONUNBUFFERED", None)
+os.environ["KERNELSIGHT_NO_WEB"] = "1"  # systems that tests start beside each other would want the same port
 
 # It takes signals as it does for people, even if the tests run in the background and ignore these: what is handled
 # here, other than what is ignored, is not inherited.

@@ -22,7 +22,7 @@ NOT_FORKED = {"--live", "agent", "collect", "doctor", "ingest", "mcp", "reclassi
 
 def environment(**more):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KERNELSIGHT_")}
-    return {**kept, "COLUMNS": "200", **more}
+    return {**kept, "COLUMNS": "200", "KERNELSIGHT_NO_WEB": "1", **more}
 
 
 def kernelsight(*arguments, **options):

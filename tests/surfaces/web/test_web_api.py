@@ -78,6 +78,8 @@ def test_the_api_describes_itself(client):
         ({"host": ""}, 421),
         ({"origin": "http://evil.example"}, 421),
         ({"origin": "null"}, 421),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, 421),
+        ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, 200),
     ],
 )
 def test_only_those_who_name_this_server_are_answered(client, headers, status):
@@ -86,6 +88,12 @@ def test_only_those_who_name_this_server_are_answered(client, headers, status):
     assert answer.headers["content-security-policy"].startswith("default-src 'self';")
     assert "unsafe" not in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_link_from_elsewhere_opens_a_page_but_asks_nothing(client):
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert client.get("/", headers=headers).status_code == 200
+    assert client.get("/sql?q=SELECT 1", headers=headers).status_code == 421
 
 
 def test_nothing_is_changed_by_a_get_and_no_other_method_is_known(client):

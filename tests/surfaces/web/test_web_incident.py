@@ -44,7 +44,7 @@ def test_an_incident_has_its_path_its_claims_and_their_rows(page, incident):
     assert (roles[0], roles[-1]) == ("victim", "culprit")
     assert page.locator("figure polyline").count() > 0
     page.locator("figcaption a").first.click()
-    expect(page.locator("tbody tr").first).to_be_visible()
+    expect(page.locator("main tbody tr").first).to_be_visible()
     assert page.locator("main script").count() == 0
 
 

@@ -92,3 +92,25 @@ def test_live_charts_grow_while_rows_arrive(page, database):
         expect(page.locator("[data-chart=memory] .plot")).to_have_attribute(
             "aria-label", re.compile("total last 7.63 GiB")
         )
+
+
+def test_sql_shows_rows_and_changes_nothing(page):
+    page.goto("/sql")
+    page.fill("#statement", "SELECT comm, COUNT(*) AS rows FROM process_stats GROUP BY comm ORDER BY comm;")
+    page.get_by_role("button", name="Ask").click()
+    expect(page.locator("main tbody tr")).to_have_count(2)
+    expect(page.locator("main tbody tr").first).to_contain_text(HOSTILE[:15])
+    for wrong in ("DELETE FROM process_stats", "SELECT 1) ; DROP TABLE process_stats; --", "SELECT nothing"):
+        page.fill("#statement", wrong)
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("alert")).not_to_be_empty()
+    page.goto("/sql?q=SELECT%20COUNT(*)%20AS%20rows%20FROM%20process_stats")
+    expect(page.locator("main tbody")).to_contain_text(str(2 * LENGTH))
+
+
+def test_a_question_is_answered_with_its_rows(page):
+    page.goto(f"/ask?{QUERY}&q=who%20used%20most%20cpu")
+    answer = page.get_by_role("region", name="Answer")
+    expect(answer).to_contain_text(HOSTILE[:15])
+    answer.get_by_role("link", name="rows").first.click()
+    expect(page.locator("main tbody tr").first).to_be_visible()

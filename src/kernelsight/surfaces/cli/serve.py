@@ -73,6 +73,6 @@ def serve(  # noqa: PLR0913 - one argument an option
     token = given or secrets.token_urlsafe(24)
 
     def listens() -> None:
-        click.echo(f"http://{address}:{port}/" + ("" if given else f"  token to decide on actions: {token}"))
+        click.echo(f"http://{address}:{port}/" + ("" if given else f"  token to decide on actions: {token}"), err=True)
 
     serve_pages(db_path, address, port, token, hosts=hosts, limit_s=limit_s, policy_path=policy_path, listens=listens)

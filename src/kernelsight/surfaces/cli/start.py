@@ -1,13 +1,14 @@
 """Run the whole system until Ctrl-C: collect, store, and show the state.
 
-The collectors and the ingestion daemon run as processes of their own, joined by a pipe; one more process looks for
-signals and anomalies in the stored events, and one is the agent. A part that dies is started again. Ctrl-C, SIGTERM or
-the end of --duration stop the collectors first; then the daemon stores the events that are still in the pipe, and ends.
-The other parts take a last look and end.
+The collectors and the ingestion daemon run as processes of their own, joined by a pipe. One more process looks for
+signals and anomalies in the stored events, one is the agent, and one serves the web pages. A part that dies is started
+again. Ctrl-C, SIGTERM or the end of --duration stop the collectors first; then the daemon stores the events that are
+still in the pipe, and ends. The other parts take a last look and end.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import sys
@@ -61,6 +62,12 @@ _OBSERVES = "the agent observes; --policy FILE lets it do more"
     metavar="SECONDS",
     help="Time between two looks of the agent while the machine is healthy.",
 )
+@click.option(
+    "--no-web", is_flag=True, envvar="KERNELSIGHT_NO_WEB", show_envvar=True, help="Run without the web pages."
+)
+@click.option(
+    "--web-port", type=click.IntRange(1, 65535), default=7710, show_default=True, help="Port of the web pages."
+)
 @keeping_options()
 @policy_option
 @examples(
@@ -78,6 +85,8 @@ def start(  # noqa: PLR0913 - one argument an option
     max_cpu: float,
     no_agent: bool,
     agent_interval: float,
+    no_web: bool,
+    web_port: int,
     keep_sql: Sequence[str],
     keep: Sequence[str],
     keep_rollups: Sequence[str],
@@ -94,6 +103,8 @@ def start(  # noqa: PLR0913 - one argument an option
     parts = _parts(collectors, db_path, interval, max_cpu, as_arguments(keep_sql, keep, keep_rollups, max_disk))
     if not no_agent:
         parts.append(_agent(db_path, agent_interval, policy_path))
+    if not no_web and importlib.util.find_spec("uvicorn") is not None:
+        parts.append(_web(db_path, web_port, policy_path))
     stop = stop_on_signals()
     watch = Watch(db_path)
     live = on_terminal()
@@ -131,6 +142,13 @@ def _agent(db_path: str, interval: float, policy_path: str | None) -> Part:
     policy = [] if policy_path is None else ["--policy", policy_path]
     arguments = ["agent", "--db-path", db_path, "--interval", str(interval), *policy]
     return Part("agent", lambda _: arguments, essential=False)
+
+
+def _web(db_path: str, port: int, policy_path: str | None) -> Part:
+    """The web pages; like the agent, they keep root's power only where a policy was given that may need it."""
+    policy = [] if policy_path is None else ["--policy", policy_path]
+    arguments = ["serve", "--db-path", db_path, "--port", str(port), *policy]
+    return Part("web", lambda _: arguments, essential=False)
 
 
 def _summarise(watch: Watch, *, asks: bool) -> None:

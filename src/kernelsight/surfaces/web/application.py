@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib.resources import files
 from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, Route
 
 from kernelsight.errors import KernelSightError, UsageError
 from kernelsight.events.wire import tables
 from kernelsight.surfaces.mcp.answers import Answers
 from kernelsight.surfaces.web import deciding
+from kernelsight.surfaces.web.assets import asset, assets
 from kernelsight.surfaces.web.chart import charts
 from kernelsight.surfaces.web.desk import Desk
 from kernelsight.surfaces.web.endpoint import Endpoint, NotFoundError, Problem, described, endpoints
 from kernelsight.surfaces.web.live import Live
 from kernelsight.surfaces.web.page import Page, Visit, pages
-from kernelsight.surfaces.web.rendering import Shown, rendered
+from kernelsight.surfaces.web.rendering import Shown, environment, rendered
 from kernelsight.surfaces.web.sessions import Sessions
 from kernelsight.surfaces.web.span import span
 
@@ -63,16 +62,19 @@ class Application(Starlette):
         self._live.ends = True
 
 
-def _load() -> None:
-    """Find what modules declare, before several threads ask for it at once."""
+def load() -> None:
+    """Find what modules declare, before several threads ask for it at once; read files that others may not read."""
     charts()
     tables()
+    endpoints()
+    pages()
+    assets()
+    for name in environment().list_templates(["html"]):
+        environment().get_template(name)
 
 
 def _routes(desk: Desk, answers: Answers, sessions: Sessions) -> list[BaseRoute]:
-    _load()
-    static = StaticFiles(directory=str(files("kernelsight.surfaces.web") / "static"))
-    routes: list[BaseRoute] = [Mount("/static", static, name="static"), Route("/api/openapi.json", _description)]
+    routes: list[BaseRoute] = [Route("/static/{name}", asset), Route("/api/openapi.json", _description)]
     routes += [Route(one.path, partial(_answered, desk, answers, one)) for one in endpoints().values()]
     routes += [Route(one.path, partial(_shown, desk, answers, sessions, one)) for one in pages().values()]
     return routes

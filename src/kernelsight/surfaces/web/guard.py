@@ -24,6 +24,8 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 _NO_STORE = "no-store"
+_ELSEWHERE = frozenset({"cross-site", "same-site"})
+"""Where browsers say that a request comes from which another server's page has made."""
 
 
 class Guard:
@@ -54,7 +56,10 @@ class Guard:
                 headers.setdefault("cache-control", _NO_STORE)
             await send(message)
 
-        refusal = self._refusal(Headers(scope=scope), scope["method"])
+        headers = Headers(scope=scope)
+        refusal = self._refusal(headers, scope["method"])
+        if not refusal and headers.get("sec-fetch-site", "none") in _ELSEWHERE and _asks(headers, scope):
+            refusal = "A page of another server asked.\n"
         if refusal:
             await PlainTextResponse(refusal, 421)(scope, receive, send_guarded)
         elif self._sessions is not None and not self._may_see(self._sessions, scope):
@@ -80,3 +85,9 @@ class Guard:
         if method not in {"GET", "HEAD"} and origin is None and headers.get("sec-fetch-site", "none") != "same-origin":
             return "A request that changes something must say which page it comes from (Origin).\n"
         return ""
+
+
+def _asks(headers: Headers, scope: Scope) -> bool:
+    """Whether a request makes the server work: all but a link to a page that answers no question."""
+    is_link = headers.get("sec-fetch-mode") == "navigate" and scope["method"] == "GET"
+    return not is_link or b"q=" in scope["query_string"]

@@ -24,6 +24,8 @@ def environment() -> Environment:
         loader=ChoiceLoader([PackageLoader("kernelsight.surfaces.web"), PackageLoader(*TEMPLATES)]),
         autoescape=True,
         undefined=StrictUndefined,
+        auto_reload=False,
+        cache_size=-1,
         trim_blocks=True,
         lstrip_blocks=True,
     )

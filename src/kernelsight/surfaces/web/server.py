@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Collection
 from types import FrameType
 
 import uvicorn
 
+from kernelsight.errors import UsageError
 from kernelsight.surfaces.mcp.connections import settings
-from kernelsight.surfaces.web.application import Application
+from kernelsight.surfaces.unprivileged import serve_as_owner
+from kernelsight.surfaces.web.application import Application, load
 from kernelsight.surfaces.web.guard import LOCAL, Guard
 from kernelsight.surfaces.web.sessions import Sessions
+
+_ROOMS = ("query", "signals", "anomalies", "diagnosis", "agent", "surfaces.web")
+_WAITING = 128
+"""Connections that may wait to be accepted."""
 
 
 class _Server(uvicorn.Server):
@@ -25,8 +32,8 @@ class _Server(uvicorn.Server):
         self._ends()
         super().handle_exit(sig, frame)
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override] # as in uvicorn
-        await super().startup(sockets)  # type: ignore[arg-type]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
         if self.started:
             self._listens()
 
@@ -57,5 +64,14 @@ def serve(  # noqa: PLR0913 - what the command was given
     sessions = Sessions(token)
     application = Application(db_path, limit_s, sessions, policy_path)
     guarded = Guard(application, {host, *hosts}, None if host in LOCAL else sessions)
+    load()
+    try:
+        listening = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_WAITING
+        )
+    except OSError as error:
+        raise UsageError(f"--port {port}: {error.strerror or error}; give another one") from error
+    if policy_path is None:
+        serve_as_owner(db_path, _ROOMS, fenced=False)
     config = uvicorn.Config(guarded, host=host, port=port, log_level="warning", access_log=False, **settings())
-    _Server(config, listens, application.end).run()
+    _Server(config, listens, application.end).run([listening])

@@ -51,7 +51,8 @@ def _window(given: str) -> TimeRange:
     return time_range(int(start), int(end))
 
 
-def _rows_path(evidence: Evidence) -> str:
+def rows_path(evidence: Evidence) -> str:
+    """Where the rows that a number comes from are shown."""
     ids = ",".join(map(str, evidence.row_ids[:_MOST_IDS]))
     when = urlencode({"since": evidence.start_ns, "until": evidence.end_ns, "ids": ids})
     return f"/rows/{evidence.table}?{when}"
@@ -62,7 +63,7 @@ def _incident(visit: Visit) -> Mapping[str, Any]:
     diagnosis, drawn = visit.desk.diagnoses.of(when)
     about = TimeRange(when.start_ns, when.end_ns + _AFTER_NS)
     return {
-        **context(diagnosis, drawn, command, _rows_path),
+        **context(diagnosis, drawn, command, rows_path),
         "when": when,
         "around": f"/?since={when.start_ns}&until={when.end_ns}",
         "actions": actions_of(visit, about),
