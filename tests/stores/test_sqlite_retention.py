@@ -237,3 +237,31 @@ def test_rollups_are_made_of_every_kind(tmp_path):
         for kind in kinds().values():
             [line] = reader.query(f"SELECT sum(rows) AS n, count(DISTINCT segment) AS s FROM {kind.table}_1h")
             assert line == {"n": 10, "s": 1}
+
+
+@pytest.mark.parametrize("table", [TABLE, "block_stats"])
+def test_rollups_are_the_same_however_many_rows_are_summed_up_at_once(tmp_path, monkeypatch, table):
+    chance = random.Random(9)
+    given = [
+        row(table, number, timestamp=START + 7 * SECOND * number, **values(table, chance)) for number in range(300)
+    ]
+
+    def made(folder, at_once):
+        monkeypatch.setattr("kernelsight.stores.sqlite.rollups.ROWS_AT_ONCE", at_once)
+        with closing(SqliteWriter(tmp_path / folder, segment_rows=300)) as writer:
+            assert not writer.write(Batch({struct(table): given}))
+            writer.maintain(budget_s=20)
+        with closing(open_reader(str(tmp_path / folder))) as reader:
+            order = "timestamp, pid" if table == TABLE else "timestamp, device_name"
+            return [reader.query(f"SELECT * FROM {table}_{step} ORDER BY {order}") for step in ("1m", "1h")]
+
+    whole, sliced = made("whole.db", 20_000), made("sliced.db", 7)
+    assert whole == sliced
+    assert sum(line["rows"] for line in whole[0]) == 300
+
+
+def values(table, chance):
+    """Latencies, and counters that fall now and then."""
+    if table == TABLE:
+        return {"pid": chance.randrange(4), "latency_ns": chance.choice([None, 0, chance.randrange(10**9)])}
+    return {"device_name": chance.choice(["sda", "sdb"]), "read_ios": chance.randrange(1000)}

@@ -32,6 +32,7 @@ from itertools import accumulate
 import apsw
 
 from kernelsight.events.declare import Column, Counter, Gauge, Kind, Label
+from kernelsight.stores.sqlite.connect import integer
 from kernelsight.stores.sqlite.ddl import quote, quoted
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
@@ -41,6 +42,8 @@ GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
 STEPS = {"1m": 60 * 10**9, "1h": 3600 * 10**9}
 """Suffix of the table and length of its steps in ns."""
 
+ROWS_AT_ONCE = 20_000
+"""Summed up in one step: 0.05 s."""
 LEAST_ROWS_A_MINUTE = 4
 LARGE_SEGMENT = 10_000
 """Of a segment with so many rows, minutes are kept only where each sums up so many of them on average: what has a new
@@ -116,24 +119,78 @@ def prepare_rollups(connection: apsw.Connection, kind: Kind) -> None:
 
 def summarise(connection: apsw.Connection, kind: Kind, segment: Segment) -> None:
     """Put a full segment's rows into the rollups, instead of what it put there before; within a transaction."""
-    prepare_rollups(connection, kind)
-    minutes, hours = (rollup_name(kind.table, suffix) for suffix in STEPS)
-    for target in (minutes, hours):
-        connection.execute(f"DELETE FROM {quote(target)} WHERE segment = ?", (segment.number,))
-    latency = sketched(kind)
-    name = latency.name if latency else ""
-    counted = quote(f"{name}_count")
-    from_bins = f"json_group_object(bin, {counted}) FILTER (WHERE {counted} > 0)"
-    from_sketches = f"merge_sketches({quote(name + '_sketch')})"
-    rows = _summaries(kind, quote(segment.name), STEPS["1m"])
-    connection.execute(_combined(kind, minutes, rows, from_bins), (segment.number,))
-    of_segment = f"SELECT *, {_step(STEPS['1h'])} AS step FROM {quote(minutes)} WHERE segment = ?1"
-    connection.execute(_combined(kind, hours, of_segment, from_sketches), (segment.number,))
-    if segment.rows >= LARGE_SEGMENT and connection.execute(
-        f"SELECT count(*) > ? FROM {quote(minutes)} WHERE segment = ?",
-        (segment.rows // LEAST_ROWS_A_MINUTE, segment.number),
-    ).fetchall() == [(1,)]:
-        connection.execute(f"DELETE FROM {quote(minutes)} WHERE segment = ?", (segment.number,))
+    summing = Summing(connection, kind, segment)
+    while summing.take():
+        pass
+    summing.put()
+
+
+class Summing:
+    """A full segment's rollups in the making, some rows at a time, so that a batch waits for a part of it at most."""
+
+    def __init__(self, connection: apsw.Connection, kind: Kind, segment: Segment) -> None:
+        """Begin with the first row."""
+        self.segment = segment
+        self._connection = connection
+        self._kind = kind
+        self._next_id: int | None = None
+        self._name = f"temp.{quote(segment.name + '_summing')}"
+        connection.execute(f"DROP TABLE IF EXISTS {self._name}")
+
+    def take(self) -> bool:
+        """Sum up the next rows, without a lock; False when all are."""
+        name = quote(self.segment.name)
+        first = integer(self._connection, f"SELECT min(id) FROM {name}") if self._next_id is None else self._next_id
+        if first is None:
+            return False
+        # An id is the greatest of so many from the first on, or of all where there are fewer.
+        last = integer(
+            self._connection,
+            f"SELECT max(id) FROM (SELECT id FROM {name} WHERE id >= ? ORDER BY id LIMIT ?)",
+            (first, ROWS_AT_ONCE),
+        )
+        if last is None:
+            return False
+        source = f"(SELECT * FROM {name} WHERE id BETWEEN {first} AND {last})"
+        before = None if self._next_id is None else self._before(name, first)
+        rows = _summaries(self._kind, source, STEPS["1m"], before)
+        begin = (
+            f"CREATE TEMP TABLE {self._name.removeprefix('temp.')} AS"
+            if before is None
+            else f"INSERT INTO {self._name}"
+        )
+        self._connection.execute(f"{begin} {rows}")
+        self._next_id = last + 1
+        return True
+
+    def _before(self, name: str, first: int) -> str:
+        """The row of each entity that arrived last before the ones that are next: a fall may lie between them."""
+        by = f" GROUP BY {quoted(self._kind.entity)}" if self._kind.entity else ""
+        return f"SELECT * FROM {name} WHERE id IN (SELECT max(id) FROM {name} WHERE id < {first}{by})"
+
+    def put(self) -> None:
+        """Put the sums into the rollups, within a transaction."""
+        connection, kind, segment = self._connection, self._kind, self.segment
+        prepare_rollups(connection, kind)
+        minutes, hours = (rollup_name(kind.table, suffix) for suffix in STEPS)
+        for target in (minutes, hours):
+            connection.execute(f"DELETE FROM {quote(target)} WHERE segment = ?", (segment.number,))
+        if self._next_id is None:
+            return
+        latency = sketched(kind)
+        name = latency.name if latency else ""
+        counted = quote(f"{name}_count")
+        from_bins = f"json_group_object(bin, {counted}) FILTER (WHERE {counted} > 0)"
+        from_sketches = f"merge_sketches({quote(name + '_sketch')})"
+        connection.execute(_combined(kind, minutes, _added_up(kind, self._name), from_bins), (segment.number,))
+        of_segment = f"SELECT *, {_step(STEPS['1h'])} AS step FROM {quote(minutes)} WHERE segment = ?1"
+        connection.execute(_combined(kind, hours, of_segment, from_sketches), (segment.number,))
+        if segment.rows >= LARGE_SEGMENT and connection.execute(
+            f"SELECT count(*) > ? FROM {quote(minutes)} WHERE segment = ?",
+            (segment.rows // LEAST_ROWS_A_MINUTE, segment.number),
+        ).fetchall() == [(1,)]:
+            connection.execute(f"DELETE FROM {quote(minutes)} WHERE segment = ?", (segment.number,))
+        connection.execute(f"DROP TABLE {self._name}")
 
 
 def summarise_parting(connection: apsw.Connection, kind: Kind, segment: Segment, cut_ns: int, most: int) -> None:
@@ -168,8 +225,27 @@ def _step(length: int) -> str:
     return f"timestamp / {length} * {length}"
 
 
-def _summaries(kind: Kind, source: str, length: int) -> str:
-    """Rows of a segment by step and entity and, where there is a sketch, by bin of the latency."""
+def _added_up(kind: Kind, source: str) -> str:
+    """Summaries of parts of a segment, added up by step, entity and bin."""
+    keys = ["step", *map(quote, kind.entity), *(["bin"] if sketched(kind) else [])]
+    values = [
+        f"{_OF_PARTS[part]}({quote(f'{metric.name}_{part}')}) AS {quote(f'{metric.name}_{part}')}"
+        for metric in metrics(kind)
+        for part in _parts(metric)
+    ]
+    selected = ", ".join((*keys, "sum(rows) AS rows", *values))
+    return f"SELECT {selected} FROM {source} GROUP BY {', '.join(str(n + 1) for n in range(len(keys)))}"
+
+
+def _summaries(kind: Kind, source: str, length: int, before: str | None = None) -> str:
+    """Rows of a segment by step and entity and, where there is a sketch, by bin of the latency.
+
+    Args:
+        kind: of the segment's table.
+        source: the rows, in parentheses or a table.
+        length: of a step, in ns.
+        before: SELECT of rows that came before them, which are not summed up and only tell whether a counter fell.
+    """
     latency = sketched(kind)
     keys = [f"{_step(length)} AS step", *map(quote, kind.entity), *([_bin(latency.name)] if latency else [])]
     values = [
@@ -178,7 +254,7 @@ def _summaries(kind: Kind, source: str, length: int) -> str:
         for part in _parts(metric)
     ]
     selected = ", ".join((*keys, "count(*) AS rows", *values))
-    of = f"({_with_falls(kind, source)})" if any(map(_falls, metrics(kind))) else source
+    of = f"({_with_falls(kind, source, before)})" if any(map(_falls, metrics(kind))) else source
     return f"SELECT {selected} FROM {of} GROUP BY {', '.join(str(n + 1) for n in range(len(keys)))}"
 
 
@@ -188,14 +264,18 @@ def _of_rows(metric: Column, part: str) -> str:
     return f"{_OF_ROWS[part]}({quote(metric.name)})"
 
 
-def _with_falls(kind: Kind, source: str) -> str:
+def _with_falls(kind: Kind, source: str, before: str | None) -> str:
     """Rows, and of each counter whether it is lower than in the row of its entity that arrived before."""
     falls = ", ".join(
         f"{quote(metric.name)} < lag({quote(metric.name)}) OVER own AS {quote(f'{metric.name}_falls')}"
         for metric in filter(_falls, metrics(kind))
     )
     by = f"PARTITION BY {quoted(kind.entity)} " if kind.entity else ""
-    return f"SELECT *, {falls} FROM {source} WINDOW own AS ({by}ORDER BY id)"
+    window = f"WINDOW own AS ({by}ORDER BY id)"
+    if before is None:
+        return f"SELECT *, {falls} FROM {source} {window}"
+    rows = f"(SELECT *, 1 AS counts FROM {source} UNION ALL SELECT *, 0 FROM ({before}))"
+    return f"SELECT * FROM (SELECT *, {falls} FROM {rows} {window}) WHERE counts"
 
 
 def _combined(kind: Kind, target: str, source: str, sketch: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -15,7 +16,8 @@ from kernelsight.stores.sqlite.checkpoint import finish
 from kernelsight.stores.sqlite.connect import integer, sorting
 from kernelsight.stores.sqlite.layout import Layout
 from kernelsight.stores.sqlite.log_readers import log_readers
-from kernelsight.stores.sqlite.retention import GRACE_S, Retention, summarise_segment
+from kernelsight.stores.sqlite.retention import GRACE_S, Retention
+from kernelsight.stores.sqlite.rollups import Summing
 from kernelsight.stores.sqlite.segments import Segment
 from kernelsight.stores.sqlite.tiers import Tiers
 
@@ -31,6 +33,16 @@ def _last_known_ns(layout: Layout) -> int | None:
     return max(newest, default=None)
 
 
+def _is_same(summed: Segment, segment: Segment) -> bool:
+    """Whether a segment is the one that was summed up, and none of its rows was changed since."""
+    return (summed.table_name, summed.number, summed.edits, summed.rows) == (
+        segment.table_name,
+        segment.number,
+        segment.edits,
+        segment.rows,
+    )
+
+
 class Upkeep:
     """Steps of upkeep. Each is one transaction, so that a batch waits for one step at most."""
 
@@ -39,6 +51,7 @@ class Upkeep:
         self._retention = retention
         self._tiers = tiers
         self._path = path
+        self._summing: Summing | None = None
         clock = SettledClock(time.time_ns)
         # Limits are on by default: a clock that was set before this process began must not make everything old.
         careful = SettledClock(time.time_ns, last_known_ns=_last_known_ns(layout))
@@ -127,10 +140,25 @@ class Upkeep:
         return self._treat(lambda segment: segment.stale and segment.full, self._read_bounds)
 
     def _summarise(self) -> bool:
-        return self._treat(
-            lambda segment: segment.full and not segment.summarised,
-            lambda segment: summarise_segment(self._layout, segment),
-        )
+        """Sum up some rows of a segment that is full, or put its sums into the rollups."""
+        segment = self._first(lambda segment: segment.full and not segment.summarised)
+        if segment is None:
+            self._summing = None
+            return False
+        layout = self._layout
+        if self._summing is None or not _is_same(self._summing.segment, segment):
+            self._summing = Summing(layout.connection, layout.kinds[segment.table_name], replace(segment))
+        with layout.suspecting(segment):
+            if self._summing.take():
+                return True
+        with layout.transaction():
+            now = self._first(lambda other: (other.table_name, other.number) == (segment.table_name, segment.number))
+            if now is not None and _is_same(self._summing.segment, now):
+                self._summing.put()
+                now.summarised = True
+                segment_books.save(layout.connection, [now])
+        self._summing = None
+        return True
 
     def _treat(self, needs_it: Callable[[Segment], bool], treatment: Callable[[Segment], None]) -> bool:
         """Treat one segment that needs it, in a transaction; False when none does."""
