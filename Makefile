@@ -21,10 +21,12 @@ test: setup  ## set up, then check everything
 check: lint  ## check everything (after set-up)
 	@echo "== the tests that may run beside each other, in $(WORKERS) processes"; beside=0; \
 	$(bin)/python -m pytest -m "not alone" $(beside) || beside=$$?; \
+	echo "== the tests that watch the whole machine, in two processes"; watching=0; \
+	$(bin)/python -m pytest -m "alone and not solitary" --numprocesses 2 --dist loadfile --no-loadscope-reorder || watching=$$?; \
 	echo "== the tests that want the machine for themselves"; alone=0; \
-	$(bin)/python -m pytest -m alone || alone=$$?; \
-	echo "== beside each other: exit status $$beside; alone: $$alone"; \
-	exit $$((beside ? beside : alone))
+	$(bin)/python -m pytest -m solitary || alone=$$?; \
+	echo "== beside each other: exit status $$beside; watching the machine: $$watching; alone: $$alone"; \
+	exit $$((beside ? beside : watching ? watching : alone))
 
 lint:
 	$(bin)/ruff format --check .

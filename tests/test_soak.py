@@ -14,6 +14,7 @@ pytestmark = [
     pytest.mark.root,
     pytest.mark.slow,
     pytest.mark.alone,
+    pytest.mark.solitary,
     pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and tracers need root"),
     pytest.mark.skipif(not shutil.which("unshare") or not shutil.which("gcc"), reason="needs unshare and gcc"),
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,6 +42,42 @@ def episodes(
         if watch:
             watch(detector)
     return sorted([*over, *found.open], key=lambda one: (one.start_ns, one.series))
+
+
+@dataclass(frozen=True)
+class Course:
+    """A series, an observation a second, and how it is looked at."""
+
+    values: np.ndarray
+    sensitivity: Sensitivity = SENSITIVITY
+    least: float = 0.0
+
+
+def episodes_of_each(courses: Mapping[str, Course]) -> dict[str, list[AnomalyEpisode]]:
+    """The episodes of each series; one detector sees all, each as if it were alone, which takes as long as one."""
+    length = max(len(course.values) for course in courses.values())
+    table = np.full((length, len(courses)), np.nan)
+    for column, course in enumerate(courses.values()):
+        table[: len(course.values), column] = course.values
+    detector = Detector(np.array([course.least for course in courses.values()]))
+    looks = {course.sensitivity: Episodes(detector.baselines, course.sensitivity) for course in courses.values()}
+    over: dict[Sensitivity, list[AnomalyEpisode]] = {sensitivity: [] for sensitivity in looks}
+    everyone = np.arange(len(courses))
+    for row, line in enumerate(table):
+        scores = detector.step(everyone, float(row), line)
+        for sensitivity, look in looks.items():
+            over[sensitivity].extend(look.step(row * SECOND, scores)[1])
+    return {
+        name: sorted(
+            (
+                episode
+                for episode in (*over[course.sensitivity], *looks[course.sensitivity].open)
+                if episode.series == column
+            ),
+            key=lambda episode: episode.start_ns,
+        )
+        for column, (name, course) in enumerate(courses.items())
+    }
 
 
 def starts(found: list[AnomalyEpisode], every_s: float = 1.0) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from streams import DAY, FINE, MINUTE, episodes, noise, starts
+from streams import DAY, FINE, MINUTE, Course, episodes, episodes_of_each, noise, starts
 
 from kernelsight.anomalies.baselines import REBASE_AFTER
 from kernelsight.anomalies.detector import Detector
@@ -15,27 +15,104 @@ AT_ONCE = {2000, 2001}
 """The onset, or the observation after it."""
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_noise_is_not_an_anomaly(seed):
-    assert episodes(noise(4000, seed)) == []
+def with_values(values, first, odd):
+    """A series of which some values are other ones."""
+    values[first : first + len(odd)] = odd
+    return values
 
 
-def test_a_constant_series_is_not_an_anomaly():
-    assert episodes(np.full(2000, 7.0)) == []
-
-
-def test_bursts_that_come_again_and_again_are_usual():
-    values = np.zeros(6000)
-    rng = np.random.default_rng(3)
+def bursts():
+    values, rng = np.zeros(6000), np.random.default_rng(3)
     for first in range(40, 6000, 50):
         values[first : first + 3] = rng.uniform(1.3e8, 1.9e8)
-    assert [one for one in starts(episodes(values)) if one > 1000] == []
+    return values
 
 
-def test_a_spike_is_found_while_it_lasts_with_its_value_and_what_was_usual():
+def shifted(by):
+    return with_values(noise(3500), 2000, noise(3500)[2000:] + by)
+
+
+def with_holes():
     values = noise(2500)
-    values[2000:2003] = 160.0
-    (found,) = episodes(values)
+    values[500:900] = np.nan
+    values[1500::7] = np.nan
+    return with_values(values, 2000, [160.0] * 3)
+
+
+def cycle(deviation, level):
+    return level + 20.0 * np.sin(np.arange(4000) / 10.0) + noise(4000, level=0.0, deviation=deviation)
+
+
+def cycle_left_out():
+    values = cycle(3.0, 50.0)
+    return with_values(values, 3000, values[3000:3063].mean() + noise(63, level=0.0, deviation=3.0))
+
+
+def quantised():
+    return with_values(np.round(noise(3000, level=3.0, deviation=0.7)).clip(0), 2500, [14.0] * 20)
+
+
+def often_still():
+    values = np.repeat(np.round(noise(80)), 40)
+    return with_values(values, 2600, [values[2600]] * 600)
+
+
+def stopped(values, at):
+    return with_values(values, at, [values[at - 1]] * (len(values) - at))
+
+
+COURSES = {
+    "noise 0": Course(noise(4000, 0)),
+    "noise 1": Course(noise(4000, 1)),
+    "noise 2": Course(noise(4000, 2)),
+    "constant": Course(np.full(2000, 7.0)),
+    "bursts": Course(bursts()),
+    "spike": Course(with_values(noise(2500), 2000, [160.0] * 3)),
+    "dip": Course(with_values(noise(2500), 2000, [40.0] * 10)),
+    "shift": Course(shifted(40.0)),
+    "shift and spike": Course(with_values(shifted(400.0), 3000, shifted(400.0)[3000:3005] + 60.0), FINE),
+    "more variation": Course(with_values(noise(2500), 2000, noise(100, seed=9, deviation=25.0))),
+    "less variation": Course(with_values(noise(2500), 2000, noise(150, seed=9, deviation=0.3)), FINE),
+    "cycle left out": Course(cycle_left_out(), Sensitivity(1.5)),
+    "stopped": Course(stopped(noise(2500), 2000)),
+    "often still": Course(often_still()),
+    "unknown course": Course(with_values(cycle(0.5, 30.0), 3000, 30.0 + 10.0 * (-1.0) ** np.arange(40)), FINE),
+    "with holes": Course(with_holes()),
+    "by one": Course(with_values(np.zeros(2500), 2000, [1.0] * 3)),
+    "by one of 20": Course(with_values(np.zeros(2500), 2000, [1.0] * 3), least=20.0),
+    "quantised": Course(quantised()),
+    "two spikes, soon calm": Course(
+        with_values(with_values(noise(2500), 2000, [160.0] * 3), 2030, [160.0] * 3), Sensitivity(1.9, calm=10)
+    ),
+    "two spikes, late calm": Course(
+        with_values(with_values(noise(2500), 2000, [160.0] * 3), 2030, [160.0] * 3), Sensitivity(1.9, calm=48)
+    ),
+    "early spike": Course(with_values(noise(2500), 1700, [160.0] * 3)),
+    "early spike, then zero": Course(with_values(with_values(noise(2500), 1700, [160.0] * 3), 1800, np.zeros(700))),
+}
+
+
+@pytest.fixture(scope="module")
+def of():
+    """The episodes of each of these, by its name."""
+    return episodes_of_each(COURSES)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_is_not_an_anomaly(of, seed):
+    assert of[f"noise {seed}"] == []
+
+
+def test_a_constant_series_is_not_an_anomaly(of):
+    assert of["constant"] == []
+
+
+def test_bursts_that_come_again_and_again_are_usual(of):
+    assert [one for one in starts(of["bursts"]) if one > 1000] == []
+
+
+def test_a_spike_is_found_while_it_lasts_with_its_value_and_what_was_usual(of):
+    (found,) = of["spike"]
     assert starts([found])[0] in AT_ONCE
     assert (found.shape, found.direction, found.value) == ("spike", "up", 160.0)
     assert 90 < found.low < 95
@@ -43,53 +120,39 @@ def test_a_spike_is_found_while_it_lasts_with_its_value_and_what_was_usual():
     assert found.end_ns is not None
 
 
-def test_a_dip_goes_down():
-    values = noise(2500)
-    values[2000:2010] = 40.0
-    (found,) = episodes(values)
+def test_a_dip_goes_down(of):
+    (found,) = of["dip"]
     assert starts([found])[0] in AT_ONCE
     assert (found.shape, found.direction) == ("spike", "down")
 
 
-def test_a_shift_is_one_anomaly_and_becomes_the_new_usual():
-    values = noise(3500)
-    values[2000:] += 40.0
-    (found,) = episodes(values)
+def test_a_shift_is_one_anomaly_and_becomes_the_new_usual(of):
+    (found,) = of["shift"]
     assert starts([found])[0] in AT_ONCE
     assert (found.shape, found.direction) == ("shift", "up")
     assert found.end_ns == (2000 + REBASE_AFTER - 1) * 1_000_000_000
 
 
-def test_after_a_shift_a_small_spike_on_the_new_level_is_found():
-    values = noise(3500)
-    values[2000:] += 400.0
-    values[3000:3005] += 60.0
-    shift, spike = starts(episodes(values, sensitivity=FINE))
+def test_after_a_shift_a_small_spike_on_the_new_level_is_found(of):
+    shift, spike = starts(of["shift and spike"])
     assert shift in AT_ONCE
     assert 3000 <= spike <= 3002
 
 
-def test_greater_variation_around_the_same_level_is_found():
-    values = noise(2500)
-    values[2000:2100] = noise(100, seed=9, deviation=25.0)
-    found = episodes(values)
-    assert starts(found)
-    assert 2000 <= starts(found)[0] < 2010
+def test_greater_variation_around_the_same_level_is_found(of):
+    found = starts(of["more variation"])
+    assert found
+    assert 2000 <= found[0] < 2010
 
 
-def test_less_variation_around_the_same_level_is_found():
-    values = noise(2500)
-    values[2000:2150] = noise(150, seed=9, deviation=0.3)
-    found = starts(episodes(values, sensitivity=FINE))
+def test_less_variation_around_the_same_level_is_found(of):
+    found = starts(of["less variation"])
     assert found
     assert 2000 <= found[0] < 2080
 
 
-def test_a_cycle_that_is_left_out_is_found_at_a_level_that_is_usual():
-    rows = np.arange(4000)
-    values = 50.0 + 20.0 * np.sin(rows / 10.0) + noise(4000, level=0.0, deviation=3.0)
-    values[3000:3063] = values[3000:3063].mean() + noise(63, level=0.0, deviation=3.0)
-    found = [one for one in starts(episodes(values, sensitivity=Sensitivity(1.5))) if one > 1000]
+def test_a_cycle_that_is_left_out_is_found_at_a_level_that_is_usual(of):
+    found = [one for one in starts(of["cycle left out"]) if one > 1000]
     assert found
     assert 3000 <= found[0] < 3063
 
@@ -132,25 +195,18 @@ def test_after_a_shift_the_recent_past_is_not_measured_by_the_new_baseline():
     assert max(scores[2000 + REBASE_AFTER + 10 : 2000 + REBASE_AFTER + 100]) < FINE.threshold
 
 
-def test_a_series_that_stands_still_is_flat():
-    values = noise(2500)
-    values[2000:] = values[1999]
-    (found,) = [one for one in episodes(values) if one.shape == "flat"]
+def test_a_series_that_stands_still_is_flat(of):
+    (found,) = [one for one in of["stopped"] if one.shape == "flat"]
     assert 2000 < starts([found])[0] <= 2080
     assert (found.direction, found.end_ns) == (None, None)
 
 
-def test_a_series_that_often_stands_still_is_not_flat():
-    values = np.repeat(np.round(noise(80)), 40)
-    values[2600:] = values[2600]
-    assert [one for one in episodes(values) if one.shape == "flat" and starts([one])[0] < 2700] == []
+def test_a_series_that_often_stands_still_is_not_flat(of):
+    assert [one for one in of["often still"] if one.shape == "flat" and starts([one])[0] < 2700] == []
 
 
-def test_an_unknown_course_within_the_range_is_a_pattern():
-    rows = np.arange(4000)
-    values = 30.0 + 20.0 * np.sin(rows / 10.0) + noise(4000, level=0.0, deviation=0.5)
-    values[3000:3040] = 30.0 + 10.0 * (-1.0) ** np.arange(40)
-    found = [one for one in episodes(values, sensitivity=FINE) if starts([one])[0] > 1000]
+def test_an_unknown_course_within_the_range_is_a_pattern(of):
+    found = [one for one in of["unknown course"] if starts([one])[0] > 1000]
     assert found
     assert 3000 <= starts(found)[0] <= 3010
     assert found[0].shape == "pattern"
@@ -171,51 +227,34 @@ def test_what_happens_every_day_at_the_same_time_is_usual_and_at_another_time_it
     assert next(one for one in found if one > 4 * each_day) in {odd, odd + 1}
 
 
-def test_missing_observations_are_passed_over():
-    values = noise(2500)
-    values[500:900] = np.nan
-    values[1500::7] = np.nan
-    values[2000:2003] = 160.0
-    (found,) = starts(episodes(values))
+def test_missing_observations_are_passed_over(of):
+    (found,) = starts(of["with holes"])
     assert found in AT_ONCE
 
 
-def test_a_change_smaller_than_what_matters_is_left_alone():
-    values = np.zeros(2500)
-    values[2000:2003] = 1.0
-    assert starts(episodes(values)) == [2000]
-    assert episodes(values, least=20.0) == []
+def test_a_change_smaller_than_what_matters_is_left_alone(of):
+    assert starts(of["by one"]) == [2000]
+    assert of["by one of 20"] == []
 
 
-def test_a_quantised_series_is_left_alone_until_it_does_something_new():
-    values = np.round(noise(3000, level=3.0, deviation=0.7)).clip(0)
-    values[2500:2520] = 14.0
-    (found,) = starts(episodes(values))
+def test_a_quantised_series_is_left_alone_until_it_does_something_new(of):
+    (found,) = starts(of["quantised"])
     assert found in {2500, 2501}
 
 
-def test_series_do_not_influence_each_other():
-    lone = noise(2500)
-    lone[2000:2003] = 160.0
-    together = np.column_stack([noise(2500, seed=5), lone, noise(2500, seed=6)])
-    (alone,), (among,) = episodes(lone), episodes(together)
-    assert among.series == 1
+def test_series_do_not_influence_each_other(of):
+    (alone,), (among,) = episodes(COURSES["spike"].values), of["spike"]
+    assert among.series == list(COURSES).index("spike")
     assert (among.start_ns, among.score, among.value) == (alone.start_ns, alone.score, alone.value)
 
 
-def test_two_spikes_soon_after_each_other_are_one_anomaly():
-    values = noise(2500)
-    values[2000:2003] = values[2030:2033] = 160.0
-    assert len(episodes(values, sensitivity=Sensitivity(1.9, calm=48))) == 1
-    assert len(episodes(values, sensitivity=Sensitivity(1.9, calm=10))) == 2
+def test_two_spikes_soon_after_each_other_are_one_anomaly(of):
+    assert len(of["two spikes, late calm"]) == 1
+    assert len(of["two spikes, soon calm"]) == 2
 
 
-def test_what_comes_later_changes_nothing_of_what_was_said():
-    values = noise(2500)
-    values[1700:1703] = 160.0
-    other = values.copy()
-    other[1800:] = 0.0
-    first, second = (episodes(series)[0] for series in (values, other))
+def test_what_comes_later_changes_nothing_of_what_was_said(of):
+    first, second = of["early spike"][0], of["early spike, then zero"][0]
     assert 1700 <= starts([first])[0] <= 1701
     assert first.start_ns == second.start_ns
     assert (first.score, first.value, first.low, first.high) == (second.score, second.value, second.low, second.high)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.solitary]
 
 COLLECT = [sys.executable, "-m", "kernelsight", "collect", "load"]
 

@@ -28,7 +28,7 @@ from kernelsight.events.scheduler import Cpu, Load
 from kernelsight.events.tcp import TcpRetransmit
 from kernelsight.events.wire import decoder, kinds
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.solitary]
 
 SECOND = 1_000_000_000
 COLLECT = (sys.executable, "-c", "from kernelsight.surfaces.cli.main import main; main()", "collect")

@@ -80,6 +80,7 @@ def results(request, root, tmp_path_factory):
 
 
 @pytest.mark.alone
+@pytest.mark.solitary
 @pytest.mark.kernels
 @pytest.mark.slow
 @pytest.mark.parametrize("series", SERIES)
