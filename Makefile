@@ -49,6 +49,7 @@ torture: setup  ## kill the daemon, starve the store and look for bytes that bre
 	$(bin)/python -m pip install --quiet $$($(bin)/python -c \
 	  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["torture"])')
 	$(bin)/python tests/torture/fuzz_ingest.py --seconds $(SECONDS) --seed $(SEED)
+	$(bin)/python -m pytest -m "hypothesis and not alone" --hypothesis-profile thorough --timeout $(SECONDS) --maxfail 20
 
 docs:  ## write the generated pages again
 	$(bin)/kernelsight docs --write

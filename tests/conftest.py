@@ -17,7 +17,8 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: None)
 
 # How long an example takes is the machine's business: a gate on a loaded one must not fail for it.
-settings.register_profile("gate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("gate", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("gate"), max_examples=2000)  # `make torture`
 settings.load_profile("gate")
 
 
