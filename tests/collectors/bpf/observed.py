@@ -1,6 +1,7 @@
 """Runs a program while collectors watch, and gives back what both say."""
 
 import json
+import shutil
 import subprocess
 import time
 from contextlib import ExitStack, closing
@@ -85,6 +86,11 @@ def drained(opened):
     """What waits in the rings of collectors that have one."""
     epoch = EpochTime(SystemClock())
     return [event for one in opened if hasattr(one, "drain") for event in one.drain(epoch.at)]
+
+
+def undisturbed():
+    """The prefix of a command that no ordinary task of a busy machine holds up; nothing where there is no chrt."""
+    return ["chrt", "--fifo", "1"] if shutil.which("chrt") else []
 
 
 def within(value, truth, *, share=0.0, slack=0.0):

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from observed import undisturbed
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.histogram import FINE
@@ -104,11 +105,8 @@ def fio(device, *options, enter=()):
     if shutil.which("fio") is None:
         pytest.skip("needs fio")
     command = ["fio", "--name=test", f"--filename={device}", "--direct=1", "--ioengine=libaio", "--output-format=json"]
-    at_once = (
-        ["chrt", "--fifo", "1"] if shutil.which("chrt") else []
-    )  # answers are taken at once on a busy machine, too
     done = subprocess.run(
-        [*enter, *at_once, *command, "--randrepeat=1", f"--size={SIZE}", *options],
+        [*enter, *undisturbed(), *command, "--randrepeat=1", f"--size={SIZE}", *options],
         capture_output=True,
         text=True,
         check=True,

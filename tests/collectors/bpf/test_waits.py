@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from described import filler
-from observed import observe, within
+from observed import observe, undisturbed, within
 
 from kernelsight.collectors.base import Host
 from kernelsight.collectors.bpf.blocked_task import BlockedTasks
@@ -92,7 +92,7 @@ def slow_reader(program, tmp_path):
     path.write_bytes(b"x" * 4096 * 32)
     os.sync()
     (group / "blkio.throttle.read_iops_device").write_text(f"{os.major(number)}:{os.minor(number)} 20\n")
-    yield ["sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh", program, "device", path]
+    yield ["sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh", *undisturbed(), program, "device", path]
     group.rmdir()
 
 
