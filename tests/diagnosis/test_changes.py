@@ -179,6 +179,15 @@ def test_many_processes_of_one_program_are_one_change_and_short_ones_none(tmp_pa
     assert [change.claim for change in finding.changes] == ["40 processes of porka were started"]
 
 
+def test_a_program_that_is_started_again_and_again_is_said_once(tmp_path):
+    _, finding = asked(
+        tmp_path, BOOT, *ran("boot"),
+        *process(10, "porka", FROM - 2), *process(12, "porka", -40), *process(13, "porka", -90),
+    )  # fmt: skip
+    assert [change.touches for change in finding.changes] == ["it is the culprit"]
+    assert finding.changes_elsewhere == 2
+
+
 def test_what_runs_at_this_time_every_day_is_said_to(tmp_path):
     daily = [row for day in (1, 2) for row in process(7, "porka", -DAY * day - 2, at=[FROM + 28 - day * DAY])]
     _, finding = asked(tmp_path, BOOT, *ran("boot", -3 * DAY), *daily, *process(10, "porka", FROM - 2))

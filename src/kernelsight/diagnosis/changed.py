@@ -162,9 +162,18 @@ def _with_changes(window: Window, finding: Finding, changes: Iterable[Change]) -
         else:
             touching.append((touch, msgspec.structs.replace(change, touches=touch.text)))
     touching.sort(key=lambda pair: _rank(pair, finding.onset_ns))
-    told = tuple(change for _, change in touching[:MOST_TOLD])
+    told = tuple(_first_of_each(change for _, change in touching))[:MOST_TOLD]
     elsewhere += len(touching) - len(told)
     return msgspec.structs.replace(finding, changes=told, changes_elsewhere=elsewhere)
+
+
+def _first_of_each(changes: Iterable[Change]) -> Iterator[Change]:
+    """One change of each thing: a program that is started again and again says the same each time."""
+    seen: set[tuple[str, str]] = set()
+    for change in changes:
+        if (change.subject, change.item) not in seen:
+            seen.add((change.subject, change.item))
+            yield change
 
 
 def _is_shortly_before(change: Change, onset_ns: int) -> bool:
