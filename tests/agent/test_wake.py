@@ -42,7 +42,7 @@ def test_it_is_told_to_stop(tmp_path, stop):
         threading.Timer(0.2, os.write, (stop[1], b"x")).start()
         began = time.monotonic()
         assert wake.wait(60) == "stop"
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
         assert wake.wait(60, at_least=60) == "stop"
 
 

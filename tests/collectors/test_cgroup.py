@@ -310,7 +310,7 @@ class Group:
         return child
 
     def remove(self):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         for folder in self.folders:
             for pid in (folder / "cgroup.procs").read_text().split():
                 os.kill(int(pid), signal.SIGKILL)

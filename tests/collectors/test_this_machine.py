@@ -85,12 +85,18 @@ def test_three_seconds_have_three_samples_of_everything_on_one_grid(collected):
     _, events, _, (began, ended) = collected
     samples = [event for event in events if not isinstance(event, CollectorReport)]
     stamps = sorted({event.timestamp for event in samples})
-    assert len(stamps) == 3
-    assert all(abs(late - early - SECOND) < SECOND // 100 for early, late in pairwise(stamps))
+    assert len(stamps) + missed(events) == 3
+    apart = [late - early for early, late in pairwise(stamps)]
+    assert all(abs(ns - round(ns / SECOND) * SECOND) < SECOND // 100 for ns in apart)
     assert began <= stamps[0] <= stamps[-1] <= ended
     seen = Counter(type(event).__struct_config__.tag for event in samples if not isinstance(event, Cpu | Network))
     for kind in ("memory", "vmstat", "load", "tcp", "tcp_retransmit"):
-        assert seen[kind] == 3
+        assert seen[kind] == len(stamps)
+
+
+def missed(events):
+    """The grid points that a busy machine let none of the collectors come to."""
+    return next(event.missed for event in events[::-1] if isinstance(event, CollectorReport))
 
 
 def test_counters_lie_between_what_proc_said_before_and_after(collected):
@@ -127,7 +133,8 @@ def test_the_first_and_the_last_report_account_for_every_event(collected):
     written = sum(not isinstance(event, CollectorReport) for event in events)
     last = {report.name: report for report in reports}
     assert sum(report.events for report in last.values()) == written
-    assert {(report.status, report.runs, report.failures) for report in last.values()} == {("running", 3, 0)}
+    ran = {(report.status, report.runs + report.missed, report.failures) for report in last.values()}
+    assert ran == {("running", 3, 0)}
 
 
 @contextmanager
@@ -215,7 +222,7 @@ def test_a_device_that_is_replugged_under_its_name_is_read_again():
 
 def use_disk(name: str) -> None:
     Path("/sys/block", name, "disksize").write_text("1M")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not Path("/dev", name).exists():
         if time.monotonic() > deadline:
             pytest.skip(f"nothing makes /dev/{name} here")

@@ -33,7 +33,7 @@ from kernelsight.events.scheduler import BlockedTask
 MS = 1_000_000
 
 
-def found(collector, pid, how_often=1, timeout=15, calls=None):
+def found(collector, pid, how_often=1, timeout=40, calls=None):
     """Scan every 100 ms until a process has been found blocked that many times; the events of it.
 
     With names of calls, only those in one of these: on a busy machine what starts hangs in other ones for a while.
@@ -94,7 +94,7 @@ def frozen(tmp_path):
         yield path, mount
     finally:
         subprocess.run(["fsfreeze", "--unfreeze", mount], check=False, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while subprocess.run(["umount", mount], check=False).returncode and time.monotonic() < deadline:
             time.sleep(0.05)
 

@@ -67,7 +67,7 @@ def hungry(compile_c, group):
 
 def killed(collector, pid):
     """The events of a process that is waited for; those of other tests' processes are not ours."""
-    events, deadline = [], time.monotonic() + 10
+    events, deadline = [], time.monotonic() + 30
     epoch = EpochTime(SystemClock())
     while not events and time.monotonic() < deadline:
         events += [event for event in collector.drain(epoch.at) if event.pid == pid]

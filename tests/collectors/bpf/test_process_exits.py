@@ -61,7 +61,7 @@ def ended():
         for command in commands:
             subprocess.run(command, check=False)
         events = []
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline and sum(event.count for event in events) < len(commands):
             events += [event for event in collector.collect(time.time_ns()) if event.parent_pid == os.getpid()]
         return events

@@ -58,14 +58,14 @@ def quiet(tmp_path):
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         started.append(child)
         assert child.stdout.readline() == b"quiet\n"
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while "S" not in Path(f"/proc/{child.pid}/stat").read_text().split()[2] and time.monotonic() < deadline:
             os.sched_yield()
         return child.pid
 
     yield start
     for child in started:
-        child.communicate(timeout=10)
+        child.communicate(timeout=30)
 
 
 def fresh(collector, *pids):
@@ -171,7 +171,7 @@ def test_every_process_of_proc_is_there_once(tasks, quiet):
 
 def test_a_zombie_is_reported_as_one(tasks):
     child = subprocess.Popen(["true"])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while Path(f"/proc/{child.pid}/stat").read_text().split()[2] != "Z" and time.monotonic() < deadline:
         os.sched_yield()
     event = fresh(tasks, child.pid)[child.pid]
