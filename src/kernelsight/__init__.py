@@ -10,10 +10,12 @@ From Python, :func:`open` is the door::
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False
+"""As :data:`typing.TYPE_CHECKING`, which every command would load."""
 
 if TYPE_CHECKING:
+    import os
+
     from kernelsight.surfaces.telemetry import Telemetry
 
 __version__ = "0.1.0"

@@ -20,7 +20,7 @@ def of_every_second(waited_s: float, lasted_s: float) -> str:
         lasted_s: seconds in which it did.
     """
     each_s = waited_s / lasted_s if lasted_s > 0 else 0.0
-    together = ", all threads together," if each_s > 1 + _ROUNDING else ""
+    together = " over all threads" if each_s > 1 + _ROUNDING else ""
     return f"{quantity(round(each_s, 3), 's')} of every second{together}"
 
 

@@ -131,7 +131,8 @@ def explanation(window: Window, suspect: HeldUp, does: str, action: Proposal) ->
         culprit=suspect.reader,
         onset_ns=window.at(run.first),
         victims=(suspect.writer,),
-        does=f"reads its pipe slowly: it {does}",
+        does="reads its pipe slowly",
+        detail=f"it {does}",
         harm=f"waits {100 * suspect.share:.0f} % of the time until it reads",
         suffering_s=suspect.share * run.seconds,
         path=path(

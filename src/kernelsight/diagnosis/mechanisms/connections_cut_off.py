@@ -88,7 +88,7 @@ def explain(window: Window, suspect: CutOff) -> Explanation:
         victims=victims(suspect.again, suspect.drops),
         does="loses every packet of some connections",
         detail=f"the kernel dropped {suspect.dropped:,} ({suspect.cause})",
-        harm="sends the same data again and again, in vain",
+        harm="gets nothing through",
         suffering_s=0.0,
         path=path(
             sent_again_claim(window, suspect.again),

@@ -149,7 +149,8 @@ def explain(window: Window, suspect: LostLink) -> Explanation:
         culprit=culprit,
         onset_ns=suspect.onset_ns,
         victims=victims(suspect.again),
-        does=f"lost its link {times(suspect.times)}, and {now}",
+        does="has no link" if suspect.is_down else "lost its link",
+        detail=f"it was lost {times(suspect.times)}",
         harm="sends segments again",
         suffering_s=0.0,
         path=path(

@@ -131,7 +131,7 @@ def explain(window: Window, suspect: Saturated) -> Explanation:
         victims=tuple(dict.fromkeys((*slowed, *others)))[:5],
         does=f"sends more than {interface.name} can carry" if suspect.senders else "is full",
         detail="" if suspect.rate_mean is None else f"it carries {quantity(suspect.rate_mean, 'B/s')}",
-        harm="sends more slowly",
+        harm="waits in the same queue",
         suffering_s=0.0,
         path=path(
             *slower_claims(window, suspect.slowed),

@@ -149,9 +149,9 @@ def explain(window: Window, suspect: Storm) -> Explanation:
     return Explanation(
         culprit=culprit,
         onset_ns=window.at(suspect.run.first),
-        does=f"uses most CPU time, while {suspect.name} interrupts CPU {suspect.cpu} all the time"
+        does=f"uses most CPU time, while {suspect.name} is raised on CPU {suspect.cpu} all the time"
         if suspect.largest
-        else f"interrupts CPU {suspect.cpu} all the time",
+        else f"is raised on CPU {suspect.cpu} all the time",
         detail=f"{number(round(suspect.per_s))} times a second{taken}",
         harm="",
         suffering_s=(suspect.taken_share or 0.0) * suspect.run.seconds,

@@ -65,7 +65,7 @@ def explain(window: Window, suspect: Refused) -> Explanation:
         victims=(culprit,),
         does="finds no free local port",
         detail=f"{number(refused.count)} of its calls failed with {refused.error}",
-        harm="gets no new connection",
+        harm="is refused new connections",
         suffering_s=0.0,
         path=path(
             claim(

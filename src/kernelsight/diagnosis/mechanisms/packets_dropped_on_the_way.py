@@ -160,7 +160,7 @@ def explain(window: Window, suspect: Dropped) -> Explanation:
         victims=victims(suspect.again, suspect.drops),
         does="loses packets",
         detail=f"the kernel dropped {number(suspect.lost)} there in {suspect.run.seconds} s ({reasons})",
-        harm="sends segments again",
+        harm="sends them again, or does without",
         suffering_s=0.0,
         path=path(
             sent_again_claim(window, suspect.again),
