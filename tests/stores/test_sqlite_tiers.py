@@ -195,6 +195,9 @@ def test_the_budget_is_kept_and_the_space_goes_back(path, monkeypatch):
         assert sum(item.bytes for item in leaving) > before - budget
         writer.set_limits({(EVERY, "max_disk"): budget})
         list(writer.let_go(NOW + DAY))
+        assert [notice for notice in writer.notices() if "has reached its limit" in notice]
+        list(writer.let_go(NOW + DAY))
+        assert writer.notices() == []
         after = retained(path)
         assert after.bytes <= budget
         assert not after.leaving

@@ -41,6 +41,8 @@ class Tiers:
         self._look_at = self._measure_at = 0.0
         self._excess = ""
         self._is_over = False
+        self._notices: list[str] = []
+        self._has_told = False
 
     def set_limits(self, changes: Mapping[Limit, int | None]) -> bool:
         """Set limits; those that were never set get their defaults.
@@ -60,6 +62,11 @@ class Tiers:
     def warnings(self) -> list[str]:
         """That the budget cannot be kept."""
         return [self._excess] if self._excess else []
+
+    def take_notices(self) -> list[str]:
+        """What has begun to happen since this was last asked, for a person."""
+        notices, self._notices = self._notices, []
+        return notices
 
     def step(self, now_ns: int) -> bool:
         """Let one thing go, if one is due; False when none is."""
@@ -104,6 +111,8 @@ class Tiers:
             choice = choose(held, self._layout.kinds, limits, usage, now_ns)
         if choice is not None:
             self._excess = ""
+            if choice.because == "max_disk" and budget is not None:
+                self._tell_of_budget(budget)
             if choice.held is not None:
                 self._let_held_go(choice, choice.held)
             return True
@@ -117,6 +126,15 @@ class Tiers:
             f" that is older than {quantity(SETTLED_NS, 'ns')} is left to go; give `--max-disk` more"
         )
         return False
+
+    def _tell_of_budget(self, budget: int) -> None:
+        """Say once that rows go before their time."""
+        if not self._has_told:
+            self._has_told = True
+            self._notices.append(
+                f"the store has reached its limit of {quantity(budget, 'B')} on disk: from now on the oldest goes"
+                " before its time; `kernelsight retention` shows what, and `--max-disk` gives it more"
+            )
 
     def _let_held_go(self, choice: Choice, held: Held) -> None:
         with self._layout.transaction():

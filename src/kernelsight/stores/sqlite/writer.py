@@ -261,7 +261,8 @@ class SqliteWriter:
 
     def notices(self) -> Sequence[str]:
         """See :class:`kernelsight.stores.base.Writer`."""
-        notices, self._notices = [*self._notices, *self._layout.take_notices()], []
+        notices = [*self._notices, *self._layout.take_notices(), *self._tiers.take_notices()]
+        self._notices = []
         return notices
 
     def accounts(self) -> Mapping[str, Account]:
