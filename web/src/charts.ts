@@ -87,6 +87,7 @@ async function loadOne(chart: Chart): Promise<void> {
     chart.yesterday = yesterday;
     say(chart, lines.times_ms.length === 0 ? "Nothing was recorded in this time." : "");
     draw(chart, shown);
+    if (performance.getEntriesByName("first-chart").length === 0) performance.mark("first-chart");
   } catch (error) {
     if (wasCancelled(error)) return;
     if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;

@@ -4,7 +4,7 @@ import { maybe } from "./dom";
 import { settleLive, stopLive } from "./live";
 import { beginMarks, loadMarks } from "./marks";
 import { beginMoments } from "./moment";
-import { begin, onRange } from "./range";
+import { begin, onRange, setRange } from "./range";
 import { loadTables } from "./tables";
 import { showVerdict } from "./verdict";
 
@@ -35,4 +35,8 @@ if (maybe("#range-text") !== null) {
   });
   void showAll();
   window.addEventListener("pagehide", stopLive);
+  window.addEventListener("show-range", (event) => {
+    const { from, to } = (event as CustomEvent<{ from: number; to: number }>).detail;
+    setRange({ from_ms: from, to_ms: to, live: false });
+  });
 }

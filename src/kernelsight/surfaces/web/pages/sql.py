@@ -1,10 +1,12 @@
 """Questions in SQL, read-only, limited in time and rows."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from kernelsight.errors import StoreError, UsageError
 from kernelsight.quantities import number as number_text
+from kernelsight.stores.base import Value
 from kernelsight.surfaces.web.page import Page, Visit, page
 from kernelsight.surfaces.web.table import Cell, Table, text
 from kernelsight.time_limit import OverTimeError
@@ -37,17 +39,17 @@ def _answer(visit: Visit, statement: str) -> Table:
     if len(statement) > _LONGEST:
         raise UsageError(f"the statement has {len(statement):,} characters; {_LONGEST:,} are the most")
     with visit.desk.reader() as reader:
-        # As a part of another one it can only be a SELECT, and no more rows are made than are shown.
-        rows = reader.query(f"SELECT * FROM (\n{statement}\n) LIMIT {MOST + 1}")  # noqa: S608 - the reader only reads
-    heads = list(rows[0]) if rows else []
-    cells = [
-        [Cell(number_text(value), is_number=True) if isinstance(value, float) else
-         Cell(str(value), is_number=True) if isinstance(value, int) else text(value)
-         for value in row.values()]
-        for row in rows[:MOST]
-    ]  # fmt: skip
+        heads, answer = reader.statement(statement)
+        rows = list(islice(answer, MOST + 1))
+    cells = [[_cell(value) for value in row] for row in rows[:MOST]]
     more = f"The first {MOST} rows." if len(rows) > MOST else f"{len(rows)} row{'' if len(rows) == 1 else 's'}."
     return Table("Result", more, heads, cells, "No rows.")
+
+
+def _cell(value: Value) -> Cell:
+    if isinstance(value, float):
+        return Cell(number_text(value), is_number=True)
+    return Cell(str(value), is_number=True) if isinstance(value, int) else text(value)
 
 
 page(Page("sql", "SQL", "/sql", "sql.html", context=_context, rank=13))
