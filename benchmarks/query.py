@@ -1,10 +1,11 @@
 """Latency of the query API on a large store; prints JSON.
 
-    .venv/bin/python benchmarks/query.py [--rows 2000000] [--rounds 5] [--keep PATH]
+    .venv/bin/python benchmarks/query.py [--rows 2000000] [--rounds 5] [--keep PATH] [--way both]
 
 The store holds that many events over 24 hours: half of them slow system calls, a quarter page faults,
 a fifth per-process samples, the rest per-second samples of memory, load and one disk. Each question is
-asked `rounds` times after one that warms the cache; the median and the slowest are printed, in ms.
+asked `rounds` times after one that warms the cache; the median and the slowest are printed, in ms: as the planner
+chooses, and, with `--way both`, by row alone. `peak_mb` is the most memory that asking took, as the planner chooses.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import random
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +31,7 @@ from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Load
 from kernelsight.events.syscalls import Syscall
 from kernelsight.query import aggregate, around, asof_join, compare, correlate, percentiles, rows, series, top
+from kernelsight.query.planner import only, planning
 from kernelsight.stores.base import Batch, Reader, Row, open_reader, open_writer
 
 START = 1_790_000_000_000_000_000
@@ -98,6 +104,7 @@ def fill(path: Path, total: int) -> None:
         _write(writer, struct, made_rows)
     writer.maintain(budget_s=120.0)
     writer.close()
+    subprocess.run([sys.executable, "-m", "kernelsight.stores.sqlite.twins.worker", path, str(os.getpid())], check=True)
 
 
 def _write(writer: object, struct: type[Event], made: list[Row]) -> None:
@@ -147,16 +154,25 @@ def measure(ask: Callable[[], object], rounds: int) -> dict[str, float]:
     return {"median_ms": round(statistics.median(taken), 2), "max_ms": round(max(taken), 2)}
 
 
+def chosen(ask: Callable[[], object], rounds: int) -> dict[str, object]:
+    with planning() as plans:
+        ask()
+    ways = {plan.way for plan in plans}
+    return {**measure(ask, rounds), "way": " and ".join(sorted(ways)) or "by row"}
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rows", type=int, default=2_000_000)
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--way", choices=["chosen", "both"], default="chosen", help="also ask by row alone")
     options.add_argument("--keep", type=Path, help="use this database, made when it does not exist, and keep it")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = given.keep or Path(folder) / "query.db"
         if not path.exists():
             fill(path, given.rows)
+        open_writer(str(path)).close()  # a store that was kept may be of an older version
         reader = open_reader(str(path))
         tables = (
             "syscall_events",
@@ -169,8 +185,15 @@ def main() -> None:
         result = {
             "rows": {table: reader.count(table) for table in tables},
             "megabytes": round(path.stat().st_size / 1e6, 1),
-            "questions": {name: measure(ask, given.rounds) for name, ask in questions(reader).items()},
+            "megabytes_by_column": round(
+                sum(file.stat().st_size for file in path.with_name(f"{path.name}.twins").rglob("*.parquet")) / 1e6, 1
+            ),
+            "questions": {name: chosen(ask, given.rounds) for name, ask in questions(reader).items()},
+            "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         }
+        if given.way == "both":
+            with only("by row"):
+                result["questions_by_row"] = {name: measure(ask, 1) for name, ask in questions(reader).items()}
         reader.close()
     print(json.dumps(result, indent=2))
 

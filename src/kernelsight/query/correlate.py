@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Literal, TypeVar
 
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Where, conditions
+from kernelsight.query.planner import explainable, scan
 from kernelsight.query.points import Selection, longest_gap_ns, metric_named, points_sql
 from kernelsight.query.rows import Row, decoded, with_time
 from kernelsight.query.source import Source, clipped, columns_named, kind_named, opened
 from kernelsight.query.times import Duration, Time, TimeRange, parse_duration, time_range
 from kernelsight.stores.base import Reader, Value
 
+T = TypeVar("T")
 Direction = Literal["nearest", "before", "after"]
 """Where to look for the other point: on either side (the earlier of two equally near), or on one."""
 
@@ -40,6 +43,7 @@ class Pair:
     """Time of ``b`` less time of ``a``."""
 
 
+@explainable
 def asof_join(  # noqa: PLR0913 - a question has as many parts, all but the first five by keyword
     source: Source,
     a: str,
@@ -53,6 +57,7 @@ def asof_join(  # noqa: PLR0913 - a question has as many parts, all but the firs
     where_a: Where = (),
     where_b: Where = (),
     limit: int | None = None,
+    explain: bool = False,  # noqa: ARG001 - of the decorator
 ) -> list[Row]:
     """Each point of one metric with the point of another that is nearest in time.
 
@@ -68,6 +73,7 @@ def asof_join(  # noqa: PLR0913 - a question has as many parts, all but the firs
         where_a: conditions on rows of ``a``.
         where_b: conditions on rows of ``b``.
         limit: the first so many.
+        explain: give how the question was answered instead, see :func:`kernelsight.query.planner.explain`.
 
     Returns:
         one dict a point of ``a``, ordered by time: ``timestamp``, ``time``, the columns of ``by``, ``a``, ``b``
@@ -76,17 +82,12 @@ def asof_join(  # noqa: PLR0913 - a question has as many parts, all but the firs
     join = _Join(a, b, time_range(start, end), parse_duration(tolerance), direction, by, where_a, where_b)
     if limit is not None and limit < 0:
         raise UsageError(f"limit {limit}: give a number of pairs, 0 or more")
-    rows: list[Row] = []
     with opened(source) as reader:
-        for pair in join.pairs(reader):
-            if limit is not None and len(rows) >= limit:
-                break
-            labels = decoded(join.a.kind, dict(zip(join.a.keep, pair.labels, strict=True)))
-            values = {"a": pair.a, "b": pair.b, "apart_ns": pair.apart_ns}
-            rows.append(with_time({"timestamp": pair.timestamp, **labels, **values}))
-    return rows
+        pairs = join.scanned(reader, lambda using: list(islice(join.pairs(using), limit)))
+    return [join.row(pair) for pair in pairs]
 
 
+@explainable
 def correlate(  # noqa: PLR0913 - as above
     source: Source,
     a: str,
@@ -99,6 +100,7 @@ def correlate(  # noqa: PLR0913 - as above
     by: Iterable[str] | str = (),
     where_a: Where = (),
     where_b: Where = (),
+    explain: bool = False,  # noqa: ARG001 - of the decorator
 ) -> list[Row]:
     """How two metrics move together, by groups of ``a``; arguments as for :func:`asof_join`.
 
@@ -108,18 +110,10 @@ def correlate(  # noqa: PLR0913 - as above
         None for fewer than three pairs or where one of the two never changes) and ``slope`` (of ``a`` by ``b``).
     """
     join = _Join(a, b, time_range(start, end), parse_duration(tolerance), direction, by, where_a, where_b)
-    groups: dict[tuple[Value, ...], _Moments] = {}
     with opened(source) as reader:
-        for pair in join.pairs(reader):
-            moments = groups.get(pair.labels)
-            if moments is None:
-                moments = groups[pair.labels] = _Moments()
-            moments.add(pair.a, pair.b)
-    ordered = sorted(groups.items(), key=lambda item: -item[1].pairs)
-    return [
-        decoded(join.a.kind, dict(zip(join.a.keep, labels, strict=True))) | moments.summary()
-        for labels, moments in ordered
-    ]
+        groups = join.scanned(reader, join.summaries)
+    ordered = sorted(groups.items(), key=lambda item: (-int(item[1]["pairs"] or 0), str(item[0])))
+    return [decoded(join.a.kind, dict(zip(join.a.keep, labels, strict=True))) | summary for labels, summary in ordered]
 
 
 class _Join:
@@ -144,10 +138,75 @@ class _Join:
         around = TimeRange(max(0, when.start_ns - self.back_ns), min(INT64_MAX, when.end_ns + self.ahead_ns))
         self.b = _side(b, around, where_b, ())
 
+    def scanned(self, reader: Reader, ask: Callable[[Reader], T]) -> T:
+        """What is asked of the pairs, by row or by column."""
+        if not reader.holds(self.b.kind.table):
+            return ask(reader)
+        return scan(reader, [(side.kind.table, side.when) for side in (self.a, self.b)], ask)
+
+    def row(self, pair: Pair) -> Row:
+        """A pair as it is handed out."""
+        labels = decoded(self.a.kind, dict(zip(self.a.keep, pair.labels, strict=True)))
+        values = {"a": pair.a, "b": pair.b, "apart_ns": pair.apart_ns}
+        return with_time({"timestamp": pair.timestamp, **labels, **values})
+
+    def summaries(self, reader: Reader) -> dict[tuple[Value, ...], Row]:
+        """How the two move together, by the labels of ``a``."""
+        part = clipped(reader, self.a.kind.table, self.a.when)
+        if part is not None and (joined := self._joined(reader, part)) is not None:
+            return self._summed(reader, joined)
+        groups: dict[tuple[Value, ...], _Moments] = {}
+        for pair in self.pairs(reader):
+            moments = groups.get(pair.labels)
+            if moments is None:
+                moments = groups[pair.labels] = _Moments()
+            moments.add(pair.a, pair.b)
+        return {labels: moments.summary() for labels, moments in groups.items()}
+
+    def _summed(self, reader: Reader, joined: Sql) -> dict[tuple[Value, ...], Row]:
+        labels = [f"label_{number}" for number in range(len(self.a.keep))]
+        known = "COUNT(b) >= 3 AND MIN(a) FILTER (b IS NOT NULL) < MAX(a) FILTER (b IS NOT NULL) AND MIN(b) < MAX(b)"
+        text = (
+            f"SELECT {''.join(f'{name}, ' for name in labels)}COUNT(b) AS pairs, COUNT(*) - COUNT(b) AS unmatched,"
+            " AVG(a) FILTER (b IS NOT NULL) AS avg_a, AVG(b) AS avg_b,"
+            f" CASE WHEN {known} THEN CORR(a, b) END AS r, CASE WHEN {known} THEN REGR_SLOPE(a, b) END AS slope"
+            f" FROM ({joined.text}) AS pairs{' GROUP BY ' if labels else ' HAVING COUNT(*) > 0'}{', '.join(labels)}"
+        )
+        rows = run(reader, Sql(text, joined.params))
+        return {tuple(row.pop(name) for name in labels): row for row in rows}
+
+    def _joined(self, reader: Reader, part: TimeRange) -> Sql | None:
+        """The pairs as one SELECT, where the store can join by time."""
+        around = TimeRange(max(0, part.start_ns - self.back_ns), min(INT64_MAX, part.end_ns + self.ahead_ns))
+        sides = (replace(self.a, when=part), replace(self.b, when=around))
+        names = [f", {name} AS label_{number}" for number, name in enumerate(self.a.keep)]
+        labels = [f"label_{number}" for number in range(len(self.a.keep))]
+        if reader.dialect.nearest("", "", labels, 0, 0) is None:
+            return None
+        selects = []
+        for side, value, kept in zip(sides, ("a", "b"), (names, []), strict=True):
+            points, metric = points_sql(reader, side), side.metrics[0]
+            selects.append(
+                Sql(
+                    f"SELECT timestamp{''.join(kept)}, {metric} AS {value} FROM ({points.text}) AS points"
+                    f" WHERE {metric} IS NOT NULL",
+                    points.params,
+                )
+            )
+        left, right = selects
+        text = reader.dialect.nearest(left.text, right.text, labels, self.back_ns, self.ahead_ns)
+        return None if text is None else Sql(text, (*left.params, *right.params))
+
     def pairs(self, reader: Reader) -> Iterator[Pair]:
         """All points of ``a`` in order, each with its point of ``b``."""
         part = clipped(reader, self.a.kind.table, self.a.when)
         if part is None:
+            return
+        if (joined := self._joined(reader, part)) is not None:
+            order = ", ".join(("timestamp", *(f"label_{number}" for number in range(len(self.a.keep))), "a"))
+            for timestamp, *labels, a, b, at in reader.tuples(f"{joined.text} ORDER BY {order}", joined.params):
+                apart = None if at is None else at - timestamp  # type: ignore[operator] # stamps are integers
+                yield Pair(timestamp, tuple(labels), a, b, apart)  # type: ignore[arg-type] # as declared
             return
         gap_a, gap_b = (longest_gap_ns(reader, side) if side.counters else 0 for side in (self.a, self.b))
         for when in _slices(reader, self.a.kind.table, part):

@@ -32,6 +32,22 @@ class Dialect(Protocol):
     def apart(self, select: str) -> str:
         """A SELECT whose columns are computed once, however often the statement around it names them."""
 
+    def nearest(self, left: str, right: str, labels: Sequence[str], back_ns: int, ahead_ns: int) -> str | None:
+        """SELECT the rows of one relation, each with the row of another that is nearest in time; None: not in SQL.
+
+        The columns are ``timestamp``, the labels and ``a`` of the left one, and ``b`` and ``at``, the value and the
+        stamp of the right one, NULL where none is near enough. A row of the same time comes first, then the nearest, of
+        two equally near the earlier. Where the right one has several rows of one time, the least value counts for left
+        rows of the same or an earlier time, and the greatest for later ones.
+
+        Args:
+            left: a SELECT with ``timestamp``, the labels and ``a``.
+            right: a SELECT with ``timestamp`` and ``b``, without NULL.
+            labels: columns of the left one.
+            back_ns: how much earlier the other may be; 0: not earlier.
+            ahead_ns: how much later.
+        """
+
     def like(self, column: str) -> str:
         """A condition: text that is like a pattern, whose placeholder is in it; ASCII letters match in either case."""
 

@@ -32,6 +32,9 @@ class SqliteDialect:
         """
         return f"{select} LIMIT -1"
 
+    def nearest(self, left: str, right: str, labels: Sequence[str], back_ns: int, ahead_ns: int) -> None:
+        """A join by inequality would compare all with all."""
+
     def like(self, column: str) -> str:
         """LIKE is as it is asked for."""
         return f"{column} LIKE ?"

@@ -39,7 +39,7 @@ class _How:
 @click.option(
     "--by-column",
     is_flag=True,
-    help="Run it in DuckDB, in DuckDB's SQL: much faster where a statement reads many rows. The documented views are not there.",
+    help="Run it in DuckDB, in DuckDB's SQL: faster for many rows. The documented views are not there.",
 )
 @click.option(
     "--limit", type=click.IntRange(min=1), default=10_000, show_default=True, help="Print at most this many rows."

@@ -34,6 +34,26 @@ class DuckDbDialect:
         pair = f"{function}(struct_pack(v := {column}, t := {sign}timestamp))"
         return f"{pair}.v AS value, {sign}({pair}.t) AS timestamp"
 
+    def nearest(self, left: str, right: str, labels: Sequence[str], back_ns: int, ahead_ns: int) -> str:
+        """Two ASOF joins, one to each side."""
+        chosen = ", ".join(f"l.{name}" for name in ("timestamp", *labels, "a"))
+        back, ahead = "l.timestamp - earlier.timestamp", "later.timestamp - l.timestamp"
+        nearer = "true" if not ahead_ns else f"later.timestamp IS NULL OR {back} <= {ahead}"
+        cases = [
+            (f"{ahead} = 0", "later.low", "later.timestamp"),
+            (f"{back} <= {back_ns} AND ({nearer})", "earlier.high", "earlier.timestamp"),
+            (f"{ahead} <= {ahead_ns}", "later.low", "later.timestamp"),
+        ]
+        value = " ".join(f"WHEN {test} THEN {found}" for test, found, _ in cases)
+        stamp = " ".join(f"WHEN {test} THEN {at}" for test, _, at in cases)
+        return (
+            f"WITH l AS ({left}),"
+            f" r AS (SELECT timestamp, min(b) AS low, max(b) AS high FROM ({right}) GROUP BY timestamp)"
+            f" SELECT {chosen}, CASE {value} END AS b, CASE {stamp} END AS at FROM l"
+            " ASOF LEFT JOIN r AS earlier ON l.timestamp > earlier.timestamp"
+            " ASOF LEFT JOIN r AS later ON l.timestamp <= later.timestamp"
+        )
+
     def like(self, column: str) -> str:
         """Like SQLite: without regard to the case of ASCII letters, and numbers as text."""
         upper, lower = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
