@@ -35,23 +35,27 @@ class DuckDbDialect:
         return f"{pair}.v AS value, {sign}({pair}.t) AS timestamp"
 
     def nearest(self, left: str, right: str, labels: Sequence[str], back_ns: int, ahead_ns: int) -> str:
-        """Two ASOF joins, one to each side."""
+        """One ASOF join, to the last row that is not later; each of those brings the next with it.
+
+        A row before all others is what a row on the left meets that is earlier than all on the right.
+        """
         chosen = ", ".join(f"l.{name}" for name in ("timestamp", *labels, "a"))
-        back, ahead = "l.timestamp - earlier.timestamp", "later.timestamp - l.timestamp"
-        nearer = "true" if not ahead_ns else f"later.timestamp IS NULL OR {back} <= {ahead}"
+        back, ahead = "l.timestamp - r.timestamp", "r.next_at - l.timestamp"
+        nearer = "true" if not ahead_ns else f"r.next_at IS NULL OR {back} <= {ahead}"
         cases = [
-            (f"{ahead} = 0", "later.low", "later.timestamp"),
-            (f"{back} <= {back_ns} AND ({nearer})", "earlier.high", "earlier.timestamp"),
-            (f"{ahead} <= {ahead_ns}", "later.low", "later.timestamp"),
+            ("l.timestamp = r.timestamp", "r.low", "r.timestamp"),
+            (f"r.timestamp >= 0 AND {back} <= {back_ns} AND ({nearer})", "r.high", "r.timestamp"),
+            (f"{ahead} <= {ahead_ns}", "r.next_low", "r.next_at"),
         ]
         value = " ".join(f"WHEN {test} THEN {found}" for test, found, _ in cases)
         stamp = " ".join(f"WHEN {test} THEN {at}" for test, _, at in cases)
+        by_time = f"SELECT timestamp, min(b) AS low, max(b) AS high FROM ({right}) GROUP BY timestamp"
         return (
-            f"WITH l AS ({left}),"
-            f" r AS (SELECT timestamp, min(b) AS low, max(b) AS high FROM ({right}) GROUP BY timestamp)"
-            f" SELECT {chosen}, CASE {value} END AS b, CASE {stamp} END AS at FROM l"
-            " ASOF LEFT JOIN r AS earlier ON l.timestamp > earlier.timestamp"
-            " ASOF LEFT JOIN r AS later ON l.timestamp <= later.timestamp"
+            f"WITH l AS ({left}), r AS (SELECT timestamp, low, high, lead(timestamp) OVER later AS next_at,"
+            f" lead(low) OVER later AS next_low FROM ({by_time} UNION ALL SELECT -1, NULL, NULL)"
+            " WINDOW later AS (ORDER BY timestamp))"
+            f" SELECT {chosen}, CASE {value} END AS b, CASE {stamp} END AS at"
+            " FROM l ASOF LEFT JOIN r ON l.timestamp >= r.timestamp"
         )
 
     def like(self, column: str) -> str:
