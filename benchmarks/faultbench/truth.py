@@ -29,6 +29,8 @@ class Truth:
     """Classes that are as right as `fault`, where two names fit the same thing."""
     also: tuple[Truth, ...] = ()
     """Further faults at the same time, independent of it."""
+    changed: tuple[str, ...] = ()
+    """What the scenario changed shortly before, which a finding is to name as a candidate: settings, mounts."""
 
     @property
     def names(self) -> frozenset[str]:

@@ -173,9 +173,10 @@ def test_a_service_that_was_started_again_is_told_from_one_that_is_new(tmp_path)
 
 
 def test_many_processes_of_one_program_are_one_change_and_short_ones_none(tmp_path):
-    crowd = [row for pid in range(100, 140) for row in process(pid, "porka", -40)]
-    short = [row for pid in range(200, 240) for row in process(pid, "porka", -40.5, at=[-40])]
-    _, finding = asked(tmp_path, BOOT, *ran("boot"), *crowd, *short)
+    group = "/system.slice/porka.service"
+    crowd = [row for pid in range(100, 140) for row in process(pid, "porka", -40, group=group)]
+    short = [row for pid in range(200, 240) for row in process(pid, "porka", -40.5, at=[-40], group=group)]
+    _, finding = asked(tmp_path, BOOT, *ran("boot"), *crowd, *short, *process(10, "porka", -5000, group=group))
     assert [change.claim for change in finding.changes] == ["40 processes of porka were started"]
 
 
@@ -186,6 +187,11 @@ def test_a_program_that_is_started_again_and_again_is_said_once(tmp_path):
     )  # fmt: skip
     assert [change.touches for change in finding.changes] == ["it is the culprit"]
     assert finding.changes_elsewhere == 2
+
+
+def test_a_name_alone_makes_nobody_a_part_of_a_program(tmp_path):
+    _, finding = asked(tmp_path, BOOT, *ran("boot"), *process(10, "porka", -5000), *process(12, "porka", -30))
+    assert (finding.changes, finding.changes_elsewhere) == ((), 1)
 
 
 def test_what_runs_at_this_time_every_day_is_said_to(tmp_path):

@@ -74,7 +74,7 @@ def file_system_made_read_only(stage: Stage) -> Iterator[Truth]:
     stage.python(LOG_ON, damaged.folder, stage.chance.uniform(0.05, 0.2))
     yield Truth()
     report_error(damaged)
-    yield Truth("io_errors", culprits=(damaged.culprit,))
+    yield Truth("io_errors", culprits=(damaged.culprit,), changed=(str(damaged.folder),))
 
 
 LOG_ANEW = """import os, sys, time

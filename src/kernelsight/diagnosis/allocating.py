@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from kernelsight.diagnosis.functions import CALLER_SHARE, HOT_SHARE, function_of, is_in, told
+from kernelsight.diagnosis.functions import CALLER_SHARE, HOT_SHARE, function_of, is_about_cpu_time, is_in, told
 from kernelsight.diagnosis.model import Entity, Finding, Step
 from kernelsight.diagnosis.registry import fault_classes
 from kernelsight.diagnosis.threshold import Threshold
@@ -32,7 +32,7 @@ def is_about_memory(finding: Finding) -> bool:
 
 def allocated(window: Window, finding: Finding, symbols: Symbols) -> Step | None:
     """The claim of where the culprit takes its memory; None where no stacks of faults tell."""
-    if not is_about_memory(finding):
+    if not is_about_memory(finding) and not is_about_cpu_time(finding):  # to fault costs CPU time
         return None
     rows = _of_culprit(window, finding.culprit)[-_MOST_ROWS:]
     total = sum(row.faults or 0 for row in rows)

@@ -20,8 +20,8 @@ def probes_page(probes: Iterable[Probe]) -> Iterator[str]:
     yield ""
     yield (
         f"Two explanations that are close (alternatives, or less than {CLOSE:g} of confidence apart) come first: a "
-        "probe is wanted that looks at a part of the machine of which only one of them is a fault. Then comes what a sure "
-        "finding does not say, such as the function; of several probes the cheapest runs."
+        "probe is wanted that looks at a part of the machine of which only one of them is a fault. Then comes what a "
+        "sure finding does not say, such as the function; of several probes the cheapest runs."
     )
     yield from ("", "| probe | finds out | of faults of | adds rows to | runs for | costs | which was measured by |")
     yield "|---|---|---|---|---|---|---|"

@@ -152,10 +152,12 @@ def _ways(change: Change, member: Member) -> Iterable[Touch]:
     entity = member.entity
     if entity in change.about:
         yield Touch(member.strength, f"it is {member.role}")
-    elif entity.kind in {"process", "program", "listener"} and entity.name == change.item:
+    elif entity.kind in {"program", "listener"} and entity.name == change.item:
         yield Touch(max(member.strength - 1, 1), f"{member.role} is of the same program")
     elif member.group == change.group and _is_of_a_service(change.group):
-        yield Touch(1, f"{member.role} is in the same control group")
+        same = entity.kind == "process" and entity.name == change.item
+        what = "is of the same program" if same else "is in the same control group"
+        yield Touch(max(member.strength - 1, 1) if same else 1, f"{member.role} {what}")
 
 
 def _is_of_a_service(group: str) -> bool:
