@@ -44,7 +44,7 @@ STEPS = {"1m": 60 * 10**9, "1h": 3600 * 10**9}
 
 ROWS_AT_ONCE = 20_000
 """Summed up in one step: 0.05 s."""
-LEAST_ROWS_A_MINUTE = 4
+LEAST_ROWS_A_MINUTE = 10
 LARGE_SEGMENT = 10_000
 """Of a segment with so many rows, minutes are kept only where each sums up so many of them on average: what has a new
 entity for nearly every row, as waits have, would take as much again as its rows (benchmarks/day.py)."""
