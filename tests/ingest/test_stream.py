@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stored import Result, ingest, row
 
@@ -200,6 +200,9 @@ def is_json(line: bytes) -> bool:
     return True
 
 
+FEW = settings.default.max_examples // 3
+"""Each example is a store of its own."""
+
 # Without brackets a line neither begins an object or an array nor shares its line with one.
 garbage = st.binary(min_size=1, max_size=60).map(lambda data: data.translate(None, b"\n{[]"))
 refused = garbage.filter(lambda line: line.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r")).map(
@@ -209,7 +212,7 @@ blank = st.sampled_from([b"", b" ", b"\t", b"\r"]).map(Piece)
 pieces = st.one_of(own_syscall(), own_load_spread(), foreign_fault(), nested_block(), refused, blank)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=FEW)
 @given(st.lists(pieces, max_size=30), st.sampled_from([b"\n", b"\r\n"]), st.booleans(), st.integers(1, 200))
 def test_any_mixture_is_stored_and_refused_exactly(stream, newline, ends, batch_size):
     from kernelsight.ingest.daemon import Settings
@@ -220,7 +223,7 @@ def test_any_mixture_is_stored_and_refused_exactly(stream, newline, ends, batch_
     assert_kept(result, expected, sum(piece.refused for piece in stream))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=FEW)
 @given(
     st.lists(st.binary(max_size=80) | st.sampled_from([LOAD, LOAD[:30], b"{", b"}", b"\n", b'"', b"[{"]), max_size=40)
 )
