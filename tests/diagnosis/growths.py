@@ -20,7 +20,7 @@ NO_LEAK = {
     "foreseen_fairly": {"until_s": 601.0},
     "limit_is_near": {"until_s": 101.0},
     "does_not_load": {"read_kb": GROWN_KB / 2},
-    "does_not_compute": {"wanted_cpu_s": 5.0},
+    "does_not_compute": {"worked_s": 5.0},
     "gives_nothing_back": {"given_back_kb": 0.3 * GROWN_KB},
     "asks_for_more": {"room_kb": GROUP.left_kb - 1},
     "load_is_the_same": {"is_busier": True},

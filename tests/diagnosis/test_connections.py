@@ -83,6 +83,16 @@ def test_a_rule_that_drops_nothing_but_requests_makes_a_service_unreachable_and_
     assert any("NETFILTER_DROP at far0" in step.claim for step in one.path)
 
 
+def test_places_of_one_network_that_do_not_answer_are_one_finding(tmp_path):
+    behind = [unanswered((f"10.0.{host}.2", 443), (60 + host, f"shell{host}")) for host in range(5)]
+    elsewhere = unanswered(("172.16.0.9", 25), (50, "mail"))
+    inside, outside = sorted(found(tmp_path, *behind, elsewhere), key=lambda one: one.culprit.id)
+    assert (inside.culprit.id, outside.culprit.id) == ("10.0.0.2:443", "172.16.0.9:25")
+    assert {victim.name for victim in inside.victims} == {f"shell{host}" for host in range(5)}
+    assert "10.0.1.2:443, 10.0.2.2:443, 10.0.3.2:443 and 1 more" in inside.path[0].claim
+    assert "the way to 10.0.0.0/16" in inside.actions[0].text
+
+
 def test_a_request_that_was_lost_once_is_no_fault(tmp_path):
     once = range(FROM, FROM + 1)
     assert findings(tmp_path, unanswered(SERVER, seconds=once), asked_again(SERVER, seconds=once)) == []

@@ -153,3 +153,9 @@ def test_a_job_of_a_timer_that_fails_is_not_surely_a_service(tmp_path):
     faults, answer = found(tmp_path, ends(parent_comm="systemd", since=1, every=10))
     assert faults == [("crash_loop", "shop")]
     assert answer.findings[0].confidence < 0.65
+
+
+def test_children_that_their_parent_kills_do_not_fail_by_themselves(tmp_path):
+    killed = [*ends("python", parent_comm="python", signal=9, every=3)]
+    assert found(tmp_path / "tests", killed, served(pid=1000 + FROM))[0] == []
+    assert found(tmp_path / "unit", ends(parent_comm="systemd", signal=9, every=3))[0] == [("crash_loop", "shop")]

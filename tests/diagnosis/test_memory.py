@@ -188,6 +188,14 @@ def test_a_large_computation_is_not_a_leak_even_if_it_has_to_wait_for_cpus(tmp_p
     assert findings(stored(tmp_path / "db", [*machine(), *sort])) == ()
 
 
+def test_a_program_that_starts_slowly_because_of_its_disk_is_not_a_leak(tmp_path):
+    start = process(70, "mypy", lambda s: 50 + since(s, 4), utime_ms=100)
+    disk = [msgspec.structs.replace(row, waker_context="hardirq") for row in waits(70, "mypy", 800)]
+    assert findings(stored(tmp_path / "leak", [*machine(), *start])) != ()
+    start = process(70, "mypy", lambda s: 50 + since(s, 4), utime_ms=100)
+    assert "memory_leak" not in [one.fault for one in findings(stored(tmp_path / "db", [*machine(), *start, *disk]))]
+
+
 def test_an_endless_loop_that_takes_memory_is_a_leak_when_its_limit_is_near(tmp_path):
     loop = process(70, "loop", lambda s: 50 + since(s, 400), utime_ms=500, stime_ms=450)
     assert "memory_leak" in [one.fault for one in findings(stored(tmp_path / "db", [*machine(), *loop]))]

@@ -1,5 +1,6 @@
 """A process that is stopped while others wait for it is found; one that nobody waits for is no fault."""
 
+import msgspec
 import pytest
 from scenes import END, LENGTH, SECOND, START, cpus, stored, used
 
@@ -221,6 +222,17 @@ def test_a_download_that_was_stopped_is_no_fault(tmp_path):
 def test_a_worker_whose_parent_listens_serves_clients(tmp_path):
     events = sockets(15, 25, listening=0), sockets(15, 25, pid=SHELL, unread=0)
     assert named(answer(tmp_path, running(), [sample(STOP, "T")], *events)) == STOPPED
+
+
+@pytest.mark.parametrize("others_run", [False, True])
+def test_workers_that_were_stopped_while_they_idled_are_why_nobody_accepts_what_comes_to_their_parent(
+    tmp_path, others_run
+):
+    master = [sample(second, "S", pid=SHELL, ppid=1, ticks=5) for second in range(LENGTH)]
+    comes = [msgspec.structs.replace(row, pid=SHELL) for row in queue([0, 1, 1, 3, *[4] * 16])]
+    sibling = [sample(second, "S", pid=71, ticks=8) for second in range(LENGTH if others_run else 0)]
+    found = answer(tmp_path, running(), [sample(STOP, "T")], master, sibling, comes)
+    assert named(found) == ([] if others_run else STOPPED)
 
 
 def test_a_process_in_a_debugger_without_clients_is_no_fault(tmp_path):

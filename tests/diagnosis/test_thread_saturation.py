@@ -132,3 +132,28 @@ def test_a_client_of_a_local_socket_is_known_by_its_call(tmp_path):
     events = [*computes(), *two(400, call="recvmsg", context="task")]
     [finding] = diagnose(stored(tmp_path / "db", events), START, END).findings
     assert finding.fault == "thread_saturation"
+
+
+def answers(a_second: int, second: int, unread: int) -> ServiceStats:
+    return ServiceStats(
+        START + second * SECOND + 9, protocol="tcp", address="127.0.0.1", port=80, pid=SERVER, comm="server",
+        requests=a_second, answers=a_second, in_flight=unread + 1, unread=unread,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("now", "unread", "is_found"),
+    [
+        pytest.param(3, 3, True, id="it computes for each answer, and others take its CPU"),
+        pytest.param(1000, 3, False, id="others take its CPU, and an answer is as little work as before"),
+        pytest.param(3, 0, False, id="a single client that asks for more"),
+    ],
+)
+def test_a_server_behind_a_proxy_whose_answers_take_more_work_though_others_take_its_cpu(
+    tmp_path, now, unread, is_found
+):
+    stats = [answers(50 if second < FROM else now, second, 0 if second < FROM else unread) for second in range(LENGTH)]
+    ran = {"ran_ms": 450, "queued_ms": 500}
+    database = stored(tmp_path / "db", [*computes(**ran), *asks(CLIENT, 400), *stats])
+    found = {(finding.fault, finding.culprit.id) for finding in diagnose(database, START, END).findings}
+    assert (("thread_saturation", str(SERVER)) in found) == is_found

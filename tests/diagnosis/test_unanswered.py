@@ -158,6 +158,11 @@ def test_a_resolver_that_does_not_answer_is_named_at_once(tmp_path):
     assert named(answer(tmp_path, pending(*rows))) == [("slow_dependency", "10.0.0.9:53")]
 
 
+def test_a_server_of_the_time_that_does_not_answer_holds_nobody_up(tmp_path):
+    rows = [Row(81, None, port=123, address="10.0.0.9", transport="udp")]
+    assert named(answer(tmp_path, pending(*rows))) == []
+
+
 def test_what_is_over_is_no_fault(tmp_path):
     assert named(answer(tmp_path, past(), pending(*stuck(until=22), HELD))) == []
 

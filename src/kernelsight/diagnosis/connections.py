@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kernelsight.diagnosis.identity import process_entity
@@ -13,6 +14,7 @@ from kernelsight.quantities import quantity
 
 Ends = tuple[str | None, int | None, str | None, int | None]
 """Address and port of this end, and of the other one."""
+_NETWORK_BITS = {4: 16, 6: 48}
 _MAPPED = "::ffff:"
 """What an address of IPv4 begins with where a socket of IPv6 shows it."""
 
@@ -21,6 +23,18 @@ def place_of(address: str | None, port: int | None) -> str:
     """Address and port as people write them."""
     plain = (address or "?").removeprefix(_MAPPED)
     return f"[{plain}]:{port}" if ":" in plain else f"{plain}:{port}"
+
+
+def network_of(address: str | None) -> str | None:
+    """The network that an address is of, as far as addresses tell: its /16, or its /48 of IPv6; None: of none.
+
+    Sites, and what is behind one tunnel, mostly have addresses of one network (RFC 1918, RFC 6177).
+    """
+    try:
+        host = ipaddress.ip_address((address or "").removeprefix(_MAPPED))
+    except ValueError:
+        return None
+    return str(ipaddress.ip_network((host, _NETWORK_BITS[host.version]), strict=False))
 
 
 def stuck(window: Window) -> Mapping[str | None, Sequence[TcpConnection]]:

@@ -11,6 +11,7 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, claim, path
 from kernelsight.diagnosis.memory_use import FULL_SHARE, KIB, AnyDomain, Holder, killed_in, short
 from kernelsight.diagnosis.model import Entity, Proposal, Step
 from kernelsight.diagnosis.remedies import LIMIT_MEMORY, RESTART
+from kernelsight.diagnosis.storage import waiters
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend
 from kernelsight.diagnosis.window import NS_PER_S, Interval, Window
@@ -43,7 +44,8 @@ LOADS_SHARE = Threshold(
 RESTS_SHARE = Threshold(
     0.5,
     "share of the time",
-    because="judged: a program that runs or waits for a CPU less than that does not grow because it computes",
+    because="judged: a program that runs, or waits for a CPU or for storage, less than that does not grow because it "
+    "computes or loads",
 )
 GIVEN_BACK_SHARE = Threshold(
     0.3,
@@ -81,8 +83,8 @@ class MemoryGrowth:
     """Whether the process has mapped what grows, and others may have, too."""
     read_kb: float = 0.0
     """What the process read meanwhile, from wherever."""
-    wanted_cpu_s: float = 0.0
-    """How long it ran or waited for a CPU meanwhile."""
+    worked_s: float = 0.0
+    """How long it ran, or waited for a CPU or for storage meanwhile."""
     given_back_kb: float = 0.0
     """The most that it gave back before, within the window."""
     room_kb: float | None = None
@@ -116,10 +118,12 @@ def grown_by(window: Window, holder: Holder, going: Trend, *metrics: Metric[Proc
     return sum(delta.of(metric) for delta in deltas for metric in metrics)
 
 
-def cpu_wanted_s(window: Window, holder: Holder, going: Trend) -> float:
-    """How long a process ran or waited for a CPU while it grew."""
+def seconds_of_work(window: Window, holder: Holder, going: Trend) -> float:
+    """How long a process ran, or waited for a CPU or for storage, while it grew."""
     ran_s = grown_by(window, holder, going, Process.utime_ms, Process.stime_ms) / 1e3
-    return ran_s + grown_by(window, holder, going, Process.cpu_delay_ns) / NS_PER_S
+    waiter = window.once(waiters).get(holder.samples[-1].pid or 0)
+    stored_s = waiter.waited_in(stretch_of(window, going)) if waiter else 0.0
+    return ran_s + grown_by(window, holder, going, Process.cpu_delay_ns) / NS_PER_S + stored_s
 
 
 def largest_fall_kb(rows: Sequence[Any], metric: Metric[Any]) -> float:
@@ -239,12 +243,13 @@ GROWTH_CHECKS: tuple[Check[MemoryGrowth], ...] = (
     ),
     Check(
         id="does_not_compute",
-        says="it computes little while it grows",
-        holds=lambda growth: growth.wanted_cpu_s < RESTS_SHARE * growth.seen_s,
+        says="it computes little, and hardly waits for storage, while it grows",
+        holds=lambda growth: growth.worked_s < RESTS_SHARE * growth.seen_s,
         supports=1.0,
         refutes=5.0,
         because="judged: a large computation takes memory as long as it runs, and ends (recorded: "
-        "`loop_in_the_kernel`); an endless loop that leaks is found when its limit is near",
+        "`loop_in_the_kernel`); an endless loop that leaks is found when its limit is near. A program "
+        "that is slow to start, because the disk is, takes its memory as it starts",
     ),
     Check(
         id="gives_nothing_back",

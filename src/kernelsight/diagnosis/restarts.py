@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -198,7 +199,9 @@ def restarts(window: Window) -> Iterator[Restarts]:
 
 
 def _has_failed(row: ProcessExit) -> bool:
-    return bool(row.failed) and not ended_from_outside(row.exit_status, row.exit_signal)
+    """Whether processes failed by themselves. No process kills itself; a supervisor kills what does not answer."""
+    killed = row.exit_signal == signal.SIGKILL and not is_supervisor(row.parent_comm or "")
+    return bool(row.failed) and not killed and not ended_from_outside(row.exit_status, row.exit_signal)
 
 
 def _is_program(row: ProcessExit) -> bool:

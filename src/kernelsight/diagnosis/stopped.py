@@ -10,6 +10,7 @@ from typing import Literal
 from kernelsight.diagnosis.duration import GOES_ON_S
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.unanswered import Awaited, behind, under_way
 from kernelsight.diagnosis.waiting import Edge, waiting
@@ -162,7 +163,8 @@ def _stopped(
     cut_off = _cut_off(window, pid, parent, rows[0].timestamp, others)
     listens = (last, None if cause == "debugger" and not cut_off else above)
     unread = [last] if last is not None and last.timestamp >= since_ns and last.receive_queue_bytes else []
-    asked = [wait for wait in window.once(under_way) if wait.peer_pid == pid and wait.waits_for == "answer"]
+    accepts_for = _whose_connections(window, pid, parent, others)
+    asked = [wait for wait in window.once(under_way) if wait.peer_pid in accepts_for and wait.waits_for == "answer"]
     return Stopped(
         process=process_entity(pid, rows[-1].comm),
         cause=cause,
@@ -171,7 +173,7 @@ def _stopped(
         serves=any(owner is not None and bool(owner.listening) for owner in listens),
         rows=rows,
         unread=unread,
-        queued=_queued(window, pid, since_ns),
+        queued=_queued(window, accepts_for, since_ns),
         locks=_locks(window, pid, since_ns),
         asked=asked,
         behind=behind(window, asked),
@@ -195,12 +197,24 @@ def _last_pass(window: Window) -> Sequence[SocketOwner]:
     return [row for row in rows if latest - row.timestamp < NS_PER_S]
 
 
-def _queued(window: Window, pid: int, since_ns: int) -> Sequence[TcpListener]:
-    """The listener of a process of whose queue nobody takes anything since it was stopped, if it still has one.
+def _whose_connections(window: Window, pid: int, parent: int | None, others: Mapping[int, object]) -> frozenset[int]:
+    """Whose connections wait for a process to accept them: its own, and its parent's where all its workers are stopped.
+
+    A parent that listens for its workers is the one at the other end, as long as none of them has accepted.
+    """
+    known = window.once(processes)
+    if parent is None or pid not in known or parent not in known or known[parent].comm != known[pid].comm:
+        return frozenset({pid})
+    workers = [process.pid for process in known.values() if process.parent == parent]
+    return frozenset({pid, parent}) if all(worker in others for worker in workers) else frozenset({pid})
+
+
+def _queued(window: Window, pids: frozenset[int], since_ns: int) -> Sequence[TcpListener]:
+    """The listener of processes of whose queue nobody takes anything since it was stopped, if it still has one.
 
     Others may accept from it as well, and at a single look a connection may wait for them: it must wait at two.
     """
-    rows = [row for row in window.rows(TcpListener) if row.pid == pid and row.timestamp >= since_ns]
+    rows = [row for row in window.rows(TcpListener) if row.pid in pids and row.timestamp >= since_ns]
     for port in {(row.address, row.port) for row in rows}:
         queue = [row for row in rows if (row.address, row.port) == port]
         grows = all((a.accept_queue or 0) <= (b.accept_queue or 0) for a, b in pairwise(queue))

@@ -5,6 +5,7 @@ from kernelsight.diagnosis.window import Interval
 
 HOLDS = Unanswered(
     place="10.0.0.9:5432",
+    address="10.0.0.9",
     run=Interval(3, 5),
     onset_ns=3,
     seconds=3,

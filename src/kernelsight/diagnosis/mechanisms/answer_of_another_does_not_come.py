@@ -9,6 +9,7 @@ from kernelsight.diagnosis.cpu_time import cpu_use
 from kernelsight.diagnosis.faults.slow_dependency import SLOW_DEPENDENCY
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, path
 from kernelsight.diagnosis.model import Entity
+from kernelsight.diagnosis.processes import processes
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.unanswered import (
@@ -32,6 +33,7 @@ from kernelsight.diagnosis.unanswered_checks import (
     WAITS_LONG,
 )
 from kernelsight.diagnosis.window import NS_PER_S, Interval, Window
+from kernelsight.linux.ports import TIME_PORTS
 from kernelsight.linux.syscalls import USER_LOCKS
 from kernelsight.quantities import quantity
 
@@ -60,6 +62,8 @@ class Silent:
     is_datagram: bool
     may_wait_for_an_event: bool
     """Whether nothing tells that what is waited for is an answer."""
+    asks_the_time: bool
+    """Whether it is asked for the time alone: a clock goes on without, and nobody waits for that."""
     in_a_lock: bool
     """Whether the thread that got the request sleeps for a lock."""
     times_longer: float | None
@@ -98,7 +102,8 @@ def measure(window: Window) -> Iterable[Silent]:
 def _silent(window: Window, its: Sequence[Awaited]) -> Silent:
     target = its[0]
     run = Interval(window.second_at(target.began_ns) + 1, window.second_at(window.when.end_ns))
-    uses = [use for use in window.once(cpu_use) if use.pid == target.peer_pid]
+    answering = _answering(window, target.peer_pid)
+    uses = [use for use in window.once(cpu_use) if use.pid in answering]
     theirs = behind(window, its)
     return Silent(
         target=peer_of(window, target),
@@ -109,11 +114,21 @@ def _silent(window: Window, its: Sequence[Awaited]) -> Silent:
         may_wait_for_an_event=not theirs
         and target.transport != "udp"
         and sleeps_for_more_requests(wait.peer_waits_in for wait in its),
+        asks_the_time=target.transport == "udp" and target.port in TIME_PORTS,
         in_a_lock=any(wait.peer_waits_in in USER_LOCKS for wait in its),
         times_longer=times_longer(window, [*its, *theirs]),
         late_answers=answered_late(window, target.address, target.port),
         ran=None if target.peer_pid is None else sum(use.wanted_in(run) for use in uses) / max(run.seconds, 1),
     )
+
+
+def _answering(window: Window, pid: int | None) -> frozenset[int | None]:
+    """A process, and its children of the same name: the workers that answer what comes to where it listens."""
+    known = window.once(processes)
+    if pid is None or pid not in known:
+        return frozenset({pid})
+    comm = known[pid].comm
+    return frozenset({pid, *(child.pid for child in known.values() if child.parent == pid and child.comm == comm)})
 
 
 def explain(window: Window, suspect: Silent) -> Explanation:
@@ -170,6 +185,14 @@ MECHANISM = Mechanism[Silent](
             because="judged: protocols of questions and answers in datagrams (DNS, NTP) answer at once or never; who "
             "waits for seconds waits for a timeout. A connection without an answer may be one whose last message has "
             "none",
+        ),
+        Check(
+            id="somebody_waits",
+            says="it is asked for something that somebody waits for, and not for the time",
+            holds=lambda suspect: not suspect.asks_the_time,
+            supports=0.0,
+            refutes=6.0,
+            because="a clock is set by several servers, and goes on while one of them does not answer (RFC 5905, 11)",
         ),
         Check(
             id="all_together",

@@ -13,13 +13,13 @@ from kernelsight.diagnosis.memory_growth import (
     LEAST_S,
     STEADY,
     MemoryGrowth,
-    cpu_wanted_s,
     explanation,
     grown_by,
     has_more_to_do,
     kills_meanwhile,
     largest_fall_kb,
     matters,
+    seconds_of_work,
     somebody_suffers,
 )
 from kernelsight.diagnosis.memory_use import KIB, holders, machine
@@ -60,7 +60,7 @@ def measure(window: Window) -> Iterable[MemoryGrowth]:
         whole,
         until_s,
         read_kb=grown_by(window, writer, going, Process.read_chars) / KIB,
-        wanted_cpu_s=cpu_wanted_s(window, writer, going),
+        worked_s=seconds_of_work(window, writer, going),
         given_back_kb=largest_fall_kb(levels, Memory.shmem_kb),
         room_kb=_room_in_tmpfs_kb(window, going),
         is_busier=has_more_to_do(writer),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kernelsight.diagnosis.backlogs import refused
 from kernelsight.diagnosis.connection_table import full_table
-from kernelsight.diagnosis.connections import holders, place_of, stuck
+from kernelsight.diagnosis.connections import holders, network_of, place_of, stuck
 from kernelsight.diagnosis.faults.slow_dependency import SLOW_DEPENDENCY
 from kernelsight.diagnosis.identity import process_entity
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior, claim, path
@@ -39,12 +39,15 @@ MOST_PLACES = Threshold(
     "there, as scanners and monitors do",
 )
 
+MOST_LISTED = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
     """An address and port that does not answer requests for connections in a stretch of seconds."""
 
     place: str
+    address: str | None
     run: Interval
     onset_ns: int
     seconds: int
@@ -66,9 +69,44 @@ class Unanswered:
     """Connections to the same place that were made meanwhile, as far as that is counted."""
     table_is_full: bool = False
     """The table of connections of this machine has no room for new ones."""
+    others: Sequence[str] = ()
+    """Other places of the same network that do not answer meanwhile."""
 
 
 def measure(window: Window) -> Iterable[Unanswered]:
+    """Each address and port to which requests for connections were sent again; those of one network together."""
+    together: dict[str, list[Unanswered]] = {}
+    for suspect in _each(window):
+        network = network_of(suspect.address)
+        if network is None or suspect.seconds < LASTS_S or suspect.made or suspect.places >= MOST_PLACES:
+            yield suspect
+        else:
+            together.setdefault(network, []).append(suspect)
+    for suspects in together.values():
+        first = max(suspects, key=lambda suspect: suspect.requests_sent_again)
+        meanwhile = [suspect for suspect in suspects if suspect is not first and suspect.run.overlaps(first.run)]
+        yield _joined(first, meanwhile)
+        yield from (suspect for suspect in suspects if suspect is not first and suspect not in meanwhile)
+
+
+def _joined(first: Unanswered, others: Sequence[Unanswered]) -> Unanswered:
+    """A place that does not answer, with others of its network that do not either: they have the way in common."""
+    several = (first, *others)
+    return replace(
+        first,
+        onset_ns=min(suspect.onset_ns for suspect in several),
+        seconds=max(suspect.seconds for suspect in several),
+        askers=list(dict.fromkeys(asker for suspect in several for asker in suspect.askers)),
+        full_listener=all(suspect.full_listener for suspect in several),
+        data_sent_again=sum(suspect.data_sent_again for suspect in several),
+        requests_sent_again=sum(suspect.requests_sent_again for suspect in several),
+        waiting=[row for suspect in several for row in suspect.waiting],
+        again=[row for suspect in several for row in suspect.again],
+        others=sorted(suspect.place for suspect in others),
+    )
+
+
+def _each(window: Window) -> Iterable[Unanswered]:
     """Each address and port to which requests for connections were sent again."""
     table = window.once(full_table)
     waiting = window.once(stuck).get("answer", ())
@@ -85,6 +123,7 @@ def measure(window: Window) -> Iterable[Unanswered]:
         asking = {row.pid for row in ordered if row.pid}
         yield Unanswered(
             place=place_of(address, port),
+            address=address,
             run=run,
             onset_ns=ordered[0].timestamp,
             seconds=run.seconds,
@@ -133,6 +172,12 @@ def explain(window: Window, suspect: Unanswered) -> Explanation:
     """Who asks waits until it gives up, and no error tells it before."""
     culprit = Entity("listener", suspect.place, suspect.place)
     names = ", ".join(f"{one.name} ({one.id})" for one in suspect.askers[:3]) or "a program"
+    places = " and ".join([suspect.place, *([listed(suspect.others)] if suspect.others else [])])
+    look = f"see whether a firewall drops what is sent to {places}, and whether its host is up and has that address: "
+    look += "a service that does not run would refuse at once"
+    if suspect.others:
+        look = f"see whether the way to {network_of(suspect.address)} works, such as a tunnel or a router: several "
+        look += f"places there do not answer, {places}"
     return Explanation(
         culprit=culprit,
         onset_ns=suspect.onset_ns,
@@ -142,11 +187,11 @@ def explain(window: Window, suspect: Unanswered) -> Explanation:
         suffering_s=float(suspect.seconds * max(len(suspect.askers), 1)),
         path=path(
             claim(
-                f"{names} asks for a connection to {suspect.place} for {suspect.seconds} s, and nothing answers",
+                f"{names} asks for a connection to {places} for {suspect.seconds} s, and nothing answers",
                 window.evidence(suspect.waiting, TcpConnection.retransmits, "max"),
             ),
             claim(
-                f"{len(suspect.again)} requests for a connection to {suspect.place} were sent again",
+                f"{len(suspect.again)} requests for a connection to {places} were sent again",
                 window.evidence(suspect.again, TcpRetransmitEvent.segments, "sum"),
             ),
             claim(
@@ -157,15 +202,14 @@ def explain(window: Window, suspect: Unanswered) -> Explanation:
         ),
         refuted_by=f"a connection to {suspect.place} is made at once",
         outlook=f"each new connection to {suspect.place} waits until its program gives up; open ones go on",
-        actions=(
-            LOOK.on(
-                culprit,
-                f"see whether a firewall drops what is sent to {suspect.place}, and whether its host is up and has "
-                f"that "
-                "address: a service that does not run would refuse at once",
-            ),
-        ),
+        actions=(LOOK.on(culprit, look),),
     )
+
+
+def listed(places: Sequence[str]) -> str:
+    """Some of many places, and how many more there are."""
+    more = f" and {len(places) - MOST_LISTED} more" if len(places) > MOST_LISTED else ""
+    return ", ".join(places[:MOST_LISTED]) + more
 
 
 MECHANISM = Mechanism[Unanswered](

@@ -16,13 +16,13 @@ from kernelsight.diagnosis.memory_growth import (
     MAPPED_SHARE,
     STEADY,
     MemoryGrowth,
-    cpu_wanted_s,
     explanation,
     grown_by,
     has_more_to_do,
     kills_meanwhile,
     largest_fall_kb,
     matters,
+    seconds_of_work,
     somebody_suffers,
 )
 from kernelsight.diagnosis.memory_use import KIB, AnyDomain, Holder, around, holders, limited_groups, machine
@@ -54,7 +54,7 @@ def measure(window: Window) -> Iterable[MemoryGrowth]:
         yield replace(
             growth,
             read_kb=grown_by(window, holder, going, Process.read_chars) / KIB,
-            wanted_cpu_s=cpu_wanted_s(window, holder, going),
+            worked_s=seconds_of_work(window, holder, going),
             room_kb=_reserved_kb(holder, going),
             is_busier=has_more_to_do(holder),
             memory_is_short=somebody_suffers(window, growth.domain, going),

@@ -102,6 +102,10 @@ class Computing:
     """Requests that reached it in the stretch, as counted at its sockets; 0 where nobody counts them."""
     queued_s: float | None
     """How long half of the requests, or more, lay there until the server read them; None: not known."""
+    unread: float
+    """Requests that have come and that the server has not read yet, on average; 0 where nobody counts them."""
+    work_times_longer: float | None
+    """How many times as much CPU time as before it takes for an answer; None: not known."""
     ran: float
     """CPUs that the server used."""
     kept_from_cpu_share: float
@@ -110,6 +114,11 @@ class Computing:
     """Of its CPU time, the share of its busiest thread; None: not known."""
     held_back: bool
     """Whether a quota holds it back."""
+
+    @property
+    def has_more_work(self) -> bool:
+        """Whether an answer takes it much more CPU time than before, however much of it others take."""
+        return self.work_times_longer is not None and self.work_times_longer >= LONGER
 
     @property
     def wait_ms(self) -> float:
@@ -154,11 +163,22 @@ def _computing(window: Window, use: Use, of: Served, run: Interval, clients: Seq
         requests_before=sum(edge.count_in(usual) for edge in of.requests),
         requests=float(sum(row.requests or 0 for row in stats)),
         queued_s=fmean(queued) / 1e6 if queued else None,
+        unread=sum(row.unread or 0 for row in stats) / run.seconds,
+        work_times_longer=_work_times_longer(window, use, usual, run),
         ran=use.ran_in(run) / run.seconds,
         kept_from_cpu_share=use.queued_in(run) / max(use.wanted_in(run), 1e-9),
         busiest_share=sum(most) / max(1e3 * use.ran_in(run), 1e-9) if most else None,
         held_back=is_held_back(window, use, run),
     )
+
+
+def _work_times_longer(window: Window, use: Use, usual: Interval, run: Interval) -> float | None:
+    """How many times as much CPU time as before a server needs for an answer; None where too few were counted."""
+    stats = [row for row in window.rows(ServiceStats) if row.pid == use.pid]
+    before, now = (sum(row.answers or 0 for row in window.within(stats, of)) for of in (usual, run))
+    if before < WAITS_COMPARED or now < WAITS_COMPARED:
+        return None
+    return (use.ran_in(run) / now) / max(use.ran_in(usual) / before, 1e-6)
 
 
 def _before(run: Interval) -> Interval:
@@ -281,11 +301,12 @@ MECHANISM = Mechanism[Computing](
         ),
         Check(
             id="several_wait",
-            says="several clients are kept waiting",
-            holds=lambda suspect: len(suspect.clients) >= CLIENTS,
+            says="several clients, or several requests of one, are kept waiting",
+            holds=lambda suspect: len(suspect.clients) >= CLIENTS or suspect.unread >= 1,
             supports=0.5,
             refutes=6.0,
-            because="judged: a single client may have asked for more than before, and waits for what it asked for",
+            because="judged: a single client may have asked for more than before, and waits for what it asked for. One "
+            "that has further requests there, which are not read meanwhile, asks for many, as a proxy does",
         ),
         Check(
             id="is_asked",
@@ -298,8 +319,8 @@ MECHANISM = Mechanism[Computing](
         ),
         Check(
             id="computes_all_the_time",
-            says="it uses one CPU all the time, and no more",
-            holds=lambda suspect: COMPUTES_SHARE <= suspect.ran <= ONE_CPU,
+            says="it uses one CPU all the time, and no more, or all that it gets, for much more work than before",
+            holds=lambda suspect: (suspect.ran >= COMPUTES_SHARE or suspect.has_more_work) and suspect.ran <= ONE_CPU,
             supports=0.5,
             refutes=4.0,
             because="judged: it is what the fault consists of; less, and it waits for something itself, or for a CPU; "
@@ -307,11 +328,12 @@ MECHANISM = Mechanism[Computing](
         ),
         Check(
             id="has_a_cpu",
-            says="it has a CPU nearly whenever it wants one",
-            holds=lambda suspect: suspect.kept_from_cpu_share <= KEPT_FROM_CPU_SHARE,
+            says="it has a CPU nearly whenever it wants one, or needs much more of it than before for an answer",
+            holds=lambda suspect: suspect.kept_from_cpu_share <= KEPT_FROM_CPU_SHARE or suspect.has_more_work,
             supports=0.5,
             refutes=3.0,
-            because="judged: where others take its CPU away, it is slow for want of one (`cpu_saturation`)",
+            because="judged: where others take its CPU away, it is slow for want of one (`cpu_saturation`); that "
+            "makes no answer more work",
         ),
         Check(
             id="in_one_thread",
