@@ -145,6 +145,7 @@ def test_a_program_that_crashes_when_somebody_starts_it_by_hand_is_no_loop(tmp_p
     crashes = [*ends(parent_comm="bash", signal=11, every=7)]
     assert found(tmp_path / "typed", crashes, reads_what_is_typed())[0] == []
     assert found(tmp_path / "script", crashes)[0] == [("crash_loop", "shop")]
+    assert found(tmp_path / "others are refused", crashes, reads_what_is_typed(), refused(40))[0] == []
     served_before = crashes, reads_what_is_typed(), served(pid=1000 + FROM)
     assert found(tmp_path / "server", *served_before)[0] == [("crash_loop", "shop")]
 

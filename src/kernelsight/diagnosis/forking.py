@@ -15,6 +15,7 @@ from kernelsight.diagnosis.remedies import LOOK, TERMINATE
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Interval, Window, runs
 from kernelsight.events.scheduler import SchedProcess
+from kernelsight.events.service import ServiceStats
 from kernelsight.events.syscalls import SyscallError
 from kernelsight.linux.syscalls import FORKS
 from kernelsight.quantities import number, quantity
@@ -46,6 +47,11 @@ MOST_SHARE = Threshold(
     "share of the children of a program",
     because="judged: from so many children of one process on, it is the one that starts them",
 )
+ASKED_SHARE = Threshold(
+    0.5,
+    "requests per child",
+    because="judged: a service that starts a program or two for a request starts as many as its clients ask for",
+)
 OTHERS_SHARE = Threshold(
     0.5,
     "children of their children per child",
@@ -73,6 +79,8 @@ class Forking:
     """Children start more of their kind, and no process starts most of them."""
     grandchildren: int
     """What short-lived processes of other programs of the same control group started."""
+    asked: int
+    """Requests that reached those who start them."""
     rows: Sequence[SchedProcess]
     refused: Sequence[SyscallError]
     """Calls for more of them that failed with EAGAIN, as they do at a limit."""
@@ -125,6 +133,7 @@ def _forking(window: Window, family: Family, run: Interval) -> Forking:
         most_forks=most,
         each_other=each_other,
         grandchildren=_started_by_others(window, family, run),
+        asked=_asked(window, {row.pid for row in rows if row.forks}, run),
         rows=rows,
         refused=[
             row
@@ -132,6 +141,11 @@ def _forking(window: Window, family: Family, run: Interval) -> Forking:
             if row.comm == family.program.comm and row.error == "EAGAIN" and row.syscall_name in FORKS
         ],
     )
+
+
+def _asked(window: Window, pids: set[int | None], run: Interval) -> int:
+    """Requests that reached processes in a stretch, as counted at their sockets."""
+    return sum(row.requests or 0 for row in window.within(window.rows(ServiceStats), run) if row.pid in pids)
 
 
 def _are_related(window: Window, rows: Iterable[SchedProcess]) -> bool:
@@ -189,6 +203,14 @@ NO_OTHER_PROGRAMS: Check[Forking] = Check(
     supports=0.5,
     refutes=2.5,
     because="judged: what starts other programs has a job: a build, a test suite, a package's scripts",
+)
+NOT_ASKED: Check[Forking] = Check(
+    id="not_asked",
+    says="no requests ask for them",
+    holds=lambda suspect: suspect.asked < ASKED_SHARE * suspect.forks,
+    supports=0.0,
+    refutes=5.0,
+    because="judged: a server that runs a program for each request (CGI) does what it is there for",
 )
 REFUSED: Check[Forking] = Check(
     id="refused_more",

@@ -271,3 +271,11 @@ def test_a_pipe_from_which_something_was_read_in_between_is_not_stuck():
         ends = [end(kind=3, inode=5, mark=tail, pid=1, reads=0), end(kind=3, inode=5, mark=tail, pid=2, reads=1)]
         ages.update(ends, moment)
     assert not list(pending(ends, ages, RATE, S))
+
+
+def test_who_made_a_pipe_for_its_children_and_kept_its_ends_is_neither_its_reader_nor_its_writer():
+    ages = Ages()
+    ends = [end(kind=3, inode=5, mark=1, pid=pid, reads=reads) for pid, reads in ((1, 0), (1, 1), (2, 0), (3, 1))]
+    ages.update(ends, 0)
+    [wait] = pending(ends, ages, RATE, 2 * S)
+    assert (wait.waiter.pid, wait.peer.pid) == (2, 3)

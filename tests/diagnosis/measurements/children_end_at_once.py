@@ -17,6 +17,7 @@ HOLDS = Forking(
     most_forks=300,
     each_other=False,
     grandchildren=500,
+    asked=499,
     rows=(),
     refused=(SyscallError(1, pid=100, comm="sh", syscall_name="clone", error="EAGAIN", count=1),),
 )
@@ -29,5 +30,6 @@ FAILS = {
     "short_lives": {"lived_ms": 50_001.0},
     "hardly_live": {"lived_ms": 10_001.0},
     "no_other_programs": {"grandchildren": 501},
+    "not_asked": {"asked": 500},
     "refused_more": {"refused": ()},
 }

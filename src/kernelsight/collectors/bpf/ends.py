@@ -166,8 +166,9 @@ def pending(ends: Sequence[End], ages: Ages, rate: int, moment: int) -> Iterator
     for its in pipes.values():
         readers, writers = [end for end in its if end.reads], [end for end in its if not end.reads]
         seconds = ages.of(its[0], moment)
-        if readers and writers and seconds >= 1 and readers[0].pid != writers[-1].pid:
-            yield Pending("reader", writers[-1], readers[0], readers[0], seconds)
+        # Whoever made a pipe for its children may have its ends, too: the last to get one is who uses it.
+        if readers and writers and seconds >= 1 and readers[-1].pid != writers[-1].pid:
+            yield Pending("reader", writers[-1], readers[-1], readers[-1], seconds)
 
 
 def _one_process_each(ends: Iterable[End]) -> list[End]:

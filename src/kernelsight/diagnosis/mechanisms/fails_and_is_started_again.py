@@ -13,7 +13,7 @@ from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, claim
 from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.phrases import times
 from kernelsight.diagnosis.remedies import LOOK
-from kernelsight.diagnosis.restarts import Restarts, restarts
+from kernelsight.diagnosis.restarts import RAN_LONG_S, Restarts, restarts
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Window
 from kernelsight.events.packet_drop import PacketDrop
@@ -170,7 +170,7 @@ MECHANISM = Mechanism[Restarts](
         Check(
             id="nobody_types_it",
             says="nobody starts it by hand, or it had done its work before",
-            holds=lambda suspect: not suspect.typed or suspect.was_up,
+            holds=lambda suspect: not suspect.typed or suspect.serves or suspect.ran_long_s >= RAN_LONG_S,
             supports=0.0,
             refutes=7.0,
             because="judged: a shell that waits for input between two starts is somebody who tries a program again",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from kernelsight.diagnosis.families import families
 from kernelsight.diagnosis.faults.task_limit import TASK_LIMIT
-from kernelsight.diagnosis.forking import FORKS_PER_S
+from kernelsight.diagnosis.forking import ASKED_SHARE, forking
 from kernelsight.diagnosis.mechanism import Check, Explanation, Mechanism, Prior
 from kernelsight.diagnosis.remedies import LOOK
 from kernelsight.diagnosis.task_use import (
@@ -18,8 +17,7 @@ from kernelsight.diagnosis.task_use import (
     raise_limit,
     task_uses,
 )
-from kernelsight.diagnosis.window import Window, runs
-from kernelsight.events.scheduler import SchedProcess
+from kernelsight.diagnosis.window import Window
 
 
 def measure(window: Window) -> Iterable[TaskUse]:
@@ -33,9 +31,8 @@ def _is_storm(window: Window, use: TaskUse) -> bool:
     """Whether one of the programs that are refused starts processes so fast that any limit would be met."""
     pids = {row.pid for row in use.failed}
     return any(
-        pids & {row.pid for row in family.rows}
-        and runs(window.per_second(family.rows, SchedProcess.forks), lambda forks: forks >= FORKS_PER_S)
-        for family in window.once(families)
+        pids & {row.pid for row in suspect.rows} and suspect.asked < ASKED_SHARE * suspect.forks
+        for suspect in window.once(forking)
     )
 
 
