@@ -18,7 +18,7 @@ from kernelsight.events.network import Network
 from kernelsight.events.process import Process
 from kernelsight.events.scheduler import Load
 from kernelsight.events.syscalls import Syscall
-from kernelsight.query import aggregate, asof_join, compare, correlate, percentiles, rows, series, top
+from kernelsight.query import aggregate, asof_join, compare, correlate, percentiles, ranks, rows, series, top
 from kernelsight.query.planner import only, planning
 from kernelsight.stores.base import Batch, Reader, open_reader
 from kernelsight.stores.sqlite.twins.books import load_twins
@@ -223,6 +223,18 @@ def test_both_ways_give_the_same_sums_of_reals_but_for_their_last_digits(
 ) -> None:
     by_row, by_column = both(reader, question, span)
     assert by_row == approximately(by_column)
+
+
+@pytest.mark.parametrize("span", RANGES.values(), ids=RANGES)
+@pytest.mark.parametrize("column", ["syscall.latency_ns", "syscall.pid", "load.load_1min", "block.read_sectors"])
+def test_percentiles_of_more_values_than_are_collected_are_exact(
+    reader: Reader, column: str, span: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranks, "MOST_COLLECTED", 100)
+    table, metric = column.split(".")
+    ps = (0, 1, 25, 50, 95, 99.9, 100)
+    by_row, by_column = both(reader, lambda r, a, b: percentiles(r, table, metric, a, b, ps=ps), span)
+    assert repr(by_row) == repr(by_column)
 
 
 def approximately(value: object) -> object:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from kernelsight.errors import UsageError
 from kernelsight.events.declare import INT64_MAX, Kind
+from kernelsight.query import ranks
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Where, conditions
 from kernelsight.query.planner import explainable, scan
@@ -163,6 +164,8 @@ def _ranked_rows(  # noqa: PLR0913, PLR0917 - as above
     reader: Reader, sql: Sql, metric: str, groups: Sequence[str], names: Sequence[str], ranked: Sequence[str]
 ) -> dict[tuple[Value, ...], Row]:
     """As :func:`percentile_rows`, where the store has an aggregate for them."""
+    if not groups and (answer := _among_many(reader, sql, metric, names)):
+        return {(): answer}
     head = "".join(f"{name}, " for name in groups)
     by = f" GROUP BY {', '.join(groups)}" if groups else " HAVING COUNT(*) > 0"
     values_sql = ", ".join(ranked)
@@ -172,6 +175,17 @@ def _ranked_rows(  # noqa: PLR0913, PLR0917 - as above
         key, (total, *values) = row[: len(groups)], row[len(groups) :]
         rows[key] = {"count": total, **dict(zip(names, values, strict=True))}
     return rows
+
+
+def _among_many(reader: Reader, sql: Sql, metric: str, names: Sequence[str]) -> Row | None:
+    """Percentiles of so many values that they are not collected; None where there are fewer, or that does not go."""
+    [(total,)] = reader.tuples(f"SELECT COUNT({metric}) FROM ({sql.text}) AS points", sql.params)
+    if not isinstance(total, int) or total <= ranks.MOST_COLLECTED:
+        return None
+    answer: Row = {"count": total}
+    for name in names:
+        answer[name] = ranks.value_at(reader, sql, metric, total, _share(name))
+    return None if None in answer.values() else answer
 
 
 class _Buckets:

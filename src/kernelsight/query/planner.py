@@ -1,8 +1,8 @@
 """Which way a question goes: by row, through the indexes of the store, or by column, which is for scans.
 
 Both give the same answer. By column costs a start and a little a row, by row nothing and much a row; the figures are
-judged, by what ``python benchmarks/query.py --way both`` prints on two cores. Where the way by column fails, the question
-goes by row.
+judged, by what ``python benchmarks/query.py --way both`` prints on two cores. Where the way by column fails, the
+question goes by row.
 """
 
 from __future__ import annotations

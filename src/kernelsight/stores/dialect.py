@@ -58,6 +58,9 @@ class Dialect(Protocol):
         such aggregates, and rows have to be numbered.
         """
 
+    def estimate(self, value: str, share: Fraction) -> str | None:
+        """An aggregate: about the quantile of a share, in little memory; None: there is none."""
+
     def extreme(self, function: Literal["min", "max"], column: str) -> str:
         """The columns ``value`` and ``timestamp`` of the row that has the least or greatest value of a group.
 

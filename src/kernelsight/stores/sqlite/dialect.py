@@ -44,6 +44,9 @@ class SqliteDialect:
         del value, shares
         return []
 
+    def estimate(self, value: str, share: Fraction) -> None:
+        """There is none."""
+
     def extreme(self, function: Literal["min", "max"], column: str) -> str:
         """A bare column beside min() or max() comes from the row that has it."""
         return f"{function}({column}) AS value, timestamp"

@@ -69,6 +69,10 @@ class DuckDbDialect:
         decimals = ", ".join(_decimal(share) for share in shares)
         return [f"quantile_disc({value}, [{decimals}])[{place}]" for place in range(1, len(shares) + 1)]
 
+    def estimate(self, value: str, share: Fraction) -> str:
+        """By a t-digest."""
+        return f"approx_quantile({value}, {float(share)!r})"
+
 
 def _decimal(share: Fraction) -> str:
     """A share of at most six decimals as a DECIMAL."""
