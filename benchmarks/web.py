@@ -65,7 +65,8 @@ class Machine:
         available = int(5e6 + 1e6 * math.sin(second / 20_000) + 1e5 * chance())
         events.append(
             Memory(at_ns, mem_total_kb=8_000_000, mem_free_kb=1_500_000, mem_available_kb=available, buffers_kb=100_000,
-                   cached_kb=2_500_000, swap_total_kb=0, swap_free_kb=0, dirty_kb=int(20_000 * chance()), writeback_kb=0)
+                   cached_kb=2_500_000, swap_total_kb=0, swap_free_kb=0, dirty_kb=int(20_000 * chance()),
+                   writeback_kb=0)
         )  # fmt: skip
         for resource in ("cpu", "memory", "io"):
             some = self._grown(resource, 20_000 * chance())

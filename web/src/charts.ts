@@ -68,7 +68,7 @@ async function loadOne(chart: Chart): Promise<void> {
   root.setAttribute("aria-busy", "true");
   try {
     const width = Math.max(200, Math.round(find(".plot", root).clientWidth));
-    const points = String(Math.min(2000, Math.max(150, width)));
+    const points = String(Math.min(1500, Math.max(150, Math.round(width * 0.7))));
     const of = root.dataset["of"];
     const about: Record<string, string> = of === undefined ? { points } : { points, of };
     const parameters = { since: ns(shown.from_ms), until: ns(shown.to_ms), ...about };

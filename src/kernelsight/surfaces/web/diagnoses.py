@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from contextlib import closing
 
 from kernelsight.diagnosis import Diagnosis, diagnose
 from kernelsight.diagnosis.evidence_series import SeriesOfEvidence, series_by_evidence
 from kernelsight.errors import UsageError
+from kernelsight.memory import give_back
 from kernelsight.query.times import TimeRange
+from kernelsight.stores.base import open_reader
 from kernelsight.surfaces.web.desk import Desk
 
 _SECOND = 1_000_000_000
@@ -45,9 +48,7 @@ class Diagnoses:
             known = self._known.get(key)
             settled = when.end_ns + _SETTLED_NS < time.time_ns()
             if known is None or not (settled or time.monotonic() < known[0] + FRESH_S):
-                with self._desk.reader() as reader:
-                    diagnosis = diagnose(reader, *key)
-                    known = (time.monotonic(), diagnosis, series_by_evidence(reader, diagnosis))
+                known = self._diagnosed(*key)
                 self._known[key] = known
             self._known.move_to_end(key)
             while len(self._known) > _KEPT:
@@ -64,6 +65,13 @@ class Diagnoses:
             now = time.monotonic()
             if self._latest is None or now >= self._latest[0] + FRESH_S:
                 end_ns = time.time_ns()
-                with self._desk.reader() as reader:
-                    self._latest = (now, diagnose(reader, end_ns - 60 * _SECOND, end_ns))
+                self._latest = self._diagnosed(end_ns - 60 * _SECOND, end_ns)[:2]
             return self._latest[1]
+
+    def _diagnosed(self, start_ns: int, end_ns: int) -> tuple[float, Diagnosis, SeriesOfEvidence]:
+        """Diagnose a window, by a reader of its own: what it has read is not wanted again."""
+        with closing(open_reader(self._desk.db_path)) as reader:
+            diagnosis = diagnose(reader, start_ns, end_ns)
+            drawn = series_by_evidence(reader, diagnosis)
+        give_back()
+        return time.monotonic(), diagnosis, drawn
