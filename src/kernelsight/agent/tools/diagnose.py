@@ -7,6 +7,7 @@ import msgspec
 from kernelsight.agent.sanitising import Data, moment
 from kernelsight.agent.tool import Desk, tool
 from kernelsight.diagnosis import diagnose as diagnosed
+from kernelsight.diagnosis.changed import told as change_told
 from kernelsight.diagnosis.model import Evidence, Finding, Muted
 
 
@@ -18,7 +19,8 @@ def diagnose(desk: Desk, since: str | None = None, until: str | None = None) -> 
     `healthy` is null where that is not known: `unknown` says what was not recorded, and nothing may be concluded from
     it. `muted` findings are there, but a person acknowledged them. `not_excluded` names the faults that may be there
     because nothing recorded what would show them. `processes` says who the processes are that findings name: their
-    unit of systemd, container, control group, user, and parents.
+    unit of systemd, container, control group, user, and parents. What `changed_shortly_before` touches the finding and
+    is no cause by itself; the tool `changes` lists all, with rows to cite.
 
     Args:
         since: where the time begins, in UTC; the window in question when not given. Half a minute or more is best.
@@ -47,6 +49,8 @@ def _muted(desk: Desk, muted: Muted) -> Data:
 def _finding(desk: Desk, finding: Finding) -> Data:
     told: Data = msgspec.to_builtins(finding)
     told["onset"] = moment(told.pop("onset_ns"))
+    told["changed_shortly_before"] = [change_told(change) for change in finding.changes]
+    told.pop("changes")
     told["path"] = [
         {"claim": step.claim, "evidence": [shown(desk, evidence) for evidence in step.evidence]}
         for step in finding.path
