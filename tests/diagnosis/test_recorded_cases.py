@@ -73,3 +73,11 @@ def test_an_answer_leaves_none_of_its_rows_in_memory(case):
             assert not [kept for kept in gc.get_objects() if isinstance(kept, Window)]
     finally:
         gc.enable()
+
+
+def test_a_device_that_is_stuck_is_found_where_no_task_is_seen_to_wait():
+    [case] = cases({"device_that_does_not_answer"})
+    offset = about(case)["offset_ns"]
+    with replayed(case, tracers=False) as database:
+        answer = diagnosed(database, offset - 60 * S, offset - S)
+    assert ("blocked_io", "loop0") in {(each.fault, each.culprit.name) for each in answer.findings}

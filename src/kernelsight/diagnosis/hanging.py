@@ -173,15 +173,15 @@ def explanation(window: Window, suspect: Hanging, *claims: Step | None, does: st
     """Tasks wait without end, and others that need the same file system join them."""
     tasks = grouped_by(suspect.rows, lambda row: row.tid)
     victims = dict.fromkeys(named(window, row.pid or 0) for row in suspect.rows)
-    first = suspect.rows[0].pid
-    hung_ms = max(row.blocked_ms or 0 for row in suspect.rows if row.pid == first)
+    first = suspect.rows[0].pid if suspect.rows else None  # a device may be stuck while no task is seen to wait
+    hung_ms = max((row.blocked_ms or 0 for row in suspect.rows if row.pid == first), default=0)
     steps = (*_task_claims(window, list(tasks.values())[:3]), *claims, *_said(window, suspect))
     return Explanation(
         culprit=suspect.culprit,
         onset_ns=suspect.onset_ns,
         victims=tuple(victims)[:5],
         does=does,
-        harm=f"has hung for {quantity(hung_ms, 'ms')} and cannot be ended",
+        harm=f"has hung for {quantity(hung_ms, 'ms')} and cannot be ended" if victims else "",
         suffering_s=sum(max(row.blocked_ms or 0 for row in of_task) / 1e3 for of_task in tasks.values()),
         path=tuple(step for step in steps if step is not None),
         refuted_by=f"a read of {suspect.culprit.name} returns",
