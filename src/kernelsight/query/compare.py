@@ -13,7 +13,6 @@ of what it would had it been 0, because not every process is sampled all the tim
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -122,8 +121,8 @@ def changes(reader: Reader, kind: Kind, a: TimeRange, b: TimeRange) -> list[Metr
         who = decoded(kind, dict(zip(labels, entity, strict=True)))
         for name, unit, absent in _measures(kind, metrics, a):
             parts_a, parts_b = before.get(entity, {}).get(name, []), after.get(entity, {}).get(name, [])
-            was = statistics.median(parts_a) if parts_a else absent if was_recorded else None
-            now = statistics.median(parts_b) if parts_b else absent if is_recorded else None
+            was = _median(parts_a) if parts_a else absent if was_recorded else None
+            now = _median(parts_b) if parts_b else absent if is_recorded else None
             score = _score(was, now, max(_mad(parts_a), _mad(parts_b)), unit)
             if (parts_a or parts_b) and score:
                 differences.append(
@@ -220,8 +219,14 @@ def _score(was: float | None, now: float | None, spread: float, unit: str) -> fl
 
 
 def _mad(values: list[float]) -> float:
-    middle = statistics.median(values) if values else 0.0
-    return statistics.median(abs(value - middle) for value in values) if values else 0.0
+    middle = _median(values) if values else 0.0
+    return _median([abs(value - middle) for value in values]) if values else 0.0
+
+
+def _median(values: list[float]) -> float:
+    from statistics import median  # noqa: PLC0415 - 4 ms, which `kernelsight query --help` needs not
+
+    return median(values)
 
 
 def _number(value: object) -> float:

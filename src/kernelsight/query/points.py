@@ -16,7 +16,6 @@ does not hold.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -26,7 +25,6 @@ from kernelsight.events.declare import INT64_MAX, Column, Counter, Delta, Event,
 from kernelsight.events.fields import Field, Metric, name_of
 from kernelsight.query.dialect import Sql, run
 from kernelsight.query.filters import Condition, Filter, where_sql
-from kernelsight.query.growth import with_growth
 from kernelsight.query.source import column_named
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import Reader, Value
@@ -136,6 +134,8 @@ def points_sql(reader: Reader, selection: Selection, gap_ns: int | None = None) 
     samples = Sql(
         f"SELECT id, {', '.join(columns)} FROM {relation} AS stored WHERE {inside.text}", (*params, *inside.params)
     )
+    from kernelsight.query.growth import with_growth  # noqa: PLC0415 - 4 ms, which `kernelsight query --help` needs not
+
     inner = with_growth(reader, kind, selection.counters, columns, samples, TimeRange(lookback, when.end_ns))
     chosen = [*_head(selection), *(part for name in selection.metrics for part in _value(selection, name))]
     text = f"SELECT {', '.join(chosen)} FROM ({inner.text}) AS pairs WHERE timestamp >= ? AND {outside.text}"
@@ -202,7 +202,9 @@ def longest_gap_ns(reader: Reader, selection: Selection) -> int:
         if tuple(entity) in last:
             intervals.append(timestamp - last[tuple(entity)])
         last[tuple(entity)] = timestamp
-    return max(_usual_gap_ns(kind), int(PATIENCE * statistics.median(intervals)) if intervals else 0)
+    from statistics import median  # noqa: PLC0415 - 4 ms, as above
+
+    return max(_usual_gap_ns(kind), int(PATIENCE * median(intervals)) if intervals else 0)
 
 
 def _usual_gap_ns(kind: Kind) -> int:

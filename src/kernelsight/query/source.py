@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -105,5 +104,7 @@ def extent(reader: Reader, names: Iterable[str]) -> TimeRange | None:
 
 
 def _nearest(wrong: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(wrong, list(names), n=3)
+    from difflib import get_close_matches  # noqa: PLC0415 - for an error alone
+
+    near = get_close_matches(wrong, list(names), n=3)
     return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(sorted(names))}"

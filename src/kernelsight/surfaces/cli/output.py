@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import shutil
 import sys
@@ -171,6 +170,8 @@ def _echo_json(text: bytes) -> None:
 
 
 def _print_csv(rows: Iterator[Row], names: Sequence[str]) -> None:
+    import csv  # noqa: PLC0415 - for this format alone
+
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     made_safe = _safe if sys.stdout.isatty() else lambda value: value
