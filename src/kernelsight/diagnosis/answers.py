@@ -7,13 +7,17 @@ sends (loopback); a pipe is written to by a task alone. The calls that receive m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median_low
 
 from kernelsight.diagnosis.processes import ancestors
 from kernelsight.diagnosis.waiting import Edge, waiting
-from kernelsight.diagnosis.window import Window
+from kernelsight.diagnosis.window import Interval, Window
 from kernelsight.linux.syscalls import RECEIVES_MESSAGES
+
+_LEAST_WAIT_S = 1e-9
+"""No answer takes less; so long is a wait that was counted, and took no time."""
 
 
 @dataclass(slots=True)
@@ -61,3 +65,23 @@ def _relatives(window: Window, one: int, other: int) -> bool:
     return any(
         ancestor.pid == elder for child, elder in ((one, other), (other, one)) for ancestor in ancestors(window, child)
     )
+
+
+def waits_in(edges: Iterable[Edge], run: Interval) -> float:
+    """How often a client waited within a stretch."""
+    return sum(edge.count_in(run) for edge in edges)
+
+
+def mean_wait_s(edges: Sequence[Edge], run: Interval) -> float:
+    """How long each wait of a client took within a stretch, on average; 0 without one."""
+    return sum(edge.waited_in(run) for edge in edges) / max(waits_in(edges, run), 1)
+
+
+def times_longer(waits: Iterable[tuple[float, float]]) -> float | None:
+    """How many times as long as before half of the clients, or more, wait at least; None: none is known from before.
+
+    Args:
+        waits: of each client that is known from before, the mean wait now and before (s).
+    """
+    times = [now_s / max(before_s, _LEAST_WAIT_S) for now_s, before_s in waits]
+    return median_low(times) if times else None

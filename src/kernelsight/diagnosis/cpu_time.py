@@ -142,29 +142,44 @@ class Use:
 
 def cpu_use(window: Window) -> list[Use]:
     """Every process that ran or waited: from the scheduler's own account, else from samples of processes."""
-    suspect: dict[int, Use] = {}
-    known = window.once(processes)
+    return _scheduled(window) or _sampled(window)
+
+
+_Amounts = dict[int, float]
+
+
+def _scheduled(window: Window) -> list[Use]:
+    """The processes by the scheduler's own account.
+
+    Rows are many, and lie in memory in their order: they are gone through once, and not process by process.
+    """
+    by_pid: dict[int, tuple[list[SchedProcess | Process], _Amounts, _Amounts, _Amounts, _Amounts]] = {}
     rows = window.rows(SchedProcess)
     for row, second in zip(rows, window.seconds(rows), strict=True):
         if row.pid is None:
             continue
-        use = suspect.get(row.pid)
-        if use is None:
-            process = known.get(row.pid)
-            group = (process.group if process else None) or row.cgroup_id
-            use = suspect[row.pid] = Use(row.pid, *program_id(window, row.comm, group))
-        use.rows.append(row)
-        use.ran.add(second, (row.cpu_time_ms or 0) / 1e3)
+        account = by_pid.get(row.pid)
+        if account is None:
+            account = by_pid[row.pid] = ([], {}, {}, {}, {})
+        its_rows, ran, queued, slept, displaced = account
+        its_rows.append(row)
+        ran[second] = ran.get(second, 0.0) + (row.cpu_time_ms or 0) / 1e3
         if row.runqueue_ms:
-            use.queued.add(second, _waited_s(row))
+            queued[second] = queued.get(second, 0.0) + _waited_s(row)
         if row.voluntary_switches:
-            use.slept.add(second, row.voluntary_switches)
+            slept[second] = slept.get(second, 0.0) + row.voluntary_switches
         if row.involuntary_switches:
-            use.displaced.add(second, row.involuntary_switches)
-    return list((suspect or _sampled(window)).values())
+            displaced[second] = displaced.get(second, 0.0) + row.involuntary_switches
+    known = window.once(processes)
+    uses = []
+    for pid, (its_rows, ran, queued, slept, displaced) in by_pid.items():
+        process, first = known.get(pid), its_rows[0]
+        program = program_id(window, first.comm, (process.group if process else None) or first.cgroup_id)
+        uses.append(Use(pid, *program, Seconds(ran), Seconds(queued), Seconds(slept), Seconds(displaced), its_rows))
+    return uses
 
 
-def _sampled(window: Window) -> dict[int, Use]:
+def _sampled(window: Window) -> list[Use]:
     """The processes by their samples, which everybody may take."""
     suspect: dict[int, Use] = {}
     for (pid, _), deltas in window.deltas(Process).items():
@@ -175,7 +190,7 @@ def _sampled(window: Window) -> dict[int, Use]:
                 use = suspect[pid] = Use(pid, *program_id(window, row.comm, row.cgroup))
             use.rows.append(row)
             _spread(window, use, delta, (delta.of(Process.utime_ms) + delta.of(Process.stime_ms)) / 1e3)
-    return suspect
+    return list(suspect.values())
 
 
 def _waited_s(row: SchedProcess) -> float:

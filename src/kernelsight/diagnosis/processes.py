@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kernelsight.diagnosis.identity import UNKNOWN, ProgramId, process_entity, program_id
 from kernelsight.diagnosis.model import Entity, Identity
 from kernelsight.diagnosis.shell import Controller
-from kernelsight.diagnosis.window import Window
+from kernelsight.diagnosis.window import Window, moment
 from kernelsight.events.cgroup import Cgroup
 from kernelsight.events.process import Process as ProcessSample
 from kernelsight.events.scheduler import BlockedTask, SchedProcess, Wait
@@ -25,7 +25,7 @@ class Process:
 
     pid: int
     comm: str
-    samples: list[ProcessSample] = field(default_factory=list)
+    samples: Sequence[ProcessSample] = ()
     """Its rows of the kind `process`, by time; none where it came and went between two samples."""
     group_id: int | None = None
     """Id of its control group (v2)."""
@@ -74,34 +74,31 @@ def processes(window: Window) -> Mapping[int, Process]:
 
     A pid that was used twice is the last process that had it.
     """
-    found: dict[int, Process] = {}
+    known: dict[int, Process] = {}
     # Kinds that name processes too short-lived for a sample, least trusted first.
-    _name(found, window.rows(BlockedTask))
+    _name(known, window.rows(BlockedTask))
     for wait in {wait.waker_pid: wait for wait in window.rows(Wait) if wait.waker_comm}.values():
         if wait.waker_pid:
-            found.setdefault(wait.waker_pid, Process(wait.waker_pid, UNKNOWN)).comm = str(wait.waker_comm)
-    _name(found, window.rows(Wait))
-    _name(found, window.rows(SchedProcess))
-    for row in window.rows(ProcessSample):
-        if row.pid is None:
-            continue
-        one = found.get(row.pid)
-        if one is None:
-            one = found[row.pid] = Process(row.pid, row.comm or UNKNOWN)
-        if one.samples and one.samples[-1].start_ticks != row.start_ticks:
-            one.samples.clear()
-        one.samples.append(row)
-        one.comm = row.comm or one.comm
-        one.group_id = row.cgroup_id if row.cgroup_id is not None else one.group_id
-    return found
+            known.setdefault(wait.waker_pid, Process(wait.waker_pid, UNKNOWN)).comm = str(wait.waker_comm)
+    _name(known, window.rows(Wait))
+    _name(known, window.rows(SchedProcess))
+    for (pid, _), samples in window.series(ProcessSample).items():
+        if pid is not None:
+            process = known.setdefault(pid, Process(pid, UNKNOWN))
+            if not process.samples or moment(process.samples[-1]) <= moment(samples[-1]):
+                process.samples = samples
+                process.comm = next((row.comm for row in reversed(samples) if row.comm), process.comm)
+                groups = (row.cgroup_id for row in reversed(samples) if row.cgroup_id is not None)
+                process.group_id = next(groups, process.group_id)
+    return known
 
 
-def _name(found: dict[int, Process], rows: Sequence[BlockedTask | Wait | SchedProcess]) -> None:
+def _name(known: dict[int, Process], rows: Sequence[BlockedTask | Wait | SchedProcess]) -> None:
     """Take the latest name and control group of each process from rows that have them."""
     for row in {row.pid: row for row in rows if row.comm}.values():
         if row.pid:
-            one = found.setdefault(row.pid, Process(row.pid, UNKNOWN))
-            one.comm, one.group_id = str(row.comm), row.cgroup_id
+            process = known.setdefault(row.pid, Process(row.pid, UNKNOWN))
+            process.comm, process.group_id = str(row.comm), row.cgroup_id
 
 
 def named(window: Window, pid: int, otherwise: str | None = None) -> Entity:

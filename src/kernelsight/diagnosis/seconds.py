@@ -19,8 +19,9 @@ class Seconds(Mapping[int, float]):
 
     __slots__ = ("_amounts", "_seconds", "_sums")
 
-    def __init__(self) -> None:
-        self._amounts: dict[int, float] = {}
+    def __init__(self, amounts: dict[int, float] | None = None) -> None:
+        """Take amounts by second, which are nobody else's from then on; none yet without them."""
+        self._amounts = {} if amounts is None else amounts
         self._sums: list[float] = []
         self._seconds: list[int] = []
 

@@ -113,7 +113,7 @@ def _samples(window: Window) -> Mapping[int, Sequence[Process]]:
     """
     found: dict[int, list[Process]] = {}
     rows = window.rows(Process)
-    halted = {row.pid for row in rows if _stands_still(row)}
+    halted = {row.pid for row in rows if row.state in _STATES or row.frozen}
     for row in rows if halted else ():
         if row.pid is not None and row.pid in halted:
             _add(found, row.pid, row)

@@ -135,7 +135,7 @@ class Waiter:
         share = self.waited_in(run) / run.seconds
         if share >= SUFFERS_SHARE or share < SUFFERS_SHARE / 2:
             return share >= SUFFERS_SHARE
-        before = Interval(0, run.first - 2)
+        before = run.before
         usual = self.mean_s(before) if self.counted.within(before) >= LEAST_BEFORE else None
         return usual is not None and self.mean_s(run) >= SLOWED * usual
 

@@ -121,6 +121,8 @@ def _switchers(window: Window) -> list[Switcher]:
     """Who does hardly anything between switches."""
     suspect = []
     for use in window.once(cpu_use):
+        if not use.slept and not use.displaced:
+            continue
         counted = {at: use.slept.get(at, 0.0) + use.displaced.get(at, 0.0) for at in use.ran}
         away = _given_away(window, use.pid)
         short = {

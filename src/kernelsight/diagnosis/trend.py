@@ -81,7 +81,7 @@ def trend(rows: Sequence[E], metric: Metric[E], *, up: bool) -> Trend | None:
     went back by no more than a fifth of it.
     """
     known, levels = _known(rows, metric)
-    if len(known) < _LEAST_POINTS:
+    if len(known) < _LEAST_POINTS or levels[-1] == (min(levels) if up else max(levels)):
         return None
     if not up:
         levels = [-level for level in levels]

@@ -105,13 +105,15 @@ def with_id(struct: type[E]) -> type[E]:
 
 def _flags(rows: Iterable[Event], name: str) -> None:
     value_of = attrgetter(name)
-    for row in rows:
-        if isinstance(value := value_of(row), int):
-            setattr(row, name, bool(value))
+    if not {*map(value_of, rows)} <= {None}:
+        for row in rows:
+            if isinstance(value := value_of(row), int):
+                setattr(row, name, bool(value))
 
 
 def _unsigned(rows: Iterable[Event], name: str) -> None:
     value_of = attrgetter(name)
-    for row in rows:
-        if isinstance(value := value_of(row), int) and value < 0:
-            setattr(row, name, unwrap_u64(value))
+    if any(isinstance(value, int) and value < 0 for value in {*map(value_of, rows)}):  # most are alike
+        for row in rows:
+            if isinstance(value := value_of(row), int) and value < 0:
+                setattr(row, name, unwrap_u64(value))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median_low
 
+from kernelsight.diagnosis.answers import times_longer
 from kernelsight.diagnosis.calls import Calls, by_server, calls, server_of
 from kernelsight.diagnosis.contention import is_held_back
 from kernelsight.diagnosis.cpu_time import cpu_use
@@ -97,7 +97,7 @@ def _behind(
 
 
 def _late(window: Window, run: Interval, waiting: Sequence[Calls], behind: Sequence[Calls]) -> Late:
-    before, first = Interval(0, run.first - 2), waiting[0]
+    usual, first = run.before, waiting[0]
     use = next((use for use in window.once(cpu_use) if use.pid == first.server_pid), None)
     is_datagram = any(row.protocol == "udp" for of in waiting for row in of.rows)
     calls_of_threads = {
@@ -105,11 +105,7 @@ def _late(window: Window, run: Interval, waiting: Sequence[Calls], behind: Seque
         for row in window.within(window.rows(PendingWait), run)
         if first.server_pid is not None and row.peer_pid == first.server_pid
     }
-    grown = [
-        of.felt_s(run) / max(of.mean_s(before), 1e-6)
-        for of in (*waiting, *behind)
-        if of.answers.within(before) >= ANSWERS_BEFORE
-    ]
+    known = [of for of in (*waiting, *behind) if of.answers.within(usual) >= ANSWERS_BEFORE]
     return Late(
         run=run,
         duration=duration_of(window, run),
@@ -118,7 +114,7 @@ def _late(window: Window, run: Interval, waiting: Sequence[Calls], behind: Seque
         clients=waiting,
         behind=behind,
         felt_s=first.felt_s(run),
-        times_longer=median_low(grown) if grown else None,
+        times_longer=times_longer((of.felt_s(run), of.mean_s(usual)) for of in known),
         ran=None if first.server_pid is None else use.wanted_in(run) / run.seconds if use else 0.0,
         held_back=use is not None and is_held_back(window, use, run),
         unanswered_datagrams=_unanswered(window, waiting, run) if is_datagram else 0,
@@ -159,10 +155,8 @@ def explain(window: Window, suspect: Late) -> Explanation:
 
 def _waits(window: Window, of: Calls, run: Interval) -> Step | None:
     client, server = named(window, of.pid, of.comm), server_of(window, of)
-    before = Interval(0, run.first - 2)
-    was = (
-        f", and {quantity(1e3 * of.mean_s(before), 'ms')} before" if of.answers.within(before) >= ANSWERS_BEFORE else ""
-    )
+    usual = run.before
+    was = f", and {quantity(1e3 * of.mean_s(usual), 'ms')} before" if of.answers.within(usual) >= ANSWERS_BEFORE else ""
     whom = f"{server.name} ({server.id})" if server.kind == "process" else server.name
     rows = window.within(of.rows, run)
     return claim(

@@ -73,7 +73,7 @@ def _delayed_commits(window: Window, stall: Stall) -> DelayedCommits:
         a_device_is_slow=any(stretch.overlaps(run) for stretch in slow),
         victims=[other.waiter for other in window.once(stalls) if other.by is by and other.run.overlaps(run)],
         worst=stall.waiter,
-        before_s=stall.waiter.commit_s(Interval(0, run.first - 2)),
+        before_s=stall.waiter.commit_s(run.before),
     )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median_low
 
-from kernelsight.diagnosis.answers import Served, served
+from kernelsight.diagnosis.answers import Served, mean_wait_s, served, times_longer, waits_in
 from kernelsight.diagnosis.contention import is_held_back
 from kernelsight.diagnosis.cpu_time import cpu_use
 from kernelsight.diagnosis.duration import LASTS, Duration, duration_of
@@ -129,24 +128,18 @@ def _share(rows: Sequence[SchedProcess]) -> float:
 
 
 def _times_longer(of: Served, run: Interval) -> float | None:
-    before = Interval(0, run.first - 2)
-    known = [
-        _mean_s(edges, run) / max(_mean_s(edges, before), 1e-9)
+    usual = run.before
+    return times_longer(
+        (mean_wait_s(edges, run), mean_wait_s(edges, usual))
         for edges in of.by_client().values()
-        if sum(edge.count_in(before) for edge in edges) >= ANSWERS_BEFORE
-        and any(edge.count_in(run) > 0 for edge in edges)
-    ]
-    return median_low(known) if known else None
-
-
-def _mean_s(edges: Sequence[Edge], run: Interval) -> float:
-    return sum(edge.waited_in(run) for edge in edges) / max(sum(edge.count_in(run) for edge in edges), 1)
+        if waits_in(edges, usual) >= ANSWERS_BEFORE and waits_in(edges, run)
+    )
 
 
 def explain(window: Window, suspect: Collecting) -> Explanation:
     """It does next to nothing but collect, until it has more room or keeps less."""
     process, run = suspect.process, suspect.run
-    before = f", and {100 * suspect.share_before:.0f} % before" if suspect.share_before is not None else ""
+    earlier = f", and {100 * suspect.share_before:.0f} % before" if suspect.share_before is not None else ""
     clients = dict.fromkeys(named(window, edge.pid) for edge in suspect.clients if edge.count_in(run))
     longer = f" {number(suspect.times_longer)} times as long as before" if suspect.times_longer else ""
     return Explanation(
@@ -167,7 +160,7 @@ def explain(window: Window, suspect: Collecting) -> Explanation:
             claim(
                 f"threads of {process.name} ({process.id}) that collect garbage used {suspect.percent:.0f} % of its "
                 f"CPU "
-                f"time in {run.seconds} s{before}",
+                f"time in {run.seconds} s{earlier}",
                 window.evidence(suspect.rows, SchedProcess.collector_cpu_ms, "sum"),
                 window.evidence(suspect.rows, SchedProcess.cpu_time_ms, "sum"),
             ),

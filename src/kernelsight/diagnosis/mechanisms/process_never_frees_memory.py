@@ -30,7 +30,7 @@ from kernelsight.diagnosis.model import Entity
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.trend import Trend, straight
 from kernelsight.diagnosis.window import NS_PER_S, Window, moment
-from kernelsight.events.fields import Field, getter
+from kernelsight.events.fields import Field, row_getter
 from kernelsight.events.memory import Memory
 from kernelsight.events.process import Process
 from kernelsight.quantities import quantity
@@ -96,16 +96,17 @@ def _soonest(pair: tuple[float, AnyDomain]) -> float:
 
 def _what_grows(rows: Sequence[Process]) -> Field[Process, int | None] | None:
     """The column that tells how a process grows: of its own memory, in memory or swapped out, else of all it has."""
-    anon, swap, resident = (_grown(rows, metric) for metric in (Process.anon_kb, Process.swap_kb, Process.rss_kb))
+    levels = zip(*map(row_getter(Process.anon_kb, Process.swap_kb, Process.rss_kb), rows), strict=True)
+    anon, swap, resident = map(_grown, levels)
     metric, grown = (Process.anon_kb, anon) if anon >= swap else (Process.swap_kb, swap)
     if grown < OWN_SHARE * resident:
         metric, grown = Process.rss_kb, resident
     return metric if grown >= LEAST_KB else None
 
 
-def _grown(rows: Sequence[Process], metric: Field[Process, int | None]) -> float:
-    levels = [level for level in map(getter(metric), rows) if level is not None]
-    return float(levels[-1] - min(levels)) if levels else 0.0
+def _grown(levels: Iterable[int | None]) -> float:
+    known = [level for level in levels if level is not None]
+    return float(known[-1] - min(known)) if known else 0.0
 
 
 def _is_memory(window: Window, going: Trend) -> bool:

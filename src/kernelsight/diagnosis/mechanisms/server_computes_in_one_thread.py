@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median_low
 
-from kernelsight.diagnosis.answers import Served, served
+from kernelsight.diagnosis.answers import Served, mean_wait_s, served, times_longer, waits_in
 from kernelsight.diagnosis.contention import is_held_back
 from kernelsight.diagnosis.cpu_time import Use, cpu_use
 from kernelsight.diagnosis.cpu_time import shown as used
@@ -143,10 +143,10 @@ def measure(window: Window) -> Iterable[Computing]:
 
 
 def _computing(window: Window, use: Use, of: Served, run: Interval, clients: Sequence[int]) -> Computing:
-    usual = _before(run)
+    usual = run.before
     by_client = of.by_client()
-    now = {pid: _mean_s(by_client[pid], run) for pid in clients}
-    before = {pid: _mean_s(by_client[pid], usual) for pid in clients if _is_known(by_client[pid], usual)}
+    now = {pid: mean_wait_s(by_client[pid], run) for pid in clients}
+    known = [pid for pid in clients if _is_known(by_client[pid], usual)]
     rows = [row for row in window.within(use.rows, run) if isinstance(row, SchedProcess)]
     stats = [row for row in window.within(window.rows(ServiceStats), run) if row.pid == use.pid]
     queued = [row.queue_p50_us for row in stats if row.queue_p50_us is not None]
@@ -159,7 +159,7 @@ def _computing(window: Window, use: Use, of: Served, run: Interval, clients: Seq
         clients=clients,
         waited_s=sum(edge.waited_in(run) for pid in clients for edge in by_client[pid]),
         wait_s=median_low(now.values()),
-        times_longer=median_low(now[pid] / max(before[pid], 1e-9) for pid in before) if before else None,
+        times_longer=times_longer((now[pid], mean_wait_s(by_client[pid], usual)) for pid in known),
         requests_before=sum(edge.count_in(usual) for edge in of.requests),
         requests=float(sum(row.requests or 0 for row in stats)),
         queued_s=fmean(queued) / 1e6 if queued else None,
@@ -181,18 +181,8 @@ def _work_times_longer(window: Window, use: Use, usual: Interval, run: Interval)
     return (use.ran_in(run) / now) / max(use.ran_in(usual) / before, 1e-6)
 
 
-def _before(run: Interval) -> Interval:
-    """The seconds before a stretch, without the one in which it began."""
-    return Interval(0, run.first - 2)
-
-
-def _mean_s(edges: Iterable[Edge], run: Interval) -> float:
-    edges = list(edges)
-    return sum(edge.waited_in(run) for edge in edges) / max(sum(edge.count_in(run) for edge in edges), 1)
-
-
 def _is_known(edges: Iterable[Edge], usual: Interval) -> bool:
-    return sum(edge.count_in(usual) for edge in edges) >= WAITS_COMPARED
+    return waits_in(edges, usual) >= WAITS_COMPARED
 
 
 def explain(window: Window, suspect: Computing) -> Explanation:
@@ -225,7 +215,7 @@ def explain(window: Window, suspect: Computing) -> Explanation:
 
 def _newcomers(suspect: Computing) -> Sequence[int]:
     """Where other clients were there before, those that were not: one of them may ask for what is computed."""
-    usual, by_client = _before(suspect.run), suspect.served.by_client()
+    usual, by_client = suspect.run.before, suspect.served.by_client()
     new = [pid for pid in suspect.clients if not any(edge.count_in(usual) for edge in by_client[pid])]
     return new if len(new) < len(suspect.clients) else ()
 
@@ -238,11 +228,11 @@ def _victims(suspect: Computing) -> Sequence[int]:
 
 def _waits(window: Window, edges: Sequence[Edge], pid: int, suspect: Computing) -> Step | None:
     client, server = named(window, pid), suspect.server
-    usual = _before(suspect.run)
-    before = f", and {quantity(1e3 * _mean_s(edges, usual), 'ms')} before" if _is_known(edges, usual) else ""
+    usual = suspect.run.before
+    earlier = f", and {quantity(1e3 * mean_wait_s(edges, usual), 'ms')} before" if _is_known(edges, usual) else ""
     return claim(
-        f"{client.name} ({pid}) waited {quantity(1e3 * _mean_s(edges, suspect.run), 'ms')} for each answer of "
-        f"{server.comm} ({server.pid}){before}",
+        f"{client.name} ({pid}) waited {quantity(1e3 * mean_wait_s(edges, suspect.run), 'ms')} for each answer of "
+        f"{server.comm} ({server.pid}){earlier}",
         shown(window, edges, suspect.run),
         shown(window, edges, suspect.run, Wait.count),
     )
