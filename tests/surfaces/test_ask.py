@@ -1,6 +1,7 @@
 """`kernelsight ask` as a person types it: one question or a conversation, with a model or without."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -44,20 +45,20 @@ def test_without_a_key_the_diagnosis_answers(database):
     said = asked(database, "why", "was", "web", "slow?")
     assert said.returncode == 0, said.stderr
     assert "web was ready to run and had no CPU for 12 s" in said.stdout
-    assert "CPU SATURATION by process crunch (70)" in said.stdout
+    assert re.search(r"2 . crunch \(pids 70, 71\) use ", said.stdout)
     shown = "sum of runqueue_ms 12 s in 30 rows, 2026-09-21T14:13:20+00:00 to 2026-09-21T14:13:49+00:00"
     assert f"sched_process_stats: {shown}" in said.stdout
     assert said.stderr == ""
 
 
 def test_without_a_question_it_investigates(database):
-    assert "CPU SATURATION by process crunch (70)" in asked(database).stdout
+    assert re.search(r"2 . crunch \(pids 70, 71\) use ", asked(database).stdout)
 
 
 def test_what_is_wrong_is_mentioned_beside_another_answer(database):
     said = asked(database, "who used most cpu?").stdout.splitlines()
     assert said[0] == "1. crunch (70): cpu time 27 s, the most of all"
-    assert said[-1].startswith("In that time: cpu saturation by crunch (70)")
+    assert re.match(r"In that time: 2 . crunch \(pids 70, 71\) use ", said[-1])
 
 
 def test_json_is_the_report(database):
@@ -103,7 +104,7 @@ def test_a_model_that_fails_leaves_the_diagnosis_and_no_key_anywhere(database):
         said = asked(database, "what is wrong?", "--json", env=with_model(server))
         plain = asked(database, "what is wrong?", env=with_model(server))
     assert "403" in json.loads(said.stdout)["stopped"]
-    assert "CPU SATURATION by process crunch" in plain.stdout
+    assert re.search(r"2 . crunch \(pids 70, 71\) use ", plain.stdout)
     assert "The model gave no answer" in plain.stdout
     assert all(KEY not in text for text in (said.stdout, said.stderr, plain.stdout, plain.stderr))
 
