@@ -211,3 +211,16 @@ def test_a_backup_is_its_owners_alone(path, folder, writer):
     assert folder.stat().st_mode & 0o077 == 0
     for file in [*folder.glob("*.db"), folder / "manifest.json"]:
         assert file.stat().st_mode & 0o077 == 0, os.fspath(file)
+
+
+def test_databases_of_others_are_no_backup_and_stay(path, folder, writer):
+    write(writer, 100)
+    folder.mkdir()
+    other = folder / "photos.db"
+    other.write_bytes(b"SQLite format 3\0")
+    with pytest.raises(StoreError, match="something else than a backup"):
+        finished(store(str(path)).back_up(folder))
+    assert other.exists()
+    with pytest.raises(StoreError, match="something else than a backup"):
+        finished(store(str(path)).back_up(path.parent))
+    assert path.exists()

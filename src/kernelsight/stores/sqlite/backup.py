@@ -28,7 +28,7 @@ from kernelsight.stores.sqlite.connect import connect_reader, integer, translate
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, require_ours
 from kernelsight.stores.sqlite.twins.books import TwinFile, load_files
 from kernelsight.stores.sqlite.twins.folder import folder_of, sync_directory
-from kernelsight.trusted_paths import UntrustedPathError, open_directory
+from kernelsight.trusted_paths import UntrustedPathError, as_user, open_directory, reader_of
 
 MANIFEST = "manifest.json"
 _STEP_PAGES = 1_000
@@ -37,6 +37,9 @@ _ATTEMPTS = 5
 """A twin may go while it is to be copied; then the backup begins from a newer state, with the copies that it has."""
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,99}", re.ASCII)
 _FILE = re.compile(r"[\w-]{1,150}(\.[\w-]{1,20}){0,2}", re.ASCII)
+_DATABASE = re.compile(r"\d{1,20}\.db", re.ASCII)
+_OWN = re.compile(r"manifest\.json|\.manifest\.json\.new|twins|\d{1,20}\.db|\.\d{1,20}\.db\.part(-journal)?", re.ASCII)
+"""What a backup lays in its folder. Other databases are not its own: it removes what earlier backups left."""
 
 
 class BackupFile(msgspec.Struct, frozen=True):
@@ -102,13 +105,12 @@ def back_up(path: Path, folder: Path) -> Generator[Progress, None, BackedUp]:
 
 def _is_foreign(folder: Path) -> bool:
     """Whether there are files that no backup has."""
-    known = re.compile(r"manifest\.json|twins|\.?[\w.-]+\.db(-journal|\.part)?|\.?manifest\.json\.new", re.ASCII)
-    return any(not known.fullmatch(entry.name) for entry in folder.iterdir())
+    return any(not _OWN.fullmatch(entry.name) for entry in folder.iterdir())
 
 
 def _attempt(path: Path, folder: Path, taken: _Taken) -> Generator[Progress, None, BackedUp]:
     with closing(connect_reader(path)) as source:
-        with translated(path):
+        with as_user(*reader_of(path)), translated(path):  # SQLite makes files beside the database
             version = require_ours(source, path, MIGRATIONS)
             source.execute("BEGIN")
             rows = integer(source, "SELECT coalesce(sum(rows), 0) FROM segments") or 0
@@ -146,6 +148,7 @@ def _copy_twins(
             except FileNotFoundError:
                 raise _GoneError(f"{file.file} of {file.table_name} was removed") from None
             if sha256_of(target) != file.sha256:
+                target.unlink()
                 raise StoreError(
                     f"{folder_of(path) / file.table_name / file.file}: is damaged; `kernelsight repair` makes it anew"
                 )
@@ -283,7 +286,7 @@ def _is_of_a_backup(file: BackupFile) -> bool:
     parts = file.path.split("/")
     if len(parts) == 3:
         return parts[0] == "twins" and bool(_TABLE.fullmatch(parts[1]) and _FILE.fullmatch(parts[2]))
-    return bool(re.fullmatch(r"\d{1,20}\.db", file.path, re.ASCII))
+    return bool(_DATABASE.fullmatch(file.path))
 
 
 def copy_checked(source: Path, file: BackupFile, target: Path) -> None:
