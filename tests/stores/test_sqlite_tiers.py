@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -72,6 +73,15 @@ def test_over_the_budget_goes_first_what_is_kept_twice_then_rollups_then_the_old
     assert chosen([plain], limits, Usage(80 * MB, 5 * MB, 20 * MB)) == Choice("rows", "max_disk", plain)
     assert chosen([held(age=SETTLED_NS)], limits, Usage(101 * MB, 0, 0)) is None
     assert chosen([held(table="actions", columns=False)], limits, Usage(101 * MB, 0, 0)) is None
+
+
+def test_a_stamp_of_the_future_keeps_a_segment_no_longer_than_its_arrival():
+    limits = {(EVERY, "keep"): DAY, (EVERY, "max_disk"): MB}
+    absurd = Held(TABLE, 1, 2**63 - 1, 100, has_rows=True, has_columns=True, arrived_ns=NOW - DAY - 1)
+    assert chosen([absurd, held(2)], limits) == Choice("rows and columns", "keep", absurd)
+    younger = replace(absurd, arrived_ns=NOW - 2 * HOUR)
+    assert chosen([held(2), younger], limits, Usage(2 * MB, 0, 0)) == Choice("rows", "max_disk", younger)
+    assert chosen([replace(absurd, arrived_ns=NOW)], limits, Usage(2 * MB, 0, 0)) is None
 
 
 # --- on real files ------------------------------------------------------------------------------
@@ -146,6 +156,32 @@ def test_old_rows_that_are_stored_today_stay_as_long_as_new_ones(path):
         write(writer, 10)
         list(writer.let_go(tiers_module.time.time_ns() + DAY + HOUR))
         assert len(ids(path)) == 10
+
+
+@pytest.mark.parametrize("damage", ["gone", "other bytes"])
+def test_rows_stay_in_sql_until_their_columns_can_be_read(path, damage):
+    with closing(SqliteWriter(path, segment_rows=100)) as writer:
+        write(writer, 250)
+        while writer.unsealed():
+            writer.maintain(budget_s=5)
+        make_twins(path)
+        spoilt = min((path.with_name(f"{path.name}.twins") / TABLE).glob("*.parquet"))
+        content = bytearray(spoilt.read_bytes())
+        spoilt.unlink()
+        if damage == "other bytes":
+            content[len(content) // 2] ^= 255
+            spoilt.write_bytes(content)
+        writer.set_limits({(EVERY, "keep_sql"): MINUTE, (EVERY, "keep"): None})
+        later = tiers_module.time.time_ns() + 2 * HOUR
+        list(writer.let_go(later))
+        assert len(numbers(path, "segments")) == 2
+        make_twins(path)
+        list(writer.let_go(later))
+        [kept] = [kept for kept in retained(path).kept if kept.table == TABLE]
+        assert (kept.rows, kept.archived_rows) == (50, 200)
+        with closing(open_reader(str(path))) as reader:
+            assert list(reader.statement(f"SELECT count(*) FROM {TABLE}")[1]) == [(250,)]
+            assert not reader.damages()
 
 
 def test_a_row_that_was_changed_after_its_twin_was_made_stays_in_sql(path):

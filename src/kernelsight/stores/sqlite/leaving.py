@@ -1,7 +1,8 @@
 """Which rows, columns or rollups go next: a pure choice from what is held, the limits and the time.
 
 Whole segments go. A segment is as old as its newest row, by stamp or by arrival, whichever is later: old rows that are
-stored today stay for as long as new ones. Over the budget, the first thing to go is what is kept twice: SQL rows whose
+stored today stay for as long as new ones. A stamp that lies in the future says nothing: then the arrival counts, so
+that no stamp keeps a segment for good. Over the budget, the first thing to go is what is kept twice: SQL rows whose
 columns are there, while rows take more than half of it. Then rollups go while they take more than a quarter, and then
 the oldest of everything.
 """
@@ -36,6 +37,12 @@ class Held:
     """They say what the rows say."""
     row_bytes: int = 0
     column_bytes: int = 0
+    arrived_ns: int | None = None
+    """When its last row arrived at the latest; None: not known."""
+
+    def last_ns(self, now_ns: int) -> int:
+        """From when on it is as old as the limits say."""
+        return self.newest_ns if self.newest_ns <= now_ns or self.arrived_ns is None else self.arrived_ns
 
     @property
     def tiers(self) -> What:
@@ -80,17 +87,18 @@ def choose(held: Sequence[Held], kinds: Mapping[str, Kind], limits: Limits, usag
         usage: bytes on disk now.
         now_ns: the time by a clock that is believed.
     """
-    ordered = sorted(held, key=lambda item: item.newest_ns)
-    settled = [item for item in ordered if now_ns - item.newest_ns > SETTLED_NS]
+    ordered = sorted(held, key=lambda item: item.last_ns(now_ns))
+    settled = [item for item in ordered if now_ns - item.last_ns(now_ns) > SETTLED_NS]
     return _too_old(ordered, kinds, limits, now_ns) or _too_much(settled, kinds, limits, usage)
 
 
 def _too_old(ordered: Sequence[Held], kinds: Mapping[str, Kind], limits: Limits, now_ns: int) -> Choice | None:
     for item in ordered:
         kind = kinds[item.table]
-        if _is_over(limits.of(kind, "keep"), now_ns - item.newest_ns):
+        age_ns = now_ns - item.last_ns(now_ns)
+        if _is_over(limits.of(kind, "keep"), age_ns):
             return Choice(item.tiers, "keep", item)
-        if item.has_rows and item.has_columns and _is_over(limits.of(kind, "keep_sql"), now_ns - item.newest_ns):
+        if item.has_rows and item.has_columns and _is_over(limits.of(kind, "keep_sql"), age_ns):
             return Choice("rows", "keep_sql", item)
     return None
 

@@ -18,8 +18,8 @@ from kernelsight.stores.sqlite.retention import Retention
 from kernelsight.stores.sqlite.rollups import rollups_in
 from kernelsight.stores.sqlite.segments import Segment
 from kernelsight.stores.sqlite.space import FREE_SHARE, Meter, free_pages, give_back, pages, returns_space
-from kernelsight.stores.sqlite.twins.books import forget, load_twins, removable
-from kernelsight.stores.sqlite.twins.folder import folder_of
+from kernelsight.stores.sqlite.twins.books import forget, load_files, load_twins, removable
+from kernelsight.stores.sqlite.twins.folder import folder_of, is_whole
 
 _LOOK_S = 10.0
 """Between two looks while nothing is due."""
@@ -137,13 +137,32 @@ class Tiers:
             )
 
     def _let_held_go(self, choice: Choice, held: Held) -> None:
+        archived = choice.what == "rows" and held.has_columns
+        if archived and not self._has_whole_columns(held):
+            self._have_made_again(held)
+            return
         with self._layout.transaction():
             segment = next((s for s in self._layout.of(held.table) if s.number == held.number), None)
             if segment is not None:
                 with self._layout.suspecting(segment):
-                    self._let_segment_go(segment, archived=choice.what == "rows" and held.has_columns)
+                    self._let_segment_go(segment, archived=archived)
             elif not held.has_rows:
                 forget(self._layout.connection, held.table, [held.number])
+
+    def _has_whole_columns(self, held: Held) -> bool:
+        """Whether the file that is to be all that remains of some rows can be read."""
+        connection = self._layout.connection
+        twin = next((twin for twin in load_twins(connection, held.table) if twin.number == held.number), None)
+        return twin is not None and is_whole(self._path, load_files(connection, held.table)[held.table, twin.file])
+
+    def _have_made_again(self, held: Held) -> None:
+        """Without its books, a twin is due again; its rows stay until then."""
+        with self._layout.transaction():
+            forget(self._layout.connection, held.table, [held.number])
+        self._notices.append(
+            f"the columns of segment {held.number} of {held.table} were missing or damaged: they are made again from"
+            " its rows, which stay until then"
+        )
 
     def _let_segment_go(self, segment: Segment, *, archived: bool) -> None:
         """Let the rows of a full segment go, and its columns as well unless it is archived by that."""

@@ -31,6 +31,16 @@ def folder_of(database: Path) -> Path:
     return database.with_name(f"{database.name}.twins")
 
 
+def is_whole(database: Path, file: TwinFile) -> bool:
+    """Whether a file is there with the bytes that it was made with; it reads all of them."""
+    try:
+        fd = os.open(folder_of(database) / file.table_name / file.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as content:
+            return checksum(content) == file.sha256
+    except OSError:
+        return False
+
+
 class TwinFolder:
     """The folder of one database while one process changes what is in it.
 
