@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -151,3 +152,11 @@ def test_what_reads_files_reaches_nothing_else(reader: SqliteReader, statement: 
     assert columns is not None
     with closing(columns), pytest.raises(ScanError):
         columns.query(statement)
+
+
+def test_rows_that_do_not_fit_into_memory_are_spilled_where_no_other_user_reads(reader: SqliteReader) -> None:
+    engine = reader._shelf.engine()
+    [(spill,)] = engine.connection.execute("SELECT current_setting('temp_directory')").fetchall()
+    assert stat.S_IMODE(Path(spill).stat().st_mode) == 0o700
+    reader.close()
+    assert not Path(spill).exists()

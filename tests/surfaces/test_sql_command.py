@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import time
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -55,6 +56,42 @@ def test_a_statement_sees_all_rows_wherever_they_lie(path: Path, way: list[str])
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
         {"comm": f"p{rest}", "n": 10, "pids": sum(range(rest, 30, 3))} for rest in range(3)
     ]
+
+
+@pytest.mark.parametrize("statement", ["SELECT count(*) FROM SYSCALL_EVENTS", 'select count(*) from "Syscall_Events"'])
+@pytest.mark.parametrize("way", [[], ["--by-column"]])
+def test_a_table_is_the_same_in_capital_letters(path: Path, statement: str, way: list[str]) -> None:
+    assert sql(path, *way, "--format", "csv", statement).stdout.splitlines()[1:] == ["30"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "rows"),
+    [
+        ("SELECT count(DISTINCT e) FROM syscall_events AS e", 30),
+        ("SELECT count(*) FROM (FROM syscall_events) WHERE columns('pid') < 10", 10),
+        ("SELECT count(*) FROM syscall_events a NATURAL JOIN (SELECT timestamp, 5 AS pid FROM syscall_events)", 1),
+        ("SELECT count(*) FROM (SUMMARIZE syscall_events)", len(Syscall.__struct_fields__) + 1),
+        ("SELECT count(DISTINCT syscall_events) FROM syscall_events WHERE latency_ns * 2 >= 40000", 10),
+    ],
+)
+def test_by_column_a_statement_sees_the_columns_that_it_does_not_name(path: Path, statement: str, rows: int) -> None:
+    done = sql(path, "--by-column", "--format", "csv", statement)
+    assert done.stdout.splitlines()[1:] == [str(rows)], done.output
+
+
+def test_a_statement_that_makes_long_values_takes_bounded_memory(path: Path) -> None:
+    tracemalloc.start()
+    many = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 400) SELECT hex(zeroblob(500000)) FROM n"
+    )
+    try:
+        assert sql(path, "--limit", "1", "--format", "csv", many).exit_code == 0
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+    done = sql(path, "SELECT length(zeroblob(900000000))")
+    assert done.exit_code == 1
+    assert "too big" in done.stderr
 
 
 def test_statements_are_read_from_standard_input(path: Path) -> None:

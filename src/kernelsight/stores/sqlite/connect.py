@@ -253,6 +253,10 @@ def connect_reader(path: Path, user: tuple[int, int] | None = None) -> apsw.Conn
         return connection
 
 
+_LONGEST_VALUE = 64 << 20
+"""Bytes of a value or a row: far more than is stored, and no gigabyte that a statement makes of nothing."""
+
+
 def _missing(path: Path) -> str:
     return f"{path}: no such database; `kernelsight ingest --db-path {path}` makes it"
 
@@ -265,6 +269,7 @@ def _open_for_reading(path: Path, options: str) -> apsw.Connection:
     connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     connection.execute("PRAGMA query_only = 1").fetchall()
     connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)  # a reader of telemetry reads no other file
+    connection.limit(apsw.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
     if current_work() is not None:
         # Of each statement: a server keeps the connection for the next answer.
         connection.set_progress_handler(_is_over, _STEPS_BETWEEN_LOOKS)

@@ -39,6 +39,8 @@ T = TypeVar("T")
 _BOOKED = ("lines", "stored", "rejected", "dropped", "in_memory", "lost")
 _READ_AHEAD = 200_000
 """Rows that are read before the first is given, so that damage among them is left out."""
+_AHEAD_BYTES = 32 << 20
+"""About as much is read ahead of a statement that a person wrote: it may make values of any length."""
 
 
 def _opened(path: Path, user: tuple[int, int]) -> tuple[apsw.Connection, int]:
@@ -118,7 +120,7 @@ class SqliteReader:
             try:
                 cursor.execute(sql)
                 names = [column[0] for column in cursor.get_description()]
-                return names, list(islice(cursor, _READ_AHEAD)), cursor
+                return names, list(_ahead(cursor)), cursor
             except apsw.ExecutionCompleteError:
                 return [], [], iter(())
             except apsw.AuthError as error:
@@ -391,6 +393,16 @@ class SqliteReader:
         self._shelf.close()
         with self._reading():
             self._connection.close()
+
+
+def _ahead(rows: Iterator[Row]) -> Iterator[Row]:
+    """The first rows, as many as memory is meant for; the others are still to come from the same iterator."""
+    size = 0
+    for row in islice(rows, _READ_AHEAD):
+        yield row
+        size += 8 * len(row) + sum(len(value) for value in row if isinstance(value, str | bytes))
+        if size > _AHEAD_BYTES:
+            return
 
 
 def _stamp(value: Value) -> int | None:

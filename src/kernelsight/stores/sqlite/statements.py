@@ -40,6 +40,9 @@ def require_one(sql: str) -> None:
 
 
 def tables_in(sql: str, tables: Collection[str]) -> set[str]:
-    """The tables that a statement may read: its words, of some names; views read others, so with one it is all."""
-    words = set(_WORD.findall(sql))
+    """The tables that a statement may read: its words, of some names; views read others, so with one it is all.
+
+    Names of tables are the same in any case of their letters.
+    """
+    words = {word.lower() for word in _WORD.findall(sql)}
     return set(tables) if any(word.startswith("v_") for word in words) else words & set(tables)

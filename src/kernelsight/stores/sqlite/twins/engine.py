@@ -7,7 +7,6 @@ folder.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,13 +58,14 @@ class Engine:
             raise ScanError(f"{folder_of(database)}: {error.strerror}") from error
         # By descriptor: the path has no characters that would be a pattern, and the folder may be renamed meanwhile.
         self.root = f"/proc/self/fd/{self._folder}/"
-        self._spill = Path(tempfile.gettempdir()) / f"kernelsight-{os.getpid()}-{os.urandom(6).hex()}"
+        with as_user(*user):  # made here, for this user alone: DuckDB would let others read rows in it
+            self._spill = tempfile.TemporaryDirectory(prefix="kernelsight-", ignore_cleanup_errors=True)
         self.connection = duckdb.connect(
             ":memory:",
             config={
                 "threads": THREADS,
                 "memory_limit": MEMORY,
-                "temp_directory": str(self._spill),
+                "temp_directory": self._spill.name,
                 "max_temp_directory_size": SPILL,
                 "default_null_order": "nulls_first_on_asc_last_on_desc",  # as SQLite
                 "autoinstall_known_extensions": False,
@@ -147,7 +147,8 @@ class Engine:
         self.connection.close()
         with suppress(OSError):
             os.close(self._folder)
-        shutil.rmtree(self._spill, ignore_errors=True)
+        with as_user(*self._user):
+            self._spill.cleanup()
 
 
 @contextmanager

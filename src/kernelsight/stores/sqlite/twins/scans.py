@@ -10,6 +10,7 @@ from itertools import islice, starmap
 from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
+import msgspec
 
 from kernelsight.errors import ScanError, StoreError, UsageError
 from kernelsight.events.declare import Kind
@@ -29,7 +30,8 @@ T = TypeVar("T")
 _COPY = 20_000
 """Rows that are copied from SQLite at a time."""
 _WORD = re.compile(r"\w+")
-_COUNT = re.compile(r"count\s*\(\s*\*\s*\)", re.IGNORECASE)
+_WITHOUT_NAMES = {"STAR", "SHOW_REF", "PIVOT", "NATURAL"}
+"""Parts of a parsed statement that use columns which it does not name: `*`, SUMMARIZE, PIVOT, NATURAL JOIN."""
 
 
 class ColumnReader:
@@ -55,11 +57,11 @@ class ColumnReader:
     def statement(self, sql: str) -> tuple[Sequence[str], Iterator[Row]]:
         """See :class:`kernelsight.stores.base.Reader`; in DuckDB's SQL.
 
-        Of a table that is named, only the columns are made known that the text has the names of, and all where it has
-        a `*`: rows that are in no twin have to be copied.
+        Of a table that is named, only the columns are made known that the text has the names of, and all where it
+        reads whole rows: rows that are in no twin have to be copied.
         """
         words = {word.lower() for word in _WORD.findall(sql)}
-        everything = "*" in _COUNT.sub("", sql)
+        everything = self._reads_whole_rows(sql)
         kinds = [kind for kind in tables().values() if kind.table in words]
         for kind in kinds:
             names = [name for name in ("id", *kind.column_names) if everything or name in words] or ["timestamp"]
@@ -74,6 +76,13 @@ class ColumnReader:
                 raise UsageError(f"DuckDB does not take the statement: {' '.join(str(error).split())}") from error
             names = [column[0] for column in cursor.description]
         return names, self._engine.rest(cursor)
+
+    def _reads_whole_rows(self, sql: str) -> bool:
+        """Whether a statement may use columns without their names; true also where DuckDB does not tell its parts."""
+        with self._engine.running() as cursor:
+            [(text,)] = cursor.execute("SELECT CAST(json_serialize_sql(?) AS VARCHAR)", [sql]).fetchall()
+        parsed = msgspec.json.decode(text)
+        return bool(parsed["error"]) or reads_whole_rows(parsed)
 
     def _require_reading(self, sql: str) -> None:
         try:
@@ -178,3 +187,26 @@ class ColumnReader:
             for copy in self._copies.values():
                 self._engine.connection.execute(f"DROP TABLE IF EXISTS {copy}")
         self._copies.clear()
+
+
+def reads_whole_rows(parsed: object) -> bool:
+    """Whether a statement, as DuckDB's `json_serialize_sql` tells it, uses columns that it does not name.
+
+    The name of a table in the place of a column is a whole row, too: `SELECT count(DISTINCT t) FROM t`.
+    """
+    relations: set[str] = set()
+    columns: set[str] = set()
+    waiting = [parsed]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, dict):
+            if {part.get("type"), part.get("ref_type")} & _WITHOUT_NAMES:
+                return True
+            if part.get("type") == "BASE_TABLE":
+                relations |= {part["table_name"].lower(), part["alias"].lower()}
+            if part.get("type") == "COLUMN_REF":
+                columns.add(part["column_names"][-1].lower())
+            waiting += part.values()
+    return bool(relations & columns)
