@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from kernelsight.query.filters import Where
 from kernelsight.query.times import Time
-
-if TYPE_CHECKING:
-    from kernelsight.surfaces.telemetry import Rows
+from kernelsight.surfaces.telemetry_rows import Rows
 
 
 class Tables:

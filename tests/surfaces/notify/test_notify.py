@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP
 from click.testing import CliRunner
 
 from kernelsight.diagnosis.model import Entity, Evidence, Finding, Proposal, Step
@@ -178,22 +179,45 @@ def test_a_webhook_that_refuses_or_redirects_is_an_error_without_its_secrets(hoo
 
 class Mailbox:
     def __init__(self):
-        self.mails = []
+        self.mails, self.connections = [], 0
+        self.is_quiet = threading.Event()
+        self.is_quiet.set()
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802 - as aiosmtpd calls it
         self.mails.append(envelope)
         return "250 taken"
 
 
+class Conversation(SMTP):
+    """Says when it is over: a loop that ends before it leaves its socket behind."""
+
+    def connection_made(self, transport):
+        self.event_handler.connections += 1
+        self.event_handler.is_quiet.clear()
+        super().connection_made(transport)
+
+    def connection_lost(self, error):
+        super().connection_lost(error)
+        self.event_handler.connections -= 1
+        if not self.event_handler.connections:
+            self.loop.call_soon(self.event_handler.is_quiet.set)
+
+
+class Server(Controller):
+    def factory(self):
+        return Conversation(self.handler)
+
+
 @pytest.fixture
 def mailbox():
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=0)
+    controller = Server(box, hostname="127.0.0.1", port=0)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         controller.port = free.getsockname()[1]
     controller.start()
     yield box, f"127.0.0.1:{controller.port}"
+    assert box.is_quiet.wait(60)
     controller.stop()
 
 

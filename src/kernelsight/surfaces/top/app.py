@@ -15,7 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from kernelsight.errors import KernelSightError
-from kernelsight.moments import shown_clock
+from kernelsight.moments import to_second
 from kernelsight.printable import printable
 from kernelsight.query.source import extent
 from kernelsight.stores.base import Reader
@@ -181,7 +181,7 @@ class Top(App[None]):
         width = self.size.width
         self._verdict.update(self._verdict_text(at_ns, width))
         state = "live" if self.at_ns is None else "playing" if self.is_playing else "still"
-        lines = [f"{shown_clock(at_ns):%Y-%m-%d %H:%M:%S} {state}  {machine_line(look)}", pressure_line(look)]
+        lines = [f"{to_second(at_ns)} {state}  {machine_line(look)}", pressure_line(look)]
         self._machine.update(Text("\n").join(Text(printable(text)) for text in lines))
         self._rows.show(self.view, self.order, shown(self.view, look, self.order))
         self._tabs.update(self._tab_text())

@@ -33,7 +33,7 @@ class Desk:
             if self._diagnoses is None:
                 from kernelsight.surfaces.web.diagnoses import Diagnoses  # noqa: PLC0415 - with it come all mechanisms
 
-                self._diagnoses = Diagnoses(self)
+                self._diagnoses = Diagnoses(self.db_path)
             return self._diagnoses
 
     @contextmanager

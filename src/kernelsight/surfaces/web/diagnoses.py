@@ -13,7 +13,6 @@ from kernelsight.errors import UsageError
 from kernelsight.memory import give_back
 from kernelsight.query.times import TimeRange
 from kernelsight.stores.base import open_reader
-from kernelsight.surfaces.web.desk import Desk
 
 _SECOND = 1_000_000_000
 LONGEST_S = 900
@@ -29,8 +28,8 @@ _DIAGNOSING = threading.Lock()
 class Diagnoses:
     """The diagnoses of one store."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, db_path: str) -> None:
+        self._db_path = db_path
         self._known: OrderedDict[tuple[int, int], tuple[float, Diagnosis, SeriesOfEvidence]] = OrderedDict()
         self._latest: tuple[float, Diagnosis] | None = None
 
@@ -70,7 +69,7 @@ class Diagnoses:
 
     def _diagnosed(self, start_ns: int, end_ns: int) -> tuple[float, Diagnosis, SeriesOfEvidence]:
         """Diagnose a window, by a reader of its own: what it has read is not wanted again."""
-        with closing(open_reader(self._desk.db_path)) as reader:
+        with closing(open_reader(self._db_path)) as reader:
             diagnosis = diagnose(reader, start_ns, end_ns)
             drawn = series_by_evidence(reader, diagnosis)
         give_back()

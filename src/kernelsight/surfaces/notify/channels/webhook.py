@@ -55,6 +55,7 @@ class Webhook:
             with self._opener.open(request, timeout=_TIMEOUT_S):
                 pass
         except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
             raise ChannelError(f"{self.name}: answered {error.code}") from error
         except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
             raise ChannelError(f"{self.name}: {error}") from error
