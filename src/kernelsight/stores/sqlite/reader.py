@@ -30,7 +30,8 @@ from kernelsight.stores.sqlite.segments import Segment
 from kernelsight.stores.sqlite.statements import may_run, require_one, tables_in
 from kernelsight.stores.sqlite.twins.archive import Tests, archived_relation, show_archive
 from kernelsight.stores.sqlite.twins.books import Twin
-from kernelsight.stores.sqlite.twins.shelf import Coverage, Shelf, Span
+from kernelsight.stores.sqlite.twins.covering import Coverage, Span
+from kernelsight.stores.sqlite.twins.shelf import Shelf
 from kernelsight.stores.sqlite.whereabouts import identity, set_aside
 from kernelsight.stores.sqlite.writer import SqliteWriter
 from kernelsight.trusted_paths import as_owner_of, as_user

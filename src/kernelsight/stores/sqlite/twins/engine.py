@@ -20,8 +20,8 @@ from kernelsight.events.declare import Kind, StorageType
 from kernelsight.stores.base import Row, Value
 from kernelsight.stores.sqlite.ddl import quote, quoted
 from kernelsight.stores.sqlite.twins.archive import Tests
+from kernelsight.stores.sqlite.twins.covering import Span, Usable
 from kernelsight.stores.sqlite.twins.folder import folder_of
-from kernelsight.stores.sqlite.twins.shelf import Span, Usable
 from kernelsight.time_limit import Work, current_work
 from kernelsight.trusted_paths import as_user
 

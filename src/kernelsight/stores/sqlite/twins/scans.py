@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from itertools import islice, starmap
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 import duckdb
 import msgspec
@@ -15,16 +15,14 @@ import msgspec
 from kernelsight.errors import ScanError, StoreError, UsageError
 from kernelsight.events.declare import Kind
 from kernelsight.events.wire import tables
-from kernelsight.stores.base import Book, Refusal, Row, Value, Volume
+from kernelsight.stores.base import Book, Reader, Refusal, Row, Value, Volume
 from kernelsight.stores.damage import Damage
 from kernelsight.stores.dialect import Dialect
 from kernelsight.stores.sqlite.ddl import quote, quoted
+from kernelsight.stores.sqlite.segments import Segment
+from kernelsight.stores.sqlite.twins.covering import Coverage, Span
 from kernelsight.stores.sqlite.twins.dialect import DuckDbDialect
 from kernelsight.stores.sqlite.twins.engine import Engine, alike, column_type, nothing
-from kernelsight.stores.sqlite.twins.shelf import Coverage, Span
-
-if TYPE_CHECKING:
-    from kernelsight.stores.sqlite.reader import SqliteReader
 
 T = TypeVar("T")
 _COPY = 20_000
@@ -32,6 +30,21 @@ _COPY = 20_000
 _WORD = re.compile(r"\w+")
 _WITHOUT_NAMES = {"STAR", "SHOW_REF", "PIVOT", "NATURAL"}
 """Parts of a parsed statement that use columns which it does not name: `*`, SUMMARIZE, PIVOT, NATURAL JOIN."""
+
+
+class RowReader(Reader, Protocol):
+    """The reader by row that one by column is made of."""
+
+    def one_state(self) -> AbstractContextManager[None]:
+        """While entered, what is read is of one state of the database."""
+
+    def coverage(self, table: str, span: Span) -> Coverage:
+        """Which rows of a range are in twins, and which only in segments."""
+
+    def relation_of(
+        self, segments: Sequence[Segment], start_ns: int | None, end_ns: int | None, columns: Sequence[str]
+    ) -> tuple[str, tuple[Value, ...]]:
+        """As :meth:`relation`, of some segments of a table only, of which there is at least one."""
 
 
 class ColumnReader:
@@ -42,7 +55,7 @@ class ColumnReader:
 
     dialect: Dialect = DuckDbDialect()
 
-    def __init__(self, rows: SqliteReader, engine: Engine) -> None:
+    def __init__(self, rows: RowReader, engine: Engine) -> None:
         self._rows = rows
         self._engine = engine
         self._copies: dict[tuple[object, ...], str] = {}

@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,32 +17,12 @@ from kernelsight.stores.damage import Damage
 from kernelsight.stores.sqlite.segments import Segment
 from kernelsight.stores.sqlite.twins.archive import Tests
 from kernelsight.stores.sqlite.twins.books import Twin, TwinFile, load_files, load_twins
+from kernelsight.stores.sqlite.twins.covering import Coverage, Span, Usable
 from kernelsight.stores.sqlite.twins.folder import checksum, folder_of
 from kernelsight.trusted_paths import as_user
 
 if TYPE_CHECKING:  # loads DuckDB
     from kernelsight.stores.sqlite.twins.engine import Engine
-
-Span = tuple[int | None, int | None]
-"""First and last stamp of a range, both included; None: without an end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usable:
-    """A file of twins that is there as it was made, and what of it counts."""
-
-    file: TwinFile
-    twins: tuple[Twin, ...]
-    whole: bool
-    """Whether all rows of the file are theirs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """The rows of one table in a range: in these files, and in these segments."""
-
-    files: tuple[Usable, ...]
-    segments: tuple[Segment, ...]
 
 
 class Shelf:
