@@ -105,7 +105,7 @@ def test_durations(written, ns):
     assert parse_duration(written) == ns
 
 
-@pytest.mark.parametrize("nonsense", ["", "5", "-5s", -5, timedelta(seconds=-1), True, "1y", None])
+@pytest.mark.parametrize("nonsense", ["", "5", "-5s", -5, timedelta(seconds=-1), True, "1x", None])
 def test_what_is_no_duration_is_refused(nonsense):
     with pytest.raises(UsageError, match="duration"):
         parse_duration(nonsense)

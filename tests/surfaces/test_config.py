@@ -37,6 +37,7 @@ def test_the_command_line_holds_before_the_environment_and_that_before_the_file(
     said = asked(tmp_path, "config", "show", text=GOOD, KERNELSIGHT_START_INTERVAL="4", KERNELSIGHT_START_MAX_CPU="0.5")
     assert held(said) == {
         "db-path": "above.db", "interval": 4.0, "no-agent": True, "collectors": ["cpu", "memory"], "max-cpu": 0.5,
+        "no-web": True,  # of all that tests start (tests/conftest.py)
     }  # fmt: skip
     assert "interval = 4.0  # from the environment" in said.stdout
     assert "# agent-interval = 60.0" in said.stdout

@@ -151,7 +151,10 @@ def test_rows_are_sorted_filtered_and_followed(database):
 
 def test_any_second_is_reached_by_arrow_keys_and_played_on(database):
     now, back, before, first, last = played(database, 15, ["left"], ["shift+left"], ["home"], ["end"])
-    seconds = [re.search(r":(\d\d) (?:still|playing|live)", "\n".join(lines)).group(1) for lines in (now, back, before)]
+    seconds = [
+        re.search(r":(\d\d)(?:Z|[+-]\d\d:\d\d) (?:still|playing|live)", "\n".join(lines)).group(1)
+        for lines in (now, back, before)
+    ]
     assert (int(seconds[0]) - int(seconds[1])) % 60 == 1
     assert (int(seconds[1]) - int(seconds[2])) % 60 == 10
     crunch = next(line for line in before if " crunch " in line)
@@ -254,6 +257,6 @@ def test_in_a_real_terminal_it_shows_the_second_and_ends_cleanly(database, tmp_p
         assert "crunch (70) uses 98 % of a CPU" in seen
         tmux("send-keys", "q")
         until(lambda: tmux("display", "-p", "#{pane_dead}").strip() == "1", "the end")
-        assert tmux("display", "-p", "#{pane_dead_status}").strip() == "0"
+        assert until(lambda: tmux("display", "-p", "#{pane_dead_status}").strip(), "its exit status") == "0"
     finally:
         tmux("kill-server")

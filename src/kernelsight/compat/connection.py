@@ -17,6 +17,8 @@ from kernelsight.stores.base import Value
 from kernelsight.stores.sqlite import SqliteReader
 from kernelsight.stores.sqlite.connect import reading_user
 from kernelsight.stores.sqlite.hidden import Hidden
+from kernelsight.stores.sqlite.twins.books import Twin
+from kernelsight.stores.sqlite.twins.shelf import Shelf
 
 _MISSING = re.compile(r"no such table: (?:(?P<schema>\w+)\.)?(?P<table>\w+)$", re.ASCII)
 
@@ -66,7 +68,7 @@ class ConnectionReader(SqliteReader):
         self._segments, self._names = {}, {}
         self._user = reading_user(path)
         self._hidden = Hidden(self._connection)
-        self._hidden = Hidden(self._connection)
+        self._shelf = Shelf(self._connection, path, self._user)
         if not self._columns("segments"):
             raise StoreError(f"{path}: has no tables of ours; init_schema() makes them")
 
@@ -76,6 +78,14 @@ class ConnectionReader(SqliteReader):
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
+    def _archived(self, table: str) -> list[Twin]:
+        """None: a connection of sqlite3 cannot show rows that have left SQL. Who needs them names the path."""
+        del table
+        return []
+
+    def by_column(self) -> None:
+        """See :class:`kernelsight.stores.base.Reader`: what this connection has not committed is only by row."""
+
     def _follow(self) -> None:
         """The connection stays its owner's."""
 
@@ -83,6 +93,7 @@ class ConnectionReader(SqliteReader):
         """Forget the books each time: what this connection itself has written changes no `data_version`."""
         self._segments.clear()
         self._names.clear()
+        self._shelf.forget()
 
     def close(self) -> None:
         """Leave the connection to its owner."""

@@ -29,6 +29,9 @@ Fields = Mapping[str, Any]
 
 _BUSY_S = 5.0
 
+_BOOKS = {"segments", "schema_version", "limits", "twins", "twin_files", "twin_folder", "twins_refused"}
+"""Tables in which a store keeps account of its parts: none has rows of a person's."""
+
 
 class DatabaseManager:
     """A database file: read with :meth:`query`, written with ``insert_…`` and :meth:`commit`.
@@ -101,7 +104,7 @@ class DatabaseManager:
         plain = (
             "SELECT name FROM sqlite_master WHERE type = 'table' AND instr(name, '__') = 0 AND name NOT LIKE 'sqlite%'"
         )
-        names = sorted({*tables(), *(row["name"] for row in self.query(plain))} - {"segments", "schema_version"})
+        names = sorted({*tables(), *(row["name"] for row in self.query(plain))} - _BOOKS)
         return {name: reader.count(name) for name in names}
 
     def commit(self) -> None:

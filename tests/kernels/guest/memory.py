@@ -13,7 +13,9 @@ from observed import observe, take
 from guest import PROGRAMS, check
 from guest.groups import identity, make
 from kernelsight.collectors.base import Host, Registered
+from kernelsight.collectors.bpf.stacks import FAULTS_PER_STACK
 from kernelsight.events.memory import OomKill, PageFault, PageFaultStats
+from kernelsight.events.stack import FaultStack, Stack
 
 PAGE = 4096
 MS = 1_000_000
@@ -67,6 +69,27 @@ def known_faults_are_counted_and_timed(entry: Registered) -> None:
         (took_ns,) = said["took_ns"]
         assert any(20 * MS <= fault.latency_ns <= took_ns for fault in faults), (said, faults)
         program.stdin.close()
+
+
+@check("fault_stacks")
+def stacks_of_faults_are_seen(entry: Registered) -> None:
+    with (
+        closing(entry.factory(Host())) as collector,
+        subprocess.Popen(
+            [PROGRAMS / "faults"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        ) as program,
+    ):
+        faults = 0
+        for _ in range(40):
+            program.stdin.write("write 1000\n")
+            faults += json.loads(program.stdout.readline())["minor"]
+        seen = take([collector])
+        rows = [event for event in seen if isinstance(event, FaultStack) and event.pid == program.pid]
+        program.stdin.close()
+    assert sum(row.faults for row in rows) > faults / 2 >= 5 * FAULTS_PER_STACK, (faults, rows)
+    assert {row.comm for row in rows} == {"faults"}, rows
+    stacks = {event.stack_id for event in seen if isinstance(event, Stack)}
+    assert any(row.user_stack_id in stacks for row in rows), (rows, stacks)
 
 
 def ours(events: list, said: dict) -> tuple[list[PageFault], PageFaultStats]:
