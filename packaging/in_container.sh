@@ -7,7 +7,7 @@ await() { what=$1; shift; i=0; until "$@" >/dev/null 2>&1; do i=$((i + 1)); [ $i
 files() { find / -xdev -path /proc -prune -o -path /sys -prune -o -path /run -prune -o -path /tmp -prune -o -path /var/log -prune \
   -o -path /var/lib/dpkg -prune -o -path /var/cache -prune -o -path /root -prune -o -path /result -prune -o -path /var/lib/systemd -prune \
   -o -print | sort; }
-parts="collect ingest signals anomalies agent"
+parts="collect ingest watch agent"
 active() { for part in $parts; do systemctl is-active --quiet "kernelsight-$part" || return 1; done; }
 as_user() { setpriv --reuid=kernelsight --regid=kernelsight --init-groups env HOME=/tmp "$@"; }
 rows() { as_user kernelsight status --json --db-path /var/lib/kernelsight/kernelsight.db | grep -q '"table": *"load_metrics"'; }

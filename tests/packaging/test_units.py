@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import importlib
 import shlex
 import shutil
 import subprocess
@@ -75,3 +76,10 @@ def test_each_starts_a_command_of_ours_and_has_a_watchdog(path):
 def test_the_target_wants_every_part_but_the_optional_ones():
     wanted = next(line for line in (UNITS / "kernelsight.target").read_text().splitlines() if line.startswith("Wants="))
     assert {*wanted.removeprefix("Wants=").split()} == {path.name for path in SERVICES} - OPTIONAL
+
+
+def test_the_target_runs_the_parts_that_start_runs():
+    start = importlib.import_module("kernelsight.surfaces.cli.start")
+    parts = [*start._parts([], "db", 1.0, 1.0, []), start._agent("db", 1.0, None)]
+    commands = {shlex.split(service(path)["ExecStart"])[1] for path in SERVICES if path.name not in OPTIONAL}
+    assert commands == {part.arguments(None)[0] for part in parts}

@@ -57,7 +57,6 @@ def keep_looking(
         while not stop.is_set():
             _look(lookers, tell, last=False)
             give_back()
-            service_manager.alive()
             stop.wait(0 if any(looker.behind_ns for looker in lookers) else every_s)
         _look(lookers, tell, last=True)
 
@@ -66,6 +65,7 @@ def _look(lookers: Sequence[Looker[Any]], tell: Callable[[Any], None], *, last: 
     for looker in lookers:
         for news in looker.look(last=last):
             tell(news)
+        service_manager.alive()
 
 
 def _when_there(begin: Callable[[], Looker[Any]], stop: threading.Event) -> Looker[Any] | None:
