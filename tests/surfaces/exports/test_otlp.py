@@ -65,6 +65,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif code == 200:
             self.server.logs.append(ExportLogsServiceRequest.FromString(body))
         self.send_response(code)
+        if code in {301, 307}:
+            self.send_header("Location", f"{self.server.url}/v1/logs")
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -153,8 +155,9 @@ def test_what_a_receiver_cannot_take_for_the_moment_is_sent_again(receiver, read
     assert len(receiver.records()) == 3
 
 
-def test_what_a_receiver_refuses_is_said_and_sent_with_the_next_round(receiver, reader):
-    receiver.answers = [400]
+@pytest.mark.parametrize("code", [400, 301, 307])
+def test_what_a_receiver_refuses_is_said_and_sent_with_the_next_round(receiver, reader, code):
+    receiver.answers = [code]
     sender = Sender(receiver.url)
     assert not sender.send_logs(reader, 0)
     assert receiver.records() == []

@@ -172,9 +172,35 @@ def test_a_webhook_that_refuses_or_redirects_is_an_error_without_its_secrets(hoo
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(ChannelError, match="refused"):
             Webhook(f"http://127.0.0.1:{unused.getsockname()[1]}/").send(notice_of(row(), "began", NOW))
-    for wrong in ("ftp://example.org", "example.org", "http://"):
+
+
+def test_what_no_channel_can_be_called_by_is_refused_at_once_and_without_its_secrets():
+    for wrong in (
+        "ftp://example.org", "example.org", "http://", "http://[", "http://a:b/", "http://a:99999/", "http://a/b c",
+        "http://a/\r\nx: y", "http://\xe4/",
+    ):  # fmt: skip
         with pytest.raises(UsageError):
             Webhook(wrong)
+    for token in ("s3cret\nX: y", "s3cr\u20ac"):
+        with pytest.raises(UsageError) as raised:
+            Webhook("http://127.0.0.1/", token)
+        assert "s3cr" not in str(raised.value)
+    with pytest.raises(UsageError) as raised:
+        Webhook("http://me:s3cret@127.0.0.1/")
+    assert "s3cret" not in str(raised.value)
+    for server in ("", ":25", "a:b", "a:\xb2", "a:0", "a:65536", "a:" + 5_000 * "9"):
+        with pytest.raises(UsageError):
+            Email(["admin@example.org"], server)
+    for login in ("s3cret", "me:s3cr\u20ac", "me:s3cret\nx"):
+        with pytest.raises(UsageError) as raised:
+            Email(["admin@example.org"], login=login)
+        assert "s3cr" not in str(raised.value)
+
+
+def test_a_host_that_cannot_be_looked_up_is_an_error_of_its_channel():
+    for channel in (Webhook("http://a..b/"), Email(["admin@example.org"], "a..b")):
+        with pytest.raises(ChannelError):
+            channel.send(notice_of(row(), "began", NOW))
 
 
 class Mailbox:

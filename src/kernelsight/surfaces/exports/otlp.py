@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 
+import requests
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -84,8 +85,12 @@ class Sender:
         """
         base = endpoint.rstrip("/")
         self._resource = resource()
-        self._metrics = OTLPMetricExporter(f"{base}/v1/metrics", timeout=timeout_s, compression=Compression.Gzip)
-        self._logs = OTLPLogExporter(f"{base}/v1/logs", timeout=timeout_s, compression=Compression.Gzip)
+        self._metrics = OTLPMetricExporter(
+            f"{base}/v1/metrics", timeout=timeout_s, compression=Compression.Gzip, session=_session()
+        )
+        self._logs = OTLPLogExporter(
+            f"{base}/v1/logs", timeout=timeout_s, compression=Compression.Gzip, session=_session()
+        )
         self._seen: dict[Said, int] = {}
 
     def send_metrics(self, reader: Reader, now_ns: int, *, processes: bool = False) -> bool:
@@ -121,6 +126,19 @@ class Sender:
         """End it; what waits for a repetition is given up."""
         self._metrics.shutdown()
         self._logs.shutdown()  # type: ignore[no-untyped-call] # the library declares no type
+
+
+def _session() -> requests.Session:
+    """A session in which a redirect is an error: the exporters take one for a success, and nothing has arrived."""
+    session = requests.Session()
+    session.hooks["response"].append(_require_no_redirect)
+    return session
+
+
+def _require_no_redirect(response: requests.Response, *_: object, **__: object) -> None:
+    if 300 <= response.status_code < 400:
+        response.close()
+        raise requests.RequestException(f"answered {response.status_code}; redirects are not followed")
 
 
 def _said(reader: Reader, when: TimeRange) -> Iterator[tuple[Said, int, LogRecord]]:

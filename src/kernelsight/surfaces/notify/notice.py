@@ -39,7 +39,7 @@ class Notice:
     """What can be done, and the command."""
     said: str = ""
     """The finding in a sentence; empty where the row has none."""
-    host: str = field(default_factory=socket.gethostname)
+    host: str = field(default_factory=lambda: printable(socket.gethostname()))
 
     @property
     def sentence(self) -> str:

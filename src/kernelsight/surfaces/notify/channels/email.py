@@ -15,6 +15,7 @@ from kernelsight.surfaces.notify.notice import Notice
 _TIMEOUT_S = 15.0
 _LONGEST_SUBJECT = 150
 _SUBMISSION = 587
+_LAST_PORT = 65_535
 
 
 class Email:
@@ -32,14 +33,16 @@ class Email:
             login: USER:PASSWORD; then the server must offer TLS.
 
         Raises:
-            UsageError: an address or the server is none.
+            UsageError: an address or the server is none, or the login cannot be sent.
         """
         for address in (*to, *([sender] if sender else [])):
             if "@" not in address or not address.isprintable() or set(" ,;<>") & set(address):
                 raise UsageError(f"{address!r} is no address of e-mail")
         host, _, port = server.partition(":")
-        if not host or (port and not port.isdigit()):
+        if not host or (port and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= _LAST_PORT)):
             raise UsageError(f"--smtp {server}: give HOST or HOST:PORT, such as mail.example.org:587")
+        if login and not (login.isascii() and login.isprintable() and ":" in login):
+            raise UsageError("--smtp-login-file: it does not hold USER:PASSWORD in one line of ASCII")
         self.name = f"e-mail through {host}"
         self._to, self._sender, self._login = list(to), sender, login
         self._host, self._port = host, int(port) if port else (_SUBMISSION if login else smtplib.SMTP_PORT)
@@ -66,5 +69,5 @@ class Email:
                     user, _, password = self._login.partition(":")
                     server.login(user, password)
                 server.send_message(message)
-        except (OSError, smtplib.SMTPException) as error:
+        except (OSError, smtplib.SMTPException, UnicodeError) as error:  # the last for a host that IDNA does not know
             raise ChannelError(f"{self.name}: {error}") from error

@@ -11,6 +11,7 @@ from dataclasses import asdict
 import msgspec
 
 from kernelsight.errors import UsageError
+from kernelsight.printable import printable
 from kernelsight.surfaces.notify.channel import ChannelError
 from kernelsight.surfaces.notify.notice import Notice
 
@@ -35,12 +36,11 @@ class Webhook:
             token: sent as `Authorization: Bearer`.
 
         Raises:
-            UsageError: it is no such URL.
+            UsageError: it is no such URL, or no header can hold the token.
         """
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise UsageError(f"--webhook {url}: give a URL, such as https://example.org/hook")
-        self.name = f"webhook {parts.hostname}"
+        if token and not (token.isascii() and token.isprintable()):
+            raise UsageError("--webhook-token-file: the token is not one line of ASCII, so that no header can hold it")
+        self.name = f"webhook {_host(url)}"
         self._url = url
         self._headers = {"Content-Type": "application/json", "User-Agent": "kernelsight"}
         if token:
@@ -57,5 +57,20 @@ class Webhook:
         except urllib.error.HTTPError as error:
             error.close()  # it holds the connection
             raise ChannelError(f"{self.name}: answered {error.code}") from error
-        except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+        except (OSError, http.client.HTTPException, UnicodeError) as error:  # URLError is an OSError
             raise ChannelError(f"{self.name}: {error}") from error
+
+
+def _host(url: str) -> str:
+    """The host of a URL that can be called as it is written."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        has_port = parts.port != 0
+    except ValueError:
+        parts, has_port = urllib.parse.urlsplit(""), False
+    plain = url.isascii() and url.isprintable() and " " not in url
+    if parts.scheme not in {"http", "https"} or not (parts.hostname and has_port and plain):
+        raise UsageError(f"--webhook {printable(url)}: give a URL of ASCII, such as https://example.org/hook")
+    if "@" in parts.netloc:
+        raise UsageError("--webhook: a URL with a user and a password is not called; give --webhook-token-file")
+    return parts.hostname
