@@ -132,7 +132,7 @@ def _stored(column: Column, value: Value) -> Value:
     if isinstance(value, int) and column.unsigned64 and fits_64_bits(value):
         value = wrap_u64(value)
     if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
-        raise UsageError(f"{column.name}: {value} does not fit 64 bits")
+        raise UsageError(f"{column.name}: a number of {value.bit_length()} bits does not fit 64 bits")
     return value
 
 

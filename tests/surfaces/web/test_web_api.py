@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+
 import httpx
 import pytest
 from processes import PATIENCE_S, kernelsight
 from web_machine import BUSY, END, HOSTILE, LENGTH, RANGE, START
 from web_serving import TOKEN, serving
 
+from kernelsight.surfaces.web import deciding, sessions
+from kernelsight.surfaces.web.application import Application
 from kernelsight.surfaces.web.endpoint import endpoints
+from kernelsight.surfaces.web.sessions import Sessions
 
 
 def chart(client, name, **asked):
@@ -78,6 +84,9 @@ def test_the_api_describes_itself(client):
         ({"host": ""}, 421),
         ({"origin": "http://evil.example"}, 421),
         ({"origin": "null"}, 421),
+        ({"origin": "http://["}, 421),
+        ({"host": "[::1"}, 421),
+        ({"host": "localhost/x"}, 421),
         ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, 421),
         ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, 200),
     ],
@@ -93,7 +102,56 @@ def test_only_those_who_name_this_server_are_answered(client, headers, status):
 def test_a_link_from_elsewhere_opens_a_page_but_asks_nothing(client):
     headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
     assert client.get("/", headers=headers).status_code == 200
-    assert client.get("/sql?q=SELECT 1", headers=headers).status_code == 421
+    for asks in ("/sql?q=SELECT 1", "/sql?%71=SELECT 1", "/sql?x=1&q", "/api/charts"):
+        assert client.get(asks, headers=headers).status_code == 421, asks
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, str(2**63), str(2**64), "1e400", "-1", "nan", "\u0664", "%00", "%ff"])
+def test_absurd_numbers_are_refused_and_fail_nowhere(client, number):
+    for path in (
+        f"/rows/process_stats?ids={number}",
+        f"/incident/{number}-{number}",
+        f"/processes/{number}",
+        f"/?since={number}",
+        f"/api/moment?at={number}",
+        f"/api/marks?most={number}",
+        f"/api/charts/cpu?points={number}",
+    ):
+        assert client.get(path).status_code in {400, 404}, path
+    for of in (number, "0x" + 4_000 * "f"):
+        assert client.get("/api/charts/process-cpu", params={"of": of}).status_code in {200, 400}, of
+
+
+def test_a_form_that_does_not_arrive_is_answered(tmp_path, monkeypatch):
+    """Connections are few: one whose body never ends would be held for good."""
+    monkeypatch.setattr(deciding, "_FORM_S", 0.01)
+    application = Application(str(tmp_path / "db"), 1.0, Sessions(TOKEN), None)
+    scope = {
+        "type": "http", "method": "POST", "path": "/sign-in", "root_path": "", "query_string": b"", "headers": [],
+        "scheme": "http", "http_version": "1.1", "server": ("127.0.0.1", 1), "client": ("127.0.0.1", 2),
+    }  # fmt: skip
+    sent = []
+
+    async def never():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(asyncio.wait_for(application(scope, never, send), PATIENCE_S))
+    assert sent[0]["status"] == 303
+
+
+def test_who_goes_on_trying_tokens_shuts_others_out_for_a_minute_at_most(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(sessions, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    known = Sessions(TOKEN)
+    for second in range(60):
+        now[0] = float(second)
+        assert known.begin("wrong") is None
+    assert known.begin(TOKEN) is None
+    now[0] = 60.5
+    assert known.begin(TOKEN) is not None
 
 
 def test_nothing_is_changed_by_a_get_and_no_other_method_is_known(client):

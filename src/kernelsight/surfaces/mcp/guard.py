@@ -79,7 +79,7 @@ class Guard:
         server = (scope.get("server") or ("",))[0]
         ours = self._hosts | {bare_host(str(server))}
         origin = _header(scope, b"origin").decode("latin-1")
-        if origin and bare_host(urlsplit(origin).netloc) not in ours:
+        if origin and bare_host(place_of(origin)) not in ours:
             return False
         return bare_host(_header(scope, b"host").decode("latin-1")) in ours
 
@@ -157,6 +157,14 @@ class _Clients:
             if oldest is None:
                 return
             del self._known[oldest]
+
+
+def place_of(url: str) -> str:
+    """The host of a URL, with its port; empty where that cannot be read as one."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def bare_host(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,6 +19,8 @@ from kernelsight.surfaces.web.sessions import COOKIE, LASTS_S, Sessions
 
 Decide = Callable[[str, str | None, str], None]
 _FORM_BYTES = 8_192
+_FORM_S = 10.0
+"""For all of a form to arrive: connections are few, and one that sends no more would be held for good."""
 _WHY = "declined on the web page"
 DECISIONS: Mapping[str, Decide] = {
     "approve": approve_proposal,
@@ -37,12 +40,16 @@ def routes(db_path: str, policy_path: str | None, sessions: Sessions, answers: A
 
 
 async def _form(request: Request) -> Mapping[str, str]:
-    """The fields of a form; of one that is too long, none."""
+    """The fields of a form; of one that is too long, or does not arrive in time, none."""
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _FORM_BYTES:
-            return {}
+    try:
+        async with asyncio.timeout(_FORM_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > _FORM_BYTES:
+                    return {}
+    except TimeoutError:
+        return {}
     return {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kernelsight.surfaces.mcp.guard import bare_host
+from kernelsight.surfaces.mcp.guard import bare_host, place_of
 from kernelsight.surfaces.web.sessions import Sessions
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -77,10 +77,10 @@ class Guard:
     def _refusal(self, headers: Headers, method: str) -> str:
         """Why a request does not pass: a web page elsewhere can make a browser ask, under that page's name only."""
         host = headers.get("host", "")
-        if bare_host(host) not in self._hosts:
+        if bare_host(host) not in self._hosts or place_of(f"//{host}") != host:
             return "This server is not called like this; `kernelsight serve --allow-host NAME` adds a name.\n"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and place_of(origin) != host:
             return "A page of another server asked.\n"
         if method not in {"GET", "HEAD"} and origin is None and headers.get("sec-fetch-site", "none") != "same-origin":
             return "A request that changes something must say which page it comes from (Origin).\n"
@@ -90,4 +90,6 @@ class Guard:
 def _asks(headers: Headers, scope: Scope) -> bool:
     """Whether a request makes the server work: all but a link to a page that answers no question."""
     is_link = headers.get("sec-fetch-mode") == "navigate" and scope["method"] == "GET"
-    return not is_link or b"q=" in scope["query_string"]
+    if not is_link or scope["path"].startswith("/api/"):
+        return True
+    return any(name == "q" for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))

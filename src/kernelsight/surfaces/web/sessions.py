@@ -43,7 +43,9 @@ class Sessions:
         """Begin one; None where the token is wrong, or too many were tried of late."""
         now = time.monotonic()
         self._tries = [at for at in self._tries if at > now - _AGAIN_S]
-        if len(self._tries) >= _TRIES or not hmac.compare_digest(token.encode(), self._token):
+        if len(self._tries) >= _TRIES:
+            return None
+        if not hmac.compare_digest(token.encode(), self._token):
             self._tries.append(now)
             return None
         session = Session(secrets.token_urlsafe(32), secrets.token_urlsafe(32), now + LASTS_S)

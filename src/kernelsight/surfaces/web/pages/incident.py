@@ -18,6 +18,8 @@ from kernelsight.surfaces.web.table import Table, text
 
 _MOST_IDS = 200
 """Of rows in an address."""
+_DIGITS = 19
+"""Of a time in ns since the epoch, at most."""
 _AFTER_NS = 3_600 * 10**9
 """So long after a window actions are shown that may be about it."""
 
@@ -46,7 +48,7 @@ def _list(visit: Visit) -> Mapping[str, Any]:
 
 def _window(given: str) -> TimeRange:
     start, separator, end = given.partition("-")
-    if not separator or not all(part.isascii() and part.isdigit() for part in (start, end)):
+    if not separator or not all(part.isascii() and part.isdigit() and len(part) <= _DIGITS for part in (start, end)):
         raise NotFoundError(f"{given!r} is no window; write its start and its end in ns since the epoch: START-END")
     return time_range(int(start), int(end))
 
