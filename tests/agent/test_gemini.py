@@ -225,6 +225,12 @@ def test_a_server_says_when_to_come_back(scripted):
     assert server.times[1] - server.times[0] >= 0.4
 
 
+@pytest.mark.parametrize("delay", ["\u00b2s", "soon", ".s", "-1s"])
+def test_a_wait_that_cannot_be_read_is_as_long_as_after_any_failure(scripted, delay):
+    _, report, _ = scripted(Fails(429, retry_delay=delay), answers(limits=["done"]))
+    assert report.limits == ("done",)
+
+
 def test_a_wait_beyond_the_budget_is_not_begun(scripted):
     server, report, _ = scripted(Fails(429, retry_delay="3600s"))
     assert "3600 s" in report.stopped

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from types import SimpleNamespace
 
 import httpx
@@ -11,9 +13,13 @@ from processes import PATIENCE_S, kernelsight
 from web_machine import BUSY, END, HOSTILE, LENGTH, RANGE, START
 from web_serving import TOKEN, serving
 
+from kernelsight.surfaces.mcp.answers import Answers
 from kernelsight.surfaces.web import deciding, sessions
 from kernelsight.surfaces.web.application import Application
+from kernelsight.surfaces.web.desk import Desk
 from kernelsight.surfaces.web.endpoint import endpoints
+from kernelsight.surfaces.web.live import VIEWERS, Live
+from kernelsight.surfaces.web.peers import user_of
 from kernelsight.surfaces.web.sessions import Sessions
 
 
@@ -58,7 +64,10 @@ def test_names_are_made_printable(client):
 
 
 def test_what_cannot_be_asked_is_said(client):
-    assert client.get("/api/charts/nothing").status_code == 404
+    for nothing in ("/api/charts/nothing", "/api/charts/a/b", "/api/", "/api/nothing"):
+        answer = client.get(nothing)
+        assert answer.status_code == 404
+        assert answer.json()["error"]
     for wrong in ({"since": "soon"}, {"points": "1"}, {"points": "many"}, {"what": "1"}, {"until": "1970-01-01"}):
         answer = client.get("/api/charts/cpu", params=wrong)
         assert answer.status_code == 400, wrong
@@ -148,10 +157,48 @@ def test_who_goes_on_trying_tokens_shuts_others_out_for_a_minute_at_most(monkeyp
     known = Sessions(TOKEN)
     for second in range(60):
         now[0] = float(second)
-        assert known.begin("wrong") is None
-    assert known.begin(TOKEN) is None
+        assert known.begin("wrong", os.geteuid) is None
+    assert known.begin(TOKEN, os.geteuid) is None
     now[0] = 60.5
-    assert known.begin(TOKEN) is not None
+    assert known.begin(TOKEN, os.geteuid) is not None
+
+
+@pytest.mark.parametrize(
+    ("family", "host", "called"),
+    [
+        (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
+        (socket.AF_INET6, "::1", "::1"),
+        (socket.AF_INET6, "::ffff:127.0.0.1", "127.0.0.1"),
+    ],
+)
+def test_the_kernel_says_whose_a_connection_is_while_it_is_open(family, host, called):
+    with socket.socket(family) as server, socket.socket(family) as client:
+        try:
+            server.bind((host, 0))
+        except OSError:
+            pytest.skip("there is no IPv6 here")
+        server.listen()
+        client.connect(server.getsockname()[:2])
+        accepted, peer = server.accept()
+        with accepted:
+            ends = (called, peer[1]), (called, server.getsockname()[1])
+            assert user_of(*ends) == os.geteuid()
+            client.close()
+            assert user_of(*ends) is None
+    assert user_of(("192.0.2.1", 1), ("192.0.2.2", 2)) is None
+
+
+def test_viewers_who_left_before_they_were_told_anything_take_no_place(tmp_path):
+    live = Live(Desk(str(tmp_path / "db")), Answers(1.0))
+
+    async def leave():
+        for _ in range(2 * VIEWERS):
+            await (await live.stream(["cpu"])).aclose()
+        told = await live.stream(["cpu"])
+        assert await anext(told) == b": live\n\n"
+        await told.aclose()
+
+    asyncio.run(leave())
 
 
 def test_nothing_is_changed_by_a_get_and_no_other_method_is_known(client):

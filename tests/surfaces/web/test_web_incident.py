@@ -129,6 +129,33 @@ def test_nobody_decides_without_the_token_or_from_another_page(proposed, sleeper
     assert nice(sleeper) == 0
 
 
+_THIEF = """
+import http.client, re, sys, urllib.parse
+host, path, cookie = sys.argv[1:]
+connection = http.client.HTTPConnection(host)
+headers = {"Cookie": cookie, "Origin": f"http://{host}"}
+connection.request("GET", "/incidents?since=1h", headers=headers)
+word = re.search(r'name="word" value="([^"]+)"', connection.getresponse().read().decode())[1]
+connection.request("POST", path, urllib.parse.urlencode({"word": word}), headers)
+print(connection.getresponse().status)
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone becomes another user")
+def test_a_cookie_that_another_user_got_hold_of_decides_nothing(proposed, sleeper):
+    """Browsers send it to every server at 127.0.0.1, whatever its port."""
+    address, name = proposed
+    with httpx.Client(base_url=address, timeout=PATIENCE_S) as client:
+        signed_in = client.post("/sign-in", data={"token": TOKEN}, headers={"origin": address})
+        cookie = signed_in.headers["set-cookie"].partition(";")[0]
+        host = address.removeprefix("http://")
+        thief = ["/usr/bin/python3", "-c", _THIEF, host, f"/actions/{name}/approve", cookie]
+        ran = subprocess.run(thief, user=65534, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+        assert ran.stdout.strip() == "403", ran.stderr
+    assert nice(sleeper) == 0
+
+
 def test_tokens_cannot_be_tried_out(proposed):
     address, _ = proposed
     with httpx.Client(base_url=address, timeout=PATIENCE_S) as client:

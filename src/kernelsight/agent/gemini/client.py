@@ -200,7 +200,7 @@ def _retry_delay(details: object) -> float | None:
     error = details.get("error") if isinstance(details, dict) else None
     for detail in error.get("details") or [] if isinstance(error, dict) else []:
         text = detail.get("retryDelay") if isinstance(detail, dict) else None
-        if isinstance(text, str) and text.removesuffix("s").replace(".", "", 1).isdigit():
+        if isinstance(text, str) and text.isascii() and text.removesuffix("s").replace(".", "", 1).isdigit():
             return float(text.removesuffix("s"))
     return None
 

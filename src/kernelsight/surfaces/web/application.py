@@ -76,12 +76,18 @@ def load() -> None:
 def _routes(desk: Desk, answers: Answers, sessions: Sessions) -> list[BaseRoute]:
     routes: list[BaseRoute] = [Route("/static/{name}", asset), Route("/api/openapi.json", _description)]
     routes += [Route(one.path, partial(_answered, desk, answers, one)) for one in endpoints().values()]
+    routes.append(Route("/api/{path:path}", _unknown))
     routes += [Route(one.path, partial(_shown, desk, answers, sessions, one)) for one in pages().values()]
     return routes
 
 
 async def _description(_: Request) -> Response:
     return JSONResponse(described())
+
+
+async def _unknown(request: Request) -> Response:
+    problem = Problem(error=f"there is no {request.url.path}; /api/openapi.json says what there is")
+    return Response(msgspec.json.encode(problem), 404, media_type="application/json")
 
 
 def _given(request: Request) -> Mapping[str, str]:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from kernelsight.errors import KernelSightError
 from kernelsight.surfaces.agent import approve_proposal, decline_proposal, undo_action
 from kernelsight.surfaces.mcp.answers import Answers
+from kernelsight.surfaces.web.peers import user_of
 from kernelsight.surfaces.web.sessions import COOKIE, LASTS_S, Sessions
 
 Decide = Callable[[str, str | None, str], None]
@@ -58,10 +59,16 @@ def _within(path: str) -> str:
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
 
 
+def _user(request: Request) -> int | None:
+    """Whose browser asks, of the users of this machine."""
+    client, server = request.client, request.scope.get("server")
+    return None if client is None or not server else user_of((client.host, client.port), (server[0], server[1]))
+
+
 async def _sign_in(sessions: Sessions, request: Request) -> Response:
     form = await _form(request)
     back = _within(form.get("back", "/"))
-    session = sessions.begin(form.get("token", "").strip())
+    session = sessions.begin(form.get("token", "").strip(), partial(_user, request))
     if session is None:
         return RedirectResponse("/sign-in?wrong=1", 303)
     answer = RedirectResponse(back, 303)
@@ -77,6 +84,8 @@ async def _decide(
     form = await _form(request)
     if session is None or not hmac.compare_digest(form.get("word", "").encode(), session.word.encode()):
         return PlainTextResponse("Sign in with the token first: /sign-in\n", 403)
+    if session.user != _user(request):
+        return PlainTextResponse("Another user has signed in; sign in with the token first: /sign-in\n", 403)
     decide = DECISIONS.get(request.path_params["decision"])
     if decide is None:
         return PlainTextResponse("An action is approved, declined or undone.\n", 404)

@@ -126,6 +126,10 @@ def _operation(declared: Endpoint, schema: dict[str, Any], problem: dict[str, An
             "200": {"description": "The answer.", "content": {"application/json": {"schema": schema}}},
             "400": {"description": "It cannot be asked like this.", "content": problem},
             "404": {"description": "There is nothing of that name.", "content": problem},
+            "421": {
+                "description": "The request does not name this server, or a page of another server has made it.",
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+            },
             "503": {"description": "The store cannot be read now, or the time is over.", "content": problem},
         },
     }

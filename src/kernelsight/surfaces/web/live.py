@@ -97,15 +97,15 @@ class Live:
             raise UsageError(f"there is no chart {min(unknown)!r} of the whole machine")
         if len(self._viewers) >= VIEWERS:
             raise UsageError(f"{VIEWERS} viewers are live already; close one of them")
-        self._viewers.add(viewer)
-        if self._task is None:
-            self._task = asyncio.create_task(self._tell())
         return self._told(viewer)
 
     async def _told(self, viewer: _Viewer) -> AsyncIterator[bytes]:
+        self._viewers.add(viewer)  # here: of a stream that nobody begins to read, the end is not heard of
         try:
             yield b": live\n\n"
             while not self.ends:
+                if self._task is None:
+                    self._task = asyncio.create_task(self._tell())
                 with suppress(TimeoutError):
                     yield await asyncio.wait_for(viewer.queue.get(), 1.0)
         finally:
@@ -113,6 +113,13 @@ class Live:
 
     async def _tell(self) -> None:
         """Look once a second, a little after the grid on which samples are taken, as long as anybody watches."""
+        try:
+            await self._look_on()
+        finally:  # after an error, who still watches begins it again
+            self._followers.clear()
+            self._task = None
+
+    async def _look_on(self) -> None:
         while self._viewers and not self.ends:
             await asyncio.sleep(1.0 - (time.time() - 0.4) % 1.0)
             wanted = frozenset(name for viewer in self._viewers for name in viewer.names)
@@ -127,8 +134,6 @@ class Live:
                 )
                 with suppress(asyncio.QueueFull):
                     viewer.queue.put_nowait(b"data: " + msgspec.json.encode(told) + b"\n\n")
-        self._followers.clear()
-        self._task = None
 
     def _look(self, wanted: frozenset[str], now_ns: int) -> list[News]:
         for name in self._followers.keys() - wanted:

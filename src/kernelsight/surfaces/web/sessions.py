@@ -1,7 +1,9 @@
 """Who has shown the token: sessions in memory, each known by a cookie, and a word that forms must carry.
 
 The token is never in an address. A cookie that only this site sends (SameSite=Strict) and that no script can read
-stands for it; a form carries a word besides that only its page knows, so that no other page can send it.
+stands for it; a form carries a word besides that only its page knows, so that no other page can send it. Browsers send
+cookies to all ports of a host, and with them to servers of other users of this machine: who decides must be the user
+that has signed in.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
 from starlette.datastructures import Headers
@@ -29,6 +32,8 @@ class Session(NamedTuple):
     word: str
     """What their forms carry."""
     ends_at: float
+    user: int | None
+    """The user id of their browser; None: it runs on another machine."""
 
 
 class Sessions:
@@ -39,8 +44,8 @@ class Sessions:
         self._known: OrderedDict[str, Session] = OrderedDict()
         self._tries: list[float] = []
 
-    def begin(self, token: str) -> Session | None:
-        """Begin one; None where the token is wrong, or too many were tried of late."""
+    def begin(self, token: str, user: Callable[[], int | None]) -> Session | None:
+        """Begin one, of a user; None where the token is wrong, or too many were tried of late."""
         now = time.monotonic()
         self._tries = [at for at in self._tries if at > now - _AGAIN_S]
         if len(self._tries) >= _TRIES:
@@ -48,7 +53,7 @@ class Sessions:
         if not hmac.compare_digest(token.encode(), self._token):
             self._tries.append(now)
             return None
-        session = Session(secrets.token_urlsafe(32), secrets.token_urlsafe(32), now + LASTS_S)
+        session = Session(secrets.token_urlsafe(32), secrets.token_urlsafe(32), now + LASTS_S, user())
         self._known[session.name] = session
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
