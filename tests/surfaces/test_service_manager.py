@@ -44,7 +44,7 @@ def waiting(manager):
     [
         ("collect", "load", "--interval", "0.2"),
         ("ingest",),
-        ("signals", "watch", "--every", "0.2"),
+        ("watch", "--every", "0.2"),
         ("start", "load", "memory", "--no-agent"),
     ],
 )
