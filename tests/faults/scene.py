@@ -124,6 +124,10 @@ def folder_of(path: Path) -> Path:
 # --- processes ------------------------------------------------------------------------------------
 
 
+ENDINGS = frozenset((0, -signal.SIGKILL))
+"""Exit statuses of a process that did what it was to do, or was killed."""
+
+
 class Running:
     """A command in a forked process, which reports by a pipe."""
 
@@ -164,13 +168,13 @@ class Running:
                 self.status = os.waitstatus_to_exitcode(status)
         return self.status is not None
 
-    def kill(self) -> int:
-        """End it by SIGKILL, if it has not ended; its exit status."""
+    def kill(self, statuses: Collection[int] = ENDINGS) -> int:
+        """End it by SIGKILL, if it has not ended; its exit status, which is one of these."""
         if not self.has_ended():
             os.kill(self.pid, signal.SIGKILL)
-        return self.join()
+        return self.join(statuses=statuses)
 
-    def join(self, patience_s: float = 60.0, statuses: Collection[int] = (0, -signal.SIGKILL)) -> int:
+    def join(self, patience_s: float = 60.0, statuses: Collection[int] = ENDINGS) -> int:
         """Wait for its end, with one of these exit statuses."""
         deadline = time.monotonic() + patience_s
         while not self.has_ended():

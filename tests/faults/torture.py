@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 from fragile import Fault, Fragile, Plan
-from scene import Running, check, in_a_fork
+from scene import ENDINGS, Running, check, in_a_fork
 
 BESIDE = ("twins", "backup")
 FAULTS = ("moment", "moment", "kill", "power_loss", "full")
@@ -75,9 +75,11 @@ class Torture:
             running[victim].kill()
         if victim != "daemon":
             daemon.wait_for(daemon.reports + 2)  # it goes on without the other
-        for process in running.values():
-            process.kill()
-        reported, may_lose = daemon.reported, fault == "power_loss"
+        may_lose = fault == "power_loss"
+        daemon.kill()
+        # A loss of power ends all processes at once; one that reads on sees a file that no machine ever shows it.
+        other.kill(ENDINGS | {1} if may_lose else ENDINGS)
+        reported = daemon.reported
         before = self._rows
         self._rows = in_a_fork(lambda: check(self._path, before if may_lose else reported, may_lose=may_lose))
         self.stored += self._rows - before
