@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -131,10 +132,10 @@ FENCED = """
 import socket, subprocess, sys
 from pathlib import Path
 from kernelsight.collectors.privileges import keep_only
-from kernelsight.surfaces.landlock import restrict
-inside, outside = map(Path, sys.argv[1:])
+from kernelsight.surfaces.landlock import own_program, restrict
+inside, outside = map(Path, sys.argv[1:3])
 keep_only(())
-restrict([inside])
+restrict([inside], own_program() if len(sys.argv) > 3 else ())
 (inside / "made").write_text("text")
 (inside / "made").unlink()
 assert (outside / "kept").read_text() == "kept"
@@ -150,21 +151,24 @@ tried(lambda: (outside / "kept").unlink())
 tried(lambda: (outside / "kept").write_text(""))
 tried(lambda: subprocess.run(["/bin/true"]))
 tried(lambda: socket.create_connection(("127.0.0.1", 9), timeout=1))
+writes = f"import pathlib; pathlib.Path({str(outside / 'new')!r}).write_text('')"
+tried(lambda: print("status", subprocess.run([sys.executable, "-c", writes], capture_output=True).returncode))
 """
 
 
 @pytest.mark.skipif(landlock.version() < 4, reason="this kernel's Landlock knows no files or no TCP")
-def test_who_is_fenced_in_writes_nowhere_else_starts_nothing_and_connects_to_nobody(tmp_path):
+@pytest.mark.parametrize(("given", "says"), [([], ["refused"]), (["python"], ["status", "1", "done"])])
+def test_who_is_fenced_in_writes_nowhere_else_starts_nothing_and_connects_to_nobody(tmp_path, given, says):
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     inside.mkdir()
     outside.mkdir()
     (outside / "kept").write_text("kept")
     done = subprocess.run(
-        [sys.executable, "-c", FENCED, str(inside), str(outside)],
+        [sys.executable, "-c", FENCED, str(inside), str(outside), *given],
         capture_output=True, text=True, check=False, timeout=PATIENCE_S, env=environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["refused"] * 5
+    assert done.stdout.split() == ["refused"] * 5 + says
     assert (outside / "kept").read_text() == "kept"
 
 
@@ -187,3 +191,20 @@ def test_the_signal_at_the_parents_death_outlives_a_change_of_user(folder):
         assert word == "ready"
         parent.send_signal(signal.SIGKILL)
         until(lambda: not alive(int(pid)), "the end of the child")
+
+
+def test_the_daemon_has_columnar_twins_made_within_its_fence(tmp_path):
+    path = tmp_path / "k.db"
+    program = str(Path(sys.executable).with_name("kernelsight"))
+    began = time.time_ns() - 200_000 * 10**6
+    lines = b"".join(b'{"type":"load","timestamp":%d}\n' % (began + number * 10**6) for number in range(100_500))
+    with subprocess.Popen(
+        [program, "ingest", "--db-path", str(path)], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as daemon:
+        daemon.stdin.write(lines)
+        daemon.stdin.flush()
+        twins = path.with_name("k.db.twins")
+        until(lambda: daemon.poll() is not None or [*twins.glob("load_metrics/*.parquet")], "a twin")
+        _, said = daemon.communicate()
+    assert daemon.returncode == 0, said
+    assert [*twins.glob("load_metrics/*.parquet")], said

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,8 @@ _MAKE = sum(1 << bit for bit in range(6, 13))
 """Make a character device, a directory, a file, a socket, a FIFO, a block device, a link."""
 _REFER, _TRUNCATE = 1 << 13, 1 << 14
 _REFER_SINCE, _TRUNCATE_SINCE, _NETWORK_SINCE = 2, 3, 4
+_LOADER = re.compile(r"ld[-0-9][\w.-]*\.so(\.\d+)?", re.ASCII)
+"""Of glibc or musl: ld-linux-x86-64.so.2, ld-2.31.so, ld64.so.2, ld-musl-x86_64.so.1."""
 
 
 class _Ruleset(ctypes.Structure):
@@ -43,13 +46,29 @@ def version() -> int:
     return max(number, 0)
 
 
-def restrict(writable: Sequence[Path]) -> bool:
+def own_program() -> list[Path]:
+    """The files that the kernel executes to start this Python again: the interpreter, and the loader of its libraries.
+
+    A file that this user cannot reach is left out: it cannot start it either.
+    """
+    try:
+        program = Path("/proc/self/exe").readlink()
+        mapped = Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:  # /proc is not mounted, or does not show a process itself
+        return []
+    paths = {Path(fields[5]) for line in mapped if len(fields := line.split(maxsplit=5)) == 6}
+    loaders = sorted(path for path in paths if _LOADER.fullmatch(path.name))
+    return [path for path in (program, *loaders) if os.access(path, os.X_OK)]
+
+
+def restrict(writable: Sequence[Path], programs: Sequence[Path] = ()) -> bool:
     """Give up writing elsewhere than below some directories, starting programs, and TCP.
 
     What is open already stays so. `no_new_privs` must have been set (prctl(2)).
 
     Args:
         writable: directories below which everything may be done but starting programs.
+        programs: files that may be executed all the same; what they start is restricted alike.
 
     Returns:
         False where the kernel has no Landlock.
@@ -68,14 +87,16 @@ def restrict(writable: Sequence[Path]) -> bool:
     try:
         for directory in writable:
             _allow(fd, directory, files & ~_EXECUTE)
+        for program in programs:
+            _allow(fd, program, _EXECUTE)
         _checked(_libc().syscall(_RESTRICT_SELF, ctypes.c_int(fd), ctypes.c_uint32(0)))
     finally:
         os.close(fd)
     return True
 
 
-def _allow(ruleset: int, directory: Path, allowed: int) -> None:
-    parent = os.open(directory, os.O_PATH | os.O_CLOEXEC)
+def _allow(ruleset: int, beneath: Path, allowed: int) -> None:
+    parent = os.open(beneath, os.O_PATH | os.O_CLOEXEC)
     try:
         rule = _Beneath(allowed, parent)
         _checked(

@@ -3,7 +3,8 @@
 Only `collect` needs root's power, and the agent where its policy lets it act. Everything else that root starts becomes
 the user whose directory the database is in, or the user that was named, gives up all capabilities, and, but for the
 agent, is fenced in by Landlock where the kernel has it: it may write to that directory and to those for temporary
-files, start no program and make no TCP connection. What another user than root starts is fenced in alike.
+files, start no program (the daemon: none but this Python, in the same fence) and make no TCP connection. What another
+user than root starts is fenced in alike.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _OPTIONAL = {"gemini"}
 """Modules that need a package which may not be installed."""
 
 
-def serve_as_owner(db_path: str, rooms: Sequence[str], user: str | None = None, *, fenced: bool = True) -> None:
+def serve_as_owner(
+    db_path: str, rooms: Sequence[str], user: str | None = None, *, fenced: bool = True, starts_python: bool = False
+) -> None:
     """Become who may write to the database, and no more.
 
     Args:
@@ -34,6 +37,7 @@ def serve_as_owner(db_path: str, rooms: Sequence[str], user: str | None = None, 
         rooms: packages of ours that it works with; where the new user could not read them, they are loaded before.
         user: the name of the user to become, which only root can; by default the owner of the directory.
         fenced: restrict it by Landlock, too; the agent watches files of the kernel and may ask a model elsewhere.
+        starts_python: it may start this Python again, within the same fence: the process that makes columnar twins.
 
     Raises:
         UsageError: there is no such user, or this one cannot become it.
@@ -51,7 +55,8 @@ def serve_as_owner(db_path: str, rooms: Sequence[str], user: str | None = None, 
     keep_only(())
     if directory is not None and fenced:
         places = (directory, *map(Path, (os.environ.get("TMPDIR", "/tmp"), "/var/tmp", "/tmp", "/dev")))  # noqa: S108 - SQLite sorts there
-        landlock.restrict([place for place in places if place.is_dir()])
+        programs = landlock.own_program() if starts_python else ()
+        landlock.restrict([place for place in places if place.is_dir()], programs)
 
 
 def _owner(directory: Path | None, user: str | None) -> int | None:

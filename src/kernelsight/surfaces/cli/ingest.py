@@ -86,7 +86,7 @@ def ingest(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """Run the ingestion daemon on standard input."""
     limits = limits_of(keep_sql, keep, keep_rollups, max_disk)
-    serve_as_owner(db_path, ["ingest"], user)
+    serve_as_owner(db_path, ["ingest"], user, starts_python=True)
     if init_only:
         daemon.init(db_path, mode)
         click.echo(f"{db_path} is ready", err=True)

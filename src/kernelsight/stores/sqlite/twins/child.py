@@ -31,12 +31,16 @@ class TwinMaker:
         if self._process is None and due and self._may_start():
             # -m would import the package again as a script; -P keeps the working directory out of the path.
             command = [sys.executable, "-P", "-m", "kernelsight.stores.sqlite.twins.worker", str(self._database)]
-            self._process = subprocess.Popen(
-                [*command, str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [*command, str(os.getpid())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                )
+            except OSError as error:  # a fence, or no memory or process left: rows stay where they are
+                self._ended_at = time.monotonic()
+                said.append(f"columnar twins are not made: {sys.executable} cannot be started: {error.strerror}")
         return said
 
     def _may_start(self) -> bool:
