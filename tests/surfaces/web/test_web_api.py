@@ -131,6 +131,13 @@ def test_absurd_numbers_are_refused_and_fail_nowhere(client, number):
         assert client.get("/api/charts/process-cpu", params={"of": of}).status_code in {200, 400}, of
 
 
+@pytest.mark.parametrize("statement", ["SELECT 1\0", "SELECT CAST(x'ff' AS TEXT)", "SELECT 1 WHERE ?", "SELECT 1e999"])
+def test_an_odd_statement_is_answered_or_refused(client, statement):
+    answer = client.get("/sql", params={"q": statement})
+    assert answer.status_code == 200
+    assert ("problem" in answer.text) is (statement != "SELECT 1e999")
+
+
 def test_a_form_that_does_not_arrive_is_answered(tmp_path, monkeypatch):
     """Connections are few: one whose body never ends would be held for good."""
     monkeypatch.setattr(deciding, "_FORM_S", 0.01)

@@ -54,6 +54,8 @@ def translated(path: Path, connection: apsw.Connection | None = None) -> Iterato
         if work is None:
             raise StoreError(f"{path}: reading was interrupted") from error
         raise work.error() from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path}: a text is not UTF-8 ({error}); read it as bytes: CAST(... AS BLOB)") from error
     except apsw.CorruptError as error:
         raise StoreError(
             f"{path}: is damaged ({error}); end the daemon and run `kernelsight repair --db-path {path}`"

@@ -31,6 +31,8 @@ def require_one(sql: str) -> None:
         UsageError: as said.
     """
     text = sql.strip()
+    if "\0" in text:
+        raise UsageError("the statement has a NUL character in it; take it out")
     if not text or not apsw.complete(text.rstrip(";") + ";"):
         raise UsageError("the statement is not complete")
     # The first part that is complete is the whole: a semicolon in a text or a comment ends nothing.
