@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -80,6 +81,15 @@ def test_archived_rows_are_read_as_before(reader: SqliteReader, writer: SqliteWr
     assert answers(reader) == before
     assert reader.damages() == []
     assert reader.volume(TABLE).only_by_column == 10 * len(gone)
+
+
+def test_rows_that_leave_sql_while_a_question_is_asked_count_once(reader: SqliteReader, writer: SqliteWriter) -> None:
+    archive(writer, 1)
+    relation, params = reader.relation(TABLE)
+    archive(writer, 2)
+    assert reader.query(f"SELECT count(*) AS n FROM {relation} AS r", params) == [{"n": 45}]
+    relation, params = reader.relation(TABLE)
+    assert reader.query(f"SELECT count(*) AS n FROM {relation} AS r", params) == [{"n": 45}]
 
 
 def test_an_archived_file_that_is_gone_is_named_and_the_rest_is_answered(
@@ -160,3 +170,12 @@ def test_rows_that_do_not_fit_into_memory_are_spilled_where_no_other_user_reads(
     assert stat.S_IMODE(Path(spill).stat().st_mode) == 0o700
     reader.close()
     assert not Path(spill).exists()
+
+
+def test_archived_rows_are_read_where_no_temporary_folder_can_be_written(
+    reader: SqliteReader, writer: SqliteWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/kernelsight-cannot-be")
+    archive(writer, 1)
+    relation, params = reader.relation(TABLE)
+    assert reader.query(f"SELECT count(*) AS n FROM {relation} AS r", params) == [{"n": 45}]

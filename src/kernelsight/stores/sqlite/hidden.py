@@ -18,7 +18,7 @@ from kernelsight.stores.sqlite.damage import damage_of, is_in_indexes_alone
 from kernelsight.stores.sqlite.ddl import quote
 from kernelsight.stores.sqlite.schema import column_names
 from kernelsight.stores.sqlite.segments import Segment
-from kernelsight.stores.sqlite.twins.archive import archive_name
+from kernelsight.stores.sqlite.twins.archive import archive_beside, archive_name
 
 _NAME = re.compile(r"\w+")
 
@@ -105,7 +105,7 @@ class Hidden:
             readable = [self._readable(name) for name in names]
             if table in self._archived:
                 names.append(archive_name(table))
-                readable.append(quote(archive_name(table)))
+                readable.append(archive_beside(table, (segment.number for segment in whole)))
             if names == shown:
                 continue
             columns = column_names(self._connection, whole[-1].name)

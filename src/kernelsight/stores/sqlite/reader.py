@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice, starmap
 from pathlib import Path
@@ -21,7 +21,7 @@ from kernelsight.stores.sqlite import segments as segment_books
 from kernelsight.stores.sqlite.connect import connect_reader, integer, reading_user, translated
 from kernelsight.stores.sqlite.damage import described
 from kernelsight.stores.sqlite.database_path import database_path
-from kernelsight.stores.sqlite.ddl import quote
+from kernelsight.stores.sqlite.ddl import quote, segment_name
 from kernelsight.stores.sqlite.dialect import SqliteDialect
 from kernelsight.stores.sqlite.hidden import Hidden
 from kernelsight.stores.sqlite.migrations import MIGRATIONS, require_ours
@@ -198,7 +198,7 @@ class SqliteReader:
         selected = ", ".join(quote(name) if name in stored else f"NULL AS {quote(name)}" for name in names)
         within = [segment for segment in self._whole(segments) if segment.overlaps(start_ns, end_ns)]
         archived = (
-            [archived_relation(table, names, start_ns, end_ns)]
+            [archived_relation(table, names, start_ns, end_ns, sorted(self._stored(table)))]
             if any(twin.overlaps(start_ns, end_ns) for twin in self._archived(table))
             else []
         )
@@ -255,9 +255,15 @@ class SqliteReader:
         stored = self._stored(table)
         return [twin for twin in self._shelf.twins(table) if twin.number not in stored]
 
-    def _archived_rows(self, kind: Kind, columns: Sequence[str], tests: Tests) -> Iterator[Row]:
+    def _archived_rows(
+        self, kind: Kind, columns: Sequence[str], tests: Tests, besides: Collection[int] | None
+    ) -> Iterator[Row]:
         """For the virtual tables, while a statement runs."""
-        return self._shelf.archived_rows(kind, self._stored(kind.table), columns, tests)
+        if besides is None:
+            stored = self._stored(kind.table)
+        else:  # damage may have been met since
+            stored = {number for number in besides if segment_name(kind.table, number) not in self._hidden.reasons}
+        return self._shelf.archived_rows(kind, stored, columns, tests)
 
     def by_column(self) -> Reader | None:
         """See :class:`kernelsight.stores.base.Reader`."""

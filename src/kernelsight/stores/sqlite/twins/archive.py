@@ -7,7 +7,7 @@ twins can test as well (comparisons of integers and of text) are handed on, so t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,12 @@ _SELECTIVITY = 10
 
 Tests = Sequence[tuple[str, str, Value]]
 """Column, operator and value."""
-Source = Callable[[Kind, Sequence[str], Tests], Iterator[Row]]
-"""Gives some columns of the archived rows of a kind that meet some conditions."""
+Source = Callable[[Kind, Sequence[str], Tests, Collection[int] | None], Iterator[Row]]
+"""Gives some columns of the rows of a kind that meet some conditions and are in none of some segments: those that the
+rest of the statement reads; None: those that can be read."""
+_BESIDES = "besides"
+"""A hidden column: the numbers of these segments. Rows that leave a segment between the making of a statement and its
+running would count twice without it."""
 
 
 def archive_name(table: str) -> str:
@@ -87,7 +91,7 @@ class _Module:
         del modulename, databasename, tablename, args
         connection.vtab_config(apsw.SQLITE_VTAB_INNOCUOUS)  # views of a connection that trusts no schema may read it
         columns = ", ".join(("id INTEGER", *map(column_definition, self._kind.columns)))
-        return f"CREATE TABLE archived ({columns})", _Table(self._kind, self._source)
+        return f"CREATE TABLE archived ({columns}, {_BESIDES} TEXT HIDDEN)", _Table(self._kind, self._source)
 
     Create = Connect
 
@@ -103,7 +107,14 @@ class _Table:
         for number in range(info.nConstraint):
             column = info.get_aConstraint_iColumn(number)
             operator = _OPERATORS.get(info.get_aConstraint_op(number))
-            if operator and info.get_aConstraint_usable(number) and self._can_test(info, number, column, operator):
+            if not operator or not info.get_aConstraint_usable(number):
+                continue
+            if column == len(self._names):
+                if operator == "=":
+                    tests.append((_BESIDES, operator))
+                    info.set_aConstraintUsage_argvIndex(number, len(tests))
+                    info.set_aConstraintUsage_omit(number, True)
+            elif self._can_test(info, number, column, operator):
                 tests.append((self._names[max(column, 0)], operator))
                 info.set_aConstraintUsage_argvIndex(number, len(tests))
         used = {number for number in info.colUsed if number < len(self._names)}
@@ -138,18 +149,21 @@ class _Cursor:
         self._rows: Iterator[Row] = iter(())
         self._row: Row | None = None
         self._places: list[int | None] = []
+        self._besides: str | None = None
 
     def Filter(self, number: int, text: str, args: Sequence[Value]) -> None:  # noqa: N802
         del number
         asked = _Asked.of(text)
+        given = list(zip(asked.tests, args, strict=True))
+        besides = self._besides = next((str(value) for (column, _), value in given if column == _BESIDES), None)
         # A value of another type than the column compares by rules of SQLite's own: it tests those rows alone.
         tests = [
             (column, operator, value)
-            for (column, operator), value in zip(asked.tests, args, strict=True)
-            if isinstance(value, str if self._is_text(column) else int)
+            for (column, operator), value in given
+            if column != _BESIDES and isinstance(value, str if self._is_text(column) else int)
         ]
         self._places = [asked.columns.index(name) if name in asked.columns else None for name in self._names]
-        self._rows = self._source(self._kind, asked.columns, tests)
+        self._rows = self._source(self._kind, asked.columns, tests, None if besides is None else _numbers(besides))
         self.Next()
 
     def _is_text(self, column: str) -> bool:
@@ -165,6 +179,8 @@ class _Cursor:
         return self.Column(0)
 
     def Column(self, number: int) -> Value:  # noqa: N802
+        if number == len(self._names):
+            return self._besides
         place = self._places[max(number, 0)]
         return None if self._row is None or place is None else self._row[place]
 
@@ -172,10 +188,19 @@ class _Cursor:
         self._rows = iter(())
 
 
-def archived_relation(table: str, columns: Sequence[str], start_ns: int | None, end_ns: int | None) -> str:
+def archive_beside(table: str, segments: Iterable[int]) -> str:
+    """What stands after FROM for the archived rows of a table, for a statement that also reads some segments."""
+    return f"{quote(archive_name(table))} WHERE {_BESIDES} = '{','.join(map(str, segments))}'"
+
+
+def _numbers(text: str) -> set[int]:
+    return {int(number) for number in text.split(",") if number.isdecimal()}
+
+
+def archived_relation(
+    table: str, columns: Sequence[str], start_ns: int | None, end_ns: int | None, segments: Iterable[int]
+) -> str:
     """SELECT the archived rows of a range: its ends as text, so that parameters of others are not shifted."""
-    terms = [
-        f"timestamp {operator} {value}" for operator, value in ((">=", start_ns), ("<=", end_ns)) if value is not None
-    ]
-    where = f" WHERE {' AND '.join(terms)}" if terms else ""
-    return f"SELECT {', '.join(map(quote, columns))} FROM {quote(archive_name(table))}{where}"
+    ends = ((">=", start_ns), ("<=", end_ns))
+    terms = [f" AND timestamp {operator} {value}" for operator, value in ends if value is not None]
+    return f"SELECT {', '.join(map(quote, columns))} FROM {archive_beside(table, segments)}{''.join(terms)}"

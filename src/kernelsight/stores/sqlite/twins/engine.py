@@ -58,14 +58,13 @@ class Engine:
             raise ScanError(f"{folder_of(database)}: {error.strerror}") from error
         # By descriptor: the path has no characters that would be a pattern, and the folder may be renamed meanwhile.
         self.root = f"/proc/self/fd/{self._folder}/"
-        with as_user(*user):  # made here, for this user alone: DuckDB would let others read rows in it
-            self._spill = tempfile.TemporaryDirectory(prefix="kernelsight-", ignore_cleanup_errors=True)
+        self._spill = _spill(user)
         self.connection = duckdb.connect(
             ":memory:",
             config={
                 "threads": THREADS,
                 "memory_limit": MEMORY,
-                "temp_directory": self._spill.name,
+                "temp_directory": self._spill.name if self._spill else "",
                 "max_temp_directory_size": SPILL,
                 "default_null_order": "nulls_first_on_asc_last_on_desc",  # as SQLite
                 "autoinstall_known_extensions": False,
@@ -147,8 +146,21 @@ class Engine:
         self.connection.close()
         with suppress(OSError):
             os.close(self._folder)
-        with as_user(*self._user):
-            self._spill.cleanup()
+        if self._spill is not None:
+            with as_user(*self._user):
+                self._spill.cleanup()
+
+
+def _spill(user: tuple[int, int]) -> tempfile.TemporaryDirectory[str] | None:
+    """Where rows go that do not fit into memory: for this user alone, where DuckDB would let others read them.
+
+    None where no folder for temporary files can be written: then there is the memory alone.
+    """
+    try:
+        with as_user(*user):
+            return tempfile.TemporaryDirectory(prefix="kernelsight-", ignore_cleanup_errors=True)
+    except OSError:
+        return None
 
 
 @contextmanager
