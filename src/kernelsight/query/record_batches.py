@@ -23,8 +23,6 @@ BATCH_ROWS = 50_000
 """Rows of one batch, at most."""
 STRETCH_ROWS = 200_000
 """Rows that one question may have to look at, where time can be divided further."""
-SHORTEST_NS = 60 * 1_000_000_000
-"""A stretch is not divided further than to a minute."""
 STAMP = pa.timestamp("ns", tz="UTC")
 
 Array: TypeAlias = "pa.Array[Any]"
@@ -115,12 +113,30 @@ def _stretches(reader: Reader, table: str, when: TimeRange) -> Iterator[TimeRang
         return
     rows = reader.volume(table, when.start_ns, when.end_ns).rows
     length = when.end_ns - when.start_ns
-    if rows > STRETCH_ROWS and length > SHORTEST_NS:
+    if rows > STRETCH_ROWS and length:
+        rows = scan(reader, [(table, when)], _counting(table, when))
+    if rows > STRETCH_ROWS and length:
         middle = when.start_ns + length // 2
         yield from _stretches(reader, table, TimeRange(when.start_ns, middle))
         yield from _stretches(reader, table, TimeRange(middle + 1, when.end_ns))
     elif rows:
         yield when
+
+
+def _counting(table: str, when: TimeRange) -> Callable[[Reader], int]:
+    """Counts rows, but no more than decide whether a stretch is divided.
+
+    The books tell the most that there may be. A moment in which the clock was wrong leaves parts of the store that seem
+    to reach over decades.
+    """
+
+    def count(reader: Reader) -> int:
+        relation, params = reader.relation(table, when.start_ns, when.end_ns, ["timestamp"])
+        some = f"SELECT timestamp FROM {relation} AS counted LIMIT {STRETCH_ROWS + 1}"
+        [(rows,)] = reader.tuples(f"SELECT count(*) FROM ({some}) AS counted", params)
+        return int(rows or 0)
+
+    return count
 
 
 def _field(column: Column) -> pa.Field[Any]:

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ from kernelsight.events.wire import kinds
 from kernelsight.query import record_batches
 from kernelsight.query.rows import rows
 from kernelsight.surfaces.cli.main import main
+from kernelsight.surfaces.exports import files
 from kernelsight.surfaces.telemetry_page import method_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "python.md"
@@ -76,7 +78,6 @@ def test_all_forms_say_what_the_query_api_says(ks, path):
 
 def test_a_range_has_both_its_ends_and_is_cut_into_stretches_without_loss(ks, monkeypatch):
     monkeypatch.setattr(record_batches, "STRETCH_ROWS", 10)
-    monkeypatch.setattr(record_batches, "SHORTEST_NS", S // 2)
     monkeypatch.setattr(record_batches, "BATCH_ROWS", 7)
     batches = list(ks.syscalls().batches())
     assert max(batch.num_rows for batch in batches) <= 7
@@ -186,3 +187,32 @@ def test_the_examples_of_the_page_run(path, tmp_path, monkeypatch):
     assert len(examples) == 2
     for example in examples:
         exec(compile(example, str(PAGE), "exec"), {})
+
+
+def test_rows_with_a_clock_that_was_wrong_do_not_make_the_rest_slow(tmp_path, monkeypatch):
+    """Parts that reach over decades are not looked through minute by minute."""
+    monkeypatch.setattr(record_batches, "STRETCH_ROWS", 10)
+    early = Syscall(1_000_000_000 * S, pid=7)
+    wrong = store_of(tmp_path / "db", [early, *CALLS])
+    asked = []
+    scan = record_batches.scan
+    monkeypatch.setattr(record_batches, "scan", lambda *given, **more: asked.append(1) or scan(*given, **more))
+    pids = [row["pid"] for row in kernelsight.open(wrong).syscalls(columns="pid")]
+    assert pids == [7, *(call.pid for call in CALLS)]
+    assert len(asked) < 400
+
+
+def test_of_a_file_that_somebody_exchanges_while_it_is_written_no_rights_are_changed(path, tmp_path, monkeypatch):
+    secret, folder = tmp_path / "secret", tmp_path / "out"
+    secret.touch(mode=0o600)
+    folder.mkdir()
+
+    def exchange(*_):
+        [draft] = folder.iterdir()
+        draft.unlink()
+        draft.symlink_to(secret)
+
+    monkeypatch.setitem(files._WRITERS, "ndjson", exchange)
+    done = CliRunner().invoke(main, ["export", "syscall", "--db-path", str(path), "-o", str(folder / "rows.ndjson")])
+    assert done.exit_code == 0, done.output
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600

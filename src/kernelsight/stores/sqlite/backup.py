@@ -33,6 +33,8 @@ from kernelsight.trusted_paths import UntrustedPathError, as_user, open_director
 MANIFEST = "manifest.json"
 _STEP_PAGES = 1_000
 _READ_BYTES = 1 << 20
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""No link, and no pipe that nobody writes to, in a folder that is another user's."""
 _ATTEMPTS = 5
 """A twin may go while it is to be copied; then the backup begins from a newer state, with the copies that it has."""
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,99}", re.ASCII)
@@ -176,7 +178,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 def copy_durably(source: Path, target: Path) -> None:
     """Copy a file; its bytes are on the disk when this returns."""
-    fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = os.open(source, _READING)
     with os.fdopen(fd, "rb") as given, target.open("xb") as made:
         os.fchmod(made.fileno(), 0o600)
         shutil.copyfileobj(given, made, _READ_BYTES)
@@ -229,7 +231,7 @@ def _remove_others(folder: Path, manifest: Manifest) -> None:
 
 def sha256_of(path: Path) -> str:
     """Checksum of a file, which may be no link."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = os.open(path, _READING)
     with os.fdopen(fd, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
