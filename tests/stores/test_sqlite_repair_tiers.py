@@ -125,3 +125,20 @@ def test_archived_columns_that_nobody_can_read_are_counted_as_dropped(path, harm
     assert (part.rows, part.lost) == (0, 200)
     assert account(path) == (300, 200)
     assert by_column(path) == 200
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_archived_rows_of_a_file_that_was_set_aside_as_a_whole_are_stored_again(path, spoilt):
+    before = contents(path)
+    archive(path)
+    if spoilt:
+        twins_of(path)[0].write_bytes(b"other bytes")
+    damage(path, "segments")
+    SqliteWriter(path).close()
+    make_twins(path)  # keeps the twins of the other database aside
+    [adopted] = [repaired for repaired in store(str(path)).repair() if repaired.parts]
+    assert adopted.is_complete is not spoilt
+    assert sum(part.lost or 0 for part in adopted.parts) == (200 if spoilt else 0)
+    after = sorted(({**row, "id": 0} for row in contents(path)), key=lambda row: row["timestamp"])
+    assert after == [{**row, "id": 0} for row in before[200 if spoilt else 0 :]]
+    assert account(path) == (300, 200) if spoilt else (500, 0)

@@ -1,8 +1,12 @@
-"""Rows of a file that was set aside as a whole, put into the database that was begun in its place."""
+"""Rows of a file that was set aside as a whole, put into the database that was begun in its place.
+
+Rows that only its columns have come as well: these are kept beside the database.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -40,12 +44,13 @@ def adopt(path: Path, aside: Path) -> Repaired:
                 )
             kept = _renamed(aside)
             with closing(apsw.Connection(str(kept))) as old:
-                parts = [_adopt(writer, old, kind, name) for kind, name in segments]
+                parts = [(kind, _adopt(writer, old, kind, name)) for kind, name in segments]
+                parts += _adopt_archived(writer, path, old, {name for _, name in segments})
         stored: Counter[str] = Counter()
-        for (kind, _), part in zip(segments, parts, strict=True):
+        for kind, part in parts:
             stored[kind.name] += part.rows
         writer.count_recovered(stored)
-    return Repaired(str(aside), tuple(part for part in parts if part.rows or part.lost is None), str(kept))
+    return Repaired(str(aside), tuple(part for _, part in parts if part.rows or part.lost != 0), str(kept))
 
 
 def _segments(file: Path) -> list[tuple[Kind, str]]:
@@ -87,6 +92,19 @@ def _adopt(writer: SqliteWriter, old: apsw.Connection, kind: Kind, name: str) ->
         else:
             return Recovered(name, count + _stored(writer, kind, chunk), 0)
     return Recovered(name, count, None)
+
+
+def _adopt_archived(
+    writer: SqliteWriter, path: Path, old: apsw.Connection, stored: Collection[str]
+) -> list[tuple[Kind, Recovered]]:
+    """Store the rows that only columns have, as far as they can be read."""
+    from kernelsight.stores.sqlite.twins.adopting import archived  # noqa: PLC0415 - with it comes pyarrow
+
+    parts: list[tuple[Kind, Recovered]] = []
+    for part in archived(path, old, stored):
+        count = sum(_stored(writer, part.kind, list(rows)) for rows in part.rows())
+        parts.append((part.kind, Recovered(part.name, count, part.twin.rows - count)))
+    return parts
 
 
 def _stored(writer: SqliteWriter, kind: Kind, rows: list[Row]) -> int:

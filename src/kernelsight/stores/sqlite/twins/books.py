@@ -120,6 +120,12 @@ def load_twins(connection: apsw.Connection, table: str | None = None) -> list[Tw
     return [Twin(*row) for row in rows]
 
 
+def load_all_twins(connection: apsw.Connection) -> list[Twin]:
+    """All twins, stale ones too, the oldest first; without a look at the books of segments, which may be damaged."""
+    rows = connection.execute(f"SELECT {', '.join(_TWIN)} FROM twins ORDER BY table_name, number")
+    return [Twin(*row) for row in rows]
+
+
 def load_files(connection: apsw.Connection, table: str | None = None) -> dict[tuple[str, str], TwinFile]:
     """The files, by table and name."""
     rows = connection.execute(

@@ -24,6 +24,7 @@ from kernelsight.trusted_paths import UntrustedPathError, open_directory, open_f
 _IDENTITY = "of"
 _LOCK = "lock"
 _BESIDE = {_IDENTITY, _LOCK}
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def folder_of(database: Path) -> Path:
@@ -31,10 +32,20 @@ def folder_of(database: Path) -> Path:
     return database.with_name(f"{database.name}.twins")
 
 
+def identity_in(folder: Path) -> str | None:
+    """Of which database the twins in a folder are; None where that is not said."""
+    try:
+        fd = os.open(folder / _IDENTITY, _READING)
+        with os.fdopen(fd, "rb") as file:
+            return file.read(100).decode(errors="replace")
+    except OSError:
+        return None
+
+
 def is_whole(database: Path, file: TwinFile) -> bool:
     """Whether a file is there with the bytes that it was made with; it reads all of them."""
     try:
-        fd = os.open(folder_of(database) / file.table_name / file.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(folder_of(database) / file.table_name / file.file, _READING)
         with os.fdopen(fd, "rb") as content:
             return checksum(content) == file.sha256
     except OSError:
