@@ -16,6 +16,7 @@ import argparse
 import json
 import random
 import re
+import shutil
 import sqlite3
 import statistics
 import subprocess
@@ -28,7 +29,8 @@ from ingest import KINDS, write_input
 from kernelsight.events.declare import kind_of
 
 STORED = re.compile(rb"; (\d+) stored\n")
-COMMAND = [str(Path(sys.executable).with_name("kernelsight")), "ingest", "--verbose", "--db-path"]
+KEEP_ALL = ["--keep-sql", "forever", "--keep", "forever", "--keep-rollups", "forever", "--max-disk", "none"]
+COMMAND = [str(Path(sys.executable).with_name("kernelsight")), "ingest", "--verbose", *KEEP_ALL, "--db-path"]
 
 
 def load(source: Path, database: Path, kill_after_s: float | None) -> int:
@@ -64,8 +66,11 @@ def check(database: Path) -> int:
 
 
 def clear(folder: Path) -> None:
-    for file in folder.iterdir():
-        file.unlink()
+    for entry in folder.iterdir():
+        if entry.is_dir():  # of columnar twins
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:

@@ -71,6 +71,7 @@ def test_a_table_is_the_same_in_capital_letters(path: Path, statement: str, way:
         ("SELECT count(*) FROM (FROM syscall_events) WHERE columns('pid') < 10", 10),
         ("SELECT count(*) FROM syscall_events a NATURAL JOIN (SELECT timestamp, 5 AS pid FROM syscall_events)", 1),
         ("SELECT count(*) FROM (SUMMARIZE syscall_events)", len(Syscall.__struct_fields__) + 1),
+        (f"SELECT count(*) FROM syscall_events WHERE pid < 10{' + 0' * 900}", 10),
         ("SELECT count(DISTINCT syscall_events) FROM syscall_events WHERE latency_ns * 2 >= 40000", 10),
     ],
 )
