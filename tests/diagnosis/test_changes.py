@@ -333,6 +333,26 @@ def test_a_value_that_no_kernel_gives_ends_the_subject_alone(tmp_path):
     assert diagnosis.watched
 
 
+def reports(seconds):
+    for second in seconds:
+        yield CollectorReport(START + second * SECOND, name="mount", status="running", run=START)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "known"),
+    [
+        (range(-DAY, LENGTH, 10), -DAY),  # all the time
+        ([*range(-DAY, -5000, 10), *range(-300, LENGTH, 10)], -300),  # it was down for a while
+        (range(-DAY, -300, 10), None),  # it is down
+    ],
+)
+def test_a_collector_that_was_down_watched_nothing_meanwhile(tmp_path, seconds, known):
+    path = stored(tmp_path / "c.db", [*saturated(), *reports(seconds)])
+    (watch,) = (watch for watch in changes(path, START - 900 * SECOND, END).watched if watch.subject == "mount")
+    assert watch.since_ns == (None if known is None else START + known * SECOND)
+    assert ("its collector has not run since" in watch.why_not) == (known is None)
+
+
 def test_without_history_it_is_not_known(tmp_path):
     diagnosis, finding = asked(tmp_path)
     assert finding.changes == ()

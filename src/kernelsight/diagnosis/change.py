@@ -33,6 +33,8 @@ E = TypeVar("E", bound=Event)
 
 NS_PER_S = 1_000_000_000
 DAY_NS = 86_400 * NS_PER_S
+GAP_NS = 60 * NS_PER_S
+"""Collectors report every ten seconds: one that has not reported for so long did not run."""
 
 
 @dataclass
@@ -63,6 +65,27 @@ class Period:
     def first_report(self, collectors: Iterable[str]) -> CollectorReport | None:
         """The first report of any of these collectors that says that it runs."""
         return self._report(collectors, TimeRange(0, self.when.end_ns), Filter(CollectorReport.status, "=", "running"))
+
+    def watched_since(self, collectors: Iterable[str]) -> int | None:
+        """Since when one of these collectors has run without a gap, up to the end of the period (ns since the epoch).
+
+        None: none of them ran at its end.
+        """
+        named = Filter(CollectorReport.name, "=", list(collectors))
+        lately = TimeRange(max(0, self.when.start_ns - GAP_NS), self.when.end_ns)
+        since_ns, before_ns = None, None
+        for row in self.rows(CollectorReport, lately, where=[named]):
+            if row.status != "running":
+                since_ns = None
+            elif since_ns is None or before_ns is None or row.timestamp - before_ns > GAP_NS:
+                since_ns = row.timestamp
+            before_ns = row.timestamp
+        if since_ns is None or before_ns is None or self.when.end_ns - before_ns > GAP_NS:
+            return None
+        if since_ns - lately.start_ns > GAP_NS:
+            return since_ns
+        first = self.first_report(collectors)  # it ran at the beginning of the period: since when does not matter there
+        return since_ns if first is None else first.timestamp
 
     def _report(
         self, collectors: Iterable[str], when: TimeRange, *where: Filter[CollectorReport], descending: bool = False

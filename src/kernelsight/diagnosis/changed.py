@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kernelsight.diagnosis.change import Period, Subject
+from kernelsight.diagnosis.change import GAP_NS, Period, Subject
 from kernelsight.diagnosis.model import Change, Finding, Watch
 from kernelsight.diagnosis.own import REPORTS_BACK_NS, own_pids
 from kernelsight.diagnosis.registry import ODD_VALUES
@@ -130,12 +130,18 @@ def _read(subject: Subject, period: Period) -> tuple[list[Change], str]:
 
 
 def _watch(subject: Subject, period: Period, failure: str) -> Watch:
-    first = period.first_report(subject.collectors)
-    if first is not None:
-        return Watch(subject.name, first.timestamp, failure)
+    since_ns = period.watched_since(subject.collectors)
+    if since_ns is not None:
+        return Watch(subject.name, since_ns, failure)
     last = period.last_report(subject.collectors, period.when.end_ns)
-    reason = (last.reason or last.status or "") if last is not None else "never recorded here"
+    reason = _why_not(last, period.when.end_ns) if last is not None else "never recorded here"
     return Watch(subject.name, None, failure or str(reason))
+
+
+def _why_not(last: CollectorReport, end_ns: int) -> str:
+    if last.status == "running" and end_ns - last.timestamp > GAP_NS:
+        return f"its collector has not run since {to_second(last.timestamp)}"
+    return last.reason or last.status or ""
 
 
 def with_changes(window: Window, findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], tuple[Watch, ...]]:
