@@ -179,6 +179,18 @@ def test_where_no_log_tells_the_database_tells_that_something_changed(machine):
     assert row.happened_ns == NOW - NS_PER_S
 
 
+@pytest.mark.usefixtures("_utc")
+@pytest.mark.parametrize(("written_s", "rows"), [(-590, 0), (-60, 1)])
+def test_a_log_that_tells_nothing_any_more_does_not_silence_the_database(machine, written_s, rows):
+    log = "2027-01-15T07:50:00+0000 SUBDEBUG Upgrade: python3-libs-3.12.1-2.fc40.x86_64\n"
+    machine.write("var/log/dnf.rpm.log", log)
+    machine.write("usr/lib/sysimage/rpm/rpmdb.sqlite", "")
+    written_ns = NOW + written_s * NS_PER_S
+    os.utime(machine.root / "usr/lib/sysimage/rpm/rpmdb.sqlite", ns=(written_ns, written_ns))
+    seen = machine.look(PackageChangeCollector.below(machine.root, machine.host))
+    assert [row.package for row in seen] == ["python3-libs", *[None] * rows]
+
+
 def test_without_a_package_manager_it_says_so(machine):
     with pytest.raises(SourceUnavailableError, match="no log of dpkg"):
         PackageChangeCollector.below(machine.root, machine.host)

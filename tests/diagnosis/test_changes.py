@@ -238,7 +238,7 @@ def test_a_package_touches_who_runs_its_programs(tmp_path):
         package("other:amd64", "/usr/bin/porka", -50), package("shop:amd64", "/usr/lib/shop/bin/porka", -5000),
     )  # fmt: skip
     (change,) = finding.changes
-    assert change.claim == "dpkg upgraded shop:amd64 from 1 to 2"
+    assert change.claim == "dpkg changed shop:amd64 from 1 to 2"
     assert change.touches.startswith("it is the program of the culprit")
     assert finding.changes_elsewhere == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
@@ -11,6 +12,9 @@ V = TypeVar("V")
 
 _MOST_CHANGES = 60
 """Of one name in one run: what changes more often is no setting, and is not looked at any more."""
+
+_MOST_COUNTED = 10_000
+"""Names whose changes are counted: of more, those that changed longest ago begin anew."""
 
 
 class Difference(NamedTuple, Generic[V]):
@@ -30,7 +34,7 @@ class Differences(Generic[V]):
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[V, int]] = {}
-        self._changes: dict[str, int] = {}
+        self._changes: OrderedDict[str, int] = OrderedDict()
         self._looked_ns: int | None = None
         """Stamp of the last whole look: what is new came after it."""
 
@@ -65,7 +69,9 @@ class Differences(Generic[V]):
         self, name: str, value: V | None, previous: V | None, unchanged_ns: int | None
     ) -> Difference[V] | None:
         if unchanged_ns is not None:
-            changes = self._changes[name] = self._changes.get(name, 0) + 1
+            changes = self._changes[name] = self._changes.pop(name, 0) + 1
+            if len(self._changes) > _MOST_COUNTED:  # names that come and go for good, such as mounts of containers
+                self._changes.popitem(last=False)
             if changes == _MOST_CHANGES:
                 note("it changes all the time, and its changes are not recorded any more", name.encode())
             if changes >= _MOST_CHANGES:

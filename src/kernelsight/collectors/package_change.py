@@ -23,6 +23,8 @@ _MOST_BYTES = 256 * 1024
 """Of a log that are read at once: a whole upgrade of a distribution writes about 1 MB."""
 _MOST_ROWS = 500
 _LARGEST_LIST = 1024 * 1024
+_TOLD_BEFORE_NS = 300 * NS_PER_S
+"""A database is written at the end of work that a log told of within so long before."""
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
 
 
@@ -50,6 +52,8 @@ class PackageChangeCollector:
         self._due = 0
         self._logs = [_Read(log) for log in LOGS]
         self._written: dict[str, int] = {}
+        self._told_ns = 0
+        """When the newest work happened that a log tells of."""
         there = [log.path for log in LOGS if (root / log.path[1:]).exists()]
         if not there and not self._databases():
             raise SourceUnavailableError("no log of dpkg, pacman or dnf, and no database of rpm or apk, is here")
@@ -73,10 +77,10 @@ class PackageChangeCollector:
         self._due = moment + _EVERY_NS
         for read in self._logs:
             work = [each for line in self._new_lines(read) if (each := parse_work(read.log, line)) is not None]
+            self._told_ns = max([self._told_ns, *(each.happened_ns for each in work)])
             for each in [each for each in work if now - _DAY_NS <= each.happened_ns <= now][-_MOST_ROWS:]:
                 yield self._event(read.log, each, now)
-        if all(read.inode < 0 for read in self._logs):
-            yield from self._databases_written(now)
+        yield from self._databases_written(now)
 
     def close(self) -> None:
         """Nothing is kept open: logs are rotated."""
@@ -147,6 +151,7 @@ class PackageChangeCollector:
 
     def _databases_written(self, now: int) -> Iterator[PackageChange]:
         for manager, written_ns in self._databases().items():
-            if self._written.get(manager) != written_ns and now - _DAY_NS <= written_ns <= now:
+            is_new = self._written.get(manager) != written_ns and now - _DAY_NS <= written_ns <= now
+            if is_new and written_ns > self._told_ns + _TOLD_BEFORE_NS:  # no log tells what it was
                 yield PackageChange(now, manager, None, "changed", happened_ns=written_ns)
             self._written[manager] = written_ns

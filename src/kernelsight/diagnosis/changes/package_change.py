@@ -43,7 +43,7 @@ def _claim(package: str, row: PackageChange) -> str:
     by = row.package_manager
     if row.package_action == "upgraded":
         was = f" from {row.previous_version}" if row.previous_version else ""
-        return f"{by} upgraded {package}{was} to {row.version}"
+        return f"{by} changed {package}{was} to {row.version}"  # logs do not always tell a step back from one forward
     version = row.version or row.previous_version
     return f"{by} {row.package_action} {package}{f' {version}' if version else ''}"
 
