@@ -16,7 +16,9 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_a_store_is_whole_after_whatever_ended_its_processes(tmp_path, seed):
     torture = Torture(tmp_path, seed)
-    for _ in range(3):
+    for rounds in range(1, 21):
         torture.round()
+        if rounds >= 3 and torture.stored > 0:  # three faults may all come before the first row is durable
+            break
     assert torture.done.total() >= 3 + 2
     assert torture.stored > 0
