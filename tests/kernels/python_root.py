@@ -25,7 +25,7 @@ _NEVER_IMPORTED = shutil.ignore_patterns(
 )  # fmt: skip
 
 
-_NOT_NEEDED = {"numpy"}
+_NOT_NEEDED = {"duckdb", "numpy", "pyarrow"}
 """Distributions that collecting and storing do without: the machine's root is in its memory."""
 
 
