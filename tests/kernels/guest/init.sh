@@ -2,6 +2,7 @@
 # Runs as init of a virtual machine with another kernel: sets it up, runs the checks, and powers off.
 export PATH=/bin PYTHONHOME=/python PYTHONPATH=/python/site:/checks
 /bin/busybox --install -s /bin
+mkdir -p /var/log && : >/var/log/dpkg.log # a machine has a package manager
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
