@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,8 @@ def played(database, at_s, *steps, size=(80, 24), diagnose=None):
         finally:
             reader.close()
 
-    asyncio.run(play())
+    with ThreadPoolExecutor(1) as executor:  # the browser of other tests has a loop of its own in this thread
+        executor.submit(asyncio.run, play()).result(240)
     return seen
 
 

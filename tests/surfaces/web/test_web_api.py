@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import httpx
@@ -21,6 +22,12 @@ from kernelsight.surfaces.web.endpoint import endpoints
 from kernelsight.surfaces.web.live import VIEWERS, Live
 from kernelsight.surfaces.web.peers import user_of
 from kernelsight.surfaces.web.sessions import Sessions
+
+
+def apart(work):
+    """Run something in a loop of its own, in a thread of its own: the browser of other tests has one in this thread."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, work).result(60)
 
 
 def chart(client, name, **asked):
@@ -154,7 +161,7 @@ def test_a_form_that_does_not_arrive_is_answered(tmp_path, monkeypatch):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(asyncio.wait_for(application(scope, never, send), PATIENCE_S))
+    apart(asyncio.wait_for(application(scope, never, send), PATIENCE_S))
     assert sent[0]["status"] == 303
 
 
@@ -205,7 +212,7 @@ def test_viewers_who_left_before_they_were_told_anything_take_no_place(tmp_path)
         assert await anext(told) == b": live\n\n"
         await told.aclose()
 
-    asyncio.run(leave())
+    apart(leave())
 
 
 def test_nothing_is_changed_by_a_get_and_no_other_method_is_known(client):
