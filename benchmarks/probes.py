@@ -28,10 +28,10 @@ from pathlib import Path
 from kernelsight.collectors.base import Collector, Host, open_best
 from kernelsight.diagnosis.probe import Probe, probes
 from kernelsight.events.wire import encode_lines
+from stacks import compiled, run_times_counted
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ROOT / "tests/collectors/bpf/programs"
-STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 LOADS: Mapping[str, tuple[Path, tuple[str, ...]]] = {
     "takes_memory": (ROOT / "benchmarks/workloads/takes_memory.c", ("120",)),
     "computes": (PROGRAMS / "compute.c", ("120", "0.7")),
@@ -65,22 +65,6 @@ def main() -> int:
             result["gain"] = {name: gained(program, LOADS[name][1]) for name, program in loads.items()}
     print(json.dumps(result, indent=1))
     return 0
-
-
-def compiled(source: Path, folder: str) -> Path:
-    program = Path(folder) / source.stem
-    subprocess.run(["gcc", "-O2", "-fno-omit-frame-pointer", "-pthread", "-o", program, source], check=True)
-    return program
-
-
-@contextmanager
-def run_times_counted() -> Iterator[None]:
-    before = STATISTICS.read_text()
-    STATISTICS.write_text("1")
-    try:
-        yield
-    finally:
-        STATISTICS.write_text(before)
 
 
 @contextmanager

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from kernelsight.diagnosis.functions import CALLER_SHARE, HOT_SHARE, function_of, is_about_cpu_time, is_in, told
-from kernelsight.diagnosis.model import Entity, Finding, Step
+from kernelsight.diagnosis.functions import CALLER_SHARE, HOT_SHARE, function_of, is_about_cpu_time, rows_of, told
+from kernelsight.diagnosis.model import Finding, Step
 from kernelsight.diagnosis.registry import fault_classes
 from kernelsight.diagnosis.threshold import Threshold
 from kernelsight.diagnosis.window import Window
-from kernelsight.events.process import Process
 from kernelsight.events.stack import FaultStack
 from kernelsight.profiles.samples import stacks
 
@@ -34,7 +33,7 @@ def allocated(window: Window, finding: Finding, symbols: Symbols) -> Step | None
     """The claim of where the culprit takes its memory; None where no stacks of faults tell."""
     if not is_about_memory(finding) and not is_about_cpu_time(finding):  # to fault costs CPU time
         return None
-    rows = _of_culprit(window, finding.culprit)[-_MOST_ROWS:]
+    rows = rows_of(window, FaultStack, finding.culprit)[-_MOST_ROWS:]
     total = sum(row.faults or 0 for row in rows)
     if total < LEAST_FAULTS:
         return None
@@ -61,14 +60,3 @@ def allocated(window: Window, finding: Finding, symbols: Symbols) -> Step | None
     claim = f"{100 * most / total:.0f} % of the page faults of {finding.culprit.name} are in {told(hottest)}{below}"
     evidence = (window.evidence(part, FaultStack.faults, "sum") for part in (of_function[hottest], rows))
     return Step(claim, tuple(each for each in evidence if each is not None))
-
-
-def _of_culprit(window: Window, culprit: Entity) -> list[FaultStack]:
-    if culprit.kind == "process":
-        return [row for row in window.rows(FaultStack) if str(row.pid) == culprit.id]
-    if culprit.kind == "program":
-        return [row for row in window.rows(FaultStack) if row.comm == culprit.name]
-    if culprit.kind == "cgroup":
-        inside = {row.pid for row in window.rows(Process) if is_in(row.cgroup, culprit.id)}
-        return [row for row in window.rows(FaultStack) if row.pid in inside]
-    return []

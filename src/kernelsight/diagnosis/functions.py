@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kernelsight.diagnosis.model import Entity, Finding, Step
 from kernelsight.diagnosis.registry import fault_classes
@@ -45,6 +45,8 @@ _MOST_STACKS = 400
 _PARTS = frozenset({"cpu", "lock"})
 """Of the machine: a fault of one of these, or one that spends CPU time, is about what its culprit computes."""
 
+R = TypeVar("R", StackSample, FaultStack)
+
 
 class _Sampled(NamedTuple):
     row: StackSample
@@ -57,7 +59,7 @@ def computed(window: Window, finding: Finding, symbols: Symbols) -> Step | None:
     """The claim of what the culprit computes; None where samples do not tell."""
     if not is_about_cpu_time(finding):
         return None
-    samples = _of_culprit(window, finding.culprit)
+    samples = rows_of(window, StackSample, finding.culprit)
     rows = [row for row in samples if row.timestamp >= finding.onset_ns][-_MOST_ROWS:]
     before = [row for row in samples if row.timestamp < finding.onset_ns][-_MOST_ROWS:]
     return _step(window, finding.culprit, rows, [] if finding.began_before else before, symbols)
@@ -69,15 +71,15 @@ def is_about_cpu_time(finding: Finding) -> bool:
     return declared.traits.spends_cpu or declared.traits.wants_cpu or not _PARTS.isdisjoint(declared.parts)
 
 
-def _of_culprit(window: Window, culprit: Entity) -> list[StackSample]:
-    """The samples of a process, of a program by its name, or of the processes of a control group."""
+def rows_of(window: Window, kind: type[R], culprit: Entity) -> list[R]:
+    """The rows with stacks of a process, of a program by its name, or of the processes of a control group."""
     if culprit.kind == "process":
-        return [row for row in window.rows(StackSample) if str(row.pid) == culprit.id]
+        return [row for row in window.rows(kind) if str(row.pid) == culprit.id]
     if culprit.kind == "program":
-        return [row for row in window.rows(StackSample) if row.comm == culprit.name]
+        return [row for row in window.rows(kind) if row.comm == culprit.name]
     if culprit.kind == "cgroup":
         inside = {row.pid for row in window.rows(Process) if is_in(row.cgroup, culprit.id)}
-        return [row for row in window.rows(StackSample) if row.pid in inside]
+        return [row for row in window.rows(kind) if row.pid in inside]
     return []
 
 
